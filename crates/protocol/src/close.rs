@@ -1,0 +1,111 @@
+/// Why a connection was closed, as the WebSocket close code says it (RFC 6455, section 7.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloseCode {
+    /// 1000: the client is done (signed out, page left).
+    Normal,
+    /// 1002: a breach of RFC 6455.
+    ProtocolError,
+    /// 1003: a binary frame; the wire is text.
+    Unsupported,
+    /// 1007: text that is not UTF-8.
+    InvalidUtf8,
+    /// 1008: misuse that went on after it was answered with `error`.
+    PolicyViolation,
+    /// 1009: a message over `message_bytes_max`.
+    TooBig,
+    /// 1011: a fault of the server; the details are in its log.
+    Internal,
+    /// 1012: the server is going away; come back after a moment.
+    Restart,
+    /// 4401: the token expired or was revoked.
+    TokenExpired,
+    /// 4403: `authenticate` named another user.
+    OtherUser,
+    /// 4408: nothing was heard for `idle_timeout_ms`.
+    Silent,
+    /// 4413: the reader took nothing for `stuck_timeout_ms`.
+    Stuck,
+    /// 4429: the rate limit was passed again and again.
+    RateLimited,
+}
+
+/// What a client does about a close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reaction {
+    /// Connect again, after the backoff.
+    Reconnect,
+    /// Fetch one fresh token and connect again; refused once more, the user is signed out.
+    FreshToken,
+    /// Give up: the identity itself was refused.
+    SignedOut,
+}
+
+impl CloseCode {
+    /// Every code that this protocol gives a meaning.
+    pub const ALL: [Self; 13] = [
+        Self::Normal,
+        Self::ProtocolError,
+        Self::Unsupported,
+        Self::InvalidUtf8,
+        Self::PolicyViolation,
+        Self::TooBig,
+        Self::Internal,
+        Self::Restart,
+        Self::TokenExpired,
+        Self::OtherUser,
+        Self::Silent,
+        Self::Stuck,
+        Self::RateLimited,
+    ];
+
+    /// The number on the wire.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::Normal => 1000,
+            Self::ProtocolError => 1002,
+            Self::Unsupported => 1003,
+            Self::InvalidUtf8 => 1007,
+            Self::PolicyViolation => 1008,
+            Self::TooBig => 1009,
+            Self::Internal => 1011,
+            Self::Restart => 1012,
+            Self::TokenExpired => 4401,
+            Self::OtherUser => 4403,
+            Self::Silent => 4408,
+            Self::Stuck => 4413,
+            Self::RateLimited => 4429,
+        }
+    }
+
+    /// The name in `UPPER_SNAKE` case, as the generated TypeScript has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "NORMAL",
+            Self::ProtocolError => "PROTOCOL_ERROR",
+            Self::Unsupported => "UNSUPPORTED",
+            Self::InvalidUtf8 => "INVALID_UTF8",
+            Self::PolicyViolation => "POLICY_VIOLATION",
+            Self::TooBig => "TOO_BIG",
+            Self::Internal => "INTERNAL",
+            Self::Restart => "RESTART",
+            Self::TokenExpired => "TOKEN_EXPIRED",
+            Self::OtherUser => "OTHER_USER",
+            Self::Silent => "SILENT",
+            Self::Stuck => "STUCK",
+            Self::RateLimited => "RATE_LIMITED",
+        }
+    }
+
+    /// What a client does about any close code, known or not: unknown ones are worth another try.
+    #[must_use]
+    pub const fn reaction(code: u16) -> Reaction {
+        match code {
+            4401 => Reaction::FreshToken,
+            4403 => Reaction::SignedOut,
+            _ => Reaction::Reconnect,
+        }
+    }
+}

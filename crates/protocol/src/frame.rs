@@ -1,0 +1,16 @@
+//! Frames as JSON text: one object each.
+//!
+//! The header fields are `type`, `id`, `seq`, `timestamp` and `ref`; everything else belongs to
+//! the application and passes through as the bytes that it wrote. [`Message`] holds a message so
+//! split, and [`Message::to_frame`] puts a header in front again without parsing anything.
+
+mod client;
+mod message;
+mod server;
+
+pub use client::ClientFrame;
+pub use message::{FrameError, Message};
+pub use server::{
+    Accepted, ConnectionEstablished, ErrorFrame, PendingCheckComplete, PendingSummary, Pong,
+    ServerFrame,
+};

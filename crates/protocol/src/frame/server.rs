@@ -1,0 +1,208 @@
+use alloc::{boxed::Box, string::String};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::message::{FrameError, Object};
+use crate::{Epoch, Limits, MessageId, Seq, UserId, message_type};
+
+/// `connection_established`: who and where this connection is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ConnectionEstablished {
+    /// Names this connection in the server's log.
+    pub connection_id: MessageId,
+    /// Whose mailbox it is.
+    pub user_uuid: UserId,
+    /// [`crate::PROTOCOL_VERSION`].
+    pub protocol: u32,
+    /// Which history the positions count in.
+    pub epoch: Epoch,
+    /// The newest message's position.
+    pub head: Seq,
+    /// Up to where this device has acknowledged.
+    pub cursor: Seq,
+    /// How often to ping, in ms.
+    pub heartbeat_interval_ms: u64,
+    /// When the token runs out, counted from now, in ms.
+    pub token_expires_in_ms: u64,
+    /// The server's limits.
+    pub limits: Limits,
+    /// The server's clock, RFC 3339 in UTC.
+    pub timestamp: Box<str>,
+}
+
+/// `pong`: the answer to a ping.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Pong {
+    /// The ping's own timestamp, untouched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<Box<RawValue>>,
+    /// The server's clock, RFC 3339 in UTC.
+    pub server_time: Box<str>,
+}
+
+/// `pending_check_complete`: what waited has been sent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PendingCheckComplete {
+    /// The summary.
+    pub data: PendingSummary,
+}
+
+/// The `data` of `pending_check_complete`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingSummary {
+    /// Messages sent since the `get_pending` that this answers.
+    pub delivered: u64,
+    /// The head that was seen at that moment, and is now passed.
+    pub head: Seq,
+    /// False when messages may be missing: an unknown epoch or position, or retention took some.
+    pub recovered: bool,
+    /// Streams that are resumed; none in this version.
+    pub streams: u64,
+}
+
+/// `accepted`: the application took the message `reference`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The message's id.
+    #[serde(rename = "ref")]
+    pub reference: MessageId,
+}
+
+/// `error`: something failed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ErrorFrame {
+    /// One of [`crate::ErrorCode`]'s names, or the application's own.
+    pub code: Box<str>,
+    /// One sentence for a person.
+    pub message: Box<str>,
+    /// The message it is about, if it is about one.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<MessageId>,
+    /// Whether the very same message is worth another try.
+    pub retryable: bool,
+    /// When, in ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+/// A frame from the server, as a native client reads it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ServerFrame {
+    /// The first frame of every connection.
+    ConnectionEstablished(Box<ConnectionEstablished>),
+    /// The answer to a ping.
+    Pong(Pong),
+    /// What waited has been sent.
+    PendingCheckComplete(PendingSummary),
+    /// A send settled well.
+    Accepted(Accepted),
+    /// A send settled badly, or something else failed.
+    Error(ErrorFrame),
+    /// Anything else, for the application's handlers.
+    Application {
+        /// Its `type`.
+        kind: Box<str>,
+        /// Its position; none if it is live-only.
+        seq: Option<Seq>,
+        /// Its id.
+        id: Option<MessageId>,
+    },
+}
+
+impl ServerFrame {
+    /// Reads one text frame.
+    pub fn parse(text: &str) -> Result<Self, FrameError> {
+        let object = Object::parse(text)?;
+        let kind = object.kind()?;
+        Ok(match kind {
+            message_type::CONNECTION_ESTABLISHED => {
+                Self::ConnectionEstablished(Box::new(read(text, "connection_established")?))
+            }
+            message_type::PONG => Self::Pong(read(text, "pong")?),
+            message_type::PENDING_CHECK_COMPLETE => Self::PendingCheckComplete(
+                read::<PendingCheckComplete>(text, "pending_check_complete")?.data,
+            ),
+            message_type::ACCEPTED => Self::Accepted(read(text, "accepted")?),
+            message_type::ERROR => Self::Error(read(text, "error")?),
+            _ => {
+                let header: Header = read(text, "header")?;
+                Self::Application { kind: kind.into(), seq: header.seq, id: header.id }
+            }
+        })
+    }
+
+    /// Writes the control frames. An application's message is written by
+    /// [`super::Message::to_frame`], so for that variant this answers `None`.
+    #[must_use]
+    pub fn to_text(&self) -> Option<String> {
+        match self {
+            Self::ConnectionEstablished(frame) => {
+                write(message_type::CONNECTION_ESTABLISHED, frame.as_ref())
+            }
+            Self::Pong(frame) => write(message_type::PONG, frame),
+            Self::PendingCheckComplete(data) => write(
+                message_type::PENDING_CHECK_COMPLETE,
+                &PendingCheckComplete { data: data.clone() },
+            ),
+            Self::Accepted(frame) => write(message_type::ACCEPTED, frame),
+            Self::Error(frame) => write(message_type::ERROR, frame),
+            Self::Application { .. } => None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Header {
+    seq: Option<Seq>,
+    id: Option<MessageId>,
+}
+
+fn read<'a, T: Deserialize<'a>>(text: &'a str, field: &'static str) -> Result<T, FrameError> {
+    serde_json::from_str(text).map_err(|_| FrameError::Field(field))
+}
+
+fn write<T: Serialize>(kind: &'static str, frame: &T) -> Option<String> {
+    #[derive(Serialize)]
+    struct Tagged<'a, T> {
+        r#type: &'static str,
+        #[serde(flatten)]
+        frame: &'a T,
+    }
+    serde_json::to_string(&Tagged { r#type: kind, frame }).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_frames_survive_the_way_there_and_back() {
+        let summary = PendingSummary {
+            delivered: 3,
+            head: Seq::new(9).unwrap(),
+            recovered: true,
+            streams: 0,
+        };
+        let text = ServerFrame::PendingCheckComplete(summary.clone()).to_text().unwrap();
+        assert_eq!(
+            text,
+            r#"{"type":"pending_check_complete","data":{"delivered":3,"head":9,"recovered":true,"streams":0}}"#
+        );
+        let ServerFrame::PendingCheckComplete(read) = ServerFrame::parse(&text).unwrap() else {
+            panic!("another frame came back")
+        };
+        assert_eq!(read, summary);
+    }
+
+    #[test]
+    fn a_pings_timestamp_comes_back_untouched() {
+        let timestamp = RawValue::from_string("1e3".into()).unwrap();
+        let pong = Pong { timestamp: Some(timestamp), server_time: "now".into() };
+        assert_eq!(
+            ServerFrame::Pong(pong).to_text().unwrap(),
+            r#"{"type":"pong","timestamp":1e3,"server_time":"now"}"#
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! Every limit of the wire, with its unit in its name and its default.
+//!
+//! Constants are part of the protocol and the same everywhere. [`Limits`] holds what an operator
+//! may change and the server announces in `connection_established`.
+
+/// Longest user, device or message id, in bytes.
+pub const ID_BYTES_MAX: usize = 128;
+/// Longest `Idempotency-Key`, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// Longest `type`, in bytes.
+pub const TYPE_BYTES_MAX: usize = 64;
+/// How deep arrays and objects may nest in a message, the message's own object included.
+pub const NESTING_MAX: usize = 64;
+/// Largest piece in which a session reads its mailbox, in bytes; one larger message goes alone.
+pub const REPLAY_PIECE_BYTES_MAX: usize = 16 * 1024;
+/// Frames in a row that a client may get wrong before the connection is closed with 1008.
+pub const BAD_FRAMES_MAX: u32 = 16;
+/// How long a client waits for `connection_established`, token and TCP included, in ms.
+pub const CONNECT_TIMEOUT_MS: u64 = 10_000;
+/// How long a client waits for the application's token callback, in ms.
+pub const TOKEN_TIMEOUT_MS: u64 = 10_000;
+/// How long a client waits for anything at all after its ping, in ms.
+pub const PONG_TIMEOUT_MS: u64 = 10_000;
+/// The same, when the operating system has just said that the network went away, in ms.
+pub const SUSPECT_TIMEOUT_MS: u64 = 2_000;
+/// Longest first reconnect delay, in ms; it doubles with every attempt.
+pub const BACKOFF_BASE_MS: u64 = 500;
+/// Longest reconnect delay, in ms. Below it every delay is drawn evenly from the whole range.
+pub const BACKOFF_CAP_MS: u64 = 30_000;
+/// A connection that lived this long has earned a fresh backoff, in ms.
+pub const STABLE_AFTER_MS: u64 = 10_000;
+/// How long a client gathers acknowledgements before it sends one, in ms.
+pub const ACK_DELAY_MS: u64 = 100;
+/// How many handled messages make a client acknowledge without waiting.
+pub const ACK_EVERY_MESSAGES: u64 = 64;
+/// A handler that has not settled for this long counts as done, and is reported, in ms.
+pub const HANDLER_TIMEOUT_MS: u64 = 30_000;
+/// After the first connect, messages without a handler wait this long for one, in ms.
+pub const UNHANDLED_GRACE_MS: u64 = 10_000;
+/// How many messages wait so.
+pub const UNHANDLED_MESSAGES_MAX: usize = 1_024;
+/// How many bytes (UTF-16 units in the browser) wait so.
+pub const UNHANDLED_BYTES_MAX: usize = 1024 * 1024;
+/// How many sends a client keeps until they settle.
+pub const OUTBOX_MESSAGES_MAX: usize = 1_000;
+/// How many bytes of sends a client keeps (UTF-16 units in the browser).
+pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
+/// How long a send may wait to be settled, in ms: one day.
+pub const OUTBOX_TTL_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// What an operator may set. Announced to clients, so that both ends agree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[non_exhaustive]
+pub struct Limits {
+    /// Largest message from a client, in bytes, fragments added up.
+    pub message_bytes_max: usize,
+    /// Largest message from a publisher, in bytes.
+    pub publish_bytes_max: usize,
+    /// Messages on their way to an acknowledging client, sent and not yet acknowledged.
+    pub in_flight_messages_max: usize,
+    /// The same in bytes. One message is always let through, whatever its size.
+    pub in_flight_bytes_max: usize,
+    /// Devices of one user whose cursors are kept.
+    pub devices_max: usize,
+    /// Connections of one user at a time.
+    pub connections_per_user_max: usize,
+    /// Connections of one server at a time.
+    pub connections_max: usize,
+    /// Sends of one connection that wait for the application.
+    pub sends_waiting_max: usize,
+    /// How often a client pings, in ms.
+    pub heartbeat_interval_ms: u64,
+    /// Silence after which the server closes with 4408, in ms.
+    pub idle_timeout_ms: u64,
+    /// A reader that takes nothing for this long is closed with 4413, in ms.
+    pub stuck_timeout_ms: u64,
+    /// How long the server recognises a send or publish by its id or key, in ms.
+    pub dedupe_window_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 64 * 1024,
+            publish_bytes_max: 1024 * 1024,
+            in_flight_messages_max: 1_024,
+            in_flight_bytes_max: 1024 * 1024,
+            devices_max: 32,
+            connections_per_user_max: 64,
+            connections_max: 100_000,
+            sends_waiting_max: 32,
+            heartbeat_interval_ms: 30_000,
+            idle_timeout_ms: 90_000,
+            stuck_timeout_ms: 30_000,
+            dedupe_window_ms: 7 * 24 * 60 * 60 * 1_000,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_recognises_a_send_for_longer_than_any_client_repeats_it() {
+        assert!(Limits::default().dedupe_window_ms >= 2 * OUTBOX_TTL_MS);
+    }
+
+    #[test]
+    fn a_hidden_tab_that_pings_once_a_minute_is_not_taken_for_dead() {
+        assert!(Limits::default().idle_timeout_ms > 60_000 + PONG_TIMEOUT_MS);
+    }
+
+    #[test]
+    fn a_client_acknowledges_well_before_the_server_stops_for_it() {
+        assert!((ACK_EVERY_MESSAGES as usize) * 4 <= Limits::default().in_flight_messages_max);
+    }
+}
