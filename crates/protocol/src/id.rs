@@ -117,7 +117,7 @@ identifier! {
     DeviceId, limits::ID_BYTES_MAX, is_unreserved
 }
 identifier! {
-    /// The name of one message. For a client's send it is also the idempotency key (a UUIDv7).
+    /// The name of one message. For a client's send it is also the idempotency key (a version 7 UUID).
     MessageId, limits::ID_BYTES_MAX, is_unreserved
 }
 identifier! {

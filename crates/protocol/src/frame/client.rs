@@ -53,9 +53,9 @@ impl ClientFrame {
                 after: field(&object, "after")?,
                 epoch: field(&object, "epoch")?,
             }),
-            message_type::ACK => Ok(Self::Ack {
-                seq: field(&object, "seq")?.ok_or(FrameError::Field("seq"))?,
-            }),
+            message_type::ACK => {
+                Ok(Self::Ack { seq: field(&object, "seq")?.ok_or(FrameError::Field("seq"))? })
+            }
             message_type::AUTHENTICATE => {
                 let token = object.get("token").ok_or(FrameError::Field("token"))?;
                 Ok(Self::Authenticate { token: string("token", token)?.into() })
@@ -103,9 +103,6 @@ mod tests {
             ClientFrame::parse(r#"{"type":"ack","seq":9007199254740992}"#),
             Err(FrameError::Field("seq"))
         );
-        assert_eq!(
-            ClientFrame::parse(r#"{"type":"ack","seq":-1}"#),
-            Err(FrameError::Field("seq"))
-        );
+        assert_eq!(ClientFrame::parse(r#"{"type":"ack","seq":-1}"#), Err(FrameError::Field("seq")));
     }
 }

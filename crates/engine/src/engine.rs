@@ -1,0 +1,267 @@
+mod delivery;
+mod link;
+mod sends;
+
+use alloc::collections::VecDeque;
+
+use tetherline_protocol::Seq;
+
+use crate::{
+    ConnectionNo, EpochNo, Instant, Output, SendNo, SendOutcome, Status,
+    backoff::Backoff,
+    outbox::Outbox,
+    reader::Reader,
+    timer::{Timer, Timers},
+};
+
+/// The client of one signed-in user, over any number of connections. See the [crate] for the order
+/// of calls.
+///
+/// Its methods come in four kinds: getters, commands of the application, `handle_…` for what
+/// happened, and `poll_…`.
+#[derive(Debug)]
+pub struct Engine<P> {
+    state: State,
+    timers: Timers,
+    outputs: VecDeque<Output>,
+    outbox: Outbox<P>,
+    reader: Reader,
+    backoff: Backoff,
+    trust: Trust,
+    last_connection: u32,
+    /// Something came since the last ping. Set per message, so that no clock is read for it.
+    heard: bool,
+    /// The last time that a driver told. Per-message calls bring none.
+    now: Instant,
+    reported: Reported,
+}
+
+/// Where the connection is. Every variant owns what only it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    SignedOut,
+    Resolving { attempt: u32 },
+    Connecting { attempt: u32, connection: ConnectionNo, socket: Socket },
+    Probing { attempt: u32, connection: ConnectionNo },
+    Waiting { attempt: u32, until: Instant },
+    Connected { connection: ConnectionNo, heartbeat_ms: u64, renew_every_ms: u64 },
+    Refused,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Socket {
+    Opening,
+    Open,
+}
+
+/// Whether the identity is in doubt: after one refusal one fresh token is tried, and no second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Good,
+    RefusedOnce,
+}
+
+/// What the last [`Output::StatusChanged`] was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reported {
+    status: Status,
+    attempts: u32,
+    retry_at: Option<Instant>,
+}
+
+/// What `connection_established` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Established {
+    /// The mailbox's history.
+    pub epoch: EpochNo,
+    /// The newest message.
+    pub head: Seq,
+    /// Up to where this device has acknowledged.
+    pub cursor: Seq,
+    /// How often to ping, in ms.
+    pub heartbeat_interval_ms: u64,
+    /// When the token runs out, counted from now, in ms.
+    pub token_expires_in_ms: u64,
+}
+
+/// Getters.
+impl<P> Engine<P> {
+    /// A client that is signed out. `seed` decides the jitter and nothing else.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            state: State::SignedOut,
+            timers: Timers::default(),
+            outputs: VecDeque::new(),
+            outbox: Outbox::new(),
+            reader: Reader::default(),
+            backoff: Backoff::new(seed),
+            trust: Trust::Good,
+            last_connection: 0,
+            heard: false,
+            now: Instant::default(),
+            reported: Reported { status: Status::SignedOut, attempts: 0, retry_at: None },
+        }
+    }
+
+    /// What an application may show.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self.state {
+            State::SignedOut => Status::SignedOut,
+            State::Resolving { .. } | State::Connecting { .. } | State::Probing { .. } => {
+                Status::Connecting
+            }
+            State::Waiting { .. } => Status::Waiting,
+            State::Connected { .. } => Status::Connected,
+            State::Refused => Status::Refused,
+        }
+    }
+
+    /// Which attempt since the last connection this is, or waits to be; 0 while connected and
+    /// during the very first.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        match self.state {
+            State::Resolving { attempt }
+            | State::Connecting { attempt, .. }
+            | State::Probing { attempt, .. }
+            | State::Waiting { attempt, .. } => attempt,
+            State::SignedOut | State::Connected { .. } | State::Refused => 0,
+        }
+    }
+
+    /// When the next attempt begins, while [`Status::Waiting`].
+    #[must_use]
+    pub fn retry_at(&self) -> Option<Instant> {
+        match self.state {
+            State::Waiting { until, .. } => Some(until),
+            _ => None,
+        }
+    }
+
+    /// The highest position that this page has received.
+    #[must_use]
+    pub fn position(&self) -> Option<Seq> {
+        self.reader.position()
+    }
+
+    /// How many sends have not settled.
+    #[must_use]
+    pub fn outbox_len(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// The payload of a send that has not settled.
+    #[must_use]
+    pub fn payload(&self, send: SendNo) -> Option<&P> {
+        self.outbox.payload(send)
+    }
+}
+
+/// Commands.
+impl<P> Engine<P> {
+    /// Somebody is signed in: connect. For another user, [`Engine::sign_out`] comes first.
+    ///
+    /// After [`Output::IdentityRefused`] it tries again, and keeps outbox and position.
+    pub fn sign_in(&mut self, now: Instant) {
+        self.now = now;
+        if matches!(self.state, State::SignedOut | State::Refused) {
+            self.trust = Trust::Good;
+            self.backoff.reset();
+            self.resolve(0, false);
+        }
+        self.report();
+    }
+
+    /// Nobody is signed in any more: hang up, and forget what was this user's.
+    pub fn sign_out(&mut self, now: Instant) {
+        self.now = now;
+        if matches!(self.state, State::Connected { .. }) {
+            self.push_ack(true);
+        }
+        self.drop_connection(tetherline_protocol::CloseCode::Normal);
+        self.state = State::SignedOut;
+        while let Some(send) = self.outbox.pop() {
+            self.outputs.push_back(Output::Settled(send, SendOutcome::SignedOut));
+        }
+        self.reader = Reader::default();
+        self.timers = Timers::default();
+        self.report();
+    }
+
+    /// The operating system says that the network came or went. It may be wrong: coming back is
+    /// worth an attempt at once, and going away is worth a quick look.
+    pub fn set_online(&mut self, online: bool, now: Instant) {
+        self.now = now;
+        match (self.state, online) {
+            (State::Waiting { attempt, .. }, true) => self.resolve(attempt, false),
+            (State::Connected { .. }, _) => self.suspect(),
+            _ => {}
+        }
+        self.report();
+    }
+
+    /// The page is visible again, or the machine woke up.
+    pub fn wake(&mut self, now: Instant) {
+        self.set_online(true, now);
+    }
+}
+
+/// Polls.
+impl<P> Engine<P> {
+    /// The next thing to do; `None` when there is nothing.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Whether [`Engine::poll_output`] has something.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
+    /// When to call [`Engine::handle_timeout`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The moment that [`Engine::poll_timeout`] named has come, or is long gone.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        while let Some((timer, due)) = self.timers.take_due(now) {
+            match timer {
+                Timer::Token => self.token_late(),
+                Timer::Connect => self.attempt_late(),
+                Timer::Backoff => self.backoff_over(),
+                Timer::Heartbeat => self.heartbeat(),
+                Timer::Liveness => self.liveness_over(due),
+                Timer::Stability => {
+                    self.backoff.reset();
+                    self.trust = Trust::Good;
+                }
+                Timer::Renewal => self.outputs.push_back(Output::ResolveToken { fresh: true }),
+                Timer::Ack => self.push_ack(true),
+                Timer::Handlers => self.handlers_late(),
+                Timer::Grace => self.grace_over(),
+                Timer::Retry => self.transmit(),
+                Timer::Expiry => self.expire_sends(),
+            }
+        }
+        self.report();
+    }
+
+    /// Says so when what an application may show has changed.
+    fn report(&mut self) {
+        let current = Reported {
+            status: self.status(),
+            attempts: self.attempts(),
+            retry_at: self.retry_at(),
+        };
+        if current != self.reported {
+            self.reported = current;
+            self.outputs.push_back(Output::StatusChanged);
+        }
+    }
+}

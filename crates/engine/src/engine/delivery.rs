@@ -1,0 +1,163 @@
+//! The way in: messages, positions, acknowledgements.
+
+use tetherline_protocol::{
+    Seq,
+    limits::{ACK_DELAY_MS, UNHANDLED_GRACE_MS},
+};
+
+use super::{Engine, Established, State};
+use crate::{ConnectionNo, Delivery, Instant, Output, reader::Resume, timer::Timer};
+
+/// Messages and their handlers.
+impl<P> Engine<P> {
+    /// A message for the application has come. `seq` is `None` for a live-only one, `handlers`
+    /// counts those registered for its type, `size` is its length in bytes (in the browser: UTF-16
+    /// units).
+    ///
+    /// This is the call that is made per message: it takes no time and reads no clock.
+    pub fn handle_message(
+        &mut self,
+        connection: ConnectionNo,
+        seq: Option<Seq>,
+        handlers: u32,
+        size: usize,
+    ) -> Delivery {
+        if !self.is_connected_by(connection) {
+            return Delivery::Drop;
+        }
+        self.heard = true;
+        let Some(seq) = seq else {
+            return match handlers {
+                0 => Delivery::Drop,
+                _ => Delivery::Deliver { replayed: false },
+            };
+        };
+        // Before it arrives, so that what is acknowledged was handled: this message is not, yet.
+        self.push_ack(false);
+        let arrival = self.reader.arrive(seq, handlers, size);
+        if let Some(after) = arrival.gap_after {
+            self.outputs.push_back(Output::Gap { after, next: seq });
+        }
+        while let Some(dropped) = self.reader.pop_parked_over_limit() {
+            self.outputs.push_back(Output::ParkedDropped(dropped));
+        }
+        if let Some(resume) = self.reader.next_backfill() {
+            self.ask(&resume);
+        }
+        self.schedule_ack();
+        arrival.delivery
+    }
+
+    /// A handler of the message just delivered goes on asynchronously: it is not handled yet.
+    pub fn hold(&mut self, seq: Seq, now: Instant) {
+        self.now = now;
+        let until = self.reader.hold(seq, now);
+        self.timers.start(Timer::Handlers, until);
+    }
+
+    /// Every handler of a held message has settled.
+    pub fn handled(&mut self, seq: Seq, now: Instant) {
+        self.now = now;
+        self.reader.release(seq);
+        self.push_ack(false);
+        self.schedule_ack();
+    }
+
+    /// A parked message is being delivered, because a handler for it has registered. As with
+    /// [`Delivery::Deliver`], it counts as handled unless [`Engine::hold`] follows.
+    pub fn unpark(&mut self, seq: Seq, now: Instant) {
+        self.now = now;
+        self.reader.release(seq);
+        self.schedule_ack();
+    }
+
+    /// `pending_check_complete` has come.
+    pub fn handle_pending_complete(
+        &mut self,
+        connection: ConnectionNo,
+        head: Seq,
+        recovered: bool,
+        now: Instant,
+    ) {
+        self.now = now;
+        if !self.is_connected_by(connection) {
+            return;
+        }
+        self.heard = true;
+        if !recovered {
+            let after = self.reader.position().unwrap_or_default();
+            self.outputs.push_back(Output::Gap { after, next: head });
+            self.reader.pass_head(head);
+        }
+    }
+
+    /// Asks the server for what waits; it does so by itself on every connection.
+    pub fn request_pending(&mut self, now: Instant) {
+        self.now = now;
+        if matches!(self.state, State::Connected { .. }) {
+            self.push_ack(true);
+            if let Some(resume) = self.reader.ask_again() {
+                self.ask(&resume);
+            }
+        }
+    }
+
+    /// The history that the application shows is true as of this position: everything after it has
+    /// to come as messages. Say so whenever history was read.
+    pub fn history_as_of(&mut self, seq: Seq, now: Instant) {
+        self.now = now;
+        if let Some(resume) = self.reader.history_as_of(seq)
+            && matches!(self.state, State::Connected { .. })
+        {
+            self.ask(&resume);
+        }
+    }
+}
+
+impl<P> Engine<P> {
+    pub(super) fn start_reading(&mut self, established: Established) {
+        let Established { epoch, head, cursor, .. } = established;
+        let resume = self.reader.connect(epoch, head, cursor);
+        if let Some(after) = resume.lost {
+            self.outputs.push_back(Output::Gap { after, next: cursor });
+        }
+        if self.reader.open_grace() {
+            self.timers.set(Timer::Grace, self.now + UNHANDLED_GRACE_MS);
+        }
+        self.ask(&resume);
+        self.schedule_ack();
+    }
+
+    pub(super) fn push_ack(&mut self, any: bool) {
+        if let Some(seq) = self.reader.take_ack(any) {
+            self.outputs.push_back(Output::Ack(seq));
+            self.timers.stop(Timer::Ack);
+        }
+    }
+
+    pub(super) fn handlers_late(&mut self) {
+        while let Some(seq) = self.reader.pop_timed_out(self.now) {
+            self.outputs.push_back(Output::HandlerTimedOut(seq));
+        }
+        if let Some(until) = self.reader.next_handler_timeout() {
+            self.timers.set(Timer::Handlers, until);
+        }
+        self.schedule_ack();
+    }
+
+    pub(super) fn grace_over(&mut self) {
+        self.reader.close_grace();
+        self.outputs.push_back(Output::GraceOver);
+        self.schedule_ack();
+    }
+
+    fn ask(&mut self, resume: &Resume) {
+        self.outputs.push_back(Output::GetPending { after: resume.after, epoch: resume.epoch });
+    }
+
+    fn schedule_ack(&mut self) {
+        if matches!(self.state, State::Connected { .. }) && self.reader.has_ack() {
+            self.timers.start(Timer::Ack, self.now + ACK_DELAY_MS);
+        }
+    }
+}

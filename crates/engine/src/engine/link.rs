@@ -1,0 +1,244 @@
+//! The connection's life: token, attempt, probe, heartbeat, loss.
+
+use tetherline_protocol::{
+    CloseCode, Reaction,
+    limits::{
+        BACKOFF_BASE_MS, CONNECT_TIMEOUT_MS, PONG_TIMEOUT_MS, STABLE_AFTER_MS, SUSPECT_TIMEOUT_MS,
+        TOKEN_TIMEOUT_MS,
+    },
+};
+
+use super::{Engine, Established, Socket, State, Trust};
+use crate::{ConnectionNo, Instant, NoToken, Output, ProbeAnswer, timer::Timer};
+
+/// A timer this much behind its time was held up (a throttled tab, a sleeping machine); the peer
+/// had no fair chance to answer.
+const LATE_MS: u64 = 2_000;
+
+/// What happened to the connection.
+impl<P> Engine<P> {
+    /// The application gave a token; the driver keeps it.
+    pub fn handle_token(&mut self, now: Instant) {
+        self.now = now;
+        match self.state {
+            State::Resolving { attempt } => {
+                self.timers.stop(Timer::Token);
+                self.last_connection = self.last_connection.wrapping_add(1);
+                let connection = ConnectionNo(self.last_connection);
+                self.state = State::Connecting { attempt, connection, socket: Socket::Opening };
+                self.timers.set(Timer::Connect, now + CONNECT_TIMEOUT_MS);
+                self.report();
+                self.outputs.push_back(Output::Open(connection));
+            }
+            State::Connected { renew_every_ms, .. } => {
+                self.outputs.push_back(Output::Authenticate);
+                self.timers.set(Timer::Renewal, now + renew_every_ms);
+            }
+            _ => {}
+        }
+    }
+
+    /// The application gave no token.
+    pub fn handle_no_token(&mut self, reason: NoToken, now: Instant) {
+        self.now = now;
+        match (self.state, reason) {
+            (State::Resolving { .. }, NoToken::SignedOut) => self.refuse_identity(),
+            (State::Resolving { attempt }, NoToken::Failed) => self.wait(attempt, None),
+            // The connection lives on its old token as long as that lasts.
+            (State::Connected { renew_every_ms, .. }, _) => {
+                let soon = (renew_every_ms / 10).max(BACKOFF_BASE_MS);
+                self.timers.set(Timer::Renewal, now + soon);
+            }
+            _ => {}
+        }
+        self.report();
+    }
+
+    /// The socket is open; `connection_established` is still to come.
+    pub fn handle_opened(&mut self, connection: ConnectionNo, now: Instant) {
+        self.now = now;
+        if let State::Connecting { attempt, connection: current, .. } = self.state
+            && current == connection
+        {
+            self.state = State::Connecting { attempt, connection, socket: Socket::Open };
+        }
+    }
+
+    /// `connection_established` has come.
+    pub fn handle_established(
+        &mut self,
+        connection: ConnectionNo,
+        established: Established,
+        now: Instant,
+    ) {
+        self.now = now;
+        if !matches!(self.state, State::Connecting { connection: current, .. } if current == connection)
+        {
+            return;
+        }
+        // At four fifths of its life there is still time to try again when a renewal fails.
+        let renew_every_ms = (established.token_expires_in_ms / 5 * 4).max(BACKOFF_BASE_MS);
+        let heartbeat_ms = established.heartbeat_interval_ms.max(BACKOFF_BASE_MS);
+        self.state = State::Connected { connection, heartbeat_ms, renew_every_ms };
+        self.heard = true;
+        self.timers.stop(Timer::Connect);
+        self.timers.set(Timer::Heartbeat, now + heartbeat_ms);
+        self.timers.set(Timer::Stability, now + STABLE_AFTER_MS);
+        self.timers.set(Timer::Renewal, now + renew_every_ms);
+        self.report();
+        self.start_reading(established);
+        self.outbox.requeue_all();
+        self.transmit();
+    }
+
+    /// A frame that needs nothing else has come: the peer lives.
+    pub fn handle_received(&mut self, connection: ConnectionNo) {
+        if self.is_connected_by(connection) {
+            self.heard = true;
+        }
+    }
+
+    /// The socket is closed, or could not be opened. `code` is the close code, 1006 if there was
+    /// none.
+    pub fn handle_closed(&mut self, connection: ConnectionNo, code: u16, now: Instant) {
+        self.now = now;
+        match self.state {
+            State::Connecting { connection: current, attempt, socket: Socket::Opening }
+                if current == connection =>
+            {
+                self.state = State::Probing { attempt, connection };
+                self.timers.set(Timer::Connect, now + CONNECT_TIMEOUT_MS);
+                self.outputs.push_back(Output::Probe(connection));
+            }
+            State::Connecting { connection: current, attempt, .. } if current == connection => {
+                self.react(CloseCode::reaction(code), attempt);
+            }
+            State::Connected { connection: current, .. } if current == connection => {
+                self.react(CloseCode::reaction(code), 0);
+            }
+            _ => {}
+        }
+        self.report();
+    }
+
+    /// The URL answered, without an upgrade, why the socket did not open.
+    pub fn handle_probe(&mut self, connection: ConnectionNo, answer: ProbeAnswer, now: Instant) {
+        self.now = now;
+        let State::Probing { attempt, connection: current } = self.state else { return };
+        if current != connection {
+            return;
+        }
+        match answer {
+            ProbeAnswer::Status { status: 401, .. } => self.react(Reaction::FreshToken, attempt),
+            ProbeAnswer::Status { status: 403, .. } => self.refuse_identity(),
+            ProbeAnswer::Status { retry_after_ms, .. } => self.wait(attempt, retry_after_ms),
+            ProbeAnswer::Unreachable => self.wait(attempt, None),
+        }
+        self.report();
+    }
+}
+
+impl<P> Engine<P> {
+    /// Asks for a token; the attempt follows when it is there.
+    pub(super) fn resolve(&mut self, attempt: u32, fresh: bool) {
+        self.stop_connection_timers();
+        self.state = State::Resolving { attempt };
+        self.timers.set(Timer::Token, self.now + TOKEN_TIMEOUT_MS);
+        self.outputs.push_back(Output::ResolveToken { fresh });
+    }
+
+    /// The network may be gone: an answer is due quickly.
+    pub(super) fn suspect(&mut self) {
+        self.heard = false;
+        self.outputs.push_back(Output::Ping);
+        self.timers.set(Timer::Liveness, self.now + SUSPECT_TIMEOUT_MS);
+    }
+
+    pub(super) fn heartbeat(&mut self) {
+        let State::Connected { heartbeat_ms, .. } = self.state else { return };
+        self.heard = false;
+        self.outputs.push_back(Output::Ping);
+        self.timers.set(Timer::Heartbeat, self.now + heartbeat_ms);
+        self.timers.start(Timer::Liveness, self.now + PONG_TIMEOUT_MS);
+    }
+
+    pub(super) fn liveness_over(&mut self, due: Instant) {
+        if self.heard {
+            return;
+        }
+        if self.now.millis_since(due) > LATE_MS {
+            self.suspect();
+            return;
+        }
+        self.drop_connection(CloseCode::Silent);
+        self.react(Reaction::Reconnect, 0);
+    }
+
+    pub(super) fn token_late(&mut self) {
+        if let State::Resolving { attempt } = self.state {
+            self.wait(attempt, None);
+        }
+    }
+
+    pub(super) fn attempt_late(&mut self) {
+        if let State::Connecting { attempt, .. } | State::Probing { attempt, .. } = self.state {
+            self.drop_connection(CloseCode::Silent);
+            self.wait(attempt, None);
+        }
+    }
+
+    pub(super) fn backoff_over(&mut self) {
+        if let State::Waiting { attempt, .. } = self.state {
+            self.resolve(attempt, false);
+        }
+    }
+
+    /// Hangs up without waiting for the peer: on a dead link its goodbye can take minutes.
+    pub(super) fn drop_connection(&mut self, code: CloseCode) {
+        if let State::Connecting { connection, .. }
+        | State::Probing { connection, .. }
+        | State::Connected { connection, .. } = self.state
+        {
+            self.outputs.push_back(Output::Detach(connection, code.code()));
+        }
+    }
+
+    fn react(&mut self, reaction: Reaction, attempt: u32) {
+        match (reaction, self.trust) {
+            (Reaction::Reconnect, _) => self.wait(attempt, None),
+            (Reaction::FreshToken, Trust::Good) => {
+                self.trust = Trust::RefusedOnce;
+                self.resolve(attempt + 1, true);
+            }
+            (Reaction::FreshToken, Trust::RefusedOnce) | (Reaction::SignedOut, _) => {
+                self.refuse_identity();
+            }
+        }
+    }
+
+    fn wait(&mut self, attempt: u32, retry_after_ms: Option<u64>) {
+        self.stop_connection_timers();
+        let delay = self.backoff.next_delay_ms();
+        let told = retry_after_ms.map_or(0, |told| told + self.backoff.spread_ms());
+        let until = self.now + delay.max(told);
+        self.state = State::Waiting { attempt: attempt + 1, until };
+        self.timers.set(Timer::Backoff, until);
+    }
+
+    fn refuse_identity(&mut self) {
+        self.drop_connection(CloseCode::Normal);
+        self.stop_connection_timers();
+        self.state = State::Refused;
+        self.outputs.push_back(Output::IdentityRefused);
+    }
+
+    fn stop_connection_timers(&mut self) {
+        for timer in Timer::OF_A_CONNECTION {
+            self.timers.stop(timer);
+        }
+    }
+
+    pub(super) fn is_connected_by(&self, connection: ConnectionNo) -> bool {
+        matches!(self.state, State::Connected { connection: current, .. } if current == connection)
+    }
+}

@@ -1,0 +1,88 @@
+//! The way out: the outbox and how its messages settle.
+
+use tetherline_protocol::limits::BACKOFF_BASE_MS;
+
+use super::{Engine, State};
+use crate::{ConnectionNo, Instant, Output, SendNo, SendOutcome, SendRefused, timer::Timer};
+
+/// Sends.
+impl<P> Engine<P> {
+    /// Takes a message into the outbox; it goes out now, or when there is a connection. `size` is
+    /// its length in bytes (in the browser: UTF-16 units).
+    pub fn send(&mut self, payload: P, size: usize, now: Instant) -> Result<SendNo, SendRefused> {
+        self.now = now;
+        if matches!(self.state, State::SignedOut | State::Refused) {
+            return Err(SendRefused::SignedOut);
+        }
+        let send = self.outbox.push(payload, size, now)?;
+        self.schedule_expiry();
+        self.transmit();
+        Ok(send)
+    }
+
+    /// `accepted` has come for this send.
+    pub fn handle_accepted(&mut self, connection: ConnectionNo, send: SendNo, now: Instant) {
+        self.now = now;
+        if self.is_connected_by(connection) {
+            self.heard = true;
+            self.settle(send, SendOutcome::Accepted);
+        }
+    }
+
+    /// `error` has come for this send. If it is `retryable`, this send and the later ones go out
+    /// again, in order, after `retry_after_ms`.
+    pub fn handle_refused(
+        &mut self,
+        connection: ConnectionNo,
+        send: SendNo,
+        retryable: bool,
+        retry_after_ms: Option<u64>,
+        now: Instant,
+    ) {
+        self.now = now;
+        if !self.is_connected_by(connection) {
+            return;
+        }
+        self.heard = true;
+        if !retryable {
+            self.settle(send, SendOutcome::Refused);
+        } else if self.outbox.requeue_from(send) {
+            let told = retry_after_ms.unwrap_or(BACKOFF_BASE_MS);
+            let delay = told + self.backoff.spread_ms();
+            self.timers.set(Timer::Retry, now + delay);
+        }
+    }
+}
+
+impl<P> Engine<P> {
+    /// Sends everything that has not gone out, in order, unless a refusal asks for patience.
+    pub(super) fn transmit(&mut self) {
+        if !matches!(self.state, State::Connected { .. }) || self.timers.is_running(Timer::Retry) {
+            return;
+        }
+        while let Some(send) = self.outbox.transmit_next() {
+            self.outputs.push_back(Output::Transmit(send));
+        }
+    }
+
+    pub(super) fn expire_sends(&mut self) {
+        while let Some(send) = self.outbox.pop_expired(self.now) {
+            self.outputs.push_back(Output::Settled(send, SendOutcome::Expired));
+        }
+        self.schedule_expiry();
+    }
+
+    fn settle(&mut self, send: SendNo, outcome: SendOutcome) {
+        if self.outbox.remove(send).is_some() {
+            self.outputs.push_back(Output::Settled(send, outcome));
+            self.schedule_expiry();
+        }
+    }
+
+    fn schedule_expiry(&mut self) {
+        match self.outbox.next_expiry() {
+            Some(at) => self.timers.set(Timer::Expiry, at),
+            None => self.timers.stop(Timer::Expiry),
+        }
+    }
+}

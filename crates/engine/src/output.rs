@@ -1,0 +1,134 @@
+use tetherline_protocol::Seq;
+
+use crate::SendNo;
+
+/// One attempt at a connection. Events of any but the current one are ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionNo(pub u32);
+
+/// The driver's own number for an epoch; equal texts have equal numbers. 0 stands for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpochNo(pub u32);
+
+/// What an application may show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// Nobody is signed in; nothing is sent and nothing received.
+    SignedOut,
+    /// A token is being fetched or a socket opened.
+    Connecting,
+    /// `connection_established` has come.
+    Connected,
+    /// The next attempt waits for its moment.
+    Waiting,
+    /// The identity was refused: the person has to sign in again.
+    Refused,
+}
+
+/// What the driver has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Output {
+    /// Ask the application for a token; answer with `handle_token` or `handle_no_token`.
+    ResolveToken {
+        /// The last one was refused or runs out: a cached token will not do.
+        fresh: bool,
+    },
+    /// Open a socket with the token last given.
+    Open(ConnectionNo),
+    /// The socket never opened: ask the same URL without an upgrade, answer `handle_probe`.
+    Probe(ConnectionNo),
+    /// Close the socket with this code and forget it, without waiting for its goodbye.
+    Detach(ConnectionNo, u16),
+    /// Send `ping`.
+    Ping,
+    /// Send `get_pending`.
+    GetPending {
+        /// Read on after this position.
+        after: Seq,
+        /// In this epoch.
+        epoch: EpochNo,
+    },
+    /// Send `ack`.
+    Ack(Seq),
+    /// Send `authenticate` with the token last given.
+    Authenticate,
+    /// Send the outbox's message with this number.
+    Transmit(SendNo),
+    /// This send is over.
+    Settled(SendNo, SendOutcome),
+    /// Status, attempt count or retry time are new.
+    StatusChanged,
+    /// Messages between these positions will never come. History must be read anew.
+    Gap {
+        /// The last position received before the gap.
+        after: Seq,
+        /// The first position after it.
+        next: Seq,
+    },
+    /// The grace window is over: drop every parked message.
+    GraceOver,
+    /// More was parked than fits: drop the parked message at this position.
+    ParkedDropped(Seq),
+    /// A handler did not settle in time. Its message counts as handled.
+    HandlerTimedOut(Seq),
+    /// A fresh token was refused too, or there is none: the person is signed out.
+    IdentityRefused,
+}
+
+/// How a send ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendOutcome {
+    /// The application took it.
+    Accepted,
+    /// The server or the application refused it for good.
+    Refused,
+    /// It was not settled within its time to live.
+    Expired,
+    /// The person signed out first.
+    SignedOut,
+}
+
+/// What to do with a message that has just come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// A duplicate, or nobody wants it.
+    Drop,
+    /// Call the handlers now. It counts as handled, unless [`crate::Engine::hold`] follows.
+    Deliver {
+        /// It was in the mailbox before this connection asked: no news.
+        replayed: bool,
+    },
+    /// Keep it until a handler registers or [`Output::GraceOver`] comes.
+    Park {
+        /// As in [`Delivery::Deliver`].
+        replayed: bool,
+    },
+}
+
+/// What the URL answered without an upgrade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProbeAnswer {
+    /// No answer at all.
+    Unreachable,
+    /// An HTTP status.
+    Status {
+        /// The status code.
+        status: u16,
+        /// `Retry-After`, in ms.
+        retry_after_ms: Option<u64>,
+    },
+}
+
+/// Why there is no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoToken {
+    /// The application says that nobody is signed in.
+    SignedOut,
+    /// The application could not say; it is worth another try.
+    Failed,
+}

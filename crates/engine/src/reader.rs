@@ -1,0 +1,344 @@
+use alloc::collections::VecDeque;
+
+use tetherline_protocol::{
+    Seq,
+    limits::{ACK_EVERY_MESSAGES, HANDLER_TIMEOUT_MS, UNHANDLED_BYTES_MAX, UNHANDLED_MESSAGES_MAX},
+};
+
+use crate::{Delivery, EpochNo, Instant};
+
+/// Where the page stands in the mailbox, and what may be acknowledged.
+///
+/// The page's position lives here, in memory, and belongs to the page alone: the device's cursor
+/// on the server is what all pages of a device have acknowledged together, and only says where a
+/// *fresh* page starts.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    place: Option<Place>,
+    /// History was read as of this position, before it is known where the page starts.
+    as_of: Option<Seq>,
+    /// Messages that are delivered or parked, and not handled yet; ascending by position.
+    holds: VecDeque<Hold>,
+    parked: Parked,
+    grace: Grace,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    epoch: EpochNo,
+    /// Nothing at or before this position was delivered to this page.
+    start: Seq,
+    /// Everything up to here was, except what `backfill` still owes.
+    high: Seq,
+    backfill: Option<Backfill>,
+    /// Up to here the mailbox was filled when this connection asked.
+    replayed_to: Seq,
+    /// The last position that came on this connection, duplicates included.
+    received: Seq,
+    /// The last position acknowledged on this connection.
+    acked: Seq,
+}
+
+/// Positions before the page's start that it asked for afterwards, because the history that the
+/// application shows turned out to be older.
+#[derive(Debug, Clone, Copy)]
+struct Backfill {
+    next: Seq,
+    end: Seq,
+}
+
+#[derive(Debug)]
+struct Hold {
+    seq: Seq,
+    reason: HoldReason,
+}
+
+#[derive(Debug)]
+enum HoldReason {
+    /// A handler runs; it has until then.
+    Handler { until: Instant },
+    /// No handler is there yet.
+    Parked { size: usize },
+}
+
+#[derive(Debug, Default)]
+struct Parked {
+    messages: usize,
+    bytes: usize,
+}
+
+/// The one window, after a page's first connect, in which messages wait for their handlers.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Grace {
+    #[default]
+    NotYet,
+    Open,
+    Over,
+}
+
+/// Where to read on.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Resume {
+    pub(crate) after: Seq,
+    pub(crate) epoch: EpochNo,
+    /// The position that was lost, if the history is another one now.
+    pub(crate) lost: Option<Seq>,
+}
+
+/// What a message means.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) delivery: Delivery,
+    /// The position before a hole that this message revealed.
+    pub(crate) gap_after: Option<Seq>,
+}
+
+impl Reader {
+    /// A connection is up. Answers where to read on.
+    pub(crate) fn connect(&mut self, epoch: EpochNo, head: Seq, cursor: Seq) -> Resume {
+        let mut lost = None;
+        let mut place = match self.place {
+            Some(place) if place.epoch == epoch && place.high <= head => place,
+            other => {
+                lost = other.map(|place| place.high);
+                self.forget_holds();
+                let start = self.as_of.take().map_or(cursor, |as_of| as_of.min(cursor));
+                Place::new(epoch, start)
+            }
+        };
+        let after = place.resume_after();
+        place.ask_from(after);
+        // What an earlier connection did not get to say is acknowledged on this one.
+        place.acked = cursor.min(after);
+        place.replayed_to = head;
+        self.place = Some(place);
+        Resume { after, epoch, lost }
+    }
+
+    /// The application asks again for what waits.
+    pub(crate) fn ask_again(&mut self) -> Option<Resume> {
+        let place = self.place.as_mut()?;
+        let after = place.resume_after();
+        place.ask_from(after);
+        Some(Resume { after, epoch: place.epoch, lost: None })
+    }
+
+    /// The history that the application shows is true as of this position. Answers where to read
+    /// from if the page started too late for it.
+    pub(crate) fn history_as_of(&mut self, seq: Seq) -> Option<Resume> {
+        let Some(place) = self.place.as_mut() else {
+            self.as_of = Some(self.as_of.map_or(seq, |known| known.min(seq)));
+            return None;
+        };
+        if seq >= place.start {
+            return None;
+        }
+        if place.backfill.is_some() {
+            // One at a time: the rest is asked for when this one is through.
+            self.as_of = Some(self.as_of.map_or(seq, |known| known.min(seq)));
+            return None;
+        }
+        self.start_backfill(seq)
+    }
+
+    /// What an earlier [`Reader::history_as_of`] left for after the running backfill.
+    pub(crate) fn next_backfill(&mut self) -> Option<Resume> {
+        if self.place?.backfill.is_some() {
+            return None;
+        }
+        let seq = self.as_of.take()?;
+        self.start_backfill(seq)
+    }
+
+    fn start_backfill(&mut self, seq: Seq) -> Option<Resume> {
+        let place = self.place.as_mut()?;
+        let next = seq.next().filter(|_| seq < place.start)?;
+        place.backfill = Some(Backfill { next, end: place.start });
+        place.start = seq;
+        place.ask_from(seq);
+        Some(Resume { after: seq, epoch: place.epoch, lost: None })
+    }
+
+    /// A message with a position has come. `handlers` counts those registered for its type.
+    pub(crate) fn arrive(&mut self, seq: Seq, handlers: u32, size: usize) -> Arrival {
+        let mut arrival = Arrival { delivery: Delivery::Drop, gap_after: None };
+        let Some(place) = self.place.as_mut() else { return arrival };
+        place.received = seq;
+        if !place.backfills(seq) {
+            if seq <= place.high {
+                return arrival;
+            }
+            if place.high.next() != Some(seq) {
+                arrival.gap_after = Some(place.high);
+            }
+            place.high = seq;
+        }
+        let replayed = seq <= place.replayed_to;
+        if handlers > 0 {
+            arrival.delivery = Delivery::Deliver { replayed };
+        } else if self.grace == Grace::Open {
+            arrival.delivery = Delivery::Park { replayed };
+            self.insert(Hold { seq, reason: HoldReason::Parked { size } });
+            self.parked.messages += 1;
+            self.parked.bytes += size;
+        }
+        arrival
+    }
+
+    /// Takes out the oldest parked message while more is parked than fits.
+    pub(crate) fn pop_parked_over_limit(&mut self) -> Option<Seq> {
+        if self.parked.messages <= UNHANDLED_MESSAGES_MAX
+            && self.parked.bytes <= UNHANDLED_BYTES_MAX
+        {
+            return None;
+        }
+        let parked = |hold: &&Hold| matches!(hold.reason, HoldReason::Parked { .. });
+        let seq = self.holds.iter().find(parked)?.seq;
+        self.release(seq);
+        Some(seq)
+    }
+
+    /// The handlers of a message go on asynchronously. Answers by when they have to settle.
+    pub(crate) fn hold(&mut self, seq: Seq, now: Instant) -> Instant {
+        let until = now + HANDLER_TIMEOUT_MS;
+        self.insert(Hold { seq, reason: HoldReason::Handler { until } });
+        until
+    }
+
+    /// A message is handled, or leaves the parking lot.
+    pub(crate) fn release(&mut self, seq: Seq) {
+        if let Ok(index) = self.holds.binary_search_by_key(&seq, |hold| hold.seq)
+            && let Some(hold) = self.holds.remove(index)
+        {
+            self.unpark(&hold.reason);
+        }
+    }
+
+    /// Takes out one handler that has run out of time.
+    pub(crate) fn pop_timed_out(&mut self, now: Instant) -> Option<Seq> {
+        let late =
+            |hold: &&Hold| matches!(hold.reason, HoldReason::Handler { until } if until <= now);
+        let seq = self.holds.iter().find(late)?.seq;
+        self.release(seq);
+        Some(seq)
+    }
+
+    pub(crate) fn next_handler_timeout(&self) -> Option<Instant> {
+        let until = |hold: &Hold| match hold.reason {
+            HoldReason::Handler { until } => Some(until),
+            HoldReason::Parked { .. } => None,
+        };
+        self.holds.iter().filter_map(until).min()
+    }
+
+    /// Opens the grace window, the first time. Answers whether it did.
+    pub(crate) fn open_grace(&mut self) -> bool {
+        let first = self.grace == Grace::NotYet;
+        if first {
+            self.grace = Grace::Open;
+        }
+        first
+    }
+
+    /// Closes the grace window: what is parked counts as handled.
+    pub(crate) fn close_grace(&mut self) {
+        self.grace = Grace::Over;
+        self.holds.retain(|hold| !matches!(hold.reason, HoldReason::Parked { .. }));
+        self.parked = Parked::default();
+    }
+
+    /// Everything up to `head` was sent, whether it still existed or not.
+    pub(crate) fn pass_head(&mut self, head: Seq) {
+        if let Some(place) = self.place.as_mut() {
+            place.high = place.high.max(head);
+        }
+    }
+
+    /// The position to acknowledge, if enough has gathered (or anything at all, if `any`).
+    pub(crate) fn take_ack(&mut self, any: bool) -> Option<Seq> {
+        let ready = self.ackable()?;
+        let place = self.place.as_mut()?;
+        let gathered = ready.distance_from(place.acked);
+        if gathered == 0 || (!any && gathered < ACK_EVERY_MESSAGES) {
+            return None;
+        }
+        place.acked = ready;
+        Some(ready)
+    }
+
+    pub(crate) fn has_ack(&self) -> bool {
+        match (self.ackable(), self.place) {
+            (Some(ready), Some(place)) => ready > place.acked,
+            _ => false,
+        }
+    }
+
+    /// Contiguous: nothing before it is still held.
+    fn ackable(&self) -> Option<Seq> {
+        let place = self.place?;
+        match self.holds.front() {
+            Some(hold) => Some(place.received.min(hold.seq.previous())),
+            None => Some(place.received),
+        }
+    }
+
+    pub(crate) fn position(&self) -> Option<Seq> {
+        self.place.map(|place| place.high)
+    }
+
+    fn insert(&mut self, hold: Hold) {
+        match self.holds.binary_search_by_key(&hold.seq, |held| held.seq) {
+            Ok(index) => self.holds[index] = hold,
+            Err(index) => self.holds.insert(index, hold),
+        }
+    }
+
+    fn unpark(&mut self, reason: &HoldReason) {
+        if let HoldReason::Parked { size } = reason {
+            self.parked.messages -= 1;
+            self.parked.bytes -= size;
+        }
+    }
+
+    fn forget_holds(&mut self) {
+        self.holds.clear();
+        self.parked = Parked::default();
+    }
+}
+
+impl Place {
+    fn new(epoch: EpochNo, start: Seq) -> Self {
+        Self {
+            epoch,
+            start,
+            high: start,
+            backfill: None,
+            replayed_to: start,
+            received: start,
+            acked: start,
+        }
+    }
+
+    fn resume_after(&self) -> Seq {
+        self.backfill.map_or(self.high, |backfill| backfill.next.previous())
+    }
+
+    /// The server counts what is in flight from where it was asked; so does the acknowledging.
+    fn ask_from(&mut self, after: Seq) {
+        self.received = after;
+        self.acked = self.acked.min(after);
+    }
+
+    /// Whether this position is the next that the backfill owes.
+    fn backfills(&mut self, seq: Seq) -> bool {
+        let Some(backfill) = self.backfill.as_mut() else { return false };
+        if seq != backfill.next {
+            return false;
+        }
+        match seq.next().filter(|_| seq < backfill.end) {
+            Some(next) => backfill.next = next,
+            None => self.backfill = None,
+        }
+        true
+    }
+}
