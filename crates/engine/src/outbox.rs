@@ -1,4 +1,4 @@
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use tetherline_protocol::limits::{OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, OUTBOX_TTL_MS};
 
@@ -21,7 +21,7 @@ pub enum SendRefused {
 /// Sends that have not settled, in order.
 #[derive(Debug)]
 pub(crate) struct Outbox<P> {
-    entries: VecDeque<Entry<P>>,
+    entries: Vec<Entry<P>>,
     bytes: usize,
     last: u32,
 }
@@ -43,7 +43,7 @@ enum Stage {
 
 impl<P> Outbox<P> {
     pub(crate) fn new() -> Self {
-        Self { entries: VecDeque::new(), bytes: 0, last: 0 }
+        Self { entries: Vec::new(), bytes: 0, last: 0 }
     }
 
     pub(crate) fn push(
@@ -61,31 +61,31 @@ impl<P> Outbox<P> {
         let no = SendNo(self.last);
         self.bytes += size;
         let expires_at = now + OUTBOX_TTL_MS;
-        self.entries.push_back(Entry { no, payload, size, expires_at, stage: Stage::Queued });
+        self.entries.push(Entry { no, payload, size, expires_at, stage: Stage::Queued });
         Ok(no)
     }
 
     /// Takes the send out, if it is still there.
     pub(crate) fn remove(&mut self, no: SendNo) -> Option<P> {
         let index = self.entries.iter().position(|entry| entry.no == no)?;
-        let entry = self.entries.remove(index)?;
+        let entry = self.entries.remove(index);
         self.bytes -= entry.size;
         Some(entry.payload)
     }
 
     /// Takes out the oldest send, if its time is over.
     pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<SendNo> {
-        let no = self.entries.front().filter(|entry| entry.expires_at <= now)?.no;
+        let no = self.entries.first().filter(|entry| entry.expires_at <= now)?.no;
         self.remove(no).map(|_| no)
     }
 
     pub(crate) fn pop(&mut self) -> Option<SendNo> {
-        let no = self.entries.front()?.no;
+        let no = self.entries.first()?.no;
         self.remove(no).map(|_| no)
     }
 
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.entries.front().map(|entry| entry.expires_at)
+        self.entries.first().map(|entry| entry.expires_at)
     }
 
     /// The oldest send that has not gone out on this connection; it counts as gone from here on.
@@ -111,7 +111,7 @@ impl<P> Outbox<P> {
         if self.entries[index].stage == Stage::Queued {
             return false;
         }
-        for entry in self.entries.range_mut(index..) {
+        for entry in &mut self.entries[index..] {
             entry.stage = Stage::Queued;
         }
         true

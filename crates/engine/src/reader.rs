@@ -1,4 +1,4 @@
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use tetherline_protocol::{
     Seq,
@@ -18,7 +18,7 @@ pub(crate) struct Reader {
     /// History was read as of this position, before it is known where the page starts.
     as_of: Option<Seq>,
     /// Messages that are delivered or parked, and not handled yet; ascending by position.
-    holds: VecDeque<Hold>,
+    holds: Vec<Hold>,
     parked: Parked,
     grace: Grace,
 }
@@ -207,9 +207,8 @@ impl Reader {
 
     /// A message is handled, or leaves the parking lot.
     pub(crate) fn release(&mut self, seq: Seq) {
-        if let Ok(index) = self.holds.binary_search_by_key(&seq, |hold| hold.seq)
-            && let Some(hold) = self.holds.remove(index)
-        {
+        if let Ok(index) = self.holds.binary_search_by_key(&seq, |hold| hold.seq) {
+            let hold = self.holds.remove(index);
             self.unpark(&hold.reason);
         }
     }
@@ -276,7 +275,7 @@ impl Reader {
     /// Contiguous: nothing before it is still held.
     fn ackable(&self) -> Option<Seq> {
         let place = self.place?;
-        match self.holds.front() {
+        match self.holds.first() {
             Some(hold) => Some(place.received.min(hold.seq.previous())),
             None => Some(place.received),
         }
