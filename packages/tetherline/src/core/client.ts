@@ -1,0 +1,419 @@
+import { ACK, AUTHENTICATE, GET_PENDING, PING } from '../generated/protocol.js';
+import { type Engine, OUTBOX_FULL, Outcome, Output, STATUS } from './engine.js';
+import { TetherlineError } from './errors.js';
+import { Handlers } from './handlers.js';
+import { isId } from './identity.js';
+import { Inbound } from './inbound.js';
+import { Loop, monotonicNow } from './loop.js';
+import { isTooLarge, prepare, tooLarge, type Unsettled } from './outbox.js';
+import { watchPage } from './page.js';
+import { probe } from './probe.js';
+import { Reporter } from './report.js';
+import { Session } from './session.js';
+import { Socket } from './socket.js';
+import type {
+  Accepted,
+  Client,
+  ClientOptions,
+  HandlerMap,
+  OutgoingMessage,
+  Snapshot,
+  WebSocketConstructor,
+} from './types.js';
+import { createEngine } from './wasm.js';
+
+/** A client, signed out. Nothing happens before its first `signIn`. */
+export function createClient(options: ClientOptions): Client {
+  return new TetherlineClient(options);
+}
+
+const SIGNED_OUT: Snapshot = {
+  status: 'signed_out',
+  isConnected: false,
+  reconnectAttempts: 0,
+  retryAt: null,
+  outboxLength: 0,
+};
+
+/** The engine with the loop that drives it, made on first use. */
+interface Machine {
+  readonly loop: Loop;
+  readonly inbound: Inbound;
+}
+
+class TetherlineClient implements Client {
+  readonly #options: ClientOptions;
+  readonly #report: Reporter;
+  readonly #handlers = new Handlers();
+  readonly #listeners = new Set<() => void>();
+  #machine: Machine | null = null;
+  #session: Session | null = null;
+  #unwatchPage: (() => void) | null = null;
+  #snapshot = SIGNED_OUT;
+  #engineRetryAt = -1;
+  #isDestroyed = false;
+  /** Callbacks of the application, made once the engine is drained: they may call anything. */
+  #news: (() => void)[] = [];
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.#report = new Reporter(options);
+  }
+
+  readonly signIn = (user: string): void => {
+    if (this.#isDestroyed) {
+      throw new Error('Tetherline: this client is destroyed; create another one.');
+    }
+    if (!isId(user)) {
+      throw new TypeError(
+        `Tetherline: "${user}" is no user id; that is 1 to 128 letters, digits and - . _ ~.`,
+      );
+    }
+    if (this.#session?.user !== user) {
+      this.signOut();
+      const session = new Session(user, this.#options);
+      this.#machine ??= this.#start();
+      if (!this.#machine) {
+        return;
+      }
+      this.#session = session;
+      this.#unwatchPage = watchPage(
+        (isOnline) => this.#call((engine, now) => engine.online(isOnline ? 1 : 0, now)),
+        () => this.#call((engine, now) => engine.wake(now)),
+      );
+    }
+    this.#machine?.loop.callAtOnce((engine, now) => engine.sign_in(now));
+  };
+
+  readonly signOut = (): void => {
+    const session = this.#session;
+    if (!session) {
+      return;
+    }
+    this.#unwatchPage?.();
+    // First of all, so that no handler is called any more; the engine still says goodbye.
+    session.end();
+    this.#machine?.loop.callAtOnce((engine, now) => engine.sign_out(now));
+    if (this.#session === session) {
+      this.#session = null;
+    }
+  };
+
+  readonly getSnapshot = (): Snapshot => this.#snapshot;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    // Wrapped: the same function may subscribe twice, and each subscription ends by itself.
+    const subscription = () => listener();
+    this.#listeners.add(subscription);
+    return () => this.#listeners.delete(subscription);
+  };
+
+  readonly on = (handlers: HandlerMap): (() => void) => {
+    const remove = this.#handlers.add(handlers);
+    this.#machine?.inbound.handlersAdded(() => this.#session);
+    return remove;
+  };
+
+  readonly off = (handlers: HandlerMap): void => this.#handlers.remove(handlers);
+
+  readonly send = (message: OutgoingMessage): Promise<Accepted> => {
+    const promise = this.#send(message);
+    // Whoever sends and forgets is not to hear of it as an unhandled rejection.
+    promise.catch(() => undefined);
+    return promise;
+  };
+
+  readonly requestPending = (): void => this.#call((engine, now) => engine.request_pending(now));
+
+  readonly historyAsOf = (seq: number): void => {
+    if (!Number.isSafeInteger(seq) || seq < 0) {
+      throw new TypeError(`Tetherline: ${String(seq)} is no position in a mailbox.`);
+    }
+    this.#call((engine, now) => engine.history_as_of(seq, now));
+  };
+
+  readonly destroy = (): void => {
+    this.signOut();
+    this.#isDestroyed = true;
+    this.#listeners.clear();
+  };
+
+  #start(): Machine | null {
+    try {
+      const loop = new Loop(
+        createEngine(),
+        (output, a, b) => this.#perform(output, a, b),
+        () => this.#drained(),
+      );
+      return { loop, inbound: new Inbound(loop, this.#handlers, this.#report) };
+    } catch (error) {
+      this.#report.problem((error as Error).message.replace(/^Tetherline /, 'It '), error);
+      return null;
+    }
+  }
+
+  #call(into: (engine: Engine, now: number) => void): void {
+    if (this.#session?.isLive) {
+      this.#machine?.loop.call(into);
+    }
+  }
+
+  #send(message: OutgoingMessage): Promise<Accepted> {
+    const session = this.#session;
+    try {
+      const unsettled = prepare(message);
+      if (!session?.isLive) {
+        throw signedOut(unsettled.id);
+      }
+      if (isTooLarge(unsettled.text, session.messageBytesMax)) {
+        throw tooLarge(unsettled.id, session.messageBytesMax);
+      }
+      this.#call((engine, now) => this.#enqueue(session, engine, unsettled, now));
+      return unsettled.promise;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #enqueue(session: Session, engine: Engine, unsettled: Unsettled, now: number): void {
+    const earlier = session.outbox.get(session.outbox.numberOf(unsettled.id) ?? -1);
+    if (earlier) {
+      if (earlier.text === unsettled.text) {
+        earlier.promise.then(unsettled.resolve, unsettled.reject);
+      } else {
+        unsettled.reject(
+          new TetherlineError('conflict', 'Another message with this id is on its way.', {
+            ref: unsettled.id,
+          }),
+        );
+      }
+      return;
+    }
+    const number = engine.send(unsettled.text.length, now);
+    if (number >= 0) {
+      session.outbox.add(number, unsettled);
+    } else if (number === OUTBOX_FULL) {
+      unsettled.reject(
+        new TetherlineError('outbox_full', 'Too many messages wait to be sent; try again later.', {
+          ref: unsettled.id,
+          retryable: true,
+        }),
+      );
+    } else {
+      unsettled.reject(signedOut(unsettled.id));
+    }
+  }
+
+  #perform(output: number, a: number, b: number): void {
+    const session = this.#session;
+    if (!session) {
+      return;
+    }
+    switch (output) {
+      case Output.RESOLVE_TOKEN:
+        return this.#resolveToken(session, a === 1);
+      case Output.OPEN:
+        return this.#open(session, a);
+      case Output.PROBE:
+        return this.#probe(session, a);
+      case Output.DETACH:
+        return this.#detach(session, a, b);
+      case Output.PING:
+        return this.#transmit(session, { type: PING, timestamp: new Date().toISOString() });
+      case Output.GET_PENDING:
+        return this.#transmit(session, {
+          type: GET_PENDING,
+          after: a,
+          epoch: this.#machine?.inbound.epochText(b),
+        });
+      case Output.ACK:
+        return this.#transmit(session, { type: ACK, seq: a });
+      case Output.AUTHENTICATE:
+        return this.#transmit(session, { type: AUTHENTICATE, token: session.token });
+      case Output.TRANSMIT:
+        return this.#transmitSend(session, a);
+      case Output.SETTLED:
+        return this.#settle(session, a, b);
+      case Output.GAP:
+        this.#news.push(() => this.#report.gap({ after: a, next: b }));
+        return;
+      case Output.GRACE_OVER:
+        return session.parked.clear();
+      case Output.UNPARK_DROPPED:
+        return session.parked.drop(a);
+      case Output.HANDLER_TIMED_OUT:
+        return this.#handlerTimedOut(session, a);
+      case Output.IDENTITY_REFUSED:
+        this.#news.push(() => this.#report.identityRefused(session.user));
+        return;
+      default:
+        // STATUS_CHANGED, and what a newer engine may say: the snapshot is compared anyway.
+        return;
+    }
+  }
+
+  #resolveToken(session: Session, fresh: boolean): void {
+    session.resolving?.abort();
+    const request = new AbortController();
+    session.resolving = request;
+    const { signal } = request;
+    const answer = (token: unknown) => {
+      if (signal.aborted) {
+        return;
+      }
+      if (typeof token === 'string' && token !== '') {
+        session.token = token;
+        this.#call((engine, now) => engine.token(now));
+      } else {
+        this.#call((engine, now) => engine.token_unavailable(1, now));
+      }
+    };
+    const failed = (error: unknown) => {
+      if (!signal.aborted) {
+        this.#report.problem('`getToken` failed; it is asked again with the next attempt.', error);
+        this.#call((engine, now) => engine.token_unavailable(0, now));
+      }
+    };
+    // Not in this call: whatever the application does in there finds us idle.
+    Promise.resolve()
+      .then(() =>
+        signal.aborted ? null : this.#options.getToken({ user: session.user, fresh, signal }),
+      )
+      .then(answer, failed);
+  }
+
+  #open(session: Session, conn: number): void {
+    const events = {
+      opened: () => {
+        this.#report.debug('WebSocket connected successfully');
+        this.#call((engine, now) => engine.opened(conn, now));
+      },
+      message: (data: unknown) => this.#machine?.inbound.receive(session, conn, data),
+      closed: (code: number) => {
+        session.socket = null;
+        this.#report.debug('WebSocket disconnected');
+        this.#call((engine, now) => engine.closed(conn, code, now));
+      },
+    };
+    try {
+      const Constructor = this.#options.WebSocket ?? WebSocket;
+      session.socket = new Socket(Constructor, conn, session.url, session.token, events);
+    } catch (error) {
+      this.#report.problem('A WebSocket could not be created.', error);
+      this.#call((engine, now) => engine.closed(conn, 1006, now));
+    }
+  }
+
+  #probe(session: Session, conn: number): void {
+    const probing = new AbortController();
+    session.probing = probing;
+    const fetch = this.#options.fetch ?? globalThis.fetch.bind(globalThis);
+    void probe(fetch, session.url, session.token, probing.signal).then((answer) => {
+      if (!probing.signal.aborted) {
+        this.#call((engine, now) => engine.probed(conn, answer.status, answer.retryAfterMs, now));
+      }
+    });
+  }
+
+  #detach(session: Session, conn: number, code: number): void {
+    session.probing?.abort();
+    if (session.socket?.conn === conn) {
+      session.socket.detach(code);
+      session.socket = null;
+      this.#report.debug('WebSocket disconnected');
+    }
+  }
+
+  #transmit(session: Session, frame: object): void {
+    session.socket?.send(JSON.stringify(frame));
+  }
+
+  #transmitSend(session: Session, number: number): void {
+    const unsettled = session.outbox.get(number);
+    if (!unsettled || !session.socket) {
+      return;
+    }
+    // It may have been written before the server said how much it takes.
+    if (isTooLarge(unsettled.text, session.messageBytesMax)) {
+      unsettled.refusal = tooLarge(unsettled.id, session.messageBytesMax);
+      this.#machine?.loop.engine.refused(session.socket.conn, number, 0, -1, monotonicNow());
+    } else {
+      session.socket.send(unsettled.text);
+    }
+  }
+
+  #settle(session: Session, number: number, outcome: number): void {
+    const unsettled = session.outbox.take(number);
+    if (!unsettled) {
+      return;
+    }
+    const { id } = unsettled;
+    if (outcome === Outcome.ACCEPTED) {
+      unsettled.resolve({ id });
+    } else if (outcome === Outcome.SIGNED_OUT) {
+      unsettled.reject(signedOut(id));
+    } else {
+      unsettled.reject(
+        unsettled.refusal ??
+          new TetherlineError('expired', 'The message could not be sent in time.', { ref: id }),
+      );
+    }
+  }
+
+  #handlerTimedOut(session: Session, seq: number): void {
+    const message = session.held.get(seq);
+    if (message && session.held.delete(seq)) {
+      const error = new TetherlineError(
+        'handler_timeout',
+        `A handler for "${message.type}" has not settled in time; the message counts as handled.`,
+      );
+      this.#news.push(() => this.#report.handlerFailed(error, message));
+    }
+  }
+
+  #drained(): void {
+    this.#refreshSnapshot();
+    const news = this.#news;
+    this.#news = [];
+    for (const tell of news) {
+      tell();
+    }
+  }
+
+  #refreshSnapshot(): void {
+    const engine = this.#machine?.loop.engine;
+    if (!engine) {
+      return;
+    }
+    const status = STATUS[engine.status()] ?? 'signed_out';
+    const reconnectAttempts = engine.attempts();
+    const outboxLength = engine.outbox_length();
+    const engineRetryAt = engine.retry_at();
+    const old = this.#snapshot;
+    if (
+      status === old.status &&
+      reconnectAttempts === old.reconnectAttempts &&
+      outboxLength === old.outboxLength &&
+      engineRetryAt === this.#engineRetryAt
+    ) {
+      return;
+    }
+    this.#engineRetryAt = engineRetryAt;
+    this.#snapshot = {
+      status,
+      isConnected: status === 'connected',
+      reconnectAttempts,
+      retryAt: engineRetryAt < 0 ? null : Date.now() + engineRetryAt - monotonicNow(),
+      outboxLength,
+    };
+    for (const listener of this.#listeners) {
+      this.#report.tell(listener);
+    }
+  }
+}
+
+function signedOut(id: string): TetherlineError {
+  return new TetherlineError('signed_out', 'Nobody is signed in, so nothing can be sent.', {
+    ref: id,
+  });
+}

@@ -1,0 +1,85 @@
+/**
+ * The exports of crates/wasm. Only numbers cross: times are whole ms of a monotonic clock, `conn`
+ * and `send` the engine's own numbers, -1 or 0 stand for "none" where the crate says so.
+ */
+export interface Engine {
+  init(seedLow: number, seedHigh: number): void;
+
+  sign_in(now: number): void;
+  sign_out(now: number): void;
+  online(online: number, now: number): void;
+  wake(now: number): void;
+  timeout(now: number): void;
+  request_pending(now: number): void;
+  history_as_of(seq: number, now: number): void;
+  send(size: number, now: number): number;
+
+  token(now: number): void;
+  token_unavailable(signedOut: number, now: number): void;
+  opened(conn: number, now: number): void;
+  closed(conn: number, code: number, now: number): void;
+  probed(conn: number, status: number, retryAfterMs: number, now: number): void;
+  established(
+    conn: number,
+    epoch: number,
+    head: number,
+    cursor: number,
+    heartbeatMs: number,
+    tokenExpiresMs: number,
+    now: number,
+  ): void;
+  received(conn: number): void;
+  pending_complete(conn: number, head: number, recovered: number, now: number): void;
+  accepted(conn: number, send: number, now: number): void;
+  refused(conn: number, send: number, retryable: number, retryAfterMs: number, now: number): void;
+
+  /** Answers bits of {@link Delivery}. */
+  message(conn: number, seq: number, handlers: number, size: number): number;
+  hold(seq: number, now: number): void;
+  handled(seq: number, now: number): void;
+  unpark(seq: number, now: number): void;
+
+  status(): number;
+  attempts(): number;
+  retry_at(): number;
+  next_timeout(): number;
+  position(): number;
+  outbox_length(): number;
+
+  /** The next {@link Output}, 0 when there is none; its arguments are `arg_a` and `arg_b`. */
+  poll(): number;
+  arg_a(): number;
+  arg_b(): number;
+}
+
+/** What to do with a message: bits of the answer of `message`. */
+export const Delivery = { DELIVER: 1, PARK: 2, REPLAYED: 4, POLL: 8 } as const;
+
+/** What the engine wants done. */
+export const Output = {
+  RESOLVE_TOKEN: 1,
+  OPEN: 2,
+  PROBE: 3,
+  DETACH: 4,
+  PING: 5,
+  GET_PENDING: 6,
+  ACK: 7,
+  AUTHENTICATE: 8,
+  TRANSMIT: 9,
+  SETTLED: 10,
+  STATUS_CHANGED: 11,
+  GAP: 12,
+  GRACE_OVER: 13,
+  HANDLER_TIMED_OUT: 14,
+  IDENTITY_REFUSED: 15,
+  UNPARK_DROPPED: 16,
+} as const;
+
+/** How a send ended: `arg_b` of SETTLED. */
+export const Outcome = { ACCEPTED: 0, REFUSED: 1, EXPIRED: 2, SIGNED_OUT: 3 } as const;
+
+/** Names of the numbers that `status` answers. */
+export const STATUS = ['signed_out', 'connecting', 'connected', 'waiting', 'refused'] as const;
+
+/** `send` answers this when the outbox is full. */
+export const OUTBOX_FULL = -2;

@@ -1,0 +1,106 @@
+import type { Handler, HandlerMap, Message, MessageMeta } from './types.js';
+
+interface Registration {
+  readonly handler: Handler;
+  isActive: boolean;
+}
+
+export type Registrations = readonly Registration[];
+
+const NONE: Registrations = [];
+
+/** Which handlers a message type has: any number, called in the order of registration. */
+export class Handlers {
+  // The lists are replaced, never changed: whoever iterates over one is safe.
+  readonly #byType = new Map<string, Registrations>();
+
+  /** The handlers of a type, as of now. */
+  of(type: string): Registrations {
+    return this.#byType.get(type) ?? NONE;
+  }
+
+  add(handlers: HandlerMap): () => void {
+    const added = Object.entries(checked(handlers)).map(([type, handler]) => {
+      const registration = { handler, isActive: true };
+      this.#byType.set(type, [...this.of(type), registration]);
+      return { type, registration };
+    });
+    return () => {
+      for (const { type, registration } of added) {
+        this.#remove(type, registration);
+      }
+    };
+  }
+
+  /** For every entry, takes away the latest registration of that function. */
+  remove(handlers: HandlerMap): void {
+    for (const [type, handler] of Object.entries(checked(handlers))) {
+      const registration = this.of(type)
+        .filter((candidate) => candidate.handler === handler)
+        .at(-1);
+      if (registration) {
+        this.#remove(type, registration);
+      }
+    }
+  }
+
+  #remove(type: string, registration: Registration): void {
+    registration.isActive = false;
+    const rest = this.of(type).filter((other) => other !== registration);
+    if (rest.length > 0) {
+      this.#byType.set(type, rest);
+    } else {
+      this.#byType.delete(type);
+    }
+  }
+}
+
+/**
+ * Calls every handler, whatever the others do. Those that are unregistered meanwhile, and all of
+ * them once `isCurrent` says no, are left out. Answers the promises that were returned.
+ */
+export function callHandlers(
+  registrations: Registrations,
+  message: Message,
+  meta: MessageMeta,
+  isCurrent: () => boolean,
+  failed: (error: unknown) => void,
+): PromiseLike<unknown>[] | null {
+  let promises: PromiseLike<unknown>[] | null = null;
+  for (const registration of registrations) {
+    if (!registration.isActive || !isCurrent()) {
+      continue;
+    }
+    try {
+      const { handler } = registration;
+      const result = handler(message, meta);
+      if (isPromise(result)) {
+        (promises ??= []).push(result);
+      }
+    } catch (error) {
+      failed(error);
+    }
+  }
+  return promises;
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
+}
+
+function checked(handlers: HandlerMap): Record<string, Handler> {
+  const given: unknown = handlers;
+  if (typeof given !== 'object' || given === null) {
+    throw new TypeError(
+      `Tetherline: handlers are an object of functions by message type, not ${String(given)}.`,
+    );
+  }
+  for (const [type, handler] of Object.entries(given)) {
+    if (typeof handler !== 'function') {
+      throw new TypeError(
+        `Tetherline: the handler for "${type}" is not a function but ${String(handler)}.`,
+      );
+    }
+  }
+  return handlers;
+}

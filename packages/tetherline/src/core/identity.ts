@@ -1,0 +1,30 @@
+import { ID_BYTES_MAX } from '../generated/protocol.js';
+import { uuidv7 } from './uuid.js';
+
+const inMemory = new Map<string, string>();
+
+/** User, device and message ids: 1–128 characters that no URL escapes. */
+export function isId(text: string): boolean {
+  return text.length <= ID_BYTES_MAX && /^[\w.~-]+$/.test(text);
+}
+
+/** This browser profile's name for the user's cursor: the only thing that is ever stored. */
+export function deviceOf(user: string): string {
+  const key = `tetherline:device:${user}`;
+  try {
+    const known = localStorage.getItem(key);
+    if (known !== null && isId(known)) {
+      return known;
+    }
+    const fresh = inMemory.get(key) ?? uuidv7();
+    inMemory.set(key, fresh);
+    localStorage.setItem(key, fresh);
+    // Another tab may have written meanwhile; whoever was last is right for everybody.
+    return localStorage.getItem(key) ?? fresh;
+  } catch {
+    // No storage (private mode, blocked, not a browser): the device lives as long as the page.
+    const known = inMemory.get(key) ?? uuidv7();
+    inMemory.set(key, known);
+    return known;
+  }
+}

@@ -1,0 +1,278 @@
+import {
+  ACCEPTED,
+  CONNECTION_ESTABLISHED,
+  DEFAULT_LIMITS,
+  ERROR,
+  PENDING_CHECK_COMPLETE,
+  PONG,
+} from '../generated/protocol.js';
+import { Delivery } from './engine.js';
+import { TetherlineError } from './errors.js';
+import { callHandlers, type Handlers } from './handlers.js';
+import { type Loop, monotonicNow } from './loop.js';
+import type { Reporter } from './report.js';
+import type { Session } from './session.js';
+import type { Message, MessageMeta } from './types.js';
+
+// A token that never expires; the engine counts in whole ms.
+const NEVER_MS = 2 ** 52;
+
+type Control = (session: Session, conn: number, frame: Message) => void;
+
+/** Frames from the server: control frames to the engine, messages to their handlers. */
+export class Inbound {
+  readonly #loop: Loop;
+  readonly #handlers: Handlers;
+  readonly #report: Reporter;
+  readonly #epochs = new Map<unknown, number>();
+  #hasNewHandlers = false;
+  readonly #control = new Map<string, Control>([
+    [CONNECTION_ESTABLISHED, (session, conn, frame) => this.#established(session, conn, frame)],
+    [PONG, (_session, conn) => this.#pong(conn)],
+    [PENDING_CHECK_COMPLETE, (_session, conn, frame) => this.#pendingComplete(conn, frame)],
+    [ACCEPTED, (session, conn, frame) => this.#accepted(session, conn, frame)],
+    [ERROR, (session, conn, frame) => this.#error(session, conn, frame)],
+  ]);
+
+  constructor(loop: Loop, handlers: Handlers, report: Reporter) {
+    this.#loop = loop;
+    this.#handlers = handlers;
+    this.#report = report;
+  }
+
+  receive(session: Session, conn: number, data: unknown): void {
+    this.deliverParked(session);
+    const frame = this.#parse(data);
+    if (!frame) {
+      this.#loop.engine.received(conn);
+      return;
+    }
+    const control = this.#control.get(frame.type);
+    if (control) {
+      control(session, conn, frame);
+      this.#deliver(session, frame, { replayed: false });
+    } else {
+      this.#message(session, conn, frame, (data as string).length);
+    }
+  }
+
+  /** Somebody may now want what is parked. Waits for those who register in the same breath. */
+  handlersAdded(session: () => Session | null): void {
+    if (!this.#hasNewHandlers) {
+      this.#hasNewHandlers = true;
+      queueMicrotask(() => {
+        const current = session();
+        if (current) {
+          this.deliverParked(current);
+        }
+      });
+    }
+  }
+
+  /** Before anything newer is looked at, so that the order stays what it was. */
+  deliverParked(session: Session): void {
+    if (!this.#hasNewHandlers) {
+      return;
+    }
+    this.#hasNewHandlers = false;
+    for (const { message, meta } of session.parked.take((type) => this.#isWanted(type))) {
+      if (session.isLive) {
+        this.#loop.engine.unpark(meta.seq ?? 0, monotonicNow());
+        this.#deliver(session, message, meta);
+      }
+    }
+    this.#loop.drain();
+  }
+
+  #isWanted(type: string): boolean {
+    return this.#handlers.of(type).length > 0;
+  }
+
+  #message(session: Session, conn: number, frame: Message, size: number): void {
+    const seq = isPosition(frame.seq) ? frame.seq : 0;
+    const count = this.#handlers.of(frame.type).length;
+    const bits = this.#loop.engine.message(conn, seq, count, size);
+    if (bits & (Delivery.DELIVER | Delivery.PARK)) {
+      const meta: MessageMeta = { replayed: (bits & Delivery.REPLAYED) !== 0 };
+      if (seq > 0) {
+        meta.seq = seq;
+      }
+      if (typeof frame.id === 'string') {
+        meta.id = frame.id;
+      }
+      if (bits & Delivery.DELIVER) {
+        this.#deliver(session, frame, meta);
+      } else {
+        session.parked.add(frame, meta);
+      }
+    }
+    if (bits & Delivery.POLL) {
+      this.#loop.drain();
+    }
+  }
+
+  #deliver(session: Session, message: Message, meta: MessageMeta): void {
+    const registrations = this.#handlers.of(message.type);
+    if (registrations.length === 0) {
+      return;
+    }
+    this.#report.debug('Handler called with:', message);
+    const isOutermost = this.#loop.hold();
+    const promises = callHandlers(
+      registrations,
+      message,
+      meta,
+      () => session.isLive,
+      (error) => this.#report.handlerFailed(error, message),
+    );
+    if (promises && session.isLive) {
+      this.#await(session, promises, message, meta.seq);
+    }
+    if (isOutermost) {
+      this.#loop.release();
+    }
+  }
+
+  /** The message is handled when its last handler has settled. */
+  #await(
+    session: Session,
+    promises: PromiseLike<unknown>[],
+    message: Message,
+    seq: number | undefined,
+  ): void {
+    if (seq !== undefined) {
+      session.held.set(seq, message);
+      this.#loop.engine.hold(seq, monotonicNow());
+      // The engine now watches the time: let the loop set its timer.
+      this.#loop.call(() => undefined);
+    }
+    let unsettled = promises.length;
+    const settled = () => {
+      unsettled -= 1;
+      if (unsettled === 0 && seq !== undefined && session.isLive && session.held.delete(seq)) {
+        this.#loop.call((engine, now) => engine.handled(seq, now));
+      }
+    };
+    for (const promise of promises) {
+      promise.then(settled, (error: unknown) => {
+        this.#report.handlerFailed(error, message);
+        settled();
+      });
+    }
+  }
+
+  #established(session: Session, conn: number, frame: Message): void {
+    const limits = frame.limits as { message_bytes_max?: unknown } | null | undefined;
+    session.messageBytesMax = number(limits?.message_bytes_max, DEFAULT_LIMITS.message_bytes_max);
+    this.#report.debug('Connected to WebSocket channel');
+    this.#loop.call((engine, now) =>
+      engine.established(
+        conn,
+        this.#epochNumber(frame.epoch),
+        number(frame.head, 0),
+        number(frame.cursor, 0),
+        number(frame.heartbeat_interval_ms, DEFAULT_LIMITS.heartbeat_interval_ms),
+        number(frame.token_expires_in_ms, NEVER_MS),
+        now,
+      ),
+    );
+  }
+
+  #pong(conn: number): void {
+    this.#report.debug('Received pong from server');
+    this.#loop.engine.received(conn);
+  }
+
+  #pendingComplete(conn: number, frame: Message): void {
+    const data = frame.data as { head?: unknown; recovered?: unknown } | null | undefined;
+    const recovered = data?.recovered === false ? 0 : 1;
+    this.#loop.call((engine, now) =>
+      engine.pending_complete(conn, number(data?.head, 0), recovered, now),
+    );
+  }
+
+  #accepted(session: Session, conn: number, frame: Message): void {
+    const send = session.outbox.numberOf(frame.ref);
+    if (send === undefined) {
+      this.#loop.engine.received(conn);
+    } else {
+      this.#loop.call((engine, now) => engine.accepted(conn, send, now));
+    }
+  }
+
+  #error(session: Session, conn: number, frame: Message): void {
+    const error = readError(frame);
+    const send = session.outbox.numberOf(frame.ref);
+    const unsettled = send === undefined ? undefined : session.outbox.get(send);
+    if (send === undefined || !unsettled) {
+      this.#loop.engine.received(conn);
+      this.#report.serverFailed(error);
+      return;
+    }
+    // The engine repeats it; the person need not be told the same thing every time.
+    const isNews = unsettled.refusal?.code !== error.code;
+    unsettled.refusal = error;
+    const retryAfter = number(frame.retry_after_ms, -1);
+    this.#loop.call((engine, now) =>
+      engine.refused(conn, send, error.retryable ? 1 : 0, retryAfter, now),
+    );
+    if (isNews) {
+      this.#report.serverFailed(error);
+    }
+  }
+
+  #epochNumber(epoch: unknown): number {
+    let known = this.#epochs.get(epoch);
+    if (known === undefined) {
+      known = this.#epochs.size + 1;
+      this.#epochs.set(epoch, known);
+    }
+    return known;
+  }
+
+  /** The text of an epoch, for the wire. */
+  epochText(epochNumber: number): unknown {
+    for (const [text, known] of this.#epochs) {
+      if (known === epochNumber) {
+        return text;
+      }
+    }
+    return undefined;
+  }
+
+  #parse(data: unknown): Message | null {
+    if (typeof data !== 'string') {
+      this.#report.problem('The server sent a binary frame; the wire is text. It is ignored.');
+      return null;
+    }
+    try {
+      const frame = JSON.parse(data) as Message | null;
+      if (typeof frame?.type === 'string') {
+        return frame;
+      }
+      this.#report.problem('The server sent a frame without a `type`. It is ignored.');
+    } catch (error) {
+      this.#report.problem('The server sent a frame that is not JSON. It is ignored.', error);
+    }
+    return null;
+  }
+}
+
+function readError(frame: Message): TetherlineError {
+  return new TetherlineError(
+    typeof frame.code === 'string' ? frame.code : 'internal',
+    typeof frame.message === 'string' ? frame.message : 'The server reported an error.',
+    {
+      retryable: frame.retryable === true,
+      ref: typeof frame.ref === 'string' ? frame.ref : undefined,
+    },
+  );
+}
+
+function isPosition(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) > 0;
+}
+
+function number(value: unknown, otherwise: number): number {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : otherwise;
+}

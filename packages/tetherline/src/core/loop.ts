@@ -1,0 +1,104 @@
+import type { Engine } from './engine.js';
+
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** A monotonic clock in whole ms. */
+export function monotonicNow(): number {
+  return Math.floor(performance.now());
+}
+
+/**
+ * Keeps the engine's rule: after every call its outputs are drained, then one timer is set.
+ *
+ * While handlers run, calls wait: a delivered message counts as handled from the next call on, and
+ * whether it is depends on what the handlers return.
+ */
+export class Loop {
+  readonly engine: Engine;
+  readonly #perform: (output: number, a: number, b: number) => void;
+  readonly #drained: () => void;
+  #waiting: ((engine: Engine, now: number) => void)[] | null = null;
+  #isDraining = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerAt = -1;
+
+  constructor(
+    engine: Engine,
+    perform: (output: number, a: number, b: number) => void,
+    drained: () => void,
+  ) {
+    this.engine = engine;
+    this.#perform = perform;
+    this.#drained = drained;
+  }
+
+  /** Calls into the engine: now, or after the handlers that are running. */
+  call(into: (engine: Engine, now: number) => void): void {
+    if (this.#waiting) {
+      this.#waiting.push(into);
+      return;
+    }
+    into(this.engine, monotonicNow());
+    this.drain();
+  }
+
+  /** Like {@link call}, but never waits: what waited goes first. */
+  callAtOnce(into: (engine: Engine, now: number) => void): void {
+    this.release();
+    this.call(into);
+  }
+
+  /** Makes calls wait. False if they already do. */
+  hold(): boolean {
+    if (this.#waiting) {
+      return false;
+    }
+    this.#waiting = [];
+    return true;
+  }
+
+  /** Makes the calls that waited. */
+  release(): void {
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    if (waiting && waiting.length > 0) {
+      const now = monotonicNow();
+      for (const into of waiting) {
+        into(this.engine, now);
+      }
+      this.drain();
+    }
+  }
+
+  drain(): void {
+    // An output's performance may call into the engine; the loop below sees what that caused.
+    if (this.#isDraining) {
+      return;
+    }
+    this.#isDraining = true;
+    try {
+      for (let output = this.engine.poll(); output !== 0; output = this.engine.poll()) {
+        this.#perform(output, this.engine.arg_a(), this.engine.arg_b());
+      }
+    } finally {
+      this.#isDraining = false;
+    }
+    this.#setTimer(this.engine.next_timeout());
+    this.#drained();
+  }
+
+  #setTimer(at: number): void {
+    if (at === this.#timerAt) {
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    if (at >= 0) {
+      const delay = Math.min(Math.max(at - monotonicNow(), 0), LONGEST_TIMER_MS);
+      this.#timer = setTimeout(() => {
+        this.#timerAt = -1;
+        this.call((engine, now) => engine.timeout(now));
+      }, delay);
+    }
+  }
+}

@@ -1,0 +1,133 @@
+import {
+  AUTHENTICATE,
+  CLIENT_CONTROL,
+  GET_PENDING,
+  SERVER_CONTROL,
+  TYPE_BYTES_MAX,
+} from '../generated/protocol.js';
+import { TetherlineError } from './errors.js';
+import { isId } from './identity.js';
+import type { Accepted, OutgoingMessage } from './types.js';
+import { uuidv7 } from './uuid.js';
+
+/** A send that has not settled. Which ones go out when is the engine's business. */
+export interface Unsettled {
+  readonly id: string;
+  readonly text: string;
+  readonly promise: Promise<Accepted>;
+  readonly resolve: (accepted: Accepted) => void;
+  readonly reject: (error: TetherlineError) => void;
+  /** What the server said last about it. */
+  refusal: TetherlineError | null;
+}
+
+/** The texts of the sends that have not settled, by the engine's number and by id. */
+export class Outbox {
+  readonly #byNumber = new Map<number, Unsettled>();
+  readonly #numbers = new Map<string, number>();
+
+  add(number: number, unsettled: Unsettled): void {
+    this.#byNumber.set(number, unsettled);
+    this.#numbers.set(unsettled.id, number);
+  }
+
+  get(number: number): Unsettled | undefined {
+    return this.#byNumber.get(number);
+  }
+
+  numberOf(id: unknown): number | undefined {
+    return typeof id === 'string' ? this.#numbers.get(id) : undefined;
+  }
+
+  take(number: number): Unsettled | undefined {
+    const unsettled = this.#byNumber.get(number);
+    if (unsettled) {
+      this.#byNumber.delete(number);
+      this.#numbers.delete(unsettled.id);
+    }
+    return unsettled;
+  }
+}
+
+/** Checks a message and writes it. Throws a {@link TetherlineError}. */
+export function prepare(message: OutgoingMessage): Unsettled {
+  const given: unknown = message;
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new TetherlineError('bad_frame', 'A message is an object with a `type`.');
+  }
+  const { type, id = uuidv7(), ...fields } = message;
+  checkType(type);
+  const givenId: unknown = id;
+  if (typeof givenId !== 'string' || !isId(givenId)) {
+    throw new TetherlineError(
+      'bad_frame',
+      'The `id` of a message is 1 to 128 letters, digits and - . _ ~ (leave it out for a UUID).',
+    );
+  }
+  if ('seq' in fields) {
+    throw new TetherlineError('bad_frame', 'Only the server sets `seq`; leave it out.', {
+      ref: id,
+    });
+  }
+  return unsettled(id, write({ type, id, ...fields }, id));
+}
+
+/** Over the limit, in bytes of UTF-8? The server would close the connection for it. */
+export function isTooLarge(text: string, bytesMax: number): boolean {
+  // No UTF-16 unit takes more than three bytes, so most messages need no counting.
+  return text.length * 3 > bytesMax && new TextEncoder().encode(text).length > bytesMax;
+}
+
+export function tooLarge(id: string, bytesMax: number): TetherlineError {
+  return new TetherlineError(
+    'message_too_large',
+    `The message is larger than the ${bytesMax} bytes that the server takes.`,
+    { ref: id },
+  );
+}
+
+function checkType(type: unknown): void {
+  if (
+    typeof type !== 'string' ||
+    type.length > TYPE_BYTES_MAX ||
+    !/^[A-Za-z0-9_\-.:/]+$/.test(type)
+  ) {
+    throw new TetherlineError(
+      'bad_frame',
+      "A message's `type` is a text of 1 to 64 letters, digits and _ - . : /",
+    );
+  }
+  if (([...SERVER_CONTROL, ...CLIENT_CONTROL] as string[]).includes(type)) {
+    const instead =
+      type === GET_PENDING
+        ? ' Call `requestPending()` instead.'
+        : type === AUTHENTICATE
+          ? ' Tokens are renewed by themselves, through `getToken`.'
+          : '';
+    throw new TetherlineError(
+      'bad_frame',
+      `"${type}" is reserved for the protocol, which sends it by itself.${instead}`,
+    );
+  }
+}
+
+function write(message: Record<string, unknown>, id: string): string {
+  try {
+    return JSON.stringify(message);
+  } catch (cause) {
+    throw new TetherlineError('bad_frame', `The message cannot be JSON: ${String(cause)}`, {
+      ref: id,
+      cause,
+    });
+  }
+}
+
+function unsettled(id: string, text: string): Unsettled {
+  let resolve!: Unsettled['resolve'];
+  let reject!: Unsettled['reject'];
+  const promise = new Promise<Accepted>((onAccepted, onError) => {
+    resolve = onAccepted;
+    reject = onError;
+  });
+  return { id, text, promise, resolve, reject, refusal: null };
+}

@@ -1,0 +1,60 @@
+import type { TetherlineError } from './errors.js';
+import { isDevelopment } from './log.js';
+import type { ClientOptions, Gap, Message } from './types.js';
+
+/** Tells the application and the console what happened. Never throws. */
+export class Reporter {
+  readonly #options: ClientOptions;
+  readonly #logger: NonNullable<ClientOptions['logger']>;
+  readonly #isDebugging: boolean;
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.#logger = options.logger ?? console;
+    this.#isDebugging = options.debug ?? isDevelopment();
+  }
+
+  debug(...what: unknown[]): void {
+    if (this.#isDebugging) {
+      this.#logger.log(...what);
+    }
+  }
+
+  problem(text: string, cause?: unknown): void {
+    this.#logger.error(`Tetherline: ${text}`, ...(cause === undefined ? [] : [cause]));
+  }
+
+  handlerFailed(error: unknown, message: Message): void {
+    this.problem(
+      `A handler for "${message.type}" failed; the others were called all the same.`,
+      error,
+    );
+    this.tell(() => this.#options.onHandlerError?.(error, message));
+  }
+
+  serverFailed(error: TetherlineError): void {
+    this.#logger.warn(`Tetherline: The server reports ${error.code}: ${error.message}`);
+    this.tell(() => this.#options.onServerError?.(error));
+  }
+
+  gap(gap: Gap): void {
+    this.#logger.warn(
+      `Tetherline: Messages after position ${gap.after} are no longer kept; history has to be read anew.`,
+    );
+    this.tell(() => this.#options.onGap?.(gap));
+  }
+
+  identityRefused(user: string): void {
+    this.#logger.warn('Tetherline: The server takes no token of this user: sign in again.');
+    this.tell(() => this.#options.onIdentityRefused?.(user));
+  }
+
+  /** Calls back into the application. What throws there stops nothing here. */
+  tell(callback: () => void): void {
+    try {
+      callback();
+    } catch (error) {
+      this.problem('A callback of the application failed.', error);
+    }
+  }
+}

@@ -1,0 +1,41 @@
+import { DEFAULT_LIMITS } from '../generated/protocol.js';
+import { webSocketUrl } from './address.js';
+import { deviceOf } from './identity.js';
+import { Outbox } from './outbox.js';
+import { Parked } from './parked.js';
+import type { Socket } from './socket.js';
+import type { ClientOptions, Message } from './types.js';
+
+/**
+ * Everything that belongs to one user's being signed in. It is left behind at sign-out; whatever
+ * happens late finds `isLive` false.
+ */
+export class Session {
+  readonly user: string;
+  readonly url: string;
+  isLive = true;
+  token = '';
+  socket: Socket | null = null;
+  /** The running call of `getToken`, and the running probe. */
+  resolving: AbortController | null = null;
+  probing: AbortController | null = null;
+  messageBytesMax: number = DEFAULT_LIMITS.message_bytes_max;
+  readonly outbox = new Outbox();
+  readonly parked = new Parked();
+  /** Messages whose handlers have not settled, by position. */
+  readonly held = new Map<number, Message>();
+
+  constructor(user: string, options: ClientOptions) {
+    this.user = user;
+    this.url = webSocketUrl(options.url, user, options.device ?? deviceOf(user));
+  }
+
+  /** Stops what is under way. */
+  end(): void {
+    this.isLive = false;
+    this.resolving?.abort();
+    this.probing?.abort();
+    this.parked.clear();
+    this.held.clear();
+  }
+}

@@ -1,0 +1,182 @@
+import type { Limits } from '../generated/protocol.js';
+import type { TetherlineError } from './errors.js';
+import type { Logger } from './log.js';
+
+/**
+ * The messages of an application, by type. Applications add theirs by declaration merging:
+ *
+ * ```ts
+ * declare module 'tetherline' {
+ *   interface MessageMap {
+ *     notification_new: { title: string };
+ *   }
+ * }
+ * ```
+ */
+export interface MessageMap {}
+
+/** A message whose fields nobody has described. */
+export interface Message {
+  type: string;
+  [field: string]: unknown;
+}
+
+/** What the server itself says. Handlers may listen, but need not: the engine has seen to it. */
+export interface ControlMessages {
+  connection_established: {
+    connection_id: string;
+    user_uuid: string;
+    protocol: number;
+    epoch: string;
+    head: number;
+    cursor: number;
+    heartbeat_interval_ms: number;
+    token_expires_in_ms: number;
+    limits: Limits;
+    timestamp: string;
+  };
+  pong: { timestamp?: unknown; server_time: string };
+  pending_check_complete: {
+    data: { delivered: number; head: number; recovered: boolean; streams: number };
+  };
+  accepted: { ref: string };
+  error: {
+    code: string;
+    message: string;
+    ref?: string;
+    retryable: boolean;
+    retry_after_ms?: number;
+  };
+}
+
+/** Every message type that has a description. */
+export type KnownMessages = ControlMessages & MessageMap;
+
+/** What a handler of `Type` receives: its described fields, or unknown ones. */
+export type MessageOf<Type extends string> = Type extends keyof KnownMessages
+  ? KnownMessages[Type] & Message
+  : Message;
+
+/** What came with a message, beside it. */
+export interface MessageMeta {
+  /** Its position in the user's mailbox; live-only and control messages have none. */
+  seq?: number;
+  id?: string;
+  /** It waited in the mailbox before this connection: no reason to ring a bell. */
+  replayed: boolean;
+}
+
+/** Called once per message. A message whose handler returns a promise is handled when it settles. */
+// A method's type, because methods may be given a handler of a narrower message.
+export type Handler<M = Message> = { handle(message: M, meta: MessageMeta): unknown }['handle'];
+
+/** Handlers by message type. */
+export type HandlerMap = {
+  [Type in keyof KnownMessages]?: Handler<MessageOf<Type>>;
+} & { [type: string]: Handler };
+
+/** A message for the server. `id` is chosen (UUIDv7) if it is left out. */
+export interface OutgoingMessage {
+  type: string;
+  id?: string;
+  [field: string]: unknown;
+}
+
+/** The server's application has taken a message. */
+export interface Accepted {
+  id: string;
+}
+
+/** Messages between two positions that will never come: read history anew. */
+export interface Gap {
+  after: number;
+  next: number;
+}
+
+export type ConnectionStatus = 'signed_out' | 'connecting' | 'connected' | 'waiting' | 'refused';
+
+/** What an application may show. The object is the same one for as long as nothing changed. */
+export interface Snapshot {
+  status: ConnectionStatus;
+  /** From `connection_established` until the connection is lost. */
+  isConnected: boolean;
+  /** Attempts since the last connection; 0 while connected. */
+  reconnectAttempts: number;
+  /** When the next attempt begins, in ms since 1970, while `status` is `waiting`. */
+  retryAt: number | null;
+  /** Sends that have not settled. */
+  outboxLength: number;
+}
+
+/** What `getToken` is told. */
+export interface TokenRequest {
+  user: string;
+  /** The last token was refused or runs out: a cached one will not do. */
+  fresh: boolean;
+  /** Aborted when nobody waits for the token any more. */
+  signal: AbortSignal;
+}
+
+type Listener<E> = { handle(event: E): void }['handle'];
+
+/** What is needed of a WebSocket; the browser's has it, and so has the one of npm `ws`. */
+export interface WebSocketLike {
+  send(data: string): void;
+  close(code?: number, reason?: string): void;
+  onopen: Listener<never> | null;
+  onmessage: Listener<{ data: unknown }> | null;
+  onclose: Listener<{ code: number }> | null;
+  onerror: Listener<never> | null;
+}
+
+export type WebSocketConstructor = new (url: string, protocols: string[]) => WebSocketLike;
+
+export interface ClientOptions {
+  /**
+   * Where the WebSocket is: `ws(s)://`, `http(s)://` or relative to the page. `{user}` stands for
+   * the user; an address without a path gets `/ws/user/{user}`. Default: that path on this origin.
+   */
+  url?: string | ((user: string) => string | undefined);
+  /** Asked before every attempt. `null` says that nobody is signed in. */
+  getToken: (request: TokenRequest) => string | null | Promise<string | null>;
+  /** Default: random, per user and browser profile. */
+  device?: string;
+  /** Whether to log what happens. Default: outside of production builds. */
+  debug?: boolean;
+  logger?: Logger;
+  /** A fresh token was refused too, or there is none: the person has to sign in again. */
+  onIdentityRefused?: (user: string) => void;
+  /** The server reports a failure. One that is about a send comes only where it was sent. */
+  onServerError?: (error: TetherlineError) => void;
+  /** A handler threw, rejected or took too long. */
+  onHandlerError?: (error: unknown, message: Message) => void;
+  onGap?: (gap: Gap) => void;
+  WebSocket?: WebSocketConstructor;
+  fetch?: typeof globalThis.fetch;
+}
+
+/** One authenticated connection for whoever is signed in. Its methods need no `this`. */
+export interface Client {
+  /** Opens for this user; if another one is signed in, that one is signed out first. */
+  readonly signIn: (user: string) => void;
+  /** Closes, and forgets everything of the user, unsettled sends included. */
+  readonly signOut: () => void;
+  readonly getSnapshot: () => Snapshot;
+  /** Calls back after every change of the snapshot. Returns its own undoing. */
+  readonly subscribe: (listener: () => void) => () => void;
+  /** Registers handlers, beside those that are there. Returns its own undoing. */
+  readonly on: (handlers: HandlerMap) => () => void;
+  /** Takes away what `on` registered with these handlers. */
+  readonly off: (handlers: HandlerMap) => void;
+  /**
+   * Sends, now or when there is a connection again. Resolves when the server's application took
+   * the message, rejects with a {@link TetherlineError}; nobody has to look.
+   */
+  readonly send: (message: OutgoingMessage) => Promise<Accepted>;
+  /** Asks for what waits in the mailbox. A reconnect does so by itself. */
+  readonly requestPending: () => void;
+  /** History that was read over HTTP is true as of this position: read on from there. */
+  readonly historyAsOf: (seq: number) => void;
+  /** Signs out, for good: a destroyed client does nothing any more. */
+  readonly destroy: () => void;
+}

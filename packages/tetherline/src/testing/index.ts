@@ -1,0 +1,55 @@
+import type { HandlerMap, Message, MessageMeta, OutgoingMessage } from '../index.js';
+import { callHandlers, Handlers } from '../core/handlers.js';
+import type { WebSocketContextValue } from '../react/index.js';
+
+/** A context value for tests, with what a test wants to do and see beside it. */
+export interface MockWebSocketContext extends WebSocketContextValue {
+  /** Hands a message to the handlers that are registered, as the server would. */
+  deliver: (message: Message, meta?: Partial<MessageMeta>) => void;
+  /** What was sent, in order. Every send is accepted at once. */
+  sent: OutgoingMessage[];
+  /** How often `requestPending` was called. */
+  pendingRequests: () => number;
+}
+
+/**
+ * A stand-in for the connection, for `<WebSocketContext.Provider value={…}>`. It talks to nobody;
+ * handlers are really registered, and `deliver` really calls them.
+ */
+export function mockWebSocketContext(
+  overrides: Partial<WebSocketContextValue> = {},
+): MockWebSocketContext {
+  const handlers = new Handlers();
+  const sent: OutgoingMessage[] = [];
+  let pendingRequests = 0;
+  return {
+    isConnected: true,
+    reconnectAttempts: 0,
+    send: (message) => {
+      sent.push(message);
+      return Promise.resolve({ id: message.id ?? `mock-${sent.length}` });
+    },
+    requestPending: () => {
+      pendingRequests += 1;
+    },
+    registerHandlers: (map: HandlerMap) => handlers.add(map),
+    unregisterHandlers: (map: HandlerMap) => handlers.remove(map),
+    ...overrides,
+    deliver: (message, meta = {}) => {
+      // A test wants to see what its handlers throw; the real client reports it and goes on.
+      const errors: unknown[] = [];
+      callHandlers(
+        handlers.of(message.type),
+        message,
+        { replayed: false, ...meta },
+        () => true,
+        (error) => errors.push(error),
+      );
+      if (errors.length > 0) {
+        throw errors[0];
+      }
+    },
+    sent,
+    pendingRequests: () => pendingRequests,
+  };
+}
