@@ -1,1 +1,38 @@
-//! Being built.
+//! The Tetherline delivery server as a library: one durable mailbox per user, delivered over one
+//! authenticated WebSocket at `/ws/user/{user}`.
+//!
+//! ```no_run
+//! use tetherline_server::{Config, JwtKeys, Server, listen, secret_file, serve, store::SqliteStore};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let secret = secret_file("data/jwt.secret".as_ref())?;
+//! let config = Config::new(JwtKeys::from_secret(secret.as_bytes())?);
+//! let server = Server::open(config, SqliteStore::open("data/mailbox.db".as_ref())?);
+//! serve(listen("127.0.0.1:8080".parse()?)?, server.router(), std::future::pending()).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod application;
+mod auth;
+mod clock;
+mod config;
+mod driver;
+mod http;
+mod hub;
+mod origin;
+mod reception;
+mod secret;
+mod serve;
+mod server;
+mod session;
+pub mod store;
+
+pub use application::{Application, Incoming, Refusal};
+pub use auth::{ApiKey, JwtKeys, SECRET_BYTES_MIN, WeakSecret, issue_token};
+pub use config::Config;
+pub use origin::{InvalidOrigin, Origin};
+pub use secret::{SecretFileError, secret_file};
+pub use serve::{LISTEN_BACKLOG, listen, serve};
+pub use server::{PublishError, Published, Server};
+pub use store::{Head, StoreError};

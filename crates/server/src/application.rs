@@ -1,0 +1,92 @@
+use std::{borrow::Cow, time::Duration};
+
+use futures_util::future::BoxFuture;
+use tetherline_protocol::{DeviceId, ErrorCode, MessageId, UserId, frame::Message};
+
+/// Where clients' sends go.
+///
+/// One connection's sends come one after the other, in the order in which they were sent. A send
+/// whose client vanished before the answer is finished all the same.
+pub trait Application: Send + Sync + 'static {
+    /// Takes one message. `Ok`, and refusals that are final, are recorded under the message's id
+    /// and repeated to whoever repeats it; what is retryable comes again.
+    ///
+    /// A crash between the effect and the record hands the message over a second time: commit
+    /// `(user, id)` together with the effect to have it exactly once.
+    fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<(), Refusal>>;
+}
+
+/// One message from a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Incoming {
+    /// Who sent it; the token says so.
+    pub user: UserId,
+    /// From which device, if the client named one.
+    pub device: Option<DeviceId>,
+    /// Its name and idempotency key; ours if the client gave none.
+    pub id: MessageId,
+    /// The message.
+    pub message: Message,
+}
+
+/// Why a message was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    code: Cow<'static, str>,
+    message: Cow<'static, str>,
+    retryable: bool,
+    retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// A refusal with one of the protocol's codes, which also says whether it is final.
+    pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code: Cow::Borrowed(code.as_str()),
+            message: message.into(),
+            retryable: code.is_retryable(),
+            retry_after: None,
+        }
+    }
+
+    /// A final refusal with a code of the application's own.
+    pub fn with_own_code(
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { code: code.into(), message: message.into(), retryable: false, retry_after: None }
+    }
+
+    /// Makes it retryable: the same message is worth another try after this time.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retryable = true;
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// The code on the wire.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// One sentence for a person.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether the same message is worth another try.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.retryable
+    }
+
+    /// When to try again, if that is known.
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        self.retry_after
+    }
+}

@@ -1,0 +1,32 @@
+use tetherline_protocol::Limits;
+
+use crate::{ApiKey, JwtKeys, Origin};
+
+/// How a server is set up. Everything secret comes from the caller; nothing has a default key.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What tokens are signed with.
+    pub jwt: JwtKeys,
+    /// What a publisher shows over HTTP. Without one, publishing over HTTP is off.
+    pub api_key: Option<ApiKey>,
+    /// The pages that may connect, the embedding application's own included.
+    pub allowed_origins: Vec<Origin>,
+    /// Whether `?token=` is taken as a credential. It ends up in other people's logs.
+    pub allow_query_token: bool,
+    /// What is announced to every client.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// Tokens signed with `jwt`, everything else off or at its default.
+    #[must_use]
+    pub fn new(jwt: JwtKeys) -> Self {
+        Self {
+            jwt,
+            api_key: None,
+            allowed_origins: Vec::new(),
+            allow_query_token: false,
+            limits: Limits::default(),
+        }
+    }
+}

@@ -1,0 +1,359 @@
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::task::AtomicWaker;
+use tetherline_protocol::{Limits, Seq, UserId};
+use tokio::sync::Notify;
+
+use crate::store::{Delivery, Room};
+
+/// Messages of one connected user that are kept in memory until all sessions have them.
+const TAIL_MESSAGES_MAX: usize = 64;
+/// The same in bytes. What does not fit is read from the store.
+const TAIL_BYTES_MAX: usize = 64 * 1024;
+/// How long [`Hub::drain`] waits for connections to say goodbye.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Who is connected. It wakes sessions; what they read is their own business.
+pub(crate) struct Hub {
+    users: Mutex<HashMap<UserId, Arc<Channel>>>,
+    connections: AtomicUsize,
+    draining: AtomicBool,
+    empty: Notify,
+    connections_max: usize,
+    connections_per_user_max: usize,
+}
+
+/// Why a connection is refused before it is upgraded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// This user has too many.
+    User,
+    /// This server has too many.
+    Server,
+    /// This server is going away.
+    Draining,
+}
+
+/// One connected user.
+struct Channel {
+    head: AtomicU64,
+    live: Mutex<Live>,
+}
+
+#[derive(Default)]
+struct Live {
+    seats: Vec<Arc<Seat>>,
+    tail: VecDeque<Delivery>,
+    tail_bytes: usize,
+}
+
+/// What a session is told, in rising order of urgency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice {
+    Nothing,
+    Drain,
+    SignedOut,
+}
+
+struct Seat {
+    waker: AtomicWaker,
+    notice: AtomicU8,
+    sent: AtomicU64,
+    session: Mutex<Option<Box<str>>>,
+}
+
+/// A connection's place in the hub, given back when it is dropped.
+pub(crate) struct Ticket {
+    hub: Arc<Hub>,
+    user: UserId,
+    channel: Arc<Channel>,
+    seat: Arc<Seat>,
+}
+
+impl Hub {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            users: Mutex::default(),
+            connections: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            empty: Notify::new(),
+            connections_max: limits.connections_max,
+            connections_per_user_max: limits.connections_per_user_max,
+        }
+    }
+
+    /// Whether [`Hub::join`] would succeed now.
+    pub(crate) fn admits(&self, user: &UserId) -> Result<(), Refused> {
+        let users = lock(&self.users);
+        self.check(users.get(user).map_or(0, |channel| lock(&channel.live).seats.len()))
+    }
+
+    /// From here on nothing that is published passes unnoticed, so read the head afterwards.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        user: &UserId,
+        session: Option<Box<str>>,
+    ) -> Result<Ticket, Refused> {
+        let mut users = lock(&self.users);
+        self.check(users.get(user).map_or(0, |channel| lock(&channel.live).seats.len()))?;
+        let channel = users.entry(user.clone()).or_insert_with(Channel::new).clone();
+        let seat = Arc::new(Seat {
+            waker: AtomicWaker::new(),
+            notice: AtomicU8::new(Notice::Nothing as u8),
+            sent: AtomicU64::new(0),
+            session: Mutex::new(session),
+        });
+        lock(&channel.live).seats.push(seat.clone());
+        self.connections.fetch_add(1, Ordering::SeqCst);
+        Ok(Ticket { hub: self.clone(), user: user.clone(), channel, seat })
+    }
+
+    fn check(&self, of_user: usize) -> Result<(), Refused> {
+        if self.draining.load(Ordering::SeqCst) {
+            Err(Refused::Draining)
+        } else if of_user >= self.connections_per_user_max {
+            Err(Refused::User)
+        } else if self.connections.load(Ordering::SeqCst) >= self.connections_max {
+            Err(Refused::Server)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A message is durable: wake whoever is connected. The frame is built only if somebody is.
+    pub(crate) fn published(&self, user: &UserId, seq: Seq, delivery: impl FnOnce() -> Delivery) {
+        let Some(channel) = lock(&self.users).get(user).cloned() else { return };
+        channel.published(seq, delivery());
+    }
+
+    pub(crate) fn sign_out(&self, user: &UserId, session: &str) {
+        let Some(channel) = lock(&self.users).get(user).cloned() else { return };
+        for seat in &lock(&channel.live).seats {
+            if lock(&seat.session).as_deref() == Some(session) {
+                seat.tell(Notice::SignedOut);
+            }
+        }
+    }
+
+    pub(crate) async fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+        let channels: Vec<_> = lock(&self.users).values().cloned().collect();
+        for channel in channels {
+            for seat in &lock(&channel.live).seats {
+                seat.tell(Notice::Drain);
+            }
+        }
+        let everybody_left = async {
+            loop {
+                let left = self.empty.notified();
+                if self.connections.load(Ordering::SeqCst) == 0 {
+                    return;
+                }
+                left.await;
+            }
+        };
+        if tokio::time::timeout(DRAIN_TIMEOUT, everybody_left).await.is_err() {
+            let connections = self.connections.load(Ordering::SeqCst);
+            tracing::warn!(connections, "connections were still open when the drain ended");
+        }
+    }
+}
+
+impl Channel {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { head: AtomicU64::new(0), live: Mutex::default() })
+    }
+
+    fn published(&self, seq: Seq, delivery: Delivery) {
+        let mut live = lock(&self.live);
+        live.push(delivery);
+        self.head.fetch_max(seq.get(), Ordering::SeqCst);
+        for seat in &live.seats {
+            seat.waker.wake();
+        }
+    }
+}
+
+impl Live {
+    /// Commits of one user may be reported out of order: then the tail starts over, and what it
+    /// does not have is read from the store.
+    fn push(&mut self, delivery: Delivery) {
+        match self.tail.back() {
+            Some(last) if delivery.seq <= last.seq => return,
+            Some(last) if last.seq.next() != Some(delivery.seq) => self.clear(),
+            _ => {}
+        }
+        self.tail_bytes += delivery.text.len();
+        self.tail.push_back(delivery);
+        while self.tail.len() > TAIL_MESSAGES_MAX || self.tail_bytes > TAIL_BYTES_MAX {
+            let Some(oldest) = self.tail.pop_front() else { break };
+            self.tail_bytes -= oldest.text.len();
+        }
+    }
+
+    fn clear(&mut self) {
+        self.tail = VecDeque::new();
+        self.tail_bytes = 0;
+    }
+
+    fn read(&self, after: Seq, room: Room) -> Option<Vec<Delivery>> {
+        let first = self.tail.front()?.seq;
+        let skipped = after.next()?.get().checked_sub(first.get())?;
+        let mut bytes = 0;
+        let mut page = Vec::new();
+        for delivery in self.tail.iter().skip(usize::try_from(skipped).ok()?).take(room.messages) {
+            bytes += delivery.text.len();
+            if bytes > room.bytes && !page.is_empty() {
+                break;
+            }
+            page.push(delivery.clone());
+        }
+        (!page.is_empty()).then_some(page)
+    }
+}
+
+impl Seat {
+    fn tell(&self, notice: Notice) {
+        self.notice.fetch_max(notice as u8, Ordering::SeqCst);
+        self.waker.wake();
+    }
+}
+
+impl Ticket {
+    /// Register before looking at [`Ticket::head`] and [`Ticket::notice`].
+    pub(crate) fn waker(&self) -> &AtomicWaker {
+        &self.seat.waker
+    }
+
+    pub(crate) fn head(&self) -> Seq {
+        Seq::new(self.channel.head.load(Ordering::SeqCst)).unwrap_or(Seq::MAX)
+    }
+
+    pub(crate) fn notice(&self) -> Notice {
+        match self.seat.notice.load(Ordering::SeqCst) {
+            0 => Notice::Nothing,
+            1 => Notice::Drain,
+            _ => Notice::SignedOut,
+        }
+    }
+
+    /// A token was renewed in place, perhaps by another sign-in.
+    pub(crate) fn belongs_to(&self, session: Option<Box<str>>) {
+        *lock(&self.seat.session) = session;
+    }
+
+    /// Reads on from memory; `None` means that only the store knows.
+    pub(crate) fn read(&self, after: Seq, room: Room) -> Option<Vec<Delivery>> {
+        let mut live = lock(&self.channel.live);
+        let page = live.read(after, room)?;
+        if let Some(last) = page.last() {
+            self.seat.sent.fetch_max(last.seq.get(), Ordering::SeqCst);
+        }
+        let newest = live.tail.back().map_or(0, |last| last.seq.get());
+        if live.seats.iter().all(|seat| seat.sent.load(Ordering::SeqCst) >= newest) {
+            live.clear();
+        }
+        Some(page)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut users = lock(&self.hub.users);
+        let mut live = lock(&self.channel.live);
+        live.seats.retain(|seat| !Arc::ptr_eq(seat, &self.seat));
+        if live.seats.is_empty() {
+            users.remove(&self.user);
+        }
+        drop(live);
+        drop(users);
+        if self.hub.connections.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.hub.empty.notify_waiters();
+        }
+    }
+}
+
+/// Nothing panics while one of these locks is held, and if it did, the data would still be whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery(seq: u64) -> Delivery {
+        Delivery { seq: Seq::new(seq).unwrap(), text: format!("{{{seq}}}").into() }
+    }
+
+    fn hub(limits: impl FnOnce(&mut Limits)) -> Arc<Hub> {
+        let mut all = Limits::default();
+        limits(&mut all);
+        Arc::new(Hub::new(&all))
+    }
+
+    fn user(name: &str) -> UserId {
+        name.parse().unwrap()
+    }
+
+    const ROOM: Room = Room { messages: 10, bytes: 1_000 };
+
+    #[test]
+    fn connections_are_counted_per_user_and_per_server_at_the_edge() {
+        let hub = hub(|limits| {
+            limits.connections_per_user_max = 2;
+            limits.connections_max = 3;
+        });
+        let first = hub.join(&user("ada"), None).ok().unwrap();
+        let _second = hub.join(&user("ada"), None).ok().unwrap();
+        assert_eq!(hub.join(&user("ada"), None).err(), Some(Refused::User));
+        let _third = hub.join(&user("bob"), None).ok().unwrap();
+        assert_eq!(hub.join(&user("eve"), None).err(), Some(Refused::Server));
+        assert_eq!(hub.admits(&user("ada")), Err(Refused::User));
+        drop(first);
+        assert_eq!(hub.admits(&user("ada")), Ok(()));
+    }
+
+    #[test]
+    fn the_tail_serves_who_keeps_up_and_forgets_what_everybody_has() {
+        let hub = hub(|_| {});
+        let fast = hub.join(&user("ada"), None).ok().unwrap();
+        let slow = hub.join(&user("ada"), None).ok().unwrap();
+        for seq in 5..=7 {
+            hub.published(&user("ada"), Seq::new(seq).unwrap(), || delivery(seq));
+        }
+        assert_eq!(fast.head().get(), 7);
+        let after = |seq| Seq::new(seq).unwrap();
+        assert_eq!(fast.read(after(3), ROOM), None, "4 is only in the store");
+        assert_eq!(fast.read(after(4), ROOM).unwrap().len(), 3);
+        assert_eq!(slow.read(after(6), ROOM).unwrap(), [delivery(7)]);
+        assert_eq!(slow.read(after(4), ROOM), None, "everybody has had 7");
+    }
+
+    #[test]
+    fn a_commit_reported_late_leaves_no_hole_in_the_tail() {
+        let hub = hub(|_| {});
+        let ticket = hub.join(&user("ada"), None).ok().unwrap();
+        for seq in [1, 3, 2, 4] {
+            hub.published(&user("ada"), Seq::new(seq).unwrap(), || delivery(seq));
+        }
+        assert_eq!(ticket.read(Seq::ZERO, ROOM), None);
+        assert_eq!(ticket.read(Seq::new(2).unwrap(), ROOM).unwrap(), [delivery(3), delivery(4)]);
+    }
+
+    #[test]
+    fn signing_out_tells_only_that_sign_in() {
+        let hub = hub(|_| {});
+        let here = hub.join(&user("ada"), Some("s1".into())).ok().unwrap();
+        let there = hub.join(&user("ada"), Some("s2".into())).ok().unwrap();
+        hub.sign_out(&user("ada"), "s1");
+        assert_eq!((here.notice(), there.notice()), (Notice::SignedOut, Notice::Nothing));
+    }
+}

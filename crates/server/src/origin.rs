@@ -1,0 +1,150 @@
+use std::{net::SocketAddr, str::FromStr};
+
+use http::{HeaderMap, HeaderValue, Uri, header};
+
+/// A page's origin, `scheme://host[:port]`, compared as a whole and never in part.
+///
+/// ```
+/// use tetherline_server::Origin;
+/// assert!("https://app.example.com".parse::<Origin>().is_ok());
+/// assert!("https://app.example.com/path".parse::<Origin>().is_err());
+/// assert!("null".parse::<Origin>().is_err());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Origin(Box<str>);
+
+/// Why a text is no origin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no origin: write it as https://app.example.com or http://localhost:3000")]
+pub struct InvalidOrigin(Box<str>);
+
+impl Origin {
+    /// What a browser sends for pages that this very listener serves. On a loopback or wildcard
+    /// address that includes `localhost`, which is how people type it.
+    #[must_use]
+    pub fn of_listener(address: SocketAddr) -> Vec<Self> {
+        let port = match address.port() {
+            80 => String::new(),
+            port => format!(":{port}"),
+        };
+        let mut origins = vec![Self(format!("http://{}{port}", host(address)).into())];
+        if address.ip().is_loopback() || address.ip().is_unspecified() {
+            origins.extend(
+                ["localhost", "127.0.0.1", "[::1]"]
+                    .map(|name| Self(format!("http://{name}{port}").into())),
+            );
+            origins.dedup();
+        }
+        origins
+    }
+
+    /// The origin as a browser writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn host(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V4(address) => address.ip().to_string(),
+        SocketAddr::V6(address) => format!("[{}]", address.ip()),
+    }
+}
+
+impl FromStr for Origin {
+    type Err = InvalidOrigin;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        let invalid = || InvalidOrigin(text.into());
+        let text = text.strip_suffix('/').unwrap_or(text);
+        let uri: Uri = text.parse().map_err(|_| invalid())?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(invalid());
+        };
+        // Browsers leave out the scheme's own port and write hosts in lower case.
+        let port = match (scheme, authority.port_u16()) {
+            ("http", Some(80)) | ("https", Some(443)) | (_, None) => String::new(),
+            (_, Some(port)) => format!(":{port}"),
+        };
+        let rest = text.get(scheme.len() + 3..).ok_or_else(invalid)?;
+        if rest != authority.as_str() || rest.contains('@') || authority.host().is_empty() {
+            return Err(invalid());
+        }
+        Ok(Self(format!("{scheme}://{}{port}", authority.host()).to_ascii_lowercase().into()))
+    }
+}
+
+/// What a request says about the page that it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RequestOrigin {
+    /// No page: a native client, or a same-origin `fetch`.
+    None,
+    /// A page on the allowlist; the header as it came, to be echoed for CORS.
+    Allowed(HeaderValue),
+    /// Any other page, `null` and doubled headers included.
+    Foreign,
+}
+
+impl RequestOrigin {
+    pub(crate) fn of(headers: &HeaderMap, allowed: &[Origin]) -> Self {
+        let mut values = headers.get_all(header::ORIGIN).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Self::None,
+            (Some(value), None)
+                if allowed.iter().any(|origin| origin.as_str().as_bytes() == value.as_bytes()) =>
+            {
+                Self::Allowed(value.clone())
+            }
+            _ => Self::Foreign,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(value: &'static str) -> RequestOrigin {
+        let allowed = ["https://app.example.com".parse().unwrap()];
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ORIGIN, HeaderValue::from_static(value));
+        RequestOrigin::of(&headers, &allowed)
+    }
+
+    #[test]
+    fn an_origin_is_compared_as_a_whole() {
+        assert!(matches!(judge("https://app.example.com"), RequestOrigin::Allowed(_)));
+        for foreign in [
+            "null",
+            "http://app.example.com",
+            "https://app.example.com:8443",
+            "https://app.example.com.evil.test",
+            "https://evil-app.example.com",
+            "https://example.com",
+            "https://app.example.com/",
+            "",
+        ] {
+            assert_eq!(judge(foreign), RequestOrigin::Foreign, "{foreign}");
+        }
+        assert_eq!(RequestOrigin::of(&HeaderMap::new(), &[]), RequestOrigin::None);
+    }
+
+    #[test]
+    fn an_origin_is_written_as_browsers_write_it() {
+        let parsed = |text: &str| text.parse::<Origin>().map(|origin| origin.0.to_string());
+        assert_eq!(parsed("https://App.Example.com:443/").unwrap(), "https://app.example.com");
+        assert_eq!(parsed("http://localhost:3000").unwrap(), "http://localhost:3000");
+        assert_eq!(parsed("http://[::1]:8080").unwrap(), "http://[::1]:8080");
+        for invalid in ["*", "example.com", "https://a/b", "https://u@a", "https://a?x"] {
+            assert!(parsed(invalid).is_err(), "{invalid}");
+        }
+    }
+
+    #[test]
+    fn a_loopback_listener_is_reached_by_its_usual_names() {
+        let origins = Origin::of_listener("127.0.0.1:8080".parse().unwrap());
+        assert!(origins.contains(&"http://127.0.0.1:8080".parse().unwrap()));
+        assert!(origins.contains(&"http://localhost:8080".parse().unwrap()));
+    }
+}

@@ -1,0 +1,141 @@
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures_util::future::BoxFuture;
+use tetherline_protocol::{ErrorCode, MessageId, UserId};
+use tokio::sync::watch;
+
+use crate::{
+    Application, Incoming, Refusal,
+    store::{Outcome, Store, StoreError},
+};
+
+/// Where sends are handed to the application: each id of a user once at a time, and finished even
+/// if the connection that brought it is gone. A repeater waits for the same answer.
+#[derive(Clone)]
+pub(crate) struct Reception {
+    under_way: Arc<Mutex<UnderWay>>,
+    per_user_max: usize,
+}
+
+type UnderWay = HashMap<UserId, HashMap<MessageId, watch::Receiver<Option<Outcome>>>>;
+
+impl Reception {
+    /// At most `per_user_max` sends of one user are with the application at a time.
+    pub(crate) fn new(per_user_max: usize) -> Self {
+        Self { under_way: Arc::default(), per_user_max }
+    }
+
+    /// `named`: the client gave the id, so it may come again and its outcome is recorded.
+    pub(crate) fn receive(
+        &self,
+        store: Arc<dyn Store>,
+        application: Option<Arc<dyn Application>>,
+        incoming: Incoming,
+        named: bool,
+    ) -> BoxFuture<'static, Outcome> {
+        let outcome = self.join_or_start(store, application, incoming, named);
+        Box::pin(async move {
+            let mut outcome = outcome?;
+            match outcome.wait_for(Option::is_some).await {
+                Ok(value) => value.clone().unwrap_or(Ok(())),
+                // The sender is dropped without a value only when the application panicked.
+                Err(_) => Err(fault()),
+            }
+        })
+    }
+
+    fn join_or_start(
+        &self,
+        store: Arc<dyn Store>,
+        application: Option<Arc<dyn Application>>,
+        incoming: Incoming,
+        named: bool,
+    ) -> Result<watch::Receiver<Option<Outcome>>, Refusal> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_user = under_way.entry(incoming.user.clone()).or_default();
+        let full = of_user.len() >= self.per_user_max;
+        match of_user.entry(incoming.id.clone()) {
+            Entry::Occupied(running) => Ok(running.get().clone()),
+            Entry::Vacant(_) if full => Err(Refusal::new(
+                ErrorCode::Unavailable,
+                "Too many of your messages are being worked on; try again in a moment.",
+            )),
+            Entry::Vacant(place) => {
+                let (sender, receiver) = watch::channel(None);
+                place.insert(receiver.clone());
+                let place = Place {
+                    reception: self.clone(),
+                    user: incoming.user.clone(),
+                    id: incoming.id.clone(),
+                };
+                tokio::spawn(async move {
+                    let outcome = settle(store.as_ref(), application, incoming, named).await;
+                    drop(place);
+                    sender.send_replace(Some(outcome));
+                });
+                Ok(receiver)
+            }
+        }
+    }
+}
+
+/// Gives the place back even when the application panics.
+struct Place {
+    reception: Reception,
+    user: UserId,
+    id: MessageId,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut under_way = self.reception.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(of_user) = under_way.get_mut(&self.user) {
+            of_user.remove(&self.id);
+            if of_user.is_empty() {
+                under_way.remove(&self.user);
+            }
+        }
+    }
+}
+
+async fn settle(
+    store: &dyn Store,
+    application: Option<Arc<dyn Application>>,
+    incoming: Incoming,
+    named: bool,
+) -> Outcome {
+    let Some(application) = application else {
+        return Err(Refusal::new(
+            ErrorCode::NoApplication,
+            "This server has no application that takes messages.",
+        ));
+    };
+    if !named {
+        return application.receive(incoming).await;
+    }
+    let (user, id) = (incoming.user.clone(), incoming.id.clone());
+    match store.outcome(&user, &id).await {
+        Ok(Some(outcome)) => return outcome,
+        Ok(None) => {}
+        Err(error) => return Err(unavailable(&error)),
+    }
+    let outcome = application.receive(incoming).await;
+    let is_final = outcome.as_ref().err().is_none_or(|refusal| !refusal.is_retryable());
+    if is_final && let Err(error) = store.record(&user, &id, &outcome).await {
+        // Not recorded is not settled: the client tries again and the application decides.
+        return Err(unavailable(&error));
+    }
+    outcome
+}
+
+fn unavailable(error: &StoreError) -> Refusal {
+    tracing::error!(%error, "a send could not be looked up or recorded");
+    Refusal::new(ErrorCode::Unavailable, "The server cannot take messages right now.")
+}
+
+fn fault() -> Refusal {
+    Refusal::new(ErrorCode::Internal, "Something went wrong on the server; try again.")
+}

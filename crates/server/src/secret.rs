@@ -1,0 +1,78 @@
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+
+const SECRET_BYTES: usize = 32;
+
+/// Why there is no secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretFileError {
+    /// The file cannot be read or written.
+    #[error("cannot use the secret file {}: {source}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The file is there, and empty.
+    #[error(
+        "the secret file {} is empty: put a secret into it, or delete it to have one made",
+        .0.display()
+    )]
+    Empty(PathBuf),
+    /// The operating system gave no random numbers.
+    #[error("the operating system gave no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+/// Reads the secret in this file. If there is no such file, it is created with 32 random bytes as
+/// base64url text, readable by its owner only.
+pub fn secret_file(path: &Path) -> Result<String, SecretFileError> {
+    let failed = |source| SecretFileError::File { path: path.into(), source };
+    match fs::read_to_string(path) {
+        Ok(text) if text.trim().is_empty() => Err(SecretFileError::Empty(path.into())),
+        Ok(text) => Ok(text.trim().into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(path),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn create(path: &Path) -> Result<String, SecretFileError> {
+    let failed = |source| SecretFileError::File { path: path.into(), source };
+    let mut secret = [0_u8; SECRET_BYTES];
+    getrandom::fill(&mut secret).map_err(SecretFileError::Random)?;
+    let text = BASE64_URL_SAFE_NO_PAD.encode(secret);
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_made_once_and_only_its_owner_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/jwt.secret");
+        let made = secret_file(&path).unwrap();
+        assert_eq!(made.len(), 43);
+        assert_eq!(secret_file(&path).unwrap(), made);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::write(&path, " \n").unwrap();
+        assert!(matches!(secret_file(&path), Err(SecretFileError::Empty(_))));
+    }
+}

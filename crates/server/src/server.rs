@@ -1,0 +1,130 @@
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use tetherline_protocol::{IdempotencyKey, MessageId, Seq, UserId, frame::Message};
+
+use crate::{
+    Application, Config,
+    http::router,
+    hub::Hub,
+    reception::Reception,
+    store::{AppendError, Delivery, Head, Store, StoreError},
+};
+
+/// The delivery server: a handle, cheap to clone.
+#[derive(Clone)]
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) reception: Reception,
+    application: OnceLock<Arc<dyn Application>>,
+}
+
+/// What a publish did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The message's id.
+    pub id: MessageId,
+    /// Its position in the user's mailbox.
+    pub seq: Seq,
+    /// Whether the same key had published the same message before.
+    pub repeated: bool,
+}
+
+/// Why nothing was published.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// Over `publish_bytes_max`.
+    #[error("the message is larger than publish_bytes_max ({bytes_max} bytes)")]
+    TooLarge {
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// The mailbox refused it.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+impl Server {
+    /// Puts a server on top of a store.
+    pub fn open(config: Config, store: impl Store) -> Self {
+        let hub = Arc::new(Hub::new(&config.limits));
+        let reception = Reception::new(config.limits.connections_per_user_max);
+        let store: Arc<dyn Store> = Arc::new(store);
+        let application = OnceLock::new();
+        Self { shared: Arc::new(Shared { config, store, hub, reception, application }) }
+    }
+
+    /// Names the application that takes clients' sends. Do it once, before serving.
+    ///
+    /// # Panics
+    ///
+    /// When an application is attached already: sends would have gone to two places.
+    pub fn attach(&self, application: Arc<dyn Application>) {
+        let first = self.shared.application.set(application).is_ok();
+        assert!(first, "an application is attached already");
+    }
+
+    /// `/ws/user/{user}` and `/v1/users/{user}/messages`, to be served or merged into another
+    /// router.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        router(self.shared.clone())
+    }
+
+    /// Appends durably, then wakes the user's connections.
+    pub async fn publish(
+        &self,
+        user: &UserId,
+        key: Option<&IdempotencyKey>,
+        message: Message,
+    ) -> Result<Published, PublishError> {
+        self.shared.publish(user, key, message).await
+    }
+
+    /// The newest position of a user's mailbox: read it before the rows of a history, and return
+    /// it with them as `as_of_seq`.
+    pub async fn head(&self, user: &UserId) -> Result<Head, StoreError> {
+        self.shared.store.head(user).await
+    }
+
+    /// Closes the connections of one sign-in (the token's `sid`) with 4401.
+    pub fn sign_out(&self, user: &UserId, session: &str) {
+        self.shared.hub.sign_out(user, session);
+    }
+
+    /// Refuses new connections, closes all others with 1012 and waits for them, for a bounded time.
+    pub async fn drain(&self) {
+        self.shared.hub.drain().await;
+    }
+}
+
+impl Shared {
+    pub(crate) fn application(&self) -> Option<&Arc<dyn Application>> {
+        self.application.get()
+    }
+
+    pub(crate) async fn publish(
+        &self,
+        user: &UserId,
+        key: Option<&IdempotencyKey>,
+        message: Message,
+    ) -> Result<Published, PublishError> {
+        let bytes_max = self.config.limits.publish_bytes_max;
+        if message.fields().len() > bytes_max {
+            return Err(PublishError::TooLarge { bytes_max });
+        }
+        let message = Arc::new(message);
+        let appended = self.store.append(user, key, message.clone()).await?;
+        if !appended.repeated {
+            self.hub.published(user, appended.seq, || Delivery::new(&message, &appended));
+        }
+        Ok(Published { id: appended.id, seq: appended.seq, repeated: appended.repeated })
+    }
+}

@@ -1,0 +1,169 @@
+//! Where mailboxes live. Each trait is one narrow promise; one conformance suite holds every store
+//! to all of them.
+
+mod sqlite;
+
+use std::sync::Arc;
+
+use axum::extract::ws::Utf8Bytes;
+use futures_util::future::BoxFuture;
+use tetherline_protocol::{
+    DeviceId, Epoch, IdempotencyKey, MessageId, Seq, UserId, frame::Message,
+};
+
+use crate::{Refusal, clock};
+pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
+
+/// Everything that a server keeps.
+pub trait Store: Mailbox + Inbox {}
+
+impl<T: Mailbox + Inbox> Store for T {}
+
+/// Messages and the positions up to which devices have handled them.
+pub trait Mailbox: Send + Sync + 'static {
+    /// Appends durably: once this answers, a crash loses nothing. `seq` is dense per user.
+    fn append(
+        &self,
+        user: &UserId,
+        key: Option<&IdempotencyKey>,
+        message: Arc<Message>,
+    ) -> BoxFuture<'_, Result<Appended, AppendError>>;
+
+    /// Reads on from `after`: at least one message if there is one, then as many as `room` takes.
+    fn read(
+        &self,
+        user: &UserId,
+        after: Seq,
+        room: Room,
+    ) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>>;
+
+    /// The newest position and the history that it counts in.
+    fn head(&self, user: &UserId) -> BoxFuture<'_, Result<Head, StoreError>>;
+
+    /// Where a device stands. An unknown one is remembered, at the user's floor, so that what
+    /// other devices handle in the meantime still reaches it.
+    fn locate(
+        &self,
+        user: &UserId,
+        device: Option<&DeviceId>,
+    ) -> BoxFuture<'_, Result<Place, StoreError>>;
+
+    /// Moves a device's cursor and the user's floor forward, never back and never past the head.
+    fn acknowledge(
+        &self,
+        user: &UserId,
+        device: Option<&DeviceId>,
+        seq: Seq,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+/// Final outcomes of clients' sends, by the id that the client gave them.
+pub trait Inbox: Send + Sync + 'static {
+    /// What became of a send, if that was decided within the dedupe window.
+    fn outcome(
+        &self,
+        user: &UserId,
+        id: &MessageId,
+    ) -> BoxFuture<'_, Result<Option<Outcome>, StoreError>>;
+
+    /// Remembers it. The first outcome stays.
+    fn record(
+        &self,
+        user: &UserId,
+        id: &MessageId,
+        outcome: &Outcome,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+/// What is final about a send: taken, or refused for good.
+pub type Outcome = Result<(), Refusal>;
+
+/// The newest position of a user's mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The position; [`Seq::ZERO`] if nothing was ever published.
+    pub seq: Seq,
+    /// The history that it counts in.
+    pub epoch: Epoch,
+}
+
+/// Where a device stands in its user's mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The newest position.
+    pub head: Head,
+    /// The highest acknowledgement of this device; the floor if there is none.
+    pub cursor: Seq,
+    /// The highest acknowledgement of any device.
+    pub floor: Seq,
+}
+
+/// What an append did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// The message's name: the sender's choice, or a fresh one.
+    pub id: MessageId,
+    /// Its position.
+    pub seq: Seq,
+    /// Whether it had been appended before, under the same key.
+    pub repeated: bool,
+    /// When, in ms since 1970.
+    pub created_at_ms: i64,
+}
+
+/// One message as it goes over the wire. Sockets share the bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its position.
+    pub seq: Seq,
+    /// The whole frame.
+    pub text: Utf8Bytes,
+}
+
+impl Delivery {
+    /// Splices the header in front of a message that was just appended.
+    #[must_use]
+    pub fn new(message: &Message, appended: &Appended) -> Self {
+        let timestamp = format!("\"{}\"", clock::rfc3339(appended.created_at_ms));
+        let text = message.to_frame(&appended.id, Some(appended.seq), &timestamp);
+        Self { seq: appended.seq, text: text.into() }
+    }
+}
+
+/// How much of a mailbox to read at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// At most so many messages.
+    pub messages: usize,
+    /// At most so many bytes, except that the first message always fits.
+    pub bytes: usize,
+}
+
+/// A store that cannot answer right now. Nothing was changed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the store is not available: {reason}")]
+pub struct StoreError {
+    reason: Arc<str>,
+}
+
+impl StoreError {
+    /// The reason is for the operator's log.
+    pub fn new(reason: impl AsRef<str>) -> Self {
+        Self { reason: reason.as_ref().into() }
+    }
+}
+
+/// Why a message was not appended.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The publisher used the key before, for another message.
+    #[error("the idempotency key was used before, for another message")]
+    Conflict,
+    /// The mailbox counted to 2⁵³−1.
+    #[error("the mailbox has reached its last position")]
+    Full,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
