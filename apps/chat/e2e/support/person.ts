@@ -1,0 +1,109 @@
+import { expect, type Locator, type Page, type WebSocket } from '@playwright/test';
+
+export interface Account {
+  name: string;
+  email: string;
+  password: string;
+}
+
+let accounts = 0;
+
+export function newAccount(name: string): Account {
+  accounts += 1;
+  const address = `${name.toLowerCase()}-${String(process.pid)}-${String(accounts)}@example.com`;
+  return { name, email: address, password: 'correct horse battery' };
+}
+
+interface Frame {
+  type: string;
+  [field: string]: unknown;
+}
+
+/** Somebody in front of one tab, who knows the page by what it says. */
+export class Person {
+  /** Every frame that came over a WebSocket, in order. */
+  readonly received: Frame[] = [];
+  readonly #sockets: WebSocket[] = [];
+
+  private constructor(readonly page: Page) {
+    page.on('websocket', (socket) => {
+      this.#sockets.push(socket);
+      socket.on('framereceived', ({ payload }) => {
+        if (typeof payload === 'string') this.received.push(JSON.parse(payload) as Frame);
+      });
+    });
+  }
+
+  static async arrive(page: Page, url: string): Promise<Person> {
+    const person = new Person(page);
+    await page.goto(url);
+    return person;
+  }
+
+  /** The same person, in another tab of the same browser. */
+  async anotherTab(): Promise<Person> {
+    return Person.arrive(await this.page.context().newPage(), this.page.url());
+  }
+
+  async signUp(account: Account): Promise<void> {
+    const { page } = this;
+    await page.getByRole('link', { name: 'Create an account' }).click();
+    await page.getByLabel('Name').fill(account.name);
+    await page.getByLabel('E-mail').fill(account.email);
+    await page.getByLabel('Password', { exact: true }).fill(account.password);
+    await page.getByRole('button', { name: 'Create account' }).click();
+    await this.isConnected();
+  }
+
+  async signIn(account: Account): Promise<void> {
+    const { page } = this;
+    await page.getByLabel('E-mail').fill(account.email);
+    await page.getByLabel('Password', { exact: true }).fill(account.password);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+  }
+
+  async signOut(): Promise<void> {
+    await this.page.getByRole('button', { name: /account/i }).click();
+    await this.page.getByRole('menuitem', { name: 'Sign out' }).click();
+    await expect(this.page.getByRole('button', { name: 'Sign in' })).toBeVisible();
+  }
+
+  async ask(text: string): Promise<void> {
+    await this.composer.fill(text);
+    await this.composer.press('Enter');
+  }
+
+  async isConnected(): Promise<void> {
+    await expect(this.badge).toHaveText(/^Connected/);
+  }
+
+  /** How often a text stands in the conversation. */
+  said(text: string): Locator {
+    return this.log.getByText(text, { exact: true });
+  }
+
+  get composer(): Locator {
+    return this.page.getByRole('textbox', { name: 'Message' });
+  }
+
+  get log(): Locator {
+    return this.page.getByRole('log');
+  }
+
+  get badge(): Locator {
+    return this.page.getByTestId('connection-status');
+  }
+
+  get conversations(): Locator {
+    return this.page.getByRole('navigation', { name: 'Conversations' });
+  }
+
+  /** Sockets that this tab has opened and that are still open. */
+  get openSockets(): number {
+    return this.#sockets.filter((socket) => !socket.isClosed()).length;
+  }
+
+  framesOfType(type: string): Frame[] {
+    return this.received.filter((frame) => frame.type === type);
+  }
+}

@@ -1,0 +1,87 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
+import type { AxeResults } from 'axe-core';
+import type { Page } from '@playwright/test';
+
+import { expect, test } from '../support/fixtures.ts';
+import { newAccount } from '../support/person.ts';
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+async function violations(page: Page): Promise<string[]> {
+  // Colours are compared when nothing fades in any more.
+  await page.evaluate(() => Promise.all(document.getAnimations().map(({ finished }) => finished)));
+  await page.evaluate(AXE);
+  const results = await page.evaluate(() =>
+    (window as unknown as { axe: { run: () => Promise<AxeResults> } }).axe.run(),
+  );
+  return results.violations.map(
+    ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' | ')}`,
+  );
+}
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  for (const [device, viewport] of [
+    ['a desk', { width: 1280, height: 800 }],
+    ['a phone', { width: 390, height: 844 }],
+  ] as const) {
+    test(`nothing to complain for axe on ${device} in ${colorScheme}`, async ({
+      arrive,
+      provider,
+    }) => {
+      provider.replies.push(
+        {
+          text: '## A title\n\n`code` and\n\n```js\nlet a = 1;\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |',
+        },
+        { status: 500 },
+      );
+      const ada = await arrive({ viewport, colorScheme, reducedMotion: 'reduce' });
+      expect(await violations(ada.page)).toEqual([]);
+      await ada.signUp(newAccount('Ada'));
+      expect(await violations(ada.page)).toEqual([]);
+      await ada.ask('Show me everything');
+      await expect(ada.log.locator('table')).toBeVisible();
+      await ada.ask('And fail');
+      await expect(ada.log.getByRole('button', { name: /try again|retry/i })).toBeVisible();
+      expect(await violations(ada.page)).toEqual([]);
+      const sideways = await ada.page.evaluate(
+        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      );
+      expect(sideways).toBe(0);
+    });
+  }
+}
+
+test('the whole way is possible with the keyboard alone', async ({ arrive }) => {
+  const ada = await arrive();
+  const { page } = ada;
+  const tabTo = async (name: RegExp): Promise<void> => {
+    for (let presses = 0; presses < 30; presses += 1) {
+      await page.keyboard.press('Tab');
+      const label = await page.evaluate(() => {
+        const element = document.activeElement as HTMLElement | null;
+        const labelled = (element as HTMLInputElement | null)?.labels?.[0]?.textContent;
+        return labelled ?? element?.getAttribute('aria-label') ?? element?.textContent ?? '';
+      });
+      if (name.test(label)) return;
+    }
+    throw new Error(`Tab never reaches ${String(name)}`);
+  };
+  const account = newAccount('Ada');
+  await tabTo(/create an account/i);
+  await page.keyboard.press('Enter');
+  await expect(page.getByLabel('Name')).toBeVisible();
+  await page.getByLabel('Name').focus();
+  await page.keyboard.type(account.name);
+  await tabTo(/e-mail/i);
+  await page.keyboard.type(account.email);
+  await tabTo(/password/i);
+  await page.keyboard.type(account.password);
+  await page.keyboard.press('Enter');
+  await ada.isConnected();
+  await expect(ada.composer).toBeFocused();
+  await page.keyboard.type('By keyboard');
+  await page.keyboard.press('Enter');
+  await expect(ada.said('You said: By keyboard')).toHaveCount(1);
+});

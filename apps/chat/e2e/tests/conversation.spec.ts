@@ -1,0 +1,103 @@
+import { expect, test } from '../support/fixtures.ts';
+import { newAccount } from '../support/person.ts';
+
+test('a question is there at once and its answer arrives over the WebSocket', async ({
+  arrive,
+  provider,
+}) => {
+  const answer = provider.hold();
+  const ada = await arrive();
+  await ada.signUp(newAccount('Ada'));
+
+  await ada.ask('What is a mailbox?');
+  await expect(ada.said('What is a mailbox?')).toHaveCount(1);
+  expect(ada.framesOfType('message_generate')).toHaveLength(0);
+
+  answer();
+  await expect(ada.said('You said: What is a mailbox?')).toHaveCount(1);
+  const [frame] = ada.framesOfType('message_generate');
+  expect(frame).toMatchObject({ message: { content: 'You said: What is a mailbox?' } });
+  expect(frame?.['seq']).toBeGreaterThan(0);
+});
+
+test('a reload finds the conversation, once', async ({ arrive }) => {
+  const ada = await arrive();
+  await ada.signUp(newAccount('Ada'));
+  await ada.ask('Remember this');
+  await expect(ada.said('You said: Remember this')).toHaveCount(1);
+
+  await ada.page.reload();
+  await ada.isConnected();
+  await expect(ada.said('Remember this')).toHaveCount(1);
+  await expect(ada.said('You said: Remember this')).toHaveCount(1);
+  await expect(ada.conversations.getByRole('link')).toHaveCount(1);
+});
+
+test('a second tab sees everything new, and nothing twice', async ({ arrive }) => {
+  const first = await arrive();
+  await first.signUp(newAccount('Ada'));
+  await first.ask('Hello from the first tab');
+  await expect(first.said('You said: Hello from the first tab')).toHaveCount(1);
+
+  const second = await first.anotherTab();
+  await second.isConnected();
+  await expect(second.said('You said: Hello from the first tab')).toHaveCount(1);
+
+  await first.ask('And again');
+  for (const tab of [first, second]) {
+    await expect(tab.said('You said: And again')).toHaveCount(1);
+    await expect(tab.said('And again')).toHaveCount(1);
+  }
+  await expect.poll(() => second.framesOfType('message_created').length).toBeGreaterThanOrEqual(1);
+
+  await second.ask('Hello back');
+  for (const tab of [first, second]) {
+    await expect(tab.said('You said: Hello back')).toHaveCount(1);
+    await expect(tab.said('Hello back')).toHaveCount(1);
+  }
+});
+
+test('a failed answer says so, loses nothing, and a retry replaces it', async ({
+  arrive,
+  provider,
+}) => {
+  provider.replies.push({ status: 500 }, { text: 'Better now.' });
+  const ada = await arrive();
+  await ada.signUp(newAccount('Ada'));
+  await ada.ask('Are you there?');
+
+  const retry = ada.log.getByRole('button', { name: /try again|retry/i });
+  await expect(retry).toBeVisible();
+  await expect(ada.said('Are you there?')).toHaveCount(1);
+  await retry.click();
+  await expect(ada.said('Better now.')).toHaveCount(1);
+  await expect(retry).toHaveCount(0);
+
+  await ada.page.reload();
+  await expect(ada.said('Better now.')).toHaveCount(1);
+  await expect(ada.said('Are you there?')).toHaveCount(1);
+});
+
+test('Markdown is rendered, raw HTML and script links are not', async ({ arrive, provider }) => {
+  provider.replies.push({
+    text: [
+      'Some **bold** text.',
+      '',
+      '```rust',
+      'fn main() {}',
+      '```',
+      '',
+      '<img src="x" onerror="document.title=\'owned\'">',
+      '',
+      '[click](javascript:document.title="owned")',
+    ].join('\n'),
+  });
+  const ada = await arrive();
+  await ada.signUp(newAccount('Ada'));
+  await ada.ask('Show me');
+  await expect(ada.log.locator('strong', { hasText: 'bold' })).toBeVisible();
+  await expect(ada.log.locator('pre code')).toContainText('fn main() {}');
+  await expect(ada.log.locator('img')).toHaveCount(0);
+  await expect(ada.log.locator('a[href^="javascript"]')).toHaveCount(0);
+  expect(await ada.page.title()).not.toBe('owned');
+});

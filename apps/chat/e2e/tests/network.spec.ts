@@ -1,0 +1,90 @@
+import { expect, test } from '../support/fixtures.ts';
+import { newAccount } from '../support/person.ts';
+
+test('a lost network shows with the attempt, and what was missed comes when it is back', async ({
+  arrive,
+  network,
+  otherNetwork,
+}) => {
+  const account = newAccount('Ada');
+  const ada = await arrive();
+  await ada.signUp(account);
+  await ada.ask('Before');
+  await expect(ada.said('You said: Before')).toHaveCount(1);
+
+  const phone = await arrive({ by: otherNetwork });
+  await phone.signIn(account);
+  await phone.isConnected();
+  await phone.conversations.getByRole('link', { name: 'Before' }).click();
+
+  await network.cut();
+  await expect(ada.badge).toContainText(/reconnecting/i);
+  await expect(ada.badge).toContainText(/attempt \d/i);
+
+  await phone.ask('While you were away');
+  await expect(phone.said('You said: While you were away')).toHaveCount(1);
+  await expect(ada.said('While you were away')).toHaveCount(0);
+
+  await network.restore();
+  await ada.isConnected();
+  await expect(ada.said('While you were away')).toHaveCount(1);
+  await expect(ada.said('You said: While you were away')).toHaveCount(1);
+});
+
+test('what is asked without a network is sent when it is back, once', async ({
+  arrive,
+  network,
+}) => {
+  const ada = await arrive();
+  await ada.signUp(newAccount('Ada'));
+  await ada.ask('Before');
+  await expect(ada.said('You said: Before')).toHaveCount(1);
+
+  await network.cut();
+  await expect(ada.badge).toContainText(/reconnecting/i);
+  await ada.ask('Into the void');
+  await expect(ada.said('Into the void')).toHaveCount(1);
+  await network.restore();
+
+  await expect(ada.said('You said: Into the void')).toHaveCount(1);
+  await ada.page.reload();
+  await expect(ada.said('You said: Into the void')).toHaveCount(1);
+  await expect(ada.said('Into the void')).toHaveCount(1);
+});
+
+test('a network that swallows everything is noticed when the browser goes offline', async ({
+  arrive,
+  network,
+}) => {
+  const ada = await arrive();
+  await ada.signUp(newAccount('Ada'));
+  // Nothing closes here: the socket still looks open to both ends.
+  network.freeze();
+  await ada.page.evaluate(() => window.dispatchEvent(new Event('offline')));
+  await expect(ada.badge).toContainText(/reconnecting/i);
+  await network.restore();
+  await ada.isConnected();
+  await ada.ask('Still here?');
+  await expect(ada.said('You said: Still here?')).toHaveCount(1);
+});
+
+test('a server that is killed in the middle of an answer loses nothing', async ({
+  arrive,
+  chat,
+  provider,
+}) => {
+  const answer = provider.hold();
+  const ada = await arrive();
+  await ada.signUp(newAccount('Ada'));
+  await ada.ask('Will you survive?');
+  await expect.poll(() => ada.framesOfType('accepted').length).toBe(1);
+
+  await chat.kill();
+  await expect(ada.badge).toContainText(/reconnecting/i);
+  answer();
+  await chat.start();
+
+  await ada.isConnected();
+  await expect(ada.said('You said: Will you survive?')).toHaveCount(1);
+  await expect(ada.said('Will you survive?')).toHaveCount(1);
+});
