@@ -3,10 +3,12 @@ use std::{future::Future, io, net::SocketAddr, pin::pin, time::Duration};
 use axum::Router;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::watch,
+};
 
 /// Connections that may wait to be accepted: a deploy brings everybody back at once.
 pub const LISTEN_BACKLOG: u32 = 4_096;
@@ -35,7 +37,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let mut shutdown = pin!(shutdown);
-    let graceful = GracefulShutdown::new();
+    let ending = watch::Sender::new(());
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEADER_READ_TIMEOUT)
@@ -60,15 +62,25 @@ pub async fn serve(
         let connection = http
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone()))
             .with_upgrades();
-        let connection = graceful.watch(connection);
+        let mut ending = ending.subscribe();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let mut connection = pin!(connection);
+            let served = tokio::select! {
+                served = &mut connection => served,
+                _ = ending.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = served {
                 tracing::debug!(%error, "an HTTP connection ended early");
             }
         });
     }
     drop(listener);
-    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+    ending.send_replace(());
+    // Every connection holds a receiver until it is done.
+    if tokio::time::timeout(GRACE, ending.closed()).await.is_err() {
         tracing::warn!("requests were still under way when the grace period ended");
     }
     Ok(())
