@@ -1,11 +1,63 @@
 //! Build, run and check the whole of Tetherline: `cargo xtask help` lists what there is.
 
+mod browser;
 mod codegen;
+mod docs;
+mod fingerprint;
+mod markdown;
+mod prepare;
+mod progress;
+mod run;
+mod test;
+mod tidy;
 mod workspace;
 
 use std::process::ExitCode;
 
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask run [--port 8080] [--data DIR] [--release]
+    prepare everything and start the chat application; one line says where it is
+cargo xtask test [--list | --only name,name…]
+    prepare everything and run every check
+cargo xtask codegen [--check]
+    write the TypeScript that is generated from crates/protocol, or only compare it
+cargo xtask tidy
+    check the house rules
+cargo xtask docs
+    check the snippets in README.md and docs/";
+
 fn main() -> ExitCode {
-    codegen::run(&workspace::root(), codegen::Mode::Write).unwrap();
-    ExitCode::SUCCESS
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(code) => code,
+        Err(problem) => {
+            eprintln!("\nerror: {problem:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<ExitCode> {
+    let root = workspace::root();
+    let Some((task, rest)) = arguments.split_first() else {
+        bail!("say what to do:\n\n{HELP}");
+    };
+    let rest_text: Vec<&str> = rest.iter().map(String::as_str).collect();
+    let done = match (task.as_str(), rest_text.as_slice()) {
+        ("run", _) => run::run(&root, &run::Options::parse(rest)?),
+        ("test", _) if !test::run_checks(&root, rest)? => return Ok(ExitCode::FAILURE),
+        ("test", _) => Ok(()),
+        ("codegen", []) => codegen::run(&root, codegen::Mode::Write),
+        ("codegen", ["--check"]) => codegen::run(&root, codegen::Mode::Check),
+        ("tidy", []) => tidy::run(&root),
+        ("docs", []) => docs::run(&root),
+        ("help" | "--help" | "-h", _) => {
+            println!("{HELP}");
+            Ok(())
+        }
+        _ => bail!("`{}` is nothing that xtask does:\n\n{HELP}", arguments.join(" ")),
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

@@ -1,0 +1,167 @@
+//! Everything that has to be there before the application can start or be checked.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    fingerprint::Product,
+    progress::{current, quiet_step, step},
+    workspace::{binary, output, run},
+};
+
+/// The oldest Node that Vite 8 runs on.
+const NODE_OLDEST: (u32, u32) = (20, 19);
+const WASM_TARGET: &str = "wasm32-unknown-unknown";
+/// What every npm build depends on.
+const NPM_SHARED: [&str; 3] = ["package-lock.json", "package.json", "tsconfig.base.json"];
+
+/// Node, the wasm target and the npm packages.
+pub(crate) fn tools(root: &Path) -> Result<()> {
+    node(root)?;
+    wasm_target(root)?;
+    npm_packages(root)
+}
+
+/// The browser engine and the npm package around it.
+pub(crate) fn package(root: &Path) -> Result<()> {
+    let [lock, manifest, typescript] = NPM_SHARED;
+    Product {
+        name: "package tetherline",
+        inputs: &[
+            "packages/tetherline",
+            "crates/engine",
+            "crates/wasm",
+            "crates/protocol",
+            "Cargo.toml",
+            "Cargo.lock",
+            ".cargo",
+            lock,
+            manifest,
+            typescript,
+        ],
+        outputs: &["packages/tetherline/dist/index.js", "packages/tetherline/dist/index.d.ts"],
+    }
+    .build(root, || {
+        step("package tetherline", || {
+            run(root, "npm", &["run", "--silent", "build", "-w", "tetherline"])
+        })
+    })
+}
+
+/// The chat's page.
+pub(crate) fn web(root: &Path) -> Result<()> {
+    let [lock, manifest, typescript] = NPM_SHARED;
+    Product {
+        name: "chat page",
+        inputs: &[
+            "apps/chat/web",
+            "packages/tetherline",
+            "crates/engine",
+            "crates/wasm",
+            "crates/protocol",
+            "Cargo.toml",
+            "Cargo.lock",
+            ".cargo",
+            lock,
+            manifest,
+            typescript,
+        ],
+        outputs: &["apps/chat/web/dist/index.html"],
+    }
+    .build(root, || {
+        step("chat page", || {
+            run(root, "npm", &["run", "--silent", "build", "-w", "@tetherline/chat-web"])
+        })
+    })
+}
+
+/// The chat's server. Cargo knows by itself what changed.
+pub(crate) fn chat_server(root: &Path, release: bool) -> Result<()> {
+    let mut arguments = vec!["build", "--package", "tetherline-chat"];
+    if release {
+        arguments.push("--release");
+    }
+    step("chat server", || run(root, "cargo", &arguments))
+}
+
+/// The binary `tetherline`.
+pub(crate) fn cli(root: &Path) -> Result<()> {
+    step("tetherline", || run(root, "cargo", &["build", "--package", "tetherline-cli"]))?;
+    let built = binary(root, "tetherline", false);
+    built.exists().then_some(()).with_context(|| format!("{} was not built", built.display()))
+}
+
+fn node(root: &Path) -> Result<()> {
+    let (major, minor) = NODE_OLDEST;
+    let advice = format!(
+        "Node {major}.{minor} or newer is needed to build the browser side. Install it from \
+         https://nodejs.org (or with your package manager), then run this again."
+    );
+    let Ok(found) = output(root, "node", &["--version"]) else {
+        bail!("Node was not found. {advice}");
+    };
+    let found = found.trim();
+    if parse_version(found).is_none_or(|version| version < NODE_OLDEST) {
+        bail!("Node {found} is too old. {advice}");
+    }
+    if output(root, "npm", &["--version"]).is_err() {
+        bail!("npm was not found, although Node {found} is there. {advice}");
+    }
+    Ok(())
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.trim_start_matches('v').split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+fn wasm_target(root: &Path) -> Result<()> {
+    let Ok(sysroot) = output(root, "rustc", &["--print", "sysroot"]) else {
+        bail!("rustc was not found. Install Rust from https://rustup.rs, then run this again.");
+    };
+    if Path::new(sysroot.trim()).join("lib/rustlib").join(WASM_TARGET).exists() {
+        return Ok(());
+    }
+    step("Rust target for the browser", || run(root, "rustup", &["target", "add", WASM_TARGET]))
+        .with_context(|| {
+            format!("the browser engine needs it: run `rustup target add {WASM_TARGET}`")
+        })
+}
+
+fn npm_packages(root: &Path) -> Result<()> {
+    let product = Product {
+        name: "npm packages",
+        inputs: &["package-lock.json", "package.json", ".npmrc"],
+        outputs: &["node_modules/.package-lock.json"],
+    };
+    // Somebody who works here runs `npm install` by hand; what npm itself calls complete is left.
+    if npm_says_complete(root) {
+        current(product.name);
+        return Ok(());
+    }
+    product.build(root, || {
+        quiet_step(product.name, || run(root, "npm", &["ci", "--no-audit", "--no-fund"]))
+    })
+}
+
+fn npm_says_complete(root: &Path) -> bool {
+    let modified = |path: &str| root.join(path).metadata().and_then(|data| data.modified()).ok();
+    match (modified("node_modules/.package-lock.json"), modified("package-lock.json")) {
+        (Some(installed), Some(locked)) => installed >= locked,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_version_is_compared_by_number() {
+        assert!(parse_version("v20.19.0").unwrap() >= NODE_OLDEST);
+        assert!(parse_version("v20.9.0").unwrap() < NODE_OLDEST);
+        assert!(parse_version("v9.99.0").unwrap() < NODE_OLDEST);
+        assert_eq!(parse_version("nonsense"), None);
+    }
+}

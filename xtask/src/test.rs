@@ -1,0 +1,202 @@
+//! `cargo xtask test`: every check there is, one after the other, with a table at the end.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+
+use crate::{
+    browser, codegen, docs, prepare,
+    progress::Elapsed,
+    tidy,
+    workspace::{self, run},
+};
+
+struct Check {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&Path) -> Result<()>,
+}
+
+/// In the order in which they run: what fails soonest comes first, what needs a build after it.
+const CHECKS: [Check; 18] = [
+    Check { name: "tools", about: "Node, the wasm target, npm packages", run: prepare::tools },
+    Check { name: "format", about: "cargo fmt --check", run: format },
+    Check { name: "codegen", about: "generated files are current", run: codegen_is_current },
+    Check { name: "tidy", about: "the house rules", run: tidy::run },
+    Check { name: "clippy", about: "clippy, warnings denied", run: clippy },
+    Check { name: "clippy-wasm", about: "clippy for the browser engine", run: clippy_wasm },
+    Check { name: "rust", about: "Rust tests", run: rust_tests },
+    Check { name: "doctests", about: "examples in Rust documentation", run: doctests },
+    Check { name: "package", about: "wasm engine and npm package build", run: prepare::package },
+    Check { name: "size", about: "size budgets of what browsers load", run: size },
+    Check { name: "typecheck", about: "TypeScript", run: typecheck },
+    Check { name: "lint", about: "eslint", run: lint },
+    Check { name: "prettier", about: "prettier --check", run: prettier },
+    Check { name: "unit", about: "vitest", run: unit },
+    Check { name: "web", about: "the chat's page builds", run: prepare::web },
+    Check { name: "servers", about: "the binaries that people start build", run: servers },
+    Check { name: "docs", about: "snippets in README and docs hold", run: docs::run },
+    Check { name: "e2e", about: "the whole thing in a real Chromium", run: browser::end_to_end },
+];
+
+struct Outcome {
+    name: &'static str,
+    took: Duration,
+    passed: bool,
+}
+
+/// Runs the checks that `arguments` ask for, all by default, to the end whatever fails, and
+/// answers whether they all passed.
+pub(crate) fn run_checks(root: &Path, arguments: &[String]) -> Result<bool> {
+    let Some(checks) = select(arguments)? else {
+        for Check { name, about, .. } in &CHECKS {
+            println!("{name:<12} {about}");
+        }
+        return Ok(true);
+    };
+    let mut outcomes = Vec::new();
+    for Check { name, about, run } in checks {
+        eprintln!("\n━━ {name}: {about}");
+        let started = Instant::now();
+        let result = run(root);
+        let took = started.elapsed();
+        match &result {
+            Ok(()) => eprintln!("✓ {name}  {}", Elapsed(took)),
+            Err(problem) => eprintln!("✗ {name}  {}\n{problem:#}", Elapsed(took)),
+        }
+        outcomes.push(Outcome { name, took, passed: result.is_ok() });
+    }
+    Ok(summarise(&outcomes))
+}
+
+/// Prints the table; its last line is for scripts.
+fn summarise(outcomes: &[Outcome]) -> bool {
+    println!();
+    for Outcome { name, took, passed } in outcomes {
+        let mark = if *passed { "passed" } else { "FAILED" };
+        println!("{name:<12} {mark}  {:>12}", Elapsed(*took).to_string());
+    }
+    let total: Duration = outcomes.iter().map(|outcome| outcome.took).sum();
+    println!("{:<12}         {:>12}", "total", Elapsed(total).to_string());
+    let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
+    println!("{} passed, {failed} failed", outcomes.len() - failed);
+    failed == 0
+}
+
+/// `None` asks for the list.
+fn select(arguments: &[String]) -> Result<Option<Vec<&'static Check>>> {
+    match arguments {
+        [] => Ok(Some(CHECKS.iter().collect())),
+        [list] if list == "--list" => Ok(None),
+        [only, names] if only == "--only" => {
+            names.split(',').map(|name| find(name.trim())).collect::<Result<_>>().map(Some)
+        }
+        _ => bail!("use `cargo xtask test [--list | --only name,name…]`"),
+    }
+}
+
+fn find(name: &str) -> Result<&'static Check> {
+    match CHECKS.iter().find(|check| check.name == name) {
+        Some(check) => Ok(check),
+        None => bail!("there is no check `{name}`; `cargo xtask test --list` shows them"),
+    }
+}
+
+fn format(root: &Path) -> Result<()> {
+    run(root, "cargo", &["fmt", "--all", "--check"])
+}
+
+fn codegen_is_current(root: &Path) -> Result<()> {
+    codegen::run(root, codegen::Mode::Check)
+}
+
+fn clippy(root: &Path) -> Result<()> {
+    run(root, "cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+}
+
+fn clippy_wasm(root: &Path) -> Result<()> {
+    let target = ["--target", "wasm32-unknown-unknown"];
+    let [flag, triple] = target;
+    run(root, "cargo", &["clippy", "-p", "tetherline-wasm", flag, triple, "--", "-D", "warnings"])
+}
+
+fn rust_tests(root: &Path) -> Result<()> {
+    // cargo-nextest is nicer to read and no requirement.
+    let nextest = workspace::command(root, "cargo").args(["nextest", "--version"]).output();
+    if nextest.is_ok_and(|output| output.status.success()) {
+        return run(root, "cargo", &["nextest", "run", "--workspace", "--no-fail-fast"]);
+    }
+    run(root, "cargo", &["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])
+}
+
+fn doctests(root: &Path) -> Result<()> {
+    run(root, "cargo", &["test", "--workspace", "--doc", "--no-fail-fast"])
+}
+
+fn npm(root: &Path, script: &str) -> Result<()> {
+    run(
+        root,
+        "npm",
+        &[
+            "run",
+            "--silent",
+            "--if-present",
+            script,
+            "-w",
+            "tetherline",
+            "-w",
+            "@tetherline/chat-web",
+        ],
+    )
+}
+
+fn size(root: &Path) -> Result<()> {
+    run(root, "npm", &["run", "--silent", "size", "-w", "tetherline"])
+}
+
+fn typecheck(root: &Path) -> Result<()> {
+    npm(root, "typecheck")?;
+    run(
+        root,
+        "npm",
+        &["run", "--silent", "--if-present", "typecheck", "-w", "@tetherline/chat-e2e"],
+    )
+}
+
+fn lint(root: &Path) -> Result<()> {
+    run(root, "npm", &["run", "--silent", "lint"])
+}
+
+fn prettier(root: &Path) -> Result<()> {
+    run(root, "npm", &["run", "--silent", "format"])
+}
+
+fn unit(root: &Path) -> Result<()> {
+    npm(root, "test")
+}
+
+fn servers(root: &Path) -> Result<()> {
+    prepare::cli(root)?;
+    prepare::chat_server(root, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_may_ask_for_single_checks_by_name() {
+        let arguments = ["--only".to_owned(), "tidy, e2e".to_owned()];
+        let names: Vec<_> = select(&arguments).unwrap().unwrap().iter().map(|c| c.name).collect();
+        assert_eq!(names, ["tidy", "e2e"]);
+    }
+
+    #[test]
+    fn a_check_that_does_not_exist_is_named() {
+        let arguments = ["--only".to_owned(), "tidi".to_owned()];
+        assert!(select(&arguments).is_err_and(|error| error.to_string().contains("`tidi`")));
+    }
+}
