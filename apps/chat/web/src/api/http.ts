@@ -1,0 +1,88 @@
+/** The server said no. `message` is written for people; `field` names the input it is about. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly field?: string,
+  ) {
+    super(message);
+  }
+}
+
+/** There was no answer at all. */
+export class UnreachableError extends Error {
+  override readonly name = 'UnreachableError';
+
+  constructor(options?: ErrorOptions) {
+    super('The server cannot be reached. Check your connection, then try again.', options);
+  }
+}
+
+interface Request {
+  method?: 'GET' | 'POST';
+  body?: unknown;
+  token?: string;
+  signal?: AbortSignal;
+}
+
+/** One request to the chat's HTTP API; `undefined` stands for an empty answer. */
+export async function request(path: string, options: Request = {}): Promise<unknown> {
+  const response = await reach(path, options);
+  const body = await readJson(response);
+  if (response.ok) {
+    return body;
+  }
+  throw refusal(response.status, body);
+}
+
+async function reach(path: string, { method = 'GET', body, token, signal }: Request) {
+  const headers = new Headers({ accept: 'application/json' });
+  if (body !== undefined) {
+    headers.set('content-type', 'application/json');
+  }
+  if (token !== undefined) {
+    headers.set('authorization', `Bearer ${token}`);
+  }
+  try {
+    return await fetch(path, {
+      method,
+      headers,
+      body: body === undefined ? null : JSON.stringify(body),
+      credentials: 'same-origin',
+      signal: signal ?? null,
+    });
+  } catch (cause) {
+    if (signal?.aborted === true) {
+      throw cause;
+    }
+    throw new UnreachableError({ cause });
+  }
+}
+
+async function readJson(response: Response): Promise<unknown> {
+  const text = await response.text().catch(() => '');
+  try {
+    return text === '' ? undefined : (JSON.parse(text) as unknown);
+  } catch {
+    return undefined;
+  }
+}
+
+function refusal(status: number, body: unknown): ApiError | UnreachableError {
+  const error = (body as { error?: Partial<ApiError> } | undefined)?.error;
+  if (typeof error?.code === 'string' && typeof error.message === 'string') {
+    return new ApiError(status, error.code, error.message, error.field);
+  }
+  // A proxy in between answers for a server that is away.
+  if (status === 502 || status === 503 || status === 504) {
+    return new UnreachableError();
+  }
+  return new ApiError(
+    status,
+    'unexpected',
+    `The server could not do this (status ${String(status)}). Try again in a moment.`,
+  );
+}

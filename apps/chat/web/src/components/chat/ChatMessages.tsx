@@ -1,0 +1,101 @@
+import { ArrowDown } from 'lucide-react';
+import { useSelector } from 'react-redux';
+import { EmptyConversation, HistoryFailed, HistorySkeleton } from '@/components/chat/states';
+import { MessageItem } from '@/components/chat/MessageItem';
+import { Thinking } from '@/components/ui/Thinking';
+import { useConversationHistory } from '@/hooks/use-history';
+import { useStickToBottom } from '@/hooks/use-stick-to-bottom';
+import type { ChatMessage } from '@/types/chat';
+
+/** The open conversation, out of the Redux store. */
+const ChatMessages = () => {
+  const uuid = useSelector((state) => state.conversation.current?.uuid ?? null);
+  const messages = useSelector((state) => state.conversation.messages[uuid ?? ''] ?? NONE);
+  const loading = useSelector((state) => state.conversation.historyLoading[uuid ?? '']);
+  const history = useConversationHistory(uuid);
+
+  if (uuid === null) {
+    return <EmptyConversation />;
+  }
+  if (messages.length > 0) {
+    return <MessageList key={uuid} conversationUuid={uuid} messages={messages} />;
+  }
+  if (loading?.state === 'failed') {
+    return <HistoryFailed reason={loading.reason} onRetry={history.retry} />;
+  }
+  return loading?.state === 'ready' ? <EmptyConversation /> : <HistorySkeleton />;
+};
+
+export default ChatMessages;
+
+const NONE: ChatMessage[] = [];
+
+function MessageList({
+  conversationUuid,
+  messages,
+}: {
+  conversationUuid: string;
+  messages: ChatMessage[];
+}) {
+  const last = messages.at(-1);
+  const isAwaiting = last?.role === 'user' && !isUnsettled(last);
+  const { scroller, content, onScroll, toBottom, position } = useStickToBottom(last);
+  return (
+    <div className="messages-frame">
+      <div
+        ref={scroller}
+        className="messages"
+        role="region"
+        aria-label="Messages"
+        tabIndex={0}
+        onScroll={onScroll}
+      >
+        <div ref={content} className="messages__column">
+          <ol className="messages__list">
+            {messages.map((message) => (
+              <MessageItem
+                key={message.uuid}
+                message={message}
+                conversationUuid={conversationUuid}
+                isLast={message === last}
+              />
+            ))}
+          </ol>
+          {isAwaiting && <Thinking />}
+          <Announcement last={last} isAwaiting={isAwaiting} />
+        </div>
+      </div>
+      {position !== 'bottom' && (
+        <button type="button" className="pill" onClick={toBottom}>
+          <ArrowDown aria-hidden="true" />
+          {position === 'behind' ? 'New messages' : 'Latest'}
+        </button>
+      )}
+    </div>
+  );
+}
+
+/** Longest part of an answer that is read out unasked, in characters. */
+const ANNOUNCED_LENGTH_MAX = 300;
+
+/** Says to a screen reader what everybody else sees happen. */
+function Announcement({
+  last,
+  isAwaiting,
+}: {
+  last: ChatMessage | undefined;
+  isAwaiting: boolean;
+}) {
+  const isAnswer = last?.role === 'assistant';
+  const answer = last?.status === 'failed' ? last.error?.message : last?.content;
+  return (
+    <p className="visually-hidden" aria-live="polite">
+      {isAwaiting && 'Waiting for the answer'}
+      {isAnswer && `Answer: ${(answer ?? '').slice(0, ANNOUNCED_LENGTH_MAX)}`}
+    </p>
+  );
+}
+
+function isUnsettled({ delivery }: ChatMessage): boolean {
+  return delivery !== undefined && delivery.state !== 'accepted';
+}

@@ -1,0 +1,25 @@
+import { useConnection } from 'tetherline/react';
+
+/** Whether what is on the screen is live. */
+export function ConnectionBadge() {
+  const status = useConnection((connection) => connection.status);
+  const attempts = useConnection((connection) => connection.reconnectAttempts);
+  const state = status === 'connected' ? 'connected' : attempts > 0 ? 'offline' : 'connecting';
+  const words = {
+    connected: 'Connected',
+    connecting: 'Connecting…',
+    offline: 'Offline — reconnecting',
+  }[state];
+  return (
+    <div className="badge" data-state={state} data-testid="connection-badge">
+      <svg className="badge__line" viewBox="0 0 34 10" aria-hidden="true">
+        <path d="M5 5 H29" />
+        <circle cx="5" cy="5" r="3.5" />
+        <circle cx="29" cy="5" r="3.5" />
+      </svg>
+      {/* The count is for the eye; having every attempt read out would drown everything else. */}
+      <span role="status">{words}</span>
+      {state === 'offline' && <span>, attempt {attempts}</span>}
+    </div>
+  );
+}

@@ -1,0 +1,101 @@
+import { Plus } from 'lucide-react';
+import type { MouseEvent } from 'react';
+import { useDispatch, useSelector } from 'react-redux';
+import { AccountMenu } from '@/components/chat/AccountMenu';
+import { TetherMark } from '@/components/ui/TetherMark';
+import { conversationPath, navigate } from '@/hooks/use-route';
+import { dayOf } from '@/lib/time';
+import { conversationOpened, type Loading } from '@/store/slices/conversationSlice';
+import type { User } from '@/types/chat';
+
+interface Props {
+  user: User;
+  loading: Loading;
+  onRetry: () => void;
+  /** After something was opened: the drawer closes. */
+  onChosen?: () => void;
+}
+
+/** The person's conversations, the way to a new one, and the account. */
+export function Sidebar({ user, loading, onRetry, onChosen }: Props) {
+  const dispatch = useDispatch();
+  const open = (path: string, uuid: string | null) => (event: MouseEvent) => {
+    if (event.metaKey || event.ctrlKey || event.shiftKey) {
+      return;
+    }
+    event.preventDefault();
+    navigate(path);
+    // The address of an unnamed new conversation is the one of the next: it alone says nothing.
+    dispatch(conversationOpened(uuid));
+    onChosen?.();
+  };
+  return (
+    <div className="sidebar">
+      <p className="brand">
+        <TetherMark />
+        Tetherline
+      </p>
+      <a className="button button--quiet button--wide" href="/" onClick={open('/', null)}>
+        <Plus aria-hidden="true" />
+        New conversation
+      </a>
+      <nav className="sidebar__list" aria-label="Conversations">
+        <ConversationList loading={loading} onRetry={onRetry} open={open} />
+      </nav>
+      <AccountMenu user={user} />
+    </div>
+  );
+}
+
+interface ListProps extends Pick<Props, 'loading' | 'onRetry'> {
+  open: (path: string, uuid: string | null) => (event: MouseEvent) => void;
+}
+
+function ConversationList({ loading, onRetry, open }: ListProps) {
+  const list = useSelector((state) => state.conversation.list);
+  const current = useSelector((state) => state.conversation.current?.uuid);
+  if (list.length === 0 && loading.state === 'loading') {
+    return <ListSkeleton />;
+  }
+  return (
+    <>
+      {loading.state === 'failed' && (
+        <div className="sidebar__note" role="status">
+          <p>{loading.reason}</p>
+          <button type="button" className="text-button" onClick={onRetry}>
+            Load again
+          </button>
+        </div>
+      )}
+      {list.length === 0 && loading.state === 'ready' && (
+        <p className="sidebar__note">No conversations yet. Your first question starts one.</p>
+      )}
+      <ul>
+        {list.map(({ uuid, title, updated_at }) => (
+          <li key={uuid}>
+            <a
+              className="sidebar__item"
+              href={conversationPath(uuid)}
+              aria-current={uuid === current ? 'page' : undefined}
+              onClick={open(conversationPath(uuid), uuid)}
+            >
+              <span className="sidebar__title">{title}</span>
+              <time dateTime={updated_at}>{dayOf(updated_at)}</time>
+            </a>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function ListSkeleton() {
+  return (
+    <div className="skeletons" role="status">
+      <span className="visually-hidden">Loading your conversations</span>
+      {[78, 56, 68, 44].map((width) => (
+        <span key={width} className="skeleton" style={{ width: `${width}%` }} />
+      ))}
+    </div>
+  );
+}

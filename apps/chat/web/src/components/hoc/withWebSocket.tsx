@@ -1,0 +1,1 @@
+export { useWebSocketProps, withWebSocket, type WebSocketProps } from 'tetherline/react';

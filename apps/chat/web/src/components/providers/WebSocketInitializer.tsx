@@ -1,0 +1,31 @@
+import type { ReactNode } from 'react';
+import { useDispatch, useSelector } from 'react-redux';
+import { toast } from 'sonner';
+import { WebSocketInitializer as Tether } from 'tetherline/react';
+import { useAuth } from '@/contexts/AuthContext';
+import { SIGNED_OUT_NOTICE } from '@/lib/session';
+import { selectUser } from '@/store/slices/authSlice';
+import { historyOutdated } from '@/store/slices/conversationSlice';
+
+/** Holds the signed-in user's one connection. */
+export function WebSocketInitializer({ children }: { children?: ReactNode }) {
+  const auth = useAuth();
+  const dispatch = useDispatch();
+  const user = useSelector(selectUser);
+
+  return (
+    <Tether
+      user={user?.uuid ?? null}
+      getToken={({ fresh }) => auth.getToken({ fresh })}
+      debug={import.meta.env.DEV}
+      onServerError={(error) => toast.error(error.message, { id: `server-${error.code}` })}
+      onIdentityRefused={() => {
+        // The cookie goes too, if the server still knows it; if not, it is worth nothing.
+        auth.signOut(SIGNED_OUT_NOTICE).catch(() => undefined);
+      }}
+      onGap={() => dispatch(historyOutdated())}
+    >
+      {children}
+    </Tether>
+  );
+}

@@ -1,0 +1,1 @@
+export { WebSocketContext, type WebSocketContextValue } from 'tetherline/react';

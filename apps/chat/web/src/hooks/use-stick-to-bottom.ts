@@ -1,0 +1,69 @@
+import { useCallback, useLayoutEffect, useRef, useState } from 'react';
+import type { ChatMessage } from '@/types/chat';
+
+/** How close to the end still counts as reading along, in CSS pixels. */
+const NEAR_BOTTOM_PX = 64;
+
+/** `above`: the person reads further up; `behind`: and something new has come below. */
+export type ScrollPosition = 'bottom' | 'above' | 'behind';
+
+/** Keeps the end in view as it grows, unless the person has scrolled away from it. */
+export function useStickToBottom(last: ChatMessage | undefined) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const content = useRef<HTMLDivElement>(null);
+  const isStuck = useRef(true);
+  // The last message that was in view when the person scrolled away; null while at the bottom.
+  const [leftAt, setLeftAt] = useState<string | null>(null);
+  const lastUuid = last?.uuid ?? '';
+
+  const toBottom = useCallback(() => {
+    isStuck.current = true;
+    setLeftAt(null);
+    scrollToEnd(scroller.current);
+  }, []);
+
+  useLayoutEffect(() => {
+    const follow = () => {
+      if (isStuck.current) {
+        scrollToEnd(scroller.current);
+      }
+    };
+    const observer = new ResizeObserver(follow);
+    for (const element of [scroller.current, content.current]) {
+      if (element !== null) {
+        observer.observe(element);
+      }
+    }
+    follow();
+    return () => observer.disconnect();
+  }, []);
+
+  // Who asks wants to see it asked.
+  const isOwn = last?.delivery?.state === 'sending';
+  useLayoutEffect(() => {
+    if (isOwn) {
+      isStuck.current = true;
+      scrollToEnd(scroller.current);
+    }
+  }, [isOwn, lastUuid]);
+
+  const onScroll = () => {
+    const element = scroller.current;
+    if (element === null) {
+      return;
+    }
+    const rest = element.scrollHeight - element.scrollTop - element.clientHeight;
+    isStuck.current = rest < NEAR_BOTTOM_PX;
+    setLeftAt((known) => (isStuck.current ? null : (known ?? lastUuid)));
+  };
+
+  const position: ScrollPosition =
+    leftAt === null ? 'bottom' : leftAt === lastUuid ? 'above' : 'behind';
+  return { scroller, content, onScroll, toBottom, position };
+}
+
+function scrollToEnd(element: HTMLElement | null): void {
+  if (element !== null) {
+    element.scrollTop = element.scrollHeight;
+  }
+}

@@ -1,0 +1,1 @@
+export { useWebSocketContext } from 'tetherline/react';
