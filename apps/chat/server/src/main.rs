@@ -1,2 +1,130 @@
-//! Being built.
-fn main() {}
+//! `tetherline-chat`: the reference chat on one port.
+
+use std::{
+    io::{self, Write as _},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::Parser;
+use tetherline_chat::{Chat, Config, InvalidProvider, OpenChatError, Provider, Responder};
+use tetherline_server::{Origin, listen, serve};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// The reference chat of Tetherline: sign-in, conversations, answers, and the WebSocket that
+/// brings them, on one port.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// Address and port to serve on; port 0 takes a free one.
+    #[arg(long, env = "CHAT_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Folder for databases and secrets; created if it is missing.
+    #[arg(long, env = "CHAT_DATA", default_value = "./data", value_name = "DIR")]
+    data: PathBuf,
+    /// Folder of the built web application.
+    #[arg(long, env = "CHAT_WEB", value_name = "DIR")]
+    web: Option<PathBuf>,
+    /// A page that may use this chat besides its own, such as https://chat.example.org.
+    #[arg(long = "allow-origin", value_name = "URL")]
+    allowed_origins: Vec<Origin>,
+    /// OpenAI-compatible server that answers, up to and including its /v1.
+    #[arg(long, env = "OPENAI_BASE_URL", value_name = "URL")]
+    openai_base_url: Option<String>,
+    /// Key for that server; only from the environment, where other users cannot see it.
+    #[arg(skip = std::env::var("OPENAI_API_KEY").ok())]
+    openai_api_key: Option<String>,
+    /// Model that answers.
+    #[arg(long, env = "CHAT_MODEL", value_name = "NAME")]
+    model: Option<String>,
+    /// How long the built-in responder pretends to think, in ms.
+    #[arg(long, default_value_t = 300, value_name = "MS", hide = true)]
+    built_in_delay_ms: u64,
+}
+
+/// Why the chat is not running (any more).
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error(transparent)]
+    Provider(#[from] InvalidProvider),
+    #[error("port {} is in use; stop what uses it, or choose another with --listen {}:PORT", .0.port(), .0.ip())]
+    PortInUse(SocketAddr),
+    #[error("cannot listen on {address}: {source}; choose another address with --listen")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Open(#[from] OpenChatError),
+    #[error("the server stopped: {0}")]
+    Serve(io::Error),
+    #[error("cannot start: {0}")]
+    Start(io::Error),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(RunError::Start)
+        .and_then(|runtime| runtime.block_on(run(arguments)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tetherline-chat: {error}");
+            ExitCode::from(if matches!(error, RunError::Provider(_)) { 2 } else { 1 })
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), RunError> {
+    let responder = responder(&arguments)?;
+    let listener = listen(arguments.listen).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => RunError::PortInUse(arguments.listen),
+        _ => RunError::Listen { address: arguments.listen, source },
+    })?;
+    let address = listener.local_addr().map_err(RunError::Start)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Start)?;
+    let config = Config {
+        data: arguments.data,
+        web: arguments.web,
+        allowed_origins: arguments.allowed_origins,
+        responder,
+    };
+    let chat = Chat::open(config, address).await?;
+    announce(address);
+    let told_to_stop = async {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        chat.shut_down().await;
+    };
+    serve(listener, chat.router(), told_to_stop).await.map_err(RunError::Serve)
+}
+
+fn responder(arguments: &Arguments) -> Result<Responder, InvalidProvider> {
+    let provider = Provider::configure(
+        arguments.openai_base_url.as_deref(),
+        arguments.openai_api_key.as_deref(),
+        arguments.model.as_deref(),
+    )?;
+    Ok(provider.map_or(
+        Responder::BuiltIn { delay: Duration::from_millis(arguments.built_in_delay_ms) },
+        Responder::Provider,
+    ))
+}
+
+/// The one line on standard output. A wildcard address is shown as one that a browser can open.
+fn announce(mut address: SocketAddr) {
+    if address.ip().is_unspecified() {
+        address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    let mut stdout = io::stdout().lock();
+    // Whoever started us may have closed its end; that is no reason not to serve.
+    let _ = writeln!(stdout, "Tetherline chat is ready: http://{address}");
+    let _ = stdout.flush();
+}

@@ -1,0 +1,150 @@
+//! What people send over their WebSocket.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, de::DeserializeOwned};
+use tetherline_protocol::{
+    ErrorCode,
+    message_type::{MESSAGE_GENERATE, MESSAGE_REGENERATE},
+};
+use tetherline_server::{Application, Incoming, Refusal};
+
+use crate::{
+    clock::now_ms,
+    database::{Database, DatabaseError},
+    jobs::{self, Question, Retry, Taken},
+    limits::{QUESTION_BYTES_MAX, QUESTIONS_RETRY_AFTER, QUESTIONS_WAITING_PER_USER_MAX},
+    workers::Wakes,
+};
+
+/// Takes questions and wishes for other answers; commits each exactly once by its id.
+pub(crate) struct ChatApplication {
+    pub(crate) database: Database,
+    pub(crate) wakes: Arc<Wakes>,
+}
+
+impl Application for ChatApplication {
+    fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move {
+            let taken = match incoming.message.kind() {
+                MESSAGE_GENERATE => self.ask(&incoming).await?,
+                MESSAGE_REGENERATE => self.retry(&incoming).await?,
+                other => return Err(unknown_type(other)),
+            };
+            match taken {
+                Taken::New => {
+                    self.wakes.publisher.notify_one();
+                    self.wakes.answerer.notify_one();
+                    Ok(())
+                }
+                Taken::Repeated => Ok(()),
+                Taken::NotFound => Err(not_found()),
+                Taken::TooMany => Err(too_many()),
+            }
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct AskFields {
+    message: String,
+    conversation_uuid: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RetryFields {
+    conversation_uuid: String,
+    message_uuid: String,
+}
+
+impl ChatApplication {
+    async fn ask(&self, incoming: &Incoming) -> Result<Taken, Refusal> {
+        let fields: AskFields = fields(incoming, "`message`, the text of the question")?;
+        if fields.message.trim().is_empty() {
+            return Err(Refusal::new(
+                ErrorCode::Rejected,
+                "The message is empty; write something first.",
+            ));
+        }
+        if fields.message.len() > QUESTION_BYTES_MAX {
+            return Err(Refusal::new(
+                ErrorCode::Rejected,
+                format!(
+                    "The message is too long: {} bytes, and {QUESTION_BYTES_MAX} are allowed. \
+                     Shorten it, or split it up.",
+                    fields.message.len()
+                ),
+            ));
+        }
+        let question = Question {
+            user: incoming.user.to_string(),
+            id: incoming.id.to_string(),
+            text: fields.message,
+            conversation: fields.conversation_uuid,
+        };
+        self.database
+            .write(move |transaction| jobs::ask(transaction, &question, now_ms()))
+            .await
+            .map_err(unavailable)
+    }
+
+    async fn retry(&self, incoming: &Incoming) -> Result<Taken, Refusal> {
+        let fields: RetryFields = fields(incoming, "`conversation_uuid` and `message_uuid`")?;
+        let retry = Retry {
+            user: incoming.user.to_string(),
+            id: incoming.id.to_string(),
+            conversation: fields.conversation_uuid,
+            answer: fields.message_uuid,
+        };
+        self.database
+            .write(move |transaction| jobs::retry(transaction, &retry, now_ms()))
+            .await
+            .map_err(unavailable)
+    }
+}
+
+fn fields<T: DeserializeOwned>(incoming: &Incoming, expected: &str) -> Result<T, Refusal> {
+    serde_json::from_str(&incoming.message.to_object()).map_err(|_| {
+        let kind = incoming.message.kind();
+        Refusal::new(ErrorCode::Rejected, format!("A {kind} message needs {expected}, as text."))
+    })
+}
+
+fn unknown_type(kind: &str) -> Refusal {
+    Refusal::new(
+        ErrorCode::UnknownType,
+        format!(
+            "This chat knows no message of type {kind}; it takes {MESSAGE_GENERATE} and \
+             {MESSAGE_REGENERATE}."
+        ),
+    )
+}
+
+fn not_found() -> Refusal {
+    Refusal::new(
+        ErrorCode::NotFound,
+        "This conversation or message does not exist. Reload the page, or start a new \
+         conversation.",
+    )
+}
+
+fn too_many() -> Refusal {
+    Refusal::new(
+        ErrorCode::RateLimited,
+        format!(
+            "{QUESTIONS_WAITING_PER_USER_MAX} of your questions still wait for an answer; this \
+             one is sent again by itself."
+        ),
+    )
+    .retry_after(QUESTIONS_RETRY_AFTER)
+}
+
+/// Nothing was committed, so the client may send it again.
+fn unavailable(error: DatabaseError) -> Refusal {
+    tracing::error!(%error, "a send could not be stored");
+    Refusal::new(
+        ErrorCode::Unavailable,
+        "The message could not be stored just now; it is sent again by itself.",
+    )
+}

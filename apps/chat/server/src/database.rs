@@ -1,0 +1,271 @@
+//! The chat's own SQLite file, and the one thread that touches it.
+
+use std::{
+    fs::{File, OpenOptions},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::limits::DATABASE_QUEUE_MAX;
+
+/// A handle to the database's thread. Cheap to clone; the last one to go ends the thread.
+#[derive(Clone)]
+pub(crate) struct Database {
+    operations: mpsc::Sender<Operation>,
+}
+
+type Operation = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// Why the database could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenDatabaseError {
+    /// Somebody else has the data folder.
+    #[error(
+        "the data folder {} is in use by another running chat; stop that one, or choose another \
+         folder with --data", .0.display()
+    )]
+    InUse(PathBuf),
+    /// The folder cannot be written.
+    #[error("cannot write to {}: {source}; make it writable, or choose another folder with --data", path.display())]
+    Unwritable {
+        /// What could not be written.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A newer version of this program wrote the file.
+    #[error(
+        "{} was written by a newer version of this program (schema {found}, known up to \
+         {}); start that version, or choose another folder with --data",
+        path.display(), SCHEMA
+    )]
+    TooNew {
+        /// The database's file.
+        path: PathBuf,
+        /// The schema's number in the file.
+        found: u32,
+    },
+    /// SQLite cannot work with the file.
+    #[error("cannot open {}: {source}; check the disk and the file's permissions, or choose another folder with --data", path.display())]
+    Sqlite {
+        /// The database's file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+}
+
+/// Why an operation failed. There is nobody to blame but the disk, or a bug of ours.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatabaseError {
+    /// SQLite failed.
+    #[error("the database failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The database's thread is gone.
+    #[error("the database is closed")]
+    Closed,
+}
+
+/// Each entry brings the schema to its number, from the one before.
+const MIGRATIONS: [(u32, &str); 1] = [(1, include_str!("database/schema.sql"))];
+/// The schema's number when all of them are applied.
+const SCHEMA: u32 = MIGRATIONS[MIGRATIONS.len() - 1].0;
+
+/// How long a start waits for a predecessor that is just shutting down.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Database {
+    /// Opens `chat.db` in the folder, which must exist, and brings its schema up to date.
+    pub(crate) fn open(folder: &Path) -> Result<Self, OpenDatabaseError> {
+        let lock = lock(folder)?;
+        let path = folder.join("chat.db");
+        let connection = prepare(&path)?;
+        let (operations, queue) = mpsc::channel(DATABASE_QUEUE_MAX);
+        let thread = thread::Builder::new().name("chat-database".into());
+        thread
+            .spawn(move || run(connection, queue, &lock))
+            .map_err(|source| OpenDatabaseError::Unwritable { path, source })?;
+        Ok(Self { operations })
+    }
+
+    /// Runs a read (or several statements of which each stands for itself).
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, DatabaseError> {
+        self.call(move |connection| operation(connection)).await
+    }
+
+    /// Runs a transaction. What it wrote is on the disk when this returns.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, DatabaseError> {
+        self.call(move |connection| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let outcome = operation(&transaction)?;
+            transaction.commit()?;
+            Ok(outcome)
+        })
+        .await
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, DatabaseError> {
+        let (answer, outcome) = oneshot::channel();
+        let operation: Operation = Box::new(move |connection| {
+            // Nobody waits any longer if the request was dropped; the effect stands all the same.
+            let _ = answer.send(operation(connection));
+        });
+        self.operations.send(operation).await.map_err(|_| DatabaseError::Closed)?;
+        Ok(outcome.await.map_err(|_| DatabaseError::Closed)??)
+    }
+}
+
+fn run(mut connection: Connection, mut queue: mpsc::Receiver<Operation>, _lock: &File) {
+    while let Some(operation) = queue.blocking_recv() {
+        operation(&mut connection);
+    }
+}
+
+/// Two processes on one folder would both answer every question.
+fn lock(folder: &Path) -> Result<File, OpenDatabaseError> {
+    let path = folder.join("chat.lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|source| OpenDatabaseError::Unwritable { path: path.clone(), source })?;
+    let patience = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) if Instant::now() < patience => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(OpenDatabaseError::InUse(folder.into()));
+            }
+            Err(std::fs::TryLockError::Error(source)) => {
+                return Err(OpenDatabaseError::Unwritable { path, source });
+            }
+        }
+    }
+}
+
+fn prepare(path: &Path) -> Result<Connection, OpenDatabaseError> {
+    let sqlite = |source| OpenDatabaseError::Sqlite { path: path.into(), source };
+    let mut connection = Connection::open(path).map_err(sqlite)?;
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA foreign_keys = ON;
+             PRAGMA temp_store = MEMORY;
+             PRAGMA busy_timeout = 5000;",
+        )
+        .map_err(sqlite)?;
+    let found: u32 =
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
+    if found > SCHEMA {
+        return Err(OpenDatabaseError::TooNew { path: path.into(), found });
+    }
+    migrate(&mut connection, found).map_err(sqlite)?;
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection, found: u32) -> rusqlite::Result<()> {
+    for (number, migration) in MIGRATIONS.iter().filter(|(number, _)| *number > found) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", number)?;
+        transaction.commit()?;
+    }
+    // What runs is a matter of this process only: after a crash nothing does.
+    connection.execute_batch(
+        "CREATE TEMP TABLE running (
+             job INTEGER PRIMARY KEY, user_uuid TEXT NOT NULL, conversation_uuid TEXT NOT NULL
+         ) STRICT;",
+    )
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A database in a folder that is removed with the returned guard.
+    pub(crate) fn temporary() -> (tempfile::TempDir, Database) {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path()).unwrap();
+        (folder, database)
+    }
+
+    #[tokio::test]
+    async fn what_was_written_is_there_after_opening_again() {
+        let (folder, database) = temporary();
+        database
+            .write(|transaction| {
+                transaction
+                    .execute("INSERT INTO users VALUES ('u', 'a@example.org', 'Ada', 'x', 1)", [])
+            })
+            .await
+            .unwrap();
+        drop(database);
+        let database = Database::open(folder.path()).unwrap();
+        let name: String = database
+            .read(|connection| connection.query_row("SELECT name FROM users", [], |row| row.get(0)))
+            .await
+            .unwrap();
+        assert_eq!(name, "Ada");
+    }
+
+    #[tokio::test]
+    async fn a_failed_transaction_leaves_nothing_behind() {
+        let (_folder, database) = temporary();
+        let outcome = database
+            .write(|transaction| {
+                transaction.execute(
+                    "INSERT INTO users VALUES ('u', 'a@example.org', 'Ada', 'x', 1)",
+                    [],
+                )?;
+                transaction.execute("INSERT INTO nowhere VALUES (1)", [])
+            })
+            .await;
+        assert!(matches!(outcome, Err(DatabaseError::Sqlite(_))));
+        let users: i64 = database
+            .read(|connection| {
+                connection.query_row("SELECT count(*) FROM users", [], |row| row.get(0))
+            })
+            .await
+            .unwrap();
+        assert_eq!(users, 0);
+    }
+
+    #[test]
+    fn a_second_process_on_the_same_folder_is_turned_away() {
+        let (folder, _database) = temporary();
+        assert!(matches!(Database::open(folder.path()), Err(OpenDatabaseError::InUse(_))));
+    }
+
+    #[test]
+    fn a_file_from_the_future_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = Connection::open(folder.path().join("chat.db")).unwrap();
+        file.pragma_update(None, "user_version", 99).unwrap();
+        drop(file);
+        assert!(matches!(
+            Database::open(folder.path()),
+            Err(OpenDatabaseError::TooNew { found: 99, .. })
+        ));
+    }
+}

@@ -1,0 +1,194 @@
+//! Signing up, in and out, and renewing the access token.
+//!
+//! The refresh token lives in a cookie that scripts cannot read and that only `/api/auth` gets.
+//! `SameSite=Strict`, the `Origin` check and the JSON content type keep other pages from using it.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use serde_json::json;
+use tetherline_server::issue_token;
+use uuid::Uuid;
+
+use super::{
+    error::ApiError,
+    extract::{Body, FriendlyPage, text},
+};
+use crate::{
+    accounts::{self, Email, User},
+    chat::Shared,
+    clock::now_ms,
+    limits::{ACCESS_TOKEN_TTL, SIGN_IN_TTL_MS},
+    sign_in::{self, RefreshToken, Refreshed, SignIn},
+};
+
+const COOKIE: &str = "tetherline_refresh";
+
+#[derive(Deserialize)]
+pub(super) struct SignUp {
+    name: String,
+    email: String,
+    password: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Credentials {
+    email: String,
+    password: String,
+}
+
+pub(super) async fn sign_up(
+    State(shared): State<Arc<Shared>>,
+    page: FriendlyPage,
+    Body(form): Body<SignUp>,
+) -> Result<Response, ApiError> {
+    let name = accounts::check_name(&form.name)?;
+    let email = Email::parse(&form.email)?;
+    accounts::check_password(&form.password)?;
+    let user = User { uuid: Uuid::now_v7().to_string(), name, email: email.as_str().to_owned() };
+    // Asked before the expensive hash as well; the insert below is what decides.
+    if shared.database.read(move |connection| accounts::is_taken(connection, &email)).await? {
+        return Err(ApiError::email_taken());
+    }
+    let hash = shared.passwords.hash(form.password).await?;
+    let (sign_in, token) = fresh(user)?;
+    let (stored, cookie) = (sign_in.clone(), token.clone());
+    let added = shared
+        .database
+        .write(move |transaction| {
+            let added = accounts::add(transaction, &stored.user, &hash, now_ms())?;
+            if added {
+                sign_in::start(transaction, &stored.uuid, &stored.user, &token, now_ms())?;
+            }
+            Ok(added)
+        })
+        .await?;
+    if !added {
+        return Err(ApiError::email_taken());
+    }
+    session(&shared, StatusCode::CREATED, &sign_in, &cookie, &page)
+}
+
+pub(super) async fn sign_in(
+    State(shared): State<Arc<Shared>>,
+    page: FriendlyPage,
+    Body(form): Body<Credentials>,
+) -> Result<Response, ApiError> {
+    // What cannot be an e-mail costs as much time as one that is not known.
+    let email = Email::parse(&form.email).ok();
+    let watched = email.as_ref().map(Email::as_str).unwrap_or_default().to_owned();
+    shared.sign_ins.take(watched.clone(), Instant::now()).map_err(ApiError::rate_limited)?;
+    let found = match email {
+        Some(email) => {
+            shared.database.read(move |connection| accounts::find(connection, &email)).await?
+        }
+        None => None,
+    };
+    let (user, hash) = found.unzip();
+    let matches = shared.passwords.verify(form.password, hash).await?;
+    let Some(user) = user.filter(|_| matches) else {
+        return Err(ApiError::wrong_credentials());
+    };
+    shared.sign_ins.reset(&watched);
+    let (sign_in, token) = fresh(user)?;
+    let (stored, cookie) = (sign_in.clone(), token.clone());
+    shared
+        .database
+        .write(move |transaction| {
+            sign_in::start(transaction, &stored.uuid, &stored.user, &token, now_ms())
+        })
+        .await?;
+    session(&shared, StatusCode::OK, &sign_in, &cookie, &page)
+}
+
+pub(super) async fn refresh(
+    State(shared): State<Arc<Shared>>,
+    page: FriendlyPage,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let token = cookie(&headers).ok_or_else(ApiError::signed_out)?;
+    let key = shared.refresh_key.clone();
+    let refreshed = shared
+        .database
+        .write(move |transaction| sign_in::refresh(transaction, &key, &token, now_ms()))
+        .await?;
+    match refreshed {
+        Refreshed::Renewed { sign_in, token } => {
+            session(&shared, StatusCode::OK, &sign_in, &token, &page)
+        }
+        Refreshed::Stolen { sign_in } => {
+            tracing::warn!(user = sign_in.user.uuid, "a used refresh token came back; signed out");
+            close_connections(&shared, &sign_in);
+            Err(ApiError::signed_out())
+        }
+        // The cookie stays: another tab may just have replaced it by signing in again.
+        Refreshed::SignedOut => Err(ApiError::signed_out()),
+    }
+}
+
+pub(super) async fn sign_out(
+    State(shared): State<Arc<Shared>>,
+    _page: FriendlyPage,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    if let Some(token) = cookie(&headers) {
+        let ended = shared
+            .database
+            .write(move |transaction| sign_in::end(transaction, &token, now_ms()))
+            .await?;
+        if let Some(sign_in) = ended {
+            close_connections(&shared, &sign_in);
+        }
+    }
+    let forget = format!("{COOKIE}=; Path=/api/auth; HttpOnly; SameSite=Strict; Max-Age=0");
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, forget)]).into_response())
+}
+
+fn fresh(user: User) -> Result<(SignIn, RefreshToken), ApiError> {
+    let token = RefreshToken::random().map_err(|error| ApiError::internal(&error))?;
+    Ok((SignIn { uuid: Uuid::now_v7().to_string(), user }, token))
+}
+
+/// What a signed-in page works with.
+fn session(
+    shared: &Shared,
+    status: StatusCode,
+    sign_in: &SignIn,
+    token: &RefreshToken,
+    page: &FriendlyPage,
+) -> Result<Response, ApiError> {
+    let user = sign_in.user.uuid.parse().map_err(|error| ApiError::internal(&error))?;
+    let body = json!({
+        "user": sign_in.user,
+        "access_token": issue_token(&shared.jwt, &user, Some(&sign_in.uuid), ACCESS_TOKEN_TTL),
+        "expires_in_ms": ACCESS_TOKEN_TTL.as_secs() * 1_000,
+    });
+    let cookie = format!(
+        "{COOKIE}={}; Path=/api/auth; HttpOnly; SameSite=Strict; Max-Age={}{}",
+        token.to_text(),
+        SIGN_IN_TTL_MS / 1_000,
+        if page.is_https { "; Secure" } else { "" }
+    );
+    let cookie = HeaderValue::from_str(&cookie).map_err(|error| ApiError::internal(&error))?;
+    Ok((status, [(header::SET_COOKIE, cookie)], Json(body)).into_response())
+}
+
+fn close_connections(shared: &Shared, sign_in: &SignIn) {
+    if let Ok(user) = sign_in.user.uuid.parse() {
+        shared.server.sign_out(&user, &sign_in.uuid);
+    }
+}
+
+fn cookie(headers: &HeaderMap) -> Option<RefreshToken> {
+    text(headers, &header::COOKIE)?
+        .split(';')
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(name, _)| *name == COOKIE)
+        .and_then(|(_, value)| RefreshToken::parse(value))
+}

@@ -1,0 +1,104 @@
+use std::sync::Arc;
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+};
+use jsonwebtoken::{Algorithm, Validation};
+use serde::{Deserialize, de::DeserializeOwned};
+use tetherline_protocol::UserId;
+
+use super::error::ApiError;
+use crate::{chat::Shared, clock::now_ms, limits::API_BODY_BYTES_MAX, sign_in};
+
+/// A JSON body. Asking for the content type keeps plain HTML forms of other pages out.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &Arc<Shared>) -> Result<Self, ApiError> {
+        let is_json = text(request.headers(), &header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.starts_with("application/json"));
+        if !is_json {
+            return Err(ApiError::invalid("Send JSON, with Content-Type: application/json."));
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                ApiError::too_large(format!("Send at most {API_BODY_BYTES_MAX} bytes."))
+            } else {
+                ApiError::invalid("The request broke off. Send it again.")
+            }
+        })?;
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| ApiError::invalid(format!("The JSON is not as expected: {error}.")))
+    }
+}
+
+/// Whoever asks, by a good access token of a sign-in that still stands.
+pub(super) struct Signed {
+    pub(super) user: UserId,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    sid: Option<String>,
+}
+
+impl FromRequestParts<Arc<Shared>> for Signed {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, ApiError> {
+        let token = text(&parts.headers, &header::AUTHORIZATION)
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .ok_or_else(ApiError::unauthorized)?;
+        let mut rules = Validation::new(Algorithm::HS256);
+        rules.leeway = 0;
+        rules.set_required_spec_claims(&["exp", "sub"]);
+        let claims = jsonwebtoken::decode::<Claims>(token, &shared.jwt_check, &rules)
+            .map_err(|_| ApiError::unauthorized())?
+            .claims;
+        let user = claims.sub.parse().map_err(|_| ApiError::unauthorized())?;
+        let Some(sign_in) = claims.sid else {
+            return Err(ApiError::unauthorized());
+        };
+        let live = shared
+            .database
+            .read(move |connection| sign_in::is_live(connection, &sign_in, now_ms()))
+            .await?;
+        if live { Ok(Self { user }) } else { Err(ApiError::signed_out()) }
+    }
+}
+
+/// A request from a page that may use the chat, or from no page at all.
+pub(super) struct FriendlyPage {
+    /// Whether the page came over https, so that its cookies can be kept to that.
+    pub(super) is_https: bool,
+}
+
+impl FromRequestParts<Arc<Shared>> for FriendlyPage {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, ApiError> {
+        let mut origins = parts.headers.get_all(header::ORIGIN).iter();
+        match (origins.next(), origins.next()) {
+            (None, _) => Ok(Self { is_https: false }),
+            (Some(origin), None)
+                if shared
+                    .allowed_origins
+                    .iter()
+                    .any(|allowed| allowed.as_str().as_bytes() == origin.as_bytes()) =>
+            {
+                Ok(Self { is_https: origin.as_bytes().starts_with(b"https://") })
+            }
+            _ => Err(ApiError::foreign_origin()),
+        }
+    }
+}
+
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}

@@ -1,0 +1,79 @@
+//! Every limit of the chat backend, with its unit in its name.
+
+use std::time::Duration;
+
+/// Longest e-mail address, in bytes (RFC 5321, section 4.5.3.1).
+pub const EMAIL_BYTES_MAX: usize = 254;
+/// Longest name of a person, in characters.
+pub const NAME_CHARS_MAX: usize = 80;
+/// Shortest password, in characters.
+pub const PASSWORD_CHARS_MIN: usize = 8;
+/// Longest password, in characters.
+pub const PASSWORD_CHARS_MAX: usize = 256;
+/// Passwords that are hashed at a time; each takes 19 MiB and a core.
+pub const PASSWORD_HASHES_AT_ONCE_MAX: usize = 2;
+/// Passwords that wait to be hashed; whoever comes next is asked to try again.
+pub const PASSWORD_HASHES_WAITING_MAX: usize = 128;
+/// Largest JSON body of the HTTP API, in bytes.
+pub const API_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// How long an access token is good for.
+pub const ACCESS_TOKEN_TTL: Duration = Duration::from_secs(15 * 60);
+/// How long a sign-in lasts after its last refresh, in ms: 30 days.
+pub const SIGN_IN_TTL_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
+/// How long a refresh token that was just used is still answered with its successor, in ms.
+///
+/// Two tabs that wake up together present the same cookie; only the first can rotate it.
+pub const REFRESH_GRACE_MS: i64 = 30_000;
+/// How many rotations may happen within the grace before a straggler is turned away.
+pub const REFRESH_GRACE_ROTATIONS_MAX: usize = 64;
+
+/// Wrong passwords in a row for one e-mail; one more is allowed every [`SIGN_IN_REFILL`].
+pub const SIGN_INS_BURST: u32 = 10;
+/// How often an e-mail gets one more attempt.
+pub const SIGN_IN_REFILL: Duration = Duration::from_secs(15);
+/// E-mails that are watched at a time.
+pub const RATE_LIMIT_KEYS_MAX: usize = 10_000;
+
+/// Longest question, in bytes.
+pub const QUESTION_BYTES_MAX: usize = 32 * 1024;
+/// Longest answer, in bytes. Escaped as JSON it still fits into one published message.
+pub const ANSWER_BYTES_MAX: usize = 128 * 1024;
+/// Longest title of a conversation, in characters.
+pub const TITLE_CHARS_MAX: usize = 60;
+/// Conversations in one listing, the newest.
+pub const CONVERSATIONS_LISTED_MAX: u32 = 500;
+/// Messages in one conversation's listing, the newest.
+pub const MESSAGES_LISTED_MAX: u32 = 1_000;
+
+/// Answers that are generated at a time.
+pub const ANSWERS_AT_ONCE_MAX: usize = 64;
+/// Answers that are generated at a time for one person.
+pub const ANSWERS_AT_ONCE_PER_USER_MAX: u32 = 4;
+/// Questions of one person that wait for their answer.
+pub const QUESTIONS_WAITING_PER_USER_MAX: u32 = 32;
+/// When a person who asks too fast may ask again.
+pub const QUESTIONS_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// How long a regeneration is recognised when it is sent again, in ms: 14 days, twice the
+/// server's own `dedupe_window_ms`. A question is recognised for as long as it exists.
+pub const JOBS_KEPT_MS: i64 = 14 * 24 * 60 * 60 * 1_000;
+
+/// Earlier messages of a conversation that go to the provider with a question.
+pub const HISTORY_MESSAGES_MAX: u32 = 40;
+/// The same in bytes.
+pub const HISTORY_BYTES_MAX: usize = 64 * 1024;
+/// How long a provider may take to accept a connection.
+pub const PROVIDER_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a provider may take for a whole answer.
+pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(120);
+/// Largest response of a provider, in bytes.
+pub const PROVIDER_RESPONSE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Publications that are read from the outbox at a time.
+pub const OUTBOX_PAGE: u32 = 64;
+/// First pause after the mailbox refused to take a publication; it doubles.
+pub const OUTBOX_RETRY_BASE: Duration = Duration::from_millis(250);
+/// Longest such pause.
+pub const OUTBOX_RETRY_CAP: Duration = Duration::from_secs(15);
+/// Operations that wait for the database's thread.
+pub const DATABASE_QUEUE_MAX: usize = 256;
