@@ -32,7 +32,7 @@ export function AuthPage({ mode }: { mode: AuthMode }) {
   return (
     <main className="auth">
       <div className="auth__card">
-        <aside className="auth__side" aria-label="About Tetherline">
+        <div className="auth__side">
           <p className="brand">
             <TetherMark />
             Tetherline
@@ -43,7 +43,7 @@ export function AuthPage({ mode }: { mode: AuthMode }) {
             <br />
             not the thread.
           </p>
-        </aside>
+        </div>
         <section className="auth__main" aria-labelledby="auth-title">
           <h1 id="auth-title">{words.title}</h1>
           <p className="auth__lead">{words.lead}</p>

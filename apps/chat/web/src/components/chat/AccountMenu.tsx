@@ -1,15 +1,9 @@
-import { ChevronsUpDown, LogOut, Monitor, Moon, Sun } from 'lucide-react';
-import { type FocusEvent, type KeyboardEvent, useId, useRef, useState } from 'react';
+import { Check, ChevronsUpDown, LogOut, Monitor, Moon, Sun } from 'lucide-react';
+import { type FocusEvent, type KeyboardEvent, useEffect, useId, useRef, useState } from 'react';
 import { toast } from 'sonner';
 import { useAuth } from '@/contexts/AuthContext';
 import { type Theme, useTheme } from '@/hooks/use-theme';
 import type { User } from '@/types/chat';
-
-const THEMES: { theme: Theme; label: string; Icon: typeof Sun }[] = [
-  { theme: 'light', label: 'Light', Icon: Sun },
-  { theme: 'dark', label: 'Dark', Icon: Moon },
-  { theme: 'system', label: 'System', Icon: Monitor },
-];
 
 /** Who is signed in; opens to the theme and to signing out. */
 export function AccountMenu({ user }: { user: User }) {
@@ -19,6 +13,7 @@ export function AccountMenu({ user }: { user: User }) {
 
   const closeOnEscape = (event: KeyboardEvent) => {
     if (event.key === 'Escape' && isOpen) {
+      // The drawer around it stays open.
       event.stopPropagation();
       setOpen(false);
       button.current?.focus();
@@ -33,16 +28,16 @@ export function AccountMenu({ user }: { user: User }) {
   return (
     <div className="account" onKeyDown={closeOnEscape} onBlur={closeOnLeave}>
       {isOpen && (
-        <div id={id} className="account__panel">
+        <div className="account__panel">
           <p className="account__email">{user.email}</p>
-          <ThemeChoice />
-          <SignOut />
+          <MenuItems id={id} />
         </div>
       )}
       <button
         ref={button}
         type="button"
         className="account__button"
+        aria-haspopup="menu"
         aria-expanded={isOpen}
         aria-controls={isOpen ? id : undefined}
         aria-label={`Account of ${user.name}`}
@@ -58,34 +53,21 @@ export function AccountMenu({ user }: { user: User }) {
   );
 }
 
-function ThemeChoice() {
-  const { theme: chosen, setTheme } = useTheme();
-  const name = useId();
-  return (
-    <fieldset className="themes">
-      <legend>Theme</legend>
-      <div className="themes__choices">
-        {THEMES.map(({ theme, label, Icon }) => (
-          <label key={theme}>
-            <input
-              type="radio"
-              name={name}
-              checked={theme === chosen}
-              onChange={() => setTheme(theme)}
-            />
-            <span>
-              <Icon aria-hidden="true" />
-              {label}
-            </span>
-          </label>
-        ))}
-      </div>
-    </fieldset>
-  );
-}
+const THEMES: { theme: Theme; label: string; Icon: typeof Sun }[] = [
+  { theme: 'light', label: 'Light', Icon: Sun },
+  { theme: 'dark', label: 'Dark', Icon: Moon },
+  { theme: 'system', label: 'As the system', Icon: Monitor },
+];
 
-function SignOut() {
+function MenuItems({ id }: { id: string }) {
+  const menu = useRef<HTMLDivElement>(null);
   const auth = useAuth();
+  const { theme: chosen, setTheme } = useTheme();
+
+  useEffect(() => {
+    itemsOf(menu.current)[0]?.focus();
+  }, []);
+
   const signOut = () => {
     auth.signOut().catch(() => {
       toast.warning(
@@ -93,10 +75,61 @@ function SignOut() {
       );
     });
   };
+
   return (
-    <button type="button" className="account__action" onClick={signOut}>
-      <LogOut aria-hidden="true" />
-      Sign out
-    </button>
+    <div
+      ref={menu}
+      id={id}
+      role="menu"
+      aria-label="Account"
+      onKeyDown={(event) => moveFocus(event, itemsOf(menu.current))}
+    >
+      <div role="group" aria-label="Theme">
+        {THEMES.map(({ theme, label, Icon }) => (
+          <button
+            key={theme}
+            type="button"
+            role="menuitemradio"
+            aria-checked={theme === chosen}
+            tabIndex={-1}
+            className="account__action"
+            onClick={() => setTheme(theme)}
+          >
+            <Icon aria-hidden="true" />
+            <span>{label}</span>
+            {theme === chosen && <Check aria-hidden="true" />}
+          </button>
+        ))}
+      </div>
+      <hr />
+      <button
+        type="button"
+        role="menuitem"
+        tabIndex={-1}
+        className="account__action"
+        onClick={signOut}
+      >
+        <LogOut aria-hidden="true" />
+        <span>Sign out</span>
+      </button>
+    </div>
   );
+}
+
+function itemsOf(menu: HTMLElement | null): HTMLElement[] {
+  return Array.from(menu?.querySelectorAll<HTMLElement>('[role^="menuitem"]') ?? []);
+}
+
+function moveFocus(event: KeyboardEvent, items: HTMLElement[]): void {
+  const at = items.findIndex((item) => item === document.activeElement);
+  const next = {
+    ArrowDown: (at + 1) % items.length,
+    ArrowUp: (at - 1 + items.length) % items.length,
+    Home: 0,
+    End: items.length - 1,
+  }[event.key];
+  if (next !== undefined) {
+    event.preventDefault();
+    items[next]?.focus();
+  }
 }

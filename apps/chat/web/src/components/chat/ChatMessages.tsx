@@ -45,7 +45,7 @@ function MessageList({
       <div
         ref={scroller}
         className="messages"
-        role="region"
+        role="log"
         aria-label="Messages"
         tabIndex={0}
         onScroll={onScroll}
@@ -62,7 +62,6 @@ function MessageList({
             ))}
           </ol>
           {isAwaiting && <Thinking />}
-          <Announcement last={last} isAwaiting={isAwaiting} />
         </div>
       </div>
       {position !== 'bottom' && (
@@ -72,27 +71,6 @@ function MessageList({
         </button>
       )}
     </div>
-  );
-}
-
-/** Longest part of an answer that is read out unasked, in characters. */
-const ANNOUNCED_LENGTH_MAX = 300;
-
-/** Says to a screen reader what everybody else sees happen. */
-function Announcement({
-  last,
-  isAwaiting,
-}: {
-  last: ChatMessage | undefined;
-  isAwaiting: boolean;
-}) {
-  const isAnswer = last?.role === 'assistant';
-  const answer = last?.status === 'failed' ? last.error?.message : last?.content;
-  return (
-    <p className="visually-hidden" aria-live="polite">
-      {isAwaiting && 'Waiting for the answer'}
-      {isAnswer && `Answer: ${(answer ?? '').slice(0, ANNOUNCED_LENGTH_MAX)}`}
-    </p>
   );
 }
 

@@ -21,7 +21,7 @@ interface Props {
 }
 
 /** Conversations on the left, the open one on the right; on a phone the list is a drawer. */
-export function ChatPage({ user, conversation }: Props) {
+export default function ChatPage({ user, conversation }: Props) {
   useWebSocketConversation();
   useUnsentWarning();
   useOpenConversation(conversation);
@@ -35,9 +35,9 @@ export function ChatPage({ user, conversation }: Props) {
       <a className="skip-link" href="#composer">
         Skip to the message box
       </a>
-      <div className="chat__side">
+      <aside className="chat__side" aria-label="Your conversations and account">
         <Sidebar user={user} loading={list.loading} onRetry={list.retry} />
-      </div>
+      </aside>
       <main className="chat__main">
         <header className="chat__head">
           <Dialog.Root open={isDrawerOpen} onOpenChange={setDrawerOpen}>

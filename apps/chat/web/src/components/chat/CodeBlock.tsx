@@ -20,7 +20,7 @@ export function CodeBlock({
         <span>{language ?? 'text'}</span>
         <CopyButton text={() => textOf(node)} label="Copy code" />
       </figcaption>
-      <pre tabIndex={0} aria-label={`Code in ${language ?? 'plain text'}`} role="region">
+      <pre tabIndex={0} aria-label={`Code in ${language ?? 'plain text'}`} role="group">
         {children}
       </pre>
     </figure>

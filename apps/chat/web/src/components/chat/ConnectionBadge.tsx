@@ -11,7 +11,7 @@ export function ConnectionBadge() {
     offline: 'Offline — reconnecting',
   }[state];
   return (
-    <div className="badge" data-state={state} data-testid="connection-badge">
+    <div className="badge" data-state={state} data-testid="connection-status">
       <svg className="badge__line" viewBox="0 0 34 10" aria-hidden="true">
         <path d="M5 5 H29" />
         <circle cx="5" cy="5" r="3.5" />

@@ -35,7 +35,7 @@ const COMPONENTS: Components = {
   ),
   pre: ({ node, children }) => <CodeBlock node={node}>{children}</CodeBlock>,
   table: ({ children }) => (
-    <div className="markdown__table" role="region" aria-label="Table" tabIndex={0}>
+    <div className="markdown__table" role="group" aria-label="Table" tabIndex={0}>
       <table>{children}</table>
     </div>
   ),

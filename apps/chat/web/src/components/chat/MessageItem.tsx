@@ -24,7 +24,7 @@ export const MessageItem = memo(function MessageItem(props: Props) {
 function Question({ message, conversationUuid }: Props) {
   return (
     <li className="message message--question" data-delivery={message.delivery?.state ?? 'shown'}>
-      <span className="visually-hidden">You said:</span>
+      <span className="visually-hidden">You asked:</span>
       <div className="message__bubble">
         <Markdown>{message.content}</Markdown>
       </div>
