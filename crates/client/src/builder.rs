@@ -1,0 +1,137 @@
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use tetherline_engine::NoToken;
+use tetherline_protocol::{DeviceId, Seq, UserId};
+
+use crate::{Client, endpoint::Endpoint};
+
+pub(crate) type TokenFuture = Pin<Box<dyn Future<Output = Result<String, NoToken>> + Send>>;
+pub(crate) type TokenProvider = Arc<dyn Fn(bool) -> TokenFuture + Send + Sync>;
+
+/// When a message counts as handled, so that the server need not deliver it to this device again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Acknowledge {
+    /// When the application asks for the event after it.
+    #[default]
+    OnNext,
+    /// When [`Client::ack`] says so.
+    Explicitly,
+    /// Never: the device's cursor stays where it is.
+    Never,
+}
+
+/// Why a client cannot even begin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// The URL is none, or not one of a server.
+    #[error("`{0}` is not the URL of a server: it looks like https://chat.example.org")]
+    Url(Box<str>),
+    /// [`Builder::user`] was not called.
+    #[error("whose mailbox it is was not said: call `user`")]
+    NoUser,
+    /// [`Builder::token`] was not called.
+    #[error("there is no token: call `token`")]
+    NoToken,
+}
+
+/// Collects what a [`Client`] needs to know.
+#[derive(Clone)]
+pub struct Builder {
+    url: Box<str>,
+    user: Option<UserId>,
+    device: Option<DeviceId>,
+    token: Option<TokenProvider>,
+    start_after: Option<Seq>,
+    acknowledge: Acknowledge,
+}
+
+impl Builder {
+    pub(crate) fn new(url: &str) -> Self {
+        Self {
+            url: url.into(),
+            user: None,
+            device: None,
+            token: None,
+            start_after: None,
+            acknowledge: Acknowledge::default(),
+        }
+    }
+
+    /// Whose mailbox it is.
+    #[must_use]
+    pub fn user(mut self, user: UserId) -> Self {
+        self.user = Some(user);
+        self
+    }
+
+    /// The device whose cursor is used. Without one the server keeps none, and everything after
+    /// the user's floor is new.
+    #[must_use]
+    pub fn device(mut self, device: DeviceId) -> Self {
+        self.device = Some(device);
+        self
+    }
+
+    /// Called for every attempt, with `true` if the token it gave last was refused or runs out.
+    #[must_use]
+    pub fn token<F, T>(mut self, provider: F) -> Self
+    where
+        F: Fn(bool) -> T + Send + Sync + 'static,
+        T: Future<Output = Result<String, NoToken>> + Send + 'static,
+    {
+        self.token = Some(Arc::new(move |fresh| Box::pin(provider(fresh))));
+        self
+    }
+
+    /// One token and no other: when it is refused, [`crate::Event::IdentityRefused`] follows.
+    #[must_use]
+    pub fn only_token(self, token: impl Into<String>) -> Self {
+        let token = token.into();
+        self.token(move |fresh| {
+            let token = token.clone();
+            async move { if fresh { Err(NoToken::SignedOut) } else { Ok(token) } }
+        })
+    }
+
+    /// Everything up to here is known already, and everything after it is wanted, whatever the
+    /// device has acknowledged.
+    #[must_use]
+    pub fn start_after(mut self, seq: Seq) -> Self {
+        self.start_after = Some(seq);
+        self
+    }
+
+    /// When a message counts as handled.
+    #[must_use]
+    pub fn acknowledge(mut self, when: Acknowledge) -> Self {
+        self.acknowledge = when;
+        self
+    }
+
+    /// Starts connecting, in a task of its own; it goes on until the client is dropped or closed.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn connect(self) -> Result<Client, SetupError> {
+        let user = self.user.ok_or(SetupError::NoUser)?;
+        let token = self.token.ok_or(SetupError::NoToken)?;
+        let endpoint = Endpoint::new(&self.url, &user, self.device.as_ref())
+            .ok_or_else(|| SetupError::Url(self.url.clone()))?;
+        Ok(Client::start(Setup {
+            endpoint,
+            token,
+            start_after: self.start_after,
+            acknowledge: self.acknowledge,
+        }))
+    }
+}
+
+/// What the driver works with.
+pub(crate) struct Setup {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) token: TokenProvider,
+    pub(crate) start_after: Option<Seq>,
+    pub(crate) acknowledge: Acknowledge,
+}

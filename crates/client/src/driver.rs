@@ -1,0 +1,349 @@
+//! The task behind a [`crate::Client`]. It holds no policy: the engine says what to do, this does
+//! it.
+
+mod frames;
+
+use std::{collections::VecDeque, time::Duration};
+
+use tetherline_engine::{ConnectionNo, Engine, Instant, NoToken, Output, ProbeAnswer};
+use tetherline_protocol::{Seq, limits::TOKEN_TIMEOUT_MS};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+    time::{self, timeout},
+};
+
+use crate::{
+    Acknowledge, Connection, Event,
+    builder::Setup,
+    link::{ABNORMAL, Incoming, Link, probe},
+    sends::{Outgoing, Sends},
+};
+use frames::Epochs;
+
+/// What the client asks of its driver.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// The application wants an event; the message before it may be handled.
+    Next { handled: Option<Seq>, answer: oneshot::Sender<Event> },
+    /// The application is done with this message.
+    Handled(Seq),
+    /// A message to send.
+    Send(Outgoing),
+    /// Say goodbye and end.
+    Close { handled: Option<Seq> },
+}
+
+/// What was started and has come to an end.
+enum Done {
+    Token(Result<String, NoToken>),
+    Opened(ConnectionNo, Option<Box<Link>>),
+    Probed(ConnectionNo, ProbeAnswer),
+    /// A goodbye; nobody waits for it.
+    Closed,
+}
+
+/// What happened next.
+enum Happened {
+    Command(Option<Command>),
+    Read(Incoming),
+    Done(Done),
+    TimeOut,
+}
+
+pub(crate) struct Driver {
+    setup: Setup,
+    engine: Engine<Box<str>>,
+    commands: mpsc::Receiver<Command>,
+    reporter: watch::Sender<Connection>,
+    started: time::Instant,
+    token: String,
+    epochs: Epochs,
+    sends: Sends,
+    link: Option<Link>,
+    /// Tokens, openings, probes and goodbyes under way. Each has its own deadline, and the engine
+    /// starts one at a time.
+    work: JoinSet<Done>,
+    /// The application waits in `next`.
+    asking: Option<oneshot::Sender<Event>>,
+    /// Events that the application has not asked for yet: a handful, for while there is one the
+    /// socket is not read.
+    events: VecDeque<Event>,
+    /// A message that the engine has not seen yet, because nobody asked for it.
+    held_back: Option<Box<str>>,
+    life: Life,
+}
+
+/// How far the driver is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Running,
+    /// The identity was refused; the last events are to be fetched.
+    Refused,
+    /// Say goodbye and end.
+    Closing,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        setup: Setup,
+        commands: mpsc::Receiver<Command>,
+        reporter: watch::Sender<Connection>,
+    ) -> Self {
+        // Without randomness only the jitter is lost.
+        let seed = getrandom::u64().unwrap_or_default();
+        Self {
+            setup,
+            engine: Engine::new(seed),
+            commands,
+            reporter,
+            started: time::Instant::now(),
+            token: String::new(),
+            epochs: Epochs::default(),
+            sends: Sends::default(),
+            link: None,
+            work: JoinSet::new(),
+            asking: None,
+            events: VecDeque::new(),
+            held_back: None,
+            life: Life::Running,
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        let now = self.now();
+        self.engine.sign_in(now);
+        if let Some(seq) = self.setup.start_after {
+            self.engine.history_as_of(seq, now);
+        }
+        while self.life != Life::Closing {
+            self.do_outputs().await;
+            self.answer();
+            if self.life == Life::Refused && self.events.is_empty() && self.asking.is_some() {
+                return;
+            }
+            match self.wait().await {
+                Happened::Command(command) => self.command(command),
+                Happened::Read(incoming) => self.incoming(incoming),
+                Happened::Done(done) => self.done(done),
+                Happened::TimeOut => self.time_out(),
+            }
+        }
+        self.goodbye().await;
+    }
+
+    async fn wait(&mut self) -> Happened {
+        let due = self
+            .engine
+            .poll_timeout()
+            .map(|at| self.started + Duration::from_millis(at.as_millis()));
+        let reads = self.reads();
+        tokio::select! {
+            command = self.commands.recv() => Happened::Command(command),
+            Some(Ok(done)) = self.work.join_next() => Happened::Done(done),
+            () = sleep_until(due) => Happened::TimeOut,
+            incoming = read(self.link.as_mut()), if reads => Happened::Read(incoming),
+        }
+    }
+
+    /// Whether there is room for what the socket may bring.
+    fn reads(&self) -> bool {
+        self.link.is_some() && self.events.is_empty() && self.held_back.is_none()
+    }
+
+    fn command(&mut self, command: Option<Command>) {
+        let now = self.now();
+        match command {
+            Some(Command::Next { handled, answer }) => {
+                self.handled(handled);
+                self.asking = Some(answer);
+                self.answer();
+                self.release_held_back();
+            }
+            Some(Command::Handled(seq)) => self.handled(Some(seq)),
+            Some(Command::Send(outgoing)) => {
+                let text = outgoing.text.clone();
+                let size = text.len();
+                match self.engine.send(text, size, now) {
+                    Ok(no) => {
+                        let (id, answer) = outgoing.into_parts();
+                        self.sends.insert(no, id, answer);
+                    }
+                    Err(refused) => outgoing.refuse(refused),
+                }
+            }
+            Some(Command::Close { handled }) => {
+                self.handled(handled);
+                self.life = Life::Closing;
+            }
+            None => self.life = Life::Closing,
+        }
+    }
+
+    fn handled(&mut self, seq: Option<Seq>) {
+        if let Some(seq) = seq {
+            self.engine.handled(seq, self.now());
+        }
+    }
+
+    fn incoming(&mut self, incoming: Incoming) {
+        let Some(connection) = self.link.as_ref().map(|link| link.connection) else { return };
+        match incoming {
+            Incoming::Text(text) => self.frame(connection, text),
+            Incoming::Sign => self.engine.handle_received(connection),
+            Incoming::Closed(code) => self.lost(connection, code),
+        }
+    }
+
+    fn lost(&mut self, connection: ConnectionNo, code: u16) {
+        self.link = None;
+        // The engine has not seen it, so it will be asked for again.
+        self.held_back = None;
+        self.engine.handle_closed(connection, code, self.now());
+    }
+
+    fn done(&mut self, done: Done) {
+        let now = self.now();
+        match done {
+            Done::Token(Ok(token)) => {
+                self.token = token;
+                self.engine.handle_token(now);
+            }
+            Done::Token(Err(reason)) => self.engine.handle_no_token(reason, now),
+            Done::Opened(connection, Some(link)) => {
+                self.link = Some(*link);
+                self.engine.handle_opened(connection, now);
+            }
+            Done::Opened(connection, None) => self.engine.handle_closed(connection, ABNORMAL, now),
+            Done::Probed(connection, answer) => self.engine.handle_probe(connection, answer, now),
+            Done::Closed => {}
+        }
+    }
+
+    fn time_out(&mut self) {
+        if let Some(link) = self.link.as_ref().filter(|_| !self.reads()) {
+            // Not listening, for want of room, is no silence of the peer.
+            self.engine.handle_received(link.connection);
+        }
+        self.engine.handle_timeout(self.now());
+    }
+
+    async fn do_outputs(&mut self) {
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::ResolveToken { fresh } => self.resolve_token(fresh),
+                Output::Open(connection) => {
+                    let opening =
+                        Link::open(connection, self.setup.endpoint.clone(), self.token.clone());
+                    self.work.spawn(async move {
+                        Done::Opened(connection, opening.await.map(Box::new))
+                    });
+                }
+                Output::Probe(connection) => {
+                    let probing = probe(self.setup.endpoint.clone(), self.token.clone());
+                    self.work.spawn(async move { Done::Probed(connection, probing.await) });
+                }
+                Output::Detach(connection, code) => self.detach(connection, code),
+                Output::Ping => self.write(frames::ping(self.now())).await,
+                Output::GetPending { after, epoch } => {
+                    let text = frames::get_pending(after, self.epochs.text(epoch));
+                    self.write(text).await;
+                }
+                Output::Ack(_) if self.setup.acknowledge == Acknowledge::Never => {}
+                Output::Ack(seq) => self.write(frames::ack(seq)).await,
+                Output::Authenticate => self.write(frames::authenticate(&self.token)).await,
+                Output::Transmit(send) => {
+                    if let Some(text) =
+                        self.engine.payload(send).map(|text| text.clone().into_string())
+                    {
+                        self.write(text).await;
+                    }
+                }
+                Output::Settled(send, outcome) => self.sends.settle(send, outcome),
+                Output::StatusChanged => self.report(),
+                Output::Gap { after, next } => self.events.push_back(Event::Gap { after, next }),
+                Output::HandlerTimedOut(seq) => self.events.push_back(Event::HandlerTimedOut(seq)),
+                Output::IdentityRefused => {
+                    self.events.push_back(Event::IdentityRefused);
+                    self.sends.refuse_all();
+                    self.life = Life::Refused;
+                }
+                // Nothing is ever parked: the application is the one handler, and always there.
+                _ => {}
+            }
+        }
+    }
+
+    fn resolve_token(&mut self, fresh: bool) {
+        let asking = (self.setup.token)(fresh);
+        let patience = Duration::from_millis(TOKEN_TIMEOUT_MS);
+        self.work.spawn(async move {
+            Done::Token(timeout(patience, asking).await.unwrap_or(Err(NoToken::Failed)))
+        });
+    }
+
+    fn detach(&mut self, connection: ConnectionNo, code: u16) {
+        if let Some(link) = self.link.take_if(|link| link.connection == connection) {
+            self.held_back = None;
+            self.work.spawn(async move {
+                link.close(code).await;
+                Done::Closed
+            });
+        }
+    }
+
+    async fn write(&mut self, text: String) {
+        let Some(link) = &mut self.link else { return };
+        if !link.write(text).await {
+            let connection = link.connection;
+            self.lost(connection, ABNORMAL);
+        }
+    }
+
+    fn report(&self) {
+        let now = self.now();
+        self.reporter.send_replace(Connection {
+            status: self.engine.status(),
+            attempts: self.engine.attempts(),
+            retry_in: self.engine.retry_at().map(|at| Duration::from_millis(at.millis_since(now))),
+        });
+    }
+
+    /// Hands out the oldest event if the application waits for one.
+    fn answer(&mut self) {
+        while let Some(event) = self.events.pop_front() {
+            let Some(asking) = self.asking.take() else {
+                self.events.push_front(event);
+                return;
+            };
+            if let Err(event) = asking.send(event) {
+                self.events.push_front(event);
+            }
+        }
+    }
+
+    async fn goodbye(&mut self) {
+        let connected = self.link.is_some();
+        self.engine.sign_out(self.now());
+        self.do_outputs().await;
+        while connected && !matches!(self.work.join_next().await, Some(Ok(Done::Closed)) | None) {}
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_millis(self.started.elapsed().as_millis() as u64)
+    }
+}
+
+async fn read(link: Option<&mut Link>) -> Incoming {
+    match link {
+        Some(link) => link.read().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(due: Option<time::Instant>) {
+    match due {
+        Some(due) => time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,56 @@
+use tetherline_protocol::{DeviceId, UserId};
+
+/// A user's mailbox as a URL, for the WebSocket and for the question why there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    tls: bool,
+    /// Host, port and path, without the scheme.
+    rest: Box<str>,
+}
+
+impl Endpoint {
+    /// From a server's URL: `http`, `https`, `ws` or `wss`, with a path if it lives under one.
+    pub(crate) fn new(url: &str, user: &UserId, device: Option<&DeviceId>) -> Option<Self> {
+        let parsed = reqwest::Url::parse(url).ok()?;
+        let tls = match parsed.scheme() {
+            "http" | "ws" => false,
+            "https" | "wss" => true,
+            _ => return None,
+        };
+        let host = parsed.host_str().filter(|host| !host.is_empty())?;
+        let port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let path = parsed.path().trim_end_matches('/');
+        let device = device.map(|device| format!("?device={device}")).unwrap_or_default();
+        Some(Self { tls, rest: format!("{host}{port}{path}/ws/user/{user}{device}").into() })
+    }
+
+    pub(crate) fn web_socket(&self) -> String {
+        format!("{}://{}", if self.tls { "wss" } else { "ws" }, self.rest)
+    }
+
+    pub(crate) fn http(&self) -> String {
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_servers_url_leads_to_the_mailbox() {
+        let (user, device) = ("ada".parse().unwrap(), "phone".parse().unwrap());
+        let endpoint = Endpoint::new("https://example.org/chat/", &user, Some(&device)).unwrap();
+        assert_eq!(endpoint.web_socket(), "wss://example.org/chat/ws/user/ada?device=phone");
+        let endpoint = Endpoint::new("ws://127.0.0.1:8080", &user, None).unwrap();
+        assert_eq!(endpoint.http(), "http://127.0.0.1:8080/ws/user/ada");
+    }
+
+    #[test]
+    fn what_is_no_servers_url_is_refused() {
+        let user = "ada".parse().unwrap();
+        for url in ["", "example.org", "ftp://example.org", "127.0.0.1:80"] {
+            assert_eq!(Endpoint::new(url, &user, None), None, "{url}");
+        }
+    }
+}

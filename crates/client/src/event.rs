@@ -1,0 +1,61 @@
+use std::time::Duration;
+
+use tetherline_engine::Status;
+use tetherline_protocol::{
+    MessageId, Seq,
+    frame::{ErrorFrame, PendingSummary},
+};
+
+/// What [`crate::Client::next`] answers.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// A message for the application.
+    Message(Message),
+    /// What waited has been delivered; what follows is live. `text` is the frame as it came.
+    CaughtUp {
+        /// The frame's `data`.
+        summary: PendingSummary,
+        /// The frame, JSON text.
+        text: Box<str>,
+    },
+    /// Messages between these positions will never come; history has to be read anew.
+    Gap {
+        /// The last position before the gap.
+        after: Seq,
+        /// The first position after it.
+        next: Seq,
+    },
+    /// The server reports an error that is about no send of this client.
+    ServerError(ErrorFrame),
+    /// The application kept the message at this position for too long; it counts as handled.
+    HandlerTimedOut(Seq),
+    /// The token was refused, and there is no better one. Nothing follows.
+    IdentityRefused,
+}
+
+/// A message for the application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The whole frame as it came, JSON text.
+    pub text: Box<str>,
+    /// Its `type`.
+    pub kind: Box<str>,
+    /// Its position; none if it is live-only.
+    pub seq: Option<Seq>,
+    /// Its id.
+    pub id: Option<MessageId>,
+    /// It was in the mailbox before this connection asked: no news.
+    pub replayed: bool,
+}
+
+/// How the connection is doing. See [`crate::Client::connection`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    /// What an application may show.
+    pub status: Status,
+    /// Attempts since the last connection; 0 while connected.
+    pub attempts: u32,
+    /// How long until the next attempt, while [`Status::Waiting`].
+    pub retry_in: Option<Duration>,
+}
