@@ -1,24 +1,24 @@
 import { ACK, AUTHENTICATE, GET_PENDING, PING } from '../generated/protocol.js';
-import { type Engine, OUTBOX_FULL, Outcome, Output, STATUS } from './engine.js';
+import { type Engine, Output } from './engine.js';
 import { TetherlineError } from './errors.js';
 import { Handlers } from './handlers.js';
 import { isId } from './identity.js';
 import { Inbound } from './inbound.js';
 import { Loop, monotonicNow } from './loop.js';
-import { isTooLarge, prepare, tooLarge, type Unsettled } from './outbox.js';
+import { isTooLarge, prepare, signedOut, tooLarge } from './outbox.js';
 import { watchPage } from './page.js';
 import { probe } from './probe.js';
 import { Reporter } from './report.js';
 import { Session } from './session.js';
+import { Snapshots } from './snapshot.js';
 import { Socket } from './socket.js';
 import type {
   Accepted,
   Client,
   ClientOptions,
-  HandlerMap,
+  HandlersOf,
   OutgoingMessage,
   Snapshot,
-  WebSocketConstructor,
 } from './types.js';
 import { createEngine } from './wasm.js';
 
@@ -26,14 +26,6 @@ import { createEngine } from './wasm.js';
 export function createClient(options: ClientOptions): Client {
   return new TetherlineClient(options);
 }
-
-const SIGNED_OUT: Snapshot = {
-  status: 'signed_out',
-  isConnected: false,
-  reconnectAttempts: 0,
-  retryAt: null,
-  outboxLength: 0,
-};
 
 /** The engine with the loop that drives it, made on first use. */
 interface Machine {
@@ -45,12 +37,10 @@ class TetherlineClient implements Client {
   readonly #options: ClientOptions;
   readonly #report: Reporter;
   readonly #handlers = new Handlers();
-  readonly #listeners = new Set<() => void>();
+  readonly #snapshots = new Snapshots();
   #machine: Machine | null = null;
   #session: Session | null = null;
   #unwatchPage: (() => void) | null = null;
-  #snapshot = SIGNED_OUT;
-  #engineRetryAt = -1;
   #isDestroyed = false;
   /** Callbacks of the application, made once the engine is drained: they may call anything. */
   #news: (() => void)[] = [];
@@ -69,7 +59,7 @@ class TetherlineClient implements Client {
         `Tetherline: "${user}" is no user id; that is 1 to 128 letters, digits and - . _ ~.`,
       );
     }
-    if (this.#session?.user !== user) {
+    if (!this.#session?.isLive || this.#session.user !== user) {
       this.signOut();
       const session = new Session(user, this.#options);
       this.#machine ??= this.#start();
@@ -87,7 +77,7 @@ class TetherlineClient implements Client {
 
   readonly signOut = (): void => {
     const session = this.#session;
-    if (!session) {
+    if (!session?.isLive) {
       return;
     }
     this.#unwatchPage?.();
@@ -99,22 +89,18 @@ class TetherlineClient implements Client {
     }
   };
 
-  readonly getSnapshot = (): Snapshot => this.#snapshot;
+  readonly getSnapshot = (): Snapshot => this.#snapshots.current;
 
-  readonly subscribe = (listener: () => void): (() => void) => {
-    // Wrapped: the same function may subscribe twice, and each subscription ends by itself.
-    const subscription = () => listener();
-    this.#listeners.add(subscription);
-    return () => this.#listeners.delete(subscription);
-  };
+  readonly subscribe = (listener: () => void): (() => void) => this.#snapshots.subscribe(listener);
 
-  readonly on = (handlers: HandlerMap): (() => void) => {
+  readonly on = <Type extends string>(handlers: HandlersOf<Type>): (() => void) => {
     const remove = this.#handlers.add(handlers);
     this.#machine?.inbound.handlersAdded(() => this.#session);
     return remove;
   };
 
-  readonly off = (handlers: HandlerMap): void => this.#handlers.remove(handlers);
+  readonly off = <Type extends string>(handlers: HandlersOf<Type>): void =>
+    this.#handlers.remove(handlers);
 
   readonly send = (message: OutgoingMessage): Promise<Accepted> => {
     const promise = this.#send(message);
@@ -135,7 +121,7 @@ class TetherlineClient implements Client {
   readonly destroy = (): void => {
     this.signOut();
     this.#isDestroyed = true;
-    this.#listeners.clear();
+    this.#snapshots.clear();
   };
 
   #start(): Machine | null {
@@ -147,7 +133,7 @@ class TetherlineClient implements Client {
       );
       return { loop, inbound: new Inbound(loop, this.#handlers, this.#report) };
     } catch (error) {
-      this.#report.problem((error as Error).message.replace(/^Tetherline /, 'It '), error);
+      this.#report.problem((error as Error).message, error);
       return null;
     }
   }
@@ -158,50 +144,17 @@ class TetherlineClient implements Client {
     }
   }
 
-  #send(message: OutgoingMessage): Promise<Accepted> {
+  async #send(message: OutgoingMessage): Promise<Accepted> {
     const session = this.#session;
-    try {
-      const unsettled = prepare(message);
-      if (!session?.isLive) {
-        throw signedOut(unsettled.id);
-      }
-      if (isTooLarge(unsettled.text, session.messageBytesMax)) {
-        throw tooLarge(unsettled.id, session.messageBytesMax);
-      }
-      this.#call((engine, now) => this.#enqueue(session, engine, unsettled, now));
-      return unsettled.promise;
-    } catch (error) {
-      return Promise.reject(error);
+    const unsettled = prepare(message);
+    if (!session?.isLive) {
+      throw signedOut(unsettled.id);
     }
-  }
-
-  #enqueue(session: Session, engine: Engine, unsettled: Unsettled, now: number): void {
-    const earlier = session.outbox.get(session.outbox.numberOf(unsettled.id) ?? -1);
-    if (earlier) {
-      if (earlier.text === unsettled.text) {
-        earlier.promise.then(unsettled.resolve, unsettled.reject);
-      } else {
-        unsettled.reject(
-          new TetherlineError('conflict', 'Another message with this id is on its way.', {
-            ref: unsettled.id,
-          }),
-        );
-      }
-      return;
+    if (isTooLarge(unsettled.text, session.messageBytesMax)) {
+      throw tooLarge(unsettled.id, session.messageBytesMax);
     }
-    const number = engine.send(unsettled.text.length, now);
-    if (number >= 0) {
-      session.outbox.add(number, unsettled);
-    } else if (number === OUTBOX_FULL) {
-      unsettled.reject(
-        new TetherlineError('outbox_full', 'Too many messages wait to be sent; try again later.', {
-          ref: unsettled.id,
-          retryable: true,
-        }),
-      );
-    } else {
-      unsettled.reject(signedOut(unsettled.id));
-    }
+    this.#call((engine, now) => session.outbox.add(engine, unsettled, now));
+    return await unsettled.promise;
   }
 
   #perform(output: number, a: number, b: number): void {
@@ -233,7 +186,7 @@ class TetherlineClient implements Client {
       case Output.TRANSMIT:
         return this.#transmitSend(session, a);
       case Output.SETTLED:
-        return this.#settle(session, a, b);
+        return session.outbox.settle(a, b);
       case Output.GAP:
         this.#news.push(() => this.#report.gap({ after: a, next: b }));
         return;
@@ -307,7 +260,9 @@ class TetherlineClient implements Client {
   #probe(session: Session, conn: number): void {
     const probing = new AbortController();
     session.probing = probing;
-    const fetch = this.#options.fetch ?? globalThis.fetch.bind(globalThis);
+    // Looked up inside: where there is no `fetch`, that is an answer that did not come.
+    const fetch: typeof globalThis.fetch = (input, init) =>
+      (this.#options.fetch ?? globalThis.fetch)(input, init);
     void probe(fetch, session.url, session.token, probing.signal).then((answer) => {
       if (!probing.signal.aborted) {
         this.#call((engine, now) => engine.probed(conn, answer.status, answer.retryAfterMs, now));
@@ -342,24 +297,6 @@ class TetherlineClient implements Client {
     }
   }
 
-  #settle(session: Session, number: number, outcome: number): void {
-    const unsettled = session.outbox.take(number);
-    if (!unsettled) {
-      return;
-    }
-    const { id } = unsettled;
-    if (outcome === Outcome.ACCEPTED) {
-      unsettled.resolve({ id });
-    } else if (outcome === Outcome.SIGNED_OUT) {
-      unsettled.reject(signedOut(id));
-    } else {
-      unsettled.reject(
-        unsettled.refusal ??
-          new TetherlineError('expired', 'The message could not be sent in time.', { ref: id }),
-      );
-    }
-  }
-
   #handlerTimedOut(session: Session, seq: number): void {
     const message = session.held.get(seq);
     if (message && session.held.delete(seq)) {
@@ -372,48 +309,16 @@ class TetherlineClient implements Client {
   }
 
   #drained(): void {
-    this.#refreshSnapshot();
+    const engine = this.#machine?.loop.engine;
+    if (engine) {
+      for (const listener of this.#snapshots.refresh(engine)) {
+        this.#report.tell(listener);
+      }
+    }
     const news = this.#news;
     this.#news = [];
     for (const tell of news) {
       tell();
     }
   }
-
-  #refreshSnapshot(): void {
-    const engine = this.#machine?.loop.engine;
-    if (!engine) {
-      return;
-    }
-    const status = STATUS[engine.status()] ?? 'signed_out';
-    const reconnectAttempts = engine.attempts();
-    const outboxLength = engine.outbox_length();
-    const engineRetryAt = engine.retry_at();
-    const old = this.#snapshot;
-    if (
-      status === old.status &&
-      reconnectAttempts === old.reconnectAttempts &&
-      outboxLength === old.outboxLength &&
-      engineRetryAt === this.#engineRetryAt
-    ) {
-      return;
-    }
-    this.#engineRetryAt = engineRetryAt;
-    this.#snapshot = {
-      status,
-      isConnected: status === 'connected',
-      reconnectAttempts,
-      retryAt: engineRetryAt < 0 ? null : Date.now() + engineRetryAt - monotonicNow(),
-      outboxLength,
-    };
-    for (const listener of this.#listeners) {
-      this.#report.tell(listener);
-    }
-  }
-}
-
-function signedOut(id: string): TetherlineError {
-  return new TetherlineError('signed_out', 'Nobody is signed in, so nothing can be sent.', {
-    ref: id,
-  });
 }

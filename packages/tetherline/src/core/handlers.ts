@@ -1,4 +1,4 @@
-import type { Handler, HandlerMap, Message, MessageMeta } from './types.js';
+import type { Handler, HandlersOf, Message, MessageMeta } from './types.js';
 
 interface Registration {
   readonly handler: Handler;
@@ -19,7 +19,7 @@ export class Handlers {
     return this.#byType.get(type) ?? NONE;
   }
 
-  add(handlers: HandlerMap): () => void {
+  add<Type extends string>(handlers: HandlersOf<Type>): () => void {
     const added = Object.entries(checked(handlers)).map(([type, handler]) => {
       const registration = { handler, isActive: true };
       this.#byType.set(type, [...this.of(type), registration]);
@@ -33,7 +33,7 @@ export class Handlers {
   }
 
   /** For every entry, takes away the latest registration of that function. */
-  remove(handlers: HandlerMap): void {
+  remove<Type extends string>(handlers: HandlersOf<Type>): void {
     for (const [type, handler] of Object.entries(checked(handlers))) {
       const registration = this.of(type)
         .filter((candidate) => candidate.handler === handler)
@@ -88,7 +88,7 @@ function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
 }
 
-function checked(handlers: HandlerMap): Record<string, Handler> {
+function checked(handlers: object): Record<string, Handler> {
   const given: unknown = handlers;
   if (typeof given !== 'object' || given === null) {
     throw new TypeError(
@@ -102,5 +102,5 @@ function checked(handlers: HandlerMap): Record<string, Handler> {
       );
     }
   }
-  return handlers;
+  return handlers as Record<string, Handler>;
 }

@@ -5,6 +5,7 @@ import {
   SERVER_CONTROL,
   TYPE_BYTES_MAX,
 } from '../generated/protocol.js';
+import { type Engine, OUTBOX_FULL, Outcome } from './engine.js';
 import { TetherlineError } from './errors.js';
 import { isId } from './identity.js';
 import type { Accepted, OutgoingMessage } from './types.js';
@@ -26,9 +27,27 @@ export class Outbox {
   readonly #byNumber = new Map<number, Unsettled>();
   readonly #numbers = new Map<string, number>();
 
-  add(number: number, unsettled: Unsettled): void {
-    this.#byNumber.set(number, unsettled);
-    this.#numbers.set(unsettled.id, number);
+  /** Hands a send to the engine. The same one again joins the first. */
+  add(engine: Engine, unsettled: Unsettled, now: number): void {
+    const { id, text } = unsettled;
+    const earlier = this.get(this.numberOf(id) ?? -1);
+    if (earlier?.text === text) {
+      earlier.promise.then(unsettled.resolve, unsettled.reject);
+      return;
+    }
+    if (earlier) {
+      unsettled.reject(
+        new TetherlineError('conflict', 'Another message with this id is on its way.', { ref: id }),
+      );
+      return;
+    }
+    const number = engine.send(text.length, now);
+    if (number >= 0) {
+      this.#byNumber.set(number, unsettled);
+      this.#numbers.set(id, number);
+    } else {
+      unsettled.reject(number === OUTBOX_FULL ? outboxFull(id) : signedOut(id));
+    }
   }
 
   get(number: number): Unsettled | undefined {
@@ -39,13 +58,20 @@ export class Outbox {
     return typeof id === 'string' ? this.#numbers.get(id) : undefined;
   }
 
-  take(number: number): Unsettled | undefined {
+  /** The engine is done with a send. */
+  settle(number: number, outcome: number): void {
     const unsettled = this.#byNumber.get(number);
-    if (unsettled) {
-      this.#byNumber.delete(number);
-      this.#numbers.delete(unsettled.id);
+    if (!unsettled) {
+      return;
     }
-    return unsettled;
+    const { id, refusal } = unsettled;
+    this.#byNumber.delete(number);
+    this.#numbers.delete(id);
+    if (outcome === Outcome.ACCEPTED) {
+      unsettled.resolve({ id });
+    } else {
+      unsettled.reject(outcome === Outcome.SIGNED_OUT ? signedOut(id) : (refusal ?? expired(id)));
+    }
   }
 }
 
@@ -76,6 +102,23 @@ export function prepare(message: OutgoingMessage): Unsettled {
 export function isTooLarge(text: string, bytesMax: number): boolean {
   // No UTF-16 unit takes more than three bytes, so most messages need no counting.
   return text.length * 3 > bytesMax && new TextEncoder().encode(text).length > bytesMax;
+}
+
+export function signedOut(id: string): TetherlineError {
+  return new TetherlineError('signed_out', 'Nobody is signed in, so nothing can be sent.', {
+    ref: id,
+  });
+}
+
+function outboxFull(id: string): TetherlineError {
+  return new TetherlineError('outbox_full', 'Too many messages wait to be sent; try again later.', {
+    ref: id,
+    retryable: true,
+  });
+}
+
+function expired(id: string): TetherlineError {
+  return new TetherlineError('expired', 'The message could not be sent in time.', { ref: id });
 }
 
 export function tooLarge(id: string, bytesMax: number): TetherlineError {

@@ -70,7 +70,10 @@ export interface MessageMeta {
 // A method's type, because methods may be given a handler of a narrower message.
 export type Handler<M = Message> = { handle(message: M, meta: MessageMeta): unknown }['handle'];
 
-/** Handlers by message type. */
+/** Handlers for these message types. */
+export type HandlersOf<Type extends string> = { [Each in Type]: Handler<MessageOf<Each>> };
+
+/** Handlers for any message types. */
 export type HandlerMap = {
   [Type in keyof KnownMessages]?: Handler<MessageOf<Type>>;
 } & { [type: string]: Handler };
@@ -165,9 +168,9 @@ export interface Client {
   /** Calls back after every change of the snapshot. Returns its own undoing. */
   readonly subscribe: (listener: () => void) => () => void;
   /** Registers handlers, beside those that are there. Returns its own undoing. */
-  readonly on: (handlers: HandlerMap) => () => void;
+  readonly on: <Type extends string>(handlers: HandlersOf<Type>) => () => void;
   /** Takes away what `on` registered with these handlers. */
-  readonly off: (handlers: HandlerMap) => void;
+  readonly off: <Type extends string>(handlers: HandlersOf<Type>) => void;
   /**
    * Sends, now or when there is a connection again. Resolves when the server's application took
    * the message, rejects with a {@link TetherlineError}; nobody has to look.

@@ -21,8 +21,8 @@ export function createEngine(): Engine {
 function explain(cause: unknown): string {
   const reason = String(cause);
   return /Content.?Security|unsafe-eval/i.test(reason)
-    ? "Tetherline cannot start: this page's Content-Security-Policy forbids WebAssembly; add 'wasm-unsafe-eval' to its script-src."
-    : `Tetherline cannot start: this browser could not load the WebAssembly engine (${reason}).`;
+    ? "This page's Content-Security-Policy forbids WebAssembly, so there is no connection; add 'wasm-unsafe-eval' to its script-src."
+    : `The WebAssembly engine could not be loaded, so there is no connection (${reason}).`;
 }
 
 function decode(hex: string): Uint8Array<ArrayBuffer> {

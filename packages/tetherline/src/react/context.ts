@@ -2,7 +2,7 @@
 
 import { createContext, useContext } from 'react';
 
-import type { Accepted, Client, HandlerMap, OutgoingMessage } from '../index.js';
+import type { Accepted, Client, HandlersOf, OutgoingMessage } from '../index.js';
 
 /** What components get of the connection: exactly this, so that a literal can stand in for it. */
 export interface WebSocketContextValue {
@@ -14,8 +14,8 @@ export interface WebSocketContextValue {
   /** Asks for what waits in the mailbox. */
   requestPending: () => void;
   /** Registers handlers; returns the function that takes them away again. */
-  registerHandlers: (handlers: HandlerMap) => () => void;
-  unregisterHandlers: (handlers: HandlerMap) => void;
+  registerHandlers: <Type extends string>(handlers: HandlersOf<Type>) => () => void;
+  unregisterHandlers: <Type extends string>(handlers: HandlersOf<Type>) => void;
 }
 
 /** The same, as {@link withWebSocket} passes it to a component. */

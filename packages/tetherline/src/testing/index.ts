@@ -1,4 +1,4 @@
-import type { HandlerMap, Message, MessageMeta, OutgoingMessage } from '../index.js';
+import type { Message, MessageMeta, OutgoingMessage } from '../index.js';
 import { callHandlers, Handlers } from '../core/handlers.js';
 import type { WebSocketContextValue } from '../react/index.js';
 
@@ -32,8 +32,8 @@ export function mockWebSocketContext(
     requestPending: () => {
       pendingRequests += 1;
     },
-    registerHandlers: (map: HandlerMap) => handlers.add(map),
-    unregisterHandlers: (map: HandlerMap) => handlers.remove(map),
+    registerHandlers: (map) => handlers.add(map),
+    unregisterHandlers: (map) => handlers.remove(map),
     ...overrides,
     deliver: (message, meta = {}) => {
       // A test wants to see what its handlers throw; the real client reports it and goes on.

@@ -1,0 +1,55 @@
+import { type Engine, STATUS } from './engine.js';
+import { monotonicNow } from './loop.js';
+import type { Snapshot } from './types.js';
+
+const SIGNED_OUT: Snapshot = {
+  status: 'signed_out',
+  isConnected: false,
+  reconnectAttempts: 0,
+  retryAt: null,
+  outboxLength: 0,
+};
+
+/** The snapshot and who wants to know. The object is replaced only when something changed. */
+export class Snapshots {
+  current = SIGNED_OUT;
+  readonly #listeners = new Set<() => void>();
+  #engineRetryAt = -1;
+
+  subscribe(listener: () => void): () => void {
+    // Wrapped: the same function may subscribe twice, and each subscription ends by itself.
+    const subscription = () => listener();
+    this.#listeners.add(subscription);
+    return () => this.#listeners.delete(subscription);
+  }
+
+  clear(): void {
+    this.#listeners.clear();
+  }
+
+  /** Reads the engine. Answers whom to tell, which is nobody if nothing changed. */
+  refresh(engine: Engine): Iterable<() => void> {
+    const old = this.current;
+    const engineRetryAt = engine.retry_at();
+    const status = STATUS[engine.status()] ?? old.status;
+    const reconnectAttempts = engine.attempts();
+    const outboxLength = engine.outbox_length();
+    if (
+      status === old.status &&
+      reconnectAttempts === old.reconnectAttempts &&
+      outboxLength === old.outboxLength &&
+      engineRetryAt === this.#engineRetryAt
+    ) {
+      return [];
+    }
+    this.#engineRetryAt = engineRetryAt;
+    this.current = {
+      status,
+      isConnected: status === 'connected',
+      reconnectAttempts,
+      retryAt: engineRetryAt < 0 ? null : Date.now() + engineRetryAt - monotonicNow(),
+      outboxLength,
+    };
+    return this.#listeners;
+  }
+}

@@ -1,0 +1,289 @@
+import { describe, expect, it, vi } from 'vitest';
+
+import type { TokenRequest } from '../src/index.js';
+import { isConnected, givenServer } from './support/setup.js';
+import { until } from './support/until.js';
+
+const context = givenServer();
+
+describe('signing in', () => {
+  it('opens one connection to the user’s path, with the token as a subprotocol and a device', async () => {
+    const client = context.client();
+    expect(client.getSnapshot().status).toBe('signed_out');
+    client.signIn('ann');
+    expect(client.getSnapshot().status).toBe('connecting');
+    await isConnected(client);
+    const connection = await context.server.connection(1);
+    expect(connection).toMatchObject({ user: 'ann', token: 'token-of-ann' });
+    expect(connection.device).toMatch(/^[0-9a-f-]{36}$/);
+    expect(await connection.frame('get_pending')).toMatchObject({ after: 0, epoch: 'epoch-1' });
+    expect(client.getSnapshot()).toEqual({
+      status: 'connected',
+      isConnected: true,
+      reconnectAttempts: 0,
+      retryAt: null,
+      outboxLength: 0,
+    });
+  });
+
+  it('twice for the same user changes nothing', async () => {
+    const client = await context.connected();
+    client.signIn('ann');
+    await client.send({ type: 'question' });
+    expect(context.server.connections).toHaveLength(1);
+  });
+
+  it('says what is wrong with a user id or an address', () => {
+    expect(() => context.client().signIn('a/b')).toThrow('"a/b" is no user id');
+    expect(() => context.client({ url: '/ws/user/{user}' }).signIn('ann')).toThrow(
+      /"\/ws\/user\/\{user\}" is no address of a WebSocket\. Outside of a browser page/,
+    );
+  });
+
+  it('logs what the quick start says, when debugging', async () => {
+    const client = context.client({ debug: true });
+    const handler = vi.fn();
+    client.on({ greeting: handler });
+    client.signIn('ann');
+    await isConnected(client);
+    context.server.publish('ann', { type: 'greeting' });
+    await until(() => handler.mock.calls.length > 0, 'the handler');
+    (await context.server.connection(1)).send({ type: 'pong', server_time: 'now' });
+    const said = () => context.logger.log.mock.calls.map((call) => String(call[0]));
+    await until(() => said().includes('Received pong from server'), 'the pong');
+    client.signOut();
+    expect(said().filter((text, index, all) => all.indexOf(text) === index)).toEqual([
+      'WebSocket connected successfully',
+      'Connected to WebSocket channel',
+      'Handler called with:',
+      'Received pong from server',
+      'WebSocket disconnected',
+    ]);
+  });
+});
+
+describe('signing out', () => {
+  it('closes with 1000 and calls no handler any more', async () => {
+    const client = await context.connected();
+    const handler = vi.fn();
+    client.on({ news: handler });
+    context.server.publish('ann', { type: 'news' });
+    client.signOut();
+    const connection = await context.server.connection(1);
+    await until(() => connection.closeCode !== null, 'the close');
+    expect(connection.closeCode).toBe(1000);
+    expect(client.getSnapshot().status).toBe('signed_out');
+    expect(handler).not.toHaveBeenCalled();
+  });
+
+  it('by a handler leaves its siblings uncalled', async () => {
+    const client = await context.connected();
+    const sibling = vi.fn();
+    const first = vi.fn(() => client.signOut());
+    client.on({ news: first });
+    client.on({ news: sibling });
+    context.server.publish('ann', { type: 'news' });
+    await until(() => first.mock.calls.length > 0, 'the first handler');
+    expect(sibling).not.toHaveBeenCalled();
+    expect(client.getSnapshot().status).toBe('signed_out');
+  });
+
+  it('and in again as somebody else carries nothing over', async () => {
+    context.server.accepts = false;
+    const client = await context.connected('ann');
+    const sent = client.send({ type: 'secret', text: 'of Ann' });
+    await (await context.server.connection(1)).frame('secret');
+    client.signIn('bob');
+    await expect(sent).rejects.toMatchObject({ code: 'signed_out' });
+    await isConnected(client);
+    const second = await context.server.connection(2);
+    expect(second).toMatchObject({ user: 'bob', token: 'token-of-bob' });
+    expect(second.device).not.toBe((await context.server.connection(1)).device);
+    void client.send({ type: 'marker' });
+    await second.frame('marker');
+    expect(second.ofType('secret')).toEqual([]);
+  });
+
+  it('while the token is being fetched makes its answer worthless', async () => {
+    const requests: { request: TokenRequest; answer: (token: string) => void }[] = [];
+    const client = context.client({
+      getToken: (request) =>
+        new Promise((answer) => {
+          requests.push({ request, answer });
+        }),
+    });
+    client.signIn('ann');
+    await until(() => requests.length === 1, 'the first request');
+    client.signIn('bob');
+    await until(() => requests.length === 2, 'the second request');
+    expect(requests[0]!.request.signal.aborted).toBe(true);
+    requests[0]!.answer('late-token-of-ann');
+    requests[1]!.answer('token-of-bob');
+    await isConnected(client);
+    expect(context.server.connections.map(({ user, token }) => [user, token])).toEqual([
+      ['bob', 'token-of-bob'],
+    ]);
+  });
+});
+
+describe('a lost connection', () => {
+  it('comes back with a fresh token, from the position where it was, without duplicates', async () => {
+    const tokens = ['first', 'second'];
+    const seen: number[] = [];
+    const client = context.client({ getToken: () => tokens.shift() ?? null });
+    client.on({ news: (message) => void seen.push(message.number as number) });
+    client.signIn('ann');
+    await isConnected(client);
+    context.server.publish('ann', { type: 'news', number: 1 });
+    context.server.publish('ann', { type: 'news', number: 2 });
+    await until(() => seen.length === 2, 'two messages');
+    const attempts: number[] = [];
+    client.subscribe(() => void attempts.push(client.getSnapshot().reconnectAttempts));
+    (await context.server.connection(1)).terminate();
+    await until(() => attempts.includes(1), 'the loss to be noticed');
+    context.server.publish('ann', { type: 'news', number: 3 });
+    const second = await context.server.connection(2);
+    expect(await second.frame('get_pending')).toMatchObject({ after: 2 });
+    // A server that repeats itself changes nothing.
+    second.send(context.server.mailbox('ann')[1]!);
+    second.send({ type: 'news', number: 4, seq: 4 });
+    await until(() => seen.includes(4), 'the fourth message');
+    expect(seen).toEqual([1, 2, 3, 4]);
+    expect(second.token).toBe('second');
+    expect(client.getSnapshot()).toMatchObject({ status: 'connected', reconnectAttempts: 0 });
+  });
+
+  it('says when the next attempt begins', async () => {
+    const client = await context.connected();
+    context.server.upgradeStatus = 503;
+    context.server.probeStatus = 503;
+    context.server.probeHeaders = { 'Retry-After': '30' };
+    (await context.server.connection(1)).terminate();
+    const waiting = await until(() => {
+      const snapshot = client.getSnapshot();
+      return (snapshot.retryAt ?? 0) > Date.now() + 5_000 ? snapshot : null;
+    }, 'the server’s Retry-After');
+    expect(waiting.status).toBe('waiting');
+    expect(client.getSnapshot()).toBe(client.getSnapshot());
+  });
+
+  it('acknowledges what was handled', async () => {
+    const client = await context.connected();
+    client.on({ news: () => undefined });
+    context.server.publish('ann', { type: 'news' });
+    context.server.publish('ann', { type: 'unknown' });
+    const connection = await context.server.connection(1);
+    expect(await connection.frame('ack')).toEqual({ type: 'ack', seq: 1 });
+    client.on({ unknown: () => undefined });
+    expect(await connection.frame('ack', 2)).toEqual({ type: 'ack', seq: 2 });
+  });
+
+  it('reports a gap when the mailbox is another one now', async () => {
+    const onGap = vi.fn();
+    const client = await context.connected('ann', { onGap });
+    client.on({ news: () => undefined });
+    context.server.publish('ann', { type: 'news' });
+    await (await context.server.connection(1)).frame('ack');
+    context.server.epoch = 'epoch-2';
+    context.server.mailboxes.clear();
+    context.server.cursors.clear();
+    (await context.server.connection(1)).terminate();
+    await until(() => onGap.mock.calls.length > 0, 'the gap');
+    expect(onGap).toHaveBeenCalledWith({ after: 1, next: 0 });
+    expect(client.getSnapshot().status).not.toBe('signed_out');
+  });
+});
+
+describe('an attempt that does not open', () => {
+  it('is asked why, with the bearer, and a 401 fetches one fresh token', async () => {
+    context.server.upgradeStatus = 401;
+    context.server.probeStatus = 401;
+    const requests: boolean[] = [];
+    const onIdentityRefused = vi.fn();
+    const client = context.client({
+      getToken: ({ fresh }) => {
+        requests.push(fresh);
+        return `token-${requests.length}`;
+      },
+      onIdentityRefused,
+    });
+    client.signIn('ann');
+    await until(() => onIdentityRefused.mock.calls.length > 0, 'the refusal');
+    expect(onIdentityRefused).toHaveBeenCalledExactlyOnceWith('ann');
+    expect(requests).toEqual([false, true]);
+    expect(context.server.probes.map((probe) => probe.authorization)).toEqual([
+      'Bearer token-1',
+      'Bearer token-2',
+    ]);
+    expect(context.server.probes[0]!.url).toMatch(/^\/ws\/user\/ann\?device=/);
+    expect(client.getSnapshot().status).toBe('refused');
+    await expect(client.send({ type: 'x' })).rejects.toMatchObject({ code: 'signed_out' });
+  });
+
+  it('because the server is away is tried again', async () => {
+    context.server.upgradeStatus = 503;
+    context.server.probeStatus = 503;
+    const client = context.client();
+    client.signIn('ann');
+    await until(() => client.getSnapshot().status === 'waiting', 'the backoff');
+    expect(client.getSnapshot().retryAt).toBeGreaterThan(Date.now() - 1_000);
+    context.server.upgradeStatus = 101;
+    await isConnected(client);
+  });
+
+  it('for want of a token is signed out; for a failing token callback is tried again', async () => {
+    const onIdentityRefused = vi.fn();
+    const none = context.client({ getToken: () => null, onIdentityRefused });
+    none.signIn('ann');
+    await until(() => none.getSnapshot().status === 'refused', 'the refusal');
+    expect(onIdentityRefused).toHaveBeenCalledOnce();
+
+    let failures = 1;
+    const flaky = context.client({
+      getToken: () => {
+        if (failures-- > 0) {
+          throw new Error('auth server away');
+        }
+        return 'token';
+      },
+    });
+    flaky.signIn('ann');
+    await isConnected(flaky);
+    expect(context.logger.error.mock.calls[0]![0]).toContain('`getToken` failed');
+  });
+});
+
+describe('a connection whose token runs out', () => {
+  it('is renewed in place', async () => {
+    context.server.established = { token_expires_in_ms: 1_000 };
+    const fresh: boolean[] = [];
+    await context.connected('ann', {
+      getToken: (request) => {
+        fresh.push(request.fresh);
+        return `token-${fresh.length}`;
+      },
+    });
+    const connection = await context.server.connection(1);
+    expect(await connection.frame('authenticate')).toEqual({
+      type: 'authenticate',
+      token: 'token-2',
+    });
+    expect(fresh.slice(0, 2)).toEqual([false, true]);
+    expect(context.server.connections).toHaveLength(1);
+  });
+});
+
+it('reads on from where the application’s history ends, though the device was further', async () => {
+  context.server.mailbox('ann').push({ type: 'news', id: 'm1', seq: 1 });
+  const seen: unknown[] = [];
+  const client = context.client({ device: 'laptop' });
+  context.server.cursors.set('laptop', 1);
+  client.on({ news: (_message, meta) => void seen.push(meta) });
+  client.signIn('ann');
+  client.historyAsOf(0);
+  await until(() => seen.length === 1, 'what the history did not have');
+  expect(seen).toEqual([{ seq: 1, id: 'm1', replayed: true }]);
+  client.requestPending();
+  await (await context.server.connection(1)).frame('get_pending', 2);
+  expect(() => client.historyAsOf(-1)).toThrow('-1 is no position');
+});

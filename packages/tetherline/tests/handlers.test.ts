@@ -1,0 +1,291 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+
+import { type Message, type MessageMeta, TetherlineError } from '../src/index.js';
+import { isConnected, givenServer } from './support/setup.js';
+import { until } from './support/until.js';
+
+const context = givenServer();
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** Once this has come, everything published before it has come too. */
+async function marker(client: Awaited<ReturnType<typeof context.connected>>) {
+  const seen = vi.fn();
+  const remove = client.on({ marker: seen });
+  context.server.publish('ann', { type: 'marker' });
+  await until(() => seen.mock.calls.length > 0, 'the marker');
+  remove();
+}
+
+describe('handlers', () => {
+  it('of one type all run, in the order in which they were registered, with the meta', async () => {
+    const client = await context.connected();
+    const order: string[] = [];
+    const first = vi.fn(() => void order.push('first'));
+    client.on({ news: first });
+    client.on({ news: () => void order.push('second') });
+    await marker(client);
+    context.server.publish('ann', { type: 'news', title: 'Hi' });
+    await until(() => order.length === 2, 'both handlers');
+    expect(order).toEqual(['first', 'second']);
+    expect(first).toHaveBeenCalledExactlyOnceWith(
+      { type: 'news', title: 'Hi', id: 'm2', seq: 2 },
+      { seq: 2, id: 'm2', replayed: false },
+    );
+  });
+
+  it('may be for control types too; they run after the engine', async () => {
+    const client = context.client();
+    const seen: string[] = [];
+    client.on({
+      connection_established: (frame) =>
+        void seen.push(`${frame.user_uuid} ${client.getSnapshot().status}`),
+      pending_check_complete: (frame) => void seen.push(`pending ${frame.data.delivered}`),
+      accepted: (frame) => void seen.push(`accepted ${frame.ref}`),
+    });
+    client.signIn('ann');
+    await isConnected(client);
+    await client.send({ type: 'question', id: 'q1' });
+    await until(() => seen.length === 3, 'three control frames');
+    expect(seen.sort()).toEqual(['accepted q1', 'ann connected', 'pending 0']);
+  });
+
+  it('with something else than a function are refused with the type named', async () => {
+    const client = context.client();
+    const wrong = { news: () => undefined, other: 'nope' } as never;
+    expect(() => client.on(wrong)).toThrow(
+      'Tetherline: the handler for "other" is not a function but nope.',
+    );
+    expect(() => client.on(undefined as never)).toThrow('handlers are an object of functions');
+    // Nothing of the refused map was registered.
+    const good = vi.fn();
+    client.on({ marker: good });
+    client.signIn('ann');
+    await isConnected(client);
+  });
+
+  it('may come and go while a message is handed out', async () => {
+    const client = await context.connected();
+    await marker(client);
+    const late = vi.fn();
+    const removed = vi.fn();
+    const removeLater = { news: removed };
+    client.on({
+      news: () => {
+        client.on({ news: late });
+        client.off(removeLater);
+      },
+    });
+    client.on(removeLater);
+    context.server.publish('ann', { type: 'news' });
+    context.server.publish('ann', { type: 'news' });
+    await until(() => late.mock.calls.length > 0, 'the late handler');
+    expect(late.mock.calls.map(([, meta]) => (meta as { seq: number }).seq)).toEqual([3]);
+    expect(removed).not.toHaveBeenCalled();
+  });
+
+  it('registered twice are two; each removal takes one away', async () => {
+    const client = await context.connected();
+    const handler = vi.fn();
+    const remove = client.on({ news: handler });
+    client.on({ news: handler });
+    context.server.publish('ann', { type: 'news' });
+    await until(() => handler.mock.calls.length === 2, 'two calls');
+    remove();
+    remove();
+    context.server.publish('ann', { type: 'news' });
+    await until(() => handler.mock.calls.length === 3, 'a third call');
+    client.off({ news: handler });
+    context.server.publish('ann', { type: 'news' });
+    await marker(client);
+    expect(handler).toHaveBeenCalledTimes(3);
+  });
+});
+
+describe('a handler that fails', () => {
+  it('stops neither its siblings, nor later messages, nor the acknowledgement, nor is it repeated', async () => {
+    const onHandlerError = vi.fn();
+    const client = await context.connected('ann', { onHandlerError });
+    const bad = vi.fn(() => {
+      throw new Error('boom');
+    });
+    const good = vi.fn();
+    client.on({ news: bad });
+    client.on({ news: good });
+    context.server.publish('ann', { type: 'news' });
+    context.server.publish('ann', { type: 'news' });
+    const first = await context.server.connection(1);
+    await until(() => first.ofType('ack').at(-1)?.seq === 2, 'the acknowledgement');
+    first.terminate();
+    const second = await context.server.connection(2);
+    expect(await second.frame('get_pending')).toMatchObject({ after: 2 });
+    context.server.publish('ann', { type: 'news' });
+    await until(() => good.mock.calls.length === 3, 'the third message');
+    expect(bad).toHaveBeenCalledTimes(3);
+    expect(onHandlerError).toHaveBeenCalledTimes(3);
+    expect(onHandlerError.mock.calls[0]).toMatchObject([{ message: 'boom' }, { type: 'news' }]);
+    expect(context.logger.error).toHaveBeenCalledTimes(3);
+  });
+
+  it('by rejecting is reported all the same, even if the callback for it throws', async () => {
+    const onHandlerError = vi.fn(() => {
+      throw new Error('worse');
+    });
+    const client = await context.connected('ann', { onHandlerError });
+    client.on({ news: () => Promise.reject(new Error('later')) });
+    context.server.publish('ann', { type: 'news' });
+    await until(() => onHandlerError.mock.calls.length > 0, 'the report');
+    await marker(client);
+  });
+});
+
+describe('a handler that returns a promise', () => {
+  it('holds the acknowledgement back until it settles', async () => {
+    const client = await context.connected();
+    let settle!: () => void;
+    const handler = vi.fn(() => new Promise<void>((resolve) => (settle = resolve)));
+    client.on({ slow: handler });
+    client.on({ fast: () => undefined });
+    context.server.publish('ann', { type: 'fast' });
+    context.server.publish('ann', { type: 'slow' });
+    context.server.publish('ann', { type: 'fast' });
+    await until(() => handler.mock.calls.length > 0, 'the slow handler');
+    const connection = await context.server.connection(1);
+    expect(await connection.frame('ack')).toMatchObject({ seq: 1 });
+    settle();
+    expect(await connection.frame('ack', 2)).toMatchObject({ seq: 3 });
+  });
+
+  it('does so although it sends something first', async () => {
+    const client = await context.connected();
+    let settle!: () => void;
+    client.on({
+      slow: async () => {
+        await client.send({ type: 'working' });
+        await new Promise<void>((resolve) => (settle = resolve));
+      },
+    });
+    context.server.publish('ann', { type: 'slow' });
+    const connection = await context.server.connection(1);
+    await until(() => settle as unknown, 'the handler to wait');
+    client.on({ fast: () => undefined });
+    client.requestPending();
+    await connection.frame('get_pending', 2);
+    expect(connection.ofType('ack')).toEqual([]);
+    settle();
+    expect(await connection.frame('ack')).toMatchObject({ seq: 1 });
+  });
+
+  it('for ever counts as handled after the time for it, and is reported', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    const onHandlerError = vi.fn();
+    const client = await context.connected('ann', { onHandlerError });
+    const handler = vi.fn(() => new Promise(() => undefined));
+    client.on({ stuck: handler });
+    context.server.publish('ann', { type: 'stuck' });
+    await until(() => handler.mock.calls.length > 0, 'the stuck handler');
+    vi.advanceTimersByTime(29_900);
+    expect(onHandlerError).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(200);
+    expect(onHandlerError).toHaveBeenCalledOnce();
+    const [error, message] = onHandlerError.mock.calls[0] as [TetherlineError, unknown];
+    expect(error).toBeInstanceOf(TetherlineError);
+    expect(error.code).toBe('handler_timeout');
+    expect(message).toMatchObject({ type: 'stuck' });
+    vi.advanceTimersByTime(200);
+    expect(await (await context.server.connection(1)).frame('ack')).toMatchObject({ seq: 1 });
+  });
+});
+
+describe('messages that come before their handlers', () => {
+  it('wait, and are handed out in order, before anything newer', async () => {
+    for (const number of [1, 2, 3]) {
+      context.server.publish('ann', { type: number === 2 ? 'b' : 'a', number });
+    }
+    const client = await context.connected();
+    await (await context.server.connection(1)).frame('get_pending');
+    await marker(client);
+    const seen: unknown[] = [];
+    const handler = (message: Message, meta: MessageMeta) =>
+      void seen.push([message.number, meta.replayed]);
+    client.on({ a: handler });
+    client.on({ b: handler });
+    expect(seen).toEqual([]);
+    context.server.publish('ann', { type: 'a', number: 5 });
+    await until(() => seen.length === 4, 'four messages');
+    expect(seen).toEqual([
+      [1, true],
+      [2, true],
+      [3, true],
+      [5, false],
+    ]);
+  });
+
+  it('reach every handler that registers in the same breath, once', async () => {
+    context.server.publish('ann', { type: 'a' });
+    const client = await context.connected();
+    await marker(client);
+    const first = vi.fn();
+    const second = vi.fn();
+    // Mounted, unmounted and mounted again, as StrictMode does.
+    client.on({ a: first })();
+    client.on({ a: first });
+    client.on({ a: second });
+    await until(() => second.mock.calls.length > 0, 'the second handler');
+    expect(first).toHaveBeenCalledOnce();
+    expect(second).toHaveBeenCalledOnce();
+  });
+
+  it('are given up after the grace window', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    context.server.publish('ann', { type: 'a' });
+    const client = await context.connected();
+    await marker(client);
+    vi.advanceTimersByTime(10_200);
+    vi.advanceTimersByTime(200);
+    const connection = await context.server.connection(1);
+    await until(() => connection.ofType('ack').at(-1)?.seq === 2, 'the acknowledgement');
+    const handler = vi.fn();
+    client.on({ a: handler });
+    await marker(client);
+    expect(handler).not.toHaveBeenCalled();
+  });
+});
+
+describe('what the server says wrongly', () => {
+  it('is logged and stops nothing', async () => {
+    const client = await context.connected();
+    const connection = await context.server.connection(1);
+    connection.sendText('{"type":');
+    connection.sendText('null');
+    connection.sendText('{"no":"type"}');
+    connection.sendBytes(new Uint8Array([1, 2, 3]));
+    await marker(client);
+    expect(context.logger.error.mock.calls.map(([text]) => String(text))).toEqual([
+      'Tetherline: The server sent a frame that is not JSON. It is ignored.',
+      'Tetherline: The server sent a frame without a `type`. It is ignored.',
+      'Tetherline: The server sent a frame without a `type`. It is ignored.',
+      'Tetherline: The server sent a binary frame; the wire is text. It is ignored.',
+    ]);
+    expect(context.server.connections).toHaveLength(1);
+  });
+
+  it('as an error without a ref reaches onServerError', async () => {
+    const onServerError = vi.fn();
+    await context.connected('ann', { onServerError });
+    (await context.server.connection(1)).send({
+      type: 'error',
+      code: 'rate_limited',
+      message: 'Slow down.',
+      retryable: true,
+    });
+    await until(() => onServerError.mock.calls.length > 0, 'the error');
+    expect(onServerError.mock.calls[0]![0]).toMatchObject({
+      code: 'rate_limited',
+      message: 'Slow down.',
+      retryable: true,
+    });
+  });
+});

@@ -1,0 +1,101 @@
+// Checked by `npm run typecheck`, never run: what compiles here is what the README promises, and
+// every `@ts-expect-error` is a mistake that has to be found.
+import type { Component, ReactNode } from 'react';
+import { useEffect } from 'react';
+
+import { type Client, type HandlerMap, type Message, PONG } from '../../src/index.js';
+import {
+  useWebSocketContext,
+  WebSocketInitializer,
+  type WebSocketProps,
+  withWebSocket,
+} from '../../src/react/index.js';
+
+declare module '../../src/index.js' {
+  interface MessageMap {
+    notification_new: { title: string };
+  }
+}
+
+declare const client: Client;
+declare const type: string;
+declare function wantsString(text: string): void;
+declare function wantsMessage(message: Message): void;
+declare function wantsNumber(number: number): void;
+
+// Parameters need no annotation; described types have their fields, others unknown ones.
+client.on({
+  notification_new: (message, meta) => {
+    wantsString(message.title);
+    wantsMessage(message);
+    // @ts-expect-error a title is no number
+    wantsNumber(message.title);
+    // @ts-expect-error only mailbox messages have a position
+    wantsNumber(meta.seq);
+  },
+  pending_check_complete: (message) => wantsNumber(message.data.delivered),
+  anything_else: (message) => {
+    wantsMessage(message);
+    // @ts-expect-error nobody described this field
+    wantsString(message.title);
+  },
+  async_one: async () => Promise.resolve(),
+});
+
+// Constants keep their types; a type that is known only at run time wants the parameter's.
+client.on({ [PONG]: (message) => wantsString(message.server_time) });
+client.on({ [type]: (message: Message) => wantsString(message.type) });
+
+// A handler may ask for less, or for a message of its own shape.
+client.on({
+  notification_new: (message: { title: string }) => message.title,
+  other: (message: Message & { a: number }) => message.a,
+  none: () => undefined,
+});
+// @ts-expect-error a handler is a function
+client.on({ notification_new: 'nope' });
+
+const handlers: HandlerMap = { notification_new: (message) => wantsString(message.title) };
+client.on(handlers);
+client.off(handlers);
+
+void client.send({ type: 'a', anything: 1 }).then(({ id }) => wantsString(id));
+// @ts-expect-error a message has a type
+void client.send({ anything: 1 });
+
+// As in the quick start: no annotations, the cleanup returned from the effect.
+export function Quick(): ReactNode {
+  const { isConnected, registerHandlers } = useWebSocketContext();
+  useEffect(() => {
+    return registerHandlers({
+      message_generate: (msg) => {
+        console.log('AI message received:', msg);
+      },
+    });
+  }, [registerHandlers]);
+  return isConnected ? '🟢 Connected' : '🔴 Disconnected';
+}
+
+interface Props {
+  websocket: WebSocketProps;
+  title: string;
+}
+declare const Container: React.FC<Props>;
+declare class Panel extends Component<Props> {
+  focus(): void;
+}
+const Wrapped = withWebSocket(Container);
+const WrappedPanel = withWebSocket(Panel);
+declare const panelRef: React.RefObject<Panel | null>;
+export const good = [
+  <Wrapped key="1" title="Chat" />,
+  <WrappedPanel key="2" title="Chat" ref={panelRef} />,
+];
+export const bad = [
+  // @ts-expect-error the title is still the caller's to give
+  <Wrapped key="1" />,
+  // @ts-expect-error a component that takes no `websocket` has no use for it
+  withWebSocket((_props: { title: string }) => null),
+  // @ts-expect-error without a client, a token callback is needed
+  <WebSocketInitializer key="3" user="ann" />,
+];
