@@ -1,1 +1,301 @@
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
 
+use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket};
+use futures_util::{SinkExt as _, StreamExt as _, future::BoxFuture, sink::Sink};
+use tetherline_protocol::{CloseCode, DeviceId, UserId};
+use tokio::time::{Sleep, sleep_until, timeout};
+
+use crate::{
+    Incoming,
+    hub::Ticket,
+    server::Shared,
+    session::{Input, Outgoing, Output, Session},
+    store::{Delivery, Outcome, Place, StoreError},
+};
+
+/// How long a peer may take to answer our close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// After an unreadable frame the peer's bytes cannot be read any more. Hanging up at once would
+/// reset the connection and take the close frame with it.
+const LINGER: Duration = Duration::from_secs(1);
+/// The alarm when no timer is set.
+const FAR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The loop around one session: it moves bytes and holds no policy.
+pub(crate) struct Driver {
+    socket: WebSocket,
+    session: Session,
+    ticket: Ticket,
+    shared: Arc<Shared>,
+    user: UserId,
+    device: Option<DeviceId>,
+    writing: bool,
+    page: Option<Job<(u32, Result<Vec<Delivery>, StoreError>)>>,
+    place: Option<Job<Result<Place, StoreError>>>,
+    saving: Option<Job<()>>,
+    receiving: Option<Job<Outcome>>,
+}
+
+type Job<T> = BoxFuture<'static, T>;
+
+enum Event {
+    Frame(Frame),
+    Unreadable(CloseCode),
+    Gone,
+    Written,
+    Woken,
+    Page(u32, Result<Vec<Delivery>, StoreError>),
+    Located(Result<Place, StoreError>),
+    Saved,
+    Settled(Outcome),
+    Alarm,
+}
+
+enum Ending {
+    Ours(CloseCode, &'static str),
+    Theirs,
+    Unannounced,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        socket: WebSocket,
+        session: Session,
+        ticket: Ticket,
+        shared: Arc<Shared>,
+        user: UserId,
+        device: Option<DeviceId>,
+    ) -> Self {
+        Self {
+            socket,
+            session,
+            ticket,
+            shared,
+            user,
+            device,
+            writing: false,
+            page: None,
+            place: None,
+            saving: None,
+            receiving: None,
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        let mut unreadable = false;
+        let ending = self.serve(&mut unreadable).await;
+        let socket = &mut self.socket;
+        match ending {
+            Ending::Ours(code, reason) => {
+                tracing::debug!(code = code.code(), reason, "closing a connection");
+                let goodbye = close(socket, code, reason, unreadable);
+                if timeout(CLOSE_TIMEOUT, goodbye).await.is_err() {
+                    tracing::debug!("the peer did not answer the close");
+                }
+            }
+            // The reply is queued already.
+            Ending::Theirs => drop(timeout(CLOSE_TIMEOUT, socket.flush()).await),
+            Ending::Unannounced => {}
+        }
+    }
+
+    async fn serve(&mut self, unreadable: &mut bool) -> Ending {
+        let mut alarm = pin!(sleep_until((Instant::now() + FAR).into()));
+        loop {
+            if let Some(ending) = self.perform() {
+                return ending;
+            }
+            if let Some(deadline) = self.session.poll_timeout()
+                && deadline < alarm.deadline().into_std()
+            {
+                alarm.as_mut().reset(deadline.into());
+            }
+            let event = poll_fn(|context| self.poll_event(context, alarm.as_mut())).await;
+            let now = Instant::now();
+            match event {
+                Event::Gone => return Ending::Unannounced,
+                Event::Frame(Frame::Close(_)) => return Ending::Theirs,
+                Event::Frame(frame) => {
+                    // What was published before the frame came counts as known to it.
+                    self.session.handle(Input::Head(self.ticket.head()), now);
+                    self.frame(&frame, now);
+                }
+                Event::Unreadable(code) => {
+                    *unreadable = true;
+                    self.session.handle(Input::Unreadable(code), now);
+                }
+                Event::Written => self.session.handle(Input::Written, now),
+                Event::Woken => {
+                    self.session.handle(Input::Notice(self.ticket.notice()), now);
+                    self.session.handle(Input::Head(self.ticket.head()), now);
+                }
+                Event::Page(ticket, page) => {
+                    if let Some(last) = page.as_ref().ok().and_then(|page| page.last()) {
+                        self.ticket.has_read(last.seq);
+                    }
+                    self.session.handle(Input::Page { ticket, page }, now);
+                }
+                Event::Located(place) => self.session.handle(Input::Located(place), now),
+                Event::Saved => self.session.handle(Input::Acknowledged, now),
+                Event::Settled(outcome) => self.session.handle(Input::Settled(outcome), now),
+                Event::Alarm => {
+                    alarm.as_mut().reset((now + FAR).into());
+                    self.session.handle(Input::Timeout, now);
+                }
+            }
+        }
+    }
+
+    fn frame(&mut self, frame: &Frame, now: Instant) {
+        let input = match frame {
+            Frame::Text(text) => Input::Text(text),
+            Frame::Binary(_) => Input::Binary,
+            Frame::Pong(payload) => Input::Pong(payload),
+            Frame::Ping(_) | Frame::Close(_) => Input::Ping,
+        };
+        self.session.handle(input, now);
+    }
+
+    /// Does what the session wants; answers how the connection ends, if it does.
+    fn perform(&mut self) -> Option<Ending> {
+        while let Some(output) = self.session.poll_output(Instant::now()) {
+            match output {
+                Output::Write(batch) => {
+                    for outgoing in batch {
+                        let frame = match outgoing {
+                            Outgoing::Text(text) => Frame::Text(text),
+                            Outgoing::Ping(payload) => Frame::Ping(payload),
+                        };
+                        if Pin::new(&mut self.socket).start_send(frame).is_err() {
+                            return Some(Ending::Unannounced);
+                        }
+                    }
+                    self.writing = true;
+                }
+                Output::Read { ticket, after, room } => {
+                    if let Some(page) = self.ticket.read(after, room) {
+                        let input = Input::Page { ticket, page: Ok(page) };
+                        self.session.handle(input, Instant::now());
+                    } else {
+                        let (shared, user) = (self.shared.clone(), self.user.clone());
+                        self.page = Some(Box::pin(async move {
+                            (ticket, shared.store.read(&user, after, room).await)
+                        }));
+                    }
+                }
+                Output::Locate => {
+                    let (shared, user, device) = self.owners();
+                    self.place =
+                        Some(Box::pin(
+                            async move { shared.store.locate(&user, device.as_ref()).await },
+                        ));
+                }
+                Output::Acknowledge(seq) => {
+                    let (shared, user, device) = self.owners();
+                    self.saving = Some(Box::pin(async move {
+                        let saved = shared.store.acknowledge(&user, device.as_ref(), seq).await;
+                        if let Err(error) = saved {
+                            // Repeating is preferred to losing: the next one covers it.
+                            tracing::warn!(%error, "an acknowledgement was not saved");
+                        }
+                    }));
+                }
+                Output::Receive { id, named, message } => {
+                    let (shared, user, device) = self.owners();
+                    let incoming = Incoming { user, device, id, message };
+                    self.receiving = Some(shared.receive(incoming, named));
+                }
+                Output::Verify(token) => {
+                    let verified = self.shared.config.jwt.verify(&token);
+                    if let Ok(identity) = &verified
+                        && identity.user == self.user
+                    {
+                        self.ticket.belongs_to(identity.session.clone());
+                    }
+                    self.session.handle(Input::Verified(verified), Instant::now());
+                }
+                Output::Close(code, reason) => return Some(Ending::Ours(code, reason)),
+            }
+        }
+        None
+    }
+
+    fn owners(&self) -> (Arc<Shared>, UserId, Option<DeviceId>) {
+        (self.shared.clone(), self.user.clone(), self.device.clone())
+    }
+
+    fn poll_event(&mut self, context: &mut Context<'_>, alarm: Pin<&mut Sleep>) -> Poll<Event> {
+        if self.writing
+            && let Poll::Ready(flushed) = Pin::new(&mut self.socket).poll_flush(context)
+        {
+            self.writing = false;
+            return Poll::Ready(if flushed.is_ok() { Event::Written } else { Event::Gone });
+        }
+        self.ticket.waker().register(context.waker());
+        if self.ticket.has_news() {
+            return Poll::Ready(Event::Woken);
+        }
+        if let Poll::Ready((ticket, page)) = poll_job(&mut self.page, context) {
+            return Poll::Ready(Event::Page(ticket, page));
+        }
+        if let Poll::Ready(place) = poll_job(&mut self.place, context) {
+            return Poll::Ready(Event::Located(place));
+        }
+        if let Poll::Ready(()) = poll_job(&mut self.saving, context) {
+            return Poll::Ready(Event::Saved);
+        }
+        if let Poll::Ready(outcome) = poll_job(&mut self.receiving, context) {
+            return Poll::Ready(Event::Settled(outcome));
+        }
+        if alarm.poll(context).is_ready() {
+            return Poll::Ready(Event::Alarm);
+        }
+        if !self.session.wants_input() {
+            return Poll::Pending;
+        }
+        self.socket.poll_next_unpin(context).map(|frame| match frame {
+            Some(Ok(frame)) => Event::Frame(frame),
+            Some(Err(error)) => reason(error).map_or(Event::Gone, Event::Unreadable),
+            None => Event::Gone,
+        })
+    }
+}
+
+fn poll_job<T>(job: &mut Option<Job<T>>, context: &mut Context<'_>) -> Poll<T> {
+    let Some(running) = job else { return Poll::Pending };
+    let done = running.as_mut().poll(context);
+    if done.is_ready() {
+        *job = None;
+    }
+    done
+}
+
+async fn close(socket: &mut WebSocket, code: CloseCode, reason: &'static str, unreadable: bool) {
+    let frame = CloseFrame { code: code.code(), reason: reason.into() };
+    if socket.send(Frame::Close(Some(frame))).await.is_err() {
+        return;
+    }
+    if unreadable {
+        return tokio::time::sleep(LINGER).await;
+    }
+    while let Some(Ok(_)) = socket.next().await {}
+}
+
+/// Whose fault it is that nothing more can be read; `None` if the peer is simply gone.
+fn reason(error: axum::Error) -> Option<CloseCode> {
+    use tungstenite::{Error, error::ProtocolError};
+    let error = error.into_inner();
+    match error.downcast_ref::<Error>()? {
+        Error::Capacity(_) => Some(CloseCode::TooBig),
+        Error::Utf8(_) => Some(CloseCode::InvalidUtf8),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) => Some(CloseCode::ProtocolError),
+        _ => None,
+    }
+}

@@ -75,6 +75,8 @@ pub(crate) struct Ticket {
     user: UserId,
     channel: Arc<Channel>,
     seat: Arc<Seat>,
+    /// What [`Ticket::has_news`] last reported.
+    seen: (u64, u8),
 }
 
 impl Hub {
@@ -112,7 +114,7 @@ impl Hub {
         });
         lock(&channel.live).seats.push(seat.clone());
         self.connections.fetch_add(1, Ordering::SeqCst);
-        Ok(Ticket { hub: self.clone(), user: user.clone(), channel, seat })
+        Ok(Ticket { hub: self.clone(), user: user.clone(), channel, seat, seen: (0, 0) })
     }
 
     fn check(&self, of_user: usize) -> Result<(), Refused> {
@@ -227,9 +229,16 @@ impl Seat {
 }
 
 impl Ticket {
-    /// Register before looking at [`Ticket::head`] and [`Ticket::notice`].
+    /// Register before asking [`Ticket::has_news`].
     pub(crate) fn waker(&self) -> &AtomicWaker {
         &self.seat.waker
+    }
+
+    /// Whether the head or the notice changed since this was asked.
+    pub(crate) fn has_news(&mut self) -> bool {
+        let now =
+            (self.channel.head.load(Ordering::SeqCst), self.seat.notice.load(Ordering::SeqCst));
+        std::mem::replace(&mut self.seen, now) != now
     }
 
     pub(crate) fn head(&self) -> Seq {
@@ -249,12 +258,17 @@ impl Ticket {
         *lock(&self.seat.session) = session;
     }
 
+    /// What was read from the store need not be kept in memory for this session.
+    pub(crate) fn has_read(&self, seq: Seq) {
+        self.seat.sent.fetch_max(seq.get(), Ordering::SeqCst);
+    }
+
     /// Reads on from memory; `None` means that only the store knows.
     pub(crate) fn read(&self, after: Seq, room: Room) -> Option<Vec<Delivery>> {
         let mut live = lock(&self.channel.live);
         let page = live.read(after, room)?;
         if let Some(last) = page.last() {
-            self.seat.sent.fetch_max(last.seq.get(), Ordering::SeqCst);
+            self.has_read(last.seq);
         }
         let newest = live.tail.back().map_or(0, |last| last.seq.get());
         if live.seats.iter().all(|seat| seat.sent.load(Ordering::SeqCst) >= newest) {

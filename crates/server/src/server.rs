@@ -1,14 +1,15 @@
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use tetherline_protocol::{IdempotencyKey, MessageId, Seq, UserId, frame::Message};
+use futures_util::future::BoxFuture;
+use tetherline_protocol::{IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message};
 
 use crate::{
-    Application, Config,
+    Application, Config, Incoming,
     http::router,
     hub::Hub,
     reception::Reception,
-    store::{AppendError, Delivery, Head, Store, StoreError},
+    store::{AppendError, Delivery, Head, Outcome, Store, StoreError},
 };
 
 /// The delivery server: a handle, cheap to clone.
@@ -19,6 +20,8 @@ pub struct Server {
 
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    /// A copy that sessions share.
+    pub(crate) limits: Arc<Limits>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) reception: Reception,
@@ -57,8 +60,9 @@ impl Server {
         let hub = Arc::new(Hub::new(&config.limits));
         let reception = Reception::new(config.limits.connections_per_user_max);
         let store: Arc<dyn Store> = Arc::new(store);
+        let limits = Arc::new(config.limits.clone());
         let application = OnceLock::new();
-        Self { shared: Arc::new(Shared { config, store, hub, reception, application }) }
+        Self { shared: Arc::new(Shared { config, limits, store, hub, reception, application }) }
     }
 
     /// Names the application that takes clients' sends. Do it once, before serving.
@@ -106,8 +110,10 @@ impl Server {
 }
 
 impl Shared {
-    pub(crate) fn application(&self) -> Option<&Arc<dyn Application>> {
-        self.application.get()
+    /// Hands a send to the application, and keeps at it even if nobody waits any more.
+    pub(crate) fn receive(&self, incoming: Incoming, named: bool) -> BoxFuture<'static, Outcome> {
+        let application = self.application.get().cloned();
+        self.reception.receive(self.store.clone(), application, incoming, named)
     }
 
     pub(crate) async fn publish(

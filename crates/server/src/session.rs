@@ -1,1 +1,460 @@
+//! One connection's server half, as a pure state machine: no socket, no clock, no store.
+//!
+//! A session is a cursor plus a wake-up. It never holds messages of its own: it asks for the next
+//! page when the socket has taken the last one.
 
+mod feed;
+mod sends;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use tetherline_protocol::{
+    CloseCode, ErrorCode, Limits, MessageId, PROTOCOL_VERSION, Seq, UserId,
+    frame::{
+        Accepted, ClientFrame, ConnectionEstablished, ErrorFrame, FrameError, Message, Pong,
+        ServerFrame,
+    },
+    limits,
+};
+
+use crate::{
+    Refusal,
+    auth::{Identity, InvalidToken},
+    clock,
+    hub::Notice,
+    store::{Delivery, Outcome, Place, Room, StoreError},
+};
+use feed::{Feed, Located, Progress};
+use sends::{Sends, Step};
+
+/// Control frames that wait for a slow socket; then the connection is not read on.
+const FRAMES_WAITING_MAX: usize = 64;
+/// Longest life of a token that a timer is set for.
+const TOKEN_LIFE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// How the client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// It negotiated `tetherline.v1`.
+    V1,
+    /// The quick start's wire, without positions and acknowledgements.
+    Plain,
+}
+
+/// What is known when the connection opens.
+pub(crate) struct Opening {
+    pub(crate) connection: MessageId,
+    pub(crate) user: UserId,
+    pub(crate) wire: Wire,
+    pub(crate) place: Place,
+    pub(crate) token_expires_in: Duration,
+    pub(crate) limits: Arc<Limits>,
+    /// The wall clock at `now`, in ms since 1970.
+    pub(crate) time_ms: i64,
+}
+
+/// What happens to a session.
+#[derive(Debug)]
+pub(crate) enum Input<'a> {
+    /// A text frame came.
+    Text(&'a str),
+    /// A binary frame came.
+    Binary,
+    /// A WebSocket Ping came; the transport answers it.
+    Ping,
+    /// A WebSocket Pong came.
+    Pong(&'a [u8]),
+    /// The transport cannot go on reading, for this reason.
+    Unreadable(CloseCode),
+    /// The newest position, as far as somebody heard.
+    Head(Seq),
+    /// The answer to [`Output::Read`].
+    Page { ticket: u32, page: Result<Vec<Delivery>, StoreError> },
+    /// The answer to [`Output::Locate`].
+    Located(Result<Place, StoreError>),
+    /// The answer to [`Output::Acknowledge`].
+    Acknowledged,
+    /// The answer to [`Output::Receive`].
+    Settled(Outcome),
+    /// The answer to [`Output::Verify`].
+    Verified(Result<Identity, InvalidToken>),
+    /// The socket took everything of the last [`Output::Write`].
+    Written,
+    /// The hub has something to say.
+    Notice(Notice),
+    /// The time of [`Session::poll_timeout`] has come, perhaps.
+    Timeout,
+}
+
+/// What a session wants done.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Output {
+    /// Write these, flush once, then say [`Input::Written`].
+    Write(Vec<Outgoing>),
+    /// Read this page. A second one replaces the first.
+    Read { ticket: u32, after: Seq, room: Room },
+    /// Look up where the device stands now.
+    Locate,
+    /// Everything up to here is handled.
+    Acknowledge(Seq),
+    /// Hand this to the application. `named`: the id is the client's.
+    Receive { id: MessageId, named: bool, message: Message },
+    /// Check this token.
+    Verify(Box<str>),
+    /// Close; nothing follows.
+    Close(CloseCode, &'static str),
+}
+
+/// One frame for the socket.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Outgoing {
+    Text(Utf8Bytes),
+    Ping(Bytes),
+}
+
+pub(crate) struct Session {
+    connection: MessageId,
+    user: UserId,
+    wire: Wire,
+    limits: Arc<Limits>,
+    opened: (Instant, i64),
+    expires_at: Instant,
+    hearing: Hearing,
+    socket: Socket,
+    bad_frames: u32,
+    feed: Feed,
+    sends: Sends,
+    requests: VecDeque<Output>,
+    frames: VecDeque<Outgoing>,
+    closed: bool,
+}
+
+/// Whether the peer can be heard, and when it last was.
+enum Hearing {
+    Silent {
+        since: Instant,
+    },
+    /// It was pinged and has not answered yet.
+    Pinged {
+        since: Instant,
+    },
+    /// We do not read, so silence means nothing.
+    Paused,
+}
+
+enum Socket {
+    Free,
+    Writing { since: Instant },
+}
+
+impl Session {
+    pub(crate) fn open(opening: Opening, now: Instant) -> Self {
+        let established = ConnectionEstablished {
+            connection_id: opening.connection.clone(),
+            user_uuid: opening.user.clone(),
+            protocol: PROTOCOL_VERSION,
+            epoch: opening.place.head.epoch.clone(),
+            head: opening.place.head.seq,
+            cursor: opening.place.cursor,
+            heartbeat_interval_ms: opening.limits.heartbeat_interval_ms,
+            token_expires_in_ms: millis(opening.token_expires_in),
+            limits: (*opening.limits).clone(),
+            timestamp: clock::rfc3339(opening.time_ms).into(),
+        };
+        let mut session = Self {
+            feed: Feed::new(opening.wire, &opening.place, opening.limits.clone()),
+            sends: Sends::new(opening.connection.clone()),
+            connection: opening.connection,
+            user: opening.user,
+            wire: opening.wire,
+            limits: opening.limits,
+            opened: (now, opening.time_ms),
+            expires_at: now + opening.token_expires_in.min(TOKEN_LIFE_MAX),
+            hearing: Hearing::Silent { since: now },
+            socket: Socket::Free,
+            bad_frames: 0,
+            requests: VecDeque::new(),
+            frames: VecDeque::new(),
+            closed: false,
+        };
+        session.write(&ServerFrame::ConnectionEstablished(Box::new(established)));
+        session
+    }
+
+    pub(crate) fn handle(&mut self, input: Input<'_>, now: Instant) {
+        if self.closed {
+            return;
+        }
+        self.take(input, now);
+        if self.closed {
+            return;
+        }
+        self.go_on();
+        if !self.wants_input() {
+            self.hearing = Hearing::Paused;
+        } else if matches!(self.hearing, Hearing::Paused) {
+            self.hearing = Hearing::Silent { since: now };
+        }
+    }
+
+    /// Whether the next frame may be read from the socket.
+    pub(crate) fn wants_input(&self) -> bool {
+        self.closed
+            || (self.frames.len() < FRAMES_WAITING_MAX
+                && self.sends.waiting() < self.limits.sends_waiting_max)
+    }
+
+    pub(crate) fn poll_output(&mut self, now: Instant) -> Option<Output> {
+        if let Some(request) = self.requests.pop_front() {
+            return Some(request);
+        }
+        if self.frames.is_empty() || matches!(self.socket, Socket::Writing { .. }) {
+            return None;
+        }
+        self.socket = Socket::Writing { since: now };
+        Some(Output::Write(std::mem::take(&mut self.frames).into()))
+    }
+
+    /// The named timers: token expiry, silence, and a stuck reader.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        if self.closed {
+            return None;
+        }
+        let hearing = match self.hearing {
+            Hearing::Silent { since } => Some(since + self.idle_timeout() / 2),
+            Hearing::Pinged { since } => Some(since + self.idle_timeout()),
+            Hearing::Paused => None,
+        };
+        let stuck = match self.socket {
+            Socket::Writing { since } => Some(since + self.stuck_timeout()),
+            Socket::Free => None,
+        };
+        [Some(self.expires_at), hearing, stuck].into_iter().flatten().min()
+    }
+
+    fn take(&mut self, input: Input<'_>, now: Instant) {
+        match input {
+            Input::Text(text) => {
+                self.heard(now);
+                self.frame(text, now);
+            }
+            Input::Binary => self.close(CloseCode::Unsupported, "frames are text"),
+            Input::Ping => self.heard(now),
+            Input::Pong(payload) => {
+                self.heard(now);
+                self.pong(payload);
+            }
+            Input::Unreadable(code) => self.close(code, unreadable(code)),
+            Input::Head(head) => self.feed.note_head(head),
+            Input::Page { ticket, page } => self.page(ticket, page),
+            Input::Located(Ok(place)) => self.feed.located(&place),
+            Input::Located(Err(_)) => self.fault(),
+            Input::Acknowledged => {
+                let next = self.feed.acknowledged();
+                self.requests.extend(next.map(Output::Acknowledge));
+            }
+            Input::Settled(outcome) => {
+                if let Some((id, outcome)) = self.sends.settle(outcome) {
+                    self.answer(id, outcome);
+                }
+            }
+            Input::Verified(verified) => self.verified(verified, now),
+            Input::Written => self.socket = Socket::Free,
+            Input::Notice(Notice::Nothing) => {}
+            Input::Notice(Notice::Drain) => self.close(CloseCode::Restart, "the server restarts"),
+            Input::Notice(Notice::SignedOut) => self.close(CloseCode::TokenExpired, "signed out"),
+            Input::Timeout => self.timeout(now),
+        }
+    }
+
+    /// Whatever became possible: the next send, the end of the backlog, the next page.
+    fn go_on(&mut self) {
+        while let Some(step) = self.sends.next() {
+            match step {
+                Step::Hand { id, named, message } => {
+                    self.requests.push_back(Output::Receive { id, named, message });
+                }
+                Step::Refuse { id, refusal } => self.answer(id, Err(refusal)),
+            }
+        }
+        if let Some(summary) = self.feed.complete() {
+            self.write(&ServerFrame::PendingCheckComplete(summary));
+        }
+        let idle = matches!(self.socket, Socket::Free) && self.frames.is_empty();
+        if idle && let Some((ticket, after, room)) = self.feed.next_page() {
+            self.requests.push_back(Output::Read { ticket, after, room });
+        }
+    }
+
+    fn frame(&mut self, text: &str, now: Instant) {
+        let frame = match ClientFrame::parse(text) {
+            Ok(frame) => frame,
+            Err(error) => return self.bad_frame(&error),
+        };
+        self.bad_frames = 0;
+        match frame {
+            ClientFrame::Ping { timestamp } => self.ping(timestamp, now),
+            ClientFrame::GetPending { after, epoch } => {
+                match self.feed.get_pending(after, epoch.as_ref()) {
+                    Located::Here => {}
+                    Located::AskTheStore => self.requests.push_back(Output::Locate),
+                }
+            }
+            ClientFrame::Ack { seq } => {
+                let acknowledge = self.feed.acknowledge(seq);
+                self.requests.extend(acknowledge.map(Output::Acknowledge));
+            }
+            ClientFrame::Authenticate { token } => self.requests.push_back(Output::Verify(token)),
+            ClientFrame::Application(message) => self.sends.push(message),
+            _ => {}
+        }
+    }
+
+    fn ping(&mut self, timestamp: Option<Box<str>>, now: Instant) {
+        let timestamp = timestamp.and_then(|text| RawValue::from_string(text.into()).ok());
+        let (opened, time_ms) = self.opened;
+        let elapsed = i64::try_from(now.duration_since(opened).as_millis()).unwrap_or(i64::MAX);
+        let server_time = clock::rfc3339(time_ms.saturating_add(elapsed)).into();
+        self.write(&ServerFrame::Pong(Pong { timestamp, server_time }));
+    }
+
+    /// On the plain wire every batch ends with a Ping that carries its position.
+    fn pong(&mut self, payload: &[u8]) {
+        let position = std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok());
+        if let (Wire::Plain, Some(seq)) = (self.wire, position.and_then(Seq::new)) {
+            let acknowledge = self.feed.plain_handled(seq);
+            self.requests.extend(acknowledge.map(Output::Acknowledge));
+        }
+    }
+
+    fn bad_frame(&mut self, error: &FrameError) {
+        self.bad_frames += 1;
+        if self.bad_frames > limits::BAD_FRAMES_MAX {
+            return self.close(CloseCode::PolicyViolation, "too many frames that are none");
+        }
+        let message: Box<str> = format!("This frame was not understood: {error}.").into();
+        self.write(&ServerFrame::Error(ErrorFrame {
+            code: error.code().as_str().into(),
+            message,
+            reference: None,
+            retryable: false,
+            retry_after_ms: None,
+        }));
+    }
+
+    fn page(&mut self, ticket: u32, page: Result<Vec<Delivery>, StoreError>) {
+        let Ok(page) = page else { return self.fault() };
+        match self.feed.take_page(ticket, page) {
+            Progress::Stale => {}
+            Progress::Stalled => self.fault(),
+            Progress::Deliver { texts, position } => {
+                let any = !texts.is_empty();
+                self.frames.extend(texts.into_iter().map(Outgoing::Text));
+                if any && self.wire == Wire::Plain {
+                    self.frames.push_back(Outgoing::Ping(position.to_string().into()));
+                }
+            }
+        }
+    }
+
+    fn verified(&mut self, verified: Result<Identity, InvalidToken>, now: Instant) {
+        match verified {
+            Ok(identity) if identity.user == self.user => {
+                self.expires_at = now + identity.expires_in.min(TOKEN_LIFE_MAX);
+            }
+            Ok(_) => self.close(CloseCode::OtherUser, "the token is another user's"),
+            Err(error) => {
+                let message = format!("The new token was refused: {error}.");
+                let refusal = Refusal::new(ErrorCode::Unauthorized, message);
+                self.answer(None, Err(refusal));
+            }
+        }
+    }
+
+    /// Tells the client what became of a send. Without an id there is nothing to refer to.
+    fn answer(&mut self, id: Option<MessageId>, outcome: Outcome) {
+        match (outcome, id) {
+            (Ok(()), None) => {}
+            (Ok(()), Some(reference)) => self.write(&ServerFrame::Accepted(Accepted { reference })),
+            (Err(refusal), reference) => self.write(&ServerFrame::Error(ErrorFrame {
+                code: refusal.code().into(),
+                message: refusal.message().into(),
+                reference,
+                retryable: refusal.is_retryable(),
+                retry_after_ms: refusal.wait().map(millis),
+            })),
+        }
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        if now >= self.expires_at {
+            return self.close(CloseCode::TokenExpired, "the token expired");
+        }
+        if let Socket::Writing { since } = self.socket
+            && now >= since + self.stuck_timeout()
+        {
+            return self.close(CloseCode::Stuck, "the reader took nothing");
+        }
+        match self.hearing {
+            Hearing::Silent { since } if now >= since + self.idle_timeout() / 2 => {
+                self.hearing = Hearing::Pinged { since };
+                self.frames.push_back(Outgoing::Ping(Bytes::new()));
+            }
+            Hearing::Pinged { since } if now >= since + self.idle_timeout() => {
+                self.close(CloseCode::Silent, "nothing was heard");
+            }
+            _ => {}
+        }
+    }
+
+    fn heard(&mut self, now: Instant) {
+        self.hearing = Hearing::Silent { since: now };
+    }
+
+    fn fault(&mut self) {
+        tracing::error!(connection = %self.connection, "the store failed this connection");
+        self.close(CloseCode::Internal, "internal error");
+    }
+
+    fn close(&mut self, code: CloseCode, reason: &'static str) {
+        self.closed = true;
+        self.frames.clear();
+        self.requests.clear();
+        self.requests.push_back(Output::Close(code, reason));
+    }
+
+    fn write(&mut self, frame: &ServerFrame) {
+        if let Some(text) = frame.to_text() {
+            self.frames.push_back(Outgoing::Text(text.into()));
+        }
+    }
+
+    fn idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.limits.idle_timeout_ms)
+    }
+
+    fn stuck_timeout(&self) -> Duration {
+        Duration::from_millis(self.limits.stuck_timeout_ms)
+    }
+}
+
+fn unreadable(code: CloseCode) -> &'static str {
+    match code {
+        CloseCode::TooBig => "the message is larger than message_bytes_max",
+        CloseCode::InvalidUtf8 => "text is UTF-8",
+        _ => "not the WebSocket protocol",
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(Seq::MAX.get()).min(Seq::MAX.get())
+}

@@ -1,9 +1,21 @@
+//! The HTTP surface: connecting, the same URL without an upgrade, and publishing.
+
+mod answer;
+mod connect;
+mod publish;
+
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{
+    Router,
+    routing::{get, post},
+};
 
 use crate::server::Shared;
 
-pub(crate) fn router(_shared: Arc<Shared>) -> Router {
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
+        .route("/ws/user/{user}", get(connect::connect).options(connect::preflight))
+        .route("/v1/users/{user}/messages", post(publish::publish))
+        .with_state(shared)
 }

@@ -1,0 +1,87 @@
+use std::time::Duration;
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use tetherline_protocol::ErrorCode;
+
+/// An error as HTTP says it: `{"error": {"code", "message", "field"?}}`.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    code: ErrorCode,
+    message: String,
+    field: Option<Box<str>>,
+    headers: HeaderMap,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: Error<'a>,
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    code: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
+        let headers = HeaderMap::new();
+        Self { status, code, message: message.into(), field: None, headers }
+    }
+
+    pub(super) fn invalid(field: &str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::BadFrame, message).field(field)
+    }
+
+    pub(super) fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, message)
+            .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    pub(super) fn unavailable(message: impl Into<String>, retry_after: Duration) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message)
+            .retry_after(retry_after)
+    }
+
+    pub(super) fn field(mut self, field: &str) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    pub(super) fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    pub(super) fn retry_after(self, wait: Duration) -> Self {
+        self.header(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)))
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let error = Error {
+            code: self.code.as_str(),
+            message: &self.message,
+            field: self.field.as_deref(),
+        };
+        let mut response = (self.status, Json(Body { error })).into_response();
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}
+
+/// The token of an `Authorization: Bearer` header.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}

@@ -1,0 +1,145 @@
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    body::{Body, to_bytes},
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
+use tetherline_protocol::{
+    ErrorCode, IdempotencyKey, MessageId, Seq, UserId,
+    frame::{FrameError, Message},
+};
+
+use super::answer::{Problem, bearer};
+use crate::{
+    server::{PublishError, Published, Shared},
+    store::AppendError,
+};
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const RETRY: Duration = Duration::from_secs(1);
+
+#[derive(Serialize)]
+struct Receipt {
+    id: MessageId,
+    seq: Seq,
+}
+
+/// `POST /v1/users/{user}/messages`: the body is the message. Answers once it is durable.
+pub(super) async fn publish(
+    State(shared): State<Arc<Shared>>,
+    Path(user): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match take(&shared, &user, &headers, body).await {
+        Ok(Published { id, seq, repeated }) => {
+            let status = if repeated { StatusCode::OK } else { StatusCode::CREATED };
+            (status, Json(Receipt { id, seq })).into_response()
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn take(
+    shared: &Shared,
+    user: &str,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Published, Problem> {
+    authorize(shared, headers)?;
+    let user: UserId =
+        user.parse().map_err(|error| Problem::invalid("user", format!("The user: {error}.")))?;
+    let key = idempotency_key(headers)?;
+    let message = message(headers, body, shared.limits.publish_bytes_max).await?;
+    shared.publish(&user, key.as_ref(), message).await.map_err(refused)
+}
+
+fn authorize(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(expected) = &shared.config.api_key else {
+        return Err(Problem::unauthorized(
+            "This server has no API key, so nobody can publish over HTTP; start it with one.",
+        ));
+    };
+    match bearer(headers) {
+        Some(shown) if expected.matches(shown) => Ok(()),
+        Some(_) => Err(Problem::unauthorized("The API key is wrong.")),
+        None => {
+            Err(Problem::unauthorized("An API key is needed: `Authorization: Bearer <api key>`."))
+        }
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let parsed = value.to_str().ok().map(str::parse);
+    match parsed {
+        Some(Ok(key)) => Ok(Some(key)),
+        _ => Err(Problem::invalid(
+            "Idempotency-Key",
+            "`Idempotency-Key` is 1 to 255 visible ASCII characters.",
+        )),
+    }
+}
+
+async fn message(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Message, Problem> {
+    let too_large = || too_large(bytes_max);
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<usize>().ok());
+    if announced.is_some_and(|bytes| bytes > bytes_max) {
+        return Err(too_large());
+    }
+    let bytes = to_bytes(body, bytes_max).await.map_err(|_| too_large())?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| {
+        Problem::new(StatusCode::BAD_REQUEST, ErrorCode::BadJson, "The body is not UTF-8.")
+    })?;
+    Message::parse(text).map_err(|error| {
+        let message = format!("The message was not understood: {error}.");
+        let problem = Problem::new(StatusCode::BAD_REQUEST, error.code(), message);
+        match field(&error) {
+            Some(field) => problem.field(field),
+            None => problem,
+        }
+    })
+}
+
+fn field(error: &FrameError) -> Option<&str> {
+    match error {
+        FrameError::Type => Some("type"),
+        FrameError::Reserved(name) if tetherline_protocol::message_type::is_reserved(name) => {
+            Some("type")
+        }
+        FrameError::Reserved(name) | FrameError::Duplicate(name) => Some(name),
+        FrameError::Field(name) | FrameError::Id(name, _) => Some(name),
+        _ => None,
+    }
+}
+
+fn too_large(bytes_max: usize) -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::MessageTooLarge,
+        format!("The message is larger than publish_bytes_max, {bytes_max} bytes."),
+    )
+}
+
+fn refused(error: PublishError) -> Problem {
+    match error {
+        PublishError::TooLarge { bytes_max } => too_large(bytes_max),
+        PublishError::Append(AppendError::Conflict) => Problem::new(
+            StatusCode::CONFLICT,
+            ErrorCode::Conflict,
+            "This Idempotency-Key was used before, for another message; use a new one.",
+        )
+        .field("Idempotency-Key"),
+        PublishError::Append(error) => {
+            tracing::error!(%error, "a publish failed");
+            Problem::unavailable("The message was not stored; try again.", RETRY)
+        }
+    }
+}

@@ -1,0 +1,359 @@
+use std::{collections::VecDeque, sync::Arc};
+
+use axum::extract::ws::Utf8Bytes;
+use tetherline_protocol::{Epoch, Limits, Seq, frame::PendingSummary, limits};
+
+use super::Wire;
+use crate::store::{Delivery, Place, Room};
+
+/// Messages of one page, however small they are.
+const PAGE_MESSAGES_MAX: usize = 256;
+
+/// Which messages go out next, and which are handled.
+pub(super) struct Feed {
+    wire: Wire,
+    limits: Arc<Limits>,
+    epoch: Epoch,
+    head: Seq,
+    /// What the store knows as this device's cursor.
+    cursor: Seq,
+    flow: Flow,
+    /// Names the last page asked for; any other that arrives is stale.
+    ticket: u32,
+    reading: Reading,
+    in_flight: InFlight,
+    saving: Saving,
+}
+
+enum Flow {
+    /// Nothing was asked for yet, so nothing durable is sent.
+    Parked,
+    /// The device's place is being looked up.
+    Locating {
+        recovered: bool,
+    },
+    Flowing {
+        position: Seq,
+        detour: Detour,
+        backlog: Option<Backlog>,
+    },
+}
+
+/// A plain client gets live messages from connect, and older ones when it asks: once it does, the
+/// position goes back to its user's floor, and from `from` it jumps to `to`, over what it has.
+#[derive(Clone, Copy)]
+enum Detour {
+    /// The older messages up to `from` were not asked for yet.
+    Ahead {
+        floor: Seq,
+        from: Seq,
+    },
+    Underway {
+        from: Seq,
+        to: Seq,
+    },
+    None,
+}
+
+/// What waited when `get_pending` came.
+struct Backlog {
+    until: Seq,
+    delivered: u64,
+    recovered: bool,
+}
+
+enum Reading {
+    Idle,
+    Asked,
+    /// The next message does not fit until something is acknowledged.
+    Throttled,
+}
+
+/// What is on its way. Limits bind only who acknowledges.
+enum InFlight {
+    Unbound,
+    Bound { acked: Seq, sizes: VecDeque<(Seq, usize)>, bytes: usize },
+}
+
+/// At most one acknowledgement is with the store; later ones become one.
+enum Saving {
+    Idle,
+    Busy { next: Option<Seq> },
+}
+
+pub(super) enum Located {
+    Here,
+    AskTheStore,
+}
+
+pub(super) enum Progress {
+    /// The page belongs to a position that was given up.
+    Stale,
+    /// The store has nothing where it promised something.
+    Stalled,
+    Deliver {
+        texts: Vec<Utf8Bytes>,
+        position: Seq,
+    },
+}
+
+impl Feed {
+    pub(super) fn new(wire: Wire, place: &Place, limits: Arc<Limits>) -> Self {
+        let head = place.head.seq;
+        let flow = match wire {
+            Wire::V1 => Flow::Parked,
+            Wire::Plain if place.floor >= head => {
+                Flow::Flowing { position: head, detour: Detour::None, backlog: None }
+            }
+            Wire::Plain => Flow::Flowing {
+                position: head,
+                detour: Detour::Ahead { floor: place.floor, from: head },
+                backlog: None,
+            },
+        };
+        Self {
+            wire,
+            limits,
+            epoch: place.head.epoch.clone(),
+            head,
+            cursor: place.cursor,
+            flow,
+            ticket: 0,
+            reading: Reading::Idle,
+            in_flight: InFlight::Unbound,
+            saving: Saving::Idle,
+        }
+    }
+
+    pub(super) fn note_head(&mut self, head: Seq) {
+        self.head = self.head.max(head);
+    }
+
+    pub(super) fn get_pending(&mut self, after: Option<Seq>, epoch: Option<&Epoch>) -> Located {
+        if self.wire == Wire::Plain {
+            self.turn_back();
+            return Located::Here;
+        }
+        let known = epoch.is_none_or(|epoch| *epoch == self.epoch)
+            && after.is_none_or(|after| after <= self.head);
+        match after {
+            Some(after) if known => {
+                self.start(after, true);
+                Located::Here
+            }
+            _ => {
+                self.flow = Flow::Locating { recovered: known };
+                self.give_up_reading();
+                Located::AskTheStore
+            }
+        }
+    }
+
+    pub(super) fn located(&mut self, place: &Place) {
+        if let Flow::Locating { recovered } = self.flow {
+            self.note_head(place.head.seq);
+            self.cursor = self.cursor.max(place.cursor);
+            self.start(place.cursor, recovered);
+        }
+    }
+
+    /// The next page to ask for, if there is something to read and room for it.
+    pub(super) fn next_page(&mut self) -> Option<(u32, Seq, Room)> {
+        let Flow::Flowing { position, detour, .. } = self.flow else { return None };
+        if !matches!(self.reading, Reading::Idle) || position >= self.target(detour) {
+            return None;
+        }
+        let room = self.in_flight.room(position, &self.limits)?;
+        self.reading = Reading::Asked;
+        self.ticket = self.ticket.wrapping_add(1);
+        Some((self.ticket, position, room))
+    }
+
+    pub(super) fn take_page(&mut self, ticket: u32, page: Vec<Delivery>) -> Progress {
+        if ticket != self.ticket || !matches!(self.reading, Reading::Asked) {
+            return Progress::Stale;
+        }
+        let Flow::Flowing { position, detour, backlog } = &mut self.flow else {
+            return Progress::Stale;
+        };
+        if page.is_empty() {
+            return Progress::Stalled;
+        }
+        self.reading = Reading::Idle;
+        let mut texts = Vec::with_capacity(page.len());
+        for Delivery { seq, text } in page {
+            if matches!(detour, Detour::Underway { from, .. } if seq > *from) {
+                break;
+            }
+            if !self.in_flight.admit(*position, seq, text.len(), &self.limits) {
+                self.reading = Reading::Throttled;
+                break;
+            }
+            if let Some(backlog) = backlog {
+                backlog.recovered &= position.next() == Some(seq);
+                backlog.delivered += u64::from(seq <= backlog.until);
+            }
+            *position = seq;
+            texts.push(text);
+        }
+        if let Detour::Underway { from, to } = *detour
+            && (*position >= from || texts.is_empty())
+        {
+            *position = to;
+            *detour = Detour::None;
+        }
+        self.head = self.head.max(*position);
+        Progress::Deliver { texts, position: *position }
+    }
+
+    /// The summary, once everything that waited has been sent.
+    pub(super) fn complete(&mut self) -> Option<PendingSummary> {
+        let Flow::Flowing { position, detour, backlog } = &mut self.flow else { return None };
+        if matches!(detour, Detour::Underway { .. })
+            || backlog.as_ref().is_none_or(|backlog| *position < backlog.until)
+        {
+            return None;
+        }
+        backlog.take().map(|done| PendingSummary {
+            delivered: done.delivered,
+            head: done.until,
+            recovered: done.recovered,
+            streams: 0,
+        })
+    }
+
+    /// A client acknowledges. Answers what to tell the store.
+    pub(super) fn acknowledge(&mut self, seq: Seq) -> Option<Seq> {
+        let seq = seq.min(self.head);
+        self.in_flight.acknowledge(seq.max(self.cursor));
+        if matches!(self.reading, Reading::Throttled) {
+            self.reading = Reading::Idle;
+        }
+        self.save(seq)
+    }
+
+    /// A plain client's Pong. What it handled counts only as far as nothing older is missing.
+    pub(super) fn plain_handled(&mut self, seq: Seq) -> Option<Seq> {
+        match self.flow {
+            Flow::Flowing { detour: Detour::Ahead { .. }, .. } => None,
+            Flow::Flowing { position, .. } if seq <= position => self.save(seq),
+            _ => None,
+        }
+    }
+
+    /// The store took an acknowledgement. Answers the next.
+    pub(super) fn acknowledged(&mut self) -> Option<Seq> {
+        match std::mem::replace(&mut self.saving, Saving::Idle) {
+            Saving::Busy { next: Some(next) } => {
+                self.saving = Saving::Busy { next: None };
+                Some(next)
+            }
+            _ => None,
+        }
+    }
+
+    fn save(&mut self, seq: Seq) -> Option<Seq> {
+        if seq <= self.cursor {
+            return None;
+        }
+        self.cursor = seq;
+        match &mut self.saving {
+            Saving::Idle => {
+                self.saving = Saving::Busy { next: None };
+                Some(seq)
+            }
+            Saving::Busy { next } => {
+                *next = Some(seq);
+                None
+            }
+        }
+    }
+
+    fn start(&mut self, after: Seq, recovered: bool) {
+        self.give_up_reading();
+        self.in_flight.restart(after, self.cursor);
+        let backlog = Some(Backlog { until: self.head, delivered: 0, recovered });
+        self.flow = Flow::Flowing { position: after, detour: Detour::None, backlog };
+    }
+
+    /// A plain client asks for what is older than its connection, once.
+    fn turn_back(&mut self) {
+        let until = self.head;
+        let Flow::Flowing { position, detour, backlog } = &mut self.flow else { return };
+        if backlog.is_none() {
+            *backlog = Some(Backlog { until, delivered: 0, recovered: true });
+        }
+        if let Detour::Ahead { floor, from } = *detour {
+            *detour = Detour::Underway { from, to: *position };
+            *position = floor;
+            self.give_up_reading();
+        }
+    }
+
+    fn give_up_reading(&mut self) {
+        self.ticket = self.ticket.wrapping_add(1);
+        self.reading = Reading::Idle;
+    }
+
+    fn target(&self, detour: Detour) -> Seq {
+        match detour {
+            Detour::Underway { from, .. } => from,
+            _ => self.head,
+        }
+    }
+}
+
+impl InFlight {
+    fn room(&self, position: Seq, limits: &Limits) -> Option<Room> {
+        let piece = Room { messages: PAGE_MESSAGES_MAX, bytes: limits::REPLAY_PIECE_BYTES_MAX };
+        let Self::Bound { acked, bytes, .. } = self else { return Some(piece) };
+        let sent = usize::try_from(position.distance_from(*acked)).unwrap_or(usize::MAX);
+        if sent == 0 {
+            let messages = limits.in_flight_messages_max.clamp(1, piece.messages);
+            return Some(Room { messages, ..piece });
+        }
+        let messages = limits.in_flight_messages_max.saturating_sub(sent).min(piece.messages);
+        let bytes = limits.in_flight_bytes_max.saturating_sub(*bytes).min(piece.bytes);
+        (messages > 0 && bytes > 0).then_some(Room { messages, bytes })
+    }
+
+    /// One message is always let through; a further one only if it fits.
+    fn admit(&mut self, position: Seq, seq: Seq, size: usize, limits: &Limits) -> bool {
+        let Self::Bound { acked, sizes, bytes } = self else { return true };
+        let in_flight = usize::try_from(position.distance_from(*acked)).unwrap_or(usize::MAX);
+        let fits = in_flight < limits.in_flight_messages_max
+            && bytes.saturating_add(size) <= limits.in_flight_bytes_max;
+        if in_flight > 0 && !fits {
+            return false;
+        }
+        if seq > *acked {
+            sizes.push_back((seq, size));
+            *bytes += size;
+        }
+        true
+    }
+
+    /// The first acknowledgement binds. Sizes are known only from then on; counts always are.
+    fn acknowledge(&mut self, seq: Seq) {
+        if matches!(self, Self::Unbound) {
+            *self = Self::Bound { acked: seq, sizes: VecDeque::new(), bytes: 0 };
+        }
+        let Self::Bound { acked, sizes, bytes } = self else { return };
+        *acked = seq.max(*acked);
+        while let Some(&(_, size)) = sizes.front().filter(|(sent, _)| sent <= acked) {
+            sizes.pop_front();
+            *bytes -= size;
+        }
+        if sizes.is_empty() {
+            *sizes = VecDeque::new();
+        }
+    }
+
+    fn restart(&mut self, after: Seq, cursor: Seq) {
+        if let Self::Bound { acked, sizes, bytes } = self {
+            *acked = after.max(cursor);
+            sizes.clear();
+            *bytes = 0;
+        }
+    }
+}
