@@ -1,0 +1,11 @@
+//! The chat as its users meet it: the real binary, real sockets, a real file system, and for a
+//! provider a small OpenAI-compatible server that does what each story asks of it.
+
+mod accounts;
+mod browser;
+mod conversations;
+mod process;
+mod provider;
+mod restarts;
+mod start;
+mod web;

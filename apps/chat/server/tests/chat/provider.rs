@@ -1,0 +1,236 @@
+//! A small OpenAI-compatible server, and what becomes of its moods.
+
+use std::{
+    collections::VecDeque,
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use serde_json::{Value, json};
+use tetherline_chat::{Config, Provider, Responder};
+use tokio::{net::TcpListener, sync::mpsc, time::timeout};
+
+use crate::{
+    browser::{Person, Socket},
+    process::{Chat, PATIENCE, Start},
+};
+
+/// What the server does with one request.
+pub(crate) enum Mood {
+    Answer(&'static str),
+    Reply(u16, &'static str),
+    /// Never answers.
+    Silence,
+}
+
+pub(crate) struct FakeProvider {
+    pub(crate) base_url: String,
+    moods: Arc<Mutex<VecDeque<Mood>>>,
+    requests: mpsc::UnboundedReceiver<Value>,
+}
+
+#[derive(Clone)]
+struct Shared {
+    moods: Arc<Mutex<VecDeque<Mood>>>,
+    requests: mpsc::UnboundedSender<Value>,
+}
+
+impl FakeProvider {
+    pub(crate) async fn start(moods: impl IntoIterator<Item = Mood>) -> Self {
+        let moods = Arc::new(Mutex::new(moods.into_iter().collect()));
+        let (sender, requests) = mpsc::unbounded_channel();
+        let shared = Shared { moods: Arc::clone(&moods), requests: sender };
+        let app = Router::new().route("/v1/chat/completions", post(complete)).with_state(shared);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { base_url, moods, requests }
+    }
+
+    pub(crate) fn then(&self, mood: Mood) {
+        self.moods.lock().unwrap().push_back(mood);
+    }
+
+    pub(crate) async fn request(&mut self) -> Value {
+        timeout(PATIENCE, self.requests.recv()).await.unwrap().unwrap()
+    }
+
+    pub(crate) fn no_more_requests(&mut self) -> bool {
+        self.requests.try_recv().is_err()
+    }
+}
+
+async fn complete(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    Json(mut request): Json<Value>,
+) -> Response {
+    request["authorization"] = headers["authorization"].to_str().unwrap().into();
+    shared.requests.send(request).unwrap();
+    let mood = shared.moods.lock().unwrap().pop_front();
+    match mood.unwrap_or(Mood::Answer("as usual")) {
+        Mood::Answer(content) => completion(content).into_response(),
+        Mood::Reply(status, body) => (StatusCode::from_u16(status).unwrap(), body).into_response(),
+        Mood::Silence => pending().await,
+    }
+}
+
+fn completion(content: &str) -> Json<Value> {
+    Json(json!({
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "choices": [{
+            "index": 0,
+            "message": { "role": "assistant", "content": content },
+            "finish_reason": "stop",
+        }],
+    }))
+}
+
+async fn failure(socket: &mut Socket, kind: &str) -> Value {
+    let frame = socket.next_of(kind).await;
+    assert_eq!(frame["message"]["status"], "failed");
+    assert_ne!(frame["message"]["error"]["message"], "");
+    frame
+}
+
+#[tokio::test]
+async fn the_provider_gets_the_conversation_and_its_answer_reaches_the_person() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut provider = FakeProvider::start([Mood::Answer("Seven."), Mood::Answer("Eight.")]).await;
+    let chat = Start::on(folder.path()).provider(&provider.base_url).run().await;
+    let mut socket = Person::sign_up(&chat, "ada").await.connect().await;
+
+    socket.ask("q1", "What is six plus one?").await;
+    assert_eq!(socket.next_of("message_generate").await["message"]["content"], "Seven.");
+    let request = provider.request().await;
+    assert_eq!(request["authorization"], "Bearer test-key");
+    assert_eq!(request["model"], "test-model");
+    assert_eq!(request["stream"], false);
+
+    let next = json!({ "type": "message_generate", "id": "q2", "message": "And one more?",
+                       "conversation_uuid": "q1" });
+    socket.send(&next).await;
+    assert_eq!(socket.next_of("message_generate").await["message"]["content"], "Eight.");
+    let turns = provider.request().await["messages"].clone();
+    let said: Vec<(&str, &str)> = turns
+        .as_array()
+        .unwrap()
+        .iter()
+        .skip(1)
+        .map(|turn| (turn["role"].as_str().unwrap(), turn["content"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        said,
+        [("user", "What is six plus one?"), ("assistant", "Seven."), ("user", "And one more?")]
+    );
+}
+
+#[tokio::test]
+async fn every_mood_of_a_provider_becomes_something_the_person_sees_and_can_retry() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = FakeProvider::start([]).await;
+    let chat = Start::on(folder.path()).provider(&provider.base_url).run().await;
+    let ada = Person::sign_up(&chat, "ada").await;
+    let mut socket = ada.connect().await;
+    let moods = [
+        (Mood::Reply(401, "no"), "provider_unauthorized"),
+        (Mood::Reply(404, "no"), "provider_not_found"),
+        (Mood::Reply(429, "no"), "provider_rate_limited"),
+        (Mood::Reply(400, "no"), "provider_refused"),
+        (Mood::Reply(500, "no"), "provider_failed"),
+        (Mood::Reply(200, "<html>not json</html>"), "provider_unreadable"),
+        (Mood::Reply(200, r#"{"choices":[]}"#), "provider_unreadable"),
+        (Mood::Answer("  "), "provider_empty"),
+    ];
+    for (number, (mood, code)) in moods.into_iter().enumerate() {
+        provider.then(mood);
+        let id = format!("q{number}");
+        socket.ask(&id, "Are you there?").await;
+        let failed = failure(&mut socket, "message_generate").await;
+        assert_eq!(failed["message"]["error"]["code"], code);
+        assert_eq!(failed["message"]["content"], "");
+
+        let retry = json!({ "type": "message_regenerate", "id": format!("r{number}"),
+                            "conversation_uuid": id, "message_uuid": failed["message"]["uuid"] });
+        socket.send(&retry).await;
+        let answer = socket.next_of("message_regenerate").await["message"].clone();
+        assert_eq!(answer["uuid"], failed["message"]["uuid"]);
+        assert_eq!(
+            (&answer["status"], &answer["content"]),
+            (&json!("complete"), &json!("as usual"))
+        );
+        assert_eq!(answer["error"], Value::Null);
+        assert_eq!(ada.messages(&id).await[1], answer, "history and live agree");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_retry_takes_nothing_away_from_the_answer_that_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = FakeProvider::start([Mood::Answer("Good."), Mood::Reply(503, "")]).await;
+    let chat = Start::on(folder.path()).provider(&provider.base_url).run().await;
+    let mut socket = Person::sign_up(&chat, "ada").await.connect().await;
+    socket.ask("q1", "How are you?").await;
+    let good = socket.next_of("message_generate").await;
+    let retry = json!({ "type": "message_regenerate", "id": "r1", "conversation_uuid": "q1",
+                        "message_uuid": good["message"]["uuid"] });
+    socket.send(&retry).await;
+    let failed = failure(&mut socket, "message_regenerate").await;
+    assert_eq!(failed["message"]["content"], "Good.");
+}
+
+#[tokio::test]
+async fn a_provider_that_is_not_there_is_said_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let chat = Start::on(folder.path()).provider(&format!("http://{nobody}/v1")).run().await;
+    let mut socket = Person::sign_up(&chat, "ada").await.connect().await;
+    socket.ask("q1", "Are you there?").await;
+    let failed = failure(&mut socket, "message_generate").await;
+    assert_eq!(failed["message"]["error"]["code"], "provider_unreachable");
+}
+
+#[tokio::test]
+async fn a_provider_that_never_answers_is_given_up_by_a_chat_inside_another_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = FakeProvider::start([Mood::Silence]).await;
+    let patience = Duration::from_millis(200);
+    let provider = Provider::with_timeout(Some(&provider.base_url), Some("k"), Some("m"), patience);
+    let config = Config {
+        data: folder.path().into(),
+        web: None,
+        allowed_origins: Vec::new(),
+        responder: Responder::Provider(provider.unwrap().unwrap()),
+    };
+    let listener = tetherline_server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let chat = tetherline_chat::Chat::open(config, address).await.unwrap();
+    tokio::spawn(tetherline_server::serve(listener, chat.router(), pending()));
+
+    let url = format!("http://{address}");
+    let form = json!({ "name": "Ada", "email": "ada@example.org", "password": "long enough" });
+    let response = crate::browser::post(&url, "/api/auth/sign-up", &form).await;
+    let mut socket = Person::from(&url, response).await.connect().await;
+    socket.ask("q1", "Are you there?").await;
+    let failed = failure(&mut socket, "message_generate").await;
+    assert_eq!(failed["message"]["error"]["code"], "provider_timed_out");
+    chat.shut_down().await;
+}
+
+/// Used by stories that need a person with one question under way.
+pub(crate) async fn asking(chat: &Chat, id: &str) -> (Person, Socket) {
+    let ada = Person::sign_up(chat, "ada").await;
+    let mut socket = ada.connect().await;
+    let question = json!({ "type": "message_generate", "id": id, "message": "Still there?" });
+    assert_eq!(socket.settle(&question).await["type"], "accepted");
+    (ada, socket)
+}

@@ -1,0 +1,78 @@
+use std::{net::TcpListener, os::unix::fs::PermissionsExt as _};
+
+use crate::{
+    browser::Person,
+    process::{Chat, Start},
+};
+
+#[tokio::test]
+async fn a_port_in_use_is_said_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = Start::on(folder.path()).command();
+    // The later of two `--listen` would be an error, so this is the only one.
+    command = {
+        let mut fresh = tokio::process::Command::new(command.as_std().get_program());
+        fresh.args(["--listen", &address, "--data"]).arg(folder.path());
+        fresh
+    };
+    let output = command.output().await.unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.contains("is in use") && text.contains("--listen"), "{text}");
+    assert_eq!(text.lines().count(), 1);
+}
+
+#[tokio::test]
+async fn a_data_folder_that_cannot_be_is_said_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "not a folder").unwrap();
+    let (code, text) = Start::on(&file.join("data")).fail().await;
+    assert_eq!(code, 1);
+    assert!(text.contains("data folder") && text.contains("--data"), "{text}");
+    assert_eq!(text.lines().count(), 1);
+}
+
+#[tokio::test]
+async fn a_data_folder_in_use_is_said_with_what_to_do() {
+    let (folder, _chat) = Chat::fresh().await;
+    let (code, text) = Start::on(folder.path()).fail().await;
+    assert_eq!(code, 1);
+    assert!(text.contains("in use by another running chat"), "{text}");
+}
+
+#[tokio::test]
+async fn a_wrong_command_line_or_provider_is_a_usage_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, _) = Start::on(folder.path()).with(&["--nonsense"]).fail().await;
+    assert_eq!(code, 2);
+    let url = ["--openai-base-url", "http://localhost:11434/v1"];
+    let (code, text) = Start::on(folder.path()).with(&url).fail().await;
+    assert_eq!(code, 2);
+    assert!(text.contains("CHAT_MODEL"), "{text}");
+}
+
+#[tokio::test]
+async fn secrets_are_made_once_and_for_their_owner_only() {
+    let (folder, chat) = Chat::fresh().await;
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let names = ["jwt.secret", "api.key", "refresh.secret"];
+    let before = names.map(read);
+    for name in names {
+        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    assert_eq!(chat.terminate().await, 0);
+    let _chat = Start::on(folder.path()).run().await;
+    assert_eq!(names.map(read), before);
+}
+
+#[tokio::test]
+async fn being_told_to_stop_sends_everybody_away_to_come_back() {
+    let (_folder, chat) = Chat::fresh().await;
+    let mut socket = Person::sign_up(&chat, "ada").await.connect().await;
+    let (code, close) = tokio::join!(chat.terminate(), socket.closed_with());
+    assert_eq!((code, close), (0, 1012));
+}
