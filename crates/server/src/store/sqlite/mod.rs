@@ -1,83 +1,220 @@
-use super::*;
-use futures_util::future::BoxFuture;
+//! Mailboxes in one SQLite file: one writer thread that commits for everybody at once, readers on
+//! blocking threads, checkpoints on a thread of their own.
+
+mod checkpoint;
+mod reader;
+mod schema;
+mod statements;
+#[cfg(test)]
+mod tests;
+mod writer;
+
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
-use tetherline_protocol::*;
 
-/// What a store may be told.
+use futures_util::future::BoxFuture;
+use sha2::{Digest as _, Sha256};
+use tetherline_protocol::{
+    DeviceId, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
+};
+
+use super::{
+    AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Room, StoreError,
+};
+use reader::Readers;
+use writer::{Command, Writer};
+
+/// How a store keeps house.
 #[derive(Debug, Clone)]
 pub struct SqliteOptions {
+    /// How long keys of publishes and ids of sends are remembered.
     pub dedupe_window: Duration,
+    /// Devices of one user whose cursors are kept.
+    pub devices_max: usize,
+    /// A device unused for this long gives its place to a new one. Until then the new one has none,
+    /// and starts at the user's floor.
+    pub device_retention: Duration,
 }
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            dedupe_window: Duration::from_millis(limits.dedupe_window_ms),
+            devices_max: limits.devices_max,
+            device_retention: Duration::from_secs(30 * 24 * 60 * 60),
+        }
+    }
+}
+
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// x
-    #[error("in use {0}")]
+    /// A file of it cannot be created, read or written.
+    #[error("cannot use {}: {source}; choose a data folder that can be written", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A store has one process at a time.
+    #[error("{} is in use by another server; stop that one, or choose another folder", .0.display())]
     InUse(PathBuf),
+    /// A newer version of this program wrote it.
+    #[error("the file has format {version}, but this program knows only {newest}; update it")]
+    Newer {
+        /// The file's format.
+        version: usize,
+        /// The newest that is known here.
+        newest: usize,
+    },
+    /// SQLite does not want to.
+    #[error("the mailbox file cannot be opened: {0}")]
+    Sqlite(#[from] rusqlite::Error),
 }
-/// Mailboxes in one SQLite file.
-pub struct SqliteStore;
+
+/// Mailboxes in one SQLite file. Dropping it commits what was accepted and closes the file.
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Readers,
+}
+
 impl SqliteStore {
-    /// Opens.
-    pub fn open(_path: &Path) -> Result<Self, OpenError> {
-        Ok(Self)
+    /// Opens the file, or creates it, with default options.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::open_with(path, SqliteOptions::default())
+    }
+
+    /// Opens the file, or creates it.
+    pub fn open_with(path: &Path, options: SqliteOptions) -> Result<Self, OpenError> {
+        schema::create(path)?;
+        let lock = schema::lock(path)?;
+        let mut connection = schema::connect(path)?;
+        let epoch: Arc<str> = schema::migrate(&mut connection)?.into();
+        let checkpoints = checkpoint::start(path)?;
+        let writer = Writer::start(connection, options, epoch.clone(), checkpoints, lock)?;
+        Ok(Self { writer, readers: Readers::new(path, epoch) })
     }
 }
+
 impl Mailbox for SqliteStore {
     fn append(
         &self,
-        _user: &UserId,
-        _key: Option<&IdempotencyKey>,
-        _message: Arc<frame::Message>,
+        user: &UserId,
+        key: Option<&IdempotencyKey>,
+        message: Arc<Message>,
     ) -> BoxFuture<'_, Result<Appended, AppendError>> {
-        unimplemented!()
+        let key = key.map(|key| (key.clone(), digest(&message)));
+        let user = user.clone();
+        Box::pin(async move {
+            self.writer.ask(|reply| Command::Append { user, key, message, reply }).await?
+        })
     }
+
     fn read(
         &self,
-        _user: &UserId,
-        _after: Seq,
-        _room: Room,
+        user: &UserId,
+        after: Seq,
+        room: Room,
     ) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        unimplemented!()
+        let user = user.clone();
+        Box::pin(
+            self.readers.run(move |connection, _| statements::read(connection, &user, after, room)),
+        )
     }
-    fn head(&self, _user: &UserId) -> BoxFuture<'_, Result<Head, StoreError>> {
-        unimplemented!()
+
+    fn head(&self, user: &UserId) -> BoxFuture<'_, Result<Head, StoreError>> {
+        let user = user.clone();
+        Box::pin(self.readers.run(move |connection, epoch| {
+            let (place, _) = statements::place(connection, &user, None, epoch)?;
+            Ok(place.head)
+        }))
     }
+
     fn locate(
         &self,
-        _user: &UserId,
-        _device: Option<&DeviceId>,
+        user: &UserId,
+        device: Option<&DeviceId>,
     ) -> BoxFuture<'_, Result<Place, StoreError>> {
-        unimplemented!()
+        let (user, device) = (user.clone(), device.cloned());
+        Box::pin(async move {
+            let asked = (user.clone(), device.clone());
+            let (place, known) = self
+                .readers
+                .run(move |connection, epoch| {
+                    statements::place(connection, &asked.0, asked.1.as_ref(), epoch)
+                })
+                .await?;
+            match device {
+                Some(device) if !known => {
+                    self.writer.ask(|reply| Command::Greet { user, device, reply }).await?
+                }
+                _ => Ok(place),
+            }
+        })
     }
+
     fn acknowledge(
         &self,
-        _user: &UserId,
-        _device: Option<&DeviceId>,
-        _seq: Seq,
+        user: &UserId,
+        device: Option<&DeviceId>,
+        seq: Seq,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
-        unimplemented!()
+        let (user, device) = (user.clone(), device.cloned());
+        Box::pin(async move {
+            self.writer.ask(|reply| Command::Acknowledge { user, device, seq, reply }).await?
+        })
     }
 }
+
 impl Inbox for SqliteStore {
     fn outcome(
         &self,
-        _user: &UserId,
-        _id: &MessageId,
+        user: &UserId,
+        id: &MessageId,
     ) -> BoxFuture<'_, Result<Option<Outcome>, StoreError>> {
-        unimplemented!()
+        let (user, id) = (user.clone(), id.clone());
+        Box::pin(self.readers.run(move |connection, _| statements::outcome(connection, &user, &id)))
     }
+
     fn record(
         &self,
-        _user: &UserId,
-        _id: &MessageId,
-        _outcome: &Outcome,
+        user: &UserId,
+        id: &MessageId,
+        outcome: &Outcome,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
-        unimplemented!()
+        let (user, id, outcome) = (user.clone(), id.clone(), outcome.clone());
+        Box::pin(async move {
+            self.writer.ask(|reply| Command::Record { user, id, outcome, reply }).await?
+        })
     }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+/// Tells one message from another under the same key.
+fn digest(message: &Message) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let parts = [
+        message.kind(),
+        message.id().map_or("", MessageId::as_str),
+        message.reference().map_or("", MessageId::as_str),
+        message.timestamp().unwrap_or(""),
+        message.fields(),
+    ];
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
 }

@@ -1,0 +1,66 @@
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::{super::StoreError, schema};
+
+/// Reads at a time; the rest waits without a thread.
+const READERS_MAX: usize = 8;
+
+/// Connections for reading, opened when first needed.
+pub(super) struct Readers {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    path: Box<Path>,
+    epoch: Arc<str>,
+    idle: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+}
+
+impl Readers {
+    pub(super) fn new(path: &Path, epoch: Arc<str>) -> Self {
+        let idle = Mutex::default();
+        let permits = Semaphore::new(READERS_MAX);
+        Self { shared: Arc::new(Shared { path: path.into(), epoch, idle, permits }) }
+    }
+
+    /// Runs `read` on a blocking thread; it gets the store's epoch, too.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection, &str) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let shared = self.shared.clone();
+        let _permit = self.shared.permits.acquire().await.map_err(StoreError::from_reader)?;
+        let reading = tokio::task::spawn_blocking(move || shared.read(read));
+        reading.await.map_err(StoreError::from_reader)?
+    }
+}
+
+impl Shared {
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection, &str) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => schema::connect(&self.path)?,
+        };
+        let answer = read(&connection, &self.epoch)?;
+        // A connection that failed is not used again.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        Ok(answer)
+    }
+}
+
+impl StoreError {
+    fn from_reader(error: impl std::fmt::Display) -> Self {
+        Self::new(error.to_string())
+    }
+}

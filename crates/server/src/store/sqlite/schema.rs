@@ -1,0 +1,146 @@
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, OpenFlags};
+use uuid::Uuid;
+
+use super::OpenError;
+
+/// Every step that a file went through; `user_version` says how many it has behind it. Steps are
+/// only ever added.
+const MIGRATIONS: [&str; 1] = [
+    // `messages` is ordered by append, so that a commit touches its end only. The unique index
+    // over (user, seq) costs one page per user and commit; it is what makes reading cheap, and
+    // folding it in behind the commits is a later refinement.
+    "CREATE TABLE meta (epoch TEXT NOT NULL) STRICT;
+     CREATE TABLE users (
+         id INTEGER PRIMARY KEY,
+         name TEXT NOT NULL UNIQUE,
+         epoch INTEGER NOT NULL DEFAULT 0,
+         floor INTEGER NOT NULL DEFAULT 0
+     ) STRICT;
+     CREATE TABLE messages (
+         number INTEGER PRIMARY KEY,
+         user INTEGER NOT NULL,
+         seq INTEGER NOT NULL,
+         id TEXT NOT NULL,
+         kind TEXT NOT NULL,
+         reference TEXT,
+         timestamp TEXT,
+         created_at INTEGER NOT NULL,
+         fields TEXT NOT NULL
+     ) STRICT;
+     CREATE UNIQUE INDEX messages_by_position ON messages (user, seq);
+     CREATE TABLE devices (
+         user INTEGER NOT NULL,
+         name TEXT NOT NULL,
+         cursor INTEGER NOT NULL,
+         seen_at INTEGER NOT NULL,
+         PRIMARY KEY (user, name)
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE publishes (
+         number INTEGER PRIMARY KEY,
+         user INTEGER NOT NULL,
+         key TEXT NOT NULL,
+         digest BLOB NOT NULL,
+         id TEXT NOT NULL,
+         seq INTEGER NOT NULL,
+         created_at INTEGER NOT NULL
+     ) STRICT;
+     CREATE UNIQUE INDEX publishes_by_key ON publishes (user, key);
+     CREATE TABLE sends (
+         number INTEGER PRIMARY KEY,
+         user INTEGER NOT NULL,
+         id TEXT NOT NULL,
+         code TEXT,
+         message TEXT,
+         created_at INTEGER NOT NULL
+     ) STRICT;
+     CREATE UNIQUE INDEX sends_by_id ON sends (user, id);",
+];
+
+/// Keeps every other process away from the file for as long as it lives.
+pub(super) struct Lock {
+    _file: File,
+}
+
+pub(super) fn lock(path: &Path) -> Result<Lock, OpenError> {
+    let lock_path = sibling(path, "-lock");
+    let failed = |source| OpenError::File { path: lock_path.clone(), source };
+    let file = owners_only().create(true).truncate(false).open(&lock_path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock { _file: file }),
+        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(path.into())),
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Creates the file, if there is none, readable by its owner only. SQLite gives its side files the
+/// same mode.
+pub(super) fn create(path: &Path) -> Result<(), OpenError> {
+    let failed = |source| OpenError::File { path: path.into(), source };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    match owners_only().create_new(true).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(error)),
+        _ => Ok(()),
+    }
+}
+
+fn owners_only() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    options
+}
+
+pub(super) fn write_ahead_log(path: &Path) -> PathBuf {
+    sibling(path, "-wal")
+}
+
+fn sibling(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // Checkpoints have their own connection, so that no commit waits for one.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // A log that starts over is cut, so that its size says how much waits to be copied.
+    connection.pragma_update(None, "journal_size_limit", 0)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
+/// Brings the file up to date and answers the store's epoch.
+pub(super) fn migrate(connection: &mut Connection) -> Result<String, OpenError> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let version: usize =
+        connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))? as usize;
+    let newest = MIGRATIONS.len();
+    let Some(steps) = MIGRATIONS.get(version..) else {
+        return Err(OpenError::Newer { version, newest });
+    };
+    if !steps.is_empty() {
+        let transaction = connection.transaction()?;
+        for step in steps {
+            transaction.execute_batch(step)?;
+        }
+        if version == 0 {
+            let epoch = Uuid::new_v4().simple().to_string();
+            transaction.execute("INSERT INTO meta (epoch) VALUES (?1)", [epoch])?;
+        }
+        transaction.pragma_update(None, "user_version", newest as u32)?;
+        transaction.commit()?;
+    }
+    Ok(connection.query_row("SELECT epoch FROM meta", [], |row| row.get(0))?)
+}

@@ -1,0 +1,310 @@
+//! Every statement that is run, and the types it speaks.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Type};
+use tetherline_protocol::{DeviceId, Epoch, MessageId, Seq, UserId, frame::Message};
+
+use super::super::{Appended, Delivery, Head, Outcome, Place, Room};
+use crate::Refusal;
+
+/// One user's row and where the mailbox ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mailbox {
+    pub(super) user: i64,
+    pub(super) head: Seq,
+}
+
+pub(super) struct Publish {
+    pub(super) digest: Vec<u8>,
+    pub(super) id: MessageId,
+    pub(super) seq: Seq,
+    pub(super) created_at: i64,
+}
+
+pub(super) fn read(
+    connection: &Connection,
+    user: &UserId,
+    after: Seq,
+    room: Room,
+) -> rusqlite::Result<Vec<Delivery>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, id, kind, reference, timestamp, created_at, fields FROM messages
+         WHERE user = (SELECT id FROM users WHERE name = ?1) AND seq > ?2
+         ORDER BY seq LIMIT ?3",
+    )?;
+    let limit = i64::try_from(room.messages).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![user.as_str(), signed(after), limit])?;
+    let mut page = Vec::new();
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        let delivery = delivery(row)?;
+        bytes += delivery.text.len();
+        if bytes > room.bytes && !page.is_empty() {
+            break;
+        }
+        page.push(delivery);
+    }
+    Ok(page)
+}
+
+fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    let appended = Appended {
+        id: id(row, 1)?,
+        seq: seq(row, 0)?,
+        repeated: false,
+        created_at_ms: row.get(5)?,
+    };
+    let reference = row.get_ref(3)?.as_str_or_null()?.map(|_| id(row, 3)).transpose()?;
+    let message = Message::from_stored(row.get(2)?, reference, row.get(6)?);
+    match row.get::<_, Option<String>>(4)? {
+        None => Ok(Delivery::new(&message, &appended)),
+        Some(timestamp) => {
+            let text = message.to_frame(&appended.id, Some(appended.seq), &timestamp);
+            Ok(Delivery { seq: appended.seq, text: text.into() })
+        }
+    }
+}
+
+/// Where a device stands, and whether it is known (no device needs to be).
+pub(super) fn place(
+    connection: &Connection,
+    user: &UserId,
+    device: Option<&DeviceId>,
+    store_epoch: &str,
+) -> rusqlite::Result<(Place, bool)> {
+    let row = connection
+        .prepare_cached(
+            "SELECT users.epoch, users.floor,
+                 (SELECT coalesce(max(seq), 0) FROM messages WHERE user = users.id),
+                 (SELECT cursor FROM devices WHERE user = users.id AND name = ?2)
+             FROM users WHERE name = ?1",
+        )?
+        .query_row(params![user.as_str(), device.map(DeviceId::as_str)], |row| {
+            let cursor: Option<i64> = row.get(3)?;
+            let cursor = cursor.map(|_| seq(row, 3)).transpose()?;
+            Ok((row.get::<_, i64>(0)?, seq(row, 1)?, seq(row, 2)?, cursor))
+        })
+        .optional()?;
+    let (user_epoch, floor, head, cursor) = row.unwrap_or((0, Seq::ZERO, Seq::ZERO, None));
+    let head = Head { seq: head, epoch: epoch(store_epoch, user_epoch)? };
+    let known = device.is_none() || cursor.is_some();
+    Ok((Place { head, cursor: cursor.unwrap_or(floor), floor }, known))
+}
+
+fn epoch(store: &str, user: i64) -> rusqlite::Result<Epoch> {
+    format!("{store}.{user}").parse().map_err(|error| invalid(0, error))
+}
+
+pub(super) fn mailbox(connection: &Connection, user: &UserId) -> rusqlite::Result<Mailbox> {
+    connection
+        .prepare_cached("INSERT INTO users (name) VALUES (?1) ON CONFLICT DO NOTHING")?
+        .execute([user.as_str()])?;
+    connection
+        .prepare_cached(
+            "SELECT id, (SELECT coalesce(max(seq), 0) FROM messages WHERE user = users.id)
+             FROM users WHERE name = ?1",
+        )?
+        .query_row([user.as_str()], |row| Ok(Mailbox { user: row.get(0)?, head: seq(row, 1)? }))
+}
+
+pub(super) fn append(
+    connection: &Connection,
+    user: i64,
+    appended: &Appended,
+    message: &Message,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO messages (user, seq, id, kind, reference, timestamp, created_at, fields)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            user,
+            signed(appended.seq),
+            appended.id.as_str(),
+            message.kind(),
+            message.reference().map(MessageId::as_str),
+            message.timestamp(),
+            appended.created_at_ms,
+            message.fields(),
+        ])?;
+    Ok(())
+}
+
+pub(super) fn publish(
+    connection: &Connection,
+    user: i64,
+    key: &str,
+) -> rusqlite::Result<Option<Publish>> {
+    connection
+        .prepare_cached(
+            "SELECT id, seq, digest, created_at FROM publishes WHERE user = ?1 AND key = ?2",
+        )?
+        .query_row(params![user, key], |row| {
+            Ok(Publish {
+                id: id(row, 0)?,
+                seq: seq(row, 1)?,
+                digest: row.get(2)?,
+                created_at: row.get(3)?,
+            })
+        })
+        .optional()
+}
+
+pub(super) fn remember_publish(
+    connection: &Connection,
+    user: i64,
+    key: &str,
+    digest: &[u8],
+    appended: &Appended,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO publishes (user, key, digest, id, seq, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            user,
+            key,
+            digest,
+            appended.id.as_str(),
+            signed(appended.seq),
+            appended.created_at_ms,
+        ])?;
+    Ok(())
+}
+
+/// Remembers a device at the user's floor, unless all places are taken by devices in use.
+pub(super) fn greet(
+    connection: &Connection,
+    user: i64,
+    device: &DeviceId,
+    devices_max: usize,
+    stale_before: i64,
+    now: i64,
+) -> rusqlite::Result<()> {
+    let devices: i64 = connection
+        .prepare_cached("SELECT count(*) FROM devices WHERE user = ?1")?
+        .query_row([user], |row| row.get(0))?;
+    if devices >= i64::try_from(devices_max).unwrap_or(i64::MAX) {
+        let forgotten = connection
+            .prepare_cached(
+                "DELETE FROM devices WHERE user = ?1 AND seen_at < ?2 AND name =
+                     (SELECT name FROM devices WHERE user = ?1 ORDER BY seen_at LIMIT 1)",
+            )?
+            .execute(params![user, stale_before])?;
+        if forgotten == 0 {
+            return Ok(());
+        }
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO devices (user, name, cursor, seen_at)
+             SELECT id, ?2, floor, ?3 FROM users WHERE id = ?1
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![user, device.as_str(), now])?;
+    Ok(())
+}
+
+pub(super) fn acknowledge(
+    connection: &Connection,
+    user: i64,
+    device: Option<&DeviceId>,
+    position: Seq,
+    now: i64,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE users SET floor = max(floor, ?2) WHERE id = ?1")?
+        .execute(params![user, signed(position)])?;
+    if let Some(device) = device {
+        connection
+            .prepare_cached(
+                "UPDATE devices SET cursor = max(cursor, ?3), seen_at = ?4
+                 WHERE user = ?1 AND name = ?2",
+            )?
+            .execute(params![user, device.as_str(), signed(position), now])?;
+    }
+    Ok(())
+}
+
+pub(super) fn outcome(
+    connection: &Connection,
+    user: &UserId,
+    message: &MessageId,
+) -> rusqlite::Result<Option<Outcome>> {
+    connection
+        .prepare_cached(
+            "SELECT code, message FROM sends
+             WHERE user = (SELECT id FROM users WHERE name = ?1) AND id = ?2",
+        )?
+        .query_row([user.as_str(), message.as_str()], |row| {
+            let code: Option<String> = row.get(0)?;
+            let text: Option<String> = row.get(1)?;
+            Ok(match code {
+                None => Ok(()),
+                Some(code) => Err(Refusal::with_own_code(code, text.unwrap_or_default())),
+            })
+        })
+        .optional()
+}
+
+pub(super) fn record(
+    connection: &Connection,
+    user: i64,
+    message: &MessageId,
+    outcome: &Outcome,
+    now: i64,
+) -> rusqlite::Result<()> {
+    let refusal = outcome.as_ref().err();
+    connection
+        .prepare_cached(
+            "INSERT INTO sends (user, id, code, message, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            user,
+            message.as_str(),
+            refusal.map(Refusal::code),
+            refusal.map(Refusal::message),
+            now
+        ])?;
+    Ok(())
+}
+
+/// Forgets the oldest keys and ids. Rows are in the order of their making, so the oldest come first
+/// and no index over time is needed.
+pub(super) fn prune(connection: &Connection, before: i64, at_most: usize) -> rusqlite::Result<()> {
+    for table in ["publishes", "sends"] {
+        let statement = format!(
+            "DELETE FROM {table} WHERE created_at < ?1 AND number IN
+                 (SELECT number FROM {table} ORDER BY number LIMIT ?2)"
+        );
+        let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
+        connection.prepare_cached(&statement)?.execute([before, at_most])?;
+    }
+    Ok(())
+}
+
+/// At most 2⁵³−1, so the sign is never in question.
+fn signed(position: Seq) -> i64 {
+    i64::try_from(position.get()).unwrap_or(i64::MAX)
+}
+
+fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number)
+        .ok()
+        .and_then(Seq::new)
+        .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<MessageId> {
+    row.get_ref(column)?.as_str()?.parse().map_err(|error| invalid(column, error))
+}
+
+fn invalid(
+    column: usize,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+}
