@@ -87,15 +87,23 @@ describe('WebSocketInitializer', () => {
 
   it('uses a client that was made elsewhere', async () => {
     const client = context.client();
-    const { unmount } = render(
+    const { rerender, unmount } = render(
       <WebSocketInitializer client={client} user="ann">
         <Badge />
       </WebSocketInitializer>,
     );
     await shows('Connected 0');
     expect(client.getSnapshot().status).toBe('connected');
+    const other = context.client();
+    rerender(
+      <WebSocketInitializer client={other} user="ann">
+        <Badge />
+      </WebSocketInitializer>,
+    );
+    await until(() => client.getSnapshot().status === 'signed_out', 'the first client’s sign-out');
+    await shows('Connected 0');
     unmount();
-    await until(() => client.getSnapshot().status === 'signed_out', 'the sign-out');
+    await until(() => other.getSnapshot().status === 'signed_out', 'the second one’s');
   });
 
   it('lets a component send and register as soon as it is mounted', async () => {

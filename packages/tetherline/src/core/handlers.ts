@@ -57,35 +57,37 @@ export class Handlers {
 
 /**
  * Calls every handler, whatever the others do. Those that are unregistered meanwhile, and all of
- * them once `isCurrent` says no, are left out. Answers the promises that were returned.
+ * them once `session` is over, are left out. Answers the promises that were returned.
+ *
+ * This runs for every message: no closures, no arrays without need.
  */
 export function callHandlers(
   registrations: Registrations,
   message: Message,
   meta: MessageMeta,
-  isCurrent: () => boolean,
-  failed: (error: unknown) => void,
+  session: { readonly isLive: boolean },
+  report: { handlerFailed(error: unknown, message: Message): void },
 ): PromiseLike<unknown>[] | null {
   let promises: PromiseLike<unknown>[] | null = null;
   for (const registration of registrations) {
-    if (!registration.isActive || !isCurrent()) {
+    if (!registration.isActive || !session.isLive) {
       continue;
     }
     try {
       const { handler } = registration;
       const result = handler(message, meta);
-      if (isPromise(result)) {
+      if (result !== undefined && isPromise(result)) {
         (promises ??= []).push(result);
       }
     } catch (error) {
-      failed(error);
+      report.handlerFailed(error, message);
     }
   }
   return promises;
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
+  return typeof (value as { then?: unknown } | null)?.then === 'function';
 }
 
 function checked(handlers: object): Record<string, Handler> {

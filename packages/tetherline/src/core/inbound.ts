@@ -8,7 +8,7 @@ import {
 } from '../generated/protocol.js';
 import { Delivery } from './engine.js';
 import { TetherlineError } from './errors.js';
-import { callHandlers, type Handlers } from './handlers.js';
+import { callHandlers, type Handlers, type Registrations } from './handlers.js';
 import { type Loop, monotonicNow } from './loop.js';
 import type { Reporter } from './report.js';
 import type { Session } from './session.js';
@@ -50,7 +50,7 @@ export class Inbound {
     const control = this.#control.get(frame.type);
     if (control) {
       control(session, conn, frame);
-      this.#deliver(session, frame, { replayed: false });
+      this.#deliver(session, this.#handlers.of(frame.type), frame, { replayed: false });
     } else {
       this.#message(session, conn, frame, (data as string).length);
     }
@@ -78,7 +78,7 @@ export class Inbound {
     for (const { message, meta } of session.parked.take((type) => this.#isWanted(type))) {
       if (session.isLive) {
         this.#loop.engine.unpark(meta.seq ?? 0, monotonicNow());
-        this.#deliver(session, message, meta);
+        this.#deliver(session, this.#handlers.of(message.type), message, meta);
       }
     }
     this.#loop.drain();
@@ -90,18 +90,16 @@ export class Inbound {
 
   #message(session: Session, conn: number, frame: Message, size: number): void {
     const seq = isPosition(frame.seq) ? frame.seq : 0;
-    const count = this.#handlers.of(frame.type).length;
-    const bits = this.#loop.engine.message(conn, seq, count, size);
+    const registrations = this.#handlers.of(frame.type);
+    const bits = this.#loop.engine.message(conn, seq, registrations.length, size);
     if (bits & (Delivery.DELIVER | Delivery.PARK)) {
-      const meta: MessageMeta = { replayed: (bits & Delivery.REPLAYED) !== 0 };
-      if (seq > 0) {
-        meta.seq = seq;
-      }
-      if (typeof frame.id === 'string') {
-        meta.id = frame.id;
-      }
+      const meta: MessageMeta = {
+        seq: seq === 0 ? undefined : seq,
+        id: typeof frame.id === 'string' ? frame.id : undefined,
+        replayed: (bits & Delivery.REPLAYED) !== 0,
+      };
       if (bits & Delivery.DELIVER) {
-        this.#deliver(session, frame, meta);
+        this.#deliver(session, registrations, frame, meta);
       } else {
         session.parked.add(frame, meta);
       }
@@ -111,20 +109,20 @@ export class Inbound {
     }
   }
 
-  #deliver(session: Session, message: Message, meta: MessageMeta): void {
-    const registrations = this.#handlers.of(message.type);
+  #deliver(
+    session: Session,
+    registrations: Registrations,
+    message: Message,
+    meta: MessageMeta,
+  ): void {
     if (registrations.length === 0) {
       return;
     }
-    this.#report.debug('Handler called with:', message);
+    if (this.#report.isDebugging) {
+      this.#report.debug('Handler called with:', message);
+    }
     const isOutermost = this.#loop.hold();
-    const promises = callHandlers(
-      registrations,
-      message,
-      meta,
-      () => session.isLive,
-      (error) => this.#report.handlerFailed(error, message),
-    );
+    const promises = callHandlers(registrations, message, meta, session, this.#report);
     if (promises && session.isLive) {
       this.#await(session, promises, message, meta.seq);
     }

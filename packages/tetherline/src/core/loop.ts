@@ -17,7 +17,8 @@ export class Loop {
   readonly engine: Engine;
   readonly #perform: (output: number, a: number, b: number) => void;
   readonly #drained: () => void;
-  #waiting: ((engine: Engine, now: number) => void)[] | null = null;
+  #isHolding = false;
+  readonly #waiting: ((engine: Engine, now: number) => void)[] = [];
   #isDraining = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = -1;
@@ -34,7 +35,7 @@ export class Loop {
 
   /** Calls into the engine: now, or after the handlers that are running. */
   call(into: (engine: Engine, now: number) => void): void {
-    if (this.#waiting) {
+    if (this.#isHolding) {
       this.#waiting.push(into);
       return;
     }
@@ -50,20 +51,17 @@ export class Loop {
 
   /** Makes calls wait. False if they already do. */
   hold(): boolean {
-    if (this.#waiting) {
-      return false;
-    }
-    this.#waiting = [];
-    return true;
+    const isFirst = !this.#isHolding;
+    this.#isHolding = true;
+    return isFirst;
   }
 
   /** Makes the calls that waited. */
   release(): void {
-    const waiting = this.#waiting;
-    this.#waiting = null;
-    if (waiting && waiting.length > 0) {
+    this.#isHolding = false;
+    if (this.#waiting.length > 0) {
       const now = monotonicNow();
-      for (const into of waiting) {
+      for (const into of this.#waiting.splice(0)) {
         into(this.engine, now);
       }
       this.drain();

@@ -6,16 +6,16 @@ import type { ClientOptions, Gap, Message } from './types.js';
 export class Reporter {
   readonly #options: ClientOptions;
   readonly #logger: NonNullable<ClientOptions['logger']>;
-  readonly #isDebugging: boolean;
+  readonly isDebugging: boolean;
 
   constructor(options: ClientOptions) {
     this.#options = options;
     this.#logger = options.logger ?? console;
-    this.#isDebugging = options.debug ?? isDevelopment();
+    this.isDebugging = options.debug ?? isDevelopment();
   }
 
   debug(...what: unknown[]): void {
-    if (this.#isDebugging) {
+    if (this.isDebugging) {
       this.#logger.log(...what);
     }
   }

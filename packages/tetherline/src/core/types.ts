@@ -60,8 +60,8 @@ export type MessageOf<Type extends string> = Type extends keyof KnownMessages
 /** What came with a message, beside it. */
 export interface MessageMeta {
   /** Its position in the user's mailbox; live-only and control messages have none. */
-  seq?: number;
-  id?: string;
+  seq?: number | undefined;
+  id?: string | undefined;
   /** It waited in the mailbox before this connection: no reason to ring a bell. */
   replayed: boolean;
 }

@@ -74,13 +74,14 @@ function useSignedIn(client: Client, user: string | null | undefined): void {
     }
   }, [client, user]);
 
-  const mounts = useRef(0);
+  const inUse = useRef<Client>(null);
   useBeforeOtherEffects(() => {
-    const mount = (mounts.current += 1);
+    inUse.current = client;
     return () => {
+      inUse.current = null;
       // StrictMode unmounts and mounts again in one breath: that is no reason to hang up.
       queueMicrotask(() => {
-        if (mounts.current === mount) {
+        if (inUse.current !== client) {
           client.signOut();
         }
       });

@@ -42,8 +42,8 @@ export function mockWebSocketContext(
         handlers.of(message.type),
         message,
         { replayed: false, ...meta },
-        () => true,
-        (error) => errors.push(error),
+        { isLive: true },
+        { handlerFailed: (error) => errors.push(error) },
       );
       if (errors.length > 0) {
         throw errors[0];
