@@ -53,5 +53,5 @@ test('a taken e-mail and a wrong password say what to do', async ({ arrive }) =>
   await page.getByLabel('E-mail').fill(account.email);
   await page.getByLabel('Password', { exact: true }).fill('another password');
   await page.getByRole('button', { name: 'Create account' }).click();
-  await expect(page.getByText(/already/i)).toBeVisible();
+  await expect(page.getByText(/already has an account/i)).toBeVisible();
 });
