@@ -1,2 +1,50 @@
-//! Being built.
-fn main() {}
+//! `tetherline`: a delivery server, and the tools to try it from a shell.
+#![allow(clippy::doc_markdown, reason = "the comments on options are the help that people read")]
+
+mod files;
+mod publish;
+mod serve;
+mod signals;
+mod tail;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// One authenticated WebSocket per signed-in user, on which no message is lost or doubled.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Deliver messages: /ws/user/{user} for clients, /v1/users/{user}/messages for publishers.
+    Serve(serve::Options),
+    /// Print a token with which a user may connect.
+    Token(token::Options),
+    /// Put one message into a user's mailbox; prints its id and position as JSON.
+    Publish(publish::Options),
+    /// Print what arrives for a user, one frame a line; goes on over every reconnect.
+    Tail(tail::Options),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Serve(options) => serve::run(options).await,
+        Task::Token(options) => token::run(&options),
+        Task::Publish(options) => publish::run(options).await,
+        Task::Tail(options) => tail::run(options).await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("tetherline: {problem:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Secrets in files. They never stand on a command line, where every other user can read them.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, Result, bail};
+use tetherline_server::{ApiKey, JwtKeys, secret_file};
+
+/// The signing secret in a file that the operator named, so that it has to be there.
+pub(crate) fn jwt_keys(path: &Path) -> Result<JwtKeys> {
+    let secret = existing(path, "--jwt-secret-file")?;
+    JwtKeys::from_secret(secret.as_bytes()).with_context(|| format!("{}", path.display()))
+}
+
+/// The same for the publisher's key.
+pub(crate) fn api_key(path: &Path) -> Result<String> {
+    existing(path, "--api-key-file")
+}
+
+/// Checks that a key is long enough for a server.
+pub(crate) fn server_api_key(key: &str, path: &Path) -> Result<ApiKey> {
+    ApiKey::new(key).with_context(|| format!("{}", path.display()))
+}
+
+/// A secret in the data folder: made on the first start, and said so.
+pub(crate) fn made_if_missing(path: &Path, what: &str) -> Result<String> {
+    let is_new = !path.exists();
+    let secret = secret_file(path)?;
+    if is_new {
+        eprintln!("made a new {what}: {}", path.display());
+    }
+    Ok(secret)
+}
+
+fn existing(path: &Path, option: &str) -> Result<String> {
+    let text = fs::read_to_string(path).with_context(|| {
+        format!("cannot read {}; {option} names the file with the secret", path.display())
+    })?;
+    let secret = text.trim();
+    if secret.is_empty() {
+        bail!("{} is empty; put the secret into it", path.display());
+    }
+    Ok(secret.to_owned())
+}

@@ -1,0 +1,147 @@
+use std::{io, path::PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tetherline_protocol::{IdempotencyKey, MessageId, Seq, UserId, frame::Message};
+
+use crate::files;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The server, such as http://127.0.0.1:8080.
+    #[arg(long, env = "TETHERLINE_URL")]
+    url: String,
+    /// The server's key for publishers.
+    #[arg(long, value_name = "FILE", env = "TETHERLINE_API_KEY_FILE")]
+    api_key_file: PathBuf,
+    /// Whose mailbox: 1 to 128 URL-safe characters, usually a UUID.
+    #[arg(long)]
+    user: UserId,
+    /// The message's type, such as notification_new.
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: String,
+    /// Published twice under the same key, it is in the mailbox once.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<IdempotencyKey>,
+    /// The message's own fields, one JSON object; - reads it from stdin.
+    json: String,
+}
+
+/// What the server answers, and what is printed.
+#[derive(Debug, Serialize, Deserialize)]
+struct Published {
+    id: MessageId,
+    seq: Seq,
+}
+
+pub(crate) async fn run(options: Options) -> Result<()> {
+    let body = message(&options.kind, &json(options.json)?)?;
+    let key = files::api_key(&options.api_key_file)?;
+    let url = messages_url(&options.url, &options.user)?;
+    let mut request = reqwest::Client::new()
+        .post(url)
+        .bearer_auth(key)
+        .header("content-type", "application/json")
+        .body(body);
+    if let Some(key) = &options.idempotency_key {
+        request = request.header("idempotency-key", key.as_str());
+    }
+    let answer = request.send().await.map_err(|error| unreachable(&options.url, &error))?;
+    let status = answer.status();
+    let text = answer
+        .text()
+        .await
+        .context("the server's answer broke off; publish again with the same --idempotency-key")?;
+    if !status.is_success() {
+        bail!("{}", refusal(status.as_u16(), &text));
+    }
+    let published: Published = serde_json::from_str(&text).with_context(|| {
+        format!("{} answered something that is no Tetherline server's", options.url)
+    })?;
+    println!("{}", serde_json::to_string(&published)?);
+    Ok(())
+}
+
+/// The argument itself, or what it stands for.
+fn json(argument: String) -> Result<String> {
+    match argument.as_str() {
+        "-" => io::read_to_string(io::stdin()).context("cannot read the message from stdin"),
+        _ => Ok(argument),
+    }
+}
+
+/// The message as the server takes it, checked here by the same rules, so that the mistake is
+/// named before anything is sent.
+fn message(kind: &str, json: &str) -> Result<String> {
+    let fields: Map<String, Value> = serde_json::from_str(json)
+        .map_err(|error| anyhow::anyhow!("the message is not one JSON object: {error}"))?;
+    if fields.contains_key("type") {
+        bail!("the type is given twice; leave `type` out of the JSON");
+    }
+    let mut message = Map::from_iter([("type".to_owned(), Value::from(kind))]);
+    message.extend(fields);
+    let text = Value::Object(message).to_string();
+    Message::parse(&text).map_err(|error| anyhow::anyhow!("this is no message: {error}"))?;
+    Ok(text)
+}
+
+fn messages_url(server: &str, user: &UserId) -> Result<String> {
+    let known =
+        reqwest::Url::parse(server).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if !known {
+        bail!("`{server}` is not the URL of a server: it looks like http://127.0.0.1:8080");
+    }
+    Ok(format!("{}/v1/users/{user}/messages", server.trim_end_matches('/')))
+}
+
+fn unreachable(url: &str, error: &reqwest::Error) -> anyhow::Error {
+    let mut reason: &dyn std::error::Error = error;
+    while let Some(source) = reason.source() {
+        reason = source;
+    }
+    anyhow::anyhow!("cannot reach {url}: {reason}; is the server running there?")
+}
+
+fn refusal(status: u16, body: &str) -> String {
+    let words = serde_json::from_str::<Value>(body)
+        .ok()
+        .and_then(|body| {
+            body["error"]["message"].as_str().or(body["message"].as_str()).map(str::to_owned)
+        })
+        .unwrap_or_else(|| body.lines().next().unwrap_or_default().to_owned());
+    let advice = match status {
+        401 => "; --api-key-file has to name the key that the server uses",
+        404 => "; --url has to lead to a Tetherline server",
+        409 => "; use another --idempotency-key for another message",
+        429 | 503 => "; try again in a moment",
+        _ => "",
+    };
+    format!("the server refused it with {status}: {}{advice}", words.trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_type_comes_from_the_option_alone() {
+        let text = message("note", r#"{"a":1}"#).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Value>(&text).unwrap(),
+            serde_json::json!({"type": "note", "a": 1})
+        );
+        assert!(message("note", r#"{"type":"other"}"#).is_err());
+    }
+
+    #[test]
+    fn what_is_no_message_is_named_before_anything_is_sent() {
+        let problem = |kind, json| message(kind, json).unwrap_err().to_string();
+        assert!(problem("note", "[1]").starts_with("the message is not one JSON object"));
+        assert!(problem("note", "{").starts_with("the message is not one JSON object"));
+        assert!(problem("pong", "{}").contains("`pong` is reserved"));
+        assert!(problem("a b", "{}").contains("`type`"));
+        assert!(problem("note", r#"{"seq":1}"#).contains("`seq` is reserved"));
+    }
+}

@@ -1,0 +1,125 @@
+use std::{
+    fs,
+    io::{self, Write as _},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use tetherline_server::{
+    ApiKey, Config, JwtKeys, Origin, Server, listen, serve, store::SqliteStore,
+};
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+use crate::{files, signals};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Address and port; port 0 takes a free one, which is printed.
+    #[arg(long, default_value = "127.0.0.1:8080", env = "TETHERLINE_LISTEN")]
+    listen: SocketAddr,
+    /// Folder for the mailboxes, and for secrets that no option names; created if it is missing.
+    #[arg(long, value_name = "DIR", env = "TETHERLINE_DATA")]
+    data: PathBuf,
+    /// What tokens are signed with. Without it, DIR/jwt.secret, made on the first start.
+    #[arg(long, value_name = "FILE", env = "TETHERLINE_JWT_SECRET_FILE")]
+    jwt_secret_file: Option<PathBuf>,
+    /// What publishers show. Without it, DIR/api.key, made on the first start.
+    #[arg(long, value_name = "FILE", env = "TETHERLINE_API_KEY_FILE")]
+    api_key_file: Option<PathBuf>,
+    /// A web page's origin that may connect, such as https://app.example.com. May be repeated.
+    #[arg(long = "allow-origin", value_name = "URL")]
+    allow_origins: Vec<Origin>,
+    /// Take ?token= as a credential, for clients that can send none otherwise. URLs end up in logs.
+    #[arg(long)]
+    allow_query_token: bool,
+}
+
+pub(crate) async fn run(options: Options) -> Result<()> {
+    log_to_stderr();
+    // Before anything is listened to: a signal during the start has to end it in order, too.
+    let stop = signals::stop()?;
+    let config = config(&options)?;
+    let store = open_store(&options.data)?;
+    let listener = bind(options.listen)?;
+    let address = listener.local_addr()?;
+    let server = Server::open(with_own_origins(config, address), store);
+    announce(address)?;
+    let draining = server.clone();
+    serve(listener, server.router(), async move {
+        stop.await;
+        draining.drain().await;
+    })
+    .await
+    .context("the server stopped")
+}
+
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+}
+
+fn config(options: &Options) -> Result<Config> {
+    fs::create_dir_all(&options.data).map_err(|error| unusable(&options.data, &error))?;
+    let mut config = Config::new(keys(options)?);
+    config.api_key = Some(api_key(options)?);
+    config.allowed_origins.clone_from(&options.allow_origins);
+    config.allow_query_token = options.allow_query_token;
+    Ok(config)
+}
+
+fn keys(options: &Options) -> Result<JwtKeys> {
+    if let Some(path) = &options.jwt_secret_file {
+        return files::jwt_keys(path);
+    }
+    let path = options.data.join("jwt.secret");
+    let secret = files::made_if_missing(&path, "secret for signing tokens")?;
+    JwtKeys::from_secret(secret.as_bytes()).with_context(|| format!("{}", path.display()))
+}
+
+fn api_key(options: &Options) -> Result<ApiKey> {
+    if let Some(path) = &options.api_key_file {
+        return files::server_api_key(&files::api_key(path)?, path);
+    }
+    let path = options.data.join("api.key");
+    files::server_api_key(&files::made_if_missing(&path, "key for publishers")?, &path)
+}
+
+/// Pages that this very listener serves are its own.
+fn with_own_origins(mut config: Config, address: SocketAddr) -> Config {
+    config.allowed_origins.extend(Origin::of_listener(address));
+    config
+}
+
+fn open_store(data: &Path) -> Result<SqliteStore> {
+    SqliteStore::open(&data.join("mailbox.db"))
+        .with_context(|| format!("cannot use the data folder {}", data.display()))
+}
+
+fn unusable(data: &Path, error: &io::Error) -> anyhow::Error {
+    anyhow::anyhow!(
+        "cannot use the data folder {}: {error}; name one with --data that this user may write to",
+        data.display()
+    )
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener> {
+    listen(address).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "port {} is in use; end the program that uses it, or choose another with --listen {}:PORT",
+            address.port(),
+            address.ip()
+        ),
+        _ => anyhow::anyhow!("cannot listen on {address}: {error}; choose another with --listen"),
+    })
+}
+
+/// The one line on stdout: scripts wait for it.
+fn announce(address: SocketAddr) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "listening on http://{address}")
+        .and_then(|()| stdout.flush())
+        .context("cannot write to stdout")
+}

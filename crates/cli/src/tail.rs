@@ -1,0 +1,129 @@
+use std::{
+    io::{self, Write as _},
+    pin::pin,
+};
+
+use anyhow::{Context as _, Result, bail};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use clap::Args;
+use serde::Deserialize;
+use tetherline::{Acknowledge, Client, Event, Status};
+use tetherline_protocol::{DeviceId, Seq, UserId};
+
+use crate::signals;
+
+/// Prints the application's messages and `pending_check_complete` as they come, one JSON object a
+/// line; what the connection is doing goes to stderr.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The server, such as http://127.0.0.1:8080.
+    #[arg(long, env = "TETHERLINE_URL")]
+    url: String,
+    /// A token, as `tetherline token` prints it; it says whose mailbox it is.
+    #[arg(long, env = "TETHERLINE_TOKEN", hide_env_values = true)]
+    token: String,
+    /// Whose cursor to use: what one device has seen is new to another.
+    #[arg(long, value_name = "NAME", default_value = "tail")]
+    device: DeviceId,
+    /// Print everything after this position, seen or not.
+    #[arg(long, value_name = "SEQ", value_parser = seq)]
+    after: Option<Seq>,
+    /// Only look: what is printed comes again the next time.
+    #[arg(long)]
+    no_ack: bool,
+}
+
+pub(crate) async fn run(options: Options) -> Result<()> {
+    let user = subject(&options.token)?;
+    let mut builder = Client::builder(&options.url)
+        .user(user)
+        .device(options.device)
+        .only_token(options.token)
+        .acknowledge(if options.no_ack { Acknowledge::Never } else { Acknowledge::OnNext });
+    if let Some(after) = options.after {
+        builder = builder.start_after(after);
+    }
+    let mut client = builder.connect()?;
+    tokio::spawn(say_how_it_goes(client.connection(), options.url.clone()));
+    let end = follow(&mut client, &options.url).await;
+    // Says what is handled, so that an ended tail repeats nothing.
+    client.close().await;
+    end
+}
+
+async fn follow(client: &mut Client, url: &str) -> Result<()> {
+    let mut stop = pin!(signals::stop()?);
+    loop {
+        let event = tokio::select! {
+            event = client.next() => event,
+            () = &mut stop => return Ok(()),
+        };
+        match event {
+            Some(Event::Message(message)) => print(&message.text)?,
+            Some(Event::CaughtUp { text, .. }) => print(&text)?,
+            Some(Event::Gap { after, next }) => {
+                eprintln!(
+                    "tetherline: messages after {after} and before {next} are no longer there"
+                );
+            }
+            Some(Event::ServerError(error)) => {
+                eprintln!("tetherline: the server reports: {} ({})", error.message, error.code);
+            }
+            Some(Event::IdentityRefused) => bail!(
+                "{url} refused the token: it has expired, was signed with another secret, or is \
+                 another user's; make a new one with `tetherline token`"
+            ),
+            Some(_) => {}
+            None => bail!("the connection ended"),
+        }
+    }
+}
+
+fn print(frame: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{frame}").and_then(|()| stdout.flush()).context("cannot write to stdout")
+}
+
+async fn say_how_it_goes(
+    mut connection: tokio::sync::watch::Receiver<tetherline::Connection>,
+    url: String,
+) {
+    let mut was_connected = false;
+    while connection.changed().await.is_ok() {
+        let now = *connection.borrow_and_update();
+        match now.status {
+            Status::Waiting => {
+                let seconds = now.retry_in.unwrap_or_default().as_secs_f64();
+                let what =
+                    if was_connected { "lost the connection to" } else { "cannot connect to" };
+                eprintln!("tetherline: {what} {url}; attempt {} in {seconds:.1} s", now.attempts);
+                was_connected = false;
+            }
+            Status::Connected => {
+                eprintln!("tetherline: connected to {url}");
+                was_connected = true;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whose token it is. Whether it is genuine is the server's business.
+fn subject(token: &str) -> Result<UserId> {
+    #[derive(Deserialize)]
+    struct Claims {
+        sub: UserId,
+    }
+    let no_token = "--token is not a token: give it what `tetherline token` prints";
+    let claims = token.split('.').nth(1).context(no_token)?;
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).context(no_token)?;
+    let claims: Claims = serde_json::from_slice(&claims).context(no_token)?;
+    Ok(claims.sub)
+}
+
+fn seq(text: &str) -> Result<Seq, String> {
+    text.parse()
+        .ok()
+        .and_then(Seq::new)
+        .ok_or_else(|| format!("`{text}` is no position: a whole number from 0 to {}", Seq::MAX))
+}

@@ -1,0 +1,69 @@
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Result;
+use clap::Args;
+use tetherline_protocol::UserId;
+use tetherline_server::issue_token;
+
+use crate::files;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The server's signing secret.
+    #[arg(long, value_name = "FILE", env = "TETHERLINE_JWT_SECRET_FILE")]
+    jwt_secret_file: PathBuf,
+    /// Who may connect with it: 1 to 128 URL-safe characters, usually a UUID.
+    #[arg(long)]
+    user: UserId,
+    /// How long it is good for, such as 90s, 15m, 1h or 7d.
+    #[arg(long, default_value = "1h", value_parser = duration)]
+    ttl: Duration,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let keys = files::jwt_keys(&options.jwt_secret_file)?;
+    println!("{}", issue_token(&keys, &options.user, None, options.ttl));
+    Ok(())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no duration: write it like 90s, 15m, 1h or 7d");
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let seconds_each = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let count: u64 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
+    match count.checked_mul(seconds_each) {
+        Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_with_their_unit() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h"), Ok(Duration::from_secs(3_600)));
+        assert_eq!(duration("7d"), Ok(Duration::from_secs(604_800)));
+        for wrong in [
+            "",
+            "1",
+            "h",
+            "1y",
+            "-1h",
+            "0s",
+            "1.5h",
+            "99999999999999999999s",
+            "9999999999999999999d",
+        ] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What is published arrives once, in order, whoever was away in the meantime.
+
+use crate::support::{Server, text};
+use serde_json::json;
+
+#[test]
+fn what_is_published_while_nobody_is_connected_arrives_once_and_in_order() {
+    let server = Server::start();
+    for n in 1..=5 {
+        assert_eq!(server.publish("ada", &format!(r#"{{"n":{n}}}"#))["seq"], n);
+    }
+    let tail = server.tail("ada", &[]);
+    assert_eq!(tail.until_caught_up(), [1, 2, 3, 4, 5]);
+    server.publish("ada", r#"{"n":6}"#);
+    assert_eq!(tail.note(), 6);
+    tail.terminate();
+    assert_eq!(server.tail("ada", &[]).until_caught_up(), [0_u64; 0], "nothing comes twice");
+}
+
+#[test]
+fn a_restart_between_publishing_and_connecting_loses_nothing() {
+    let mut server = Server::start();
+    server.publish("ada", r#"{"n":1}"#);
+    server.terminate();
+    server.start_again();
+    server.publish("ada", r#"{"n":2}"#);
+    assert_eq!(server.tail("ada", &[]).until_caught_up(), [1, 2]);
+}
+
+#[test]
+fn a_tail_lives_through_the_sudden_death_of_its_server() {
+    let mut server = Server::start();
+    server.publish("ada", r#"{"n":1}"#);
+    let tail = server.tail("ada", &[]);
+    assert_eq!(tail.until_caught_up(), [1]);
+    server.kill();
+    server.start_again();
+    server.publish("ada", r#"{"n":2}"#);
+    server.publish("ada", r#"{"n":3}"#);
+    assert_eq!([tail.note(), tail.note()], [2, 3]);
+}
+
+#[test]
+fn every_device_gets_its_own_copy_and_every_user_their_own_mail() {
+    let server = Server::start();
+    server.publish("ada", r#"{"n":1}"#);
+    server.publish("bob", r#"{"n":7}"#);
+    let phone = server.tail("ada", &["--device", "phone"]);
+    let laptop = server.tail("ada", &["--device", "laptop"]);
+    assert_eq!(phone.until_caught_up(), [1]);
+    assert_eq!(laptop.until_caught_up(), [1]);
+    server.publish("ada", r#"{"n":2}"#);
+    assert_eq!([phone.note(), laptop.note()], [2, 2]);
+    assert_eq!(server.tail("bob", &[]).until_caught_up(), [7]);
+}
+
+#[test]
+fn a_look_without_acknowledging_changes_nothing() {
+    let server = Server::start();
+    server.publish("ada", r#"{"n":1}"#);
+    for _ in 0..2 {
+        let looking = server.tail("ada", &["--no-ack"]);
+        assert_eq!(looking.until_caught_up(), [1]);
+        looking.terminate();
+    }
+}
+
+#[test]
+fn one_may_read_again_from_any_position() {
+    let server = Server::start();
+    for n in 1..=4 {
+        server.publish("ada", &format!(r#"{{"n":{n}}}"#));
+    }
+    let all = server.tail("ada", &[]);
+    assert_eq!(all.until_caught_up(), [1, 2, 3, 4]);
+    all.terminate();
+    assert_eq!(server.tail("ada", &["--after", "2"]).until_caught_up(), [3, 4]);
+    let fresh = server.tail("ada", &["--device", "fresh", "--after", "3", "--no-ack"]);
+    assert_eq!(fresh.until_caught_up(), [4]);
+}
+
+#[test]
+fn a_frame_is_the_message_with_its_header() {
+    let server = Server::start();
+    let published = server.publish("ada", r#"{"n":1,"nested":{"ü":[1,2.50]}}"#);
+    let frame = server.tail("ada", &[]).frame();
+    assert_eq!(frame["id"], published["id"]);
+    assert_eq!(frame["seq"], 1);
+    assert_eq!(frame["nested"], json!({"ü": [1, 2.50]}));
+    assert!(frame["timestamp"].is_string());
+}
+
+#[test]
+fn the_same_idempotency_key_publishes_once() {
+    let server = Server::start();
+    let key = ["--idempotency-key", "order-4711"];
+    let first = server.publish_with("ada", r#"{"n":1}"#, &key);
+    assert_eq!(server.publish_with("ada", r#"{"n":1}"#, &key), first);
+    let other = server.try_publish("ada", r#"{"n":2}"#, &key);
+    assert!(!other.status.success());
+    let said = String::from_utf8_lossy(&other.stderr);
+    assert!(said.contains("409") && said.contains("--idempotency-key"), "{said}");
+    assert_eq!(server.tail("ada", &[]).until_caught_up(), [1]);
+}
+
+#[cfg(unix)]
+#[test]
+fn secrets_are_made_on_the_first_start_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut server = Server::start();
+    let read = |name| std::fs::read_to_string(server.file(name)).unwrap();
+    let (secret, key) = (read("jwt.secret"), read("api.key"));
+    for name in ["jwt.secret", "api.key"] {
+        let mode = std::fs::metadata(server.file(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    server.terminate();
+    server.start_again();
+    assert_eq!(std::fs::read_to_string(server.file("jwt.secret")).unwrap(), secret);
+    assert_eq!(std::fs::read_to_string(text(&server.file("api.key"))).unwrap(), key);
+}

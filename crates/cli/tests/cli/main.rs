@@ -1,0 +1,6 @@
+//! The binary as people and scripts use it: real processes, real sockets, a real data folder.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod delivery;
+mod mistakes;
+mod support;

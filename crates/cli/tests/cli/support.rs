@@ -1,0 +1,205 @@
+//! Starting, asking and ending the binary.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Far more than anything here takes; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) fn tetherline(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tetherline"));
+    command.args(arguments).env("RUST_LOG", "warn").stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    tetherline(arguments).output().unwrap()
+}
+
+/// The same with something on its stdin.
+pub(crate) fn run_with_input(arguments: &[&str], input: &str) -> Output {
+    let mut child = tetherline(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// What a command that must fail says, on one line.
+pub(crate) fn complaint(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(!output.status.success(), "{arguments:?} succeeded");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap().trim_end().to_owned()
+}
+
+/// A process whose lines on stdout can be waited for, ended when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Process {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut child =
+            tetherline(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        Self { child, lines }
+    }
+
+    pub(crate) fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("a line on stdout")
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn terminate(mut self) -> bool {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(asked.success());
+        self.child.wait().unwrap().success()
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server on a data folder of its own.
+pub(crate) struct Server {
+    process: Option<Process>,
+    pub(crate) url: String,
+    folder: TempDir,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (process, url) = serve(folder.path(), "127.0.0.1:0");
+        Self { process: Some(process), url, folder }
+    }
+
+    /// Starts it again on the same folder and port, as an operator would.
+    pub(crate) fn start_again(&mut self) {
+        assert!(self.process.is_none(), "it still runs");
+        let (process, url) = serve(self.folder.path(), self.url.trim_start_matches("http://"));
+        assert_eq!(url, self.url);
+        self.process = Some(process);
+    }
+
+    pub(crate) fn terminate(&mut self) {
+        assert!(self.process.take().unwrap().terminate(), "it did not end in order");
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.process.take().unwrap().kill();
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn token(&self, user: &str) -> String {
+        let secret = self.file("jwt.secret");
+        let output = run(&["token", "--jwt-secret-file", text(&secret), "--user", user]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    pub(crate) fn publish(&self, user: &str, json: &str) -> Value {
+        self.publish_with(user, json, &[])
+    }
+
+    pub(crate) fn publish_with(&self, user: &str, json: &str, more: &[&str]) -> Value {
+        let output = self.try_publish(user, json, more);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    pub(crate) fn try_publish(&self, user: &str, json: &str, more: &[&str]) -> Output {
+        let key = self.file("api.key");
+        let mut arguments = vec!["publish", "--url", &self.url, "--api-key-file", text(&key)];
+        arguments.extend(["--user", user, "--type", "note"]);
+        arguments.extend(more);
+        arguments.push(json);
+        run(&arguments)
+    }
+
+    pub(crate) fn tail(&self, user: &str, more: &[&str]) -> Tail {
+        let token = self.token(user);
+        let mut arguments = vec!["tail", "--url", &self.url, "--token", &token];
+        arguments.extend(more);
+        Tail(Process::start(&arguments))
+    }
+}
+
+/// A running `tetherline tail`.
+pub(crate) struct Tail(Process);
+
+impl Tail {
+    /// The next frame.
+    pub(crate) fn frame(&self) -> Value {
+        serde_json::from_str(&self.0.line()).expect("a frame is JSON")
+    }
+
+    /// The number `n` of the next notes, up to the next `pending_check_complete`.
+    pub(crate) fn until_caught_up(&self) -> Vec<u64> {
+        let mut notes = Vec::new();
+        loop {
+            let frame = self.frame();
+            match frame["type"].as_str() {
+                Some("pending_check_complete") => return notes,
+                Some("note") => notes.push(frame["n"].as_u64().unwrap()),
+                other => panic!("{other:?} is nothing that was published"),
+            }
+        }
+    }
+
+    /// The number `n` of the next note, whatever else comes before it.
+    pub(crate) fn note(&self) -> u64 {
+        loop {
+            let frame = self.frame();
+            if frame["type"] == "note" {
+                return frame["n"].as_u64().unwrap();
+            }
+        }
+    }
+
+    pub(crate) fn terminate(self) {
+        assert!(self.0.terminate(), "tail did not end in order");
+    }
+}
+
+fn serve(data: &Path, listen: &str) -> (Process, String) {
+    let process = Process::start(&["serve", "--listen", listen, "--data", text(data)]);
+    let line = process.line();
+    let url = line.strip_prefix("listening on ").expect("the agreed line").to_owned();
+    (process, url)
+}
+
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
