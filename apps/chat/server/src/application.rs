@@ -86,7 +86,7 @@ impl ChatApplication {
         self.database
             .write(move |transaction| jobs::ask(transaction, &question, now_ms()))
             .await
-            .map_err(unavailable)
+            .map_err(|error| unavailable(&error))
     }
 
     async fn retry(&self, incoming: &Incoming) -> Result<Taken, Refusal> {
@@ -100,7 +100,7 @@ impl ChatApplication {
         self.database
             .write(move |transaction| jobs::retry(transaction, &retry, now_ms()))
             .await
-            .map_err(unavailable)
+            .map_err(|error| unavailable(&error))
     }
 }
 
@@ -141,7 +141,7 @@ fn too_many() -> Refusal {
 }
 
 /// Nothing was committed, so the client may send it again.
-fn unavailable(error: DatabaseError) -> Refusal {
+fn unavailable(error: &DatabaseError) -> Refusal {
     tracing::error!(%error, "a send could not be stored");
     Refusal::new(
         ErrorCode::Unavailable,

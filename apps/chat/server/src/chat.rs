@@ -138,7 +138,6 @@ impl Chat {
     }
 
     /// Everything that the chat serves: `/api`, `/ws`, `/v1`, and the web application.
-    #[must_use]
     pub fn router(&self) -> Router {
         http::router(Arc::clone(&self.shared), self.web.clone())
     }

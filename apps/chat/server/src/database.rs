@@ -1,4 +1,4 @@
-//! The chat's own SQLite file, and the one thread that touches it.
+//! The chat's own `SQLite` file, and the one thread that touches it.
 
 use std::{
     fs::{File, OpenOptions},
@@ -50,12 +50,12 @@ pub enum OpenDatabaseError {
         /// The schema's number in the file.
         found: u32,
     },
-    /// SQLite cannot work with the file.
+    /// `SQLite` cannot work with the file.
     #[error("cannot open {}: {source}; check the disk and the file's permissions, or choose another folder with --data", path.display())]
     Sqlite {
         /// The database's file.
         path: PathBuf,
-        /// What SQLite said.
+        /// What `SQLite` said.
         source: rusqlite::Error,
     },
 }
@@ -64,7 +64,7 @@ pub enum OpenDatabaseError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatabaseError {
-    /// SQLite failed.
+    /// `SQLite` failed.
     #[error("the database failed: {0}")]
     Sqlite(#[from] rusqlite::Error),
     /// The database's thread is gone.

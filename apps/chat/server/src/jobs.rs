@@ -207,7 +207,7 @@ pub(crate) fn finish(
 }
 
 /// Lets a job that was not finished be claimed again.
-pub(crate) fn release(connection: &Connection, position: i64) -> rusqlite::Result<()> {
+fn release(connection: &Connection, position: i64) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM temp.running WHERE job = ?1", [position])?;
     Ok(())
 }
@@ -348,4 +348,142 @@ fn queue_publication(
         params![user, key, frame],
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::{Database, tests::temporary};
+
+    struct Story {
+        _folder: tempfile::TempDir,
+        database: Database,
+    }
+
+    impl Story {
+        async fn with(users: &'static [&'static str]) -> Self {
+            let (folder, database) = temporary();
+            database
+                .write(move |transaction| {
+                    for user in users {
+                        transaction
+                            .execute("INSERT INTO users VALUES (?1, ?1, ?1, 'hash', 0)", [user])?;
+                    }
+                    Ok(())
+                })
+                .await
+                .unwrap();
+            Self { _folder: folder, database }
+        }
+
+        async fn ask(&self, user: &str, id: &str, conversation: Option<&str>) -> Taken {
+            let question = Question {
+                user: user.into(),
+                id: id.into(),
+                text: format!("{id}?"),
+                conversation: conversation.map(Into::into),
+            };
+            self.database.write(move |transaction| ask(transaction, &question, 1)).await.unwrap()
+        }
+
+        async fn claim(&self) -> Option<Job> {
+            self.database.write(claim).await.unwrap()
+        }
+
+        async fn finish(&self, job: Job, answer: &str) {
+            let answer = answer.to_owned();
+            self.database
+                .write(move |transaction| finish(transaction, &job, Ok(answer), 2))
+                .await
+                .unwrap();
+        }
+
+        async fn unsent(&self) -> Vec<String> {
+            let publications = self.database.read(unsent).await.unwrap();
+            publications.into_iter().map(|publication| publication.key).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_question_its_record_and_its_publication_are_one() {
+        let story = Story::with(&["ada"]).await;
+        assert_eq!(story.ask("ada", "q1", None).await, Taken::New);
+        assert_eq!(story.ask("ada", "q1", None).await, Taken::Repeated);
+        assert_eq!(story.unsent().await, ["created:q1"]);
+        let job = story.claim().await.unwrap();
+        story.finish(job, "a1").await;
+        assert_eq!(story.unsent().await, ["created:q1", "answered:q1"]);
+        assert_eq!(story.ask("ada", "q1", None).await, Taken::Repeated);
+        assert!(story.claim().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn within_a_conversation_one_answer_follows_the_other_and_knows_it() {
+        let story = Story::with(&["ada"]).await;
+        story.ask("ada", "q1", None).await;
+        story.ask("ada", "q2", Some("q1")).await;
+        let first = story.claim().await.unwrap();
+        assert!(story.claim().await.is_none(), "the second waits for the first");
+        story.finish(first, "a1").await;
+        let second = story.claim().await.unwrap();
+        let said: Vec<&str> = second.turns.iter().map(|turn| turn.content.as_str()).collect();
+        assert_eq!(said, ["q1?", "a1", "q2?"]);
+    }
+
+    #[tokio::test]
+    async fn one_person_cannot_take_all_the_answers() {
+        let story = Story::with(&["ada", "bob"]).await;
+        for number in 0..=ANSWERS_AT_ONCE_PER_USER_MAX {
+            story.ask("ada", &format!("a{number}"), None).await;
+        }
+        story.ask("bob", "b", None).await;
+        for _ in 0..ANSWERS_AT_ONCE_PER_USER_MAX {
+            assert_eq!(story.claim().await.unwrap().user, "ada");
+        }
+        assert_eq!(story.claim().await.unwrap().user, "bob");
+        assert!(story.claim().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_person_who_asks_too_fast_is_asked_to_wait_and_can_go_on_after_an_answer() {
+        let story = Story::with(&["ada"]).await;
+        for number in 0..QUESTIONS_WAITING_PER_USER_MAX {
+            assert_eq!(story.ask("ada", &format!("q{number}"), None).await, Taken::New);
+        }
+        assert_eq!(story.ask("ada", "more", None).await, Taken::TooMany);
+        assert_eq!(story.ask("ada", "q0", None).await, Taken::Repeated, "known ones are no burden");
+        let job = story.claim().await.unwrap();
+        story.finish(job, "a0").await;
+        assert_eq!(story.ask("ada", "more", None).await, Taken::New);
+    }
+
+    #[tokio::test]
+    async fn what_goes_to_the_provider_is_bounded_and_ends_with_the_question() {
+        let story = Story::with(&["ada"]).await;
+        story.ask("ada", "q0", None).await;
+        let long = "x".repeat(HISTORY_BYTES_MAX / 2);
+        let mut job = story.claim().await.unwrap();
+        for number in 1..4 {
+            story.finish(job, &long).await;
+            story.ask("ada", &format!("q{number}"), Some("q0")).await;
+            job = story.claim().await.unwrap();
+        }
+        let bytes: usize = job.turns.iter().map(|turn| turn.content.len()).sum();
+        assert!(bytes <= HISTORY_BYTES_MAX, "{bytes}");
+        assert_eq!(job.turns.last().unwrap().content, "q3?");
+    }
+
+    #[tokio::test]
+    async fn retries_are_forgotten_only_when_nobody_can_repeat_them() {
+        let story = Story::with(&["ada"]).await;
+        story.ask("ada", "q1", None).await;
+        let job = story.claim().await.unwrap();
+        story.finish(job, "a1").await;
+        let forget = async |now_ms| {
+            story.database.write(move |transaction| forget_old(transaction, now_ms)).await.unwrap()
+        };
+        assert_eq!(forget(2 + JOBS_KEPT_MS).await, 0);
+        assert_eq!(forget(3 + JOBS_KEPT_MS).await, 1);
+        assert_eq!(story.ask("ada", "q1", None).await, Taken::Repeated, "its message is there");
+    }
 }

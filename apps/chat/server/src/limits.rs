@@ -18,7 +18,7 @@ pub const PASSWORD_HASHES_WAITING_MAX: usize = 128;
 pub const API_BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// How long an access token is good for.
-pub const ACCESS_TOKEN_TTL: Duration = Duration::from_secs(15 * 60);
+pub const ACCESS_TOKEN_TTL: Duration = Duration::from_mins(15);
 /// How long a sign-in lasts after its last refresh, in ms: 30 days.
 pub const SIGN_IN_TTL_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 /// How long a refresh token that was just used is still answered with its successor, in ms.
@@ -65,7 +65,7 @@ pub const HISTORY_BYTES_MAX: usize = 64 * 1024;
 /// How long a provider may take to accept a connection.
 pub const PROVIDER_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a provider may take for a whole answer.
-pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(120);
+pub const PROVIDER_TIMEOUT: Duration = Duration::from_mins(2);
 /// Largest response of a provider, in bytes.
 pub const PROVIDER_RESPONSE_BYTES_MAX: usize = 2 * 1024 * 1024;
 

@@ -28,7 +28,7 @@ struct Arguments {
     /// Folder of the built web application.
     #[arg(long, env = "CHAT_WEB", value_name = "DIR")]
     web: Option<PathBuf>,
-    /// A page that may use this chat besides its own, such as https://chat.example.org.
+    /// Origin (scheme, host, port) of a page that may use this chat besides its own; repeatable.
     #[arg(long = "allow-origin", value_name = "URL")]
     allowed_origins: Vec<Origin>,
     /// OpenAI-compatible server that answers, up to and including its /v1.

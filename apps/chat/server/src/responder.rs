@@ -18,7 +18,7 @@ pub enum Responder {
         /// How long it pretends to think, so that the page's waiting state can be seen.
         delay: Duration,
     },
-    /// A server that speaks OpenAI's API.
+    /// A server that speaks `OpenAI`'s API.
     Provider(Provider),
 }
 
@@ -30,9 +30,11 @@ impl Responder {
                 tokio::time::sleep(*delay).await;
                 Ok(built_in::answer(turns))
             }
-            Self::Provider(provider) => {
-                provider.answer(turns).await.map(bounded).map_err(|error| error.into_failure())
-            }
+            Self::Provider(provider) => provider
+                .answer(turns)
+                .await
+                .map(bounded)
+                .map_err(provider::ProviderError::into_failure),
         }
     }
 }

@@ -104,7 +104,7 @@ fn content_security_policy(origins: &[Origin]) -> HeaderValue {
     let sockets: String = origins
         .iter()
         .filter_map(|origin| origin.as_str().strip_prefix("http"))
-        .map(|rest| format!(" ws{rest}"))
+        .flat_map(|rest| [" ws", rest])
         .collect();
     let policy = format!(
         "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \

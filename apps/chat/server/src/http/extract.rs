@@ -2,15 +2,20 @@ use std::sync::Arc;
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{FromRequest, FromRequestParts, Request, State},
     http::{HeaderMap, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::Response,
 };
 use jsonwebtoken::{Algorithm, Validation};
+use rusqlite::Connection;
 use serde::{Deserialize, de::DeserializeOwned};
-use tetherline_protocol::UserId;
+use tetherline_protocol::{BEARER_PREFIX, UserId};
 
 use super::error::ApiError;
-use crate::{chat::Shared, clock::now_ms, limits::API_BODY_BYTES_MAX, sign_in};
+use crate::{
+    chat::Shared, clock::now_ms, database::DatabaseError, limits::API_BODY_BYTES_MAX, sign_in,
+};
 
 /// A JSON body. Asking for the content type keeps plain HTML forms of other pages out.
 pub(super) struct Body<T>(pub(super) T);
@@ -42,35 +47,70 @@ pub(super) struct Signed {
     pub(super) user: UserId,
 }
 
+impl FromRequestParts<Arc<Shared>> for Signed {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, ApiError> {
+        let claims = bearer(&parts.headers)
+            .and_then(|token| claims(shared, token))
+            .ok_or_else(ApiError::unauthorized)?;
+        let user = claims.sub.parse().map_err(|_| ApiError::unauthorized())?;
+        let sign_in = claims.sid.ok_or_else(ApiError::unauthorized)?;
+        if is_live(shared, sign_in).await? {
+            Ok(Self { user })
+        } else {
+            Err(ApiError::signed_out())
+        }
+    }
+}
+
+/// Keeps tokens of a sign-in that has ended from opening a WebSocket for the minutes that they
+/// have left. Everything else about a connection is the Tetherline server's to judge.
+pub(super) async fn refuse_signed_out(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let headers = request.headers();
+    let sign_in = bearer(headers)
+        .or_else(|| offered(headers))
+        .and_then(|token| claims(&shared, token))
+        .and_then(|claims| claims.sid);
+    if let Some(sign_in) = sign_in
+        && !is_live(&shared, sign_in).await?
+    {
+        return Err(ApiError::signed_out());
+    }
+    Ok(next.run(request).await)
+}
+
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
     sid: Option<String>,
 }
 
-impl FromRequestParts<Arc<Shared>> for Signed {
-    type Rejection = ApiError;
+fn claims(shared: &Shared, token: &str) -> Option<Claims> {
+    let mut rules = Validation::new(Algorithm::HS256);
+    rules.leeway = 0;
+    rules.set_required_spec_claims(&["exp", "sub"]);
+    jsonwebtoken::decode(token, &shared.jwt_check, &rules).ok().map(|token| token.claims)
+}
 
-    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, ApiError> {
-        let token = text(&parts.headers, &header::AUTHORIZATION)
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .ok_or_else(ApiError::unauthorized)?;
-        let mut rules = Validation::new(Algorithm::HS256);
-        rules.leeway = 0;
-        rules.set_required_spec_claims(&["exp", "sub"]);
-        let claims = jsonwebtoken::decode::<Claims>(token, &shared.jwt_check, &rules)
-            .map_err(|_| ApiError::unauthorized())?
-            .claims;
-        let user = claims.sub.parse().map_err(|_| ApiError::unauthorized())?;
-        let Some(sign_in) = claims.sid else {
-            return Err(ApiError::unauthorized());
-        };
-        let live = shared
-            .database
-            .read(move |connection| sign_in::is_live(connection, &sign_in, now_ms()))
-            .await?;
-        if live { Ok(Self { user }) } else { Err(ApiError::signed_out()) }
-    }
+async fn is_live(shared: &Shared, sign_in: String) -> Result<bool, DatabaseError> {
+    let check = move |connection: &Connection| sign_in::is_live(connection, &sign_in, now_ms());
+    shared.database.read(check).await
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    text(headers, &header::AUTHORIZATION)?.strip_prefix("Bearer ")
+}
+
+/// The token among the subprotocols.
+fn offered(headers: &HeaderMap) -> Option<&str> {
+    text(headers, &header::SEC_WEBSOCKET_PROTOCOL)?
+        .split(',')
+        .find_map(|protocol| protocol.trim().strip_prefix(BEARER_PREFIX))
 }
 
 /// A request from a page that may use the chat, or from no page at all.

@@ -34,7 +34,7 @@ pub enum InvalidProvider {
          http://localhost:11434/v1"
     )]
     BaseUrl(String),
-    /// Only OpenAI's own server has a model that we can assume.
+    /// Only `OpenAI`'s own server has a model that we can assume.
     #[error(
         "CHAT_MODEL is not set; name a model that the server at OPENAI_BASE_URL has, for example \
          CHAT_MODEL=llama3.2"
@@ -207,7 +207,7 @@ fn refusal(status: StatusCode) -> ProviderError {
     }
 }
 
-/// A base URL ends in `/v1`, as OpenAI's own clients have it; a bare host is completed.
+/// A base URL ends in `/v1`, as `OpenAI`'s own clients have it; a bare host is completed.
 fn endpoint(base_url: &str) -> Result<Url, InvalidProvider> {
     let invalid = || InvalidProvider::BaseUrl(base_url.into());
     let mut url: Url = base_url.parse().map_err(|_| invalid())?;

@@ -151,6 +151,9 @@ async fn signing_out_closes_that_sign_ins_connections_and_no_others() {
     let mut there = phone.connect().await;
     post_with_cookie(&chat.url, "/api/auth/sign-out", &ada.cookie).await;
     assert_eq!(here.closed_with().await, 4401);
+    assert_eq!(ada.refused_with().await, 401, "although the token has minutes left");
+    let (status, _) = ada.get(&format!("/ws/user/{}", ada.uuid)).await;
+    assert_eq!(status, 401, "and whoever cannot see that may ask");
     there.send(&json!({ "type": "ping" })).await;
     there.next_of("pong").await;
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message, client::IntoClientRequest as _},
+    tungstenite::{self, Message, client::IntoClientRequest as _, handshake::client::Request},
 };
 
 use crate::process::{Chat, PATIENCE};
@@ -81,6 +81,22 @@ impl Person {
 
     /// Connects as a fresh page does, asking for everything from the beginning.
     pub(crate) async fn connect(&self) -> Socket {
+        let (stream, _) = connect_async(self.upgrade()).await.unwrap();
+        let mut socket = Socket { stream };
+        socket.next_of("connection_established").await;
+        socket.send(&json!({ "type": "get_pending", "after": 0 })).await;
+        socket
+    }
+
+    /// The status with which a connection is refused.
+    pub(crate) async fn refused_with(&self) -> u16 {
+        match connect_async(self.upgrade()).await.unwrap_err() {
+            tungstenite::Error::Http(response) => response.status().as_u16(),
+            other => panic!("no answer over HTTP: {other}"),
+        }
+    }
+
+    fn upgrade(&self) -> Request {
         static DEVICES: AtomicU64 = AtomicU64::new(0);
         let device = DEVICES.fetch_add(1, Ordering::Relaxed);
         let socket = self.url.replacen("http", "ws", 1);
@@ -89,11 +105,7 @@ impl Person {
         let protocols = format!("tetherline.v1, bearer.{}", self.token);
         request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocols.parse().unwrap());
         request.headers_mut().insert(header::ORIGIN, self.url.parse().unwrap());
-        let (stream, _) = connect_async(request).await.unwrap();
-        let mut socket = Socket { stream };
-        socket.next_of("connection_established").await;
-        socket.send(&json!({ "type": "get_pending", "after": 0 })).await;
-        socket
+        request
     }
 }
 
@@ -150,9 +162,8 @@ impl Socket {
     pub(crate) async fn closed_with(&mut self) -> u16 {
         let goodbye = async {
             loop {
-                match self.stream.next().await.unwrap().unwrap() {
-                    Message::Close(Some(frame)) => return frame.code.into(),
-                    _ => {}
+                if let Message::Close(Some(frame)) = self.stream.next().await.unwrap().unwrap() {
+                    return frame.code.into();
                 }
             }
         };

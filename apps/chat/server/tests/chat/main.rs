@@ -1,6 +1,8 @@
 //! The chat as its users meet it: the real binary, real sockets, a real file system, and for a
 //! provider a small OpenAI-compatible server that does what each story asks of it.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
 mod accounts;
 mod browser;
 mod conversations;
