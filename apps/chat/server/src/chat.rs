@@ -78,6 +78,12 @@ pub enum OpenChatError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The web application is not where it was said to be.
+    #[error(
+        "there is no index.html in {}; build the web application first, or name the folder of \
+         the built files with --web", .0.display()
+    )]
+    NoWeb(PathBuf),
     /// A secret in the data folder cannot be used.
     #[error("{0}; make the data folder writable, or choose another one with --data")]
     Secret(#[from] SecretFileError),
@@ -102,6 +108,11 @@ impl Chat {
     /// Opens the data folder and goes on where the last life ended: waiting questions are
     /// answered, and what was not published is. `address` is the listener's own.
     pub async fn open(config: Config, address: SocketAddr) -> Result<Self, OpenChatError> {
+        if let Some(web) = &config.web
+            && !web.join("index.html").is_file()
+        {
+            return Err(OpenChatError::NoWeb(web.clone()));
+        }
         create_folder(&config.data)?;
         let database = Database::open(&config.data)?;
         let jwt_secret = secret_file(&config.data.join("jwt.secret"))?;

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -140,12 +141,7 @@ fn run(mut connection: Connection, mut queue: mpsc::Receiver<Operation>, _lock: 
 /// Two processes on one folder would both answer every question.
 fn lock(folder: &Path) -> Result<File, OpenDatabaseError> {
     let path = folder.join("chat.lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|source| OpenDatabaseError::Unwritable { path: path.clone(), source })?;
+    let file = private_file(&path)?;
     let patience = Instant::now() + LOCK_PATIENCE;
     loop {
         match file.try_lock() {
@@ -163,7 +159,19 @@ fn lock(folder: &Path) -> Result<File, OpenDatabaseError> {
     }
 }
 
+/// `SQLite` gives its journal the mode of the database itself, so all of them stay the owner's.
+fn private_file(path: &Path) -> Result<File, OpenDatabaseError> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|source| OpenDatabaseError::Unwritable { path: path.into(), source })
+}
+
 fn prepare(path: &Path) -> Result<Connection, OpenDatabaseError> {
+    private_file(path)?;
     let sqlite = |source| OpenDatabaseError::Sqlite { path: path.into(), source };
     let mut connection = Connection::open(path).map_err(sqlite)?;
     connection

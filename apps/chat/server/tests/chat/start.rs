@@ -1,5 +1,7 @@
 use std::{net::TcpListener, os::unix::fs::PermissionsExt as _};
 
+use tokio::process::Command;
+
 use crate::{
     browser::Person,
     process::{Chat, Start},
@@ -10,13 +12,8 @@ async fn a_port_in_use_is_said_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let mut command = Start::on(folder.path()).command();
-    // The later of two `--listen` would be an error, so this is the only one.
-    command = {
-        let mut fresh = tokio::process::Command::new(command.as_std().get_program());
-        fresh.args(["--listen", &address, "--data"]).arg(folder.path());
-        fresh
-    };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tetherline-chat"));
+    command.args(["--listen", &address, "--data"]).arg(folder.path());
     let output = command.output().await.unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -55,12 +52,22 @@ async fn a_wrong_command_line_or_provider_is_a_usage_error() {
 }
 
 #[tokio::test]
+async fn a_web_application_that_is_not_built_is_said_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let web = folder.path().join("dist");
+    let start = Start::on(folder.path()).with(&["--web", web.to_str().unwrap()]);
+    let (code, text) = start.fail().await;
+    assert_eq!(code, 1);
+    assert!(text.contains("index.html") && text.contains("--web"), "{text}");
+}
+
+#[tokio::test]
 async fn secrets_are_made_once_and_for_their_owner_only() {
     let (folder, chat) = Chat::fresh().await;
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
     let names = ["jwt.secret", "api.key", "refresh.secret"];
     let before = names.map(read);
-    for name in names {
+    for name in names.into_iter().chain(["chat.db", "chat.db-wal"]) {
         let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
