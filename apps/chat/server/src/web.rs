@@ -104,6 +104,8 @@ fn content_security_policy(origins: &[Origin]) -> HeaderValue {
     let sockets: String = origins
         .iter()
         .filter_map(|origin| origin.as_str().strip_prefix("http"))
+        // The policy's grammar has no IPv6 addresses, and browsers complain about them.
+        .filter(|rest| !rest.contains('['))
         .flat_map(|rest| [" ws", rest])
         .collect();
     let policy = format!(

@@ -29,6 +29,7 @@ async fn the_web_application_is_served_with_safe_headers_and_right_caches() {
         let policy = header_of(&page, header::CONTENT_SECURITY_POLICY);
         assert!(policy.contains("script-src 'self' 'wasm-unsafe-eval';"), "{policy}");
         assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert!(!policy.contains('['), "no browser takes an IPv6 address there: {policy}");
         assert!(policy.contains(&chat.url.replacen("http", "ws", 1)), "{policy}");
         assert_eq!(header_of(&page, header::X_CONTENT_TYPE_OPTIONS), "nosniff");
         assert_eq!(header_of(&page, header::REFERRER_POLICY), "no-referrer");
