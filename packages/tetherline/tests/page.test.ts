@@ -1,5 +1,6 @@
 // @vitest-environment jsdom
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import WebSocket from 'ws';
 
 import { probeUrl, webSocketUrl } from '../src/core/address.js';
 import { isConnected, givenServer } from './support/setup.js';
@@ -52,20 +53,29 @@ describe('the page', () => {
     await isConnected(client);
   });
 
-  it('whose network went away replaces a dead socket at once, without its goodbye', async () => {
-    const client = await context.connected();
+  it('whose network went away replaces a dead socket at once, and never hears of it again', async () => {
+    const sockets: WebSocket[] = [];
+    class Recorded extends WebSocket {
+      constructor(url: string, protocols: string[]) {
+        super(url, protocols);
+        sockets.push(this);
+      }
+    }
+    const client = await context.connected('ann', { WebSocket: Recorded });
     const first = await context.server.connection(1);
-    await first.frame('get_pending');
+    // After its answer nothing is under way that could be taken for a sign of life.
+    await client.send({ type: 'ask' });
     first.goSilent();
     window.dispatchEvent(new Event('offline'));
     const second = await context.server.connection(2);
-    expect(first.closeCode).toBeNull();
+    expect(sockets[0]!.readyState).toBe(WebSocket.CLOSING);
     await isConnected(client);
-    const seen = vi.fn();
-    client.on({ news: seen });
-    context.server.publish('ann', { type: 'news' });
-    await until(() => seen.mock.calls.length > 0, 'the message on the new connection');
-    expect(second.user).toBe('ann');
+    // Its goodbye comes late, and is nobody's business any more.
+    first.terminate();
+    await until(() => sockets[0]!.readyState === WebSocket.CLOSED, 'the late close');
+    await client.send({ type: 'ask' });
+    expect(second.ofType('ask')).toHaveLength(1);
+    expect(client.getSnapshot()).toMatchObject({ isConnected: true, reconnectAttempts: 0 });
   });
 
   it('that becomes visible asks whether the connection still lives', async () => {

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 import { type WebSocket, WebSocketServer } from 'ws';
 
@@ -48,7 +49,7 @@ export class ScriptedServer {
         return;
       }
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
-        this.connections.push(new ScriptedConnection(this, webSocket, request));
+        this.connections.push(new ScriptedConnection(this, webSocket, request, socket));
       });
     });
   }
@@ -116,9 +117,11 @@ export class ScriptedConnection {
   isLive = false;
   readonly #server: ScriptedServer;
   readonly #socket: WebSocket;
+  readonly #stream: Duplex;
 
-  constructor(server: ScriptedServer, socket: WebSocket, request: IncomingMessage) {
+  constructor(server: ScriptedServer, socket: WebSocket, request: IncomingMessage, stream: Duplex) {
     this.#server = server;
+    this.#stream = stream;
     this.#socket = socket;
     const url = new URL(request.url ?? '', 'http://server');
     this.user = decodeURIComponent(url.pathname.split('/').at(-1) ?? '');
@@ -169,6 +172,13 @@ export class ScriptedConnection {
 
   ofType(type: string): Frame[] {
     return this.frames.filter((frame) => frame.type === type);
+  }
+
+  /** What is sent meanwhile leaves in one piece, so that it arrives in one. */
+  inOneBreath(action: () => void): void {
+    this.#stream.cork();
+    action();
+    this.#stream.uncork();
   }
 
   close(code: number): void {
