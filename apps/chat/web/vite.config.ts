@@ -17,6 +17,7 @@ export default defineConfig({
   build: { target: 'es2022' },
   test: {
     environment: 'jsdom',
+    globalSetup: ['tests/support/global-setup.ts'],
     setupFiles: ['tests/setup.ts'],
     include: ['tests/**/*.test.{ts,tsx}'],
     testTimeout: 20_000,

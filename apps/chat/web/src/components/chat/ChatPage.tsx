@@ -1,5 +1,5 @@
 import * as Dialog from '@radix-ui/react-dialog';
-import { Menu } from 'lucide-react';
+import { Menu, X } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { useDispatch, useSelector } from 'react-redux';
 import ChatMessages from '@/components/chat/ChatMessages';
@@ -54,6 +54,9 @@ export default function ChatPage({ user, conversation }: Props) {
                   onRetry={list.retry}
                   onChosen={() => setDrawerOpen(false)}
                 />
+                <Dialog.Close className="icon-button drawer__close" aria-label="Close">
+                  <X aria-hidden="true" />
+                </Dialog.Close>
               </Dialog.Content>
             </Dialog.Portal>
           </Dialog.Root>

@@ -8,6 +8,9 @@ export function Toasts() {
     <Toaster
       theme={theme}
       position="top-right"
+      // Below the header, so that the connection badge stays in view.
+      offset={{ top: 72, right: 20 }}
+      mobileOffset={{ top: 68 }}
       closeButton
       containerAriaLabel="Notices"
       toastOptions={{ className: 'toast' }}
