@@ -64,6 +64,10 @@ impl JwtKeys {
         let user = claims.sub.parse().map_err(|_| InvalidToken::Malformed)?;
         let now = since_epoch();
         let expires_in = Duration::from_secs(claims.exp).saturating_sub(now);
+        // The library lets the very second of `exp` pass; RFC 7519 does not.
+        if expires_in.is_zero() {
+            return Err(InvalidToken::Expired);
+        }
         Ok(Identity { user, session: claims.sid, expires_in })
     }
 

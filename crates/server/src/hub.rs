@@ -91,6 +91,10 @@ impl Hub {
         }
     }
 
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
     /// Whether [`Hub::join`] would succeed now.
     pub(crate) fn admits(&self, user: &UserId) -> Result<(), Refused> {
         let users = lock(&self.users);

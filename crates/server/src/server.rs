@@ -103,6 +103,12 @@ impl Server {
         self.shared.hub.sign_out(user, session);
     }
 
+    /// How many WebSocket connections are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.hub.connections()
+    }
+
     /// Refuses new connections, closes all others with 1012 and waits for them, for a bounded time.
     pub async fn drain(&self) {
         self.shared.hub.drain().await;

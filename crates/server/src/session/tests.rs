@@ -1,1 +1,252 @@
+//! Sessions driven through virtual time, without a socket or a store.
 
+use super::*;
+
+struct Rig {
+    session: Session,
+    now: Instant,
+}
+
+fn seq(number: u64) -> Seq {
+    Seq::new(number).unwrap()
+}
+
+fn rig(wire: Wire, head: u64, change: impl FnOnce(&mut Limits)) -> Rig {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    let now = Instant::now();
+    let head = crate::store::Head { seq: seq(head), epoch: "e.0".parse().unwrap() };
+    let opening = Opening {
+        connection: "c".parse().unwrap(),
+        user: "ada".parse().unwrap(),
+        wire,
+        place: Place { head, cursor: Seq::ZERO, floor: Seq::ZERO },
+        token_expires_in: Duration::from_secs(3600),
+        limits: Arc::new(limits),
+        time_ms: 0,
+    };
+    let mut rig = Rig { session: Session::open(opening, now), now };
+    assert!(matches!(rig.output(), Some(Output::Write(frames)) if frames.len() == 1));
+    rig.input(Input::Written);
+    rig
+}
+
+impl Rig {
+    fn input(&mut self, input: Input<'_>) {
+        self.session.handle(input, self.now);
+    }
+
+    fn output(&mut self) -> Option<Output> {
+        self.session.poll_output(self.now)
+    }
+
+    /// Lets time pass as a driver would: alarm by alarm.
+    fn pass(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while let Some(alarm) = self.session.poll_timeout().filter(|alarm| *alarm <= end) {
+            self.now = alarm;
+            self.input(Input::Timeout);
+            if self.session.closed || self.session.poll_timeout() == Some(alarm) {
+                break;
+            }
+        }
+        self.now = end;
+    }
+
+    fn page(&mut self, ticket: u32, numbers: std::ops::RangeInclusive<u64>, size: usize) {
+        let page =
+            numbers.map(|n| Delivery { seq: seq(n), text: "x".repeat(size).into() }).collect();
+        self.input(Input::Page { ticket, page: Ok(page) });
+    }
+
+    fn read(&mut self) -> (u32, u64, Room) {
+        match self.output() {
+            Some(Output::Read { ticket, after, room }) => (ticket, after.get(), room),
+            other => panic!("no read but {other:?}"),
+        }
+    }
+
+    /// How many frames the next batch has; the socket takes it.
+    fn written(&mut self) -> Vec<Outgoing> {
+        match self.output() {
+            Some(Output::Write(batch)) => {
+                self.input(Input::Written);
+                batch
+            }
+            other => panic!("nothing written but {other:?}"),
+        }
+    }
+
+    fn close_code(&mut self) -> Option<CloseCode> {
+        while let Some(output) = self.output() {
+            if let Output::Close(code, _) = output {
+                return Some(code);
+            }
+        }
+        None
+    }
+}
+
+#[test]
+fn the_next_page_is_read_only_when_the_socket_took_the_last() {
+    let mut rig = rig(Wire::V1, 30, |_| {});
+    rig.input(Input::Text(r#"{"type":"get_pending","after":0}"#));
+    let (ticket, after, room) = rig.read();
+    assert_eq!((after, room.bytes), (0, limits::REPLAY_PIECE_BYTES_MAX));
+    rig.page(ticket, 1..=10, 100);
+    assert!(matches!(rig.output(), Some(Output::Write(batch)) if batch.len() == 10));
+    rig.input(Input::Head(seq(31)));
+    assert_eq!(rig.output(), None, "the socket is still busy");
+    rig.input(Input::Written);
+    assert_eq!(rig.read().1, 10);
+}
+
+#[test]
+fn a_page_for_a_position_that_was_given_up_is_dropped() {
+    let mut rig = rig(Wire::V1, 30, |_| {});
+    rig.input(Input::Text(r#"{"type":"get_pending","after":20}"#));
+    let (stale, ..) = rig.read();
+    rig.input(Input::Text(r#"{"type":"get_pending","after":5}"#));
+    let (ticket, after, _) = rig.read();
+    assert_eq!(after, 5);
+    rig.page(stale, 21..=30, 10);
+    assert_eq!(rig.output(), None);
+    rig.page(ticket, 6..=7, 10);
+    assert_eq!(rig.written().len(), 2);
+}
+
+#[test]
+fn in_flight_bytes_bind_at_their_edge_and_one_message_always_passes() {
+    let mut rig = rig(Wire::V1, 30, |limits| limits.in_flight_bytes_max = 250);
+    rig.input(Input::Text(r#"{"type":"ack","seq":0}"#));
+    rig.input(Input::Text(r#"{"type":"get_pending","after":0}"#));
+    let (ticket, ..) = rig.read();
+    rig.page(ticket, 1..=3, 125);
+    assert_eq!(rig.written().len(), 2, "250 bytes fit exactly");
+    assert_eq!(rig.output(), None);
+    rig.input(Input::Text(r#"{"type":"ack","seq":2}"#));
+    assert_eq!(rig.output(), Some(Output::Acknowledge(seq(2))));
+    let (ticket, after, _) = rig.read();
+    assert_eq!(after, 2);
+    rig.page(ticket, 3..=4, 1_000);
+    assert_eq!(rig.written().len(), 1, "too large, and alone");
+}
+
+#[test]
+fn acknowledgements_on_their_way_to_the_store_become_one() {
+    let mut rig = rig(Wire::V1, 30, |_| {});
+    for n in [5, 9, 7, 12] {
+        rig.input(Input::Text(&format!(r#"{{"type":"ack","seq":{n}}}"#)));
+    }
+    assert_eq!(rig.output(), Some(Output::Acknowledge(seq(5))));
+    assert_eq!(rig.output(), None);
+    rig.input(Input::Acknowledged);
+    assert_eq!(rig.output(), Some(Output::Acknowledge(seq(12))));
+}
+
+#[test]
+fn silence_is_answered_with_a_ping_and_then_with_a_close() {
+    let mut rig = rig(Wire::V1, 0, |_| {});
+    rig.pass(Duration::from_secs(44));
+    assert_eq!(rig.output(), None);
+    rig.pass(Duration::from_secs(2));
+    assert_eq!(rig.written(), [Outgoing::Ping(Bytes::new())]);
+    rig.input(Input::Pong(b""));
+    rig.pass(Duration::from_secs(89));
+    assert_eq!(rig.written(), [Outgoing::Ping(Bytes::new())]);
+    assert_eq!(rig.close_code(), None);
+    rig.pass(Duration::from_secs(1));
+    assert_eq!(rig.close_code(), Some(CloseCode::Silent));
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_closed_however_much_it_sends() {
+    let mut rig = rig(Wire::V1, 0, |_| {});
+    rig.input(Input::Text(r#"{"type":"ping"}"#));
+    assert!(matches!(rig.output(), Some(Output::Write(_))));
+    for _ in 0..29 {
+        rig.pass(Duration::from_secs(1));
+        rig.input(Input::Text(r#"{"type":"ping"}"#));
+    }
+    assert_eq!(rig.close_code(), None);
+    rig.pass(Duration::from_secs(1));
+    assert_eq!(rig.close_code(), Some(CloseCode::Stuck));
+}
+
+#[test]
+fn a_peer_that_reads_nothing_is_soon_not_read_either() {
+    let mut rig = rig(Wire::V1, 0, |_| {});
+    rig.input(Input::Text(r#"{"type":"ping"}"#));
+    assert!(matches!(rig.output(), Some(Output::Write(_))));
+    for _ in 0..FRAMES_WAITING_MAX {
+        assert!(rig.session.wants_input());
+        rig.input(Input::Text(r#"{"type":"ping"}"#));
+    }
+    assert!(!rig.session.wants_input());
+    rig.input(Input::Written);
+    assert_eq!(rig.written().len(), FRAMES_WAITING_MAX);
+    assert!(rig.session.wants_input());
+}
+
+#[test]
+fn silence_means_nothing_while_we_do_not_read() {
+    let mut rig = rig(Wire::V1, 0, |limits| limits.sends_waiting_max = 1);
+    rig.input(Input::Text(r#"{"type":"t","id":"a"}"#));
+    assert!(matches!(rig.output(), Some(Output::Receive { .. })));
+    rig.input(Input::Text(r#"{"type":"t","id":"b"}"#));
+    assert!(!rig.session.wants_input());
+    rig.pass(Duration::from_secs(600));
+    assert_eq!(rig.output(), None);
+    rig.input(Input::Settled(Ok(())));
+    assert!(rig.session.wants_input());
+    rig.pass(Duration::from_secs(91));
+    assert_eq!(rig.close_code(), Some(CloseCode::Silent));
+}
+
+#[test]
+fn nothing_follows_the_end_of_a_token() {
+    let mut rig = rig(Wire::V1, 5, |_| {});
+    rig.input(Input::Text(r#"{"type":"get_pending","after":0}"#));
+    let (ticket, ..) = rig.read();
+    rig.now += Duration::from_secs(3600);
+    rig.input(Input::Timeout);
+    rig.page(ticket, 1..=5, 10);
+    assert!(matches!(rig.output(), Some(Output::Close(CloseCode::TokenExpired, _))));
+    assert_eq!(rig.output(), None);
+}
+
+#[test]
+fn a_store_that_fails_ends_the_connection_without_details() {
+    let mut rig = rig(Wire::V1, 5, |_| {});
+    rig.input(Input::Text(r#"{"type":"get_pending","after":0}"#));
+    let (ticket, ..) = rig.read();
+    rig.input(Input::Page { ticket, page: Err(StoreError::new("disk gone")) });
+    assert_eq!(rig.output(), Some(Output::Close(CloseCode::Internal, "internal error")));
+}
+
+#[test]
+fn a_hole_that_retention_left_is_said_out_loud() {
+    let mut rig = rig(Wire::V1, 5, |_| {});
+    rig.input(Input::Text(r#"{"type":"get_pending","after":0}"#));
+    let (ticket, ..) = rig.read();
+    rig.page(ticket, 4..=5, 10);
+    let batch = rig.written();
+    let Some(Outgoing::Text(summary)) = batch.last() else { panic!("{batch:?}") };
+    assert!(summary.contains(r#""recovered":false"#), "{summary}");
+    assert_eq!(batch.len(), 3);
+}
+
+#[test]
+fn every_batch_to_a_plain_client_ends_with_a_ping_that_carries_its_position() {
+    let mut rig = rig(Wire::Plain, 0, |_| {});
+    rig.input(Input::Head(seq(2)));
+    let (ticket, ..) = rig.read();
+    rig.page(ticket, 1..=2, 10);
+    let batch = rig.written();
+    assert_eq!(batch.last(), Some(&Outgoing::Ping("2".into())));
+    rig.input(Input::Pong(b"2"));
+    assert_eq!(rig.output(), Some(Output::Acknowledge(seq(2))));
+    rig.input(Input::Pong(b"3"));
+    rig.input(Input::Acknowledged);
+    assert_eq!(rig.output(), None, "nobody can handle what was not sent");
+}

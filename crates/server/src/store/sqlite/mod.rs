@@ -5,8 +5,6 @@ mod checkpoint;
 mod reader;
 mod schema;
 mod statements;
-#[cfg(test)]
-mod tests;
 mod writer;
 
 use std::{

@@ -1,0 +1,308 @@
+//! Who gets in, what everybody else is told, and how connections end.
+
+mod support;
+
+use std::time::{Duration, SystemTime};
+
+use futures_util::SinkExt as _;
+use reqwest::StatusCode;
+use support::{Client, ORIGIN, TestServer, config, keys, refused, token, user};
+use tetherline_server::{JwtKeys, issue_token};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_tungstenite::tungstenite::{Message as Frame, handshake::client::Request};
+
+fn with(mut request: Request, headers: &[(&'static str, String)]) -> Request {
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    request
+}
+
+fn bearer(token: &str) -> (&'static str, String) {
+    ("authorization", format!("Bearer {token}"))
+}
+
+#[tokio::test]
+async fn a_token_gets_in_as_subprotocol_or_header_and_is_never_echoed() {
+    let server = TestServer::start(config()).await;
+    let client = server.connect("ada", "laptop").await;
+    assert_eq!(client.protocol.as_deref(), Some("tetherline.v1"));
+    let request = with(server.request("/ws/user/ada"), &[bearer(&token("ada"))]);
+    let client = Client::open(request).await.unwrap();
+    assert_eq!(client.protocol, None);
+}
+
+#[tokio::test]
+async fn a_token_in_the_url_counts_only_where_it_is_allowed() {
+    let server = TestServer::start(config()).await;
+    let path = format!("/ws/user/ada?token={}", token("ada"));
+    assert_eq!(refused(server.request(&path)).await.0, 401);
+    let mut allowing = config();
+    allowing.allow_query_token = true;
+    let server = TestServer::start(allowing).await;
+    assert!(Client::open(server.request(&path)).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_upgrade_without_a_good_token_is_refused() {
+    let server = TestServer::start(config()).await;
+    let request = || server.request("/ws/user/ada");
+    assert_eq!(refused(request()).await.0, 401);
+    let other = JwtKeys::from_secret(b"somebody else's signing secret").unwrap();
+    let hour = Duration::from_secs(3600);
+    let forged = issue_token(&other, &user("ada"), None, hour);
+    let expired = issue_token(&keys(), &user("ada"), None, Duration::ZERO);
+    for bad in [forged, expired, "nonsense".into(), String::new()] {
+        let (status, _, body) = refused(with(request(), &[bearer(&bad)])).await;
+        assert_eq!((status, &body["error"]["code"]), (401, &"unauthorized".into()), "{bad}");
+        assert!(bad.is_empty() || !body.to_string().contains(&bad));
+    }
+    let (status, _, body) = refused(with(request(), &[bearer(&token("bob"))])).await;
+    assert_eq!((status, &body["error"]["code"]), (403, &"forbidden".into()));
+}
+
+#[tokio::test]
+async fn only_allowed_pages_connect() {
+    let server = TestServer::start(config()).await;
+    let from = |origin: &str| {
+        with(
+            server.request("/ws/user/ada"),
+            &[bearer(&token("ada")), ("origin", origin.to_owned())],
+        )
+    };
+    assert!(Client::open(from(ORIGIN)).await.is_ok());
+    let own = format!("http://{}", server.address);
+    for foreign in ["null", "https://evil.test", "https://app.example.com.evil.test", own.as_str()]
+    {
+        assert_eq!(refused(from(foreign)).await.0, 403, "{foreign}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_url_answers_for_an_upgrade_that_a_browser_cannot_see() {
+    let server = TestServer::start(config()).await;
+    let http = reqwest::Client::new();
+    let url = server.http("/ws/user/ada");
+    let probe = |token: String| http.get(&url).header("origin", ORIGIN).bearer_auth(token).send();
+
+    let good = probe(token("ada")).await.unwrap();
+    assert_eq!(good.status(), StatusCode::UPGRADE_REQUIRED);
+    assert_eq!(good.headers()["access-control-allow-origin"], ORIGIN);
+    let body: serde_json::Value = good.json().await.unwrap();
+    assert!(body["error"]["message"].is_string(), "{body}");
+    let bad = probe("nonsense".into()).await.unwrap();
+    assert_eq!(bad.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(bad.headers()["access-control-allow-origin"], ORIGIN);
+    assert_eq!(probe(token("bob")).await.unwrap().status(), StatusCode::FORBIDDEN);
+
+    let foreign = http.get(&url).header("origin", "https://evil.test").bearer_auth(token("ada"));
+    let foreign = foreign.send().await.unwrap();
+    assert_eq!(foreign.status(), StatusCode::FORBIDDEN);
+    assert!(!foreign.headers().contains_key("access-control-allow-origin"));
+    let same_origin = http.get(&url).bearer_auth(token("ada")).send().await.unwrap();
+    assert_eq!(same_origin.status(), StatusCode::UPGRADE_REQUIRED);
+}
+
+#[tokio::test]
+async fn an_allowed_page_may_ask_with_an_authorization_header() {
+    let server = TestServer::start(config()).await;
+    let http = reqwest::Client::new();
+    let preflight = |origin: &'static str| {
+        http.request(reqwest::Method::OPTIONS, server.http("/ws/user/ada"))
+            .header("origin", origin)
+            .header("access-control-request-method", "GET")
+            .header("access-control-request-headers", "authorization")
+            .send()
+    };
+    let allowed = preflight(ORIGIN).await.unwrap();
+    assert_eq!(allowed.status(), StatusCode::NO_CONTENT);
+    assert_eq!(allowed.headers()["access-control-allow-headers"], "authorization");
+    assert_eq!(allowed.headers()["access-control-allow-origin"], ORIGIN);
+    assert_eq!(preflight("https://evil.test").await.unwrap().status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_none_is_told_apart() {
+    let server = TestServer::start(config()).await;
+    let http = reqwest::Client::new();
+    let handshake = |version: &'static str| {
+        http.get(server.http("/ws/user/ada"))
+            .bearer_auth(token("ada"))
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", version)
+    };
+    let old = handshake("8").header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let old = old.send().await.unwrap();
+    assert_eq!(old.status(), StatusCode::UPGRADE_REQUIRED);
+    assert_eq!(old.headers()["sec-websocket-version"], "13");
+    let keyless = handshake("13").send().await.unwrap();
+    assert_eq!(keyless.status(), StatusCode::BAD_REQUEST);
+    let device = http.get(server.http("/ws/user/ada?device=a%20b")).bearer_auth(token("ada"));
+    assert_eq!(device.send().await.unwrap().status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn headers_over_the_limit_are_refused() {
+    let server = TestServer::start(config()).await;
+    let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let padding = "x".repeat(17 * 1024);
+    let request =
+        format!("GET /ws/user/ada HTTP/1.1\r\nhost: here\r\nx-padding: {padding}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 431");
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_told_when_to_come_back() {
+    let mut config = config();
+    config.limits.connections_per_user_max = 2;
+    config.limits.connections_max = 3;
+    let server = TestServer::start(config).await;
+    let first = server.connect("ada", "a").await;
+    let _second = server.connect("ada", "b").await;
+    let request = with(server.request("/ws/user/ada"), &[bearer(&token("ada"))]);
+    let (status, headers, _) = refused(request).await;
+    assert_eq!(status, 429);
+    assert!(headers.contains_key("retry-after"));
+    let probe = reqwest::Client::new().get(server.http("/ws/user/ada")).bearer_auth(token("ada"));
+    assert_eq!(probe.send().await.unwrap().status(), StatusCode::TOO_MANY_REQUESTS);
+
+    let _third = server.connect("bob", "a").await;
+    let request = with(server.request("/ws/user/eve"), &[bearer(&token("eve"))]);
+    let (status, headers, _) = refused(request).await;
+    assert_eq!(status, 503);
+    assert!(headers.contains_key("retry-after"));
+
+    drop(first);
+    support::eventually(|| async {
+        let request = with(server.request("/ws/user/ada"), &[bearer(&token("ada"))]);
+        Client::open(request).await.is_ok()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_that_expires_ends_its_connection() {
+    let server = TestServer::start(config()).await;
+    let token = issue_token(&keys(), &user("ada"), None, Duration::from_secs(2));
+    let mut client = server.connect_with("ada", "laptop", &token).await;
+    assert!(client.established["token_expires_in_ms"].as_u64().unwrap() <= 2_000);
+    assert_eq!(client.closed().await, 4401);
+}
+
+#[tokio::test]
+async fn a_renewed_token_keeps_the_connection_and_another_users_ends_it() {
+    let server = TestServer::start(config()).await;
+    let short = issue_token(&keys(), &user("ada"), None, Duration::from_secs(2));
+    let expiry = SystemTime::now() + Duration::from_secs(2);
+    let mut client = server.connect_with("ada", "laptop", &short).await;
+    client.send(r#"{"type":"authenticate","token":"nonsense"}"#).await;
+    assert_eq!(client.next_of("error").await["code"], "unauthorized");
+    client.send(&format!(r#"{{"type":"authenticate","token":"{}"}}"#, token("ada"))).await;
+    client.assert_quiet().await;
+    // The wall clock itself is what is tested here: the first token must have run out.
+    while SystemTime::now() < expiry + Duration::from_millis(500) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    client.assert_quiet().await;
+    client.send(&format!(r#"{{"type":"authenticate","token":"{}"}}"#, token("bob"))).await;
+    assert_eq!(client.closed().await, 4403);
+}
+
+#[tokio::test]
+async fn signing_out_ends_that_sign_ins_connections_only() {
+    let server = TestServer::start(config()).await;
+    let of = |session| issue_token(&keys(), &user("ada"), Some(session), Duration::from_secs(60));
+    let mut here = server.connect_with("ada", "laptop", &of("s1")).await;
+    let mut there = server.connect_with("ada", "phone", &of("s2")).await;
+    server.server.sign_out(&user("ada"), "s1");
+    assert_eq!(here.closed().await, 4401);
+    there.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn draining_sends_everybody_away_and_lets_nobody_in() {
+    let server = TestServer::start(config()).await;
+    let mut client = server.connect("ada", "laptop").await;
+    let (code, ()) = tokio::join!(client.closed(), server.server.drain());
+    assert_eq!(code, 1012);
+    let request = with(server.request("/ws/user/ada"), &[bearer(&token("ada"))]);
+    let (status, headers, _) = refused(request).await;
+    assert_eq!(status, 503);
+    assert!(headers.contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn a_silent_peer_is_pinged_and_then_closed() {
+    let mut config = config();
+    config.limits.idle_timeout_ms = 200;
+    let server = TestServer::start(config).await;
+    // A client that is not polled answers no Ping: it is read on only once the server gave up.
+    let mut client = server.connect("ada", "laptop").await;
+    support::eventually(|| async { server.server.connections() == 0 }).await;
+    assert_eq!(client.closed().await, 4408);
+}
+
+#[tokio::test]
+async fn the_largest_message_passes_and_one_more_byte_does_not() {
+    let mut config = config();
+    config.limits.message_bytes_max = 1_000;
+    let server = TestServer::start(config).await;
+    let mut client = server.connect("ada", "laptop").await;
+    let empty = r#"{"type":"ping","timestamp":""}"#.len();
+    let ping =
+        |bytes: usize| format!(r#"{{"type":"ping","timestamp":"{}"}}"#, "x".repeat(bytes - empty));
+    client.send(&ping(1_000)).await;
+    client.next_of("pong").await;
+    client.send(&ping(1_001)).await;
+    assert_eq!(client.closed().await, 1009);
+}
+
+#[tokio::test]
+async fn binary_and_broken_frames_end_the_connection() {
+    let server = TestServer::start(config()).await;
+    let mut client = server.connect("ada", "laptop").await;
+    client.socket.send(Frame::binary(vec![1, 2, 3])).await.unwrap();
+    assert_eq!(client.closed().await, 1003);
+
+    // FIN + text, masked with zeros, two bytes that are no UTF-8.
+    assert_eq!(close_code_after(&server, &[0x81, 0x82, 0, 0, 0, 0, 0xc3, 0x28]).await, 1007);
+    // A reserved opcode.
+    assert_eq!(close_code_after(&server, &[0x83, 0x80, 0, 0, 0, 0]).await, 1002);
+    // A frame that is not masked.
+    assert_eq!(close_code_after(&server, &[0x81, 0x02, b'{', b'}']).await, 1002);
+}
+
+/// Writes raw bytes below the WebSocket library, which would not send them.
+async fn close_code_after(server: &TestServer, bytes: &[u8]) -> u16 {
+    let mut client = server.connect("ada", "laptop").await;
+    client.socket.get_mut().write_all(bytes).await.unwrap();
+    client.closed().await
+}
+
+#[tokio::test]
+async fn bad_frames_are_answered_until_there_are_too_many() {
+    let server = TestServer::start(config()).await;
+    let mut client = server.connect("ada", "laptop").await;
+    let nested = format!(r#"{{"type":"t","a":{}{}}}"#, "[".repeat(64), "]".repeat(64));
+    for (frame, code) in [
+        ("nonsense", "bad_json"),
+        ("{}", "bad_frame"),
+        (r#"{"type":"t","seq":1}"#, "bad_frame"),
+        (r#"{"type":"pong"}"#, "bad_frame"),
+        (nested.as_str(), "bad_frame"),
+    ] {
+        client.send(frame).await;
+        assert_eq!(client.next_of("error").await["code"], code, "{frame}");
+    }
+    client.assert_quiet().await;
+    for _ in 0..16 {
+        client.send("nonsense").await;
+        client.next_of("error").await;
+    }
+    client.send("nonsense").await;
+    assert_eq!(client.closed().await, 1008);
+}

@@ -1,0 +1,120 @@
+//! Publishing over HTTP.
+
+mod support;
+
+use reqwest::{RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use support::{API_KEY, TestServer, config};
+
+fn post(server: &TestServer, user: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
+    reqwest::Client::new()
+        .post(server.http(&format!("/v1/users/{user}/messages")))
+        .bearer_auth(API_KEY)
+        .body(body)
+}
+
+async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.unwrap();
+    (response.status(), response.json().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_published_message_is_answered_with_its_position_and_delivered() {
+    let server = TestServer::start(config()).await;
+    let mut client = server.connect("ada", "laptop").await;
+    client.pending(r#"{"type":"get_pending"}"#).await;
+    let (status, receipt) = answer(post(&server, "ada", r#"{"type":"number","n":1}"#)).await;
+    assert_eq!((status, &receipt["seq"]), (StatusCode::CREATED, &json!(1)));
+    let delivered = client.next_of("number").await;
+    assert_eq!((&delivered["seq"], &delivered["id"]), (&json!(1), &receipt["id"]));
+}
+
+#[tokio::test]
+async fn only_the_api_key_publishes() {
+    let server = TestServer::start(config()).await;
+    let url = server.http("/v1/users/ada/messages");
+    let http = reqwest::Client::new();
+    let keyless = http.post(&url).body(r#"{"type":"t"}"#);
+    assert_eq!(answer(keyless).await.0, StatusCode::UNAUTHORIZED);
+    let wrong = http.post(&url).bearer_auth("another key").body(r#"{"type":"t"}"#);
+    let (status, body) = answer(wrong).await;
+    assert_eq!(
+        (status, &body["error"]["code"]),
+        (StatusCode::UNAUTHORIZED, &json!("unauthorized"))
+    );
+
+    let mut closed = config();
+    closed.api_key = None;
+    let server = TestServer::start(closed).await;
+    let (status, _) = answer(post(&server, "ada", r#"{"type":"t"}"#)).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_repeated_key_publishes_once_also_after_a_restart() {
+    let server = TestServer::start(config()).await;
+    let publish = |server: &TestServer, body: &'static str| {
+        answer(post(server, "ada", body).header("idempotency-key", "order 7".replace(' ', "-")))
+    };
+    let (status, first) = publish(&server, r#"{"type":"t","a":1}"#).await;
+    assert_eq!(status, StatusCode::CREATED);
+    assert_eq!(publish(&server, r#"{"type":"t","a":1}"#).await, (StatusCode::OK, first.clone()));
+
+    let server = server.restart(config(), None).await;
+    assert_eq!(publish(&server, r#"{"type":"t","a":1}"#).await, (StatusCode::OK, first));
+    let (status, body) = publish(&server, r#"{"type":"t","a":2}"#).await;
+    assert_eq!((status, &body["error"]["code"]), (StatusCode::CONFLICT, &json!("conflict")));
+    let other_user = post(&server, "bob", r#"{"type":"t","a":2}"#);
+    let (status, _) = answer(other_user.header("idempotency-key", "order-7")).await;
+    assert_eq!(status, StatusCode::CREATED);
+    assert_eq!(server.server.head(&support::user("ada")).await.unwrap().seq.get(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_published_is_refused_with_the_field_named_and_not_stored() {
+    let server = TestServer::start(config()).await;
+    for (body, field) in [
+        ("nonsense", Value::Null),
+        ("[]", Value::Null),
+        ("{}", json!("type")),
+        (r#"{"type":"a b"}"#, json!("type")),
+        (r#"{"type":"pong"}"#, json!("type")),
+        (r#"{"type":"t","seq":9}"#, json!("seq")),
+        (r#"{"type":"t","id":9}"#, json!("id")),
+        (r#"{"type":"t","timestamp":{}}"#, json!("timestamp")),
+    ] {
+        let (status, answer) = answer(post(&server, "ada", body)).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+        assert_eq!(answer["error"]["field"], field, "{body}");
+    }
+    let (status, body) = answer(post(&server, "a%20b", r#"{"type":"t"}"#)).await;
+    assert_eq!((status, &body["error"]["field"]), (StatusCode::BAD_REQUEST, &json!("user")));
+    let keyed = post(&server, "ada", r#"{"type":"t"}"#).header("idempotency-key", "a b");
+    let (status, body) = answer(keyed).await;
+    assert_eq!(
+        (status, &body["error"]["field"]),
+        (StatusCode::BAD_REQUEST, &json!("Idempotency-Key"))
+    );
+    let binary = answer(post(&server, "ada", vec![0xc3, 0x28])).await;
+    assert_eq!(binary.0, StatusCode::BAD_REQUEST);
+    assert_eq!(server.server.head(&support::user("ada")).await.unwrap().seq.get(), 0);
+}
+
+#[tokio::test]
+async fn the_largest_body_is_stored_and_one_more_byte_is_not() {
+    let mut config = config();
+    config.limits.publish_bytes_max = 2_000;
+    let server = TestServer::start(config).await;
+    let body = |bytes: usize| {
+        let empty = r#"{"type":"t","a":""}"#.len();
+        format!(r#"{{"type":"t","a":"{}"}}"#, "x".repeat(bytes - empty))
+    };
+    assert_eq!(answer(post(&server, "ada", body(2_000))).await.0, StatusCode::CREATED);
+    let (status, answer) = answer(post(&server, "ada", body(2_001))).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(answer["error"]["code"], "message_too_large");
+    // Without a Content-Length the limit holds all the same.
+    let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>(body(2_001))]);
+    let chunked = post(&server, "ada", reqwest::Body::wrap_stream(chunks));
+    assert_eq!(chunked.send().await.unwrap().status(), StatusCode::PAYLOAD_TOO_LARGE);
+}

@@ -1,0 +1,186 @@
+//! What clients send: in order, once, and with an answer.
+
+mod support;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use futures_util::future::BoxFuture;
+use serde_json::json;
+use support::{TestServer, config};
+use tetherline_protocol::ErrorCode;
+use tetherline_server::{Application, Incoming, Refusal};
+use tokio::sync::{Mutex, Semaphore};
+
+/// Remembers what it took. It refuses `type: "bad"` for good and `type: "busy"` while it is busy,
+/// panics at `type: "bug"`, and takes `type: "slow"` only once it may.
+#[derive(Default)]
+struct Recorder {
+    taken: Mutex<Vec<Incoming>>,
+    busy: AtomicBool,
+    slow: Option<Semaphore>,
+}
+
+impl Application for Recorder {
+    fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move {
+            let kind = incoming.message.kind().to_owned();
+            match kind.as_str() {
+                "busy" if self.busy.load(Ordering::SeqCst) => {
+                    return Err(Refusal::new(ErrorCode::Unavailable, "Busy.")
+                        .retry_after(std::time::Duration::from_millis(1500)));
+                }
+                "slow" => self.slow.as_ref().unwrap().acquire().await.unwrap().forget(),
+                "bug" => panic!("a bug in the application, on purpose"),
+                _ => {}
+            }
+            self.taken.lock().await.push(incoming);
+            if kind == "bad" { Err(Refusal::new(ErrorCode::Rejected, "No.")) } else { Ok(()) }
+        })
+    }
+}
+
+impl Recorder {
+    async fn ids(&self) -> Vec<String> {
+        self.taken.lock().await.iter().map(|incoming| incoming.id.to_string()).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_send_reaches_the_application_and_is_accepted() {
+    let recorder = Arc::new(Recorder::default());
+    let server = TestServer::start_with(config(), Some(recorder.clone())).await;
+    let mut client = server.connect("ada", "laptop").await;
+    client.send(r#"{"type":"ask","id":"m1","text":"Hi"}"#).await;
+    assert_eq!(client.next().await, json!({"type":"accepted","ref":"m1"}));
+    client.send(r#"{"type":"ask","text":"no id"}"#).await;
+    client.send(r#"{"type":"ask","id":"m3"}"#).await;
+    assert_eq!(client.next().await["ref"], "m3", "without an id there is nothing to refer to");
+    let taken = recorder.taken.lock().await;
+    assert_eq!(taken.len(), 3);
+    assert_eq!(taken[0].user.as_str(), "ada");
+    assert_eq!(taken[0].device.as_ref().unwrap().as_str(), "laptop");
+    assert_eq!(taken[0].message.to_object(), r#"{"text":"Hi"}"#);
+}
+
+#[tokio::test]
+async fn without_an_application_nobody_takes_a_send() {
+    let server = TestServer::start(config()).await;
+    let mut client = server.connect("ada", "laptop").await;
+    client.send(r#"{"type":"ask","id":"m1"}"#).await;
+    let error = client.next_of("error").await;
+    assert_eq!((&error["code"], &error["ref"]), (&json!("no_application"), &json!("m1")));
+    assert_eq!(error["retryable"], false);
+}
+
+#[tokio::test]
+async fn final_outcomes_are_repeated_to_a_repeater_also_after_a_restart() {
+    let recorder = Arc::new(Recorder::default());
+    let server = TestServer::start_with(config(), Some(recorder.clone())).await;
+    let mut client = server.connect("ada", "laptop").await;
+    let repeat = async |client: &mut support::Client| {
+        client.send(r#"{"type":"ask","id":"m1"}"#).await;
+        assert_eq!(client.next_of("accepted").await["ref"], "m1");
+        client.send(r#"{"type":"bad","id":"m2"}"#).await;
+        let error = client.next_of("error").await;
+        assert_eq!((&error["code"], &error["message"]), (&json!("rejected"), &json!("No.")));
+        assert_eq!((&error["ref"], &error["retryable"]), (&json!("m2"), &json!(false)));
+    };
+    repeat(&mut client).await;
+    repeat(&mut client).await;
+    drop(client);
+    let server = server.restart(config(), Some(recorder.clone())).await;
+    repeat(&mut server.connect("ada", "phone").await).await;
+    assert_eq!(recorder.ids().await, ["m1", "m2"]);
+
+    // Another user's message of the same name is another message.
+    let mut bob = server.connect("bob", "laptop").await;
+    bob.send(r#"{"type":"ask","id":"m1"}"#).await;
+    bob.next_of("accepted").await;
+    assert_eq!(recorder.ids().await, ["m1", "m2", "m1"]);
+}
+
+#[tokio::test]
+async fn after_a_retryable_refusal_nothing_overtakes_the_refused_message() {
+    let recorder = Arc::new(Recorder::default());
+    recorder.busy.store(true, Ordering::SeqCst);
+    let server = TestServer::start_with(config(), Some(recorder.clone())).await;
+    let mut client = server.connect("ada", "laptop").await;
+    client.send(r#"{"type":"busy","id":"m1"}"#).await;
+    client.send(r#"{"type":"ask","id":"m2"}"#).await;
+    for id in ["m1", "m2"] {
+        let error = client.next_of("error").await;
+        assert_eq!((&error["ref"], &error["code"]), (&json!(id), &json!("unavailable")));
+        assert_eq!((&error["retryable"], &error["retry_after_ms"]), (&json!(true), &json!(1500)));
+    }
+    assert!(recorder.ids().await.is_empty());
+
+    recorder.busy.store(false, Ordering::SeqCst);
+    client.send(r#"{"type":"busy","id":"m1"}"#).await;
+    client.send(r#"{"type":"ask","id":"m2"}"#).await;
+    assert_eq!(client.next_of("accepted").await["ref"], "m1");
+    assert_eq!(client.next_of("accepted").await["ref"], "m2");
+    assert_eq!(recorder.ids().await, ["m1", "m2"]);
+}
+
+#[tokio::test]
+async fn a_send_whose_client_vanished_is_finished_once() {
+    let slow = Some(Semaphore::new(0));
+    let recorder = Arc::new(Recorder { slow, ..Recorder::default() });
+    let server = TestServer::start_with(config(), Some(recorder.clone())).await;
+    let mut client = server.connect("ada", "laptop").await;
+    client.send(r#"{"type":"slow","id":"m1"}"#).await;
+    client.assert_quiet().await;
+    drop(client);
+    let mut client = server.connect("ada", "laptop").await;
+    client.send(r#"{"type":"slow","id":"m1"}"#).await;
+    client.assert_quiet().await;
+    recorder.slow.as_ref().unwrap().add_permits(2);
+    assert_eq!(client.next_of("accepted").await["ref"], "m1");
+    assert_eq!(recorder.ids().await, ["m1"]);
+}
+
+#[tokio::test]
+async fn one_send_at_a_time_and_no_more_waiting_than_the_limit() {
+    let slow = Some(Semaphore::new(0));
+    let recorder = Arc::new(Recorder { slow, ..Recorder::default() });
+    let mut config = config();
+    config.limits.sends_waiting_max = 3;
+    let server = TestServer::start_with(config, Some(recorder.clone())).await;
+    let mut client = server.connect("ada", "laptop").await;
+    // One is with the application, two wait: pings are still answered.
+    for n in 1..=3 {
+        client.send(&format!(r#"{{"type":"slow","id":"m{n}"}}"#)).await;
+    }
+    client.assert_quiet().await;
+    // The fourth fills the queue: what comes after it is read only when there is room again.
+    for n in 4..=6 {
+        client.send(&format!(r#"{{"type":"slow","id":"m{n}"}}"#)).await;
+    }
+    client.send(r#"{"type":"ping"}"#).await;
+    recorder.slow.as_ref().unwrap().add_permits(1);
+    assert_eq!(client.next_of("accepted").await["ref"], "m1");
+    recorder.slow.as_ref().unwrap().add_permits(5);
+    let mut accepted = Vec::new();
+    while accepted.len() < 5 {
+        let frame = client.next().await;
+        if frame["type"] == "accepted" {
+            accepted.push(frame["ref"].as_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(accepted, ["m2", "m3", "m4", "m5", "m6"]);
+    assert_eq!(recorder.ids().await, ["m1", "m2", "m3", "m4", "m5", "m6"]);
+}
+
+#[tokio::test]
+async fn a_bug_in_the_application_is_answered_and_ends_nothing() {
+    let recorder = Arc::new(Recorder::default());
+    let server = TestServer::start_with(config(), Some(recorder.clone())).await;
+    let mut client = server.connect("ada", "laptop").await;
+    client.send(r#"{"type":"bug","id":"m1"}"#).await;
+    let error = client.next_of("error").await;
+    assert_eq!((&error["code"], &error["retryable"]), (&json!("internal"), &json!(true)));
+    client.assert_quiet().await;
+}

@@ -1,0 +1,267 @@
+//! What every store promises, and what SQLite promises beyond it.
+
+use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
+
+use tetherline_protocol::{
+    DeviceId, ErrorCode, IdempotencyKey, MessageId, Seq, UserId, frame::Message,
+};
+use tetherline_server::{
+    Refusal,
+    store::{
+        AppendError, Appended, Inbox as _, Mailbox as _, OpenError, Room, SqliteOptions,
+        SqliteStore, Store,
+    },
+};
+
+const ROOM: Room = Room { messages: 1_000, bytes: 1 << 20 };
+
+fn user(name: &str) -> UserId {
+    name.parse().unwrap()
+}
+
+fn device(name: &str) -> DeviceId {
+    name.parse().unwrap()
+}
+
+fn seq(number: u64) -> Seq {
+    Seq::new(number).unwrap()
+}
+
+fn key(text: &str) -> IdempotencyKey {
+    text.parse().unwrap()
+}
+
+fn message(text: &str) -> Arc<Message> {
+    Arc::new(Message::parse(&format!(r#"{{"type":"t","text":"{text}"}}"#)).unwrap())
+}
+
+async fn append(store: &impl Store, name: &str, text: &str) -> Appended {
+    store.append(&user(name), None, message(text)).await.unwrap()
+}
+
+/// Every promise of the traits. `open` opens the same store again and again; what was answered
+/// before must be there after.
+async fn conforms<S: Store>(open: impl AsyncFn() -> S) {
+    let store = open().await;
+    positions_are_dense_per_user(&store).await;
+    reading_takes_what_fits_and_at_least_one(&store).await;
+    keys_recognise_repeats(&store).await;
+    cursors_only_move_forward(&store).await;
+    the_first_outcome_stays(&store).await;
+    concurrent_appends_leave_no_hole(&store).await;
+    let epoch = store.head(&user("ada")).await.unwrap().epoch;
+    drop(store);
+
+    let store = open().await;
+    let head = store.head(&user("ada")).await.unwrap();
+    assert_eq!((head.seq, head.epoch), (seq(3), epoch));
+    assert_eq!(store.read(&user("ada"), Seq::ZERO, ROOM).await.unwrap().len(), 3);
+    let repeat = store.append(&user("kim"), Some(&key("k1")), message("once")).await.unwrap();
+    assert!(repeat.repeated);
+    let place = store.locate(&user("dee"), Some(&device("phone"))).await.unwrap();
+    assert_eq!(place.cursor, seq(2));
+    let outcome = store.outcome(&user("ina"), &"m1".parse().unwrap()).await.unwrap();
+    assert_eq!(outcome, Some(Ok(())));
+    assert_eq!(append(&store, "ada", "four").await.seq, seq(4));
+}
+
+async fn positions_are_dense_per_user(store: &impl Store) {
+    assert_eq!(store.head(&user("ada")).await.unwrap().seq, Seq::ZERO);
+    for number in 1..=3 {
+        assert_eq!(append(store, "ada", "x").await.seq, seq(number));
+    }
+    assert_eq!(append(store, "bob", "x").await.seq, seq(1));
+    assert_eq!(store.head(&user("ada")).await.unwrap().seq, seq(3));
+}
+
+async fn reading_takes_what_fits_and_at_least_one(store: &impl Store) {
+    for number in 1..=5 {
+        append(store, "rea", &format!("{number}{}", "x".repeat(400))).await;
+    }
+    let read = async |after, room| -> Vec<u64> {
+        let page = store.read(&user("rea"), seq(after), room).await.unwrap();
+        page.iter().map(|delivery| delivery.seq.get()).collect()
+    };
+    assert_eq!(read(0, ROOM).await, [1, 2, 3, 4, 5]);
+    assert_eq!(read(3, ROOM).await, [4, 5]);
+    assert_eq!(read(5, ROOM).await, [0_u64; 0]);
+    assert_eq!(read(1, Room { messages: 2, ..ROOM }).await, [2, 3]);
+    assert_eq!(read(0, Room { bytes: 1, ..ROOM }).await, [1]);
+    let one = store.read(&user("rea"), Seq::ZERO, Room { messages: 1, ..ROOM }).await.unwrap();
+    let size = one[0].text.len();
+    assert_eq!(read(0, Room { bytes: size * 2, ..ROOM }).await, [1, 2]);
+    assert_eq!(read(0, Room { bytes: size * 2 - 1, ..ROOM }).await, [1]);
+    let text = one[0].text.as_str();
+    assert!(text.starts_with(r#"{"type":"t","id":""#) && text.contains(r#""seq":1,"#), "{text}");
+}
+
+async fn keys_recognise_repeats(store: &impl Store) {
+    let kim = user("kim");
+    let first = store.append(&kim, Some(&key("k1")), message("once")).await.unwrap();
+    let again = store.append(&kim, Some(&key("k1")), message("once")).await.unwrap();
+    assert_eq!((again.repeated, again.seq, &again.id), (true, first.seq, &first.id));
+    let other = store.append(&kim, Some(&key("k1")), message("another")).await;
+    assert!(matches!(other, Err(AppendError::Conflict)), "{other:?}");
+    assert_eq!(store.head(&kim).await.unwrap().seq, seq(1));
+    // Both at once is once, too.
+    let key = key("k2");
+    let (one, two) = tokio::join!(
+        store.append(&kim, Some(&key), message("both")),
+        store.append(&kim, Some(&key), message("both"))
+    );
+    assert_eq!(one.unwrap().seq, two.unwrap().seq);
+}
+
+async fn cursors_only_move_forward(store: &impl Store) {
+    let dee = user("dee");
+    for _ in 0..5 {
+        append(store, "dee", "x").await;
+    }
+    let (phone, laptop) = (device("phone"), device("laptop"));
+    assert_eq!(store.locate(&dee, Some(&phone)).await.unwrap().cursor, Seq::ZERO);
+    store.acknowledge(&dee, Some(&laptop), seq(1)).await.unwrap();
+    store.locate(&dee, Some(&laptop)).await.unwrap();
+    store.acknowledge(&dee, Some(&laptop), seq(4)).await.unwrap();
+    store.acknowledge(&dee, Some(&laptop), seq(2)).await.unwrap();
+    store.acknowledge(&dee, Some(&phone), seq(2)).await.unwrap();
+    let place = store.locate(&dee, Some(&laptop)).await.unwrap();
+    assert_eq!((place.cursor, place.floor, place.head.seq), (seq(4), seq(4), seq(5)));
+    let place = store.locate(&dee, Some(&phone)).await.unwrap();
+    assert_eq!(place.cursor, seq(2));
+    assert_eq!(store.locate(&dee, Some(&device("new"))).await.unwrap().cursor, seq(4));
+    assert_eq!(store.locate(&dee, None).await.unwrap().cursor, seq(4));
+    store.acknowledge(&dee, None, seq(99)).await.unwrap();
+    assert_eq!(store.locate(&dee, None).await.unwrap().floor, seq(5), "never past the head");
+    assert_eq!(store.locate(&dee, Some(&device("new"))).await.unwrap().cursor, seq(4));
+}
+
+async fn the_first_outcome_stays(store: &impl Store) {
+    let (ina, m1, m2): (_, MessageId, MessageId) =
+        (user("ina"), "m1".parse().unwrap(), "m2".parse().unwrap());
+    assert_eq!(store.outcome(&ina, &m1).await.unwrap(), None);
+    store.record(&ina, &m1, &Ok(())).await.unwrap();
+    let refusal = Refusal::new(ErrorCode::Rejected, "No.");
+    store.record(&ina, &m1, &Err(refusal.clone())).await.unwrap();
+    store.record(&ina, &m2, &Err(refusal.clone())).await.unwrap();
+    assert_eq!(store.outcome(&ina, &m1).await.unwrap(), Some(Ok(())));
+    assert_eq!(store.outcome(&ina, &m2).await.unwrap(), Some(Err(refusal)));
+    assert_eq!(store.outcome(&user("bob"), &m1).await.unwrap(), None);
+}
+
+async fn concurrent_appends_leave_no_hole(store: &impl Store) {
+    let appends = (0..200).map(|_| append(store, "con", "x"));
+    let mut seqs: Vec<u64> = futures_util::future::join_all(appends)
+        .await
+        .iter()
+        .map(|appended| appended.seq.get())
+        .collect();
+    seqs.sort_unstable();
+    assert_eq!(seqs, (1..=200).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn sqlite_keeps_every_promise_of_a_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    conforms(async || SqliteStore::open(&path).unwrap()).await;
+}
+
+/// The files as a crash would leave them: copied while the store is open, the log not yet folded in.
+#[tokio::test]
+async fn what_was_answered_is_in_the_files_at_that_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
+    for number in 1..=20 {
+        assert_eq!(append(&store, "ada", "x").await.seq, seq(number));
+        let crashed = tempfile::tempdir().unwrap();
+        for name in ["mailbox.db", "mailbox.db-wal"] {
+            std::fs::copy(folder.path().join(name), crashed.path().join(name)).unwrap();
+        }
+        let copy = SqliteStore::open(&crashed.path().join("mailbox.db")).unwrap();
+        assert_eq!(copy.head(&user("ada")).await.unwrap().seq, seq(number));
+    }
+}
+
+#[tokio::test]
+async fn a_store_has_one_owner_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let second = SqliteStore::open(&path).err().unwrap();
+    assert!(matches!(second, OpenError::InUse(_)));
+    assert!(second.to_string().contains("in use by another server"), "{second}");
+    drop(store);
+    assert!(SqliteStore::open(&path).is_ok());
+}
+
+#[tokio::test]
+async fn its_files_are_the_owners_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new/mailbox.db");
+    let store = SqliteStore::open(&path).unwrap();
+    append(&store, "ada", "x").await;
+    for name in ["mailbox.db", "mailbox.db-wal", "mailbox.db-lock"] {
+        let mode = mode(&folder.path().join("new").join(name));
+        assert_eq!(mode, 0o600, "{name}");
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a-file");
+    std::fs::write(&file, "not a database, and not a folder either").unwrap();
+    assert!(matches!(SqliteStore::open(&file), Err(OpenError::Sqlite(_))));
+    assert!(matches!(SqliteStore::open(&file.join("mailbox.db")), Err(OpenError::File { .. })));
+}
+
+#[tokio::test]
+async fn keys_and_ids_are_forgotten_after_the_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    let (ada, id) = (user("ada"), "m1".parse().unwrap());
+    let store = SqliteStore::open(&path).unwrap();
+    store.append(&ada, Some(&key("k")), message("x")).await.unwrap();
+    store.record(&ada, &id, &Ok(())).await.unwrap();
+    drop(store);
+    // A window of nothing, once the clock has moved on: everything is older.
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let options = SqliteOptions { dedupe_window: Duration::ZERO, ..SqliteOptions::default() };
+    let store = SqliteStore::open_with(&path, options).unwrap();
+    let again = store.append(&ada, Some(&key("k")), message("y")).await.unwrap();
+    assert_eq!((again.repeated, again.seq), (false, seq(2)));
+    assert_eq!(store.outcome(&ada, &id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn one_device_too_many_starts_at_the_floor_until_an_unused_one_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    let ada = user("ada");
+    let options = SqliteOptions { devices_max: 2, ..SqliteOptions::default() };
+    let store = SqliteStore::open_with(&path, options.clone()).unwrap();
+    let locate = async |store: &SqliteStore, name: &str| {
+        store.locate(&ada, Some(&device(name))).await.unwrap().cursor
+    };
+    for name in ["one", "two", "three"] {
+        assert_eq!(locate(&store, name).await, Seq::ZERO);
+    }
+    append(&store, "ada", "x").await;
+    store.acknowledge(&ada, Some(&device("two")), seq(1)).await.unwrap();
+    assert_eq!(locate(&store, "one").await, Seq::ZERO, "one of the two that have a place");
+    assert_eq!(locate(&store, "three").await, seq(1), "no place: it starts at the floor");
+    drop(store);
+
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let options = SqliteOptions { device_retention: Duration::ZERO, ..options };
+    let store = SqliteStore::open_with(&path, options).unwrap();
+    locate(&store, "three").await;
+    append(&store, "ada", "x").await;
+    store.acknowledge(&ada, None, seq(2)).await.unwrap();
+    assert_eq!(locate(&store, "three").await, seq(1), "it has the place of the least recent");
+    assert_eq!(locate(&store, "two").await, seq(1));
+}
