@@ -25,7 +25,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// reset the connection and take the close frame with it.
 const LINGER: Duration = Duration::from_secs(1);
 /// The alarm when no timer is set.
-const FAR: Duration = Duration::from_secs(24 * 60 * 60);
+const FAR: Duration = Duration::from_hours(24);
 
 /// The loop around one session: it moves bytes and holds no policy.
 pub(crate) struct Driver {
@@ -36,12 +36,13 @@ pub(crate) struct Driver {
     user: UserId,
     device: Option<DeviceId>,
     writing: bool,
-    page: Option<Job<(u32, Result<Vec<Delivery>, StoreError>)>>,
+    page: Option<Job<(u32, Page)>>,
     place: Option<Job<Result<Place, StoreError>>>,
     saving: Option<Job<()>>,
     receiving: Option<Job<Outcome>>,
 }
 
+type Page = Result<Vec<Delivery>, StoreError>;
 type Job<T> = BoxFuture<'static, T>;
 
 enum Event {
@@ -50,7 +51,7 @@ enum Event {
     Gone,
     Written,
     Woken,
-    Page(u32, Result<Vec<Delivery>, StoreError>),
+    Page(u32, Page),
     Located(Result<Place, StoreError>),
     Saved,
     Settled(Outcome),

@@ -77,7 +77,6 @@ impl Server {
 
     /// `/ws/user/{user}` and `/v1/users/{user}/messages`, to be served or merged into another
     /// router.
-    #[must_use]
     pub fn router(&self) -> Router {
         router(self.shared.clone())
     }

@@ -39,7 +39,7 @@ use sends::{Sends, Step};
 /// Control frames that wait for a slow socket; then the connection is not read on.
 const FRAMES_WAITING_MAX: usize = 64;
 /// Longest life of a token that a timer is set for.
-const TOKEN_LIFE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const TOKEN_LIFE_MAX: Duration = Duration::from_hours(365 * 24);
 
 /// How the client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

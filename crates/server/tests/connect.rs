@@ -1,4 +1,5 @@
 //! Who gets in, what everybody else is told, and how connections end.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 mod support;
 
@@ -49,7 +50,7 @@ async fn an_upgrade_without_a_good_token_is_refused() {
     let request = || server.request("/ws/user/ada");
     assert_eq!(refused(request()).await.0, 401);
     let other = JwtKeys::from_secret(b"somebody else's signing secret").unwrap();
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     let forged = issue_token(&other, &user("ada"), None, hour);
     let expired = issue_token(&keys(), &user("ada"), None, Duration::ZERO);
     for bad in [forged, expired, "nonsense".into(), String::new()] {
@@ -156,6 +157,17 @@ async fn headers_over_the_limit_are_refused() {
 }
 
 #[tokio::test]
+async fn a_handshake_that_dawdles_is_hung_up_on() {
+    let server = TestServer::start(config()).await;
+    let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /ws/user/ada HTTP/1.1\r\nhost: he").await.unwrap();
+    let mut answer = Vec::new();
+    let hung_up = tokio::time::timeout(support::PATIENCE, stream.read_to_end(&mut answer));
+    hung_up.await.expect("it hangs up within 10 seconds").unwrap();
+    assert!(!answer.starts_with(b"HTTP/1.1 1"), "no upgrade");
+}
+
+#[tokio::test]
 async fn one_connection_too_many_is_told_when_to_come_back() {
     let mut config = config();
     config.limits.connections_per_user_max = 2;
@@ -187,17 +199,17 @@ async fn one_connection_too_many_is_told_when_to_come_back() {
 #[tokio::test]
 async fn a_token_that_expires_ends_its_connection() {
     let server = TestServer::start(config()).await;
-    let token = issue_token(&keys(), &user("ada"), None, Duration::from_secs(2));
+    let token = issue_token(&keys(), &user("ada"), None, Duration::from_secs(3));
     let mut client = server.connect_with("ada", "laptop", &token).await;
-    assert!(client.established["token_expires_in_ms"].as_u64().unwrap() <= 2_000);
+    assert!(client.established["token_expires_in_ms"].as_u64().unwrap() <= 3_000);
     assert_eq!(client.closed().await, 4401);
 }
 
 #[tokio::test]
 async fn a_renewed_token_keeps_the_connection_and_another_users_ends_it() {
     let server = TestServer::start(config()).await;
-    let short = issue_token(&keys(), &user("ada"), None, Duration::from_secs(2));
-    let expiry = SystemTime::now() + Duration::from_secs(2);
+    let short = issue_token(&keys(), &user("ada"), None, Duration::from_secs(3));
+    let expiry = SystemTime::now() + Duration::from_secs(3);
     let mut client = server.connect_with("ada", "laptop", &short).await;
     client.send(r#"{"type":"authenticate","token":"nonsense"}"#).await;
     assert_eq!(client.next_of("error").await["code"], "unauthorized");
@@ -215,7 +227,7 @@ async fn a_renewed_token_keeps_the_connection_and_another_users_ends_it() {
 #[tokio::test]
 async fn signing_out_ends_that_sign_ins_connections_only() {
     let server = TestServer::start(config()).await;
-    let of = |session| issue_token(&keys(), &user("ada"), Some(session), Duration::from_secs(60));
+    let of = |session| issue_token(&keys(), &user("ada"), Some(session), Duration::from_mins(1));
     let mut here = server.connect_with("ada", "laptop", &of("s1")).await;
     let mut there = server.connect_with("ada", "phone", &of("s2")).await;
     server.server.sign_out(&user("ada"), "s1");

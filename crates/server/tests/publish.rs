@@ -1,4 +1,5 @@
 //! Publishing over HTTP.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What clients send: in order, once, and with an answer.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 mod support;
 

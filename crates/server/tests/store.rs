@@ -1,4 +1,5 @@
 //! What every store promises, and what SQLite promises beyond it.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 

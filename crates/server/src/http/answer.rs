@@ -4,7 +4,7 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use tetherline_protocol::ErrorCode;
 
@@ -15,7 +15,7 @@ pub(super) struct Problem {
     code: ErrorCode,
     message: String,
     field: Option<Box<str>>,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 #[derive(Serialize)]
@@ -33,7 +33,7 @@ struct Error<'a> {
 
 impl Problem {
     pub(super) fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
-        let headers = HeaderMap::new();
+        let headers = Vec::new();
         Self { status, code, message: message.into(), field: None, headers }
     }
 
@@ -56,8 +56,8 @@ impl Problem {
         self
     }
 
-    pub(super) fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
         self
     }
 

@@ -21,7 +21,7 @@ fn rig(wire: Wire, head: u64, change: impl FnOnce(&mut Limits)) -> Rig {
         user: "ada".parse().unwrap(),
         wire,
         place: Place { head, cursor: Seq::ZERO, floor: Seq::ZERO },
-        token_expires_in: Duration::from_secs(3600),
+        token_expires_in: Duration::from_hours(1),
         limits: Arc::new(limits),
         time_ms: 0,
     };
@@ -195,7 +195,7 @@ fn silence_means_nothing_while_we_do_not_read() {
     assert!(matches!(rig.output(), Some(Output::Receive { .. })));
     rig.input(Input::Text(r#"{"type":"t","id":"b"}"#));
     assert!(!rig.session.wants_input());
-    rig.pass(Duration::from_secs(600));
+    rig.pass(Duration::from_mins(10));
     assert_eq!(rig.output(), None);
     rig.input(Input::Settled(Ok(())));
     assert!(rig.session.wants_input());
@@ -208,7 +208,7 @@ fn nothing_follows_the_end_of_a_token() {
     let mut rig = rig(Wire::V1, 5, |_| {});
     rig.input(Input::Text(r#"{"type":"get_pending","after":0}"#));
     let (ticket, ..) = rig.read();
-    rig.now += Duration::from_secs(3600);
+    rig.now += Duration::from_hours(1);
     rig.input(Input::Timeout);
     rig.page(ticket, 1..=5, 10);
     assert!(matches!(rig.output(), Some(Output::Close(CloseCode::TokenExpired, _))));

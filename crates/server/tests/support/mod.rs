@@ -44,7 +44,7 @@ pub fn user(name: &str) -> UserId {
 }
 
 pub fn token(name: &str) -> String {
-    issue_token(&keys(), &user(name), None, Duration::from_secs(3600))
+    issue_token(&keys(), &user(name), None, Duration::from_hours(1))
 }
 
 pub struct TestServer {

@@ -44,7 +44,7 @@ impl Default for SqliteOptions {
         Self {
             dedupe_window: Duration::from_millis(limits.dedupe_window_ms),
             devices_max: limits.devices_max,
-            device_retention: Duration::from_secs(30 * 24 * 60 * 60),
+            device_retention: Duration::from_hours(30 * 24),
         }
     }
 }

@@ -1,0 +1,130 @@
+//! A store that fails for a while: nothing is promised meanwhile, and everything goes on after.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
+mod support;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use futures_util::future::{BoxFuture, ready};
+use reqwest::StatusCode;
+use support::{API_KEY, config, token};
+use tetherline_protocol::{DeviceId, IdempotencyKey, MessageId, Seq, UserId, frame::Message};
+use tetherline_server::{
+    Server, listen, serve,
+    store::{
+        AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Room, SqliteStore,
+        StoreError,
+    },
+};
+
+/// A real store behind a switch.
+struct Switched {
+    store: SqliteStore,
+    off: Arc<AtomicBool>,
+}
+
+impl Switched {
+    fn when_on<'a, T: Send + 'a, E: From<StoreError> + Send + 'a>(
+        &self,
+        answer: BoxFuture<'a, Result<T, E>>,
+    ) -> BoxFuture<'a, Result<T, E>> {
+        if self.off.load(Ordering::SeqCst) {
+            return Box::pin(ready(Err(StoreError::new("switched off").into())));
+        }
+        answer
+    }
+}
+
+impl Mailbox for Switched {
+    fn append(
+        &self,
+        user: &UserId,
+        key: Option<&IdempotencyKey>,
+        message: Arc<Message>,
+    ) -> BoxFuture<'_, Result<Appended, AppendError>> {
+        self.when_on(self.store.append(user, key, message))
+    }
+
+    fn read(
+        &self,
+        user: &UserId,
+        after: Seq,
+        room: Room,
+    ) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
+        self.when_on(self.store.read(user, after, room))
+    }
+
+    fn head(&self, user: &UserId) -> BoxFuture<'_, Result<Head, StoreError>> {
+        self.when_on(self.store.head(user))
+    }
+
+    fn locate(
+        &self,
+        user: &UserId,
+        device: Option<&DeviceId>,
+    ) -> BoxFuture<'_, Result<Place, StoreError>> {
+        self.when_on(self.store.locate(user, device))
+    }
+
+    fn acknowledge(
+        &self,
+        user: &UserId,
+        device: Option<&DeviceId>,
+        seq: Seq,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.when_on(self.store.acknowledge(user, device, seq))
+    }
+}
+
+impl Inbox for Switched {
+    fn outcome(
+        &self,
+        user: &UserId,
+        id: &MessageId,
+    ) -> BoxFuture<'_, Result<Option<Outcome>, StoreError>> {
+        self.when_on(self.store.outcome(user, id))
+    }
+
+    fn record(
+        &self,
+        user: &UserId,
+        id: &MessageId,
+        outcome: &Outcome,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.when_on(self.store.record(user, id, outcome))
+    }
+}
+
+#[tokio::test]
+async fn while_the_store_is_gone_nothing_is_promised_and_it_recovers_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let off = Arc::new(AtomicBool::new(true));
+    let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
+    let server = Server::open(config(), Switched { store, off: off.clone() });
+    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn(serve(listener, server.router(), std::future::pending()));
+
+    let http = reqwest::Client::new();
+    let publish = || {
+        http.post(format!("http://{address}/v1/users/ada/messages"))
+            .bearer_auth(API_KEY)
+            .body(r#"{"type":"t"}"#)
+            .send()
+    };
+    let probe =
+        || http.get(format!("http://{address}/ws/user/ada")).bearer_auth(token("ada")).send();
+    for answer in [publish().await.unwrap(), probe().await.unwrap()] {
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.headers().contains_key("retry-after"));
+    }
+    off.store(false, Ordering::SeqCst);
+    let answer = publish().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    assert_eq!(answer.json::<serde_json::Value>().await.unwrap()["seq"], 1);
+    assert_eq!(probe().await.unwrap().status(), StatusCode::UPGRADE_REQUIRED);
+    serving.abort();
+}
