@@ -3,6 +3,7 @@
 //! A session is a cursor plus a wake-up. It never holds messages of its own: it asks for the next
 //! page when the socket has taken the last one.
 
+mod events;
 mod feed;
 mod sends;
 #[cfg(test)]
@@ -14,14 +15,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tetherline_protocol::{
     CloseCode, ErrorCode, Limits, MessageId, PROTOCOL_VERSION, Seq, UserId,
     frame::{
-        Accepted, ClientFrame, ConnectionEstablished, ErrorFrame, FrameError, Message, Pong,
-        ServerFrame,
+        Accepted, ClientFrame, ConnectionEstablished, ErrorFrame, FrameError, Pong, ServerFrame,
     },
     limits,
 };
@@ -31,8 +30,9 @@ use crate::{
     auth::{Identity, InvalidToken},
     clock,
     hub::Notice,
-    store::{Delivery, Outcome, Place, Room, StoreError},
+    store::{Delivery, Outcome, StoreError},
 };
+pub(crate) use events::{Input, Opening, Outgoing, Output, Wire};
 use feed::{Feed, Located, Progress};
 use sends::{Sends, Step};
 
@@ -40,86 +40,6 @@ use sends::{Sends, Step};
 const FRAMES_WAITING_MAX: usize = 64;
 /// Longest life of a token that a timer is set for.
 const TOKEN_LIFE_MAX: Duration = Duration::from_hours(365 * 24);
-
-/// How the client speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wire {
-    /// It negotiated `tetherline.v1`.
-    V1,
-    /// The quick start's wire, without positions and acknowledgements.
-    Plain,
-}
-
-/// What is known when the connection opens.
-pub(crate) struct Opening {
-    pub(crate) connection: MessageId,
-    pub(crate) user: UserId,
-    pub(crate) wire: Wire,
-    pub(crate) place: Place,
-    pub(crate) token_expires_in: Duration,
-    pub(crate) limits: Arc<Limits>,
-    /// The wall clock at `now`, in ms since 1970.
-    pub(crate) time_ms: i64,
-}
-
-/// What happens to a session.
-#[derive(Debug)]
-pub(crate) enum Input<'a> {
-    /// A text frame came.
-    Text(&'a str),
-    /// A binary frame came.
-    Binary,
-    /// A WebSocket Ping came; the transport answers it.
-    Ping,
-    /// A WebSocket Pong came.
-    Pong(&'a [u8]),
-    /// The transport cannot go on reading, for this reason.
-    Unreadable(CloseCode),
-    /// The newest position, as far as somebody heard.
-    Head(Seq),
-    /// The answer to [`Output::Read`].
-    Page { ticket: u32, page: Result<Vec<Delivery>, StoreError> },
-    /// The answer to [`Output::Locate`].
-    Located(Result<Place, StoreError>),
-    /// The answer to [`Output::Acknowledge`].
-    Acknowledged,
-    /// The answer to [`Output::Receive`].
-    Settled(Outcome),
-    /// The answer to [`Output::Verify`].
-    Verified(Result<Identity, InvalidToken>),
-    /// The socket took everything of the last [`Output::Write`].
-    Written,
-    /// The hub has something to say.
-    Notice(Notice),
-    /// The time of [`Session::poll_timeout`] has come, perhaps.
-    Timeout,
-}
-
-/// What a session wants done.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Output {
-    /// Write these, flush once, then say [`Input::Written`].
-    Write(Vec<Outgoing>),
-    /// Read this page. A second one replaces the first.
-    Read { ticket: u32, after: Seq, room: Room },
-    /// Look up where the device stands now.
-    Locate,
-    /// Everything up to here is handled.
-    Acknowledge(Seq),
-    /// Hand this to the application. `named`: the id is the client's.
-    Receive { id: MessageId, named: bool, message: Message },
-    /// Check this token.
-    Verify(Box<str>),
-    /// Close; nothing follows.
-    Close(CloseCode, &'static str),
-}
-
-/// One frame for the socket.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Outgoing {
-    Text(Utf8Bytes),
-    Ping(Bytes),
-}
 
 pub(crate) struct Session {
     connection: MessageId,

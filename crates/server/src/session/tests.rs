@@ -1,6 +1,7 @@
 //! Sessions driven through virtual time, without a socket or a store.
 
 use super::*;
+use crate::store::{Place, Room};
 
 struct Rig {
     session: Session,
