@@ -21,5 +21,6 @@ export default defineConfig({
     setupFiles: ['tests/setup.ts'],
     include: ['tests/**/*.test.{ts,tsx}'],
     testTimeout: 20_000,
+    silent: 'passed-only',
   },
 });

@@ -8,8 +8,6 @@ class NoResizeObserver implements ResizeObserver {
   disconnect(): void {}
 }
 
-const reach = globalThis.fetch;
-
 // Tests in a Node environment share this file, and have no page.
 beforeEach(() => {
   if (typeof window === 'undefined') {
@@ -22,13 +20,6 @@ beforeEach(() => {
     addEventListener: () => {},
     removeEventListener: () => {},
   }));
-  // Node's fetch knows no page to be relative to, and does not take jsdom's signals.
-  vi.stubGlobal('fetch', (path: string | URL, { signal: _, headers, ...init }: RequestInit = {}) =>
-    reach(new URL(path, window.location.href.replace(/^ws/, 'http')), {
-      ...init,
-      headers: Object.fromEntries(new Headers(headers)),
-    }),
-  );
   localStorage.clear();
 });
 

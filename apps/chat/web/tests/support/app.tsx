@@ -6,10 +6,7 @@ import { writeUser } from '@/lib/storage';
 import { type AppStore, createStore } from '@/store';
 import { ADA, ScriptedChat } from './chat-server';
 
-/** Vitest puts the page's JSDOM there. */
-declare const jsdom: { reconfigure: (settings: { url: string }) => void };
-
-/** A chat server per test; the page is on its origin. */
+/** A chat server per test, which the page takes for its own origin. */
 export function givenChat() {
   const context = {
     chat: undefined as unknown as ScriptedChat,
@@ -31,12 +28,38 @@ export function givenChat() {
   };
   beforeEach(async () => {
     context.chat = await ScriptedChat.start();
-    jsdom.reconfigure({ url: `${context.chat.url}/` });
+    serveFrom(context.chat.url);
+    window.history.replaceState(null, '', '/');
     localStorage.clear();
     context.store = createStore();
   });
   afterEach(() => context.chat.stop());
   return context;
+}
+
+const reach = globalThis.fetch;
+const PageWebSocket = globalThis.WebSocket;
+
+/** A page in jsdom cannot move to another origin, so what it asks of its own is asked there. */
+function serveFrom(origin: string): void {
+  const there = (address: string | URL) => {
+    const { protocol, pathname, search } = new URL(address, window.location.href);
+    const url = new URL(`${pathname}${search}`, origin);
+    url.protocol = protocol;
+    return url;
+  };
+  // Node's fetch does not take jsdom's signals and headers.
+  vi.stubGlobal('fetch', (path: string | URL, { signal: _, headers, ...init }: RequestInit = {}) =>
+    reach(there(path), { ...init, headers: Object.fromEntries(new Headers(headers)) }),
+  );
+  vi.stubGlobal(
+    'WebSocket',
+    class extends PageWebSocket {
+      constructor(url: string | URL, protocols?: string | string[]) {
+        super(there(url), protocols);
+      }
+    },
+  );
 }
 
 /** For conditions that come over a real socket. */

@@ -1,0 +1,123 @@
+// @vitest-environment node
+import { describe, expect, it } from 'vitest';
+import { createStore } from '@/store';
+import { signedOut } from '@/store/slices/authSlice';
+import {
+  addMessage,
+  conversationOpened,
+  conversationTouched,
+  deliveryChanged,
+  historyLoaded,
+  regenerationFailed,
+  regenerationStarted,
+} from '@/store/slices/conversationSlice';
+import type { ChatMessage } from '@/types/chat';
+
+const CONVERSATION = { uuid: 'c1', title: 'One', updated_at: '2026-01-01T10:00:00Z' };
+
+function message(uuid: string, minute: number, more: Partial<ChatMessage> = {}): ChatMessage {
+  return {
+    uuid,
+    role: 'user',
+    content: uuid,
+    status: 'complete',
+    created_at: `2026-01-01T10:${String(minute).padStart(2, '0')}:00Z`,
+    ...more,
+  };
+}
+
+function givenStore() {
+  const store = createStore();
+  const add = (added: ChatMessage, conversationUuid = 'c1') =>
+    store.dispatch(addMessage({ conversationUuid, message: added }));
+  const state = () => store.getState().conversation;
+  const uuids = () => state().messages.c1?.map(({ uuid }) => uuid);
+  return { store, add, state, uuids };
+}
+
+describe('the messages of a conversation', () => {
+  it('has each message once, the newest version of it', () => {
+    const { add, state } = givenStore();
+    add(message('q', 1, { delivery: { state: 'sending' } }));
+    add(message('q', 2));
+    add(message('q', 2));
+    expect(state().messages.c1).toEqual([message('q', 2)]);
+  });
+
+  it('puts answers under their questions, and what is on its way last', () => {
+    const { add, uuids } = givenStore();
+    add(message('mine', 0, { delivery: { state: 'sending' } }));
+    add(message('q2', 2));
+    add(message('q1', 1));
+    add(message('a2', 3, { role: 'assistant', reply_to: 'q2' }));
+    add(message('a1', 4, { role: 'assistant', reply_to: 'q1' }));
+    expect(uuids()).toEqual(['q1', 'a1', 'q2', 'a2', 'mine']);
+  });
+
+  it('merges history with what came meanwhile', () => {
+    const { store, add, uuids } = givenStore();
+    add(message('q2', 2));
+    store.dispatch(
+      historyLoaded({ conversation: CONVERSATION, messages: [message('q1', 1), message('q2', 2)] }),
+    );
+    add(message('q3', 3));
+    expect(uuids()).toEqual(['q1', 'q2', 'q3']);
+  });
+
+  it('keeps what the server showed when a late acceptance comes', () => {
+    const { store, add, state } = givenStore();
+    add(message('q', 1));
+    store.dispatch(
+      deliveryChanged({
+        conversationUuid: 'c1',
+        messageUuid: 'q',
+        delivery: { state: 'failed', reason: 'expired' },
+      }),
+    );
+    expect(state().messages.c1?.[0]?.delivery).toBeUndefined();
+  });
+
+  it('moves a new conversation to the name that the server gives it', () => {
+    const { store, add, state } = givenStore();
+    add(message('q', 1, { delivery: { state: 'sending' } }), 'q');
+    store.dispatch(conversationOpened('q'));
+    add(message('q', 1));
+    expect(state().current).toEqual({ uuid: 'c1' });
+    expect(Object.keys(state().messages)).toEqual(['c1']);
+  });
+});
+
+describe('the list of conversations', () => {
+  it('is sorted by the last change, and an old report changes nothing', () => {
+    const { store, state } = givenStore();
+    store.dispatch(conversationTouched(CONVERSATION));
+    store.dispatch(
+      conversationTouched({ uuid: 'c2', title: 'Two', updated_at: '2026-01-01T11:00:00Z' }),
+    );
+    store.dispatch(
+      conversationTouched({ ...CONVERSATION, title: 'Older', updated_at: '2026-01-01T09:00:00Z' }),
+    );
+    expect(state().list.map(({ title }) => title)).toEqual(['Two', 'One']);
+  });
+});
+
+describe('answering again', () => {
+  it('ends with the new answer, or with the refusal of that very request', () => {
+    const { store, add, state } = givenStore();
+    store.dispatch(regenerationStarted({ messageUuid: 'a', id: 'send-2' }));
+    store.dispatch(regenerationFailed({ messageUuid: 'a', id: 'send-1' }));
+    expect(state().regenerating).toEqual({ a: 'send-2' });
+    add(message('a', 1, { role: 'assistant' }));
+    expect(state().regenerating).toEqual({});
+  });
+});
+
+it('nothing of a person is left after signing out', () => {
+  const { store, add, state } = givenStore();
+  const untouched = state();
+  add(message('q', 1));
+  store.dispatch(conversationTouched(CONVERSATION));
+  store.dispatch(conversationOpened('c1'));
+  store.dispatch(signedOut({ notice: null }));
+  expect(state()).toEqual(untouched);
+});
