@@ -50,8 +50,8 @@ mod tests {
     #[test]
     fn durations_are_written_with_their_unit() {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("1h"), Ok(Duration::from_secs(3_600)));
-        assert_eq!(duration("7d"), Ok(Duration::from_secs(604_800)));
+        assert_eq!(duration("1h"), Ok(Duration::from_hours(1)));
+        assert_eq!(duration("7d"), Ok(Duration::from_hours(168)));
         for wrong in [
             "",
             "1",

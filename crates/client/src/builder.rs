@@ -16,7 +16,8 @@ pub enum Acknowledge {
     OnNext,
     /// When [`Client::ack`] says so.
     Explicitly,
-    /// Never: the device's cursor stays where it is.
+    /// Never: the device's cursor stays where it is. The server then sets no bound on what it
+    /// sends, so a send settles only while the application goes on asking.
     Never,
 }
 

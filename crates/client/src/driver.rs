@@ -2,6 +2,7 @@
 //! it.
 
 mod frames;
+mod held_back;
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -20,6 +21,10 @@ use crate::{
     sends::{Outgoing, Sends},
 };
 use frames::Epochs;
+use held_back::HeldBack;
+
+/// Events that the engine caused and nobody has asked for: from here on the socket is not read.
+const EVENTS_MAX: usize = 16;
 
 /// What the client asks of its driver.
 #[derive(Debug)]
@@ -66,11 +71,10 @@ pub(crate) struct Driver {
     work: JoinSet<Done>,
     /// The application waits in `next`.
     asking: Option<oneshot::Sender<Event>>,
-    /// Events that the application has not asked for yet: a handful, for while there is one the
-    /// socket is not read.
+    /// Events that the application has not asked for yet, at most a few over [`EVENTS_MAX`].
     events: VecDeque<Event>,
-    /// A message that the engine has not seen yet, because nobody asked for it.
-    held_back: Option<Box<str>>,
+    /// Frames that wait until the application asks.
+    held_back: HeldBack,
     life: Life,
 }
 
@@ -105,7 +109,7 @@ impl Driver {
             work: JoinSet::new(),
             asking: None,
             events: VecDeque::new(),
-            held_back: None,
+            held_back: HeldBack::default(),
             life: Life::Running,
         }
     }
@@ -148,7 +152,7 @@ impl Driver {
 
     /// Whether there is room for what the socket may bring.
     fn reads(&self) -> bool {
-        self.link.is_some() && self.events.is_empty() && self.held_back.is_none()
+        self.link.is_some() && self.held_back.has_room() && self.events.len() < EVENTS_MAX
     }
 
     fn command(&mut self, command: Option<Command>) {
@@ -198,7 +202,7 @@ impl Driver {
     fn lost(&mut self, connection: ConnectionNo, code: u16) {
         self.link = None;
         // The engine has not seen it, so it will be asked for again.
-        self.held_back = None;
+        self.held_back.clear();
         self.engine.handle_closed(connection, code, self.now());
     }
 
@@ -284,7 +288,7 @@ impl Driver {
 
     fn detach(&mut self, connection: ConnectionNo, code: u16) {
         if let Some(link) = self.link.take_if(|link| link.connection == connection) {
-            self.held_back = None;
+            self.held_back.clear();
             self.work.spawn(async move {
                 link.close(code).await;
                 Done::Closed

@@ -1,8 +1,9 @@
 //! The native Tetherline client: a tokio driver around [`tetherline_engine`].
 //!
 //! Everything that is decided is decided in the engine, the same one that browsers run as
-//! WebAssembly. This crate owns the socket, the clock and the queue of at most one message between
-//! the socket and the application: **a slow application stops the reading**, nothing piles up.
+//! WebAssembly. This crate owns the socket and the clock. **A slow application stops its server**:
+//! a message is the engine's, and acknowledged, only after the application asked for it; what is
+//! read ahead is bounded by what a server keeps in flight, and then the socket is left alone.
 //!
 //! ```no_run
 //! use tetherline::{Client, Event};

@@ -76,11 +76,16 @@ impl Link {
         matches!(timeout(WRITE_TIMEOUT, self.socket.send(Message::text(text))).await, Ok(Ok(())))
     }
 
-    /// Says goodbye, but does not wait for long to be heard.
+    /// Says goodbye, and waits a moment for the answer: then the peer has read all before it.
     pub(crate) async fn close(mut self, code: u16) {
         let frame = CloseFrame { code: CloseCode::from(code), reason: "".into() };
+        let farewell = async {
+            if self.socket.close(Some(frame)).await.is_ok() {
+                while let Some(Ok(_)) = self.socket.next().await {}
+            }
+        };
         // Nobody is left to whom a failure would matter.
-        let _ = timeout(CLOSE_TIMEOUT, self.socket.close(Some(frame))).await;
+        let _ = timeout(CLOSE_TIMEOUT, farewell).await;
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -146,6 +146,18 @@ impl Server {
         arguments.extend(more);
         arguments.push(json);
         run(&arguments)
+    }
+
+    /// The server saves an acknowledgement a moment after it was said; then nothing comes twice.
+    pub(crate) fn until_nothing_waits(&self, user: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let waiting = self.tail(user, &["--no-ack"]).until_caught_up();
+            if waiting.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{waiting:?} came twice");
+        }
     }
 
     pub(crate) fn tail(&self, user: &str, more: &[&str]) -> Tail {

@@ -2,7 +2,7 @@
 
 use tetherline_engine::{ConnectionNo, Delivery, EpochNo, Established, Instant};
 use tetherline_protocol::{
-    Epoch, MessageId, Seq,
+    Epoch, Seq,
     frame::{ErrorFrame, ServerFrame},
 };
 
@@ -14,6 +14,7 @@ impl Driver {
         let now = self.now();
         match ServerFrame::parse(&text) {
             Ok(ServerFrame::ConnectionEstablished(established)) => {
+                self.held_back.adopt(&established.limits);
                 let established = Established {
                     epoch: self.epochs.number(established.epoch),
                     head: established.head,
@@ -23,24 +24,22 @@ impl Driver {
                 };
                 self.engine.handle_established(connection, established, now);
             }
-            Ok(ServerFrame::PendingCheckComplete(summary)) => {
-                self.engine.handle_pending_complete(
-                    connection,
-                    summary.head,
-                    summary.recovered,
-                    now,
-                );
-                self.events.push_back(Event::CaughtUp { summary, text });
-            }
             Ok(ServerFrame::Accepted(accepted)) => {
                 self.engine.handle_received(connection);
                 if let Some(send) = self.sends.find(&accepted.reference) {
                     self.engine.handle_accepted(connection, send, now);
                 }
             }
-            Ok(ServerFrame::Error(error)) => self.error(connection, error, now),
-            Ok(ServerFrame::Application { .. }) => {
-                self.held_back = Some(text);
+            Ok(ServerFrame::Error(error)) if self.is_about_a_send(&error) => {
+                self.refused(connection, error, now);
+            }
+            Ok(
+                frame @ (ServerFrame::Application { .. }
+                | ServerFrame::PendingCheckComplete(_)
+                | ServerFrame::Error(_)),
+            ) => {
+                self.engine.handle_received(connection);
+                self.held_back.push(frame, text);
                 self.release_held_back();
             }
             // A pong, or something newer than this client: the peer lives.
@@ -48,48 +47,57 @@ impl Driver {
         }
     }
 
-    /// Gives the message that waits to the engine, once somebody waits for it.
+    /// Goes on with what waits, for as long as the application does.
     pub(super) fn release_held_back(&mut self) {
         let Some(connection) = self.link.as_ref().map(|link| link.connection) else { return };
-        if self.asking.is_none() {
-            return;
-        }
-        let Some(text) = self.held_back.take() else { return };
-        let Ok(ServerFrame::Application { kind, seq, id }) = ServerFrame::parse(&text) else {
-            return;
-        };
-        if let Delivery::Deliver { replayed } =
-            self.engine.handle_message(connection, seq, 1, text.len())
+        while self.asking.is_some()
+            && let Some((frame, text)) = self.held_back.pop()
         {
-            self.deliver(text, kind, seq, id, replayed);
+            self.release(connection, frame, text);
+            self.answer();
         }
     }
 
-    fn deliver(
-        &mut self,
-        text: Box<str>,
-        kind: Box<str>,
-        seq: Option<Seq>,
-        id: Option<MessageId>,
-        replayed: bool,
-    ) {
+    fn release(&mut self, connection: ConnectionNo, frame: ServerFrame, text: Box<str>) {
+        match frame {
+            ServerFrame::Application { kind, seq, id } => {
+                let delivery = self.engine.handle_message(connection, seq, 1, text.len());
+                if let Delivery::Deliver { replayed } = delivery {
+                    self.deliver(Message { text, kind, seq, id, replayed });
+                }
+            }
+            ServerFrame::PendingCheckComplete(summary) => {
+                let (head, recovered) = (summary.head, summary.recovered);
+                self.engine.handle_pending_complete(connection, head, recovered, self.now());
+                self.events.push_back(Event::CaughtUp { summary, text });
+            }
+            ServerFrame::Error(error) => self.events.push_back(Event::ServerError(error)),
+            _ => {}
+        }
+    }
+
+    fn deliver(&mut self, message: Message) {
         // In a renewed history the positions start over, and nothing is known of it.
-        if let (Some(seq), Some(known)) = (seq, self.setup.start_after)
+        if let (Some(seq), Some(known)) = (message.seq, self.setup.start_after)
             && seq <= known
             && !self.epochs.was_renewed()
         {
             return;
         }
-        if let Some(seq) = seq.filter(|_| self.setup.acknowledge != Acknowledge::Never) {
+        if let Some(seq) = message.seq
+            && self.setup.acknowledge != Acknowledge::Never
+        {
             self.engine.hold(seq, self.now());
         }
-        self.events.push_back(Event::Message(Message { text, kind, seq, id, replayed }));
+        self.events.push_back(Event::Message(message));
     }
 
-    fn error(&mut self, connection: ConnectionNo, error: ErrorFrame, now: Instant) {
-        self.engine.handle_received(connection);
+    fn is_about_a_send(&self, error: &ErrorFrame) -> bool {
+        error.reference.as_ref().is_some_and(|id| self.sends.find(id).is_some())
+    }
+
+    fn refused(&mut self, connection: ConnectionNo, error: ErrorFrame, now: Instant) {
         let Some(send) = error.reference.as_ref().and_then(|id| self.sends.find(id)) else {
-            self.events.push_back(Event::ServerError(error));
             return;
         };
         let (retryable, retry_after_ms) = (error.retryable, error.retry_after_ms);

@@ -1,0 +1,93 @@
+use std::{future::Future as _, pin::pin, task::Poll};
+
+use tetherline::{Acknowledge, Status};
+use tetherline_protocol::Seq;
+
+use crate::support::{Host, message, until, until_caught_up, until_waiting};
+
+#[tokio::test]
+async fn what_waits_comes_first_and_then_what_is_new() {
+    let host = Host::start();
+    host.publish(1).await;
+    host.publish(2).await;
+    let mut client = host.builder().connect().unwrap();
+    assert_eq!(until_caught_up(&mut client).await, [1, 2]);
+    host.publish(3).await;
+    let live = message(&mut client).await;
+    assert_eq!((live.seq, live.replayed, &*live.kind), (Seq::new(3), false, "note"));
+}
+
+#[tokio::test]
+async fn what_an_application_did_not_ask_for_is_not_acknowledged() {
+    let host = Host::start();
+    for n in 1..=50 {
+        host.publish(n).await;
+    }
+    let mut slow = host.builder().connect().unwrap();
+    until(&slow, Status::Connected).await;
+    assert_eq!(message(&mut slow).await.seq, Seq::new(1));
+    assert_eq!(message(&mut slow).await.seq, Seq::new(2));
+    // The first was handled when the second was asked for; closing says that of the second.
+    slow.close().await;
+    until_waiting(&host, &(3..=50).collect::<Vec<_>>()).await;
+}
+
+#[tokio::test]
+async fn an_application_that_was_slow_gets_everything_in_order() {
+    let host = Host::start();
+    let mut client = host.builder().connect().unwrap();
+    until_caught_up(&mut client).await;
+    // Nobody asks meanwhile: more than the server keeps in flight to one connection.
+    for n in 1..=1_500 {
+        host.publish(n).await;
+    }
+    for n in 1..=1_500 {
+        assert_eq!(message(&mut client).await.seq, Seq::new(n));
+    }
+}
+
+#[tokio::test]
+async fn with_explicit_acknowledgement_only_what_was_said_counts() {
+    let host = Host::start();
+    for n in 1..=3 {
+        host.publish(n).await;
+    }
+    let explicit = host.builder().acknowledge(Acknowledge::Explicitly);
+    let mut client = explicit.connect().unwrap();
+    let first = message(&mut client).await;
+    message(&mut client).await;
+    client.ack(first.seq.unwrap()).await;
+    client.close().await;
+    until_waiting(&host, &[2, 3]).await;
+}
+
+#[tokio::test]
+async fn a_cancelled_next_loses_nothing() {
+    let host = Host::start();
+    let mut client = host.builder().connect().unwrap();
+    until_caught_up(&mut client).await;
+    {
+        let mut next = pin!(client.next());
+        let polled = std::future::poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await;
+        assert!(polled.is_pending());
+    }
+    host.publish(1).await;
+    assert_eq!(message(&mut client).await.seq, Seq::new(1));
+}
+
+#[tokio::test]
+async fn reading_may_start_before_and_after_what_the_device_has_seen() {
+    let host = Host::start();
+    for n in 1..=4 {
+        host.publish(n).await;
+    }
+    let mut first = host.builder().connect().unwrap();
+    assert_eq!(until_caught_up(&mut first).await, [1, 2, 3, 4]);
+    first.close().await;
+    until_waiting(&host, &[]).await;
+    let mut again = host.builder().start_after(Seq::new(1).unwrap()).connect().unwrap();
+    assert_eq!(until_caught_up(&mut again).await, [2, 3, 4]);
+    let phone = host.builder().device("phone".parse().unwrap());
+    let mut ahead = phone.start_after(Seq::new(3).unwrap()).connect().unwrap();
+    assert_eq!(until_caught_up(&mut ahead).await, [4]);
+}

@@ -1,0 +1,98 @@
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+use tetherline::SendError;
+use tetherline_protocol::ErrorCode;
+use tetherline_server::{Application, Incoming, Refusal};
+
+use crate::support::{Host, until_caught_up};
+
+/// Takes what it gets, but is busy a number of times first, and wants no `unwanted`.
+#[derive(Default)]
+struct Desk {
+    busy: AtomicUsize,
+    taken: Mutex<Vec<String>>,
+}
+
+impl Application for Desk {
+    fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<(), Refusal>> {
+        async move {
+            if incoming.message.kind() == "unwanted" {
+                return Err(Refusal::new(ErrorCode::Rejected, "nobody wants it"));
+            }
+            let busy =
+                self.busy.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+            if busy.is_ok() {
+                let wait = Duration::from_millis(20);
+                return Err(Refusal::new(ErrorCode::Unavailable, "busy").retry_after(wait));
+            }
+            self.taken.lock().unwrap().push(incoming.message.to_object());
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_taken_and_its_sender_told_so() {
+    let desk = Arc::new(Desk::default());
+    let host = Host::start_with(Some(desk.clone()));
+    let client = host.builder().connect().unwrap();
+    let accepted = client.send(r#"{"type":"order","id":"order-1","n":1}"#).await.unwrap();
+    assert_eq!(accepted.id.as_str(), "order-1");
+    assert_eq!(*desk.taken.lock().unwrap(), [r#"{"n":1}"#]);
+}
+
+#[tokio::test]
+async fn a_busy_application_gets_everything_later_and_in_order() {
+    let desk = Arc::new(Desk { busy: AtomicUsize::new(2), ..Desk::default() });
+    let host = Host::start_with(Some(desk.clone()));
+    let client = host.builder().connect().unwrap();
+    let send = |n: u64| {
+        let sender = client.sender();
+        async move { sender.send(&format!(r#"{{"type":"order","n":{n}}}"#)).await }
+    };
+    let (one, two, three) = tokio::join!(send(1), send(2), send(3));
+    assert!(one.is_ok() && two.is_ok() && three.is_ok());
+    assert_eq!(*desk.taken.lock().unwrap(), [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#]);
+}
+
+#[tokio::test]
+async fn a_refusal_comes_back_in_the_applications_words() {
+    let host = Host::start_with(Some(Arc::new(Desk::default())));
+    let client = host.builder().connect().unwrap();
+    let refused = client.send(r#"{"type":"unwanted"}"#).await.unwrap_err();
+    let expected =
+        SendError::Refused { code: "rejected".into(), message: "nobody wants it".into() };
+    assert_eq!(refused, expected);
+    assert!(matches!(client.send("[]").await, Err(SendError::Invalid(_))));
+}
+
+#[tokio::test]
+async fn sending_goes_on_while_the_client_waits_for_the_next_event() {
+    let host = Host::start_with(Some(Arc::new(Desk::default())));
+    let mut client = host.builder().connect().unwrap();
+    until_caught_up(&mut client).await;
+    let sender = client.sender();
+    tokio::select! {
+        accepted = sender.send(r#"{"type":"order"}"#) => assert!(accepted.is_ok()),
+        event = client.next() => panic!("{event:?} came, though nothing was published"),
+    }
+}
+
+#[tokio::test]
+async fn a_send_settles_behind_messages_that_nobody_has_asked_for() {
+    let host = Host::start_with(Some(Arc::new(Desk::default())));
+    for n in 1..=100 {
+        host.publish(n).await;
+    }
+    let mut client = host.builder().connect().unwrap();
+    client.send(r#"{"type":"order"}"#).await.unwrap();
+    assert_eq!(until_caught_up(&mut client).await, (1..=100).collect::<Vec<_>>());
+}
