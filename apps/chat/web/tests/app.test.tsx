@@ -12,7 +12,7 @@ const context = givenChat();
 const say = userEvent.setup();
 
 beforeEach(() => {
-  // The chat is fetched when it is first needed, which takes a busy machine a while.
+  // Refusals are logged as well.
   vi.spyOn(console, 'warn').mockImplementation(() => {});
 });
 
@@ -34,7 +34,7 @@ async function ask(text: string): Promise<string> {
 function about(question: string, content: string, more: object = {}) {
   return {
     conversation_uuid: question,
-    conversation: { uuid: question, title: content, updated_at: '2026-01-01T10:00:00Z' },
+    conversation: { uuid: question, title: 'A title', updated_at: '2026-01-01T10:00:00Z' },
     message: {
       uuid: question,
       role: 'user',
@@ -68,7 +68,7 @@ describe('signing in', () => {
     await submit();
     await screen.findByText('Connected', undefined, WAIT);
     expect(readUser()).toEqual(ADA);
-    expect(JSON.stringify({ ...localStorage })).not.toContain(`token-of-${ADA.uuid}`);
+    expect(JSON.stringify(Object.entries(localStorage))).not.toContain(`token-of-${ADA.uuid}`);
     expect(context.store.getState().auth).toMatchObject({ accessToken: `token-of-${ADA.uuid}` });
   });
 
@@ -78,8 +78,9 @@ describe('signing in', () => {
       body: { error: { code: 'wrong_credentials', message: 'E-mail or password is wrong.' } },
     };
     await submit();
-    expect((await screen.findByRole('alert')).textContent).toBe('');
-    await screen.findByText('E-mail or password is wrong.');
+    await waitFor(() => {
+      expect(screen.getByRole('alert').textContent).toBe('E-mail or password is wrong.');
+    });
   });
 
   it('says so when the server cannot be reached', async () => {
