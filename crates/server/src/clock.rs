@@ -1,6 +1,6 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 
 /// The wall clock, in ms since 1970.
 pub(crate) fn now_ms() -> i64 {
@@ -8,12 +8,14 @@ pub(crate) fn now_ms() -> i64 {
     i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// `2026-11-23T12:00:00.123Z`.
+/// `2026-11-23T12:00:00.120Z`: RFC 3339 with the milliseconds always there, as JavaScript's
+/// `toISOString` writes it.
 pub(crate) fn rfc3339(ms: i64) -> String {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_else(|| "1970-01-01T00:00:00Z".into())
+    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
+    let (hour, minute, second, milli) = time.time().as_hms_milli();
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
 #[cfg(test)]
@@ -22,7 +24,7 @@ mod tests {
 
     #[test]
     fn times_are_written_as_rfc_3339_in_utc() {
-        assert_eq!(rfc3339(1_795_435_200_123), "2026-11-23T12:00:00.123Z");
-        assert_eq!(rfc3339(i64::MAX), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(1_795_435_200_120), "2026-11-23T12:00:00.120Z");
+        assert_eq!(rfc3339(i64::MAX), "1970-01-01T00:00:00.000Z");
     }
 }
