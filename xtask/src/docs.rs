@@ -73,12 +73,15 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     report(&problems(root, &documents))?;
     prepare::tools(root)?;
     prepare::package(root)?;
-    typescript::check(root, &documents)?;
     prepare::cli(root)?;
+    let mut failed: Vec<String> = Vec::new();
+    let mut note =
+        |result: Result<()>| failed.extend(result.err().map(|error| format!("{error:#}")));
+    note(typescript::check(root, &documents));
     for document in &documents {
-        shell::run(root, document)?;
+        note(shell::run(root, document));
     }
-    Ok(())
+    report(&failed)
 }
 
 /// What can be said about the blocks without running anything. `tidy` asks for it too.

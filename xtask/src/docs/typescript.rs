@@ -8,7 +8,8 @@ use crate::{markdown::Document, progress::step, workspace::run};
 /// Below the root whatever cargo's target folder is, so that `node_modules` is found above it.
 const FOLDER: &str = "target/xtask/docs-typescript";
 
-/// Un-annotated parameters are allowed, as in an application that is not strict about them.
+/// The snippets are checked as parts of the reference chat: with its `@/` and its types. Parameters
+/// need no annotation, as in an application that is not strict about them.
 const CONFIGURATION: &str = r#"{
   "extends": "../../../tsconfig.base.json",
   "compilerOptions": {
@@ -16,6 +17,7 @@ const CONFIGURATION: &str = r#"{
     "noImplicitAny": false,
     "noUnusedLocals": false,
     "noUnusedParameters": false,
+    "verbatimModuleSyntax": false,
     "module": "ESNext",
     "moduleResolution": "bundler",
     "moduleDetection": "force",
@@ -23,7 +25,7 @@ const CONFIGURATION: &str = r#"{
     "types": ["vite/client"],
     "paths": { "@/*": ["../../../apps/chat/web/src/*"] }
   },
-  "include": ["*.ts", "*.tsx"]
+  "include": ["*.ts", "*.tsx", "../../../apps/chat/web/src/types/*.d.ts"]
 }
 "#;
 
