@@ -9,7 +9,7 @@ mod message;
 mod server;
 
 pub use client::ClientFrame;
-pub use message::{FrameError, Message};
+pub use message::{FrameError, Message, id_in};
 pub use server::{
     Accepted, ConnectionEstablished, ErrorFrame, PendingCheckComplete, PendingSummary, Pong,
     ServerFrame,

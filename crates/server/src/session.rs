@@ -21,6 +21,7 @@ use tetherline_protocol::{
     CloseCode, ErrorCode, Limits, MessageId, PROTOCOL_VERSION, Seq, UserId,
     frame::{
         Accepted, ClientFrame, ConnectionEstablished, ErrorFrame, FrameError, Pong, ServerFrame,
+        id_in,
     },
     limits,
 };
@@ -218,7 +219,7 @@ impl Session {
     fn frame(&mut self, text: &str, now: Instant) {
         let frame = match ClientFrame::parse(text) {
             Ok(frame) => frame,
-            Err(error) => return self.bad_frame(&error),
+            Err(error) => return self.bad_frame(text, &error),
         };
         self.bad_frames = 0;
         match frame {
@@ -256,7 +257,7 @@ impl Session {
         }
     }
 
-    fn bad_frame(&mut self, error: &FrameError) {
+    fn bad_frame(&mut self, text: &str, error: &FrameError) {
         self.bad_frames += 1;
         if self.bad_frames > limits::BAD_FRAMES_MAX {
             return self.close(CloseCode::PolicyViolation, "too many frames that are none");
@@ -265,7 +266,7 @@ impl Session {
         self.write(&ServerFrame::Error(ErrorFrame {
             code: error.code().as_str().into(),
             message,
-            reference: None,
+            reference: id_in(text),
             retryable: false,
             retry_after_ms: None,
         }));

@@ -318,3 +318,15 @@ async fn bad_frames_are_answered_until_there_are_too_many() {
     client.send("nonsense").await;
     assert_eq!(client.closed().await, 1008);
 }
+
+#[tokio::test]
+async fn a_send_that_is_no_frame_is_refused_by_its_name() {
+    // Without the name its client kept it for unanswered and sent it again on every connection.
+    let server = TestServer::start(config()).await;
+    let mut client = server.connect("ada", "laptop").await;
+    let nested = format!(r#"{{"type":"t","id":"deep","a":{}{}}}"#, "[".repeat(64), "]".repeat(64));
+    for (frame, id) in [(r#"{"type":"t","id":"misuse","seq":1}"#, "misuse"), (&nested, "deep")] {
+        client.send(frame).await;
+        assert_eq!(client.next_of("error").await["ref"], id);
+    }
+}

@@ -186,6 +186,21 @@ impl Message {
     }
 }
 
+/// The `id` of a text that may be no proper frame otherwise, so that its sender learns which of its
+/// messages was refused and does not send it again.
+///
+/// ```
+/// use tetherline_protocol::frame::{Message, id_in};
+/// let refused = r#"{"type":"note","id":"m1","seq":7}"#;
+/// assert!(Message::parse(refused).is_err());
+/// assert_eq!(id_in(refused), "m1".parse().ok());
+/// ```
+#[must_use]
+pub fn id_in(text: &str) -> Option<MessageId> {
+    let object: Object<'_> = serde_json::from_str(text).ok()?;
+    object.get("id").and_then(|value| id("id", value).ok())
+}
+
 fn id(name: &'static str, value: &RawValue) -> Result<MessageId, FrameError> {
     let text: Cow<'_, str> = string(name, value)?;
     text.parse().map_err(|reason| FrameError::Id(name, reason))
