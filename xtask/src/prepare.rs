@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     fingerprint::Product,
     progress::{current, quiet_step, step},
-    workspace::{binary, output, run},
+    workspace::{binary, build, output},
 };
 
 /// The oldest Node that Vite 8 runs on.
@@ -44,7 +44,7 @@ pub(crate) fn package(root: &Path) -> Result<()> {
     }
     .build(root, || {
         step("package tetherline", || {
-            run(root, "npm", &["run", "--silent", "build", "-w", "tetherline"])
+            build(root, "npm", &["run", "--silent", "build", "-w", "tetherline"])
         })
     })
 }
@@ -71,7 +71,7 @@ pub(crate) fn web(root: &Path) -> Result<()> {
     }
     .build(root, || {
         step("chat page", || {
-            run(root, "npm", &["run", "--silent", "build", "-w", "@tetherline/chat-web"])
+            build(root, "npm", &["run", "--silent", "build", "-w", "@tetherline/chat-web"])
         })
     })
 }
@@ -82,12 +82,12 @@ pub(crate) fn chat_server(root: &Path, release: bool) -> Result<()> {
     if release {
         arguments.push("--release");
     }
-    step("chat server", || run(root, "cargo", &arguments))
+    step("chat server", || build(root, "cargo", &arguments))
 }
 
 /// The binary `tetherline`.
 pub(crate) fn cli(root: &Path) -> Result<()> {
-    step("tetherline", || run(root, "cargo", &["build", "--package", "tetherline-cli"]))?;
+    step("tetherline", || build(root, "cargo", &["build", "--package", "tetherline-cli"]))?;
     let built = binary(root, "tetherline", false);
     built.exists().then_some(()).with_context(|| format!("{} was not built", built.display()))
 }
@@ -123,7 +123,7 @@ fn wasm_target(root: &Path) -> Result<()> {
     if Path::new(sysroot.trim()).join("lib/rustlib").join(WASM_TARGET).exists() {
         return Ok(());
     }
-    step("Rust target for the browser", || run(root, "rustup", &["target", "add", WASM_TARGET]))
+    step("Rust target for the browser", || build(root, "rustup", &["target", "add", WASM_TARGET]))
         .with_context(|| {
             format!("the browser engine needs it: run `rustup target add {WASM_TARGET}`")
         })
@@ -141,7 +141,7 @@ fn npm_packages(root: &Path) -> Result<()> {
         return Ok(());
     }
     product.build(root, || {
-        quiet_step(product.name, || run(root, "npm", &["ci", "--no-audit", "--no-fund"]))
+        quiet_step(product.name, || build(root, "npm", &["ci", "--no-audit", "--no-fund"]))
     })
 }
 

@@ -1,6 +1,8 @@
 //! `cargo xtask run`: from a fresh checkout to a page in the browser.
 
 use std::{
+    io,
+    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -57,6 +59,7 @@ impl Options {
 /// release, shares its work with `cargo xtask test`, and one person's chat does not notice.
 /// `--release` is there for measuring.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
+    port_is_free(options.port)?;
     prepare::tools(root)?;
     prepare::package(root)?;
     prepare::web(root)?;
@@ -70,6 +73,18 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         .arg("--web")
         .arg(root.join("apps/chat/web/dist"));
     become_it(server)
+}
+
+/// Said now rather than after minutes of building. The server says it too, should it come to that.
+fn port_is_free(port: u16) -> Result<()> {
+    match TcpListener::bind(("127.0.0.1", port)) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => bail!(
+            "port {port} is in use; end the program that uses it, or choose another with \
+             `cargo xtask run --port`"
+        ),
+        // Whatever else is wrong, the server finds out with its own words.
+        _ => Ok(()),
+    }
 }
 
 #[cfg(unix)]
@@ -97,6 +112,16 @@ mod tests {
         let expected = Options { port: 9000, data: Some("elsewhere".into()), release: false };
         assert_eq!(parse("--port 9000 --data elsewhere").unwrap(), expected);
         assert_eq!(parse("--port=9000 --data=elsewhere").unwrap(), expected);
+    }
+
+    #[test]
+    fn a_port_in_use_is_named_before_anything_is_built() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let said = port_is_free(port).unwrap_err().to_string();
+        assert!(said.contains(&format!("port {port} is in use")), "{said}");
+        drop(taken);
+        assert!(port_is_free(0).is_ok());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
 };
@@ -54,6 +55,12 @@ pub(crate) fn run<S: AsRef<OsStr>>(root: &Path, program: &str, arguments: &[S]) 
     check(program, command(root, program).args(arguments).stdin(Stdio::null()).status())
 }
 
+/// The same with everything on stderr: stdout belongs to what is being prepared for.
+pub(crate) fn build<S: AsRef<OsStr>>(root: &Path, program: &str, arguments: &[S]) -> Result<()> {
+    let mut command = command(root, program);
+    check(program, command.args(arguments).stdin(Stdio::null()).stdout(std::io::stderr()).status())
+}
+
 /// What a command prints on stdout.
 pub(crate) fn output<S: AsRef<OsStr>>(
     root: &Path,
@@ -77,11 +84,40 @@ pub(crate) fn is_a(path: &str, extensions: &[&str]) -> bool {
 
 /// The files that git tracks or would track, relative to the root.
 pub(crate) fn files(root: &Path) -> Result<Vec<String>> {
-    let listed = output(root, "git", &["ls-files", "--cached", "--others", "--exclude-standard"])?;
-    let mut files: Vec<String> =
-        listed.lines().filter(|path| root.join(path).is_file()).map(str::to_owned).collect();
+    let listing = command(root, "git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .stdin(Stdio::null())
+        .output();
+    let mut files: Vec<String> = match listing {
+        Ok(listing) if listing.status.success() => {
+            String::from_utf8_lossy(&listing.stdout).lines().map(str::to_owned).collect()
+        }
+        // No git, an unpacked archive, or a checkout that belongs to somebody else.
+        _ => walk(root, root)?,
+    };
+    files.retain(|path| root.join(path).is_file());
     files.sort();
     files.dedup();
+    Ok(files)
+}
+
+/// What `.gitignore` leaves out, for when git cannot be asked.
+const IGNORED: [&str; 7] =
+    [".git", "target", "node_modules", "dist", "test-results", "playwright-report", "data"];
+
+fn walk(root: &Path, folder: &Path) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_none_or(|name| IGNORED.contains(&name)) {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            files.extend(walk(root, &entry.path())?);
+        } else if let Some(path) = entry.path().strip_prefix(root)?.to_str() {
+            files.push(path.to_owned());
+        }
+    }
     Ok(files)
 }
 
@@ -91,4 +127,19 @@ fn check(program: &str, status: std::io::Result<ExitStatus>) -> Result<()> {
         return Ok(());
     }
     bail!("`{program}` failed ({status}); its own words are above")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_git_the_same_sources_are_found() {
+        let root = root();
+        let walked = walk(&root, &root).unwrap();
+        for file in ["Cargo.toml", "xtask/src/workspace.rs", "packages/tetherline/package.json"] {
+            assert!(walked.iter().any(|path| path == file), "{file}");
+        }
+        assert!(walked.iter().all(|path| !path.contains("node_modules")));
+    }
 }
