@@ -45,10 +45,11 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     }
     let mut client = builder.connect()?;
     tokio::spawn(say_how_it_goes(client.connection(), options.url.clone()));
-    let end = follow(&mut client, &options.url).await;
-    // Says what is handled, so that an ended tail repeats nothing.
+    follow(&mut client, &options.url).await?;
+    // Says what is handled, so that an ended tail repeats nothing. After a failure it is not said:
+    // what could not be printed comes again.
     client.close().await;
-    end
+    Ok(())
 }
 
 async fn follow(client: &mut Client, url: &str) -> Result<()> {
