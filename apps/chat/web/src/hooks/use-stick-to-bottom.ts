@@ -12,6 +12,7 @@ export function useStickToBottom(last: ChatMessage | undefined) {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const isStuck = useRef(true);
+  const lastTop = useRef(0);
   // The last message that was in view when the person scrolled away; null while at the bottom.
   const [leftAt, setLeftAt] = useState<string | null>(null);
   const lastUuid = last?.uuid ?? '';
@@ -53,7 +54,10 @@ export function useStickToBottom(last: ChatMessage | undefined) {
       return;
     }
     const rest = element.scrollHeight - element.scrollTop - element.clientHeight;
-    isStuck.current = rest < NEAR_BOTTOM_PX;
+    // Only scrolling up lets go of the end: a resized window also moves it out of view.
+    const movedUp = element.scrollTop < lastTop.current;
+    lastTop.current = element.scrollTop;
+    isStuck.current = rest < NEAR_BOTTOM_PX || (isStuck.current && !movedUp);
     setLeftAt((known) => (isStuck.current ? null : (known ?? lastUuid)));
   };
 

@@ -40,13 +40,15 @@ export function AccountMenu({ user }: { user: User }) {
         aria-haspopup="menu"
         aria-expanded={isOpen}
         aria-controls={isOpen ? id : undefined}
-        aria-label={`Account of ${user.name}`}
         onClick={() => setOpen(!isOpen)}
       >
         <span className="account__initial" aria-hidden="true">
           {Array.from(user.name.trim())[0]?.toUpperCase() ?? '?'}
         </span>
-        <span className="account__name">{user.name}</span>
+        <span className="account__name">
+          <span className="visually-hidden">Account of </span>
+          {user.name}
+        </span>
         <ChevronsUpDown aria-hidden="true" />
       </button>
     </div>
