@@ -10,8 +10,9 @@ export default defineConfig({
   resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
   server: {
     proxy: {
-      '/api': { target: backend },
-      '/ws': { target: backend, ws: true },
+      // The backend serves pages of its own origin only.
+      '/api': { target: backend, changeOrigin: true, headers: { origin: backend } },
+      '/ws': { target: backend, changeOrigin: true, headers: { origin: backend }, ws: true },
     },
   },
   build: { target: 'es2022' },
