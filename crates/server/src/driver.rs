@@ -8,7 +8,7 @@ use std::{
 
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket};
 use futures_util::{SinkExt as _, StreamExt as _, future::BoxFuture, sink::Sink};
-use tetherline_protocol::{CloseCode, DeviceId, UserId};
+use tetherline_protocol::{CloseCode, DeviceId, Seq, UserId};
 use tokio::time::{Sleep, sleep_until, timeout};
 
 use crate::{
@@ -91,6 +91,10 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let mut unreadable = false;
         let ending = self.serve(&mut unreadable).await;
+        // Before the goodbye: whoever has seen it finds the cursor where it was left.
+        if timeout(CLOSE_TIMEOUT, self.save_acknowledgements()).await.is_err() {
+            tracing::warn!("the store took no acknowledgement in time");
+        }
         let socket = &mut self.socket;
         match ending {
             Ending::Ours(code, reason) => {
@@ -197,16 +201,7 @@ impl Driver {
                             async move { shared.store.locate(&user, device.as_ref()).await },
                         ));
                 }
-                Output::Acknowledge(seq) => {
-                    let (shared, user, device) = self.owners();
-                    self.saving = Some(Box::pin(async move {
-                        let saved = shared.store.acknowledge(&user, device.as_ref(), seq).await;
-                        if let Err(error) = saved {
-                            // Repeating is preferred to losing: the next one covers it.
-                            tracing::warn!(%error, "an acknowledgement was not saved");
-                        }
-                    }));
-                }
+                Output::Acknowledge(seq) => self.acknowledge(seq),
                 Output::Receive { id, named, message } => {
                     let (shared, user, device) = self.owners();
                     let incoming = Incoming { user, device, id, message };
@@ -225,6 +220,31 @@ impl Driver {
             }
         }
         None
+    }
+
+    fn acknowledge(&mut self, seq: Seq) {
+        let (shared, user, device) = self.owners();
+        self.saving = Some(Box::pin(async move {
+            if let Err(error) = shared.store.acknowledge(&user, device.as_ref(), seq).await {
+                // Repeating is preferred to losing: the next one covers it.
+                tracing::warn!(%error, "an acknowledgement was not saved");
+            }
+        }));
+    }
+
+    /// Saves what the client acknowledged before it went; whatever else the session still wants is
+    /// of no use any more.
+    async fn save_acknowledgements(&mut self) {
+        loop {
+            while let Some(output) = self.session.poll_output(Instant::now()) {
+                if let Output::Acknowledge(seq) = output {
+                    self.acknowledge(seq);
+                }
+            }
+            let Some(saving) = self.saving.take() else { return };
+            saving.await;
+            self.session.handle(Input::Acknowledged, Instant::now());
+        }
     }
 
     fn owners(&self) -> (Arc<Shared>, UserId, Option<DeviceId>) {

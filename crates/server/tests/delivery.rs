@@ -3,6 +3,7 @@
 
 mod support;
 
+use futures_util::StreamExt as _;
 use serde_json::json;
 use support::{TestServer, config, eventually};
 use tokio_tungstenite::tungstenite::Message as Frame;
@@ -280,5 +281,21 @@ impl support::Client {
             Frame::Ping(payload) => payload.to_vec(),
             other => panic!("not a ping but {other:?}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_right_before_the_goodbye_counts() {
+    // The connection ended while the store was still at it, and the next page got messages again
+    // that had been handled.
+    let server = TestServer::start(config()).await;
+    server.publish_numbers("ada", 1..=3).await;
+    for round in 1..=3 {
+        let mut client = server.connect("ada", "laptop").await;
+        assert_eq!(client.established["cursor"], round - 1);
+        client.pending(r#"{"type":"get_pending"}"#).await;
+        client.send(&format!(r#"{{"type":"ack","seq":{round}}}"#)).await;
+        client.socket.close(None).await.unwrap();
+        while let Some(Ok(_)) = client.socket.next().await {}
     }
 }
