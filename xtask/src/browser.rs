@@ -21,7 +21,7 @@ pub(crate) fn end_to_end(root: &Path) -> Result<()> {
         .args(["--no-install", "playwright", "test"])
         .current_dir(root.join("apps/chat/e2e"))
         .env("CHROMIUM", browser)
-        .env("TETHERLINE_CHAT", workspace::binary(root, "tetherline-chat", false))
+        .env("TETHERLINE_CHAT_BIN", workspace::binary(root, "tetherline-chat", false))
         .status()
         .context("cannot start `npx playwright test`")?;
     if !status.success() {
