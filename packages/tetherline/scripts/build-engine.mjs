@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -45,7 +45,14 @@ function compile() {
   const target = 'wasm32-unknown-unknown';
   const cargo = ['build', '-p', 'tetherline-wasm', '--target', target, '--profile', 'wasm'];
   try {
-    execFileSync('cargo', cargo, { cwd: root, stdio: 'inherit' });
+    // Added to the flags of .cargo/config.toml, which RUSTFLAGS of the machine would replace.
+    const flags = JSON.stringify(anonymousPaths());
+    const env = { ...process.env, RUSTFLAGS: undefined, CARGO_ENCODED_RUSTFLAGS: undefined };
+    execFileSync('cargo', [...cargo, '--config', `target.${target}.rustflags=${flags}`], {
+      cwd: root,
+      stdio: 'inherit',
+      env,
+    });
   } catch (error) {
     console.error(
       error.code === 'ENOENT'
@@ -60,6 +67,19 @@ function compile() {
   });
   const { target_directory } = JSON.parse(metadata);
   return readFileSync(join(target_directory, target, 'wasm', 'tetherline_wasm.wasm'));
+}
+
+/** Panics say where they happen: not in which folders of whose machine that was. */
+function anonymousPaths() {
+  const rustc = (...args) => execFileSync('rustc', args, { cwd: root, encoding: 'utf8' });
+  const library = join(rustc('--print', 'sysroot').trim(), 'lib/rustlib/src/rust');
+  const commit = /^commit-hash: (.*)$/m.exec(rustc('-vV'))?.[1] ?? 'unknown';
+  const registry = process.env.CARGO_HOME ?? join(homedir(), '.cargo');
+  return [
+    [root.replace(/[\\/]$/, ''), '.'],
+    [registry, '/cargo'],
+    [library, `/rustc/${commit}`],
+  ].map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
 }
 
 function optimise(wasm) {

@@ -167,6 +167,22 @@ describe('a lost connection', () => {
     expect(client.getSnapshot()).toBe(client.getSnapshot());
   });
 
+  it('comes back at once when the person does not want to wait', async () => {
+    const client = await context.connected();
+    context.server.upgradeStatus = 503;
+    context.server.probeStatus = 503;
+    context.server.probeHeaders = { 'Retry-After': '600' };
+    (await context.server.connection(1)).terminate();
+    await until(() => (client.getSnapshot().retryAt ?? 0) > Date.now() + 60_000, 'a long wait');
+    context.server.upgradeStatus = 101;
+    client.reconnect();
+    expect(client.getSnapshot().status).toBe('connecting');
+    await isConnected(client);
+    client.signOut();
+    client.reconnect();
+    expect(client.getSnapshot().status).toBe('signed_out');
+  });
+
   it('acknowledges what was handled', async () => {
     const client = await context.connected();
     client.on({ news: () => undefined });

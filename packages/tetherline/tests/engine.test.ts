@@ -1,5 +1,8 @@
+import { resolve } from 'node:path';
+
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
+import { ENGINE_WASM } from '../src/generated/engine-wasm.js';
 import { createClient } from '../src/index.js';
 
 afterEach(() => {
@@ -43,7 +46,28 @@ describe('the engine', () => {
       "Tetherline: This page's Content-Security-Policy forbids WebAssembly, so there is no connection; add 'wasm-unsafe-eval' to its script-src.",
     );
     expect(client.getSnapshot().status).toBe('signed_out');
-    await expect(client.send({ type: 'ask' })).rejects.toMatchObject({ code: 'signed_out' });
+    await expect(client.send({ type: 'ask' })).rejects.toMatchObject({
+      code: 'engine_unavailable',
+      message: expect.stringContaining("'wasm-unsafe-eval'") as string,
+    });
+  });
+
+  it('begins with the small memory that the build asks for', () => {
+    const engine = new WebAssembly.Module(Buffer.from(ENGINE_WASM, 'hex'));
+    const { memory } = new WebAssembly.Instance(engine).exports;
+    expect((memory as WebAssembly.Memory).buffer.byteLength).toBeLessThanOrEqual(256 * 1024);
+  });
+
+  it('names no folder of the machine that built it', () => {
+    const text = Buffer.from(ENGINE_WASM, 'hex').toString('latin1');
+    const sources = text.match(/[\x21-\x7e]+?\.rs/g) ?? [];
+    expect(sources).toContainEqual(expect.stringContaining('engine/src/'));
+    for (const source of sources) {
+      expect(source).toMatch(/^(\/(rustc|cargo)\/|crates\/)/);
+    }
+    for (const folder of [resolve('../..'), '/home/', '/Users/', '.rustup', '.cargo']) {
+      expect(text).not.toContain(folder);
+    }
   });
 });
 

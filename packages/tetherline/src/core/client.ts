@@ -39,6 +39,8 @@ class TetherlineClient implements Client {
   readonly #handlers = new Handlers();
   readonly #snapshots = new Snapshots();
   #machine: Machine | null = null;
+  /** Why there is no machine, if making it failed. */
+  #failure: TetherlineError | null = null;
   #session: Session | null = null;
   #unwatchPage: (() => void) | null = null;
   #isDestroyed = false;
@@ -111,6 +113,8 @@ class TetherlineClient implements Client {
 
   readonly requestPending = (): void => this.#call((engine, now) => engine.request_pending(now));
 
+  readonly reconnect = (): void => this.#call((engine, now) => engine.wake(now));
+
   readonly historyAsOf = (seq: number): void => {
     if (!Number.isSafeInteger(seq) || seq < 0) {
       throw new TypeError(`Tetherline: ${String(seq)} is no position in a mailbox.`);
@@ -125,6 +129,7 @@ class TetherlineClient implements Client {
   };
 
   #start(): Machine | null {
+    this.#failure = null;
     try {
       const loop = new Loop(
         createEngine(),
@@ -133,7 +138,9 @@ class TetherlineClient implements Client {
       );
       return { loop, inbound: new Inbound(loop, this.#handlers, this.#report) };
     } catch (error) {
-      this.#report.problem((error as Error).message, error);
+      // Nothing else throws in there.
+      this.#failure = error as TetherlineError;
+      this.#report.problem(this.#failure.message, error);
       return null;
     }
   }
@@ -148,7 +155,7 @@ class TetherlineClient implements Client {
     const session = this.#session;
     const unsettled = prepare(message);
     if (!session?.isLive) {
-      throw signedOut(unsettled.id);
+      throw this.#failure ?? signedOut(unsettled.id);
     }
     if (isTooLarge(unsettled.text, session.messageBytesMax)) {
       throw tooLarge(unsettled.id, session.messageBytesMax);

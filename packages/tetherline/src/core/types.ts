@@ -178,6 +178,8 @@ export interface Client {
   readonly send: (message: OutgoingMessage) => Promise<Accepted>;
   /** Asks for what waits in the mailbox. A reconnect does so by itself. */
   readonly requestPending: () => void;
+  /** Attempts at once to connect, while the client waits for its next attempt: "try now". */
+  readonly reconnect: () => void;
   /** History that was read over HTTP is true as of this position: read on from there. */
   readonly historyAsOf: (seq: number) => void;
   /** Signs out, for good: a destroyed client does nothing any more. */
