@@ -1,5 +1,13 @@
 //! What JavaScript calls. Every function is the engine's method of the same name.
-#![expect(unsafe_code, reason = "an export is `#[unsafe(no_mangle)]`; no body has an unsafe block")]
+//!
+//! Elsewhere than in WebAssembly the names stay mangled: `send` and `poll` would replace libc's.
+#![cfg_attr(
+    target_arch = "wasm32",
+    expect(
+        unsafe_code,
+        reason = "an export is `#[unsafe(no_mangle)]`; no body has an unsafe block"
+    )
+)]
 
 use tetherline_engine::{
     ConnectionNo, Delivery, EpochNo, Established, Instant, NoToken, ProbeAnswer, SendNo,
@@ -31,51 +39,51 @@ fn millis(instant: Option<Instant>) -> f64 {
 }
 
 /// Creates the engine. The seed decides the jitter.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn init(seed_low: u32, seed_high: u32) {
     instance::create(u64::from(seed_high) << 32 | u64::from(seed_low));
 }
 
 /// Somebody is signed in.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn sign_in(now: f64) {
     with(|it| it.engine.sign_in(instant(now)));
 }
 
 /// Nobody is signed in any more.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn sign_out(now: f64) {
     with(|it| it.engine.sign_out(instant(now)));
 }
 
 /// The token that was asked for is there.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn token(now: f64) {
     with(|it| it.engine.handle_token(instant(now)));
 }
 
 /// There is no token: `signed_out` is 1 if the application said so, 0 if it failed.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn token_unavailable(signed_out: u32, now: f64) {
     let reason = if signed_out == 1 { NoToken::SignedOut } else { NoToken::Failed };
     with(|it| it.engine.handle_no_token(reason, instant(now)));
 }
 
 /// The socket is open.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn opened(connection: u32, now: f64) {
     with(|it| it.engine.handle_opened(ConnectionNo(connection), instant(now)));
 }
 
 /// The socket is closed.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn closed(connection: u32, code: u32, now: f64) {
     let code = u16::try_from(code).unwrap_or(1006);
     with(|it| it.engine.handle_closed(ConnectionNo(connection), code, instant(now)));
 }
 
 /// The probe's answer: an HTTP status, or 0 if there was none.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn probed(connection: u32, status: u32, retry_after_ms: f64, now: f64) {
     let answer = match u16::try_from(status) {
         Ok(0) | Err(_) => ProbeAnswer::Unreachable,
@@ -87,7 +95,7 @@ pub extern "C" fn probed(connection: u32, status: u32, retry_after_ms: f64, now:
 }
 
 /// `connection_established` has come. Equal epochs have equal numbers.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn established(
     connection: u32,
     epoch: u32,
@@ -109,7 +117,7 @@ pub extern "C" fn established(
 
 /// A message for the application has come; `number` is its seq, 0 for a live-only one. Answers
 /// [`bits`].
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn message(connection: u32, number: f64, handlers: u32, size: u32) -> u32 {
     let position = (number > 0.0).then(|| seq(number));
     with(|it| {
@@ -130,31 +138,31 @@ pub extern "C" fn message(connection: u32, number: f64, handlers: u32, size: u32
 }
 
 /// A handler of the message just delivered returned a promise.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn hold(number: f64, now: f64) {
     with(|it| it.engine.hold(seq(number), instant(now)));
 }
 
 /// Every handler of a held message has settled.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn handled(number: f64, now: f64) {
     with(|it| it.engine.handled(seq(number), instant(now)));
 }
 
 /// A parked message is being delivered.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn unpark(number: f64, now: f64) {
     with(|it| it.engine.unpark(seq(number), instant(now)));
 }
 
 /// A frame that needs nothing else has come.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn received(connection: u32) {
     with(|it| it.engine.handle_received(ConnectionNo(connection)));
 }
 
 /// `pending_check_complete` has come; `recovered` is 0 or 1.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn pending_complete(connection: u32, head: f64, recovered: u32, now: f64) {
     with(|it| {
         it.engine.handle_pending_complete(
@@ -167,13 +175,13 @@ pub extern "C" fn pending_complete(connection: u32, head: f64, recovered: u32, n
 }
 
 /// `accepted` has come for a send.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn accepted(connection: u32, send: u32, now: f64) {
     with(|it| it.engine.handle_accepted(ConnectionNo(connection), SendNo(send), instant(now)));
 }
 
 /// `error` has come for a send; `retryable` is 0 or 1.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn refused(
     connection: u32,
     send: u32,
@@ -194,7 +202,7 @@ pub extern "C" fn refused(
 
 /// Takes a message of this size into the outbox. Answers its number, or −1 when signed out, −2 when
 /// the outbox is full.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn send(size: u32, now: f64) -> i32 {
     with(|it| match it.engine.send((), size as usize, instant(now)) {
         Ok(SendNo(number)) => number as i32,
@@ -204,37 +212,37 @@ pub extern "C" fn send(size: u32, now: f64) -> i32 {
 }
 
 /// Asks for what waits.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn request_pending(now: f64) {
     with(|it| it.engine.request_pending(instant(now)));
 }
 
 /// History was read as of this position.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn history_as_of(number: f64, now: f64) {
     with(|it| it.engine.history_as_of(seq(number), instant(now)));
 }
 
 /// The network came (1) or went (0), says the browser.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn online(online: u32, now: f64) {
     with(|it| it.engine.set_online(online != 0, instant(now)));
 }
 
 /// The page is visible again, or came back from the back-forward cache.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn wake(now: f64) {
     with(|it| it.engine.wake(instant(now)));
 }
 
 /// The timer is due.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn timeout(now: f64) {
     with(|it| it.engine.handle_timeout(instant(now)));
 }
 
 /// 0 signed out, 1 connecting, 2 connected, 3 waiting, 4 refused.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn status() -> u32 {
     with(|it| match it.engine.status() {
         Status::SignedOut => 0,
@@ -246,19 +254,19 @@ pub extern "C" fn status() -> u32 {
 }
 
 /// Which attempt since the last connection this is.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn attempts() -> u32 {
     with(|it| it.engine.attempts())
 }
 
 /// When the next attempt begins.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn retry_at() -> f64 {
     with(|it| millis(it.engine.retry_at()))
 }
 
 /// When [`timeout`] is due.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn next_timeout() -> f64 {
     with(|it| {
         it.timeout = it.engine.poll_timeout();
@@ -267,19 +275,19 @@ pub extern "C" fn next_timeout() -> f64 {
 }
 
 /// The highest position received, 0 if none is known.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn position() -> f64 {
     with(|it| it.engine.position().unwrap_or_default().get() as f64)
 }
 
 /// How many sends have not settled.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn outbox_length() -> u32 {
     with(|it| it.engine.outbox_len() as u32)
 }
 
 /// The next output's kind, 0 when there is none. Its arguments are [`arg_a`] and [`arg_b`].
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn poll() -> u32 {
     with(|it| {
         let Some(next) = it.engine.poll_output() else { return 0 };
@@ -290,13 +298,13 @@ pub extern "C" fn poll() -> u32 {
 }
 
 /// The first argument of the output last polled.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn arg_a() -> f64 {
     with(|it| it.arguments[0])
 }
 
 /// The second argument of the output last polled.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn arg_b() -> f64 {
     with(|it| it.arguments[1])
 }

@@ -1,0 +1,57 @@
+//! The boundary as JavaScript sees it: numbers in, numbers out.
+//!
+//! One test only, since an instance belongs to one thread.
+
+use tetherline_wasm as engine;
+use tetherline_wasm::bits;
+
+const RESOLVE_TOKEN: u32 = 1;
+const OPEN: u32 = 2;
+const GET_PENDING: u32 = 6;
+const ACK: u32 = 7;
+const TRANSMIT: u32 = 9;
+const SETTLED: u32 = 10;
+const STATUS_CHANGED: u32 = 11;
+
+fn drain() -> Vec<(u32, f64, f64)> {
+    std::iter::from_fn(|| match engine::poll() {
+        0 => None,
+        kind => Some((kind, engine::arg_a(), engine::arg_b())),
+    })
+    .collect()
+}
+
+#[test]
+fn a_client_lives_from_sign_in_to_sign_out_in_numbers() {
+    // The crate once exported `poll` and `send` on every target, and so replaced libc's: this very
+    // binary could not even list its tests.
+    assert!(std::net::TcpListener::bind("127.0.0.1:0").is_ok());
+
+    engine::init(1, 2);
+    engine::sign_in(0.0);
+    assert_eq!(drain(), [(RESOLVE_TOKEN, 0.0, 0.0), (STATUS_CHANGED, 0.0, 0.0)]);
+    engine::token(1.0);
+    assert_eq!(drain(), [(OPEN, 1.0, 0.0)]);
+    engine::opened(1, 2.0);
+    engine::established(1, 7, 5.0, 3.0, 30_000.0, 60_000.0, 3.0);
+    assert_eq!(drain(), [(STATUS_CHANGED, 0.0, 0.0), (GET_PENDING, 3.0, 7.0)]);
+    assert_eq!(engine::status(), 2);
+
+    let waited = engine::message(1, 4.0, 1, 100);
+    assert_eq!(waited & !bits::POLL, bits::DELIVER | bits::REPLAYED);
+    assert_eq!(engine::message(1, 4.0, 1, 100) & !bits::POLL, 0, "a duplicate");
+    assert_eq!(engine::message(1, 5.0, 0, 100) & !bits::POLL, bits::PARK | bits::REPLAYED);
+    assert_eq!(engine::message(1, 6.0, 1, 100) & !bits::POLL, bits::DELIVER);
+    engine::unpark(5.0, 4.0);
+    engine::timeout(engine::next_timeout());
+    assert_eq!(drain(), [(ACK, 6.0, 0.0)]);
+    assert!(engine::position() - 6.0 == 0.0);
+
+    assert_eq!(engine::send(10, 200.0), 1);
+    assert_eq!(drain(), [(TRANSMIT, 1.0, 0.0)]);
+    engine::accepted(1, 1, 201.0);
+    assert_eq!(drain(), [(SETTLED, 1.0, 0.0)]);
+    engine::sign_out(202.0);
+    assert_eq!(engine::send(10, 203.0), -1);
+    assert!(engine::next_timeout() < 0.0);
+}
