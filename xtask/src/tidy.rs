@@ -1,6 +1,7 @@
 //! The house rules, as tests: each message says what to do about it.
 
 mod crates;
+mod licences;
 mod packages;
 mod text;
 
@@ -23,6 +24,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let documents = markdown::documents(root)?;
     let mut problems = Vec::new();
     problems.extend(crates::problems(root)?);
+    problems.extend(licences::problems(root)?);
     problems.extend(packages::problems(&sources));
     problems.extend(text::problems(root, &sources));
     problems.extend(text::broken_links(root, &documents));
