@@ -8,6 +8,7 @@ import {
   conversationTouched,
   deliveryChanged,
   historyLoaded,
+  historyOutdated,
   regenerationFailed,
   regenerationStarted,
 } from '@/store/slices/conversationSlice';
@@ -58,10 +59,41 @@ describe('the messages of a conversation', () => {
     const { store, add, uuids } = givenStore();
     add(message('q2', 2));
     store.dispatch(
-      historyLoaded({ conversation: CONVERSATION, messages: [message('q1', 1), message('q2', 2)] }),
+      historyLoaded({
+        conversation: CONVERSATION,
+        messages: [message('q1', 1), message('q2', 2)],
+        asOf: 2,
+      }),
     );
     add(message('q3', 3));
     expect(uuids()).toEqual(['q1', 'q2', 'q3']);
+  });
+
+  it('keeps the newer version, whether history or the connection brought it', () => {
+    const { store, add, state } = givenStore();
+    const answer = (content: string, asOf?: number) =>
+      message('a', 1, { role: 'assistant', content, ...(asOf === undefined ? {} : { asOf }) });
+    const read = (content: string, asOf: number) =>
+      store.dispatch(
+        historyLoaded({ conversation: CONVERSATION, messages: [answer(content)], asOf }),
+      );
+    const shown = () => state().messages.c1?.map(({ content }) => content);
+    // The history was on its way while a newer answer came over the connection.
+    add(answer('live, at 5', 5));
+    read('history as of 4', 4);
+    expect(shown()).toEqual(['live, at 5']);
+    read('history as of 9', 9);
+    expect(shown()).toEqual(['history as of 9']);
+    // The mailbox repeats what the history is ahead of.
+    store.dispatch(regenerationStarted({ messageUuid: 'a', id: 'send-1' }));
+    add(answer('a repetition, at 5', 5));
+    expect(shown()).toEqual(['history as of 9']);
+    expect(state().regenerating).toEqual({ a: 'send-1' });
+    // Another mailbox counts anew; what ended unseen is not waited for.
+    store.dispatch(historyOutdated());
+    expect(state().regenerating).toEqual({});
+    read('history as of 1', 1);
+    expect(shown()).toEqual(['history as of 1']);
   });
 
   it('keeps what the server showed when a late acceptance comes', () => {

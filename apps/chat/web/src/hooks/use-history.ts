@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react';
+import { useCallback, useEffect, useState } from 'react';
 import { useDispatch, useSelector } from 'react-redux';
 import { useTetherlineClient } from 'tetherline/react';
 import { listConversations, readMessages } from '@/api/conversations';
@@ -20,7 +20,7 @@ export function useConversationList(): { loading: Loading; retry: () => void } {
   const dispatch = useDispatch();
   const loading = useSelector((state) => state.conversation.listLoading);
   const generation = useSelector((state) => state.conversation.generation);
-  const [tries, setTries] = useState(0);
+  const { tries, retry } = useTries(loading);
 
   useEffect(() => {
     const abort = new AbortController();
@@ -40,7 +40,7 @@ export function useConversationList(): { loading: Loading; retry: () => void } {
     return () => abort.abort();
   }, [auth, client, dispatch, generation, tries]);
 
-  return { loading, retry: () => setTries(tries + 1) };
+  return { loading, retry };
 }
 
 /** Reads the messages of the conversation. One that only this page knows has none to read. */
@@ -56,7 +56,8 @@ export function useConversationHistory(uuid: string | null): { retry: () => void
           (message) => message.uuid === uuid && message.delivery !== undefined,
         ),
   );
-  const [tries, setTries] = useState(0);
+  const loading = useSelector((state) => state.conversation.historyLoading[uuid ?? '']);
+  const { tries, retry } = useTries(loading);
 
   useEffect(() => {
     if (uuid === null || isDraft) {
@@ -70,7 +71,7 @@ export function useConversationHistory(uuid: string | null): { retry: () => void
       .then(({ conversation, messages, as_of_seq }) => {
         if (!abort.signal.aborted) {
           client.historyAsOf(as_of_seq);
-          dispatch(historyLoaded({ conversation, messages }));
+          dispatch(historyLoaded({ conversation, messages, asOf: as_of_seq }));
         }
       })
       .catch((error: unknown) => {
@@ -81,7 +82,31 @@ export function useConversationHistory(uuid: string | null): { retry: () => void
     return () => abort.abort();
   }, [uuid, isDraft, auth, client, dispatch, generation, tries]);
 
-  return { retry: () => setTries(tries + 1) };
+  return { retry };
+}
+
+/** Counts the tries: what has failed is tried again when asked for, and with a new connection. */
+function useTries(loading: Loading | undefined): { tries: number; retry: () => void } {
+  const client = useTetherlineClient();
+  const hasFailed = loading?.state === 'failed';
+  const [tries, setTries] = useState(0);
+  const retry = useCallback(() => setTries((count) => count + 1), []);
+
+  useEffect(() => {
+    if (!hasFailed) {
+      return;
+    }
+    let wasConnected = client.getSnapshot().isConnected;
+    return client.subscribe(() => {
+      const { isConnected } = client.getSnapshot();
+      if (isConnected && !wasConnected) {
+        retry();
+      }
+      wasConnected = isConnected;
+    });
+  }, [client, hasFailed, retry]);
+
+  return { tries, retry };
 }
 
 /** Asks with the token at hand; if the server does not take it, once more with a fresh one. */

@@ -1,6 +1,6 @@
 import { useEffect } from 'react';
 import { useDispatch } from 'react-redux';
-import type { Message } from 'tetherline';
+import type { Message, MessageMeta } from 'tetherline';
 import {
   MESSAGE_CREATED,
   MESSAGE_GENERATE,
@@ -17,16 +17,17 @@ export function useWebSocketConversation() {
   const dispatch = useDispatch();
 
   useEffect(() => {
-    const receive = ({
-      conversation_uuid,
-      conversation,
-      message,
-    }: Message & Partial<ConversationMessage>) => {
+    const receive = (
+      { conversation_uuid, conversation, message }: Message & Partial<ConversationMessage>,
+      { seq }: MessageMeta,
+    ) => {
       if (conversation !== undefined) {
         dispatch(conversationTouched(conversation));
       }
       if (conversation_uuid !== undefined && message !== undefined) {
-        dispatch(addMessage({ conversationUuid: conversation_uuid, message }));
+        dispatch(
+          addMessage({ conversationUuid: conversation_uuid, message: { ...message, asOf: seq } }),
+        );
       }
     };
     return registerHandlers({

@@ -10,6 +10,11 @@ export function withMessage(messages: ChatMessage[], message: ChatMessage): Chat
   );
 }
 
+/** Whether what is known of a message is newer: history and the connection overtake each other. */
+export function isOutdated(message: ChatMessage, known: ChatMessage | undefined): boolean {
+  return message.asOf !== undefined && known?.asOf !== undefined && message.asOf < known.asOf;
+}
+
 /**
  * Puts every answer under its question, whatever order they came in: two questions that are asked
  * at once are answered in any order. What the server has not shown back yet comes last.

@@ -30,6 +30,8 @@ export type Delivery =
 /** A message on the screen. `uuid` of the person's own one is the id of its send. */
 export interface ChatMessage extends WireMessage {
   delivery?: Delivery;
+  /** The mailbox position as of which this is what the message says, where one is known. */
+  asOf?: number | undefined;
 }
 
 /** Every durable chat message carries the conversation it belongs to. */

@@ -1,5 +1,5 @@
 import { createSlice, type PayloadAction } from '@reduxjs/toolkit';
-import { arrange, withMessage } from '@/lib/arrange';
+import { arrange, isOutdated, withMessage } from '@/lib/arrange';
 import { signedOut } from '@/store/slices/authSlice';
 import type { ChatMessage, Conversation, Delivery, WireMessage } from '@/types/chat';
 
@@ -64,15 +64,23 @@ const conversationSlice = createSlice({
     },
     historyLoaded(
       state,
-      { payload }: PayloadAction<{ conversation: Conversation; messages: WireMessage[] }>,
+      {
+        payload,
+      }: PayloadAction<{ conversation: Conversation; messages: WireMessage[]; asOf: number }>,
     ) {
-      const { conversation, messages } = payload;
+      const { conversation, asOf } = payload;
       upsertConversation(state, conversation);
       state.historyLoading[conversation.uuid] = { state: 'ready' };
-      const known = state.messages[conversation.uuid] ?? [];
-      const read = new Set(messages.map((message) => message.uuid));
-      const unread = known.filter((message) => !read.has(message.uuid));
-      state.messages[conversation.uuid] = arrange([...messages, ...unread]);
+      const messages = new Map<string, ChatMessage>(
+        payload.messages.map((message) => [message.uuid, { ...message, asOf }]),
+      );
+      for (const known of state.messages[conversation.uuid] ?? []) {
+        const read = messages.get(known.uuid);
+        if (read === undefined || isOutdated(read, known)) {
+          messages.set(known.uuid, known);
+        }
+      }
+      state.messages[conversation.uuid] = arrange([...messages.values()]);
     },
     /** A conversation that the server spoke of. */
     conversationTouched(state, { payload }: PayloadAction<Conversation>) {
@@ -81,6 +89,9 @@ const conversationSlice = createSlice({
     /** Puts a message into its conversation, or over what is known of it. */
     addMessage(state, { payload }: PayloadAction<InConversation & { message: ChatMessage }>) {
       const { conversationUuid, message } = payload;
+      if (isOutdated(message, find(state, conversationUuid, message.uuid))) {
+        return;
+      }
       forgetDraft(state, conversationUuid, message);
       const known = state.messages[conversationUuid] ?? [];
       state.messages[conversationUuid] = withMessage(known, message);
@@ -119,6 +130,12 @@ const conversationSlice = createSlice({
       state.generation += 1;
       state.listLoading = { state: 'idle' };
       state.historyLoading = {};
+      // The end of these may be among what was missed.
+      state.regenerating = {};
+      // If the mailbox is another one now, its positions cannot be compared with the old ones.
+      for (const message of Object.values(state.messages).flat()) {
+        delete message.asOf;
+      }
     },
   },
   extraReducers: (builder) => {
