@@ -25,8 +25,8 @@ export async function signIn(body: SignIn): Promise<Session> {
 }
 
 /** Whose browser this is, says its cookie. */
-export async function refresh(): Promise<Session> {
-  return (await request('/api/auth/refresh', { method: 'POST' })) as Session;
+export async function refresh(signal: AbortSignal): Promise<Session> {
+  return (await request('/api/auth/refresh', { method: 'POST', signal })) as Session;
 }
 
 export async function signOut(): Promise<void> {

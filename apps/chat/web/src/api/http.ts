@@ -28,15 +28,18 @@ interface Request {
   signal?: AbortSignal;
 }
 
-/** One request to the chat's HTTP API; `undefined` stands for an empty answer. */
+/** One request to the chat's HTTP API; `undefined` stands for "204 No Content". */
 export async function request(path: string, options: Request = {}): Promise<unknown> {
   const response = await reach(path, options);
   const body = await readJson(response);
-  if (response.ok) {
+  if (response.ok && (body !== undefined || response.status === 204)) {
     return body;
   }
   throw refusal(response.status, body);
 }
+
+/** A network that swallows everything would keep a request waiting for minutes. */
+const ANSWER_TIMEOUT_MS = 20_000;
 
 async function reach(path: string, { method = 'GET', body, token, signal }: Request) {
   const headers = new Headers({ accept: 'application/json' });
@@ -46,13 +49,14 @@ async function reach(path: string, { method = 'GET', body, token, signal }: Requ
   if (token !== undefined) {
     headers.set('authorization', `Bearer ${token}`);
   }
+  const timeout = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
   try {
     return await fetch(path, {
       method,
       headers,
       body: body === undefined ? null : JSON.stringify(body),
       credentials: 'same-origin',
-      signal: signal ?? null,
+      signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
     });
   } catch (cause) {
     if (signal?.aborted === true) {
@@ -63,7 +67,9 @@ async function reach(path: string, { method = 'GET', body, token, signal }: Requ
 }
 
 async function readJson(response: Response): Promise<unknown> {
-  const text = await response.text().catch(() => '');
+  const text = await response.text().catch((cause: unknown) => {
+    throw new UnreachableError({ cause });
+  });
   try {
     return text === '' ? undefined : (JSON.parse(text) as unknown);
   } catch {

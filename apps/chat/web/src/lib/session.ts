@@ -17,11 +17,21 @@ export interface AuthSession {
   getToken: (options?: { fresh?: boolean }) => Promise<string | null>;
 }
 
+interface Refreshing {
+  user: string;
+  abort: AbortController;
+  token: Promise<string | null>;
+}
+
 export function createSession(store: AppStore): AuthSession {
-  // One refresh at a time: the cookie rotates with each of them.
-  let refreshing: Promise<string | null> | null = null;
+  /** One at a time: the cookie rotates with each of them. */
+  let refreshing: Refreshing | null = null;
 
   function begin(session: api.Session): string {
+    if (![null, session.user.uuid].includes(signedInUser())) {
+      // Another tab has signed somebody else in meanwhile: nothing of theirs may stay.
+      store.dispatch(signedOut({ notice: null }));
+    }
     writeUser(session.user);
     const expiresAt = Date.now() + session.expires_in_ms;
     store.dispatch(signedIn({ user: session.user, accessToken: session.access_token, expiresAt }));
@@ -40,22 +50,34 @@ export function createSession(store: AppStore): AuthSession {
     return auth.phase === 'signed_in' ? auth.user.uuid : null;
   }
 
-  async function refresh(): Promise<string | null> {
-    const user = signedInUser();
+  /** Whatever a sign-in still waits for must not reach the next one. */
+  function abandonRefresh(): void {
+    refreshing?.abort.abort();
+    refreshing = null;
+  }
+
+  function startRefresh(user: string): Refreshing {
+    const abort = new AbortController();
+    const token = refresh(user, abort.signal).finally(() => {
+      if (refreshing?.abort === abort) {
+        refreshing = null;
+      }
+    });
+    return { user, abort, token };
+  }
+
+  async function refresh(user: string, signal: AbortSignal): Promise<string | null> {
     try {
-      const session = await api.refresh();
-      if (user === null || signedInUser() !== user) {
+      const session = await api.refresh(signal);
+      signal.throwIfAborted();
+      if (signedInUser() !== user) {
         return null;
       }
-      if (session.user.uuid !== user) {
-        // Somebody else has signed in with this browser: nothing of the first may reach them.
-        store.dispatch(signedOut({ notice: null }));
-        begin(session);
-        return null;
-      }
-      return begin(session);
+      // The cookie may be somebody else's by now, who is then the one who is signed in.
+      const token = begin(session);
+      return session.user.uuid === user ? token : null;
     } catch (error) {
-      if (error instanceof ApiError && error.status === 401) {
+      if (!signal.aborted && error instanceof ApiError && error.status === 401) {
         if (signedInUser() === user) {
           end(SIGNED_OUT_NOTICE);
         }
@@ -67,12 +89,15 @@ export function createSession(store: AppStore): AuthSession {
 
   return {
     async signIn(input) {
+      abandonRefresh();
       begin(await api.signIn(input));
     },
     async signUp(input) {
+      abandonRefresh();
       begin(await api.signUp(input));
     },
     async signOut(notice) {
+      abandonRefresh();
       end(notice ?? null);
       await api.signOut();
     },
@@ -84,10 +109,11 @@ export function createSession(store: AppStore): AuthSession {
       if (!fresh && auth.accessToken !== null && auth.expiresAt - TOKEN_MARGIN_MS > Date.now()) {
         return Promise.resolve(auth.accessToken);
       }
-      refreshing ??= refresh().finally(() => {
-        refreshing = null;
-      });
-      return refreshing;
+      if (refreshing?.user !== auth.user.uuid) {
+        abandonRefresh();
+        refreshing = startRefresh(auth.user.uuid);
+      }
+      return refreshing.token;
     },
   };
 }

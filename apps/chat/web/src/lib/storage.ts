@@ -28,7 +28,7 @@ export function eraseUser(): void {
   }
 }
 
-/** Calls back when another tab signs in or out. Returns its own undoing. */
+/** Calls back when another tab may have signed in or out. Returns its own undoing. */
 export function watchUser(changed: (user: User | null) => void): () => void {
   const listen = (event: StorageEvent) => {
     // `key` is null when everything was cleared.
@@ -36,8 +36,18 @@ export function watchUser(changed: (user: User | null) => void): () => void {
       changed(readUser());
     }
   };
+  // In the back-forward cache a page hears nothing of what happens to the storage.
+  const lookAgain = (event: PageTransitionEvent) => {
+    if (event.persisted) {
+      changed(readUser());
+    }
+  };
   window.addEventListener('storage', listen);
-  return () => window.removeEventListener('storage', listen);
+  window.addEventListener('pageshow', lookAgain);
+  return () => {
+    window.removeEventListener('storage', listen);
+    window.removeEventListener('pageshow', lookAgain);
+  };
 }
 
 function parseUser(text: string | null): User | null {

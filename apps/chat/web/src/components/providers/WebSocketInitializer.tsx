@@ -1,9 +1,10 @@
 import type { ReactNode } from 'react';
-import { useDispatch, useSelector } from 'react-redux';
+import { useDispatch, useSelector, useStore } from 'react-redux';
 import { toast } from 'sonner';
 import { WebSocketInitializer as Tether } from 'tetherline/react';
 import { useAuth } from '@/contexts/AuthContext';
 import { SIGNED_OUT_NOTICE } from '@/lib/session';
+import type { AppStore } from '@/store';
 import { selectUser } from '@/store/slices/authSlice';
 import { historyOutdated } from '@/store/slices/conversationSlice';
 
@@ -11,6 +12,7 @@ import { historyOutdated } from '@/store/slices/conversationSlice';
 export function WebSocketInitializer({ children }: { children?: ReactNode }) {
   const auth = useAuth();
   const dispatch = useDispatch();
+  const store = useStore() as AppStore;
   const user = useSelector(selectUser);
 
   return (
@@ -19,9 +21,12 @@ export function WebSocketInitializer({ children }: { children?: ReactNode }) {
       getToken={({ fresh }) => auth.getToken({ fresh })}
       debug={import.meta.env.DEV}
       onServerError={(error) => toast.error(error.message, { id: `server-${error.code}` })}
-      onIdentityRefused={() => {
-        // The cookie goes too, if the server still knows it; if not, it is worth nothing.
-        auth.signOut(SIGNED_OUT_NOTICE).catch(() => undefined);
+      onIdentityRefused={(refused) => {
+        // Somebody else may have signed in since.
+        if (selectUser(store.getState())?.uuid === refused) {
+          // The cookie goes too, if the server still knows it; if not, it is worth nothing.
+          auth.signOut(SIGNED_OUT_NOTICE).catch(() => undefined);
+        }
       }}
       onGap={() => dispatch(historyOutdated())}
     >

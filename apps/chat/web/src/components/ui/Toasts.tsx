@@ -1,9 +1,17 @@
-import { Toaster } from 'sonner';
+import { useEffect } from 'react';
+import { useSelector } from 'react-redux';
+import { toast, Toaster } from 'sonner';
 import { useTheme } from '@/hooks/use-theme';
+import { selectUser } from '@/store/slices/authSlice';
 
 /** Where toasts appear: at the top, so that they never cover what is being typed. */
 export function Toasts() {
   const { theme } = useTheme();
+  const user = useSelector(selectUser)?.uuid;
+
+  // What one person was told is not for the next.
+  useEffect(() => () => void toast.dismiss(), [user]);
+
   return (
     <Toaster
       theme={theme}
