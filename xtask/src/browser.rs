@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     prepare,
     progress::step,
+    runner,
     workspace::{self, output, run},
 };
 
@@ -17,17 +18,13 @@ pub(crate) fn end_to_end(root: &Path) -> Result<()> {
     let browser = chromium(root)?;
     prepare::web(root)?;
     prepare::chat_server(root, false)?;
-    let status = workspace::command(root, "npx")
+    let mut playwright = workspace::command(root, "npx");
+    playwright
         .args(["--no-install", "playwright", "test"])
         .current_dir(root.join("apps/chat/e2e"))
         .env("CHROMIUM", browser)
-        .env("TETHERLINE_CHAT_BIN", workspace::binary(root, "tetherline-chat", false))
-        .status()
-        .context("cannot start `npx playwright test`")?;
-    if !status.success() {
-        bail!("the end-to-end suite failed ({status}); its own words are above");
-    }
-    Ok(())
+        .env("TETHERLINE_CHAT_BIN", workspace::binary(root, "tetherline-chat", false));
+    runner::run(playwright)
 }
 
 /// A Chromium that is there, or was installed just now.

@@ -8,6 +8,7 @@ mod markdown;
 mod prepare;
 mod progress;
 mod run;
+mod runner;
 mod test;
 mod tidy;
 mod workspace;

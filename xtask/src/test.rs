@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::{
     browser, codegen, docs, prepare,
     progress::Elapsed,
-    tidy,
+    runner, tidy,
     workspace::{self, run},
 };
 
@@ -46,6 +46,8 @@ struct Outcome {
     name: &'static str,
     took: Duration,
     passed: bool,
+    /// In the words of the test runners.
+    summaries: Vec<String>,
 }
 
 /// Runs the checks that `arguments` ask for, all by default, to the end whatever fails, and
@@ -67,20 +69,26 @@ pub(crate) fn run_checks(root: &Path, arguments: &[String]) -> Result<bool> {
             Ok(()) => eprintln!("✓ {name}  {}", Elapsed(took)),
             Err(problem) => eprintln!("✗ {name}  {}\n{problem:#}", Elapsed(took)),
         }
-        outcomes.push(Outcome { name, took, passed: result.is_ok() });
+        let summaries = runner::take_summaries();
+        outcomes.push(Outcome { name, took, passed: result.is_ok(), summaries });
     }
     Ok(summarise(&outcomes))
 }
 
-/// Prints the table; its last line is for scripts.
+/// Prints the table and what the test runners said last; the very last line is for scripts.
 fn summarise(outcomes: &[Outcome]) -> bool {
     println!();
-    for Outcome { name, took, passed } in outcomes {
+    for Outcome { name, took, passed, .. } in outcomes {
         let mark = if *passed { "passed" } else { "FAILED" };
         println!("{name:<12} {mark}  {:>12}", Elapsed(*took).to_string());
     }
     let total: Duration = outcomes.iter().map(|outcome| outcome.took).sum();
-    println!("{:<12}         {:>12}", "total", Elapsed(total).to_string());
+    println!("{:<12}         {:>12}\n", "total", Elapsed(total).to_string());
+    for Outcome { name, summaries, .. } in outcomes {
+        for summary in summaries {
+            println!("{name:<12} {summary}");
+        }
+    }
     let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
     println!("{} passed, {failed} failed", outcomes.len() - failed);
     failed == 0
@@ -127,30 +135,25 @@ fn rust_tests(root: &Path) -> Result<()> {
     // cargo-nextest is nicer to read and no requirement.
     let nextest = workspace::command(root, "cargo").args(["nextest", "--version"]).output();
     if nextest.is_ok_and(|output| output.status.success()) {
-        return run(root, "cargo", &["nextest", "run", "--workspace", "--no-fail-fast"]);
+        return run_tests(root, "cargo", &["nextest", "run", "--workspace", "--no-fail-fast"]);
     }
-    run(root, "cargo", &["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])
+    let kinds = ["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"];
+    run_tests(root, "cargo", &kinds)
 }
 
 fn doctests(root: &Path) -> Result<()> {
-    run(root, "cargo", &["test", "--workspace", "--doc", "--no-fail-fast"])
+    run_tests(root, "cargo", &["test", "--workspace", "--doc", "--no-fail-fast"])
+}
+
+fn run_tests(root: &Path, program: &str, arguments: &[&str]) -> Result<()> {
+    let mut command = workspace::command(root, program);
+    command.args(arguments);
+    runner::run(command)
 }
 
 fn npm(root: &Path, script: &str) -> Result<()> {
-    run(
-        root,
-        "npm",
-        &[
-            "run",
-            "--silent",
-            "--if-present",
-            script,
-            "-w",
-            "tetherline",
-            "-w",
-            "@tetherline/chat-web",
-        ],
-    )
+    let ours = ["-w", "tetherline", "-w", "@tetherline/chat-web"];
+    run_tests(root, "npm", &[&["run", "--silent", "--if-present", script][..], &ours].concat())
 }
 
 fn size(root: &Path) -> Result<()> {
