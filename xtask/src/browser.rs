@@ -42,7 +42,11 @@ fn chromium(root: &Path) -> Result<PathBuf> {
     if is_root(root) && Path::new("/etc/debian_version").exists() {
         step("Chromium from Debian's packages", || {
             run(root, "apt-get", &["update"])?;
-            run(root, "apt-get", &["install", "-y", "--no-install-recommends", "chromium"])
+            run(
+                root,
+                "apt-get",
+                &["install", "-y", "--no-install-recommends", "chromium", "fonts-liberation"],
+            )
         })?;
     }
     search().context(
