@@ -1,12 +1,19 @@
 import { screen, waitFor, within } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { TetherlineError } from 'tetherline';
+import { mockWebSocketContext } from 'tetherline/testing';
 import { App } from '@/App';
+import { WebSocketContext } from '@/contexts/WebSocketContext';
+import { useAsking } from '@/hooks/use-asking';
 import { createSession } from '@/lib/session';
 import { readUser } from '@/lib/storage';
 import { userRestored } from '@/store/slices/authSlice';
+import { conversationOpened } from '@/store/slices/conversationSlice';
 import { givenChat, WAIT } from './support/app';
 import { ADA, session } from './support/chat-server';
+
+const GRACE = { uuid: 'user-grace', name: 'Grace', email: 'grace@example.org' };
 
 const context = givenChat();
 const say = userEvent.setup();
@@ -89,6 +96,15 @@ describe('signing in', () => {
     await screen.findByText(/The server cannot be reached/);
   });
 
+  it('says so when what answers is not the server', async () => {
+    // A hotel's sign-in page, say: it answers everything with 200.
+    vi.stubGlobal('fetch', () => Promise.resolve(new Response('<h1>Welcome</h1>')));
+    await submit();
+    await waitFor(() => {
+      expect(screen.getByRole('alert').textContent).toMatch(/The server could not do this/);
+    });
+  });
+
   it('shows a refusal at the field it is about, and moves there', async () => {
     context.chat.answers['POST /api/auth/sign-up'] = {
       status: 409,
@@ -163,6 +179,38 @@ describe('asking', () => {
     expect(screen.queryByText('The provider is down.')).toBeNull();
   });
 
+  it('says so when an answer cannot be asked for again', async () => {
+    const full = new TetherlineError('outbox_full', 'Too many messages wait to be sent.');
+    const websocket = mockWebSocketContext({ send: () => Promise.reject(full) });
+    const Again = () => {
+      const { regenerate } = useAsking();
+      return <button onClick={() => regenerate('a', 'c')}>Again</button>;
+    };
+    context.render(
+      <WebSocketContext.Provider value={websocket}>
+        <Again />
+      </WebSocketContext.Provider>,
+    );
+    await say.click(screen.getByRole('button', { name: 'Again' }));
+    await screen.findByText('Too many messages wait to be sent.');
+    expect(context.store.getState().conversation.regenerating).toEqual({});
+  });
+
+  it('keeps the old answer when writing it anew fails, and says why', async () => {
+    await openChat();
+    const id = await ask('Are you there?');
+    const error = { code: 'provider', message: 'The provider is down.' };
+    context.chat.publish({ type: 'message_generate', ...answerTo(id, 'I am **here**.') });
+    await screen.findByText('here', undefined, WAIT);
+    context.chat.publish({
+      type: 'message_regenerate',
+      ...answerTo(id, 'I am **here**.', { status: 'failed', error }),
+    });
+    await screen.findByText('The provider is down.', undefined, WAIT);
+    within(screen.getByRole('log')).getByText('here');
+    screen.getByRole('button', { name: 'Copy answer' });
+  });
+
   it('starts a new line with Shift, and does not send what is too long', async () => {
     const box = await openChat();
     await say.type(box, 'one{Shift>}{Enter}{/Shift}two');
@@ -207,6 +255,53 @@ describe('the connection', () => {
       'After',
     ]);
   });
+
+  it('is tried at once when the person asks for it', async () => {
+    await openChat();
+    context.chat.isAway = true;
+    context.chat.hangUp();
+    const badge = screen.getByTestId('connection-status');
+    await waitFor(() => expect(badge.textContent).toMatch(/attempt [2-9]/), WAIT);
+    context.chat.isAway = false;
+    // The server has asked for an hour's patience.
+    await say.click(within(badge).getByRole('button', { name: 'Try now' }));
+    await screen.findByText('Connected', undefined, WAIT);
+    expect(within(badge).queryByRole('button')).toBeNull();
+  });
+
+  it('brings what could not be read without it', async () => {
+    const conversations = context.chat.answers['GET /api/conversations'];
+    context.chat.answers['GET /api/conversations'] = { status: 503 };
+    await openChat();
+    await screen.findByText(/The server cannot be reached/);
+    context.chat.answers['GET /api/conversations'] = conversations;
+    context.chat.hangUp();
+    await screen.findByText(/No conversations yet/, undefined, WAIT);
+  });
+});
+
+describe('a conversation whose history does not load', () => {
+  it('says that there is more than what came over the connection', async () => {
+    window.history.replaceState(null, '', '/c/q');
+    context.chat.answers['GET /api/conversations/q/messages'] = { status: 503 };
+    await openChat();
+    await screen.findByText('This conversation did not load.');
+    context.chat.publish({ type: 'message_generate', ...answerTo('q', 'The latest.') });
+    await screen.findByText('The latest.', undefined, WAIT);
+    await screen.findByText(/Earlier messages did not load/);
+    context.chat.answers['GET /api/conversations/q/messages'] = {
+      status: 200,
+      body: {
+        conversation: about('q', '').conversation,
+        messages: [about('q', 'The first.').message],
+        as_of_seq: 0,
+      },
+    };
+    await say.click(screen.getByRole('button', { name: 'Try again' }));
+    await screen.findByText('The first.', undefined, WAIT);
+    expect(screen.queryByText(/Earlier messages did not load/)).toBeNull();
+    screen.getByText('The latest.');
+  });
 });
 
 describe('signing out', () => {
@@ -224,6 +319,23 @@ describe('signing out', () => {
       );
     }, WAIT);
     expect(context.chat.requests).toContain('POST /api/auth/sign-out');
+  });
+
+  it('takes the notices away', async () => {
+    await openChat();
+    context.chat.send({ type: 'error', code: 'x', message: 'About Ada only.', retryable: false });
+    await screen.findByText('About Ada only.', undefined, WAIT);
+    await say.click(screen.getByRole('button', { name: /Account/ }));
+    await say.click(screen.getByRole('menuitem', { name: 'Sign out' }));
+    await waitFor(() => expect(screen.queryByText('About Ada only.')).toBeNull());
+  });
+
+  it('elsewhere is noticed when the page comes back from the back-forward cache', async () => {
+    await openChat();
+    // A page that is cached is told of no change of the storage.
+    localStorage.clear();
+    window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true }));
+    await screen.findByText('You signed out in another tab.');
   });
 
   it('in another tab ends this one too', async () => {
@@ -245,6 +357,38 @@ describe('signing out', () => {
 });
 
 describe('the access token', () => {
+  it('of one person is never waited for by the next', async () => {
+    const answers: ((response: Response) => void)[] = [];
+    vi.stubGlobal('fetch', () => new Promise<Response>((answer) => answers.push(answer)));
+    const answer = (index: number, status: number, body: unknown) =>
+      answers[index]?.(new Response(JSON.stringify(body), { status }));
+    context.store.dispatch(userRestored(ADA));
+    const auth = createSession(context.store);
+    const ofAda = auth.getToken({ fresh: true }).catch(() => 'given up');
+    const signedIn = auth.signIn({ email: GRACE.email, password: 'correct horse' });
+    answer(1, 200, session(GRACE).body);
+    await signedIn;
+    const ofGrace = auth.getToken({ fresh: true });
+    // Late, and about a sign-in that is over.
+    answer(0, 401, { error: { code: 'signed_out', message: 'Sign in again.' } });
+    answer(2, 200, session(GRACE).body);
+    expect(await ofGrace).toBe(`token-of-${GRACE.uuid}`);
+    expect(await ofAda).not.toBe(`token-of-${GRACE.uuid}`);
+    expect(context.store.getState().auth).toMatchObject({ phase: 'signed_in', user: GRACE });
+  });
+
+  it('of a sign-in that another tab overtook carries nothing over', async () => {
+    // The form of this tab was on its way when another tab signed somebody else in.
+    context.store.dispatch(userRestored(ADA));
+    context.store.dispatch(conversationOpened('of-ada'));
+    context.chat.answers['POST /api/auth/sign-in'] = session(GRACE);
+    await createSession(context.store).signIn({ email: GRACE.email, password: 'correct horse' });
+    expect(context.store.getState()).toMatchObject({
+      auth: { phase: 'signed_in', user: GRACE },
+      conversation: { current: null },
+    });
+  });
+
   it('is refreshed once for everybody who asks', async () => {
     context.store.dispatch(userRestored(ADA));
     const auth = createSession(context.store);
@@ -255,11 +399,10 @@ describe('the access token', () => {
   });
 
   it('of somebody else ends the first session before the second begins', async () => {
-    const grace = { uuid: 'user-grace', name: 'Grace', email: 'grace@example.org' };
-    context.chat.answers['POST /api/auth/refresh'] = session(grace);
+    context.chat.answers['POST /api/auth/refresh'] = session(GRACE);
     context.store.dispatch(userRestored(ADA));
     const auth = createSession(context.store);
     expect(await auth.getToken()).toBeNull();
-    expect(context.store.getState().auth).toMatchObject({ phase: 'signed_in', user: grace });
+    expect(context.store.getState().auth).toMatchObject({ phase: 'signed_in', user: GRACE });
   });
 });

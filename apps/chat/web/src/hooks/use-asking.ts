@@ -1,5 +1,6 @@
 import { useCallback } from 'react';
 import { useDispatch } from 'react-redux';
+import { toast } from 'sonner';
 import { TetherlineError } from 'tetherline';
 import { MESSAGE_GENERATE, MESSAGE_REGENERATE } from '@/constants/websocket-events';
 import { useWebSocketContext } from '@/hooks/use-websocket-context';
@@ -72,12 +73,23 @@ export function useAsking() {
         id,
         conversation_uuid: conversationUuid,
         message_uuid: messageUuid,
-      }).catch(() => dispatch(regenerationFailed({ messageUuid, id })));
+      }).catch((error: unknown) => {
+        dispatch(regenerationFailed({ messageUuid, id }));
+        showFailure(error);
+      });
     },
     [send, dispatch],
   );
 
   return { ask, askAgain, regenerate };
+}
+
+/** Under the id of the server's own notice, so that there are never two of them. */
+function showFailure(error: unknown): void {
+  const code = error instanceof TetherlineError ? error.code : 'unexpected';
+  if (code !== 'signed_out') {
+    toast.error(reasonOf(error), { id: `server-${code}` });
+  }
 }
 
 function reasonOf(error: unknown): string {

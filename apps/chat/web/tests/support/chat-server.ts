@@ -26,6 +26,8 @@ export class ScriptedChat {
   };
   /** Whether sends are taken by themselves. */
   accepts = true;
+  /** Whether connections are turned away, with the wish not to be asked for an hour. */
+  isAway = false;
   #seq = 0;
   readonly #http: Server;
   readonly #webSockets = new WebSocketServer({
@@ -37,6 +39,10 @@ export class ScriptedChat {
     this.#http = http;
     http.on('request', (request, response) => this.#answer(request, response));
     http.on('upgrade', (request, socket, head) => {
+      if (this.isAway) {
+        socket.end('HTTP/1.1 503 Service Unavailable\r\n\r\n');
+        return;
+      }
       this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
         this.#connected(webSocket);
       });
@@ -91,6 +97,10 @@ export class ScriptedChat {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const asked = `${request.method ?? ''} ${new URL(request.url ?? '', this.url).pathname}`;
     this.requests.push(asked);
+    if (this.isAway && asked.startsWith('GET /ws/')) {
+      response.writeHead(503, { 'retry-after': '3600' }).end();
+      return;
+    }
     const { status, body } = this.answers[asked] ?? { status: 404 };
     response.writeHead(status, { 'content-type': 'application/json' });
     response.end(body === undefined ? undefined : JSON.stringify(body));

@@ -1,6 +1,12 @@
 import { ArrowDown } from 'lucide-react';
+import type { ReactNode } from 'react';
 import { useSelector } from 'react-redux';
-import { EmptyConversation, HistoryFailed, HistorySkeleton } from '@/components/chat/states';
+import {
+  EarlierMissing,
+  EmptyConversation,
+  HistoryFailed,
+  HistorySkeleton,
+} from '@/components/chat/states';
 import { MessageItem } from '@/components/chat/MessageItem';
 import { Thinking } from '@/components/ui/Thinking';
 import { useConversationHistory } from '@/hooks/use-history';
@@ -18,7 +24,18 @@ const ChatMessages = () => {
     return <EmptyConversation />;
   }
   if (messages.length > 0) {
-    return <MessageList key={uuid} conversationUuid={uuid} messages={messages} />;
+    return (
+      <MessageList
+        key={uuid}
+        conversationUuid={uuid}
+        messages={messages}
+        missing={
+          loading?.state === 'failed' && (
+            <EarlierMissing reason={loading.reason} onRetry={history.retry} />
+          )
+        }
+      />
+    );
   }
   if (loading?.state === 'failed') {
     return <HistoryFailed reason={loading.reason} onRetry={history.retry} />;
@@ -33,9 +50,12 @@ const NONE: ChatMessage[] = [];
 function MessageList({
   conversationUuid,
   messages,
+  missing,
 }: {
   conversationUuid: string;
   messages: ChatMessage[];
+  /** Says that there is more than these. */
+  missing: ReactNode;
 }) {
   const last = messages.at(-1);
   const isAwaiting = last?.role === 'user' && !isUnsettled(last);
@@ -51,6 +71,7 @@ function MessageList({
         onScroll={onScroll}
       >
         <div ref={content} className="messages__column">
+          {missing}
           <ol className="messages__list">
             {messages.map((message) => (
               <MessageItem

@@ -1,9 +1,10 @@
-import { useConnection } from 'tetherline/react';
+import { useConnection, useTetherlineClient } from 'tetherline/react';
 
 /** Whether what is on the screen is live. */
 export function ConnectionBadge() {
   const status = useConnection((connection) => connection.status);
   const attempts = useConnection((connection) => connection.reconnectAttempts);
+  const client = useTetherlineClient();
   const state = status === 'connected' ? 'connected' : attempts > 0 ? 'offline' : 'connecting';
   const words = {
     connected: 'Connected',
@@ -19,7 +20,15 @@ export function ConnectionBadge() {
       </svg>
       {/* The count is for the eye; having every attempt read out would drown everything else. */}
       <span role="status">{words}</span>
-      {state === 'offline' && <span>, attempt {attempts}</span>}
+      {state === 'offline' && (
+        <>
+          <span>, attempt {attempts}</span>
+          {/* Also there while an attempt is under way, so that nothing moves from under a finger. */}
+          <button type="button" className="text-button badge__retry" onClick={client.reconnect}>
+            Try now
+          </button>
+        </>
+      )}
     </div>
   );
 }

@@ -75,6 +75,7 @@ function Answer({ message, conversationUuid, isLast }: Props) {
   const isRegenerating = useSelector(
     (state) => state.conversation.regenerating[message.uuid] !== undefined,
   );
+  const hasFailed = message.status === 'failed';
   const again = () => regenerate(message.uuid, conversationUuid);
   return (
     <li className="message message--answer" data-status={message.status}>
@@ -85,20 +86,12 @@ function Answer({ message, conversationUuid, isLast }: Props) {
         <span className="visually-hidden">Answer:</span>
         {isRegenerating ? (
           <Thinking />
-        ) : message.status === 'failed' ? (
-          <FailedAnswer message={message} onRetry={again} />
         ) : (
           <>
-            <Markdown>{message.content}</Markdown>
-            <div className="message__actions">
-              <CopyButton text={() => message.content} label="Copy answer" />
-              {isLast && (
-                <button type="button" className="text-button" onClick={again}>
-                  <RefreshCw aria-hidden="true" />
-                  Answer again
-                </button>
-              )}
-            </div>
+            {message.content !== '' && (
+              <AnswerText message={message} onAgain={isLast && !hasFailed ? again : null} />
+            )}
+            {hasFailed && <FailedAnswer message={message} onRetry={again} />}
           </>
         )}
       </div>
@@ -106,6 +99,30 @@ function Answer({ message, conversationUuid, isLast }: Props) {
   );
 }
 
+function AnswerText({
+  message: { content },
+  onAgain,
+}: {
+  message: ChatMessage;
+  onAgain: (() => void) | null;
+}) {
+  return (
+    <>
+      <Markdown>{content}</Markdown>
+      <div className="message__actions">
+        <CopyButton text={() => content} label="Copy answer" />
+        {onAgain !== null && (
+          <button type="button" className="text-button" onClick={onAgain}>
+            <RefreshCw aria-hidden="true" />
+            Answer again
+          </button>
+        )}
+      </div>
+    </>
+  );
+}
+
+/** Below the text of an answer that was to be written anew, or in place of one. */
 function FailedAnswer({ message, onRetry }: { message: ChatMessage; onRetry: () => void }) {
   return (
     <div className="failed">

@@ -53,6 +53,18 @@ export function HistoryFailed({ reason, onRetry }: { reason: string; onRetry: ()
   );
 }
 
+/** Above what came over the connection, when what was before it could not be read. */
+export function EarlierMissing({ reason, onRetry }: { reason: string; onRetry: () => void }) {
+  return (
+    <div className="notice messages__missing" role="status">
+      <p>Earlier messages did not load. {reason}</p>
+      <button type="button" className="text-button" onClick={onRetry}>
+        Try again
+      </button>
+    </div>
+  );
+}
+
 /** While it is being read. */
 export function HistorySkeleton() {
   return (
