@@ -169,7 +169,7 @@ impl<P> Engine<P> {
         if matches!(self.state, State::SignedOut | State::Refused) {
             self.trust = Trust::Good;
             self.backoff.reset();
-            self.resolve(0, false);
+            self.resolve(0);
         }
         self.report();
     }
@@ -195,7 +195,7 @@ impl<P> Engine<P> {
     pub fn set_online(&mut self, online: bool, now: Instant) {
         self.now = now;
         match (self.state, online) {
-            (State::Waiting { attempt, .. }, true) => self.resolve(attempt, false),
+            (State::Waiting { attempt, .. }, true) => self.resolve(attempt),
             (State::Connected { .. }, _) => self.suspect(),
             _ => {}
         }

@@ -429,6 +429,20 @@ fn going_offline_is_found_out_quickly_and_coming_back_needs_no_wait() {
 }
 
 #[test]
+fn an_answered_look_does_not_shorten_the_time_for_the_next_ping() {
+    let (mut page, connection) = Page::connected(0, 0);
+    page.pass(HEARTBEAT_MS - 100);
+    page.engine.wake(page.now);
+    page.engine.handle_received(connection);
+    page.pass(100);
+    assert!(page.outputs().ends_with(&[Output::Ping]));
+    page.pass(PONG_TIMEOUT_MS - 1);
+    assert_eq!(page.engine.status(), Status::Connected);
+    page.pass(1);
+    assert_eq!(page.engine.status(), Status::Waiting);
+}
+
+#[test]
 fn attempts_are_counted_and_spread_up_to_the_cap() {
     let mut page = Page::new();
     page.engine.sign_in(page.now);
@@ -456,6 +470,24 @@ fn a_server_that_says_when_to_come_back_is_obeyed() {
 }
 
 #[test]
+fn a_server_that_says_never_is_not_asked_at_once() {
+    let mut page = Page::new();
+    page.engine.sign_in(page.now);
+    let connection = page.open();
+    page.engine.handle_closed(connection, 1006, page.now);
+    let never = ProbeAnswer::Status { status: 503, retry_after_ms: Some(u64::MAX) };
+    page.engine.handle_probe(connection, never, page.now);
+    assert!(page.engine.retry_at().unwrap().millis_since(page.now) > HOUR_MS);
+
+    let (mut page, connection) = Page::connected(0, 0);
+    let send = page.engine.send("a".into(), 1, page.now).expect("there is room");
+    page.outputs();
+    page.engine.handle_refused(connection, send, true, Some(u64::MAX), page.now);
+    page.pass(STABLE_AFTER_MS);
+    assert!(!page.outputs().contains(&Output::Transmit(send)));
+}
+
+#[test]
 fn a_refused_token_is_replaced_once_and_then_the_person_is_signed_out() {
     let mut page = Page::new();
     page.engine.sign_in(page.now);
@@ -471,6 +503,32 @@ fn a_refused_token_is_replaced_once_and_then_the_person_is_signed_out() {
     assert!(page.outputs().contains(&Output::IdentityRefused));
     assert_eq!(page.engine.status(), Status::Refused);
     assert_eq!(page.engine.poll_timeout(), None);
+}
+
+#[test]
+fn a_person_is_not_signed_out_because_the_fresh_token_could_not_be_fetched() {
+    // The old token was tried a second time, and its second refusal counted.
+    let (mut page, connection) = Page::connected(0, 0);
+    page.outputs();
+    page.engine.handle_closed(connection, 4401, page.now);
+    assert!(page.outputs().contains(&Output::ResolveToken { fresh: true }));
+    page.engine.handle_no_token(NoToken::Failed, page.now);
+    assert_eq!(page.engine.status(), Status::Waiting);
+    page.next_timer();
+    assert!(page.outputs().contains(&Output::ResolveToken { fresh: true }));
+}
+
+#[test]
+fn a_fresh_token_that_grew_old_on_a_dead_network_is_replaced() {
+    let (mut page, connection) = Page::connected(0, 0);
+    page.outputs();
+    page.engine.handle_closed(connection, 4401, page.now);
+    let attempt = page.open();
+    page.engine.handle_closed(attempt, 1006, page.now);
+    page.engine.handle_probe(attempt, ProbeAnswer::Unreachable, page.now);
+    page.outputs();
+    page.next_timer();
+    assert!(page.outputs().contains(&Output::ResolveToken { fresh: true }));
 }
 
 #[test]

@@ -139,12 +139,13 @@ impl<P> Engine<P> {
 }
 
 impl<P> Engine<P> {
-    /// Asks for a token; the attempt follows when it is there.
-    pub(super) fn resolve(&mut self, attempt: u32, fresh: bool) {
+    /// Asks for a token; the attempt follows when it is there. While the identity is in doubt it
+    /// has to be a fresh one: nobody is signed out because an old one was refused twice.
+    pub(super) fn resolve(&mut self, attempt: u32) {
         self.stop_connection_timers();
         self.state = State::Resolving { attempt };
         self.timers.set(Timer::Token, self.now + TOKEN_TIMEOUT_MS);
-        self.outputs.push_back(Output::ResolveToken { fresh });
+        self.outputs.push_back(Output::ResolveToken { fresh: self.trust == Trust::RefusedOnce });
     }
 
     /// The network may be gone: an answer is due quickly.
@@ -156,6 +157,10 @@ impl<P> Engine<P> {
 
     pub(super) fn heartbeat(&mut self) {
         let State::Connected { heartbeat_ms, .. } = self.state else { return };
+        if self.heard {
+            // What was to be heard before was; this ping has its own time.
+            self.timers.stop(Timer::Liveness);
+        }
         self.heard = false;
         self.outputs.push_back(Output::Ping);
         self.timers.set(Timer::Heartbeat, self.now + heartbeat_ms);
@@ -189,7 +194,7 @@ impl<P> Engine<P> {
 
     pub(super) fn backoff_over(&mut self) {
         if let State::Waiting { attempt, .. } = self.state {
-            self.resolve(attempt, false);
+            self.resolve(attempt);
         }
     }
 
@@ -208,7 +213,7 @@ impl<P> Engine<P> {
             (Reaction::Reconnect, _) => self.wait(attempt, None),
             (Reaction::FreshToken, Trust::Good) => {
                 self.trust = Trust::RefusedOnce;
-                self.resolve(attempt + 1, true);
+                self.resolve(attempt + 1);
             }
             (Reaction::FreshToken, Trust::RefusedOnce) | (Reaction::SignedOut, _) => {
                 self.refuse_identity();
@@ -219,7 +224,7 @@ impl<P> Engine<P> {
     fn wait(&mut self, attempt: u32, retry_after_ms: Option<u64>) {
         self.stop_connection_timers();
         let delay = self.backoff.next_delay_ms();
-        let told = retry_after_ms.map_or(0, |told| told + self.backoff.spread_ms());
+        let told = retry_after_ms.map_or(0, |told| told.saturating_add(self.backoff.spread_ms()));
         let until = self.now + delay.max(told);
         self.state = State::Waiting { attempt: attempt + 1, until };
         self.timers.set(Timer::Backoff, until);

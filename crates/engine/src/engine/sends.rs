@@ -48,7 +48,7 @@ impl<P> Engine<P> {
             self.settle(send, SendOutcome::Refused);
         } else if self.outbox.requeue_from(send) {
             let told = retry_after_ms.unwrap_or(BACKOFF_BASE_MS);
-            let delay = told + self.backoff.spread_ms();
+            let delay = told.saturating_add(self.backoff.spread_ms());
             self.timers.set(Timer::Retry, now + delay);
         }
     }
