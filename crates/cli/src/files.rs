@@ -16,6 +16,11 @@ pub(crate) fn api_key(path: &Path) -> Result<String> {
     existing(path, "--api-key-file")
 }
 
+/// The same for what requests to the webhook are signed with.
+pub(crate) fn webhook_secret(path: &Path) -> Result<String> {
+    existing(path, "--webhook-secret-file")
+}
+
 /// Checks that a key is long enough for a server.
 pub(crate) fn server_api_key(key: &str, path: &Path) -> Result<ApiKey> {
     ApiKey::new(key).with_context(|| format!("{}", path.display()))

@@ -3,12 +3,13 @@ use std::{
     io::{self, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use tetherline_server::{
-    ApiKey, Config, JwtKeys, Origin, Server, listen, serve, store::SqliteStore,
+    ApiKey, Config, JwtKeys, Origin, Server, Webhook, listen, serve, store::SqliteStore,
 };
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
@@ -29,6 +30,17 @@ pub(crate) struct Options {
     /// What publishers show. Without it, DIR/api.key, made on the first start.
     #[arg(long, value_name = "FILE", env = "TETHERLINE_API_KEY_FILE")]
     api_key_file: Option<PathBuf>,
+    /// Where what clients send goes, each message as one signed POST. Without it, sends are refused.
+    #[arg(long, value_name = "URL", env = "TETHERLINE_WEBHOOK_URL")]
+    webhook_url: Option<String>,
+    /// What these requests are signed with. Without it, DIR/webhook.secret, made when it is needed.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "TETHERLINE_WEBHOOK_SECRET_FILE",
+        requires = "webhook_url"
+    )]
+    webhook_secret_file: Option<PathBuf>,
     /// A web page's origin that may connect, such as https://app.example.com. May be repeated.
     #[arg(long = "allow-origin", value_name = "URL")]
     allow_origins: Vec<Origin>,
@@ -42,10 +54,14 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     // Before anything is listened to: a signal during the start has to end it in order, too.
     let stop = signals::stop()?;
     let config = config(&options)?;
+    let webhook = webhook(&options)?;
     let store = open_store(&options.data)?;
     let listener = bind(options.listen)?;
     let address = listener.local_addr()?;
     let server = Server::open(with_own_origins(config, address), store);
+    if let Some(webhook) = webhook {
+        server.attach(Arc::new(webhook));
+    }
     announce(address)?;
     let draining = server.clone();
     serve(listener, server.router(), async move {
@@ -85,6 +101,18 @@ fn api_key(options: &Options) -> Result<ApiKey> {
     }
     let path = options.data.join("api.key");
     files::server_api_key(&files::made_if_missing(&path, "key for publishers")?, &path)
+}
+
+fn webhook(options: &Options) -> Result<Option<Webhook>> {
+    let Some(url) = &options.webhook_url else { return Ok(None) };
+    let secret = match &options.webhook_secret_file {
+        Some(path) => files::webhook_secret(path)?,
+        None => files::made_if_missing(
+            &options.data.join("webhook.secret"),
+            "secret for signing requests to the webhook",
+        )?,
+    };
+    Webhook::new(url, &secret).context("--webhook-url").map(Some)
 }
 
 /// Pages that this very listener serves are its own.

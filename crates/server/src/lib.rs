@@ -27,6 +27,8 @@ mod serve;
 mod server;
 mod session;
 pub mod store;
+#[cfg(feature = "webhook")]
+mod webhook;
 
 pub use application::{Application, Incoming, Refusal};
 pub use auth::{ApiKey, JwtKeys, SECRET_BYTES_MIN, WeakSecret, issue_token};
@@ -36,3 +38,7 @@ pub use secret::{SecretFileError, secret_file};
 pub use serve::{LISTEN_BACKLOG, listen, serve};
 pub use server::{PublishError, Published, Server};
 pub use store::{Head, StoreError};
+#[cfg(feature = "webhook")]
+pub use webhook::{
+    InvalidWebhook, WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_ATTEMPTS_MAX, WEBHOOK_TIMEOUT, Webhook,
+};

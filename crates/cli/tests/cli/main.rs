@@ -4,3 +4,4 @@
 mod delivery;
 mod mistakes;
 mod support;
+mod webhook;

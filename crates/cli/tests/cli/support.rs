@@ -97,15 +97,19 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    pub(crate) fn start_with(more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (process, url) = serve(folder.path(), "127.0.0.1:0");
+        let (process, url) = serve(folder.path(), "127.0.0.1:0", more);
         Self { process: Some(process), url, folder }
     }
 
     /// Starts it again on the same folder and port, as an operator would.
     pub(crate) fn start_again(&mut self) {
         assert!(self.process.is_none(), "it still runs");
-        let (process, url) = serve(self.folder.path(), self.url.trim_start_matches("http://"));
+        let (process, url) = serve(self.folder.path(), self.url.trim_start_matches("http://"), &[]);
         assert_eq!(url, self.url);
         self.process = Some(process);
     }
@@ -205,8 +209,9 @@ impl Tail {
     }
 }
 
-fn serve(data: &Path, listen: &str) -> (Process, String) {
-    let process = Process::start(&["serve", "--listen", listen, "--data", text(data)]);
+fn serve(data: &Path, listen: &str, more: &[&str]) -> (Process, String) {
+    let always = ["serve", "--listen", listen, "--data", text(data)];
+    let process = Process::start(&[&always, more].concat());
     let line = process.line();
     let url = line.strip_prefix("listening on ").expect("the agreed line").to_owned();
     (process, url)

@@ -1,0 +1,78 @@
+//! What clients send reaches the operator's own backend.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpListener,
+    thread::{self, JoinHandle},
+};
+
+use serde_json::{Value, json};
+use tetherline::{Client, SendError};
+
+use crate::support::{Server, complaint, text};
+
+/// Takes one request, answers 204, and gives back its headers and body.
+fn backend() -> (String, JoinHandle<(String, String)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/tetherline", listener.local_addr().unwrap());
+    let request = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(stream);
+        let mut headers = String::new();
+        while !headers.ends_with("\r\n\r\n") {
+            reader.read_line(&mut headers).unwrap();
+        }
+        let length = headers.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("content-length").then(|| value.parse().unwrap())
+        });
+        let mut body = vec![0; length.unwrap()];
+        reader.read_exact(&mut body).unwrap();
+        reader.get_mut().write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        (headers, String::from_utf8(body).unwrap())
+    });
+    (url, request)
+}
+
+fn client(server: &Server) -> Client {
+    Client::builder(&server.url)
+        .user("ada".parse().unwrap())
+        .device("laptop".parse().unwrap())
+        .only_token(server.token("ada"))
+        .connect()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_send_is_handed_to_the_webhook_and_accepted() {
+    let (url, request) = backend();
+    let server = Server::start_with(&["--webhook-url", &url]);
+    let accepted = client(&server).send(r#"{"type":"ask","text":"Hi"}"#).await.unwrap();
+
+    let (headers, body) = request.join().unwrap();
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((&body["user"], &body["device"]), (&json!("ada"), &json!("laptop")));
+    assert_eq!(body["message"]["text"], "Hi");
+    assert_eq!(body["message"]["id"], accepted.id.as_str());
+    assert!(headers.to_lowercase().contains("webhook-signature: v1,"), "{headers}");
+    assert!(server.file("webhook.secret").exists());
+}
+
+#[tokio::test]
+async fn without_one_a_send_is_refused_with_the_reason() {
+    let server = Server::start();
+    let refused = client(&server).send(r#"{"type":"ask"}"#).await.unwrap_err();
+    assert!(
+        matches!(&refused, SendError::Refused { code, .. } if &**code == "no_application"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn an_address_that_is_none_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = text(folder.path());
+    let said =
+        complaint(&["serve", "--listen", "127.0.0.1:0", "--data", data, "--webhook-url", "x"]);
+    assert!(said.contains("--webhook-url") && said.contains("http://"), "{said}");
+}
