@@ -16,9 +16,9 @@ export function Toasts() {
     <Toaster
       theme={theme}
       position="top-right"
-      // Below the header, so that the connection badge stays in view.
+      // Below the header, so that the connection badge stays in view, on a phone as the strip too.
       offset={{ top: 72, right: 20 }}
-      mobileOffset={{ top: 68 }}
+      mobileOffset={{ top: 104 }}
       closeButton
       containerAriaLabel="Notices"
       toastOptions={{ className: 'toast' }}
