@@ -21,6 +21,13 @@ async function violations(page: Page): Promise<string[]> {
   );
 }
 
+/** By how many pixels the page is wider than its window. */
+function sideways(page: Page): Promise<number> {
+  return page.evaluate(
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  );
+}
+
 for (const colorScheme of ['light', 'dark'] as const) {
   for (const [device, viewport] of [
     ['a desk', { width: 1280, height: 800 }],
@@ -28,6 +35,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
   ] as const) {
     test(`nothing to complain for axe on ${device} in ${colorScheme}`, async ({
       arrive,
+      network,
       provider,
     }) => {
       provider.replies.push(
@@ -45,10 +53,11 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await ada.ask('And fail');
       await expect(ada.log.getByRole('button', { name: /try again|retry/i })).toBeVisible();
       expect(await violations(ada.page)).toEqual([]);
-      const sideways = await ada.page.evaluate(
-        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-      );
-      expect(sideways).toBe(0);
+      expect(await sideways(ada.page)).toBe(0);
+      await network.cut();
+      await expect(ada.badge.getByRole('button', { name: 'Try now' })).toBeVisible();
+      expect(await violations(ada.page)).toEqual([]);
+      expect(await sideways(ada.page)).toBe(0);
     });
   }
 }
