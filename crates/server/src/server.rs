@@ -81,7 +81,12 @@ impl Server {
         router(self.shared.clone())
     }
 
-    /// Appends durably, then wakes the user's connections.
+    /// Appends durably, then wakes the user's connections. A call that is given up half-way may
+    /// have published all the same; repeat it under the same key.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub async fn publish(
         &self,
         user: &UserId,
@@ -122,9 +127,24 @@ impl Shared {
     }
 
     pub(crate) async fn publish(
-        &self,
+        self: &Arc<Self>,
         user: &UserId,
         key: Option<&IdempotencyKey>,
+        message: Message,
+    ) -> Result<Published, PublishError> {
+        let (shared, user, key) = (self.clone(), user.clone(), key.cloned());
+        // In a task of its own: whoever is connected hears of what was stored, even when its
+        // publisher leaves in between.
+        let publishing = tokio::spawn(async move { shared.append(&user, key, message).await });
+        publishing.await.unwrap_or_else(|_| {
+            Err(AppendError::from(StoreError::new("publishing was cut off")).into())
+        })
+    }
+
+    async fn append(
+        &self,
+        user: &UserId,
+        key: Option<IdempotencyKey>,
         message: Message,
     ) -> Result<Published, PublishError> {
         let bytes_max = self.config.limits.publish_bytes_max;
@@ -132,7 +152,7 @@ impl Shared {
             return Err(PublishError::TooLarge { bytes_max });
         }
         let message = Arc::new(message);
-        let appended = self.store.append(user, key, message.clone()).await?;
+        let appended = self.store.append(user, key.as_ref(), message.clone()).await?;
         if !appended.repeated {
             self.hub.published(user, appended.seq, || Delivery::new(&message, &appended));
         }

@@ -3,9 +3,11 @@
 
 mod support;
 
+use futures_util::FutureExt as _;
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use support::{API_KEY, TestServer, config};
+use support::{API_KEY, TestServer, config, eventually, user};
+use tetherline_protocol::frame::Message;
 
 fn post(server: &TestServer, user: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
     reqwest::Client::new()
@@ -28,6 +30,19 @@ async fn a_published_message_is_answered_with_its_position_and_delivered() {
     assert_eq!((status, &receipt["seq"]), (StatusCode::CREATED, &json!(1)));
     let delivered = client.next_of("number").await;
     assert_eq!((&delivered["seq"], &delivered["id"]), (&json!(1), &receipt["id"]));
+}
+
+#[tokio::test]
+async fn a_publisher_that_leaves_before_the_answer_has_published_all_the_same() {
+    // The message was stored, and whoever was connected heard of it only with the next one.
+    let server = TestServer::start(config()).await;
+    let mut client = server.connect("ada", "laptop").await;
+    client.pending(r#"{"type":"get_pending"}"#).await;
+    let ada = user("ada");
+    let message = Message::parse(r#"{"type":"number","n":1}"#).unwrap();
+    assert!(server.server.publish(&ada, None, message).now_or_never().is_none());
+    eventually(|| async { server.server.head(&ada).await.unwrap().seq.get() == 1 }).await;
+    assert_eq!(client.numbers(1).await, [1]);
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ pub(super) async fn publish(
 }
 
 async fn take(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     user: &str,
     headers: &HeaderMap,
     body: Body,
