@@ -39,6 +39,8 @@ use sends::{Sends, Step};
 
 /// Control frames that wait for a slow socket; then the connection is not read on.
 const FRAMES_WAITING_MAX: usize = 64;
+/// The same in bytes: a `pong` is as large as its ping.
+const FRAMES_WAITING_BYTES_MAX: usize = 128 * 1024;
 /// Longest life of a token that a timer is set for.
 const TOKEN_LIFE_MAX: Duration = Duration::from_hours(365 * 24);
 
@@ -113,6 +115,10 @@ impl Session {
 
     pub(crate) fn handle(&mut self, input: Input<'_>, now: Instant) {
         if self.closed {
+            // What the client acknowledged before the end still counts.
+            if matches!(input, Input::Acknowledged) {
+                self.acknowledged();
+            }
             return;
         }
         self.take(input, now);
@@ -131,6 +137,7 @@ impl Session {
     pub(crate) fn wants_input(&self) -> bool {
         self.closed
             || (self.frames.len() < FRAMES_WAITING_MAX
+                && self.frames.iter().map(Outgoing::len).sum::<usize>() < FRAMES_WAITING_BYTES_MAX
                 && self.sends.waiting() < self.limits.sends_waiting_max)
     }
 
@@ -179,10 +186,7 @@ impl Session {
             Input::Page { ticket, page } => self.page(ticket, page),
             Input::Located(Ok(place)) => self.feed.located(&place),
             Input::Located(Err(_)) => self.fault(),
-            Input::Acknowledged => {
-                let next = self.feed.acknowledged();
-                self.requests.extend(next.map(Output::Acknowledge));
-            }
+            Input::Acknowledged => self.acknowledged(),
             Input::Settled(outcome) => {
                 if let Some((id, outcome)) = self.sends.settle(outcome) {
                     self.answer(id, outcome);
@@ -248,7 +252,7 @@ impl Session {
         self.write(&ServerFrame::Pong(Pong { timestamp, server_time }));
     }
 
-    /// On the plain wire every batch ends with a Ping that carries its position.
+    /// On the plain wire a batch ends with a Ping that carries its position.
     fn pong(&mut self, payload: &[u8]) {
         let position = std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok());
         if let (Wire::Plain, Some(seq)) = (self.wire, position.and_then(Seq::new)) {
@@ -272,17 +276,20 @@ impl Session {
         }));
     }
 
+    fn acknowledged(&mut self) {
+        let next = self.feed.acknowledged();
+        self.requests.extend(next.map(Output::Acknowledge));
+    }
+
     fn page(&mut self, ticket: u32, page: Result<Vec<Delivery>, StoreError>) {
         let Ok(page) = page else { return self.fault() };
         match self.feed.take_page(ticket, page) {
             Progress::Stale => {}
             Progress::Stalled => self.fault(),
-            Progress::Deliver { texts, position } => {
-                let any = !texts.is_empty();
+            Progress::Deliver { texts, ping } => {
                 self.frames.extend(texts.into_iter().map(Outgoing::Text));
-                if any && self.wire == Wire::Plain {
-                    self.frames.push_back(Outgoing::Ping(position.to_string().into()));
-                }
+                let ping = ping.map(|position| Outgoing::Ping(position.to_string().into()));
+                self.frames.extend(ping);
             }
         }
     }

@@ -32,7 +32,7 @@ use crate::{
 const READ_BUFFER_BYTES: usize = 1024;
 /// Frames of one batch gather here before they reach the socket.
 const WRITE_BUFFER_BYTES: usize = limits::REPLAY_PIECE_BYTES_MAX;
-/// Room in the write buffer beside one message of the largest size: a page and control frames.
+/// Room in the write buffer beside a message and a `pong` of the largest size: control frames.
 const WRITE_BUFFER_SLACK_BYTES: usize = 256 * 1024;
 /// When somebody with too many connections may try again.
 const CROWDED_RETRY: Duration = Duration::from_secs(10);
@@ -165,7 +165,9 @@ async fn open(
         .protocols([SUBPROTOCOL])
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(shared.limits.publish_bytes_max + WRITE_BUFFER_SLACK_BYTES)
+        .max_write_buffer_size(
+            shared.limits.publish_bytes_max + bytes_max + WRITE_BUFFER_SLACK_BYTES,
+        )
         .max_message_size(bytes_max)
         .max_frame_size(bytes_max);
     let wire = if upgrade.selected_protocol().is_some() { Wire::V1 } else { Wire::Plain };

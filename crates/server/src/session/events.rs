@@ -89,3 +89,12 @@ pub(crate) enum Outgoing {
     Text(Utf8Bytes),
     Ping(Bytes),
 }
+
+impl Outgoing {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Ping(payload) => payload.len(),
+        }
+    }
+}

@@ -91,10 +91,8 @@ pub(super) enum Progress {
     Stale,
     /// The store has nothing where it promised something.
     Stalled,
-    Deliver {
-        texts: Vec<Utf8Bytes>,
-        position: Seq,
-    },
+    /// `ping`: a plain client's Pong to this position says that everything up to it is handled.
+    Deliver { texts: Vec<Utf8Bytes>, ping: Option<Seq> },
 }
 
 impl Feed {
@@ -203,7 +201,11 @@ impl Feed {
             *detour = Detour::None;
         }
         self.head = self.head.max(*position);
-        Progress::Deliver { texts, position: *position }
+        // While older messages are missing no position counts, and a Pong that came late would
+        // count once they have been sent, before they arrive.
+        let counts = self.wire == Wire::Plain && !matches!(detour, Detour::Ahead { .. });
+        let ping = (counts && !texts.is_empty()).then_some(*position);
+        Progress::Deliver { texts, ping }
     }
 
     /// The summary, once everything that waited has been sent.

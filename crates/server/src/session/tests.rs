@@ -238,7 +238,7 @@ fn a_hole_that_retention_left_is_said_out_loud() {
 }
 
 #[test]
-fn every_batch_to_a_plain_client_ends_with_a_ping_that_carries_its_position() {
+fn a_batch_to_a_plain_client_ends_with_a_ping_that_carries_its_position() {
     let mut rig = rig(Wire::Plain, 0, |_| {});
     rig.input(Input::Head(seq(2)));
     let (ticket, ..) = rig.read();
@@ -250,4 +250,59 @@ fn every_batch_to_a_plain_client_ends_with_a_ping_that_carries_its_position() {
     rig.input(Input::Pong(b"3"));
     rig.input(Input::Acknowledged);
     assert_eq!(rig.output(), None, "nobody can handle what was not sent");
+}
+
+#[test]
+fn a_plain_client_has_not_handled_older_messages_that_are_still_on_their_way() {
+    // The Pong for a live message came after the server had sent the older ones, and before the
+    // client had them: it moved the cursor over them.
+    let mut rig = rig(Wire::Plain, 3, |_| {});
+    rig.input(Input::Head(seq(4)));
+    let (ticket, ..) = rig.read();
+    rig.page(ticket, 4..=4, 10);
+    let live = rig.written();
+    rig.input(Input::Text(r#"{"type":"get_pending"}"#));
+    let (ticket, after, _) = rig.read();
+    assert_eq!(after, 0);
+    rig.page(ticket, 1..=4, 10);
+    let older = rig.written();
+    for outgoing in &live {
+        if let Outgoing::Ping(payload) = outgoing {
+            rig.input(Input::Pong(payload));
+        }
+    }
+    assert_eq!(rig.output(), None, "1 to 3 are not handled yet");
+    let Some(Outgoing::Ping(payload)) = older.iter().find(|it| matches!(it, Outgoing::Ping(_)))
+    else {
+        panic!("{older:?}")
+    };
+    rig.input(Input::Pong(payload));
+    assert_eq!(rig.output(), Some(Output::Acknowledge(seq(4))));
+}
+
+#[test]
+fn pings_as_large_as_messages_do_not_pile_up() {
+    let mut rig = rig(Wire::V1, 0, |_| {});
+    let large = format!(r#"{{"type":"ping","timestamp":"{}"}}"#, "x".repeat(60_000));
+    rig.input(Input::Text(&large));
+    assert!(matches!(rig.output(), Some(Output::Write(_))));
+    let mut read = 0;
+    while rig.session.wants_input() {
+        rig.input(Input::Text(&large));
+        read += 1;
+    }
+    assert_eq!(read, 3, "128 KiB wait for a socket that takes nothing, and no more");
+}
+
+#[test]
+fn what_was_acknowledged_before_the_end_is_saved_after_it() {
+    let mut rig = rig(Wire::V1, 30, |_| {});
+    for n in [5, 9] {
+        rig.input(Input::Text(&format!(r#"{{"type":"ack","seq":{n}}}"#)));
+    }
+    assert_eq!(rig.output(), Some(Output::Acknowledge(seq(5))));
+    rig.input(Input::Notice(Notice::Drain));
+    assert!(matches!(rig.output(), Some(Output::Close(CloseCode::Restart, _))));
+    rig.input(Input::Acknowledged);
+    assert_eq!(rig.output(), Some(Output::Acknowledge(seq(9))));
 }
