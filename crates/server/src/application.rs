@@ -3,7 +3,9 @@ use std::{borrow::Cow, time::Duration};
 use futures_util::future::BoxFuture;
 use tetherline_protocol::{DeviceId, ErrorCode, MessageId, UserId, frame::Message};
 
-/// Where clients' sends go.
+use crate::StoreError;
+
+/// Where clients' sends go, and who knows which sign-ins have ended.
 ///
 /// One connection's sends come one after the other, in the order in which they were sent. A send
 /// whose client vanished before the answer is finished all the same.
@@ -14,6 +16,18 @@ pub trait Application: Send + Sync + 'static {
     /// A crash between the effect and the record hands the message over a second time: commit
     /// `(user, id)` together with the effect to have it exactly once.
     fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<(), Refusal>>;
+
+    /// Whether a sign-in (the `sid` of a good token) still stands. It is asked whenever such a
+    /// token opens a connection or renews one; those that are open already are closed by
+    /// [`crate::Server::sign_out`]. An application that ends no sign-ins need not answer.
+    fn is_signed_in(
+        &self,
+        user: &UserId,
+        session: &str,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        let _ = (user, session);
+        Box::pin(std::future::ready(Ok(true)))
+    }
 }
 
 /// One message from a client.

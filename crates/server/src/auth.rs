@@ -7,7 +7,7 @@ use std::{
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
-use tetherline_protocol::UserId;
+use tetherline_protocol::{ErrorCode, UserId};
 
 /// Shortest signing secret and API key, in bytes: below it, guessing becomes practical.
 pub const SECRET_BYTES_MIN: usize = 16;
@@ -174,6 +174,19 @@ pub(crate) enum InvalidToken {
     OtherService,
     #[error("the token is not one of ours: wrong signature, algorithm or shape")]
     Malformed,
+    #[error("the sign-in that the token belongs to has ended; sign in again")]
+    SignedOut,
+    #[error("whether the token's sign-in still stands cannot be looked up right now; try again")]
+    Undecided,
+}
+
+impl InvalidToken {
+    pub(crate) fn code(self) -> ErrorCode {
+        match self {
+            Self::Undecided => ErrorCode::Unavailable,
+            _ => ErrorCode::Unauthorized,
+        }
+    }
 }
 
 impl From<&jsonwebtoken::errors::ErrorKind> for InvalidToken {

@@ -13,6 +13,7 @@ use tokio::time::{Sleep, sleep_until, timeout};
 
 use crate::{
     Incoming,
+    auth::{Identity, InvalidToken},
     hub::Ticket,
     server::Shared,
     session::{Input, Outgoing, Output, Session},
@@ -40,9 +41,11 @@ pub(crate) struct Driver {
     place: Option<Job<Result<Place, StoreError>>>,
     saving: Option<Job<()>>,
     receiving: Option<Job<Outcome>>,
+    verifying: Option<Job<Verified>>,
 }
 
 type Page = Result<Vec<Delivery>, StoreError>;
+type Verified = Result<Identity, InvalidToken>;
 type Job<T> = BoxFuture<'static, T>;
 
 enum Event {
@@ -55,6 +58,7 @@ enum Event {
     Located(Result<Place, StoreError>),
     Saved,
     Settled(Outcome),
+    Verified(Verified),
     Alarm,
 }
 
@@ -85,6 +89,7 @@ impl Driver {
             place: None,
             saving: None,
             receiving: None,
+            verifying: None,
         }
     }
 
@@ -149,6 +154,7 @@ impl Driver {
                 Event::Located(place) => self.session.handle(Input::Located(place), now),
                 Event::Saved => self.session.handle(Input::Acknowledged, now),
                 Event::Settled(outcome) => self.session.handle(Input::Settled(outcome), now),
+                Event::Verified(verified) => self.session.handle(Input::Verified(verified), now),
                 Event::Alarm => {
                     alarm.as_mut().reset((now + FAR).into());
                     self.session.handle(Input::Timeout, now);
@@ -207,19 +213,23 @@ impl Driver {
                     let incoming = Incoming { user, device, id, message };
                     self.receiving = Some(shared.receive(incoming, named));
                 }
-                Output::Verify(token) => {
-                    let verified = self.shared.config.jwt.verify(&token);
-                    if let Ok(identity) = &verified
-                        && identity.user == self.user
-                    {
-                        self.ticket.belongs_to(identity.session.clone());
-                    }
-                    self.session.handle(Input::Verified(verified), Instant::now());
-                }
+                Output::Verify(token) => self.verify(&token),
                 Output::Close(code, reason) => return Some(Ending::Ours(code, reason)),
             }
         }
         None
+    }
+
+    fn verify(&mut self, token: &str) {
+        match self.shared.config.jwt.verify(token) {
+            Ok(identity) if identity.user == self.user => {
+                // First: a sign-in that ends while it is looked up closes this connection.
+                self.ticket.belongs_to(identity.session.clone());
+                let shared = self.shared.clone();
+                self.verifying = Some(Box::pin(async move { shared.still_stands(identity).await }));
+            }
+            verified => self.session.handle(Input::Verified(verified), Instant::now()),
+        }
     }
 
     fn acknowledge(&mut self, seq: Seq) {
@@ -273,6 +283,9 @@ impl Driver {
         }
         if let Poll::Ready(outcome) = poll_job(&mut self.receiving, context) {
             return Poll::Ready(Event::Settled(outcome));
+        }
+        if let Poll::Ready(verified) = poll_job(&mut self.verifying, context) {
+            return Poll::Ready(Event::Verified(verified));
         }
         if alarm.poll(context).is_ready() {
             return Poll::Ready(Event::Alarm);

@@ -6,6 +6,7 @@ use tetherline_protocol::{IdempotencyKey, Limits, MessageId, Seq, UserId, frame:
 
 use crate::{
     Application, Config, Incoming,
+    auth::{Identity, InvalidToken},
     http::router,
     hub::Hub,
     reception::Reception,
@@ -102,7 +103,8 @@ impl Server {
         self.shared.store.head(user).await
     }
 
-    /// Closes the connections of one sign-in (the token's `sid`) with 4401.
+    /// Closes the connections of one sign-in (the token's `sid`) with 4401. From before this call
+    /// on, [`Application::is_signed_in`] has to answer that it has ended.
     pub fn sign_out(&self, user: &UserId, session: &str) {
         self.shared.hub.sign_out(user, session);
     }
@@ -124,6 +126,21 @@ impl Shared {
     pub(crate) fn receive(&self, incoming: Incoming, named: bool) -> BoxFuture<'static, Outcome> {
         let application = self.application.get().cloned();
         self.reception.receive(self.store.clone(), application, incoming, named)
+    }
+
+    /// Whether the sign-in behind a good token still stands.
+    pub(crate) async fn still_stands(&self, identity: Identity) -> Result<Identity, InvalidToken> {
+        let (Some(application), Some(session)) = (self.application.get(), &identity.session) else {
+            return Ok(identity);
+        };
+        match application.is_signed_in(&identity.user, session).await {
+            Ok(true) => Ok(identity),
+            Ok(false) => Err(InvalidToken::SignedOut),
+            Err(error) => {
+                tracing::error!(%error, "a sign-in could not be looked up");
+                Err(InvalidToken::Undecided)
+            }
+        }
     }
 
     pub(crate) async fn publish(

@@ -18,7 +18,7 @@ use std::{
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tetherline_protocol::{
-    CloseCode, ErrorCode, Limits, MessageId, PROTOCOL_VERSION, Seq, UserId,
+    CloseCode, Limits, MessageId, PROTOCOL_VERSION, Seq, UserId,
     frame::{
         Accepted, ClientFrame, ConnectionEstablished, ErrorFrame, FrameError, Pong, ServerFrame,
         id_in,
@@ -139,6 +139,12 @@ impl Session {
             || (self.frames.len() < FRAMES_WAITING_MAX
                 && self.frames.iter().map(Outgoing::len).sum::<usize>() < FRAMES_WAITING_BYTES_MAX
                 && self.sends.waiting() < self.limits.sends_waiting_max)
+    }
+
+    /// Frames that wait for the socket, and sends that wait for the application.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        (self.frames.len(), self.sends.waiting())
     }
 
     pub(crate) fn poll_output(&mut self, now: Instant) -> Option<Output> {
@@ -300,9 +306,10 @@ impl Session {
                 self.expires_at = now + identity.expires_in.min(TOKEN_LIFE_MAX);
             }
             Ok(_) => self.close(CloseCode::OtherUser, "the token is another user's"),
+            Err(InvalidToken::SignedOut) => self.close(CloseCode::TokenExpired, "signed out"),
             Err(error) => {
                 let message = format!("The new token was refused: {error}.");
-                let refusal = Refusal::new(ErrorCode::Unauthorized, message);
+                let refusal = Refusal::new(error.code(), message);
                 self.answer(None, Err(refusal));
             }
         }

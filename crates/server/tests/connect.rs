@@ -3,12 +3,20 @@
 
 mod support;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    future::ready,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 
-use futures_util::SinkExt as _;
+use futures_util::{SinkExt as _, future::BoxFuture};
 use reqwest::StatusCode;
 use support::{Client, ORIGIN, TestServer, config, keys, refused, token, user};
-use tetherline_server::{JwtKeys, issue_token};
+use tetherline_protocol::UserId;
+use tetherline_server::{Application, Incoming, JwtKeys, Refusal, StoreError, issue_token};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::{Message as Frame, handshake::client::Request};
 
@@ -233,6 +241,56 @@ async fn signing_out_ends_that_sign_ins_connections_only() {
     server.server.sign_out(&user("ada"), "s1");
     assert_eq!(here.closed().await, 4401);
     there.assert_quiet().await;
+}
+
+/// Knows which sign-ins have ended, unless it cannot be asked.
+#[derive(Default)]
+struct SignIns {
+    ended: Mutex<Vec<String>>,
+    broken: AtomicBool,
+}
+
+impl Application for SignIns {
+    fn receive(&self, _: Incoming) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn is_signed_in(&self, _: &UserId, session: &str) -> BoxFuture<'_, Result<bool, StoreError>> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Box::pin(ready(Err(StoreError::new("broken on purpose"))));
+        }
+        let ended = self.ended.lock().unwrap().iter().any(|ended| ended == session);
+        Box::pin(ready(Ok(!ended)))
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_has_ended_opens_and_renews_nothing() {
+    let sign_ins = Arc::new(SignIns::default());
+    let server = TestServer::start_with(config(), Some(sign_ins.clone())).await;
+    let of = |session| issue_token(&keys(), &user("ada"), Some(session), Duration::from_mins(1));
+    let renewal = |session| format!(r#"{{"type":"authenticate","token":"{}"}}"#, of(session));
+    let request = || with(server.request("/ws/user/ada"), &[bearer(&of("s1"))]);
+    let mut here = server.connect_with("ada", "laptop", &of("s2")).await;
+    here.send(&renewal("s1")).await;
+    here.assert_quiet().await;
+
+    sign_ins.ended.lock().unwrap().push("s1".into());
+    let (status, _, body) = refused(request()).await;
+    assert_eq!((status, &body["error"]["code"]), (401, &"unauthorized".into()));
+    let probe = reqwest::Client::new().get(server.http("/ws/user/ada")).bearer_auth(of("s1"));
+    assert_eq!(probe.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    here.send(&renewal("s1")).await;
+    assert_eq!(here.closed().await, 4401);
+    support::eventually(|| async { server.server.connections() == 0 }).await;
+
+    let mut here = server.connect_with("ada", "laptop", &of("s2")).await;
+    sign_ins.broken.store(true, Ordering::SeqCst);
+    assert_eq!(refused(request()).await.0, 503);
+    here.send(&renewal("s2")).await;
+    let error = here.next_of("error").await;
+    assert_eq!((&error["code"], &error["retryable"]), (&"unavailable".into(), &true.into()));
+    here.assert_quiet().await;
 }
 
 #[tokio::test]

@@ -12,14 +12,12 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
-use tetherline_protocol::{
-    BEARER_PREFIX, DeviceId, ErrorCode, MessageId, SUBPROTOCOL, UserId, limits,
-};
+use tetherline_protocol::{BEARER_PREFIX, DeviceId, ErrorCode, MessageId, SUBPROTOCOL, limits};
 use uuid::Uuid;
 
 use super::answer::{Problem, bearer};
 use crate::{
-    auth::Identity,
+    auth::{Identity, InvalidToken},
     clock,
     driver::Driver,
     hub::Refused,
@@ -73,7 +71,7 @@ pub(super) async fn connect(
         let device = device(&parameters)?;
         match upgrade {
             Ok(upgrade) => open(shared, identity, device, upgrade).await,
-            Err(rejection) => Err(probe(&shared, &identity.user, &headers, &rejection).await),
+            Err(rejection) => Err(probe(&shared, identity, &headers, &rejection).await),
         }
     };
     let response = admitted.await.unwrap_or_else(IntoResponse::into_response);
@@ -127,8 +125,14 @@ fn identify(
                  `Authorization: Bearer <token>`.",
             )
         })?;
-    let verified = shared.config.jwt.verify(token);
-    verified.map_err(|error| Problem::unauthorized(format!("The token was refused: {error}.")))
+    shared.config.jwt.verify(token).map_err(untrusted)
+}
+
+fn untrusted(error: InvalidToken) -> Problem {
+    match error {
+        InvalidToken::Undecided => out_of_order(),
+        error => Problem::unauthorized(format!("The token was refused: {error}.")),
+    }
 }
 
 fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
@@ -152,10 +156,13 @@ async fn open(
     device: Option<DeviceId>,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
-    let Identity { user, session, expires_in } = identity;
     let verified_at = Instant::now();
-    // Joining first: what is published after the look at the mailbox is then noticed.
-    let ticket = shared.hub.join(&user, session).map_err(crowded)?;
+    // Joining first: a sign-in that ends after the look at it, and what is published after the
+    // look at the mailbox, is then noticed.
+    let ticket = shared.hub.join(&identity.user, identity.session.clone());
+    let Identity { user, expires_in, .. } =
+        shared.still_stands(identity).await.map_err(untrusted)?;
+    let ticket = ticket.map_err(crowded)?;
     let place = shared.store.locate(&user, device.as_ref()).await.map_err(|error| {
         tracing::error!(%error, "a connection was refused");
         out_of_order()
@@ -193,10 +200,14 @@ fn connection_id() -> MessageId {
 
 async fn probe(
     shared: &Shared,
-    user: &UserId,
+    identity: Identity,
     headers: &HeaderMap,
     rejection: &WebSocketUpgradeRejection,
 ) -> Problem {
+    let user = match shared.still_stands(identity).await {
+        Ok(identity) => identity.user,
+        Err(error) => return untrusted(error),
+    };
     let wants_websocket = headers
         .get(header::UPGRADE)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
@@ -211,10 +222,10 @@ async fn probe(
             "This is not a WebSocket handshake as RFC 6455 describes it.",
         );
     }
-    if let Err(refused) = shared.hub.admits(user) {
+    if let Err(refused) = shared.hub.admits(&user) {
         return crowded(refused);
     }
-    match shared.store.head(user).await {
+    match shared.store.head(&user).await {
         Ok(_) => upgrade_required("The token is good; connect with a WebSocket."),
         Err(_) => out_of_order(),
     }

@@ -77,7 +77,7 @@ pub(crate) enum Output {
     Acknowledge(Seq),
     /// Hand this to the application. `named`: the id is the client's.
     Receive { id: MessageId, named: bool, message: Message },
-    /// Check this token.
+    /// Check this token. A second one replaces the first.
     Verify(Box<str>),
     /// Close; nothing follows.
     Close(CloseCode, &'static str),
