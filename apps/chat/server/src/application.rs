@@ -5,16 +5,17 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, de::DeserializeOwned};
 use tetherline_protocol::{
-    ErrorCode,
+    ErrorCode, UserId,
     message_type::{MESSAGE_GENERATE, MESSAGE_REGENERATE},
 };
-use tetherline_server::{Application, Incoming, Refusal};
+use tetherline_server::{Application, Incoming, Refusal, StoreError};
 
 use crate::{
     clock::now_ms,
     database::{Database, DatabaseError},
     jobs::{self, Question, Retry, Taken},
     limits::{QUESTION_BYTES_MAX, QUESTIONS_RETRY_AFTER, QUESTIONS_WAITING_PER_USER_MAX},
+    sign_in,
     workers::Wakes,
 };
 
@@ -42,6 +43,19 @@ impl Application for ChatApplication {
                 Taken::NotFound => Err(not_found()),
                 Taken::TooMany => Err(too_many()),
             }
+        })
+    }
+
+    fn is_signed_in(
+        &self,
+        _user: &UserId,
+        session: &str,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        let session = session.to_owned();
+        Box::pin(async move {
+            sign_in::stands(&self.database, session)
+                .await
+                .map_err(|error| StoreError::new(error.to_string()))
         })
     }
 }

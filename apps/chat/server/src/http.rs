@@ -11,7 +11,7 @@ use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, State},
     http::{HeaderValue, header},
-    middleware::{from_fn_with_state, map_response},
+    middleware::map_response,
     response::Response,
     routing::{get, post},
 };
@@ -22,10 +22,7 @@ use crate::{chat::Shared, limits::API_BODY_BYTES_MAX, web::Web};
 
 /// Everything on one port.
 pub(crate) fn router(shared: Arc<Shared>, web: Web) -> Router {
-    let sockets = shared
-        .server
-        .router()
-        .layer(from_fn_with_state(Arc::clone(&shared), extract::refuse_signed_out));
+    let sockets = shared.server.router();
     Router::new().nest("/api", api(shared)).merge(sockets).fallback_service(web.router())
 }
 

@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     accounts::User,
+    clock::now_ms,
+    database::{Database, DatabaseError},
     limits::{REFRESH_GRACE_MS, REFRESH_GRACE_ROTATIONS_MAX, SIGN_IN_TTL_MS},
 };
 
@@ -138,7 +140,11 @@ pub(crate) fn end(
 }
 
 /// Whether access tokens of this sign-in still count.
-pub(crate) fn is_live(connection: &Connection, uuid: &str, now_ms: i64) -> rusqlite::Result<bool> {
+pub(crate) async fn stands(database: &Database, uuid: String) -> Result<bool, DatabaseError> {
+    database.read(move |connection| is_live(connection, &uuid, now_ms())).await
+}
+
+fn is_live(connection: &Connection, uuid: &str, now_ms: i64) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
             "SELECT 1 FROM sign_ins WHERE uuid = ?1 AND revoked_at IS NULL AND expires_at >= ?2",
@@ -228,7 +234,7 @@ fn revoke(transaction: &Transaction<'_>, uuid: &str, now_ms: i64) -> rusqlite::R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{accounts, database::Database};
+    use crate::accounts;
 
     struct Story {
         _folder: tempfile::TempDir,

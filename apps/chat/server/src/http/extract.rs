@@ -2,20 +2,15 @@ use std::sync::Arc;
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Request, State},
+    extract::{FromRequest, FromRequestParts, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
-    middleware::Next,
-    response::Response,
 };
 use jsonwebtoken::{Algorithm, Validation};
-use rusqlite::Connection;
 use serde::{Deserialize, de::DeserializeOwned};
-use tetherline_protocol::{BEARER_PREFIX, UserId};
+use tetherline_protocol::UserId;
 
 use super::error::ApiError;
-use crate::{
-    chat::Shared, clock::now_ms, database::DatabaseError, limits::API_BODY_BYTES_MAX, sign_in,
-};
+use crate::{chat::Shared, limits::API_BODY_BYTES_MAX, sign_in};
 
 /// A JSON body. Asking for the content type keeps plain HTML forms of other pages out.
 pub(super) struct Body<T>(pub(super) T);
@@ -56,32 +51,12 @@ impl FromRequestParts<Arc<Shared>> for Signed {
             .ok_or_else(ApiError::unauthorized)?;
         let user = claims.sub.parse().map_err(|_| ApiError::unauthorized())?;
         let sign_in = claims.sid.ok_or_else(ApiError::unauthorized)?;
-        if is_live(shared, sign_in).await? {
+        if sign_in::stands(&shared.database, sign_in).await? {
             Ok(Self { user })
         } else {
             Err(ApiError::signed_out())
         }
     }
-}
-
-/// Keeps tokens of a sign-in that has ended from opening a WebSocket for the minutes that they
-/// have left. Everything else about a connection is the Tetherline server's to judge.
-pub(super) async fn refuse_signed_out(
-    State(shared): State<Arc<Shared>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    let headers = request.headers();
-    let sign_in = bearer(headers)
-        .or_else(|| offered(headers))
-        .and_then(|token| claims(&shared, token))
-        .and_then(|claims| claims.sid);
-    if let Some(sign_in) = sign_in
-        && !is_live(&shared, sign_in).await?
-    {
-        return Err(ApiError::signed_out());
-    }
-    Ok(next.run(request).await)
 }
 
 #[derive(Deserialize)]
@@ -97,20 +72,8 @@ fn claims(shared: &Shared, token: &str) -> Option<Claims> {
     jsonwebtoken::decode(token, &shared.jwt_check, &rules).ok().map(|token| token.claims)
 }
 
-async fn is_live(shared: &Shared, sign_in: String) -> Result<bool, DatabaseError> {
-    let check = move |connection: &Connection| sign_in::is_live(connection, &sign_in, now_ms());
-    shared.database.read(check).await
-}
-
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     text(headers, &header::AUTHORIZATION)?.strip_prefix("Bearer ")
-}
-
-/// The token among the subprotocols.
-fn offered(headers: &HeaderMap) -> Option<&str> {
-    text(headers, &header::SEC_WEBSOCKET_PROTOCOL)?
-        .split(',')
-        .find_map(|protocol| protocol.trim().strip_prefix(BEARER_PREFIX))
 }
 
 /// A request from a page that may use the chat, or from no page at all.

@@ -156,4 +156,6 @@ async fn signing_out_closes_that_sign_ins_connections_and_no_others() {
     assert_eq!(status, 401, "and whoever cannot see that may ask");
     there.send(&json!({ "type": "ping" })).await;
     there.next_of("pong").await;
+    there.send(&json!({ "type": "authenticate", "token": ada.token })).await;
+    assert_eq!(there.closed_with().await, 4401, "its token renews nothing either");
 }
