@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
+import { type Engine, Outcome } from '../src/core/engine.js';
+import { Outbox, prepare } from '../src/core/outbox.js';
 import { TetherlineError } from '../src/index.js';
 import { isConnected, givenServer } from './support/setup.js';
 import { until } from './support/until.js';
@@ -39,6 +41,18 @@ describe('a send', () => {
     await Promise.all(sends);
     expect(connection.ofType('ask').map((frame) => frame.number)).toEqual([1, 2, 3]);
     expect(client.getSnapshot().outboxLength).toBe(0);
+  });
+
+  it('that went stale may be repeated under its id: perhaps the server has it', async () => {
+    const outbox = new Outbox();
+    const unsettled = prepare({ type: 'ask', id: 'mine' });
+    outbox.add({ send: () => 7 } as unknown as Engine, unsettled, 0);
+    outbox.settle(7, Outcome.EXPIRED);
+    await expect(unsettled.promise).rejects.toMatchObject({
+      code: 'expired',
+      retryable: true,
+      ref: 'mine',
+    });
   });
 
   it('that nobody confirmed is sent again, in order, with the same id', async () => {

@@ -118,7 +118,11 @@ function outboxFull(id: string): TetherlineError {
 }
 
 function expired(id: string): TetherlineError {
-  return new TetherlineError('expired', 'The message could not be sent in time.', { ref: id });
+  // Whether the server has taken it is not known: only the same id again cannot double it.
+  return new TetherlineError('expired', 'The message could not be sent in time.', {
+    ref: id,
+    retryable: true,
+  });
 }
 
 export function tooLarge(id: string, bytesMax: number): TetherlineError {
