@@ -52,23 +52,6 @@ test('what is asked without a network is sent when it is back, once', async ({
   await expect(ada.said('Into the void')).toHaveCount(1);
 });
 
-test('whoever does not want to wait for the next attempt does not have to', async ({
-  arrive,
-  network,
-}) => {
-  const ada = await arrive();
-  await ada.signUp(newAccount('Ada'));
-  await network.cut();
-  // By now the attempts are seconds apart.
-  await expect(ada.badge).toContainText(/attempt [4-9]/i);
-  await network.restore();
-  const tryNow = ada.badge.getByRole('button', { name: 'Try now' });
-  await tryNow.focus();
-  await ada.page.keyboard.press('Enter');
-  await ada.isConnected();
-  await expect(tryNow).toHaveCount(0);
-});
-
 test('a network that swallows everything is noticed when the browser goes offline', async ({
   arrive,
   network,

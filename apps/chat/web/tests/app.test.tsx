@@ -7,7 +7,7 @@ import { App } from '@/App';
 import { WebSocketContext } from '@/contexts/WebSocketContext';
 import { useAsking } from '@/hooks/use-asking';
 import { createSession } from '@/lib/session';
-import { readUser } from '@/lib/storage';
+import { readUser, writeUser } from '@/lib/storage';
 import { userRestored } from '@/store/slices/authSlice';
 import { conversationOpened } from '@/store/slices/conversationSlice';
 import { givenChat, WAIT } from './support/app';
@@ -211,6 +211,46 @@ describe('asking', () => {
     screen.getByRole('button', { name: 'Copy answer' });
   });
 
+  it('sends what went stale under its old id, so that it cannot be there twice', async () => {
+    const stale = new TetherlineError('expired', 'It could not be sent in time.', {
+      retryable: true,
+    });
+    const websocket = mockWebSocketContext({ send: vi.fn(() => Promise.reject(stale)) });
+    writeUser(ADA);
+    context.render(
+      <WebSocketContext.Provider value={websocket}>
+        <App />
+      </WebSocketContext.Provider>,
+    );
+    await say.type(await screen.findByRole('textbox', { name: 'Message' }), 'Old?{Enter}');
+    await say.click(await screen.findByRole('button', { name: 'Send again' }));
+    const ids = vi.mocked(websocket.send).mock.calls.map(([{ id }]) => id);
+    expect(ids).toHaveLength(2);
+    expect(ids[1]).toBe(ids[0]);
+    expect(within(screen.getByRole('log')).getAllByText('Old?')).toHaveLength(1);
+  });
+
+  it('lists a conversation that the server does not know yet', async () => {
+    context.chat.accepts = false;
+    await openChat();
+    const id = await ask('Do not lose me');
+    await say.click(screen.getByRole('link', { name: 'New conversation' }));
+    expect(screen.queryByRole('log')).toBeNull();
+    const list = screen.getByRole('navigation', { name: 'Conversations' });
+    await say.click(within(list).getByRole('link', { name: /Do not lose me/ }));
+    within(screen.getByRole('log')).getByText('Do not lose me');
+    context.chat.send({
+      type: 'error',
+      ref: id,
+      code: 'rejected',
+      message: 'Not today.',
+      retryable: false,
+    });
+    await say.click(await screen.findByRole('button', { name: 'Discard' }, WAIT));
+    await screen.findByText('Ask away, Ada.');
+    expect(within(list).queryByRole('link')).toBeNull();
+  });
+
   it('starts a new line with Shift, and does not send what is too long', async () => {
     const box = await openChat();
     await say.type(box, 'one{Shift>}{Enter}{/Shift}two');
@@ -254,6 +294,16 @@ describe('the connection', () => {
       'Before',
       'After',
     ]);
+  });
+
+  it('that cannot be is not said to be coming', async () => {
+    vi.spyOn(console, 'error').mockImplementation(() => {});
+    vi.spyOn(WebAssembly, 'Instance').mockImplementation(() => {
+      throw new WebAssembly.RuntimeError('out of memory');
+    });
+    writeUser(ADA);
+    context.render(<App />);
+    await screen.findByText('Not connected');
   });
 
   it('is tried at once when the person asks for it', async () => {

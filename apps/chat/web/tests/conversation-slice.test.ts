@@ -103,7 +103,7 @@ describe('the messages of a conversation', () => {
       deliveryChanged({
         conversationUuid: 'c1',
         messageUuid: 'q',
-        delivery: { state: 'failed', reason: 'expired' },
+        delivery: { state: 'failed', reason: 'expired', isFinal: false },
       }),
     );
     expect(state().messages.c1?.[0]?.delivery).toBeUndefined();

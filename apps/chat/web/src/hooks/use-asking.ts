@@ -21,8 +21,7 @@ export function useAsking() {
   const dispatch = useDispatch();
 
   const ask = useCallback(
-    (content: string, conversationUuid: string | null) => {
-      const id = randomId();
+    (content: string, conversationUuid: string | null, id = randomId()) => {
       // The server names a new conversation after the question that opens it.
       const shownIn = conversationUuid ?? id;
       const message: ChatMessage = {
@@ -47,19 +46,25 @@ export function useAsking() {
         ...(conversationUuid === null ? {} : { conversation_uuid: conversationUuid }),
       }).then(
         () => settle({ state: 'accepted' }),
-        (error: unknown) => settle({ state: 'failed', reason: reasonOf(error) }),
+        (error: unknown) =>
+          settle({ state: 'failed', reason: reasonOf(error), isFinal: isFinal(error) }),
       );
       return id;
     },
     [send, dispatch],
   );
 
-  /** A refused question is asked anew: under its old id the server would repeat its refusal. */
+  /** Under its old id, so that it cannot be there twice, unless the server has refused that. */
   const askAgain = useCallback(
     (message: ChatMessage, conversationUuid: string) => {
       const opensConversation = conversationUuid === message.uuid;
       dispatch(messageDiscarded({ conversationUuid, messageUuid: message.uuid }));
-      ask(message.content, opensConversation ? null : conversationUuid);
+      const isRefused = message.delivery?.state === 'failed' && message.delivery.isFinal;
+      ask(
+        message.content,
+        opensConversation ? null : conversationUuid,
+        isRefused ? undefined : message.uuid,
+      );
     },
     [ask, dispatch],
   );
@@ -90,6 +95,10 @@ function showFailure(error: unknown): void {
   if (code !== 'signed_out') {
     toast.error(reasonOf(error), { id: `server-${code}` });
   }
+}
+
+function isFinal(error: unknown): boolean {
+  return !(error instanceof TetherlineError && error.retryable);
 }
 
 function reasonOf(error: unknown): string {

@@ -25,7 +25,10 @@ export interface WireMessage {
 
 /** What is known of a message that this page sent and the server has not shown back yet. */
 export type Delivery =
-  { state: 'sending' } | { state: 'accepted' } | { state: 'failed'; reason: string };
+  | { state: 'sending' }
+  | { state: 'accepted' }
+  // `isFinal`: under this id the server would only repeat its refusal.
+  | { state: 'failed'; reason: string; isFinal: boolean };
 
 /** A message on the screen. `uuid` of the person's own one is the id of its send. */
 export interface ChatMessage extends WireMessage {

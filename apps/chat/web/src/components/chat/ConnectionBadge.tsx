@@ -1,3 +1,4 @@
+import type { ConnectionStatus } from 'tetherline';
 import { useConnection, useTetherlineClient } from 'tetherline/react';
 
 /** Whether what is on the screen is live. */
@@ -5,11 +6,12 @@ export function ConnectionBadge() {
   const status = useConnection((connection) => connection.status);
   const attempts = useConnection((connection) => connection.reconnectAttempts);
   const client = useTetherlineClient();
-  const state = status === 'connected' ? 'connected' : attempts > 0 ? 'offline' : 'connecting';
+  const state = stateOf(status, attempts);
   const words = {
     connected: 'Connected',
     connecting: 'Connecting…',
     offline: 'Offline — reconnecting',
+    none: 'Not connected',
   }[state];
   return (
     <div className="badge" data-state={state} data-testid="connection-status">
@@ -31,4 +33,15 @@ export function ConnectionBadge() {
       )}
     </div>
   );
+}
+
+/** `none`: whoever sees this page is signed in, so there is a reason why there will be none. */
+function stateOf(status: ConnectionStatus, attempts: number) {
+  if (status === 'connected') {
+    return 'connected';
+  }
+  if (status === 'signed_out' || status === 'refused') {
+    return 'none';
+  }
+  return attempts > 0 ? 'offline' : 'connecting';
 }

@@ -5,7 +5,7 @@ import { AccountMenu } from '@/components/chat/AccountMenu';
 import { TetherMark } from '@/components/ui/TetherMark';
 import { conversationPath, navigate } from '@/hooks/use-route';
 import { dayOf } from '@/lib/time';
-import { conversationOpened, type Loading } from '@/store/slices/conversationSlice';
+import { conversationOpened, type Loading, selectDrafts } from '@/store/slices/conversationSlice';
 import type { User } from '@/types/chat';
 
 interface Props {
@@ -53,8 +53,9 @@ interface ListProps extends Pick<Props, 'loading' | 'onRetry'> {
 
 function ConversationList({ loading, onRetry, open }: ListProps) {
   const list = useSelector((state) => state.conversation.list);
+  const drafts = useSelector((state) => selectDrafts(state.conversation));
   const current = useSelector((state) => state.conversation.current?.uuid);
-  if (list.length === 0 && loading.state === 'loading') {
+  if (list.length + drafts.length === 0 && loading.state === 'loading') {
     return <ListSkeleton />;
   }
   return (
@@ -67,10 +68,24 @@ function ConversationList({ loading, onRetry, open }: ListProps) {
           </button>
         </div>
       )}
-      {list.length === 0 && loading.state === 'ready' && (
+      {list.length + drafts.length === 0 && loading.state === 'ready' && (
         <p className="sidebar__note">No conversations yet. Your first question starts one.</p>
       )}
       <ul>
+        {drafts.map(({ uuid, content, delivery }) => (
+          <li key={uuid}>
+            {/* The server knows no address of it. */}
+            <a
+              className="sidebar__item"
+              href="/"
+              aria-current={uuid === current ? 'page' : undefined}
+              onClick={open('/', uuid)}
+            >
+              <span className="sidebar__title">{content}</span>
+              <small>{delivery?.state === 'failed' ? 'Not sent' : 'Sending…'}</small>
+            </a>
+          </li>
+        ))}
         {list.map(({ uuid, title, updated_at }) => (
           <li key={uuid}>
             <a

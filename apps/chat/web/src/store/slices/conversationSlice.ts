@@ -1,4 +1,4 @@
-import { createSlice, type PayloadAction } from '@reduxjs/toolkit';
+import { createSelector, createSlice, type PayloadAction } from '@reduxjs/toolkit';
 import { arrange, isOutdated, withMessage } from '@/lib/arrange';
 import { signedOut } from '@/store/slices/authSlice';
 import type { ChatMessage, Conversation, Delivery, WireMessage } from '@/types/chat';
@@ -112,9 +112,16 @@ const conversationSlice = createSlice({
     },
     messageDiscarded(state, { payload }: PayloadAction<InConversation & { messageUuid: string }>) {
       const known = state.messages[payload.conversationUuid] ?? [];
-      state.messages[payload.conversationUuid] = known.filter(
-        (message) => message.uuid !== payload.messageUuid,
-      );
+      const rest = known.filter((message) => message.uuid !== payload.messageUuid);
+      state.messages[payload.conversationUuid] = rest;
+      // A new conversation was nothing but this.
+      if (rest.length === 0 && payload.conversationUuid === payload.messageUuid) {
+        // eslint-disable-next-line @typescript-eslint/no-dynamic-delete
+        delete state.messages[payload.conversationUuid];
+        if (state.current?.uuid === payload.conversationUuid) {
+          state.current = null;
+        }
+      }
     },
     regenerationStarted(state, { payload }: PayloadAction<{ messageUuid: string; id: string }>) {
       state.regenerating[payload.messageUuid] = payload.id;
@@ -177,6 +184,17 @@ function find(
 ): ChatMessage | undefined {
   return state.messages[conversationUuid]?.find((message) => message.uuid === messageUuid);
 }
+
+/** The questions that open conversations of which the server has not spoken yet. */
+export const selectDrafts = createSelector(
+  [(state: ConversationState) => state.list, (state: ConversationState) => state.messages],
+  (list, messages) => {
+    const known = new Set(list.map(({ uuid }) => uuid));
+    return Object.entries(messages).flatMap(([uuid, [question]]) =>
+      question?.uuid === uuid && !known.has(uuid) ? [question] : [],
+    );
+  },
+);
 
 export const {
   conversationOpened,
