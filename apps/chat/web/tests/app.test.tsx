@@ -377,7 +377,10 @@ describe('signing out', () => {
     await screen.findByText('About Ada only.', undefined, WAIT);
     await say.click(screen.getByRole('button', { name: /Account/ }));
     await say.click(screen.getByRole('menuitem', { name: 'Sign out' }));
-    await waitFor(() => expect(screen.queryByText('About Ada only.')).toBeNull());
+    // By themselves they go after four seconds.
+    await waitFor(() => expect(screen.queryByText('About Ada only.')).toBeNull(), {
+      timeout: 2_000,
+    });
   });
 
   it('elsewhere is noticed when the page comes back from the back-forward cache', async () => {

@@ -1,5 +1,8 @@
-import { cleanup } from '@testing-library/react';
+import { cleanup, configure } from '@testing-library/react';
 import { afterEach, beforeEach, vi } from 'vitest';
+
+// A busy machine takes longer than the standard second.
+configure({ asyncUtilTimeout: 10_000 });
 
 // What jsdom lacks. There is no layout in it, so that nothing ever changes its size.
 class NoResizeObserver implements ResizeObserver {
