@@ -239,6 +239,29 @@ async fn keys_and_ids_are_forgotten_after_the_window() {
 }
 
 #[tokio::test]
+async fn forgetting_keeps_up_however_many_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let (ada, number) = (user("ada"), 10_000);
+    let appends = (0..number).map(|n| {
+        let (store, ada) = (&store, &ada);
+        async move { store.append(ada, Some(&key(&format!("k{n}"))), message("m")).await.unwrap() }
+    });
+    futures_util::future::join_all(appends).await;
+    drop(store);
+
+    let options = SqliteOptions { dedupe_window: Duration::ZERO, ..SqliteOptions::default() };
+    let store = SqliteStore::open_with(&path, options).unwrap();
+    for _ in 0..3 {
+        append(&store, "ada", "next").await;
+    }
+    let newest = key(&format!("k{}", number - 1));
+    let again = store.append(&ada, Some(&newest), message("m")).await.unwrap();
+    assert!(!again.repeated, "its key was over the time, too");
+}
+
+#[tokio::test]
 async fn one_device_too_many_starts_at_the_floor_until_an_unused_one_is_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mailbox.db");

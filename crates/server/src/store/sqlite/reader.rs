@@ -20,13 +20,13 @@ struct Shared {
     path: Box<Path>,
     epoch: Arc<str>,
     idle: Mutex<Vec<Connection>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
 }
 
 impl Readers {
     pub(super) fn new(path: &Path, epoch: Arc<str>) -> Self {
         let idle = Mutex::default();
-        let permits = Semaphore::new(READERS_MAX);
+        let permits = Arc::new(Semaphore::new(READERS_MAX));
         Self { shared: Arc::new(Shared { path: path.into(), epoch, idle, permits }) }
     }
 
@@ -36,8 +36,14 @@ impl Readers {
         read: impl FnOnce(&Connection, &str) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let shared = self.shared.clone();
-        let _permit = self.shared.permits.acquire().await.map_err(StoreError::from_reader)?;
-        let reading = tokio::task::spawn_blocking(move || shared.read(read));
+        let permit =
+            shared.permits.clone().acquire_owned().await.map_err(StoreError::from_reader)?;
+        let reading = tokio::task::spawn_blocking(move || {
+            let answer = shared.read(read);
+            // Here, because the read goes on when nobody waits for it any more.
+            drop(permit);
+            answer
+        });
         reading.await.map_err(StoreError::from_reader)?
     }
 }
@@ -62,5 +68,37 @@ impl Shared {
 impl StoreError {
     fn from_reader(error: impl std::fmt::Display) -> Self {
         Self::new(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_read_that_nobody_waits_for_any_more_still_counts() {
+        // Whoever connected and left in a hurry had as many readers as they liked.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mailbox.db");
+        schema::create(&path).unwrap();
+        let readers = Readers::new(&path, "epoch".into());
+        let mut held = Vec::new();
+        for _ in 0..READERS_MAX {
+            let (release, signal) = mpsc::channel::<()>();
+            held.push(release);
+            let reading = readers.run(move |_, _| {
+                // Ends when the sender is dropped.
+                let _ = signal.recv();
+                Ok(())
+            });
+            assert!(reading.now_or_never().is_none());
+        }
+        assert_eq!(readers.shared.permits.available_permits(), 0);
+        drop(held);
+        readers.run(|_, _| Ok(())).await.unwrap();
     }
 }

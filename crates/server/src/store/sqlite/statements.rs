@@ -272,17 +272,22 @@ pub(super) fn record(
 }
 
 /// Forgets the oldest keys and ids. Rows are in the order of their making, so the oldest come first
-/// and no index over time is needed.
-pub(super) fn prune(connection: &Connection, before: i64, at_most: usize) -> rusqlite::Result<()> {
+/// and no index over time is needed. Answers how many were forgotten.
+pub(super) fn prune(
+    connection: &Connection,
+    before: i64,
+    at_most: usize,
+) -> rusqlite::Result<usize> {
+    let mut forgotten = 0;
     for table in ["publishes", "sends"] {
         let statement = format!(
             "DELETE FROM {table} WHERE created_at < ?1 AND number IN
                  (SELECT number FROM {table} ORDER BY number LIMIT ?2)"
         );
         let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
-        connection.prepare_cached(&statement)?.execute([before, at_most])?;
+        forgotten += connection.prepare_cached(&statement)?.execute([before, at_most])?;
     }
-    Ok(())
+    Ok(forgotten)
 }
 
 /// At most 2⁵³−1, so the sign is never in question.

@@ -24,9 +24,10 @@ const COMMANDS_WAITING_MAX: usize = 1_024;
 const BATCH_MAX: usize = 1_024;
 /// Users whose head is kept in memory.
 const MAILBOXES_MAX: usize = 262_144;
-/// How often old keys and ids are forgotten, and how many at once.
+/// How often old keys and ids are forgotten, and how many at once. While there are more, every
+/// commit forgets some: more than it can bring, so that they never pile up.
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
-const PRUNE_MAX: usize = 1_000;
+const PRUNE_MAX: usize = 4 * BATCH_MAX;
 
 pub(super) type Reply<T> = oneshot::Sender<T>;
 
@@ -272,8 +273,10 @@ impl Desk {
         }
         self.pruned_at = Some(Instant::now());
         let before = clock::now_ms().saturating_sub(millis(self.options.dedupe_window));
-        if let Err(error) = statements::prune(&self.connection, before, PRUNE_MAX) {
-            tracing::warn!(%error, "old keys and ids could not be forgotten");
+        match statements::prune(&self.connection, before, PRUNE_MAX) {
+            Ok(forgotten) if forgotten >= PRUNE_MAX => self.pruned_at = None,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "old keys and ids could not be forgotten"),
         }
     }
 }
