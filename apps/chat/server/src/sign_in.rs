@@ -187,6 +187,11 @@ fn rotate(
         "UPDATE sign_ins SET expires_at = ?2 WHERE uuid = ?1",
         params![sign_in.uuid, now_ms + SIGN_IN_TTL_MS],
     )?;
+    // The cookies that held these are gone for as long as a sign-in lasts.
+    transaction.execute(
+        "DELETE FROM refresh_tokens WHERE sign_in_uuid = ?1 AND used_at < ?2",
+        params![sign_in.uuid, now_ms - SIGN_IN_TTL_MS],
+    )?;
     let successor = token.successor(key);
     insert_token(transaction, &sign_in.uuid, &successor)?;
     Ok(successor)
@@ -343,6 +348,21 @@ mod tests {
         let last_moment = 2 * SIGN_IN_TTL_MS;
         assert!(story.is_live(last_moment).await);
         assert_eq!(story.refresh(&second, last_moment + 1).await, Seen::SignedOut);
+    }
+
+    #[tokio::test]
+    async fn tokens_whose_cookies_are_long_gone_are_not_kept() {
+        let (story, mut token) = Story::signed_in().await;
+        for month in 1..=5 {
+            token = story.renewed(&token, month * SIGN_IN_TTL_MS).await;
+        }
+        let count = "SELECT count(*) FROM refresh_tokens";
+        let kept: u32 = story
+            .database
+            .read(move |connection| connection.query_row(count, [], |row| row.get(0)))
+            .await
+            .unwrap();
+        assert_eq!(kept, 3, "the one in use, and those used in the last month");
     }
 
     #[tokio::test]
