@@ -72,17 +72,20 @@ fn json(argument: String) -> Result<String> {
     }
 }
 
-/// The message as the server takes it, checked here by the same rules, so that the mistake is
-/// named before anything is sent.
+/// The message as the server takes it, with its fields as they were written. It is checked here by
+/// the same rules, so that the mistake is named before anything is sent.
 fn message(kind: &str, json: &str) -> Result<String> {
     let fields: Map<String, Value> = serde_json::from_str(json)
         .map_err(|error| anyhow::anyhow!("the message is not one JSON object: {error}"))?;
     if fields.contains_key("type") {
         bail!("the type is given twice; leave `type` out of the JSON");
     }
-    let mut message = Map::from_iter([("type".to_owned(), Value::from(kind))]);
-    message.extend(fields);
-    let text = Value::Object(message).to_string();
+    let kind = Value::from(kind);
+    let written = json.trim().trim_start_matches('{');
+    let text = match fields.is_empty() {
+        true => format!(r#"{{"type":{kind}}}"#),
+        false => format!(r#"{{"type":{kind},{written}"#),
+    };
     Message::parse(&text).map_err(|error| anyhow::anyhow!("this is no message: {error}"))?;
     Ok(text)
 }
@@ -133,6 +136,14 @@ mod tests {
             serde_json::json!({"type": "note", "a": 1})
         );
         assert!(message("note", r#"{"type":"other"}"#).is_err());
+    }
+
+    #[test]
+    fn the_fields_are_published_as_they_were_written() {
+        // Read and written again, the number would be another one and the order the alphabet's.
+        let text = message("note", r#" { "b": 12345678901234567890123, "a": 1.10 } "#).unwrap();
+        assert_eq!(text, r#"{"type":"note", "b": 12345678901234567890123, "a": 1.10 }"#);
+        assert_eq!(message("note", "{ }").unwrap(), r#"{"type":"note"}"#);
     }
 
     #[test]
