@@ -57,6 +57,28 @@ test('a second tab sees everything new, and nothing twice', async ({ arrive }) =
   }
 });
 
+test('a refused question is a notice in the tab that asked, and in no other', async ({
+  arrive,
+}) => {
+  const first = await arrive();
+  await first.signUp(newAccount('Ada'));
+  const second = await first.anotherTab();
+  await second.isConnected();
+  const notices = (tab: typeof first) => tab.page.locator('[data-sonner-toast]');
+
+  await first.page.goto(new URL('/c/not-a-conversation', first.page.url()).href);
+  await first.isConnected();
+  await first.ask('Is anybody here?');
+  await expect(first.log.getByText(/^Not sent\./)).toBeVisible();
+  await expect(notices(first)).toHaveCount(1);
+
+  // By the time that this has come, the refusal would have come too.
+  await first.page.getByRole('link', { name: 'New conversation' }).click();
+  await first.ask('And here?');
+  await expect(second.conversations.getByRole('link', { name: 'And here?' })).toBeVisible();
+  await expect(notices(second)).toHaveCount(0);
+});
+
 test('a failed answer says so, loses nothing, and a retry replaces it', async ({
   arrive,
   provider,
