@@ -1,5 +1,5 @@
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque, hash_map::Entry},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -79,7 +79,8 @@ impl Outgoing {
 pub(crate) struct Sends {
     /// By the number in [`SendNo`].
     by_no: HashMap<u32, Waiting>,
-    by_id: HashMap<MessageId, SendNo>,
+    /// Oldest first: a message may be repeated while it is under way, and each is answered.
+    by_id: HashMap<MessageId, VecDeque<SendNo>>,
 }
 
 #[derive(Debug)]
@@ -91,12 +92,12 @@ struct Waiting {
 
 impl Sends {
     pub(crate) fn insert(&mut self, no: SendNo, id: MessageId, answer: Answer) {
-        self.by_id.insert(id.clone(), no);
+        self.by_id.entry(id.clone()).or_default().push_back(no);
         self.by_no.insert(no.0, Waiting { id, answer, refusal: None });
     }
 
     pub(crate) fn find(&self, id: &MessageId) -> Option<SendNo> {
-        self.by_id.get(id).copied()
+        self.by_id.get(id)?.front().copied()
     }
 
     /// Keeps the words of a refusal until the engine says whether it is final.
@@ -116,7 +117,12 @@ impl Sends {
 
     pub(crate) fn settle(&mut self, no: SendNo, outcome: SendOutcome) {
         let Some(Waiting { id, answer, refusal }) = self.by_no.remove(&no.0) else { return };
-        self.by_id.remove(&id);
+        if let Entry::Occupied(mut repeats) = self.by_id.entry(id.clone()) {
+            repeats.get_mut().retain(|&other| other != no);
+            if repeats.get().is_empty() {
+                repeats.remove();
+            }
+        }
         let result = match outcome {
             SendOutcome::Accepted => Ok(Accepted { id }),
             SendOutcome::Refused => Err(refused(refusal)),

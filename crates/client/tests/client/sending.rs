@@ -11,7 +11,9 @@ use tetherline::SendError;
 use tetherline_protocol::ErrorCode;
 use tetherline_server::{Application, Incoming, Refusal};
 
-use crate::support::{Host, until_caught_up};
+use tokio::time::timeout;
+
+use crate::support::{Host, PATIENCE, until_caught_up};
 
 /// Takes what it gets, but is busy a number of times first, and wants no `unwanted`.
 #[derive(Default)]
@@ -47,6 +49,19 @@ async fn a_message_is_taken_and_its_sender_told_so() {
     let accepted = client.send(r#"{"type":"order","id":"order-1","n":1}"#).await.unwrap();
     assert_eq!(accepted.id.as_str(), "order-1");
     assert_eq!(*desk.taken.lock().unwrap(), [r#"{"n":1}"#]);
+}
+
+#[tokio::test]
+async fn a_message_that_is_repeated_while_it_is_under_way_is_taken_once_and_answered_twice() {
+    // The first of the two heard nothing, and was sent again on every connection for a day.
+    let desk = Arc::new(Desk { busy: AtomicUsize::new(1), ..Desk::default() });
+    let host = Host::start_with(Some(desk.clone()));
+    let client = host.builder().connect().unwrap();
+    let order = r#"{"type":"order","id":"order-1"}"#;
+    let both = async { tokio::join!(client.send(order), client.send(order)) };
+    let (first, second) = timeout(PATIENCE, both).await.expect("both are answered");
+    assert_eq!((first.is_ok(), second.is_ok()), (true, true));
+    assert_eq!(*desk.taken.lock().unwrap(), ["{}"]);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use tetherline_server::{
 use tokio::time::timeout;
 
 /// Far more than anything here takes; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Host {
     pub(crate) server: Server,
