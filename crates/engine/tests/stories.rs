@@ -9,8 +9,9 @@ use tetherline_engine::{
 use tetherline_protocol::{
     Seq,
     limits::{
-        ACK_DELAY_MS, ACK_EVERY_MESSAGES, BACKOFF_CAP_MS, HANDLER_TIMEOUT_MS, PONG_TIMEOUT_MS,
-        STABLE_AFTER_MS, SUSPECT_TIMEOUT_MS, UNHANDLED_GRACE_MS, UNHANDLED_MESSAGES_MAX,
+        ACK_DELAY_MS, ACK_EVERY_MESSAGES, BACKOFF_CAP_MS, HANDLER_TIMEOUT_MS, OUTBOX_TTL_MS,
+        PONG_TIMEOUT_MS, STABLE_AFTER_MS, SUSPECT_TIMEOUT_MS, UNHANDLED_GRACE_MS,
+        UNHANDLED_MESSAGES_MAX,
     },
 };
 
@@ -342,6 +343,28 @@ fn a_retryable_refusal_keeps_the_order() {
     let expected: Vec<_> =
         sends.iter().chain([&fourth]).map(|&send| Output::Transmit(send)).collect();
     assert_eq!(page.outputs(), expected);
+}
+
+#[test]
+fn a_refused_send_that_expires_does_not_hold_back_the_later_ones_for_ever() {
+    // The server refuses later sends until it sees the refused one again, which is gone.
+    let (mut page, connection) = Page::connected(0, 0);
+    let gone = page.engine.send("gone".into(), 4, page.now).expect("there is room");
+    page.engine.handle_refused(connection, gone, true, Some(2 * OUTBOX_TTL_MS), page.now);
+    page.pass(1_000);
+    let later = page.engine.send("later".into(), 5, page.now).expect("there is room");
+    page.outputs();
+    let mut seen = Vec::new();
+    while !seen.contains(&Output::Settled(gone, SendOutcome::Expired)) {
+        page.engine.handle_received(connection);
+        page.next_timer();
+        seen.extend(page.outputs());
+    }
+    assert!(seen.iter().any(|output| matches!(output, Output::Detach(..))), "a new connection");
+    page.next_timer();
+    let connection = page.open();
+    page.establish(connection, 0, 0);
+    assert!(page.outputs().contains(&Output::Transmit(later)));
 }
 
 #[test]

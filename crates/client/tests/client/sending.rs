@@ -10,7 +10,6 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use tetherline::SendError;
 use tetherline_protocol::ErrorCode;
 use tetherline_server::{Application, Incoming, Refusal};
-
 use tokio::time::timeout;
 
 use crate::support::{Host, PATIENCE, until_caught_up};

@@ -208,7 +208,7 @@ impl<P> Engine<P> {
         }
     }
 
-    fn react(&mut self, reaction: Reaction, attempt: u32) {
+    pub(super) fn react(&mut self, reaction: Reaction, attempt: u32) {
         match (reaction, self.trust) {
             (Reaction::Reconnect, _) => self.wait(attempt, None),
             (Reaction::FreshToken, Trust::Good) => {

@@ -1,6 +1,6 @@
 //! The way out: the outbox and how its messages settle.
 
-use tetherline_protocol::limits::BACKOFF_BASE_MS;
+use tetherline_protocol::{CloseCode, Reaction, limits::BACKOFF_BASE_MS};
 
 use super::{Engine, State};
 use crate::{ConnectionNo, Instant, Output, SendNo, SendOutcome, SendRefused, timer::Timer};
@@ -66,10 +66,17 @@ impl<P> Engine<P> {
     }
 
     pub(super) fn expire_sends(&mut self) {
+        let waiting = self.outbox.len();
         while let Some(send) = self.outbox.pop_expired(self.now) {
             self.outputs.push_back(Output::Settled(send, SendOutcome::Expired));
         }
         self.schedule_expiry();
+        if self.outbox.len() < waiting && matches!(self.state, State::Connected { .. }) {
+            // The server may hold later sends back until one of these returns. On a new connection
+            // it does not know of them.
+            self.drop_connection(CloseCode::Normal);
+            self.react(Reaction::Reconnect, 0);
+        }
     }
 
     fn settle(&mut self, send: SendNo, outcome: SendOutcome) {
