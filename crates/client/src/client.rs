@@ -51,14 +51,11 @@ impl Client {
     /// is cancelled loses nothing.
     pub async fn next(&mut self) -> Option<Event> {
         if self.asked.is_none() {
+            // Nothing is taken out of hand before this: the call may be cancelled here.
+            let permit = self.commands.reserve().await.ok()?;
             let handled = match self.acknowledge {
                 Acknowledge::OnNext => self.in_hand.take(),
                 Acknowledge::Explicitly | Acknowledge::Never => None,
-            };
-            let permit = self.commands.reserve().await.ok();
-            let Some(permit) = permit else {
-                self.in_hand = handled;
-                return None;
             };
             let (answer, asked) = oneshot::channel();
             permit.send(Command::Next { handled, answer });

@@ -1,5 +1,6 @@
 use std::{future::Future as _, pin::pin, task::Poll};
 
+use futures_util::FutureExt as _;
 use tetherline::{Acknowledge, Status};
 use tetherline_protocol::Seq;
 
@@ -73,6 +74,21 @@ async fn a_cancelled_next_loses_nothing() {
     }
     host.publish(1).await;
     assert_eq!(message(&mut client).await.seq, Seq::new(1));
+}
+
+#[tokio::test]
+async fn a_next_that_is_cancelled_in_the_queue_forgets_no_acknowledgement() {
+    let host = Host::start();
+    host.publish(1).await;
+    host.publish(2).await;
+    let mut client = host.builder().connect().unwrap();
+    assert_eq!(message(&mut client).await.seq, Seq::new(1));
+    // The driver does not run meanwhile, so its queue fills up.
+    while client.ack(Seq::ZERO).now_or_never().is_some() {}
+    assert!(client.next().now_or_never().is_none());
+    assert_eq!(message(&mut client).await.seq, Seq::new(2));
+    client.close().await;
+    until_waiting(&host, &[]).await;
 }
 
 #[tokio::test]
