@@ -164,14 +164,13 @@ impl Reader {
         let mut arrival = Arrival { delivery: Delivery::Drop, gap_after: None };
         let Some(place) = self.place.as_mut() else { return arrival };
         place.received = seq;
-        if !place.backfills(seq) {
-            if seq <= place.high {
-                return arrival;
-            }
-            if place.high.next() != Some(seq) {
-                arrival.gap_after = Some(place.high);
-            }
-            place.high = seq;
+        let before = match place.backfill_to(seq) {
+            Some(before) => before,
+            None if seq <= place.high => return arrival,
+            None => core::mem::replace(&mut place.high, seq),
+        };
+        if before.next() != Some(seq) {
+            arrival.gap_after = Some(before);
         }
         let replayed = seq <= place.replayed_to;
         if handlers > 0 {
@@ -328,16 +327,17 @@ impl Place {
         self.acked = self.acked.min(after);
     }
 
-    /// Whether this position is the next that the backfill owes.
-    fn backfills(&mut self, seq: Seq) -> bool {
-        let Some(backfill) = self.backfill.as_mut() else { return false };
-        if seq != backfill.next {
-            return false;
+    /// Counts a position that the backfill owes, and answers up to where it had come before.
+    fn backfill_to(&mut self, seq: Seq) -> Option<Seq> {
+        let backfill = self.backfill.as_mut()?;
+        if !(backfill.next..=backfill.end).contains(&seq) {
+            return None;
         }
+        let before = backfill.next.previous();
         match seq.next().filter(|_| seq < backfill.end) {
             Some(next) => backfill.next = next,
             None => self.backfill = None,
         }
-        true
+        Some(before)
     }
 }

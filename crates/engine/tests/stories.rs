@@ -271,6 +271,19 @@ fn history_older_than_the_start_is_filled_up_without_a_duplicate() {
 }
 
 #[test]
+fn a_hole_in_older_history_is_a_gap_and_not_the_end_of_it() {
+    let (mut page, connection) = Page::connected(7, 5);
+    page.outputs();
+    page.engine.history_as_of(seq(2), page.now);
+    page.outputs();
+    assert_eq!(page.message(connection, 4), OLD);
+    assert_eq!(page.outputs(), [Output::Gap { after: seq(2), next: seq(4) }]);
+    assert_eq!((page.message(connection, 5), page.message(connection, 4)), (OLD, Delivery::Drop));
+    assert_eq!(page.message(connection, 6), OLD);
+    assert_eq!(page.outputs(), []);
+}
+
+#[test]
 fn history_read_before_the_connection_decides_where_it_starts() {
     let mut page = Page::new();
     page.engine.sign_in(page.now);
