@@ -69,7 +69,8 @@ pub enum Output {
     },
     /// The grace window is over: drop every parked message.
     GraceOver,
-    /// More was parked than fits: drop the parked message at this position.
+    /// More was parked than fits, or the history is another one now: drop the parked message at
+    /// this position.
     ParkedDropped(Seq),
     /// A handler did not settle in time. Its message counts as handled.
     HandlerTimedOut(Seq),

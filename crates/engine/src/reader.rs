@@ -81,8 +81,16 @@ enum Grace {
 pub(crate) struct Resume {
     pub(crate) after: Seq,
     pub(crate) epoch: EpochNo,
-    /// The position that was lost, if the history is another one now.
-    pub(crate) lost: Option<Seq>,
+    /// What was lost, if the history is another one now.
+    pub(crate) lost: Option<Lost>,
+}
+
+/// What a page had of a history that is no more.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) after: Seq,
+    /// Nobody may be called with these any more: the new history brings its own.
+    pub(crate) parked: Vec<Seq>,
 }
 
 /// What a message means.
@@ -100,8 +108,8 @@ impl Reader {
         let mut place = match self.place {
             Some(place) if place.epoch == epoch && place.high <= head => place,
             other => {
-                lost = other.map(|place| place.high);
-                self.forget_holds();
+                let parked = self.forget_holds();
+                lost = other.map(|place| Lost { after: place.high, parked });
                 let start = self.as_of.take().map_or(cursor, |as_of| as_of.min(cursor));
                 Place::new(epoch, start)
             }
@@ -298,9 +306,14 @@ impl Reader {
         }
     }
 
-    fn forget_holds(&mut self) {
-        self.holds.clear();
+    /// Answers which messages were parked.
+    fn forget_holds(&mut self) -> Vec<Seq> {
         self.parked = Parked::default();
+        let parked = |hold: Hold| match hold.reason {
+            HoldReason::Parked { .. } => Some(hold.seq),
+            HoldReason::Handler { .. } => None,
+        };
+        core::mem::take(&mut self.holds).into_iter().filter_map(parked).collect()
     }
 }
 

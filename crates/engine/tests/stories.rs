@@ -322,6 +322,24 @@ fn another_epoch_is_another_history_and_said_out_loud() {
 }
 
 #[test]
+fn what_is_parked_of_a_lost_history_never_reaches_a_handler() {
+    // Found by the simulator, seed 187: a message waited for its handler, a backup was restored,
+    // and the new history brought it again: the late handler was called twice with it.
+    let (mut page, connection) = Page::connected(1, 0);
+    page.outputs();
+    let parked = page.engine.handle_message(connection, Some(seq(1)), 0, 100);
+    assert_eq!(parked, Delivery::Park { replayed: true });
+    page.engine.handle_closed(connection, 1006, page.now);
+    page.next_timer();
+    let again = page.open();
+    page.establish_in(EpochNo(2), again, 1, 0);
+    let outputs = page.outputs();
+    assert!(outputs.contains(&Output::ParkedDropped(seq(1))), "{outputs:?}");
+    let anew = page.engine.handle_message(again, Some(seq(1)), 0, 100);
+    assert_eq!(anew, Delivery::Park { replayed: true });
+}
+
+#[test]
 fn a_send_goes_out_at_once_and_again_after_a_loss_in_order() {
     let (mut page, connection) = Page::connected(0, 0);
     page.outputs();
