@@ -9,6 +9,7 @@ mod prepare;
 mod progress;
 mod run;
 mod runner;
+mod sim;
 mod test;
 mod tidy;
 mod workspace;
@@ -26,6 +27,8 @@ cargo xtask codegen [--check]
     write the TypeScript that is generated from crates/protocol, or only compare it
 cargo xtask tidy
     check the house rules
+cargo xtask sim --seeds N [--from SEED]
+    run that many seeds of the simulator, and replay the first that breaks a promise
 cargo xtask docs
     check the snippets in README.md and docs/";
 
@@ -53,6 +56,7 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         ("codegen", []) => codegen::run(&root, codegen::Mode::Write),
         ("codegen", ["--check"]) => codegen::run(&root, codegen::Mode::Check),
         ("tidy", []) => tidy::run(&root),
+        ("sim", _) => sim::run_seeds(&root, rest),
         ("docs", []) => docs::run(&root),
         ("help" | "--help" | "-h", _) => {
             println!("{HELP}");

@@ -26,6 +26,8 @@ mod secret;
 mod serve;
 mod server;
 mod session;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod store;
 #[cfg(feature = "webhook")]
 mod webhook;

@@ -1,0 +1,231 @@
+//! One connection's server half without its socket, for the simulator: the real session and the
+//! real hub, driven as the driver drives them, on a clock that is handed in.
+//!
+//! Nothing here is for applications, and no promise is made about it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tetherline_protocol::{CloseCode, DeviceId, Limits, MessageId, Seq, UserId, frame::Message};
+
+use crate::{
+    auth::{Identity, InvalidToken},
+    hub::{self, Ticket},
+    session::{self, Input, Opening, Outgoing, Wire},
+    store::{Delivery, Outcome, Place, Room},
+};
+
+/// Who is connected.
+#[derive(Clone)]
+pub struct Hub(Arc<hub::Hub>);
+
+impl Hub {
+    /// An empty one.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        Self(Arc::new(hub::Hub::new(limits)))
+    }
+
+    /// A message is durable.
+    pub fn published(&self, user: &UserId, delivery: Delivery) {
+        self.0.published(user, delivery.seq, || delivery);
+    }
+
+    /// From here on nothing that is published passes unnoticed.
+    #[must_use]
+    pub fn join(&self, user: &UserId) -> Option<Seat> {
+        self.0.join(user, None).ok().map(|ticket| Seat { ticket, user: user.clone() })
+    }
+}
+
+/// A connection's place in the hub.
+pub struct Seat {
+    ticket: Ticket,
+    user: UserId,
+}
+
+/// What happens to a connection.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A text frame came.
+    Text(&'a str),
+    /// The peer answered a WebSocket Ping.
+    Pong,
+    /// The socket took everything of the last [`Action::Write`].
+    Written,
+    /// The hub may have something to say.
+    Woken,
+    /// The answer to [`Action::Read`].
+    Page(u32, Vec<Delivery>),
+    /// The answer to [`Action::Locate`].
+    Located(Place),
+    /// The answer to [`Action::Acknowledge`].
+    Acknowledged,
+    /// The answer to [`Action::Receive`].
+    Settled(Outcome),
+    /// The answer to [`Action::Verify`]: whose token it is and how long it lasts in ms.
+    Verified(Option<(UserId, u64)>),
+    /// The time of [`Session::timeout`] has come.
+    Timeout,
+}
+
+/// What a connection wants done.
+#[derive(Debug)]
+pub enum Action {
+    /// Write these text frames; `None` stands for a WebSocket Ping.
+    Write(Vec<Option<String>>),
+    /// Read this page from the store. A second one replaces the first.
+    Read(u32, Seq, Room),
+    /// Look up where the device stands.
+    Locate,
+    /// Everything up to here is handled.
+    Acknowledge(Seq),
+    /// Hand this to the application.
+    Receive(MessageId, Message),
+    /// Check this token.
+    Verify(Box<str>),
+    /// Close; nothing follows.
+    Close(CloseCode),
+}
+
+/// One connection.
+pub struct Session {
+    inner: session::Session,
+    ticket: Ticket,
+    device: DeviceId,
+    user: UserId,
+    start: Instant,
+}
+
+impl Session {
+    /// The connection is open. Every `now_ms` counts from one moment of the caller's choice.
+    #[must_use]
+    pub fn open(
+        seat: Seat,
+        device: DeviceId,
+        connection: MessageId,
+        place: Place,
+        token_expires_in_ms: u64,
+        limits: Arc<Limits>,
+        now_ms: u64,
+    ) -> Self {
+        let Seat { ticket, user } = seat;
+        let start = Instant::now();
+        let opening = Opening {
+            connection,
+            user: user.clone(),
+            wire: Wire::V1,
+            place,
+            token_expires_in: Duration::from_millis(token_expires_in_ms),
+            limits,
+            time_ms: i64::try_from(now_ms).unwrap_or(i64::MAX),
+        };
+        let inner = session::Session::open(opening, start + Duration::from_millis(now_ms));
+        Self { inner, ticket, device, user, start }
+    }
+
+    /// Whose connection it is.
+    #[must_use]
+    pub fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    /// From which device.
+    #[must_use]
+    pub fn device(&self) -> &DeviceId {
+        &self.device
+    }
+
+    /// Whether the next frame may be read from the socket.
+    #[must_use]
+    pub fn wants_input(&self) -> bool {
+        self.inner.wants_input()
+    }
+
+    /// Frames that wait for the socket, and sends that wait for the application.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, usize) {
+        self.inner.waiting()
+    }
+
+    /// Tells the session what happened.
+    pub fn handle(&mut self, event: Event<'_>, now_ms: u64) {
+        let now = self.at(now_ms);
+        let input = match event {
+            Event::Text(text) => {
+                self.inner.handle(Input::Head(self.ticket.head()), now);
+                Input::Text(text)
+            }
+            Event::Woken => {
+                if !self.ticket.has_news() {
+                    return;
+                }
+                self.inner.handle(Input::Notice(self.ticket.notice()), now);
+                Input::Head(self.ticket.head())
+            }
+            Event::Page(ticket, page) => {
+                if let Some(last) = page.last() {
+                    self.ticket.has_read(last.seq);
+                }
+                Input::Page { ticket, page: Ok(page) }
+            }
+            Event::Pong => Input::Pong(&[]),
+            Event::Written => Input::Written,
+            Event::Located(place) => Input::Located(Ok(place)),
+            Event::Acknowledged => Input::Acknowledged,
+            Event::Settled(outcome) => Input::Settled(outcome),
+            Event::Verified(Some((user, expires_in_ms))) => Input::Verified(Ok(Identity {
+                user,
+                session: None,
+                expires_in: Duration::from_millis(expires_in_ms),
+            })),
+            Event::Verified(None) => Input::Verified(Err(InvalidToken::Expired)),
+            Event::Timeout => Input::Timeout,
+        };
+        self.inner.handle(input, now);
+    }
+
+    /// The next thing to do. What the hub has in memory is read in passing.
+    pub fn poll(&mut self, now_ms: u64) -> Option<Action> {
+        let now = self.at(now_ms);
+        loop {
+            return Some(match self.inner.poll_output(now)? {
+                session::Output::Read { ticket, after, room } => {
+                    if let Some(page) = self.ticket.read(after, room) {
+                        self.inner.handle(Input::Page { ticket, page: Ok(page) }, now);
+                        continue;
+                    }
+                    Action::Read(ticket, after, room)
+                }
+                session::Output::Write(batch) => {
+                    Action::Write(batch.into_iter().map(text).collect())
+                }
+                session::Output::Locate => Action::Locate,
+                session::Output::Acknowledge(seq) => Action::Acknowledge(seq),
+                session::Output::Receive { id, message, .. } => Action::Receive(id, message),
+                session::Output::Verify(token) => Action::Verify(token),
+                session::Output::Close(code, _) => Action::Close(code),
+            });
+        }
+    }
+
+    /// When to say [`Event::Timeout`].
+    #[must_use]
+    pub fn timeout(&self) -> Option<u64> {
+        let at = self.inner.poll_timeout()?;
+        u64::try_from(at.saturating_duration_since(self.start).as_millis()).ok()
+    }
+
+    fn at(&self, now_ms: u64) -> Instant {
+        self.start + Duration::from_millis(now_ms)
+    }
+}
+
+fn text(outgoing: Outgoing) -> Option<String> {
+    match outgoing {
+        Outgoing::Text(text) => Some(text.to_string()),
+        Outgoing::Ping(_) => None,
+    }
+}

@@ -1,0 +1,127 @@
+//! What goes wrong, and when it stops.
+
+use std::collections::VecDeque;
+
+use crate::{
+    Mutant,
+    world::{Event, PageNo, World},
+};
+
+impl World {
+    /// The next thing that somebody does or that breaks.
+    pub(crate) fn chaos(&mut self) {
+        if self.quiet {
+            return;
+        }
+        let gap = if self.random.percent(30) { 2_000 } else { 300 };
+        let delay = self.random.within(1, gap);
+        self.after(delay, Event::Chaos);
+        let page = self.random.below(self.pages.len());
+        let user = self.random.below(self.users.len());
+        match self.random.below(100) {
+            0..30 => self.publish(user),
+            30..33 => (0..self.random.within(5, 30)).for_each(|_| self.publish(user)),
+            33..38 => self.crash(),
+            38..41 => self.store.back_up(),
+            _ if !self.pages[page].is_open() => self.reopen(page),
+            41..60 => self.send(page),
+            60..63 => (0..self.random.within(3, 12)).for_each(|_| self.send(page)),
+            63..70 => self.on_link(page, Self::cut),
+            70..75 => self.on_link(page, Self::half_open),
+            75..78 => self.on_link(page, |world, link| world.links[link].is_slow = true),
+            78..83 => self.reload(page),
+            83..86 => self.switch_user(page, user),
+            86..89 => self.request_pending(page),
+            89..93 if self.pages[page].is_signed_in() => self.read_history(page),
+            93..95 => self.freeze(page),
+            95..98 => self.go_offline(page),
+            _ => self.blink(page),
+        }
+    }
+
+    /// From here on nothing breaks any more.
+    pub(crate) fn calm_down(&mut self) {
+        self.note("the faults stop");
+        self.quiet = true;
+        for page in 0..self.pages.len() {
+            if self.pages[page].is_offline {
+                self.back_online(page);
+            }
+            if self.pages[page].frozen.is_some() {
+                self.thaw(page);
+            }
+        }
+        for link in &mut self.links {
+            link.is_slow = false;
+        }
+    }
+
+    fn on_link(&mut self, page: PageNo, fault: fn(&mut Self, usize)) {
+        if let Some(link) = self.pages[page].link {
+            fault(self, link);
+        }
+    }
+
+    fn reload(&mut self, page: PageNo) {
+        let (user, device) = (self.pages[page].user, self.pages[page].device);
+        self.close_page(page);
+        if self.random.percent(70) {
+            self.open_page(user, device);
+        }
+    }
+
+    fn reopen(&mut self, page: PageNo) {
+        let open = self.pages.iter().filter(|page| page.is_open()).count();
+        if open < 6 {
+            let (user, device) = (self.pages[page].user, self.pages[page].device);
+            self.open_page(user, device);
+        }
+    }
+
+    fn switch_user(&mut self, page: PageNo, user: usize) {
+        self.sign_out(page);
+        if self.random.percent(80) {
+            self.sign_in(page, user);
+            if self.mutant == Some(Mutant::OutboxKeptOverUserSwitch) {
+                self.carry_outbox_over(page);
+            }
+        }
+    }
+
+    fn request_pending(&mut self, page: PageNo) {
+        self.note(&format!("page {page} requests what is pending"));
+        let now = self.instant();
+        self.pages[page].engine.request_pending(now);
+        self.drain(page);
+    }
+
+    fn freeze(&mut self, page: PageNo) {
+        if self.pages[page].frozen.is_none() {
+            self.note(&format!("page {page} is frozen"));
+            self.pages[page].frozen = Some(VecDeque::new());
+            let delay = self.random.within(100, 120_000);
+            self.after(delay, Event::Thaw { page });
+        }
+    }
+
+    fn go_offline(&mut self, page: PageNo) {
+        self.note(&format!("page {page} is offline"));
+        self.pages[page].is_offline = true;
+        self.on_link(page, Self::half_open);
+        if self.random.percent(70) {
+            let now = self.instant();
+            self.pages[page].engine.set_online(false, now);
+            self.drain(page);
+        }
+        let delay = self.random.within(100, 10_000);
+        self.after(delay, Event::Online { page });
+    }
+
+    /// The system says that something happened where nothing did.
+    fn blink(&mut self, page: PageNo) {
+        let now = self.instant();
+        let online = self.random.percent(50);
+        self.pages[page].engine.set_online(online, now);
+        self.drain(page);
+    }
+}

@@ -1,0 +1,282 @@
+//! The promise, looked at from outside: what pages, publishers and the application saw.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tetherline_engine::SendOutcome;
+
+use crate::world::{Earlier, LinkNo, Nature, PageNo, PublishNo, SendNo, World};
+
+/// What one page saw of one mailbox, from its sign-in to its end, within one epoch.
+#[derive(Default)]
+pub(crate) struct Reading {
+    pub(crate) epoch: Option<u32>,
+    /// Where the page started; `None` until it has asked.
+    start: Option<u64>,
+    /// From here on everything has to come: the start, or the oldest history that it shows.
+    lowest: u64,
+    next: u64,
+    /// History that was read since the page started, or before it did.
+    as_of: Option<u64>,
+    truth: u64,
+    seen: BTreeSet<u64>,
+    /// What is not handled yet, and by which call of its handlers; 0 while it is parked.
+    open: BTreeMap<u64, u64>,
+    /// The last position that each type's handlers saw.
+    called: [u64; 2],
+    is_another_epoch: bool,
+    owes_gap: bool,
+}
+
+impl Reading {
+    pub(crate) fn history_as_of(&mut self, seq: u64) {
+        match self.start {
+            Some(_) => {
+                self.lowest = self.lowest.min(seq);
+                self.as_of = Some(seq);
+            }
+            None => self.as_of = Some(self.as_of.map_or(seq, |known| known.min(seq))),
+        }
+    }
+
+    /// A message is with its handlers, or waits for one: it is not handled yet.
+    pub(crate) fn open(&mut self, seq: u64, call: u64) {
+        self.open.insert(seq, call);
+    }
+
+    /// That call has settled.
+    pub(crate) fn close(&mut self, seq: u64, call: u64) {
+        if self.open.get(&seq) == Some(&call) {
+            self.open.remove(&seq);
+        }
+    }
+
+    /// It counts as handled, whatever its handlers do.
+    pub(crate) fn give_up(&mut self, seq: u64) {
+        self.open.remove(&seq);
+    }
+
+    /// Nobody on this page wants the message: it counts as handled.
+    pub(crate) fn ignore(&mut self, seq: u64) {
+        if seq == self.next {
+            self.next += 1;
+        }
+        self.seen.insert(seq);
+    }
+}
+
+impl World {
+    pub(crate) fn established(&mut self, page: PageNo, link: LinkNo, epoch: u32) {
+        let truth = self.links[link].truth;
+        let reading = &mut self.pages[page].reading;
+        if reading.epoch != Some(epoch) {
+            let owes_gap = reading.start.is_some();
+            // In another epoch what was asked for in the old one may or may not still count.
+            let as_of = reading.as_of;
+            *reading = Reading {
+                epoch: Some(epoch),
+                owes_gap,
+                is_another_epoch: owes_gap,
+                as_of,
+                ..Reading::default()
+            };
+        }
+        reading.truth = truth;
+        self.note(&format!("page {page} is connected by link {link}, cursor {truth}"));
+    }
+
+    pub(crate) fn asks(&mut self, page: PageNo, after: u64) {
+        self.note(&format!("page {page} asks for what comes after {after}"));
+        let reading = &mut self.pages[page].reading;
+        if reading.start.is_some() {
+            return;
+        }
+        let truth = reading.truth;
+        let expected = reading.as_of.take().map_or(truth, |as_of| as_of.min(truth));
+        let fits = after == expected || (reading.is_another_epoch && after <= truth);
+        reading.start = Some(after);
+        reading.lowest = after;
+        reading.next = after + 1;
+        if reading.owes_gap {
+            self.fail(format!("page {page} lost its position and was not told"));
+        } else if !fits {
+            self.fail(format!("page {page} starts after {after}, but should after {expected}"));
+        }
+    }
+
+    pub(crate) fn gap(&mut self, page: PageNo, after: u64, next: u64) {
+        self.note(&format!("page {page} has a gap from {after} to {next}"));
+        if !std::mem::take(&mut self.pages[page].reading.owes_gap) {
+            self.fail(format!("page {page} has a gap from {after} to {next} for no reason"));
+        }
+    }
+
+    pub(crate) fn arrives(
+        &mut self,
+        page: PageNo,
+        link: LinkNo,
+        seq: u64,
+        publish: PublishNo,
+        replayed: bool,
+    ) {
+        let target = &mut self.pages[page];
+        let (user, device) = (target.user, target.device);
+        let reading = &mut target.reading;
+        if self.publishes[publish].user != user {
+            return self.fail(format!("page {page} of u{user} got m{publish} of somebody else"));
+        }
+        if !reading.seen.insert(seq) {
+            return self.fail(format!("page {page} got {seq} twice"));
+        }
+        if seq > reading.next {
+            let next = reading.next;
+            return self.fail(format!("page {page} got {seq} before {next}"));
+        }
+        if seq == reading.next {
+            reading.next += 1;
+        }
+        let signed_in_at = target.signed_in_at;
+        let comes_again = self.earlier.iter().any(|earlier| {
+            (earlier.user, earlier.device) == (user, device)
+                && Some(earlier.epoch) == reading.epoch
+                && earlier.ended_at < signed_in_at
+                && earlier.handled.contains(&seq)
+        });
+        if comes_again && !replayed {
+            return self.fail(format!("page {page} got {seq} again as if it were news"));
+        }
+        let is_current = reading.epoch == Some(self.store.epoch());
+        let stored = self.store.mailbox(user).messages.get(seq as usize - 1);
+        if is_current && stored.is_none_or(|(stored, _)| *stored != publish) {
+            self.fail(format!("link {link} brought m{publish} as {seq}, which is not committed"));
+        }
+    }
+
+    pub(crate) fn handler_is_called(
+        &mut self,
+        page: PageNo,
+        seq: u64,
+        publish: PublishNo,
+        replayed: bool,
+    ) {
+        let again = if replayed { " (replayed)" } else { "" };
+        self.note(&format!("page {page} handles {seq}, m{publish}{again}"));
+        if !self.pages[page].is_signed_in() {
+            return self.fail(format!("page {page} handles {seq} after it signed out"));
+        }
+        let kind = self.publishes[publish].kind;
+        let reading = &mut self.pages[page].reading;
+        // What an older history asks for comes out of turn, once.
+        let is_backfill = reading.start.is_some_and(|start| seq <= start);
+        if !is_backfill && seq <= std::mem::replace(&mut reading.called[kind], seq) {
+            self.fail(format!("page {page} handles {seq} out of order"));
+        }
+    }
+
+    pub(crate) fn acknowledges(&mut self, page: PageNo, seq: u64) {
+        self.note(&format!("page {page} acknowledges {seq}"));
+        let reading = &self.pages[page].reading;
+        let unhandled = reading.open.keys().next().copied().filter(|open| *open <= seq);
+        if let Some(open) = unhandled {
+            self.fail(format!("page {page} acknowledges {seq}, but {open} is not handled"));
+        } else if seq >= reading.next {
+            self.fail(format!("page {page} acknowledges {seq}, which it never got"));
+        }
+    }
+
+    pub(crate) fn remember_what_was_handled(&mut self, page: PageNo) {
+        let target = &mut self.pages[page];
+        let Some(epoch) = target.reading.epoch else { return };
+        let open = std::mem::take(&mut target.reading.open);
+        let mut handled = std::mem::take(&mut target.reading.seen);
+        handled.retain(|seq| !open.contains_key(seq));
+        let (user, device, ended_at) = (target.user, target.device, self.now);
+        self.earlier.push(Earlier { user, device, epoch, ended_at, handled });
+    }
+
+    pub(crate) fn take_effect(&mut self, send: SendNo) {
+        self.note(&format!("s{send} takes effect"));
+        self.sends[send].effects += 1;
+        if self.sends[send].effects > 1 {
+            return self.fail(format!("s{send} took effect twice"));
+        }
+        let (page, generation) = (self.sends[send].page, self.sends[send].generation);
+        let overtaken = self.sends[send + 1..]
+            .iter()
+            .any(|later| (later.page, later.generation) == (page, generation) && later.effects > 0);
+        if overtaken {
+            self.fail(format!("s{send} was overtaken by a later send of its page"));
+        }
+    }
+
+    pub(crate) fn check_settled(&mut self, send: SendNo, outcome: SendOutcome) {
+        let Send { effects, nature } = Send::of(self, send);
+        let fits = match outcome {
+            SendOutcome::Accepted => effects == 1,
+            SendOutcome::Refused => effects == 0 && nature == Nature::Refuse,
+            SendOutcome::SignedOut => true,
+            _ => false,
+        };
+        if !fits {
+            self.fail(format!("s{send} is {outcome:?} but took effect {effects} times"));
+        }
+    }
+
+    /// What is still to come once the faults are over.
+    pub(crate) fn what_is_missing(&self) -> Option<String> {
+        let publishes = (0..self.publishes.len()).find_map(|no| self.problem_with_publish(no));
+        publishes.or_else(|| (0..self.pages.len()).find_map(|no| self.problem_with_page(no)))
+    }
+
+    fn problem_with_publish(&self, publish: PublishNo) -> Option<String> {
+        let known = &self.publishes[publish];
+        if known.lost {
+            return None;
+        }
+        if !known.answered {
+            return Some(format!("m{publish} was never answered"));
+        }
+        let messages = &self.store.mailbox(known.user).messages;
+        match messages.iter().filter(|(stored, _)| *stored == publish).count() {
+            1 => None,
+            count => Some(format!("m{publish} was answered 2xx and is there {count} times")),
+        }
+    }
+
+    fn problem_with_page(&self, page: PageNo) -> Option<String> {
+        let target = &self.pages[page];
+        if !target.is_open() || !target.is_signed_in() {
+            return None;
+        }
+        if !self.is_connected(page) {
+            return Some(format!("page {page} is {:?} in the end", target.engine.status()));
+        }
+        let head = self.store.mailbox(target.user).head();
+        let reading = &target.reading;
+        let missing = (reading.lowest + 1..=head).find(|seq| !reading.seen.contains(seq));
+        if let Some(seq) = missing {
+            return Some(format!("page {page} never got {seq} of {head}"));
+        }
+        if let Some(seq) = reading.open.keys().next() {
+            return Some(format!("page {page} still handles {seq}"));
+        }
+        let cursor = self.store.mailbox(target.user).cursor(target.device);
+        if cursor != head {
+            return Some(format!("page {page} has everything, but the cursor stays at {cursor}"));
+        }
+        match target.engine.outbox_len() {
+            0 => None,
+            length => Some(format!("page {page} still has {length} sends")),
+        }
+    }
+}
+
+struct Send {
+    effects: u32,
+    nature: Nature,
+}
+
+impl Send {
+    fn of(world: &World, send: SendNo) -> Self {
+        Self { effects: world.sends[send].effects, nature: world.sends[send].nature }
+    }
+}

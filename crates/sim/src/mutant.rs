@@ -1,0 +1,58 @@
+/// A bug planted on purpose, to show that the checker has teeth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// A publish is answered before it is committed.
+    AnsweredBeforeCommit,
+    /// Sessions are shown a message before it is committed.
+    DeliveredBeforeCommit,
+    /// A message counts as handled while its handler still runs.
+    CursorBeforeHandler,
+    /// A page of the mailbox starts one message too late.
+    ReplayOffByOne,
+    /// What one user left in the outbox goes out under the next one's name.
+    OutboxKeptOverUserSwitch,
+    /// A publisher's key is not looked at.
+    PublishKeyIgnored,
+    /// Outcomes of sends are not looked at, by an application that relies on them.
+    OutcomeForgotten,
+    /// A send is accepted before the application took it.
+    AcceptedBeforeTaken,
+    /// Sometimes nobody is woken for a message.
+    WakeForgotten,
+    /// A device starts where another one stands.
+    CursorOfAnotherDevice,
+    /// Frames that were under way when somebody signed out still reach handlers.
+    DeliveredAfterSignOut,
+    /// A handler of a lost history that settles late is taken for one of the new history.
+    HandlersKnownByPosition,
+    /// A publisher that hangs up before its answer takes the wake-up with it.
+    WakeLostWithPublisher,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::AnsweredBeforeCommit,
+        Self::DeliveredBeforeCommit,
+        Self::CursorBeforeHandler,
+        Self::ReplayOffByOne,
+        Self::OutboxKeptOverUserSwitch,
+        Self::PublishKeyIgnored,
+        Self::OutcomeForgotten,
+        Self::AcceptedBeforeTaken,
+        Self::WakeForgotten,
+        Self::CursorOfAnotherDevice,
+        Self::DeliveredAfterSignOut,
+        Self::HandlersKnownByPosition,
+        Self::WakeLostWithPublisher,
+    ];
+
+    /// Within how many seeds it is found, counted from 0.
+    #[must_use]
+    pub const fn seeds_max(self) -> u64 {
+        match self {
+            Self::HandlersKnownByPosition => 2_000,
+            _ => 200,
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The server: publishing, the application, and crashes, around the store's model and the real hub.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tetherline_protocol::{ErrorCode, frame::Message};
+use tetherline_server::{Refusal, simulation::Hub, store::Outcome};
+
+use crate::{
+    Mutant,
+    store::{Answer, Operation},
+    world::{Event, LinkNo, Nature, Publish, PublishNo, SendNo, UserNo, World},
+};
+
+/// One process of the server, from its start to its crash.
+pub(crate) struct Life {
+    pub(crate) number: u32,
+    pub(crate) hub: Hub,
+    /// Sends that are with the application, and the connections that wait for each.
+    pub(crate) under_way: BTreeMap<SendNo, Vec<LinkNo>>,
+}
+
+impl World {
+    /// Somebody publishes a message, and goes on until it is answered.
+    pub(crate) fn publish(&mut self, user: UserNo) {
+        let publish = self.publishes.len();
+        let kind = usize::from(self.random.percent(25));
+        let padding = "x".repeat(self.random.below(60));
+        let name = ["news", "late"][kind];
+        let text = format!(r#"{{"type":"{name}","id":"m{publish}","text":"{padding}"}}"#);
+        let message = Message::parse(&text).expect("it is written as messages are");
+        self.publishes.push(Publish { user, kind, answered: false, lost: false });
+        self.contents.push((self.users[user].clone(), message));
+        self.attempt(publish);
+    }
+
+    pub(crate) fn attempt(&mut self, publish: PublishNo) {
+        let user = self.publishes[publish].user;
+        if self.publishes[publish].answered {
+            return;
+        }
+        // The publisher asks again when no answer has come.
+        let patience = self.delay(300, 3_000);
+        self.after(patience, Event::Attempt { publish });
+        let Some(life) = &self.server else { return };
+        let number = life.number;
+        if self.mutant == Some(Mutant::AnsweredBeforeCommit) {
+            self.publishes[publish].answered = true;
+        }
+        if self.mutant == Some(Mutant::DeliveredBeforeCommit) {
+            let delivery = self.store.preview(publish, &self.contents[publish], user);
+            life.hub.published(&self.users[user], delivery);
+            self.wake(user);
+        }
+        self.note(&format!("m{publish} is published for u{user}"));
+        self.submit(Operation::Append { publish, user }, number);
+    }
+
+    /// Hands an operation to the store's writer; the commit comes for all that waits.
+    pub(crate) fn submit(&mut self, operation: Operation, life: u32) {
+        self.store.submit(operation);
+        let delay = self.delay(1, 25);
+        self.after(delay, Event::Commit { life });
+    }
+
+    pub(crate) fn commit(&mut self, life: u32) {
+        if self.is_running(life) {
+            for answer in self.store.commit(&self.contents) {
+                let delay = self.delay(0, 5);
+                self.after(delay, Event::Answered { life, answer });
+            }
+        }
+    }
+
+    pub(crate) fn answered(&mut self, life: u32, answer: Answer) {
+        if !self.is_running(life) {
+            return;
+        }
+        match answer {
+            Answer::Appended { publish, user, repeated, delivery } => {
+                // The answer may get lost on its way to the publisher.
+                let is_heard = !self.fault(15);
+                let forgets = match self.mutant {
+                    Some(Mutant::WakeForgotten) => self.fault(30),
+                    Some(Mutant::WakeLostWithPublisher) => !is_heard,
+                    _ => false,
+                };
+                if !repeated && !forgets {
+                    let seq = delivery.seq;
+                    self.note(&format!("m{publish} is {seq} of u{user}"));
+                    if let Some(life) = &self.server {
+                        life.hub.published(&self.users[user], delivery);
+                    }
+                    self.wake(user);
+                }
+                if is_heard {
+                    self.publishes[publish].answered = true;
+                }
+            }
+            Answer::Greeted { link } => self.after(0, Event::Located { link }),
+            Answer::Acknowledged { link } => self.acknowledged(link),
+            Answer::Recorded { send, outcome } => self.settle(life, send, &outcome),
+        }
+    }
+
+    /// A session hands over a send.
+    pub(crate) fn receive(&mut self, link: LinkNo, send: SendNo) {
+        let user = self.links[link].user;
+        if self.sends[send].user != user {
+            let owner = self.sends[send].user;
+            self.fail(format!("s{send} of u{owner} was taken as u{user}'s"));
+            return;
+        }
+        let Some(life) = self.server.as_mut() else { return };
+        if let Some(waiting) = life.under_way.get_mut(&send) {
+            waiting.push(link);
+            return;
+        }
+        life.under_way.insert(send, vec![link]);
+        let number = life.number;
+        let known = self.store.mailbox(user).outcome(send).cloned();
+        let known = known.filter(|_| self.mutant != Some(Mutant::OutcomeForgotten));
+        if let Some(outcome) = known {
+            let delay = self.delay(0, 5);
+            self.after(delay, Event::Settle { life: number, send, outcome });
+        } else if self.mutant == Some(Mutant::AcceptedBeforeTaken) {
+            self.after(0, Event::Settle { life: number, send, outcome: Ok(()) });
+            let delay = self.delay(1, 400);
+            self.after(delay, Event::Decide { life: number, send });
+        } else {
+            let delay = self.delay(1, 400);
+            self.after(delay, Event::Decide { life: number, send });
+        }
+    }
+
+    /// The application makes up its mind. Its effect and the send's id are one commit of its own.
+    pub(crate) fn decide(&mut self, life: u32, send: SendNo) {
+        if !self.is_running(life) {
+            return;
+        }
+        let user = self.sends[send].user;
+        match self.sends[send].nature {
+            Nature::Later(times) if times > 0 => {
+                self.sends[send].nature = Nature::Later(times - 1);
+                let wait = Duration::from_millis(self.random.within(50, 900));
+                let refusal = Refusal::new(ErrorCode::Unavailable, "not now").retry_after(wait);
+                self.settle(life, send, &Err(refusal));
+            }
+            Nature::Refuse => {
+                let outcome = Err(Refusal::with_own_code("no", "never"));
+                self.submit(Operation::Record { send, user, outcome }, life);
+            }
+            Nature::Accept | Nature::Later(_) => {
+                let naive = self.mutant == Some(Mutant::OutcomeForgotten);
+                if self.sends[send].effects == 0 || naive {
+                    self.take_effect(send);
+                }
+                self.submit(Operation::Record { send, user, outcome: Ok(()) }, life);
+            }
+        }
+    }
+
+    pub(crate) fn settle(&mut self, life: u32, send: SendNo, outcome: &Outcome) {
+        if !self.is_running(life) {
+            return;
+        }
+        let waiting = self.server.as_mut().and_then(|life| life.under_way.remove(&send));
+        for link in waiting.unwrap_or_default() {
+            self.tell_outcome(link, outcome.clone());
+        }
+    }
+
+    /// The process or the machine goes down. What waits for a commit may just have made it.
+    pub(crate) fn crash(&mut self) {
+        if self.server.take().is_none() {
+            return;
+        }
+        let committed = self.random.percent(40);
+        if committed {
+            self.store.commit(&self.contents);
+        }
+        self.store.crash();
+        let machine = self.random.percent(30);
+        self.note(&format!("the server crashes (committed {committed}, machine {machine})"));
+        for link in 0..self.links.len() {
+            let was_there = self.links[link].upstream.take().is_some();
+            if self.links[link].seat.take().is_some() || was_there {
+                if machine {
+                    self.half_open(link);
+                } else {
+                    self.cut(link);
+                }
+            }
+        }
+        if self.random.percent(35) && self.store.restore() {
+            self.forget_what_was_lost();
+        }
+        let downtime = self.delay(1, 4_000);
+        self.after(downtime, Event::Restart);
+    }
+
+    pub(crate) fn restart(&mut self) {
+        if self.server.is_none() {
+            self.lives += 1;
+            self.note("the server starts");
+            let hub = Hub::new(&self.limits);
+            self.server = Some(Life { number: self.lives, hub, under_way: BTreeMap::new() });
+        }
+    }
+
+    fn is_running(&self, life: u32) -> bool {
+        self.server.as_ref().is_some_and(|running| running.number == life)
+    }
+
+    fn wake(&mut self, user: UserNo) {
+        for link in 0..self.links.len() {
+            if self.links[link].user == user && self.links[link].upstream.is_some() {
+                let delay = self.delay(0, 3);
+                self.after(delay, Event::Wake { link });
+            }
+        }
+    }
+
+    fn forget_what_was_lost(&mut self) {
+        let epoch = self.store.epoch();
+        self.note(&format!("a backup is restored: epoch {epoch}"));
+        for publish in 0..self.publishes.len() {
+            let user = self.publishes[publish].user;
+            let kept = self.store.mailbox(user).messages.iter().any(|(kept, _)| *kept == publish);
+            if self.publishes[publish].answered && !kept {
+                self.publishes[publish].lost = true;
+            }
+        }
+    }
+}

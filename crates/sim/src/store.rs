@@ -1,0 +1,206 @@
+//! What a server keeps, as a model: what is committed survives a crash, what is not does not.
+
+use std::collections::BTreeMap;
+
+use tetherline_protocol::{Epoch, Seq, UserId, frame::Message};
+use tetherline_server::store::{Appended, Delivery, Head, Outcome, Place, Room};
+
+use crate::{
+    Mutant,
+    world::{LinkNo, PublishNo, SendNo, UserNo},
+};
+
+/// A device of a user.
+pub(crate) type DeviceNo = usize;
+
+#[derive(Clone, Default)]
+pub(crate) struct Mailbox {
+    /// The message with position n is at n-1.
+    pub(crate) messages: Vec<(PublishNo, Delivery)>,
+    keys: BTreeMap<PublishNo, u64>,
+    cursors: BTreeMap<DeviceNo, u64>,
+    floor: u64,
+    outcomes: BTreeMap<SendNo, Outcome>,
+}
+
+impl Mailbox {
+    pub(crate) fn head(&self) -> u64 {
+        self.messages.len() as u64
+    }
+
+    /// Where a device truly stands.
+    pub(crate) fn cursor(&self, device: DeviceNo) -> u64 {
+        self.cursors.get(&device).copied().unwrap_or(self.floor)
+    }
+
+    pub(crate) fn knows(&self, device: DeviceNo) -> bool {
+        self.cursors.contains_key(&device)
+    }
+
+    pub(crate) fn outcome(&self, send: SendNo) -> Option<&Outcome> {
+        self.outcomes.get(&send)
+    }
+}
+
+/// Something that waits for the next commit.
+#[derive(Debug, Clone)]
+pub(crate) enum Operation {
+    Append { publish: PublishNo, user: UserNo },
+    Greet { link: LinkNo, user: UserNo, device: DeviceNo },
+    Acknowledge { link: LinkNo, user: UserNo, device: DeviceNo, seq: u64 },
+    Record { send: SendNo, user: UserNo, outcome: Outcome },
+}
+
+/// What is answered once an operation is committed.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    Appended { publish: PublishNo, user: UserNo, repeated: bool, delivery: Delivery },
+    Greeted { link: LinkNo },
+    Acknowledged { link: LinkNo },
+    Recorded { send: SendNo, outcome: Outcome },
+}
+
+pub(crate) struct Store {
+    mailboxes: Vec<Mailbox>,
+    /// Mailboxes as a backup has them.
+    backup: Option<Vec<Mailbox>>,
+    waiting: Vec<Operation>,
+    epoch: u32,
+    mutant: Option<Mutant>,
+}
+
+impl Store {
+    pub(crate) fn new(users: usize, mutant: Option<Mutant>) -> Self {
+        let mailboxes = vec![Mailbox::default(); users];
+        Self { mailboxes, backup: None, waiting: Vec::new(), epoch: 0, mutant }
+    }
+
+    pub(crate) fn mailbox(&self, user: UserNo) -> &Mailbox {
+        &self.mailboxes[user]
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    pub(crate) fn submit(&mut self, operation: Operation) {
+        self.waiting.push(operation);
+    }
+
+    /// Everything that waits becomes durable, together.
+    pub(crate) fn commit(&mut self, publishes: &[(UserId, Message)]) -> Vec<Answer> {
+        let waiting = std::mem::take(&mut self.waiting);
+        waiting.into_iter().map(|operation| self.apply(operation, publishes)).collect()
+    }
+
+    /// The machine stops: what was not committed is gone.
+    pub(crate) fn crash(&mut self) {
+        self.waiting.clear();
+    }
+
+    pub(crate) fn back_up(&mut self) {
+        self.backup = Some(self.mailboxes.clone());
+    }
+
+    /// The operator restores the last backup, which renews the epoch.
+    pub(crate) fn restore(&mut self) -> bool {
+        let Some(backup) = self.backup.take() else { return false };
+        self.mailboxes = backup;
+        self.epoch += 1;
+        true
+    }
+
+    pub(crate) fn place(&self, user: UserNo, device: DeviceNo) -> Place {
+        let mailbox = &self.mailboxes[user];
+        let cursor = match self.mutant {
+            Some(Mutant::CursorOfAnotherDevice) => mailbox.floor,
+            _ => mailbox.cursor(device),
+        };
+        Place {
+            head: Head { seq: seq(mailbox.head()), epoch: self.epoch_text() },
+            cursor: seq(cursor),
+            floor: seq(mailbox.floor),
+        }
+    }
+
+    pub(crate) fn read(&self, user: UserNo, after: Seq, room: Room) -> Vec<Delivery> {
+        let mut from = after.get() as usize;
+        if self.mutant == Some(Mutant::ReplayOffByOne) && from > 0 {
+            from += 1;
+        }
+        let mut bytes = 0;
+        let mut page = Vec::new();
+        for (_, delivery) in self.mailboxes[user].messages.iter().skip(from).take(room.messages) {
+            bytes += delivery.text.len();
+            if bytes > room.bytes && !page.is_empty() {
+                break;
+            }
+            page.push(delivery.clone());
+        }
+        page
+    }
+
+    /// The delivery that a message that waits would become.
+    pub(crate) fn preview(
+        &self,
+        publish: PublishNo,
+        content: &(UserId, Message),
+        user: UserNo,
+    ) -> Delivery {
+        let ahead = self.waiting.iter().filter(|operation| {
+            matches!(operation, Operation::Append { user: other, .. } if *other == user)
+        });
+        delivery(publish, self.mailboxes[user].head() + ahead.count() as u64, &content.1)
+    }
+
+    fn apply(&mut self, operation: Operation, publishes: &[(UserId, Message)]) -> Answer {
+        match operation {
+            Operation::Append { publish, user } => {
+                let mailbox = &mut self.mailboxes[user];
+                if let Some(&known) = mailbox.keys.get(&publish)
+                    && self.mutant != Some(Mutant::PublishKeyIgnored)
+                {
+                    let delivery = mailbox.messages[known as usize - 1].1.clone();
+                    return Answer::Appended { publish, user, repeated: true, delivery };
+                }
+                let position = mailbox.head() + 1;
+                let delivery = delivery(publish, position, &publishes[publish].1);
+                mailbox.messages.push((publish, delivery.clone()));
+                mailbox.keys.insert(publish, position);
+                Answer::Appended { publish, user, repeated: false, delivery }
+            }
+            Operation::Greet { link, user, device } => {
+                let mailbox = &mut self.mailboxes[user];
+                mailbox.cursors.entry(device).or_insert(mailbox.floor);
+                Answer::Greeted { link }
+            }
+            Operation::Acknowledge { link, user, device, seq } => {
+                let mailbox = &mut self.mailboxes[user];
+                let seq = seq.min(mailbox.head());
+                mailbox.floor = mailbox.floor.max(seq);
+                if let Some(cursor) = mailbox.cursors.get_mut(&device) {
+                    *cursor = seq.max(*cursor);
+                }
+                Answer::Acknowledged { link }
+            }
+            Operation::Record { send, user, outcome } => {
+                self.mailboxes[user].outcomes.entry(send).or_insert(outcome.clone());
+                Answer::Recorded { send, outcome }
+            }
+        }
+    }
+
+    fn epoch_text(&self) -> Epoch {
+        format!("e{}", self.epoch).parse().expect("a letter and a number are an epoch")
+    }
+}
+
+fn delivery(publish: PublishNo, position: u64, message: &Message) -> Delivery {
+    let id = format!("m{publish}").parse().expect("a letter and a number are an id");
+    let appended = Appended { id, seq: seq(position), repeated: false, created_at_ms: 0 };
+    Delivery::new(message, &appended)
+}
+
+fn seq(position: u64) -> Seq {
+    Seq::new(position).expect("no run publishes 2^53 messages")
+}

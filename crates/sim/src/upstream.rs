@@ -1,0 +1,257 @@
+//! The server's end of a connection, driven as the server's driver drives it.
+
+use std::collections::VecDeque;
+
+use tetherline_protocol::{MessageId, Seq};
+use tetherline_server::{
+    simulation::{Action, Event as Happened, Session},
+    store::{Delivery, Outcome, Room},
+};
+
+use crate::{
+    network::{Down, Up, Upstream},
+    store::Operation,
+    world::{Event, LinkNo, World},
+};
+
+/// A page of messages, control frames up to the bound at which nothing more is read, and what is
+/// answered at once to sends that a refusal holds back.
+const FRAMES_WAITING_MAX: usize = 256 + 64 + 2;
+
+/// What a page hears when a connection ends without a close frame.
+pub(crate) const UNANNOUNCED: u16 = 1006;
+
+impl World {
+    /// The upgrade request arrives.
+    pub(crate) fn handshake(&mut self, link: LinkNo) {
+        let target = &self.links[link];
+        if !target.up.delivers() {
+            return;
+        }
+        let good = self.token_is_good(target.token) && target.token.user == target.user;
+        let (user, device) = (target.user, target.device);
+        let Some(life) = self.server.as_ref().filter(|_| good) else {
+            return self.send_down(link, Down::Closed(UNANNOUNCED));
+        };
+        let Some(seat) = life.hub.join(&self.users[user]) else {
+            return self.send_down(link, Down::Closed(UNANNOUNCED));
+        };
+        let number = life.number;
+        self.links[link].seat = Some(seat);
+        if self.store.mailbox(user).knows(device) {
+            let delay = self.delay(0, 5);
+            self.after(delay, Event::Located { link });
+        } else {
+            self.submit(Operation::Greet { link, user, device }, number);
+        }
+    }
+
+    /// The device's place is known: the session begins.
+    pub(crate) fn accept(&mut self, link: LinkNo) {
+        let Some(seat) = self.links[link].seat.take() else { return };
+        let (user, device) = (self.links[link].user, self.links[link].device);
+        let place = self.store.place(user, device);
+        self.links[link].truth = self.store.mailbox(user).cursor(device);
+        let expires_in = self.links[link].token.expires_at.saturating_sub(self.now);
+        let connection = id(&format!("c{link}"));
+        let device = format!("d{device}").parse().expect("a letter and a number are an id");
+        let limits = self.limits.clone();
+        let session = Session::open(seat, device, connection, place, expires_in, limits, self.now);
+        self.links[link].upstream = Some(Upstream {
+            session,
+            unread: VecDeque::new(),
+            alarm: u64::MAX,
+            job: 0,
+            saving: false,
+            ending: None,
+        });
+        self.send_down(link, Down::Opened);
+        self.pump(link);
+    }
+
+    pub(crate) fn came_up(&mut self, link: LinkNo, frame: Up) {
+        if self.links[link].up.delivers()
+            && let Some(upstream) = &mut self.links[link].upstream
+        {
+            upstream.unread.push_back(frame);
+            self.pump(link);
+        }
+    }
+
+    /// The connection is gone.
+    pub(crate) fn hang_up(&mut self, link: LinkNo) {
+        self.links[link].seat = None;
+        self.end(link, UNANNOUNCED);
+        self.pump(link);
+    }
+
+    pub(crate) fn written(&mut self, link: LinkNo) {
+        self.tell(link, Happened::Written);
+    }
+
+    pub(crate) fn woken(&mut self, link: LinkNo) {
+        self.tell(link, Happened::Woken);
+    }
+
+    pub(crate) fn acknowledged(&mut self, link: LinkNo) {
+        if let Some(upstream) = &mut self.links[link].upstream {
+            upstream.saving = false;
+        }
+        self.tell(link, Happened::Acknowledged);
+    }
+
+    pub(crate) fn tell_outcome(&mut self, link: LinkNo, outcome: Outcome) {
+        self.tell(link, Happened::Settled(outcome));
+    }
+
+    pub(crate) fn place(&mut self, link: LinkNo) {
+        let place = self.store.place(self.links[link].user, self.links[link].device);
+        self.tell(link, Happened::Located(place));
+    }
+
+    pub(crate) fn session_timer(&mut self, link: LinkNo, at: u64) {
+        let Some(upstream) = &mut self.links[link].upstream else { return };
+        if upstream.alarm == at {
+            upstream.alarm = u64::MAX;
+            self.tell(link, Happened::Timeout);
+        }
+    }
+
+    pub(crate) fn have_read(
+        &mut self,
+        link: LinkNo,
+        job: u32,
+        (ticket, after, room): (u32, Seq, Room),
+        page: Option<Vec<Delivery>>,
+    ) {
+        let user = self.links[link].user;
+        let current = self.links[link].upstream.as_ref().is_some_and(|end| end.job == job);
+        if current {
+            let page = page.unwrap_or_else(|| self.store.read(user, after, room));
+            self.tell(link, Happened::Page(ticket, page));
+        }
+    }
+
+    fn tell(&mut self, link: LinkNo, event: Happened<'_>) {
+        if let Some(upstream) = &mut self.links[link].upstream {
+            upstream.session.handle(event, self.now);
+            self.pump(link);
+        }
+    }
+
+    fn end(&mut self, link: LinkNo, code: u16) {
+        if let Some(upstream) = &mut self.links[link].upstream {
+            upstream.ending.get_or_insert(code);
+        }
+    }
+
+    /// Does what the session wants, and reads on while it may.
+    fn pump(&mut self, link: LinkNo) {
+        loop {
+            while let Some(action) = self.next_action(link) {
+                self.act(link, action);
+            }
+            let Some(upstream) = &mut self.links[link].upstream else { return };
+            if let Some(code) = upstream.ending {
+                if !upstream.saving {
+                    self.finish(link, code);
+                }
+                return;
+            }
+            let (frames, sends) = upstream.session.waiting();
+            if frames > FRAMES_WAITING_MAX || sends > self.limits.sends_waiting_max {
+                return self.fail(format!("link {link} keeps {frames} frames and {sends} sends"));
+            }
+            if !upstream.session.wants_input() {
+                break;
+            }
+            match upstream.unread.pop_front() {
+                Some(Up::Text(text)) => {
+                    upstream.session.handle(Happened::Text(&text), self.now);
+                }
+                Some(Up::Pong) => upstream.session.handle(Happened::Pong, self.now),
+                Some(Up::Close) => self.end(link, UNANNOUNCED),
+                None => break,
+            }
+        }
+        self.set_alarm(link);
+    }
+
+    fn next_action(&mut self, link: LinkNo) -> Option<Action> {
+        self.links[link].upstream.as_mut()?.session.poll(self.now)
+    }
+
+    fn set_alarm(&mut self, link: LinkNo) {
+        let Some(upstream) = &mut self.links[link].upstream else { return };
+        if let Some(at) = upstream.session.timeout()
+            && at < upstream.alarm
+        {
+            upstream.alarm = at;
+            self.at(at, Event::SessionTimer { link, at });
+        }
+    }
+
+    fn act(&mut self, link: LinkNo, action: Action) {
+        let (user, device) = (self.links[link].user, self.links[link].device);
+        let Some(life) = self.server.as_ref().map(|life| life.number) else { return };
+        let ends = self.links[link].upstream.as_ref().is_none_or(|end| end.ending.is_some());
+        match action {
+            Action::Acknowledge(seq) => {
+                if let Some(upstream) = &mut self.links[link].upstream {
+                    upstream.saving = true;
+                }
+                let seq = seq.get();
+                self.submit(Operation::Acknowledge { link, user, device, seq }, life);
+            }
+            _ if ends => {}
+            Action::Write(batch) => {
+                for text in batch {
+                    self.send_down(link, text.map_or(Down::Ping, Down::Text));
+                }
+                let slow = self.links[link].is_slow && self.fault(50);
+                let delay = if slow { self.delay(500, 40_000) } else { self.delay(0, 3) };
+                self.after(delay, Event::Written { link });
+            }
+            Action::Read(ticket, after, room) => {
+                let early = self.random.percent(50);
+                let page = early.then(|| self.store.read(user, after, room));
+                let Some(upstream) = &mut self.links[link].upstream else { return };
+                upstream.job += 1;
+                let job = upstream.job;
+                let delay = self.delay(0, 8);
+                self.after(delay, Event::Read { link, job, ticket, after, room, page });
+            }
+            Action::Locate => {
+                let delay = self.delay(0, 8);
+                self.after(delay, Event::Place { link });
+            }
+            Action::Receive(send, _) => self.receive(link, number(&send)),
+            Action::Verify(token) => {
+                let token = Self::read_token(&token);
+                let verified = self
+                    .token_is_good(token)
+                    .then(|| (self.users[token.user].clone(), token.expires_at - self.now));
+                if let Some(upstream) = &mut self.links[link].upstream {
+                    upstream.session.handle(Happened::Verified(verified), self.now);
+                }
+            }
+            Action::Close(code) => self.end(link, code.code()),
+        }
+    }
+
+    fn finish(&mut self, link: LinkNo, code: u16) {
+        self.links[link].upstream = None;
+        self.note(&format!("the server closes link {link} with {code}"));
+        self.send_down(link, Down::Closed(code));
+        self.links[link].down.close();
+    }
+}
+
+/// The number in an id like `s12`.
+pub(crate) fn number(id: &MessageId) -> usize {
+    id.as_str()[1..].parse().expect("every id of a run is a letter and a number")
+}
+
+fn id(text: &str) -> MessageId {
+    text.parse().expect("a letter and a number are an id")
+}

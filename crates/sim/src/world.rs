@@ -1,0 +1,367 @@
+//! Everything that exists in a run, and the clock.
+
+use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
+
+use tetherline_engine::ConnectionNo;
+use tetherline_protocol::{Limits, Seq, UserId, frame::Message};
+use tetherline_server::store::{Delivery, Outcome, Room};
+
+use crate::{
+    Mutant,
+    network::{Down, Link, Up},
+    page::Page,
+    random::Random,
+    server::Life,
+    store::{Answer, DeviceNo, Store},
+    trace::Trace,
+};
+
+pub(crate) type UserNo = usize;
+pub(crate) type PageNo = usize;
+pub(crate) type LinkNo = usize;
+pub(crate) type PublishNo = usize;
+pub(crate) type SendNo = usize;
+
+/// How long the faults go on, in ms.
+const CHAOS_MS: (u64, u64) = (5_000, 60_000);
+/// After the last fault everything has this long to converge, in ms: a dead link is noticed by the
+/// client within 40 s and by the server within 90 s, the backoff adds 30 s and a handler that never
+/// settles 30 s.
+const CONVERGENCE_MS: u64 = 150_000;
+/// How often it is looked whether it has.
+const LOOK_EVERY_MS: u64 = 1_000;
+/// More would be a loop.
+const STEPS_MAX: u64 = 400_000;
+
+pub(crate) struct World {
+    pub(crate) now: u64,
+    pub(crate) random: Random,
+    pub(crate) mutant: Option<Mutant>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) users: Vec<UserId>,
+    pub(crate) pages: Vec<Page>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) server: Option<Life>,
+    pub(crate) lives: u32,
+    pub(crate) store: Store,
+    pub(crate) publishes: Vec<Publish>,
+    pub(crate) contents: Vec<(UserId, Message)>,
+    pub(crate) sends: Vec<Send>,
+    pub(crate) quiet: bool,
+    pub(crate) trace: Trace,
+    pub(crate) failure: Option<String>,
+    /// Messages that pages handled which are closed now, and when those pages ended.
+    pub(crate) earlier: Vec<Earlier>,
+    queue: BinaryHeap<Reverse<Scheduled>>,
+    scheduled: u64,
+}
+
+/// What an ended page of a device had handled.
+pub(crate) struct Earlier {
+    pub(crate) user: UserNo,
+    pub(crate) device: DeviceNo,
+    pub(crate) epoch: u32,
+    pub(crate) ended_at: u64,
+    pub(crate) handled: std::collections::BTreeSet<u64>,
+}
+
+/// A message that somebody publishes until it is answered.
+pub(crate) struct Publish {
+    pub(crate) user: UserNo,
+    /// 0 for the type with handlers everywhere, 1 for the one whose handlers come late.
+    pub(crate) kind: usize,
+    pub(crate) answered: bool,
+    /// A backup was restored that does not have it.
+    pub(crate) lost: bool,
+}
+
+/// A send of a page.
+pub(crate) struct Send {
+    pub(crate) page: PageNo,
+    pub(crate) generation: u32,
+    pub(crate) user: UserNo,
+    pub(crate) nature: Nature,
+    /// How often it took effect.
+    pub(crate) effects: u32,
+}
+
+/// What the application makes of a send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nature {
+    Accept,
+    Refuse,
+    /// Not now, so many times.
+    Later(u32),
+}
+
+#[derive(Debug)]
+pub(crate) enum Event {
+    Chaos,
+    Quiet,
+    Attempt {
+        publish: PublishNo,
+    },
+    Commit {
+        life: u32,
+    },
+    Answered {
+        life: u32,
+        answer: Answer,
+    },
+    Decide {
+        life: u32,
+        send: SendNo,
+    },
+    Settle {
+        life: u32,
+        send: SendNo,
+        outcome: Outcome,
+    },
+    Restart,
+    Handshake {
+        link: LinkNo,
+    },
+    Located {
+        link: LinkNo,
+    },
+    Up {
+        link: LinkNo,
+        frame: Up,
+    },
+    Gone {
+        link: LinkNo,
+    },
+    Written {
+        link: LinkNo,
+    },
+    SessionTimer {
+        link: LinkNo,
+        at: u64,
+    },
+    Wake {
+        link: LinkNo,
+    },
+    Read {
+        link: LinkNo,
+        job: u32,
+        ticket: u32,
+        after: Seq,
+        room: Room,
+        page: Option<Vec<Delivery>>,
+    },
+    Place {
+        link: LinkNo,
+    },
+    Down {
+        link: LinkNo,
+        frame: Down,
+    },
+    /// The page's system says that the connection broke.
+    Lost {
+        link: LinkNo,
+    },
+    PageTimer {
+        page: PageNo,
+        at: u64,
+    },
+    Token {
+        page: PageNo,
+        request: u32,
+        fresh: bool,
+    },
+    Probe {
+        page: PageNo,
+        connection: ConnectionNo,
+        link: LinkNo,
+    },
+    HandlerSettles {
+        page: PageNo,
+        generation: u32,
+        seq: u64,
+        call: u64,
+    },
+    HandlerRegisters {
+        page: PageNo,
+    },
+    SignInAgain {
+        page: PageNo,
+        generation: u32,
+    },
+    Thaw {
+        page: PageNo,
+    },
+    Online {
+        page: PageNo,
+    },
+}
+
+struct Scheduled {
+    at: u64,
+    order: u64,
+    event: Event,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, mutant: Option<Mutant>) -> Self {
+        let mut random = Random::new(seed);
+        let mut limits = Limits::default();
+        if random.percent(50) {
+            limits.in_flight_messages_max = random.within(1, 12) as usize;
+            limits.in_flight_bytes_max = random.within(200, 4_000) as usize;
+            limits.sends_waiting_max = random.within(1, 6) as usize;
+        }
+        let users = (0..random.within(1, 2))
+            .map(|user| format!("u{user}").parse().expect("a letter and a number are an id"))
+            .collect::<Vec<UserId>>();
+        let store = Store::new(users.len(), mutant);
+        let mut world = Self {
+            now: 1_000,
+            random,
+            mutant,
+            limits: Arc::new(limits),
+            users,
+            pages: Vec::new(),
+            links: Vec::new(),
+            server: None,
+            lives: 0,
+            store,
+            publishes: Vec::new(),
+            contents: Vec::new(),
+            sends: Vec::new(),
+            quiet: false,
+            trace: Trace::new(),
+            failure: None,
+            earlier: Vec::new(),
+            queue: BinaryHeap::new(),
+            scheduled: 0,
+        };
+        world.restart();
+        for user in 0..world.users.len() {
+            for device in 0..world.random.within(1, 2) as usize {
+                for _ in 0..world.random.within(1, 2) {
+                    world.open_page(user, device);
+                }
+            }
+        }
+        world.after(10, Event::Chaos);
+        let chaos = world.random.within(CHAOS_MS.0, CHAOS_MS.1);
+        world.after(chaos, Event::Quiet);
+        world
+    }
+
+    /// Lets time pass until everything has had its time to converge.
+    pub(crate) fn run(&mut self) {
+        let (mut end, mut next_look) = (u64::MAX, 0);
+        while self.failure.is_none() {
+            let Some(Reverse(next)) = self.queue.pop() else { break };
+            if next.at > end {
+                break;
+            }
+            self.now = next.at;
+            self.handle(next.event);
+            if self.quiet && end == u64::MAX {
+                end = self.now + CONVERGENCE_MS;
+            }
+            if self.quiet && self.now >= next_look {
+                next_look = self.now + LOOK_EVERY_MS;
+                if self.what_is_missing().is_none() {
+                    return;
+                }
+            }
+            if self.trace.steps() > STEPS_MAX {
+                self.fail("it goes round in circles".into());
+            }
+        }
+        if self.failure.is_none()
+            && let Some(missing) = self.what_is_missing()
+        {
+            self.fail(missing);
+        }
+    }
+
+    pub(crate) fn after(&mut self, delay: u64, event: Event) {
+        self.at(self.now + delay, event);
+    }
+
+    pub(crate) fn at(&mut self, at: u64, event: Event) {
+        self.scheduled += 1;
+        self.queue.push(Reverse(Scheduled { at, order: self.scheduled, event }));
+    }
+
+    pub(crate) fn note(&mut self, text: &str) {
+        self.trace.note(self.now, text);
+    }
+
+    /// An invariant does not hold. The first time counts.
+    pub(crate) fn fail(&mut self, problem: String) {
+        self.note(&format!("BROKEN: {problem}"));
+        self.failure.get_or_insert(problem);
+    }
+
+    /// A delay, shorter once the faults are over.
+    pub(crate) fn delay(&mut self, low: u64, high: u64) -> u64 {
+        let high = if self.quiet { high.min(low + 20) } else { high };
+        self.random.within(low, high)
+    }
+
+    /// Whether this fault happens now.
+    pub(crate) fn fault(&mut self, percent: u64) -> bool {
+        !self.quiet && self.random.percent(percent)
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Chaos => self.chaos(),
+            Event::Quiet => self.calm_down(),
+            Event::Attempt { publish } => self.attempt(publish),
+            Event::Commit { life } => self.commit(life),
+            Event::Answered { life, answer } => self.answered(life, answer),
+            Event::Decide { life, send } => self.decide(life, send),
+            Event::Settle { life, send, outcome } => self.settle(life, send, &outcome),
+            Event::Restart => self.restart(),
+            Event::Handshake { link } => self.handshake(link),
+            Event::Located { link } => self.accept(link),
+            Event::Up { link, frame } => self.came_up(link, frame),
+            Event::Gone { link } => self.hang_up(link),
+            Event::Written { link } => self.written(link),
+            Event::SessionTimer { link, at } => self.session_timer(link, at),
+            Event::Wake { link } => self.woken(link),
+            Event::Read { link, job, ticket, after, room, page } => {
+                self.have_read(link, job, (ticket, after, room), page);
+            }
+            Event::Place { link } => self.place(link),
+            Event::Down { link, frame } => self.came_down(link, frame),
+            Event::Lost { link } => self.lost(link),
+            Event::PageTimer { page, at } => self.page_timer(page, at),
+            Event::Token { page, request, fresh } => self.token(page, request, fresh),
+            Event::Probe { page, connection, link } => self.probed(page, connection, link),
+            Event::HandlerSettles { page, generation, seq, call } => {
+                self.handler_settles(page, generation, seq, call);
+            }
+            Event::HandlerRegisters { page } => self.handler_registers(page),
+            Event::SignInAgain { page, generation } => self.sign_in_again(page, generation),
+            Event::Thaw { page } => self.thaw(page),
+            Event::Online { page } => self.back_online(page),
+        }
+    }
+}
+
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Scheduled {}

@@ -1,0 +1,45 @@
+//! The promise under thousands of seeds, and the proof that the checker would notice.
+
+use tetherline_sim::{Mutant, run};
+
+/// About 20 s on two cores together with the rest of this file; `cargo xtask sim` runs more.
+const SEEDS: u64 = 2_000;
+
+#[test]
+fn every_promise_is_kept_whatever_goes_wrong() {
+    for seed in 0..SEEDS {
+        let report = run(seed, None);
+        assert!(report.failure.is_none(), "{report}");
+    }
+}
+
+#[test]
+fn a_seed_is_a_whole_run() {
+    for seed in [0, 1, 187, 1_315, u64::MAX] {
+        assert_eq!(run(seed, None), run(seed, None));
+    }
+    assert_ne!(run(0, None).hash, run(1, None).hash);
+}
+
+#[test]
+fn a_broken_promise_comes_with_its_story_and_the_way_to_replay_it() {
+    let broken = |seed| run(seed, Some(Mutant::CursorBeforeHandler));
+    let report = (0..100).map(broken).find(|report| report.failure.is_some()).expect("it is found");
+    let text = report.to_string();
+    assert!(text.contains("acknowledges"), "{text}");
+    assert!(text.contains(&format!("cargo xtask sim --from {} --seeds 1", report.seed)), "{text}");
+    assert_eq!(report, broken(report.seed));
+}
+
+#[test]
+fn every_planted_bug_is_found() {
+    let mut missed = Vec::new();
+    for mutant in Mutant::ALL {
+        let found = (0..mutant.seeds_max()).find(|seed| run(*seed, Some(mutant)).failure.is_some());
+        match found {
+            Some(seed) => println!("{mutant:?}: found by seed {seed}"),
+            None => missed.push(mutant),
+        }
+    }
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
