@@ -212,6 +212,16 @@ impl Reader {
         until
     }
 
+    /// The handlers of a message have settled. They may be of a history that is no more: what is
+    /// parked at the same position now has not seen its own handlers.
+    pub(crate) fn settle(&mut self, seq: Seq) {
+        let is_running =
+            |hold: &Hold| hold.seq == seq && matches!(hold.reason, HoldReason::Handler { .. });
+        if self.holds.iter().any(is_running) {
+            self.release(seq);
+        }
+    }
+
     /// A message is handled, or leaves the parking lot.
     pub(crate) fn release(&mut self, seq: Seq) {
         if let Ok(index) = self.holds.binary_search_by_key(&seq, |hold| hold.seq) {

@@ -340,6 +340,26 @@ fn what_is_parked_of_a_lost_history_never_reaches_a_handler() {
 }
 
 #[test]
+fn a_handler_of_a_lost_history_does_not_speak_for_what_is_parked_in_the_new_one() {
+    // Found by the simulator, seed 1012825: a backup was restored while a handler ran, and when it
+    // settled, the new history's message at the same position was acknowledged, still parked.
+    let (mut page, connection) = Page::connected(1, 0);
+    page.outputs();
+    assert_eq!(page.message(connection, 1), OLD);
+    page.engine.hold(seq(1), page.now);
+    page.engine.handle_closed(connection, 1006, page.now);
+    page.next_timer();
+    let again = page.open();
+    page.establish_in(EpochNo(2), again, 1, 0);
+    page.outputs();
+    let parked = page.engine.handle_message(again, Some(seq(1)), 0, 100);
+    assert_eq!(parked, Delivery::Park { replayed: true });
+    page.engine.handled(seq(1), page.now);
+    page.pass(ACK_DELAY_MS);
+    assert_eq!(page.outputs(), [], "nobody has handled it");
+}
+
+#[test]
 fn a_send_goes_out_at_once_and_again_after_a_loss_in_order() {
     let (mut page, connection) = Page::connected(0, 0);
     page.outputs();

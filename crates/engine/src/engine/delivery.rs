@@ -62,7 +62,7 @@ impl<P> Engine<P> {
     /// Every handler of a held message has settled.
     pub fn handled(&mut self, seq: Seq, now: Instant) {
         self.now = now;
-        self.reader.release(seq);
+        self.reader.settle(seq);
         self.push_ack(false);
         self.schedule_ack();
     }
