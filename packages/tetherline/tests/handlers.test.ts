@@ -158,6 +158,27 @@ describe('a handler that returns a promise', () => {
     expect(await connection.frame('ack', 2)).toMatchObject({ seq: 3 });
   });
 
+  it('does not speak for the message at the same position in another epoch', async () => {
+    // Found by the simulator: a backup was restored while a handler ran, and when it settled, the
+    // new history's message was acknowledged under the hands of its own handler.
+    const client = await context.connected();
+    const settle: (() => void)[] = [];
+    client.on({ slow: () => new Promise<void>((resolve) => settle.push(resolve)) });
+    context.server.publish('ann', { type: 'slow' });
+    await until(() => settle.length === 1, 'the first handler');
+    context.server.epoch = 'epoch-2';
+    (await context.server.connection(1)).terminate();
+    const connection = await context.server.connection(2);
+    await until(() => settle.length === 2, 'the second handler');
+    settle[0]!();
+    await marker(client);
+    client.requestPending();
+    await connection.frame('get_pending', 2);
+    expect(connection.ofType('ack')).toEqual([]);
+    settle[1]!();
+    expect(await connection.frame('ack')).toMatchObject({ seq: 2 });
+  });
+
   it('does so although it first makes calls of its own', async () => {
     const client = await context.connected();
     let settle!: () => void;

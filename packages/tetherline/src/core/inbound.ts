@@ -147,7 +147,12 @@ export class Inbound {
     let unsettled = promises.length;
     const settled = () => {
       unsettled -= 1;
-      if (unsettled === 0 && seq !== undefined && session.isLive && session.held.delete(seq)) {
+      if (unsettled > 0 || seq === undefined || !session.isLive) {
+        return;
+      }
+      // In another epoch another message may be held at the same position.
+      if (session.held.get(seq) === message) {
+        session.held.delete(seq);
         this.#loop.call((engine, now) => engine.handled(seq, now));
       }
     };
