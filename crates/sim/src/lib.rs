@@ -4,6 +4,7 @@
 //! A seed is a whole run: [`run`] with the same seed does the same, step by step. A checker looks
 //! at what publishers, pages and the application saw, and says what part of the promise broke.
 
+mod browser;
 mod chaos;
 mod check;
 mod mutant;

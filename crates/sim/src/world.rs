@@ -309,7 +309,7 @@ impl World {
         !self.quiet && self.random.percent(percent)
     }
 
-    fn handle(&mut self, event: Event) {
+    pub(crate) fn handle(&mut self, event: Event) {
         match event {
             Event::Chaos => self.chaos(),
             Event::Quiet => self.calm_down(),
