@@ -323,7 +323,7 @@ fn another_epoch_is_another_history_and_said_out_loud() {
 
 #[test]
 fn what_is_parked_of_a_lost_history_never_reaches_a_handler() {
-    // Found by the simulator, seed 187: a message waited for its handler, a backup was restored,
+    // Found by the simulator: a message waited for its handler, a backup was restored,
     // and the new history brought it again: the late handler was called twice with it.
     let (mut page, connection) = Page::connected(1, 0);
     page.outputs();
@@ -341,7 +341,7 @@ fn what_is_parked_of_a_lost_history_never_reaches_a_handler() {
 
 #[test]
 fn a_handler_of_a_lost_history_does_not_speak_for_what_is_parked_in_the_new_one() {
-    // Found by the simulator, seed 1012825: a backup was restored while a handler ran, and when it
+    // Found by the simulator: a backup was restored while a handler ran, and when it
     // settled, the new history's message at the same position was acknowledged, still parked.
     let (mut page, connection) = Page::connected(1, 0);
     page.outputs();
