@@ -81,16 +81,8 @@ enum Grace {
 pub(crate) struct Resume {
     pub(crate) after: Seq,
     pub(crate) epoch: EpochNo,
-    /// What was lost, if the history is another one now.
-    pub(crate) lost: Option<Lost>,
-}
-
-/// What a page had of a history that is no more.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Lost {
-    pub(crate) after: Seq,
-    /// Nobody may be called with these any more: the new history brings its own.
-    pub(crate) parked: Vec<Seq>,
+    /// The position that was lost, if the history is another one now.
+    pub(crate) lost: Option<Seq>,
 }
 
 /// What a message means.
@@ -102,14 +94,20 @@ pub(crate) struct Arrival {
 }
 
 impl Reader {
+    /// Whether this mailbox is another one than the page has read in, so that nobody may be called
+    /// any more with what is parked.
+    pub(crate) fn would_lose(&self, epoch: EpochNo, head: Seq) -> bool {
+        self.place.is_some_and(|place| !place.goes_on_in(epoch, head))
+    }
+
     /// A connection is up. Answers where to read on.
     pub(crate) fn connect(&mut self, epoch: EpochNo, head: Seq, cursor: Seq) -> Resume {
         let mut lost = None;
         let mut place = match self.place {
-            Some(place) if place.epoch == epoch && place.high <= head => place,
+            Some(place) if place.goes_on_in(epoch, head) => place,
             other => {
-                let parked = self.forget_holds();
-                lost = other.map(|place| Lost { after: place.high, parked });
+                lost = other.map(|place| place.high);
+                self.forget_holds();
                 let start = self.as_of.take().map_or(cursor, |as_of| as_of.min(cursor));
                 Place::new(epoch, start)
             }
@@ -199,6 +197,11 @@ impl Reader {
         {
             return None;
         }
+        self.pop_parked()
+    }
+
+    /// Takes out the oldest parked message.
+    pub(crate) fn pop_parked(&mut self) -> Option<Seq> {
         let parked = |hold: &&Hold| matches!(hold.reason, HoldReason::Parked { .. });
         let seq = self.holds.iter().find(parked)?.seq;
         self.release(seq);
@@ -316,14 +319,9 @@ impl Reader {
         }
     }
 
-    /// Answers which messages were parked.
-    fn forget_holds(&mut self) -> Vec<Seq> {
+    fn forget_holds(&mut self) {
+        self.holds.clear();
         self.parked = Parked::default();
-        let parked = |hold: Hold| match hold.reason {
-            HoldReason::Parked { .. } => Some(hold.seq),
-            HoldReason::Handler { .. } => None,
-        };
-        core::mem::take(&mut self.holds).into_iter().filter_map(parked).collect()
     }
 }
 
@@ -338,6 +336,10 @@ impl Place {
             received: start,
             acked: start,
         }
+    }
+
+    fn goes_on_in(&self, epoch: EpochNo, head: Seq) -> bool {
+        self.epoch == epoch && self.high <= head
     }
 
     fn resume_after(&self) -> Seq {

@@ -6,11 +6,7 @@ use tetherline_protocol::{
 };
 
 use super::{Engine, Established, State};
-use crate::{
-    ConnectionNo, Delivery, Instant, Output,
-    reader::{Lost, Resume},
-    timer::Timer,
-};
+use crate::{ConnectionNo, Delivery, Instant, Output, reader::Resume, timer::Timer};
 
 /// Messages and their handlers.
 impl<P> Engine<P> {
@@ -121,10 +117,14 @@ impl<P> Engine<P> {
 impl<P> Engine<P> {
     pub(super) fn start_reading(&mut self, established: Established) {
         let Established { epoch, head, cursor, .. } = established;
+        if self.reader.would_lose(epoch, head) {
+            while let Some(parked) = self.reader.pop_parked() {
+                self.outputs.push_back(Output::ParkedDropped(parked));
+            }
+        }
         let resume = self.reader.connect(epoch, head, cursor);
-        if let Some(Lost { after, parked }) = &resume.lost {
-            self.outputs.extend(parked.iter().map(|seq| Output::ParkedDropped(*seq)));
-            self.outputs.push_back(Output::Gap { after: *after, next: cursor });
+        if let Some(after) = resume.lost {
+            self.outputs.push_back(Output::Gap { after, next: cursor });
         }
         if self.reader.open_grace() {
             self.timers.set(Timer::Grace, self.now + UNHANDLED_GRACE_MS);
