@@ -13,8 +13,19 @@ use crate::{
 /// The oldest Node that Vite 8 runs on.
 const NODE_OLDEST: (u32, u32) = (20, 19);
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
-/// What every npm build depends on.
-const NPM_SHARED: [&str; 3] = ["package-lock.json", "package.json", "tsconfig.base.json"];
+/// What the npm package is made of, and with it everything that is built on the package.
+const PACKAGE_INPUTS: [&str; 10] = [
+    "packages/tetherline",
+    "crates/engine",
+    "crates/wasm",
+    "crates/protocol",
+    "Cargo.toml",
+    "Cargo.lock",
+    ".cargo",
+    "package-lock.json",
+    "package.json",
+    "tsconfig.base.json",
+];
 
 /// Node, the wasm target and the npm packages.
 pub(crate) fn tools(root: &Path) -> Result<()> {
@@ -25,21 +36,9 @@ pub(crate) fn tools(root: &Path) -> Result<()> {
 
 /// The browser engine and the npm package around it.
 pub(crate) fn package(root: &Path) -> Result<()> {
-    let [lock, manifest, typescript] = NPM_SHARED;
     Product {
         name: "package tetherline",
-        inputs: &[
-            "packages/tetherline",
-            "crates/engine",
-            "crates/wasm",
-            "crates/protocol",
-            "Cargo.toml",
-            "Cargo.lock",
-            ".cargo",
-            lock,
-            manifest,
-            typescript,
-        ],
+        inputs: &PACKAGE_INPUTS,
         outputs: &["packages/tetherline/dist/index.js", "packages/tetherline/dist/index.d.ts"],
     }
     .build(root, || {
@@ -51,22 +50,9 @@ pub(crate) fn package(root: &Path) -> Result<()> {
 
 /// The chat's page.
 pub(crate) fn web(root: &Path) -> Result<()> {
-    let [lock, manifest, typescript] = NPM_SHARED;
     Product {
         name: "chat page",
-        inputs: &[
-            "apps/chat/web",
-            "packages/tetherline",
-            "crates/engine",
-            "crates/wasm",
-            "crates/protocol",
-            "Cargo.toml",
-            "Cargo.lock",
-            ".cargo",
-            lock,
-            manifest,
-            typescript,
-        ],
+        inputs: &[&["apps/chat/web"][..], &PACKAGE_INPUTS].concat(),
         outputs: &["apps/chat/web/dist/index.html"],
     }
     .build(root, || {
