@@ -1,12 +1,13 @@
+use std::convert::Infallible;
+
 use tetherline_engine::Status;
-use tetherline_protocol::Seq;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
 use crate::{
-    Accepted, Acknowledge, Builder, Connection, Event, SendError,
+    Accepted, Acknowledge, Builder, Connection, Event, Receipt, SendError,
     builder::Setup,
     driver::{Command, Driver},
     sends::Outgoing,
@@ -15,7 +16,8 @@ use crate::{
 /// Commands on their way to the driver; whoever sends more waits.
 const COMMANDS_MAX: usize = 16;
 
-/// One user's connection, kept up by a task in the background until this is dropped.
+/// One user's connection, kept up by a task in the background until this is dropped, whatever
+/// [`Sender`]s there are.
 #[derive(Debug)]
 pub struct Client {
     commands: mpsc::Sender<Command>,
@@ -24,8 +26,10 @@ pub struct Client {
     /// A question that a cancelled `next` has left; asking again must not lose its answer.
     asked: Option<oneshot::Receiver<Event>>,
     /// The message that the application has in hand.
-    in_hand: Option<Seq>,
+    in_hand: Option<Receipt>,
     driver: JoinHandle<()>,
+    /// Says by its end that nobody reads any more; a [`Sender`] alone keeps no connection up.
+    _reads: oneshot::Sender<Infallible>,
 }
 
 impl Client {
@@ -41,8 +45,10 @@ impl Client {
         let start = Connection { status: Status::Connecting, attempts: 0, retry_in: None };
         let (reporter, connection) = watch::channel(start);
         let acknowledge = setup.acknowledge;
-        let driver = tokio::spawn(Driver::new(setup, receiver, reporter).run());
-        Self { commands, connection, acknowledge, asked: None, in_hand: None, driver }
+        let (reads, reader) = oneshot::channel();
+        let driver = tokio::spawn(Driver::new(setup, receiver, reader, reporter).run());
+        let (asked, in_hand) = (None, None);
+        Self { commands, connection, acknowledge, asked, in_hand, driver, _reads: reads }
     }
 
     /// The next event; `None` when the client is done for good.
@@ -64,15 +70,16 @@ impl Client {
         let event = self.asked.as_mut()?.await.ok();
         self.asked = None;
         if let Some(Event::Message(message)) = &event {
-            self.in_hand = message.seq;
+            self.in_hand = Some(message.receipt);
         }
         event
     }
 
-    /// Says that the message at this position is handled, with [`Acknowledge::Explicitly`].
-    pub async fn ack(&self, seq: Seq) {
+    /// Says that the message with this [`crate::Message::receipt`] is handled, with
+    /// [`Acknowledge::Explicitly`]. Messages may be handled in any order.
+    pub async fn ack(&self, receipt: Receipt) {
         // A driver that is gone acknowledges nothing any more; the message will come again.
-        let _ = self.commands.send(Command::Handled(seq)).await;
+        let _ = self.commands.send(Command::Handled(receipt)).await;
     }
 
     /// Sends a message and waits until the application at the other end took it, over any number
@@ -88,6 +95,12 @@ impl Client {
     #[must_use]
     pub fn sender(&self) -> Sender {
         Sender { commands: self.commands.clone() }
+    }
+
+    /// Attempts at once to connect, while the client waits for its next attempt: "try now".
+    pub async fn reconnect(&self) {
+        // A driver that is gone connects no more, and `next` says so.
+        let _ = self.commands.send(Command::Reconnect).await;
     }
 
     /// How the connection is doing, and every change of it.

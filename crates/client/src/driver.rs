@@ -3,11 +3,12 @@
 
 mod frames;
 mod held_back;
+mod in_hand;
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
 use tetherline_engine::{ConnectionNo, Engine, Instant, NoToken, Output, ProbeAnswer};
-use tetherline_protocol::{Seq, limits::TOKEN_TIMEOUT_MS};
+use tetherline_protocol::limits::TOKEN_TIMEOUT_MS;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -15,13 +16,14 @@ use tokio::{
 };
 
 use crate::{
-    Acknowledge, Connection, Event,
+    Acknowledge, Connection, Event, Receipt,
     builder::Setup,
     link::{ABNORMAL, Incoming, Link, probe},
     sends::{Outgoing, Sends},
 };
 use frames::Epochs;
 use held_back::HeldBack;
+use in_hand::InHand;
 
 /// Events that the engine caused and nobody has asked for: from here on the socket is not read.
 const EVENTS_MAX: usize = 16;
@@ -30,13 +32,15 @@ const EVENTS_MAX: usize = 16;
 #[derive(Debug)]
 pub(crate) enum Command {
     /// The application wants an event; the message before it may be handled.
-    Next { handled: Option<Seq>, answer: oneshot::Sender<Event> },
+    Next { handled: Option<Receipt>, answer: oneshot::Sender<Event> },
     /// The application is done with this message.
-    Handled(Seq),
+    Handled(Receipt),
     /// A message to send.
     Send(Outgoing),
+    /// The application has reason to believe that an attempt would succeed now.
+    Reconnect,
     /// Say goodbye and end.
-    Close { handled: Option<Seq> },
+    Close { handled: Option<Receipt> },
 }
 
 /// What was started and has come to an end.
@@ -51,6 +55,7 @@ enum Done {
 /// What happened next.
 enum Happened {
     Command(Option<Command>),
+    ClientGone,
     Read(Incoming),
     Done(Done),
     TimeOut,
@@ -60,6 +65,8 @@ pub(crate) struct Driver {
     setup: Setup,
     engine: Engine<Box<str>>,
     commands: mpsc::Receiver<Command>,
+    /// Ends with the client.
+    reader: oneshot::Receiver<Infallible>,
     reporter: watch::Sender<Connection>,
     started: time::Instant,
     token: String,
@@ -75,6 +82,7 @@ pub(crate) struct Driver {
     events: VecDeque<Event>,
     /// Frames that wait until the application asks.
     held_back: HeldBack,
+    in_hand: InHand,
     life: Life,
 }
 
@@ -92,6 +100,7 @@ impl Driver {
     pub(crate) fn new(
         setup: Setup,
         commands: mpsc::Receiver<Command>,
+        reader: oneshot::Receiver<Infallible>,
         reporter: watch::Sender<Connection>,
     ) -> Self {
         // Without randomness only the jitter is lost.
@@ -100,6 +109,7 @@ impl Driver {
             setup,
             engine: Engine::new(seed),
             commands,
+            reader,
             reporter,
             started: time::Instant::now(),
             token: String::new(),
@@ -110,6 +120,7 @@ impl Driver {
             asking: None,
             events: VecDeque::new(),
             held_back: HeldBack::default(),
+            in_hand: InHand::default(),
             life: Life::Running,
         }
     }
@@ -127,7 +138,10 @@ impl Driver {
                 return;
             }
             match self.wait().await {
-                Happened::Command(command) => self.command(command),
+                Happened::Command(Some(command)) => self.command(command),
+                Happened::Command(None) => self.life = Life::Closing,
+                // What it asked for before is still done.
+                Happened::ClientGone => self.commands.close(),
                 Happened::Read(incoming) => self.incoming(incoming),
                 Happened::Done(done) => self.done(done),
                 Happened::TimeOut => self.time_out(),
@@ -144,6 +158,7 @@ impl Driver {
         let reads = self.reads();
         tokio::select! {
             command = self.commands.recv() => Happened::Command(command),
+            _ = &mut self.reader, if !self.commands.is_closed() => Happened::ClientGone,
             Some(Ok(done)) = self.work.join_next() => Happened::Done(done),
             () = sleep_until(due) => Happened::TimeOut,
             incoming = read(self.link.as_mut()), if reads => Happened::Read(incoming),
@@ -155,17 +170,17 @@ impl Driver {
         self.link.is_some() && self.held_back.has_room() && self.events.len() < EVENTS_MAX
     }
 
-    fn command(&mut self, command: Option<Command>) {
+    fn command(&mut self, command: Command) {
         let now = self.now();
         match command {
-            Some(Command::Next { handled, answer }) => {
+            Command::Next { handled, answer } => {
                 self.handled(handled);
                 self.asking = Some(answer);
                 self.answer();
                 self.release_held_back();
             }
-            Some(Command::Handled(seq)) => self.handled(Some(seq)),
-            Some(Command::Send(outgoing)) => {
+            Command::Handled(receipt) => self.handled(Some(receipt)),
+            Command::Send(outgoing) => {
                 let text = outgoing.text.clone();
                 let size = text.len();
                 match self.engine.send(text, size, now) {
@@ -176,16 +191,16 @@ impl Driver {
                     Err(refused) => outgoing.refuse(refused),
                 }
             }
-            Some(Command::Close { handled }) => {
+            Command::Reconnect => self.engine.wake(now),
+            Command::Close { handled } => {
                 self.handled(handled);
                 self.life = Life::Closing;
             }
-            None => self.life = Life::Closing,
         }
     }
 
-    fn handled(&mut self, seq: Option<Seq>) {
-        if let Some(seq) = seq {
+    fn handled(&mut self, receipt: Option<Receipt>) {
+        if let Some(seq) = receipt.and_then(|receipt| self.in_hand.settle(receipt)) {
             self.engine.handled(seq, self.now());
         }
     }
@@ -266,7 +281,10 @@ impl Driver {
                 Output::Settled(send, outcome) => self.sends.settle(send, outcome),
                 Output::StatusChanged => self.report(),
                 Output::Gap { after, next } => self.events.push_back(Event::Gap { after, next }),
-                Output::HandlerTimedOut(seq) => self.events.push_back(Event::HandlerTimedOut(seq)),
+                Output::HandlerTimedOut(seq) => {
+                    self.in_hand.give_up(seq);
+                    self.events.push_back(Event::HandlerTimedOut(seq));
+                }
                 Output::IdentityRefused => {
                     self.events.push_back(Event::IdentityRefused);
                     self.sends.refuse_all();

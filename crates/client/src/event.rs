@@ -1,4 +1,7 @@
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use tetherline_engine::Status;
 use tetherline_protocol::{
@@ -47,6 +50,27 @@ pub struct Message {
     pub id: Option<MessageId>,
     /// It was in the mailbox before this connection asked: no news.
     pub replayed: bool,
+    /// What [`crate::Client::ack`] takes when it is handled.
+    pub receipt: Receipt,
+}
+
+/// Stands for one message that was handed out, and for no other.
+///
+/// A position could not: after a restored backup the server counts anew, and whoever is late with
+/// an old message would acknowledge the new one at the same position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// None if the message is live-only: nobody waits for it to be handled.
+    pub(crate) seq: Option<Seq>,
+    no: u64,
+}
+
+impl Receipt {
+    /// One that this process has not given out before.
+    pub(crate) fn new(seq: Option<Seq>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { seq, no: NEXT.fetch_add(1, Ordering::Relaxed) }
+    }
 }
 
 /// How the connection is doing. See [`crate::Client::connection`].

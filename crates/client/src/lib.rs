@@ -36,6 +36,6 @@ mod sends;
 
 pub use builder::{Acknowledge, Builder, SetupError};
 pub use client::{Client, Sender};
-pub use event::{Connection, Event, Message};
+pub use event::{Connection, Event, Message, Receipt};
 pub use sends::{Accepted, SendError};
 pub use tetherline_engine::{NoToken, Status};

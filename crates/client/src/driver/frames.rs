@@ -7,7 +7,7 @@ use tetherline_protocol::{
 };
 
 use super::Driver;
-use crate::{Acknowledge, Event, Message};
+use crate::{Acknowledge, Event, Message, Receipt};
 
 impl Driver {
     pub(super) fn frame(&mut self, connection: ConnectionNo, text: Box<str>) {
@@ -15,8 +15,10 @@ impl Driver {
         match ServerFrame::parse(&text) {
             Ok(ServerFrame::ConnectionEstablished(established)) => {
                 self.held_back.adopt(&established.limits);
+                let epoch = self.epochs.number(established.epoch);
+                self.in_hand.enter(epoch);
                 let established = Established {
-                    epoch: self.epochs.number(established.epoch),
+                    epoch,
                     head: established.head,
                     cursor: established.cursor,
                     heartbeat_interval_ms: established.heartbeat_interval_ms,
@@ -63,7 +65,8 @@ impl Driver {
             ServerFrame::Application { kind, seq, id } => {
                 let delivery = self.engine.handle_message(connection, seq, 1, text.len());
                 if let Delivery::Deliver { replayed } = delivery {
-                    self.deliver(Message { text, kind, seq, id, replayed });
+                    let receipt = Receipt::new(seq);
+                    self.deliver(Message { text, kind, seq, id, replayed, receipt });
                 }
             }
             ServerFrame::PendingCheckComplete(summary) => {
@@ -87,6 +90,7 @@ impl Driver {
         if let Some(seq) = message.seq
             && self.setup.acknowledge != Acknowledge::Never
         {
+            self.in_hand.hold(seq, message.receipt);
             self.engine.hold(seq, self.now());
         }
         self.events.push_back(Event::Message(message));

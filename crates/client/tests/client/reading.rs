@@ -4,7 +4,7 @@ use futures_util::FutureExt as _;
 use tetherline::{Acknowledge, Status};
 use tetherline_protocol::Seq;
 
-use crate::support::{Host, message, until, until_caught_up, until_waiting};
+use crate::support::{Door, Host, message, until, until_caught_up, until_gap, until_waiting};
 
 #[tokio::test]
 async fn what_waits_comes_first_and_then_what_is_new() {
@@ -57,9 +57,39 @@ async fn with_explicit_acknowledgement_only_what_was_said_counts() {
     let mut client = explicit.connect().unwrap();
     let first = message(&mut client).await;
     message(&mut client).await;
-    client.ack(first.seq.unwrap()).await;
+    client.ack(first.receipt).await;
     client.close().await;
     until_waiting(&host, &[2, 3]).await;
+}
+
+#[tokio::test]
+async fn a_late_acknowledgement_settles_only_the_message_that_it_is_about() {
+    // It settled the message at the same position of the restored mailbox, which the application
+    // still had in hand: the server then never delivered that one again.
+    let (lost, restored) = (Host::start(), Host::start());
+    for n in 1..=3 {
+        lost.publish(n).await;
+        restored.publish(n).await;
+    }
+    let mut door = Door::open(&lost).await;
+    let explicit = lost.builder_at(&door.url).acknowledge(Acknowledge::Explicitly);
+    let mut client = explicit.connect().unwrap();
+    let old = message(&mut client).await;
+    door.lead_to(&restored);
+    until_gap(&mut client).await;
+    let new = message(&mut client).await;
+    let second = message(&mut client).await;
+    assert_eq!((old.seq, new.seq, second.seq), (Seq::new(1), Seq::new(1), Seq::new(2)));
+    client.ack(old.receipt).await;
+    client.ack(second.receipt).await;
+    client.close().await;
+    until_waiting(&restored, &[1, 2, 3]).await;
+
+    let mut again = restored.builder().acknowledge(Acknowledge::Explicitly).connect().unwrap();
+    let new = message(&mut again).await;
+    again.ack(new.receipt).await;
+    again.close().await;
+    until_waiting(&restored, &[2, 3]).await;
 }
 
 #[tokio::test]
@@ -79,14 +109,16 @@ async fn a_cancelled_next_loses_nothing() {
 #[tokio::test]
 async fn a_next_that_is_cancelled_in_the_queue_forgets_no_acknowledgement() {
     let host = Host::start();
-    host.publish(1).await;
-    host.publish(2).await;
+    for n in 1..=3 {
+        host.publish(n).await;
+    }
     let mut client = host.builder().connect().unwrap();
-    assert_eq!(message(&mut client).await.seq, Seq::new(1));
-    // The driver does not run meanwhile, so its queue fills up.
-    while client.ack(Seq::ZERO).now_or_never().is_some() {}
-    assert!(client.next().now_or_never().is_none());
+    let first = message(&mut client).await;
     assert_eq!(message(&mut client).await.seq, Seq::new(2));
+    // The driver does not run meanwhile, so its queue fills up.
+    while client.ack(first.receipt).now_or_never().is_some() {}
+    assert!(client.next().now_or_never().is_none());
+    assert_eq!(message(&mut client).await.seq, Seq::new(3));
     client.close().await;
     until_waiting(&host, &[]).await;
 }

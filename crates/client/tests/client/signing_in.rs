@@ -1,8 +1,14 @@
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tetherline::{Client, Event, SendError, SetupError, Status};
 
-use crate::support::{Host, ada, event, until, until_caught_up};
+use tetherline_protocol::Seq;
+use tokio::{net::TcpListener, sync::watch, time::timeout};
+
+use crate::support::{Host, PATIENCE, ada, event, message, until, until_caught_up};
 
 #[tokio::test]
 async fn after_a_refused_token_a_fresh_one_is_asked_for_once() {
@@ -20,6 +26,43 @@ async fn after_a_refused_token_a_fresh_one_is_asked_for_once() {
 }
 
 #[tokio::test]
+async fn a_token_is_renewed_before_it_runs_out_and_the_connection_stays() {
+    let host = Host::start();
+    let (issued, mut renewals) = watch::channel(Vec::new());
+    let (short, long) = (host.issuer(Duration::from_secs(2)), host.issuer(Duration::from_mins(1)));
+    let provider = move |fresh| {
+        issued.send_modify(|asked| asked.push(fresh));
+        let token = if fresh { long() } else { short() };
+        async move { Ok(token) }
+    };
+    let mut client = host.builder().token(provider).connect().unwrap();
+    until_caught_up(&mut client).await;
+    let mut connection = client.connection();
+    connection.mark_unchanged();
+    // The third is asked for when the first has run out.
+    let third = renewals.wait_for(|asked| asked.len() == 3);
+    assert_eq!(*timeout(PATIENCE, third).await.unwrap().unwrap(), [false, true, true]);
+    assert!(!connection.has_changed().unwrap());
+    host.publish(1).await;
+    assert_eq!(message(&mut client).await.seq, Seq::new(1));
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_its_next_attempt_makes_it_when_it_is_asked_to() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let client = Client::builder(&url).user(ada()).only_token("t").connect().unwrap();
+    let mut connection = client.connection();
+    let second = Duration::from_secs(1);
+    let long = connection.wait_for(|now| now.retry_in.is_some_and(|wait| wait > second));
+    let waiting = *timeout(PATIENCE, long).await.expect("a long wait").unwrap();
+    client.reconnect().await;
+    let attempt = connection.wait_for(|now| now.status == Status::Connecting);
+    timeout(waiting.retry_in.unwrap(), attempt).await.expect("an attempt at once").unwrap();
+}
+
+#[tokio::test]
 async fn when_the_identity_is_refused_the_client_says_so_and_ends() {
     let host = Host::start();
     let mut client = host.builder().only_token("no.good.token").connect().unwrap();
@@ -34,6 +77,30 @@ async fn a_send_that_nobody_will_take_any_more_is_told_so() {
     let client = host.builder().only_token("no.good.token").connect().unwrap();
     let refused = client.send(r#"{"type":"order"}"#).await;
     assert_eq!(refused, Err(SendError::SignedOut));
+}
+
+#[tokio::test]
+async fn a_client_that_was_closed_is_signed_out_and_takes_nothing_more() {
+    let host = Host::start();
+    let client = host.builder().connect().unwrap();
+    until(&client, Status::Connected).await;
+    let (sender, connection) = (client.sender(), client.connection());
+    client.close().await;
+    assert_eq!(connection.borrow().status, Status::SignedOut);
+    assert_eq!(sender.send(r#"{"type":"order"}"#).await, Err(SendError::Closed));
+}
+
+#[tokio::test]
+async fn a_client_that_is_dropped_ends_though_somebody_could_still_send() {
+    // It stayed connected for as long as there was a sender, and read for nobody.
+    let host = Host::start();
+    let client = host.builder().connect().unwrap();
+    until(&client, Status::Connected).await;
+    let (sender, mut connection) = (client.sender(), client.connection());
+    drop(client);
+    let ended = connection.wait_for(|now| now.status == Status::SignedOut);
+    timeout(PATIENCE, ended).await.expect("an end").unwrap();
+    assert_eq!(sender.send(r#"{"type":"order"}"#).await, Err(SendError::Closed));
 }
 
 #[tokio::test]

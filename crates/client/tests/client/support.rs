@@ -8,7 +8,12 @@ use tetherline_protocol::UserId;
 use tetherline_server::{
     Application, Config, JwtKeys, Server, issue_token, listen, serve, store::SqliteStore,
 };
-use tokio::time::timeout;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::timeout,
+};
 
 /// Far more than anything here takes; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,21 +45,66 @@ impl Host {
     }
 
     pub(crate) fn token(&self) -> String {
-        issue_token(&self.keys, &ada(), Some("sign-in"), Duration::from_mins(1))
+        self.issuer(Duration::from_mins(1))()
+    }
+
+    /// Issues tokens that are good for so long.
+    pub(crate) fn issuer(&self, lifetime: Duration) -> impl Fn() -> String + Send + Sync + 'static {
+        let keys = self.keys.clone();
+        move || issue_token(&keys, &ada(), Some("sign-in"), lifetime)
+    }
+
+    fn address(&self) -> String {
+        self.url.trim_start_matches("http://").to_owned()
     }
 
     /// A client of ada's, on the device `laptop`.
     pub(crate) fn builder(&self) -> Builder {
-        Client::builder(&self.url)
-            .user(ada())
-            .device("laptop".parse().unwrap())
-            .only_token(self.token())
+        self.builder_at(&self.url)
+    }
+
+    /// The same, behind another address.
+    pub(crate) fn builder_at(&self, url: &str) -> Builder {
+        Client::builder(url).user(ada()).device("laptop".parse().unwrap()).only_token(self.token())
     }
 
     pub(crate) async fn publish(&self, n: u64) {
         let message = format!(r#"{{"type":"note","n":{n}}}"#);
         let message = tetherline_protocol::frame::Message::parse(&message).unwrap();
         self.server.publish(&ada(), None, message).await.unwrap();
+    }
+}
+
+/// One address behind which a server can be exchanged for another.
+pub(crate) struct Door {
+    pub(crate) url: String,
+    behind: watch::Sender<String>,
+}
+
+impl Door {
+    pub(crate) async fn open(host: &Host) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (behind, mut current) = watch::channel(host.address());
+        tokio::spawn(async move {
+            while let Ok((mut outside, _)) = listener.accept().await {
+                let address = current.borrow_and_update().clone();
+                let mut exchanged = current.clone();
+                tokio::spawn(async move {
+                    let mut inside = TcpStream::connect(address).await.unwrap();
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut outside, &mut inside) => {}
+                        _ = exchanged.changed() => {}
+                    }
+                });
+            }
+        });
+        Self { url, behind }
+    }
+
+    /// Cuts what goes to the server before.
+    pub(crate) fn lead_to(&mut self, host: &Host) {
+        self.behind.send_replace(host.address());
     }
 }
 
@@ -75,6 +125,11 @@ pub(crate) async fn message(client: &mut Client) -> Message {
             None => panic!("the client is done"),
         }
     }
+}
+
+/// Waits until the client says that messages are lost.
+pub(crate) async fn until_gap(client: &mut Client) {
+    while !matches!(event(client).await.expect("the client goes on"), Event::Gap { .. }) {}
 }
 
 /// The positions of what comes before the next `pending_check_complete`.
