@@ -148,7 +148,8 @@ impl Hub {
         }
     }
 
-    pub(crate) async fn drain(&self) {
+    /// Admits nobody any more, and tells everybody to leave.
+    pub(crate) fn start_draining(&self) {
         self.draining.store(true, Ordering::SeqCst);
         let channels: Vec<_> = lock(&self.users).values().cloned().collect();
         for channel in channels {
@@ -156,6 +157,10 @@ impl Hub {
                 seat.tell(Notice::Drain);
             }
         }
+    }
+
+    pub(crate) async fn drain(&self) {
+        self.start_draining();
         let everybody_left = async {
             loop {
                 let left = self.empty.notified();

@@ -14,7 +14,7 @@ use crate::{
     auth::{Identity, InvalidToken},
     hub::{self, Ticket},
     session::{self, Input, Opening, Outgoing, Wire},
-    store::{Delivery, Outcome, Place, Room},
+    store::{Delivery, Outcome, Place, Room, StoreError},
 };
 
 /// Who is connected.
@@ -33,10 +33,22 @@ impl Hub {
         self.0.published(user, delivery.seq, || delivery);
     }
 
-    /// From here on nothing that is published passes unnoticed.
+    /// From here on nothing that is published passes unnoticed. `sign_in` is what
+    /// [`Hub::sign_out`] knows the connection by.
     #[must_use]
-    pub fn join(&self, user: &UserId) -> Option<Seat> {
-        self.0.join(user, None).ok().map(|ticket| Seat { ticket, user: user.clone() })
+    pub fn join(&self, user: &UserId, sign_in: &str) -> Option<Seat> {
+        let ticket = self.0.join(user, Some(sign_in.into())).ok()?;
+        Some(Seat { ticket, user: user.clone() })
+    }
+
+    /// Closes what a sign-in has open.
+    pub fn sign_out(&self, user: &UserId, sign_in: &str) {
+        self.0.sign_out(user, sign_in);
+    }
+
+    /// Admits nobody any more, and tells everybody to leave.
+    pub fn start_draining(&self) {
+        self.0.start_draining();
     }
 }
 
@@ -58,9 +70,9 @@ pub enum Event<'a> {
     /// The hub may have something to say.
     Woken,
     /// The answer to [`Action::Read`].
-    Page(u32, Vec<Delivery>),
+    Page(u32, Result<Vec<Delivery>, StoreError>),
     /// The answer to [`Action::Locate`].
-    Located(Place),
+    Located(Result<Place, StoreError>),
     /// The answer to [`Action::Acknowledge`].
     Acknowledged,
     /// The answer to [`Action::Receive`].
@@ -166,14 +178,14 @@ impl Session {
                 Input::Head(self.ticket.head())
             }
             Event::Page(ticket, page) => {
-                if let Some(last) = page.last() {
+                if let Some(last) = page.as_ref().ok().and_then(|page| page.last()) {
                     self.ticket.has_read(last.seq);
                 }
-                Input::Page { ticket, page: Ok(page) }
+                Input::Page { ticket, page }
             }
             Event::Pong => Input::Pong(&[]),
             Event::Written => Input::Written,
-            Event::Located(place) => Input::Located(Ok(place)),
+            Event::Located(place) => Input::Located(place),
             Event::Acknowledged => Input::Acknowledged,
             Event::Settled(outcome) => Input::Settled(outcome),
             Event::Verified(Some((user, expires_in_ms))) => Input::Verified(Ok(Identity {

@@ -1,16 +1,17 @@
 //! The browser driver's half of a page: it does what the engine says and holds no policy.
 
 use tetherline_engine::{
-    ConnectionNo, Delivery, EpochNo, Established, Instant, Output, SendNo as Ticket, SendOutcome,
+    ConnectionNo, Delivery, EpochNo, Established, Instant, Output, SendNo as Ticket,
 };
 use tetherline_protocol::{Seq, frame::ServerFrame, limits};
 
 use crate::{
     Mutant,
-    network::{Direction, Link, Token, Up},
-    page::{Parked, position},
+    network::{Direction, Link, Up},
+    page::Parked,
+    sends::Verdict,
     upstream::number,
-    world::{Event, LinkNo, PageNo, PublishNo, SendNo, World},
+    world::{Event, LinkNo, PageNo, PublishNo, World},
 };
 
 impl World {
@@ -20,15 +21,25 @@ impl World {
             self.perform(page, output);
         }
         let length = self.pages[page].engine.outbox_len();
-        if length > limits::OUTBOX_MESSAGES_MAX {
-            self.fail(format!("page {page} keeps {length} sends"));
+        if length != self.pages[page].outbox.len() {
+            self.fail(format!("page {page} keeps {length} sends, which is not what it took"));
         }
         let at = self.pages[page].engine.poll_timeout().map(Instant::as_millis);
+        self.check_parked(page);
         if at != self.pages[page].timer_at {
             self.pages[page].timer_at = at;
             if let Some(at) = at {
-                self.at(at.max(self.now), Event::PageTimer { page, at });
+                let ahead = self.pages[page].ahead;
+                self.at(at.saturating_sub(ahead).max(self.now), Event::PageTimer { page, at });
             }
+        }
+    }
+
+    fn check_parked(&mut self, page: PageNo) {
+        let parked = &self.pages[page].parked;
+        let bytes: usize = parked.iter().map(|parked| parked.size).sum();
+        if parked.len() > limits::UNHANDLED_MESSAGES_MAX || bytes > limits::UNHANDLED_BYTES_MAX {
+            self.fail(format!("page {page} parks {} messages of {bytes} bytes", parked.len()));
         }
     }
 
@@ -70,23 +81,23 @@ impl World {
                 self.transmit(page, format!(r#"{{"type":"ack","seq":{seq}}}"#));
             }
             Output::Authenticate => {
-                if let Some(Token { user, expires_at, revoked }) = self.pages[page].token {
-                    let token = format!("{user}.{expires_at}.{}", u8::from(revoked));
+                if let Some(token) = self.pages[page].token {
+                    let token = token.to_text();
                     let text = format!(r#"{{"type":"authenticate","token":"{token}"}}"#);
                     self.transmit(page, text);
                 }
             }
             Output::Transmit(Ticket(ticket)) => {
-                if let Some(send) = self.pages[page].outbox.get(&ticket) {
+                if let Some(&send) = self.pages[page].outbox.get(&ticket) {
                     let text = format!(r#"{{"type":"say","id":"s{send}"}}"#);
+                    if self.fault(3) {
+                        // Somebody on the way, or another driver, repeats it.
+                        self.transmit(page, text.clone());
+                    }
                     self.transmit(page, text);
                 }
             }
-            Output::Settled(Ticket(ticket), outcome) => {
-                if let Some(send) = self.pages[page].outbox.remove(&ticket) {
-                    self.settled(send, outcome);
-                }
-            }
+            Output::Settled(ticket, outcome) => self.settled(page, ticket, outcome),
             Output::Gap { after, next } => self.gap(page, after.get(), next.get()),
             Output::GraceOver => {
                 let target = &mut self.pages[page];
@@ -99,11 +110,7 @@ impl World {
                 target.parked.retain(|parked| parked.seq != seq.get());
                 target.reading.give_up(seq.get());
             }
-            Output::HandlerTimedOut(seq) => {
-                let target = &mut self.pages[page];
-                target.held.remove(&seq.get());
-                target.reading.give_up(seq.get());
-            }
+            Output::HandlerTimedOut(seq) => self.handler_timed_out(page, seq.get()),
             Output::IdentityRefused => {
                 let generation = self.pages[page].generation;
                 let delay = self.delay(500, 5_000);
@@ -128,6 +135,7 @@ impl World {
             device,
             token,
             truth: 0,
+            unsaved: 0,
             is_slow: false,
             up: Direction::new(latency),
             down: Direction::new(latency),
@@ -162,7 +170,7 @@ impl World {
         }
         self.links[link].up.kill();
         self.links[link].down.kill();
-        let now = self.instant();
+        let now = self.instant(page);
         self.pages[page].engine.handle_closed(connection, code, now);
         self.drain(page);
     }
@@ -199,7 +207,7 @@ impl World {
         size: usize,
     ) {
         let connection = self.links[link].connection;
-        let now = self.instant();
+        let now = self.instant(page);
         let engine = &mut self.pages[page].engine;
         match frame {
             ServerFrame::ConnectionEstablished(frame) => {
@@ -221,12 +229,17 @@ impl World {
                 engine.handle_pending_complete(connection, head, recovered, now);
             }
             ServerFrame::Accepted(accepted) => {
-                if let Some(ticket) = self.ticket(page, number(&accepted.reference)) {
+                let send = number(&accepted.reference);
+                self.told(send, Verdict::Accepted);
+                if let Some(ticket) = self.ticket(page, send) {
                     self.pages[page].engine.handle_accepted(connection, ticket, now);
                 }
             }
             ServerFrame::Error(error) => {
                 let send = error.reference.as_ref().map(number);
+                if let Some(send) = send.filter(|_| !error.retryable) {
+                    self.told(send, Verdict::Refused);
+                }
                 if let Some(ticket) = send.and_then(|send| self.ticket(page, send)) {
                     let (retryable, wait) = (error.retryable, error.retry_after_ms);
                     let engine = &mut self.pages[page].engine;
@@ -238,11 +251,6 @@ impl World {
             }
             _ => engine.handle_received(connection),
         }
-    }
-
-    fn ticket(&self, page: PageNo, send: SendNo) -> Option<Ticket> {
-        let outbox = &self.pages[page].outbox;
-        outbox.iter().find(|(_, known)| **known == send).map(|(&ticket, _)| Ticket(ticket))
     }
 
     fn message(&mut self, page: PageNo, link: LinkNo, seq: Seq, publish: PublishNo, size: usize) {
@@ -266,44 +274,8 @@ impl World {
             Delivery::Park { replayed } => {
                 self.arrives(page, link, seq.get(), publish, replayed);
                 self.pages[page].reading.open(seq.get(), 0);
-                self.pages[page].parked.push(Parked { seq: seq.get(), publish, replayed });
-                if self.pages[page].parked.len() > limits::UNHANDLED_MESSAGES_MAX + 1 {
-                    self.fail(format!("page {page} parks too much"));
-                }
+                self.pages[page].parked.push(Parked { seq: seq.get(), publish, replayed, size });
             }
         }
-    }
-
-    /// Handlers return, throw (which counts as handled), or go on and settle late or never.
-    pub(crate) fn call_handlers(
-        &mut self,
-        page: PageNo,
-        seq: u64,
-        publish: PublishNo,
-        replayed: bool,
-    ) {
-        self.handler_is_called(page, seq, publish, replayed);
-        if !self.random.percent(25) {
-            return;
-        }
-        let never = self.fault(4);
-        let delay = self.delay(1, 2_500);
-        let target = &mut self.pages[page];
-        target.calls += 1;
-        let call = target.calls;
-        target.held.insert(seq, call);
-        target.reading.open(seq, call);
-        let generation = target.generation;
-        if self.mutant != Some(Mutant::CursorBeforeHandler) {
-            target.engine.hold(position(seq), Instant::from_millis(self.now));
-        }
-        if !never {
-            self.after(delay, Event::HandlerSettles { page, generation, seq, call });
-        }
-    }
-
-    pub(crate) fn settled(&mut self, send: SendNo, outcome: SendOutcome) {
-        self.note(&format!("s{send} is settled: {outcome:?}"));
-        self.check_settled(send, outcome);
     }
 }

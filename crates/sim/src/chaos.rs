@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use crate::{
-    Mutant,
-    world::{Event, PageNo, World},
-};
+use crate::world::{Event, PageNo, World};
+
+/// Longer than a send may wait.
+const A_DAY_AND_MORE_MS: u64 = 25 * 60 * 60 * 1_000;
 
 impl World {
     /// The next thing that somebody does or that breaks.
@@ -19,10 +19,12 @@ impl World {
         let page = self.random.below(self.pages.len());
         let user = self.random.below(self.users.len());
         match self.random.below(100) {
-            0..30 => self.publish(user),
-            30..33 => (0..self.random.within(5, 30)).for_each(|_| self.publish(user)),
-            33..38 => self.crash(),
-            38..41 => self.store.back_up(),
+            0..28 => self.publish(user),
+            28..31 => (0..self.random.within(5, 30)).for_each(|_| self.publish(user)),
+            31..35 => self.crash(),
+            35 => self.start_draining(),
+            36..39 => self.store.back_up(),
+            39 if self.pages[page].is_signed_in() => self.sign_out_on_server(page),
             _ if !self.pages[page].is_open() => self.reopen(page),
             41..60 => self.send(page),
             60..63 => (0..self.random.within(3, 12)).for_each(|_| self.send(page)),
@@ -34,7 +36,9 @@ impl World {
             86..89 => self.request_pending(page),
             89..93 if self.pages[page].is_signed_in() => self.read_history(page),
             93..95 => self.freeze(page),
-            95..98 => self.go_offline(page),
+            95..97 => self.go_offline(page),
+            97 => self.leap_somewhere(page),
+            98 if self.random.below(300) == 0 => self.flood(page),
             _ => self.blink(page),
         }
     }
@@ -73,7 +77,11 @@ impl World {
     fn reopen(&mut self, page: PageNo) {
         let open = self.pages.iter().filter(|page| page.is_open()).count();
         if open < 6 {
-            let (user, device) = (self.pages[page].user, self.pages[page].device);
+            let (user, mut device) = (self.pages[page].user, self.pages[page].device);
+            if self.random.percent(15) {
+                // A private window, another computer.
+                device = self.random.below(6);
+            }
             self.open_page(user, device);
         }
     }
@@ -82,15 +90,25 @@ impl World {
         self.sign_out(page);
         if self.random.percent(80) {
             self.sign_in(page, user);
-            if self.mutant == Some(Mutant::OutboxKeptOverUserSwitch) {
-                self.carry_outbox_over(page);
-            }
+        }
+    }
+
+    fn leap_somewhere(&mut self, page: PageNo) {
+        let by = match self.random.below(3) {
+            0 => A_DAY_AND_MORE_MS,
+            _ => self.random.within(100, 120_000),
+        };
+        self.leap(page, by);
+        if self.random.percent(50) {
+            let now = self.instant(page);
+            self.pages[page].engine.wake(now);
+            self.drain(page);
         }
     }
 
     fn request_pending(&mut self, page: PageNo) {
         self.note(&format!("page {page} requests what is pending"));
-        let now = self.instant();
+        let now = self.instant(page);
         self.pages[page].engine.request_pending(now);
         self.drain(page);
     }
@@ -109,7 +127,7 @@ impl World {
         self.pages[page].is_offline = true;
         self.on_link(page, Self::half_open);
         if self.random.percent(70) {
-            let now = self.instant();
+            let now = self.instant(page);
             self.pages[page].engine.set_online(false, now);
             self.drain(page);
         }
@@ -119,7 +137,7 @@ impl World {
 
     /// The system says that something happened where nothing did.
     fn blink(&mut self, page: PageNo) {
-        let now = self.instant();
+        let now = self.instant(page);
         let online = self.random.percent(50);
         self.pages[page].engine.set_online(online, now);
         self.drain(page);

@@ -7,12 +7,16 @@
 mod browser;
 mod chaos;
 mod check;
+mod flight;
+mod handlers;
 mod mutant;
 mod network;
 mod page;
 mod random;
+mod sends;
 mod server;
 mod store;
+mod tokens;
 mod trace;
 mod upstream;
 mod world;

@@ -4,7 +4,9 @@ use tetherline_engine::ConnectionNo;
 use tetherline_server::simulation::{Seat, Session};
 
 use crate::{
+    flight::Flight,
     store::DeviceNo,
+    tokens::Token,
     upstream::UNANNOUNCED,
     world::{Event, LinkNo, PageNo, UserNo, World},
 };
@@ -18,6 +20,8 @@ pub(crate) struct Link {
     pub(crate) token: Token,
     /// The device's cursor at the moment when the server looked it up.
     pub(crate) truth: u64,
+    /// The last acknowledgement that the store failed to keep.
+    pub(crate) unsaved: u64,
     pub(crate) is_slow: bool,
     pub(crate) up: Direction,
     pub(crate) down: Direction,
@@ -25,17 +29,12 @@ pub(crate) struct Link {
     pub(crate) upstream: Option<Upstream>,
 }
 
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Token {
-    pub(crate) user: UserNo,
-    pub(crate) expires_at: u64,
-    pub(crate) revoked: bool,
-}
-
 /// One direction of a connection.
 pub(crate) struct Direction {
     latency: u64,
     last_arrival: u64,
+    /// Frames that arrive from here on were torn, or are behind one that was. In ms.
+    torn_at: u64,
     state: Way,
 }
 
@@ -74,15 +73,16 @@ pub(crate) struct Upstream {
     pub(crate) saving: bool,
     /// It ends, once what was acknowledged is saved; with this close code; 1006 if nobody said why.
     pub(crate) ending: Option<u16>,
+    pub(crate) flight: Flight,
 }
 
 impl Direction {
     pub(crate) fn new(latency: u64) -> Self {
-        Self { latency, last_arrival: 0, state: Way::Open }
+        Self { latency, last_arrival: 0, torn_at: u64::MAX, state: Way::Open }
     }
 
-    pub(crate) fn delivers(&self) -> bool {
-        self.state != Way::Dead
+    pub(crate) fn delivers(&self, now: u64) -> bool {
+        self.state != Way::Dead && now < self.torn_at
     }
 
     pub(crate) fn close(&mut self) {
@@ -120,29 +120,43 @@ impl World {
         }
     }
 
-    /// The connection breaks: both ends hear of it, sooner or later, and some of what is under way
-    /// is lost.
+    /// The connection breaks: both ends hear of it, sooner or later. What is under way arrives, is
+    /// lost, or is lost from the middle of some frame on.
     pub(crate) fn cut(&mut self, link: LinkNo) {
         self.note(&format!("link {link} is cut"));
-        let (up, down) = (self.random.percent(60), self.random.percent(60));
+        let (up, down) = (self.random.below(3), self.random.below(3));
         let (gone, closed) = (self.delay(1, 3_000), self.delay(1, 3_000));
         let arrival = self.links[link].up.last_arrival.max(self.now + gone);
         self.at(arrival, Event::Gone { link });
-        if !down {
+        if down == 0 {
             // In its order, after what is under way.
             self.send_down(link, Down::Closed(UNANNOUNCED));
         }
+        let tears = [self.tear(&self.links[link].up), self.tear(&self.links[link].down)];
+        let [torn_up, torn_down] = tears.map(|(low, high)| self.random.within(low, high));
         let target = &mut self.links[link];
-        if up {
-            target.up.kill();
-        } else {
-            target.up.close();
+        for (way, how, torn_at) in
+            [(&mut target.up, up, torn_up), (&mut target.down, down, torn_down)]
+        {
+            match how {
+                0 => way.close(),
+                1 => way.kill(),
+                _ => {
+                    way.close();
+                    way.torn_at = torn_at;
+                }
+            }
         }
-        target.down.close();
-        if down {
-            target.down.kill();
-            self.after(closed, Event::Lost { link });
+        match down {
+            0 => {}
+            1 => self.after(closed, Event::Lost { link }),
+            _ => self.at(torn_down, Event::Lost { link }),
         }
+    }
+
+    /// Between which moments of what is under way a connection may tear.
+    fn tear(&self, way: &Direction) -> (u64, u64) {
+        (self.now, way.last_arrival.max(self.now))
     }
 
     /// Bytes vanish both ways and nobody is told.

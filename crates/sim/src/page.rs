@@ -2,18 +2,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use tetherline_engine::{
-    ConnectionNo, Engine, Instant, NoToken, ProbeAnswer, SendNo as Ticket, Status,
-};
+use tetherline_engine::{Engine, Instant, Status};
 use tetherline_protocol::{Seq, frame::ServerFrame};
 
 use crate::{
-    Mutant,
     check::Reading,
-    network::{Down, Token, Up},
+    handlers::Held,
+    network::{Down, Up},
     store::DeviceNo,
+    tokens::{SignInNo, Token},
     upstream::UNANNOUNCED,
-    world::{Event, LinkNo, Nature, PageNo, PublishNo, Send, SendNo, UserNo, World},
+    world::{Event, LinkNo, PageNo, PublishNo, SendNo, UserNo, World},
 };
 
 pub(crate) struct Page {
@@ -32,12 +31,17 @@ pub(crate) struct Page {
     pub(crate) wants_late: bool,
     pub(crate) parked: Vec<Parked>,
     /// Messages whose handlers go on, by position, as the browser driver keeps them.
-    pub(crate) held: BTreeMap<u64, u64>,
+    pub(crate) held: BTreeMap<u64, Held>,
     pub(crate) calls: u64,
     pub(crate) outbox: BTreeMap<u32, SendNo>,
+    pub(crate) outbox_bytes: usize,
+    pub(crate) sign_in: SignInNo,
     pub(crate) token: Option<Token>,
     pub(crate) requests: u32,
+    /// When the engine's timer is due, on the page's clock.
     pub(crate) timer_at: Option<u64>,
+    /// How far the page's clock is ahead: a machine slept, or its clock leapt. In ms.
+    pub(crate) ahead: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +55,7 @@ pub(crate) struct Parked {
     pub(crate) seq: u64,
     pub(crate) publish: PublishNo,
     pub(crate) replayed: bool,
+    pub(crate) size: usize,
 }
 
 impl Page {
@@ -84,9 +89,12 @@ impl World {
             held: BTreeMap::new(),
             calls: 0,
             outbox: BTreeMap::new(),
+            outbox_bytes: 0,
+            sign_in: 0,
             token: None,
             requests: 0,
             timer_at: None,
+            ahead: 0,
         });
         if !wants_late && self.random.percent(70) {
             let delay = self.random.within(0, 15_000);
@@ -97,6 +105,7 @@ impl World {
 
     pub(crate) fn sign_in(&mut self, page: PageNo, user: UserNo) {
         self.note(&format!("page {page} signs in as u{user}"));
+        let sign_in = self.new_sign_in();
         let target = &mut self.pages[page];
         target.user = user;
         target.presence = Presence::SignedIn;
@@ -104,22 +113,13 @@ impl World {
         target.signed_in_at = self.now;
         target.reading = Reading::default();
         target.token = None;
+        target.sign_in = sign_in;
         if self.random.percent(30) {
             self.read_history(page);
         }
-        let now = self.instant();
+        let now = self.instant(page);
         self.pages[page].engine.sign_in(now);
         self.drain(page);
-    }
-
-    pub(crate) fn sign_in_again(&mut self, page: PageNo, generation: u32) {
-        let target = &mut self.pages[page];
-        if target.is_open() && target.is_signed_in() && target.generation == generation {
-            target.token = None;
-            let now = Instant::from_millis(self.now);
-            target.engine.sign_in(now);
-            self.drain(page);
-        }
     }
 
     pub(crate) fn sign_out(&mut self, page: PageNo) {
@@ -128,19 +128,15 @@ impl World {
         }
         self.note(&format!("page {page} signs out"));
         self.remember_what_was_handled(page);
-        let now = self.instant();
+        let now = self.instant(page);
         let target = &mut self.pages[page];
         target.presence = Presence::SignedOut;
         target.parked.clear();
         target.held.clear();
-        let unsettled: Vec<SendNo> = target.outbox.values().copied().collect();
         target.engine.sign_out(now);
         self.drain(page);
-        if self.mutant == Some(Mutant::OutboxKeptOverUserSwitch) {
-            let target = &mut self.pages[page];
-            for (number, send) in unsettled.into_iter().enumerate() {
-                target.outbox.insert(u32::MAX - number as u32, send);
-            }
+        if let Some(left) = self.pages[page].outbox.values().next() {
+            self.fail(format!("page {page} signed out and still has s{left}"));
         }
     }
 
@@ -157,23 +153,6 @@ impl World {
         }
     }
 
-    pub(crate) fn send(&mut self, page: PageNo) {
-        let now = self.instant();
-        let send = self.sends.len();
-        let target = &mut self.pages[page];
-        let (user, generation) = (target.user, target.generation);
-        let Ok(Ticket(ticket)) = target.engine.send(send, 60, now) else { return };
-        target.outbox.insert(ticket, send);
-        let nature = match self.random.below(10) {
-            0 => Nature::Refuse,
-            1 | 2 => Nature::Later(self.random.within(1, 4) as u32),
-            _ => Nature::Accept,
-        };
-        self.note(&format!("page {page} sends s{send}: {nature:?}"));
-        self.sends.push(Send { page, generation, user, nature, effects: 0 });
-        self.drain(page);
-    }
-
     /// The application reads history over HTTP, which is true as of some moment ago.
     pub(crate) fn read_history(&mut self, page: PageNo) {
         let head = self.store.mailbox(self.pages[page].user).head();
@@ -184,7 +163,7 @@ impl World {
         }
         self.note(&format!("page {page} has history as of {seq}"));
         self.pages[page].reading.history_as_of(seq);
-        let now = self.instant();
+        let now = self.instant(page);
         self.pages[page].engine.history_as_of(position(seq), now);
         self.drain(page);
     }
@@ -195,48 +174,10 @@ impl World {
         }
         if self.waits(page, Event::PageTimer { page, at }).is_some() {
             self.pages[page].timer_at = None;
-            let now = self.instant();
+            let now = self.instant(page);
             self.pages[page].engine.handle_timeout(now);
             self.drain(page);
         }
-    }
-
-    pub(crate) fn token(&mut self, page: PageNo, request: u32, fresh: bool) {
-        if self.pages[page].requests != request || !self.pages[page].is_signed_in() {
-            return;
-        }
-        let now = self.instant();
-        if self.fault(6) {
-            let reason = if self.random.percent(20) { NoToken::SignedOut } else { NoToken::Failed };
-            self.pages[page].engine.handle_no_token(reason, now);
-        } else {
-            let user = self.pages[page].user;
-            let cached =
-                self.pages[page].token.filter(|token| !fresh && token.expires_at > self.now);
-            let life = self.random.within(8_000, 600_000);
-            let revoked = self.fault(5);
-            let new = Token { user, expires_at: self.now + life, revoked };
-            self.pages[page].token = Some(cached.unwrap_or(new));
-            self.pages[page].engine.handle_token(now);
-        }
-        self.drain(page);
-    }
-
-    pub(crate) fn probed(&mut self, page: PageNo, connection: ConnectionNo, link: LinkNo) {
-        if !self.pages[page].is_open() {
-            return;
-        }
-        let status = |status| ProbeAnswer::Status { status, retry_after_ms: None };
-        let answer = if self.server.is_none() || self.pages[page].is_offline {
-            ProbeAnswer::Unreachable
-        } else if self.token_is_good(self.links[link].token) {
-            status(426)
-        } else {
-            status(401)
-        };
-        let now = self.instant();
-        self.pages[page].engine.handle_probe(connection, answer, now);
-        self.drain(page);
     }
 
     pub(crate) fn lost(&mut self, link: LinkNo) {
@@ -248,7 +189,7 @@ impl World {
     pub(crate) fn came_down(&mut self, link: LinkNo, frame: Down) {
         let page = self.links[link].page;
         if !self.pages[page].is_open()
-            || (self.pages[page].frozen.is_none() && !self.links[link].down.delivers())
+            || (self.pages[page].frozen.is_none() && !self.links[link].down.delivers(self.now))
         {
             return;
         }
@@ -256,7 +197,7 @@ impl World {
             return;
         };
         let connection = self.links[link].connection;
-        let now = self.instant();
+        let now = self.instant(page);
         match frame {
             Down::Opened => self.pages[page].engine.handle_opened(connection, now),
             Down::Ping => return self.send_up(link, Up::Pong),
@@ -269,35 +210,6 @@ impl World {
         self.drain(page);
     }
 
-    pub(crate) fn handler_registers(&mut self, page: PageNo) {
-        if !self.pages[page].is_open() || self.pages[page].wants_late {
-            return;
-        }
-        self.pages[page].wants_late = true;
-        for Parked { seq, publish, replayed } in std::mem::take(&mut self.pages[page].parked) {
-            let now = self.instant();
-            self.pages[page].engine.unpark(position(seq), now);
-            self.pages[page].reading.give_up(seq);
-            self.call_handlers(page, seq, publish, replayed);
-        }
-        self.drain(page);
-    }
-
-    pub(crate) fn handler_settles(&mut self, page: PageNo, generation: u32, seq: u64, call: u64) {
-        let target = &mut self.pages[page];
-        if !target.is_signed_in() || target.generation != generation {
-            return;
-        }
-        target.reading.close(seq, call);
-        let by_position = self.mutant == Some(Mutant::HandlersKnownByPosition);
-        if target.held.get(&seq).is_some_and(|held| *held == call || by_position) {
-            target.held.remove(&seq);
-            let now = Instant::from_millis(self.now);
-            target.engine.handled(position(seq), now);
-            self.drain(page);
-        }
-    }
-
     pub(crate) fn thaw(&mut self, page: PageNo) {
         let waiting = self.pages[page].frozen.take();
         // At once, so that nothing that comes in the same moment overtakes it.
@@ -305,7 +217,7 @@ impl World {
             self.handle(event);
         }
         if self.pages[page].is_open() {
-            let now = self.instant();
+            let now = self.instant(page);
             self.pages[page].engine.wake(now);
             self.drain(page);
         }
@@ -314,42 +226,27 @@ impl World {
     pub(crate) fn back_online(&mut self, page: PageNo) {
         self.pages[page].is_offline = false;
         if self.pages[page].is_open() {
-            let now = self.instant();
+            let now = self.instant(page);
             self.pages[page].engine.set_online(true, now);
             self.drain(page);
         }
     }
 
-    pub(crate) fn instant(&self) -> Instant {
-        Instant::from_millis(self.now)
+    /// The time on a page's clock.
+    pub(crate) fn instant(&self, page: PageNo) -> Instant {
+        Instant::from_millis(self.now + self.pages[page].ahead)
     }
 
-    pub(crate) fn token_is_good(&self, token: Token) -> bool {
-        token.expires_at > self.now && !token.revoked
-    }
-
-    pub(crate) fn read_token(text: &str) -> Token {
-        let mut parts = text.split('.').map(|part| part.parse::<u64>().unwrap_or_default());
-        let mut next = || parts.next().unwrap_or_default();
-        Token { user: next() as usize, expires_at: next(), revoked: next() == 1 }
+    /// A page's clock leaps, so that its timers are long due.
+    pub(crate) fn leap(&mut self, page: PageNo, by: u64) {
+        self.note(&format!("the clock of page {page} leaps by {by} ms"));
+        self.pages[page].ahead += by;
+        self.pages[page].timer_at = None;
+        self.drain(page);
     }
 
     pub(crate) fn is_connected(&self, page: PageNo) -> bool {
         self.pages[page].engine.status() == Status::Connected
-    }
-
-    /// Under the mutant, what one user left in the outbox goes out under the next one's name.
-    pub(crate) fn carry_outbox_over(&mut self, page: PageNo) {
-        let now = self.instant();
-        let target = &mut self.pages[page];
-        let kept: Vec<SendNo> = target.outbox.values().copied().collect();
-        target.outbox.clear();
-        for send in kept {
-            if let Ok(Ticket(ticket)) = target.engine.send(send, 60, now) {
-                target.outbox.insert(ticket, send);
-            }
-        }
-        self.drain(page);
     }
 }
 

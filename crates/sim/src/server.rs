@@ -7,14 +7,18 @@ use tetherline_server::{Refusal, simulation::Hub, store::Outcome};
 
 use crate::{
     Mutant,
+    network::Down,
+    sends::Nature,
     store::{Answer, Operation},
-    world::{Event, LinkNo, Nature, Publish, PublishNo, SendNo, UserNo, World},
+    upstream::UNANNOUNCED,
+    world::{Event, LinkNo, Publish, PublishNo, SendNo, UserNo, World},
 };
 
 /// One process of the server, from its start to its crash.
 pub(crate) struct Life {
     pub(crate) number: u32,
     pub(crate) hub: Hub,
+    pub(crate) is_draining: bool,
     /// Sends that are with the application, and the connections that wait for each.
     pub(crate) under_way: BTreeMap<SendNo, Vec<LinkNo>>,
 }
@@ -24,7 +28,8 @@ impl World {
     pub(crate) fn publish(&mut self, user: UserNo) {
         let publish = self.publishes.len();
         let kind = usize::from(self.random.percent(25));
-        let padding = "x".repeat(self.random.below(60));
+        let longest = if self.random.percent(2) { 6_000 } else { 60 };
+        let padding = "x".repeat(self.random.below(longest));
         let name = ["news", "late"][kind];
         let text = format!(r#"{{"type":"{name}","id":"m{publish}","text":"{padding}"}}"#);
         let message = Message::parse(&text).expect("it is written as messages are");
@@ -52,6 +57,10 @@ impl World {
             self.wake(user);
         }
         self.note(&format!("m{publish} is published for u{user}"));
+        if self.fault(10) {
+            // The publisher's proxy repeats the request.
+            self.submit(Operation::Append { publish, user }, number);
+        }
         self.submit(Operation::Append { publish, user }, number);
     }
 
@@ -63,10 +72,38 @@ impl World {
     }
 
     pub(crate) fn commit(&mut self, life: u32) {
-        if self.is_running(life) {
+        if !self.is_running(life) {
+            return;
+        }
+        if self.fault(3) {
+            for operation in self.store.fail_to_commit() {
+                self.not_committed(life, &operation);
+            }
+        } else {
             for answer in self.store.commit(&self.contents) {
                 let delay = self.delay(0, 5);
                 self.after(delay, Event::Answered { life, answer });
+            }
+        }
+    }
+
+    /// The store could not: whoever asked hears so, and asks again if they care.
+    fn not_committed(&mut self, life: u32, operation: &Operation) {
+        match *operation {
+            Operation::Append { publish, .. } => {
+                self.note(&format!("m{publish} is answered 503"));
+            }
+            Operation::Greet { link, .. } => {
+                self.links[link].seat = None;
+                self.send_down(link, Down::Closed(UNANNOUNCED));
+            }
+            Operation::Acknowledge { link, seq, .. } => {
+                self.links[link].unsaved = seq;
+                self.acknowledged(link);
+            }
+            Operation::Record { send, .. } => {
+                let refusal = Refusal::new(ErrorCode::Unavailable, "not recorded");
+                self.settle(life, send, &Err(refusal));
             }
         }
     }
@@ -127,7 +164,7 @@ impl World {
             let delay = self.delay(1, 400);
             self.after(delay, Event::Decide { life: number, send });
         } else {
-            let delay = self.delay(1, 400);
+            let delay = if self.fault(2) { 40_000 } else { self.delay(1, 400) };
             self.after(delay, Event::Decide { life: number, send });
         }
     }
@@ -171,10 +208,34 @@ impl World {
 
     /// The process or the machine goes down. What waits for a commit may just have made it.
     pub(crate) fn crash(&mut self) {
+        let committed = self.random.percent(40);
+        self.stop(committed);
+    }
+
+    /// A deployment: whoever is connected is told to leave, and nobody else comes in.
+    pub(crate) fn start_draining(&mut self) {
+        let Some(running) = self.server.as_mut().filter(|running| !running.is_draining) else {
+            return;
+        };
+        running.is_draining = true;
+        running.hub.start_draining();
+        let life = running.number;
+        self.note("the server drains");
+        (0..self.users.len()).for_each(|user| self.wake(user));
+        let delay = self.delay(10, 5_000);
+        self.after(delay, Event::Drained { life });
+    }
+
+    pub(crate) fn drained(&mut self, life: u32) {
+        if self.is_running(life) {
+            self.stop(true);
+        }
+    }
+
+    fn stop(&mut self, committed: bool) {
         if self.server.take().is_none() {
             return;
         }
-        let committed = self.random.percent(40);
         if committed {
             self.store.commit(&self.contents);
         }
@@ -203,7 +264,9 @@ impl World {
             self.lives += 1;
             self.note("the server starts");
             let hub = Hub::new(&self.limits);
-            self.server = Some(Life { number: self.lives, hub, under_way: BTreeMap::new() });
+            let number = self.lives;
+            self.server =
+                Some(Life { number, hub, is_draining: false, under_way: BTreeMap::new() });
         }
     }
 
@@ -211,7 +274,7 @@ impl World {
         self.server.as_ref().is_some_and(|running| running.number == life)
     }
 
-    fn wake(&mut self, user: UserNo) {
+    pub(crate) fn wake(&mut self, user: UserNo) {
         for link in 0..self.links.len() {
             if self.links[link].user == user && self.links[link].upstream.is_some() {
                 let delay = self.delay(0, 3);

@@ -19,6 +19,8 @@ pub(crate) struct Mailbox {
     pub(crate) messages: Vec<(PublishNo, Delivery)>,
     keys: BTreeMap<PublishNo, u64>,
     cursors: BTreeMap<DeviceNo, u64>,
+    /// When each device was greeted last, in greetings.
+    greeted: BTreeMap<DeviceNo, u64>,
     floor: u64,
     outcomes: BTreeMap<SendNo, Outcome>,
 }
@@ -37,6 +39,14 @@ impl Mailbox {
         self.cursors.contains_key(&device)
     }
 
+    fn forget_least_recent(&mut self) {
+        let least = self.greeted.iter().min_by_key(|(_, at)| **at).map(|(device, _)| *device);
+        if let Some(device) = least {
+            self.greeted.remove(&device);
+            self.cursors.remove(&device);
+        }
+    }
+
     pub(crate) fn outcome(&self, send: SendNo) -> Option<&Outcome> {
         self.outcomes.get(&send)
     }
@@ -45,10 +55,28 @@ impl Mailbox {
 /// Something that waits for the next commit.
 #[derive(Debug, Clone)]
 pub(crate) enum Operation {
-    Append { publish: PublishNo, user: UserNo },
-    Greet { link: LinkNo, user: UserNo, device: DeviceNo },
-    Acknowledge { link: LinkNo, user: UserNo, device: DeviceNo, seq: u64 },
-    Record { send: SendNo, user: UserNo, outcome: Outcome },
+    Append {
+        publish: PublishNo,
+        user: UserNo,
+    },
+    /// `forgets`: if all places are taken, the least recent device makes room.
+    Greet {
+        link: LinkNo,
+        user: UserNo,
+        device: DeviceNo,
+        forgets: bool,
+    },
+    Acknowledge {
+        link: LinkNo,
+        user: UserNo,
+        device: DeviceNo,
+        seq: u64,
+    },
+    Record {
+        send: SendNo,
+        user: UserNo,
+        outcome: Outcome,
+    },
 }
 
 /// What is answered once an operation is committed.
@@ -66,13 +94,22 @@ pub(crate) struct Store {
     backup: Option<Vec<Mailbox>>,
     waiting: Vec<Operation>,
     epoch: u32,
+    devices_max: usize,
+    greetings: u64,
     mutant: Option<Mutant>,
 }
 
 impl Store {
-    pub(crate) fn new(users: usize, mutant: Option<Mutant>) -> Self {
-        let mailboxes = vec![Mailbox::default(); users];
-        Self { mailboxes, backup: None, waiting: Vec::new(), epoch: 0, mutant }
+    pub(crate) fn new(users: usize, devices_max: usize, mutant: Option<Mutant>) -> Self {
+        Self {
+            mailboxes: vec![Mailbox::default(); users],
+            backup: None,
+            waiting: Vec::new(),
+            epoch: 0,
+            devices_max,
+            greetings: 0,
+            mutant,
+        }
     }
 
     pub(crate) fn mailbox(&self, user: UserNo) -> &Mailbox {
@@ -91,6 +128,11 @@ impl Store {
     pub(crate) fn commit(&mut self, publishes: &[(UserId, Message)]) -> Vec<Answer> {
         let waiting = std::mem::take(&mut self.waiting);
         waiting.into_iter().map(|operation| self.apply(operation, publishes)).collect()
+    }
+
+    /// The disk takes nothing: nothing of what waits is changed.
+    pub(crate) fn fail_to_commit(&mut self) -> Vec<Operation> {
+        std::mem::take(&mut self.waiting)
     }
 
     /// The machine stops: what was not committed is gone.
@@ -169,9 +211,17 @@ impl Store {
                 mailbox.keys.insert(publish, position);
                 Answer::Appended { publish, user, repeated: false, delivery }
             }
-            Operation::Greet { link, user, device } => {
+            Operation::Greet { link, user, device, forgets } => {
+                self.greetings += 1;
                 let mailbox = &mut self.mailboxes[user];
-                mailbox.cursors.entry(device).or_insert(mailbox.floor);
+                let is_full = !mailbox.knows(device) && mailbox.cursors.len() >= self.devices_max;
+                if is_full && forgets {
+                    mailbox.forget_least_recent();
+                }
+                if !is_full || forgets {
+                    mailbox.cursors.entry(device).or_insert(mailbox.floor);
+                    mailbox.greeted.insert(device, self.greetings);
+                }
                 Answer::Greeted { link }
             }
             Operation::Acknowledge { link, user, device, seq } => {

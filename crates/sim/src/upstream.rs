@@ -5,12 +5,14 @@ use std::collections::VecDeque;
 use tetherline_protocol::{MessageId, Seq};
 use tetherline_server::{
     simulation::{Action, Event as Happened, Session},
-    store::{Delivery, Outcome, Room},
+    store::{Delivery, Outcome, Room, StoreError},
 };
 
 use crate::{
+    flight::Flight,
     network::{Down, Up, Upstream},
     store::Operation,
+    tokens::Token,
     world::{Event, LinkNo, World},
 };
 
@@ -25,7 +27,7 @@ impl World {
     /// The upgrade request arrives.
     pub(crate) fn handshake(&mut self, link: LinkNo) {
         let target = &self.links[link];
-        if !target.up.delivers() {
+        if !target.up.delivers(self.now) {
             return;
         }
         let good = self.token_is_good(target.token) && target.token.user == target.user;
@@ -33,7 +35,8 @@ impl World {
         let Some(life) = self.server.as_ref().filter(|_| good) else {
             return self.send_down(link, Down::Closed(UNANNOUNCED));
         };
-        let Some(seat) = life.hub.join(&self.users[user]) else {
+        let name = Self::sign_in_name(target.token.sign_in);
+        let Some(seat) = life.hub.join(&self.users[user], &name) else {
             return self.send_down(link, Down::Closed(UNANNOUNCED));
         };
         let number = life.number;
@@ -42,16 +45,22 @@ impl World {
             let delay = self.delay(0, 5);
             self.after(delay, Event::Located { link });
         } else {
-            self.submit(Operation::Greet { link, user, device }, number);
+            let forgets = self.random.percent(50);
+            self.submit(Operation::Greet { link, user, device, forgets }, number);
         }
     }
 
     /// The device's place is known: the session begins.
     pub(crate) fn accept(&mut self, link: LinkNo) {
         let Some(seat) = self.links[link].seat.take() else { return };
+        // It joined the hub before: no end of a sign-in slips between.
+        if !self.token_is_good(self.links[link].token) {
+            return self.send_down(link, Down::Closed(UNANNOUNCED));
+        }
         let (user, device) = (self.links[link].user, self.links[link].device);
         let place = self.store.place(user, device);
-        self.links[link].truth = self.store.mailbox(user).cursor(device);
+        let truth = self.store.mailbox(user).cursor(device);
+        self.links[link].truth = truth;
         let expires_in = self.links[link].token.expires_at.saturating_sub(self.now);
         let connection = id(&format!("c{link}"));
         let device = format!("d{device}").parse().expect("a letter and a number are an id");
@@ -64,13 +73,16 @@ impl World {
             job: 0,
             saving: false,
             ending: None,
+            flight: Flight::new(truth),
         });
         self.send_down(link, Down::Opened);
         self.pump(link);
+        // What the hub had to say before there was anybody to hear it.
+        self.woken(link);
     }
 
     pub(crate) fn came_up(&mut self, link: LinkNo, frame: Up) {
-        if self.links[link].up.delivers()
+        if self.links[link].up.delivers(self.now)
             && let Some(upstream) = &mut self.links[link].upstream
         {
             upstream.unread.push_back(frame);
@@ -105,8 +117,14 @@ impl World {
     }
 
     pub(crate) fn place(&mut self, link: LinkNo) {
+        if self.fault(3) {
+            return self.tell(link, Happened::Located(Err(StoreError::new("no disk"))));
+        }
         let place = self.store.place(self.links[link].user, self.links[link].device);
-        self.tell(link, Happened::Located(place));
+        if let Some(upstream) = &mut self.links[link].upstream {
+            upstream.flight.located(place.cursor.get());
+        }
+        self.tell(link, Happened::Located(Ok(place)));
     }
 
     pub(crate) fn session_timer(&mut self, link: LinkNo, at: u64) {
@@ -127,7 +145,11 @@ impl World {
         let user = self.links[link].user;
         let current = self.links[link].upstream.as_ref().is_some_and(|end| end.job == job);
         if current {
-            let page = page.unwrap_or_else(|| self.store.read(user, after, room));
+            let page = if self.fault(1) {
+                Err(StoreError::new("no disk"))
+            } else {
+                Ok(page.unwrap_or_else(|| self.store.read(user, after, room)))
+            };
             self.tell(link, Happened::Page(ticket, page));
         }
     }
@@ -167,6 +189,7 @@ impl World {
             }
             match upstream.unread.pop_front() {
                 Some(Up::Text(text)) => {
+                    upstream.flight.heard(&text);
                     upstream.session.handle(Happened::Text(&text), self.now);
                 }
                 Some(Up::Pong) => upstream.session.handle(Happened::Pong, self.now),
@@ -205,6 +228,7 @@ impl World {
             }
             _ if ends => {}
             Action::Write(batch) => {
+                self.check_batch(link, &batch);
                 for text in batch {
                     self.send_down(link, text.map_or(Down::Ping, Down::Text));
                 }
@@ -213,6 +237,7 @@ impl World {
                 self.after(delay, Event::Written { link });
             }
             Action::Read(ticket, after, room) => {
+                self.check_room(link, room);
                 let early = self.random.percent(50);
                 let page = early.then(|| self.store.read(user, after, room));
                 let Some(upstream) = &mut self.links[link].upstream else { return };
@@ -227,7 +252,7 @@ impl World {
             }
             Action::Receive(send, _) => self.receive(link, number(&send)),
             Action::Verify(token) => {
-                let token = Self::read_token(&token);
+                let token = Token::read(&token);
                 let verified = self
                     .token_is_good(token)
                     .then(|| (self.users[token.user].clone(), token.expires_at - self.now));

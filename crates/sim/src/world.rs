@@ -11,6 +11,7 @@ use crate::{
     network::{Down, Link, Up},
     page::Page,
     random::Random,
+    sends::Send,
     server::Life,
     store::{Answer, DeviceNo, Store},
     trace::Trace,
@@ -52,6 +53,8 @@ pub(crate) struct World {
     pub(crate) failure: Option<String>,
     /// Messages that pages handled which are closed now, and when those pages ended.
     pub(crate) earlier: Vec<Earlier>,
+    /// Which sign-ins the server has ended.
+    pub(crate) ended_sign_ins: Vec<bool>,
     queue: BinaryHeap<Reverse<Scheduled>>,
     scheduled: u64,
 }
@@ -73,25 +76,6 @@ pub(crate) struct Publish {
     pub(crate) answered: bool,
     /// A backup was restored that does not have it.
     pub(crate) lost: bool,
-}
-
-/// A send of a page.
-pub(crate) struct Send {
-    pub(crate) page: PageNo,
-    pub(crate) generation: u32,
-    pub(crate) user: UserNo,
-    pub(crate) nature: Nature,
-    /// How often it took effect.
-    pub(crate) effects: u32,
-}
-
-/// What the application makes of a send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Nature {
-    Accept,
-    Refuse,
-    /// Not now, so many times.
-    Later(u32),
 }
 
 #[derive(Debug)]
@@ -118,6 +102,10 @@ pub(crate) enum Event {
         outcome: Outcome,
     },
     Restart,
+    /// A server that drains has waited long enough.
+    Drained {
+        life: u32,
+    },
     Handshake {
         link: LinkNo,
     },
@@ -210,10 +198,13 @@ impl World {
             limits.in_flight_bytes_max = random.within(200, 4_000) as usize;
             limits.sends_waiting_max = random.within(1, 6) as usize;
         }
+        if random.percent(30) {
+            limits.devices_max = random.within(1, 3) as usize;
+        }
         let users = (0..random.within(1, 2))
             .map(|user| format!("u{user}").parse().expect("a letter and a number are an id"))
             .collect::<Vec<UserId>>();
-        let store = Store::new(users.len(), mutant);
+        let store = Store::new(users.len(), limits.devices_max, mutant);
         let mut world = Self {
             now: 1_000,
             random,
@@ -232,6 +223,7 @@ impl World {
             trace: Trace::new(),
             failure: None,
             earlier: Vec::new(),
+            ended_sign_ins: Vec::new(),
             queue: BinaryHeap::new(),
             scheduled: 0,
         };
@@ -319,6 +311,7 @@ impl World {
             Event::Decide { life, send } => self.decide(life, send),
             Event::Settle { life, send, outcome } => self.settle(life, send, &outcome),
             Event::Restart => self.restart(),
+            Event::Drained { life } => self.drained(life),
             Event::Handshake { link } => self.handshake(link),
             Event::Located { link } => self.accept(link),
             Event::Up { link, frame } => self.came_up(link, frame),

@@ -1,0 +1,108 @@
+//! What a server may have under way to one client, counted from what is written and acknowledged.
+
+use std::collections::VecDeque;
+
+use tetherline_protocol::{Limits, Seq, frame::ClientFrame, limits::REPLAY_PIECE_BYTES_MAX};
+use tetherline_server::store::Room;
+
+use crate::world::{LinkNo, World};
+
+/// Messages of one read or one write, however small they are.
+const PAGE_MESSAGES_MAX: usize = 256;
+
+/// What was written to a connection and not acknowledged on it. Limits bind once something is.
+#[derive(Default)]
+pub(crate) struct Flight {
+    is_bound: bool,
+    cursor: u64,
+    acked: u64,
+    /// The last position written.
+    position: u64,
+    /// What was written since it is bound, with its size.
+    sizes: VecDeque<(u64, usize)>,
+}
+
+impl Flight {
+    pub(crate) fn new(cursor: u64) -> Self {
+        Self { cursor, ..Self::default() }
+    }
+
+    /// A frame of the client is handed to the session.
+    pub(crate) fn heard(&mut self, text: &str) {
+        match ClientFrame::parse(text) {
+            Ok(ClientFrame::Ack { seq }) => self.acknowledged(seq.get()),
+            Ok(ClientFrame::GetPending { after: Some(after), .. }) => self.restarts(after.get()),
+            _ => {}
+        }
+    }
+
+    /// The session goes on from where the store says.
+    pub(crate) fn located(&mut self, cursor: u64) {
+        self.cursor = self.cursor.max(cursor);
+        self.restarts(cursor);
+    }
+
+    fn restarts(&mut self, after: u64) {
+        self.position = after;
+        self.acked = self.cursor.max(after);
+        self.sizes.clear();
+    }
+
+    fn acknowledged(&mut self, seq: u64) {
+        self.cursor = self.cursor.max(seq);
+        self.acked = if self.is_bound { self.acked.max(self.cursor) } else { self.cursor };
+        self.is_bound = true;
+        let acked = self.acked;
+        self.sizes.retain(|(sent, _)| *sent > acked);
+    }
+
+    /// Whether a message may follow what is under way: one always may.
+    fn admits(&mut self, seq: u64, size: usize, limits: &Limits) -> bool {
+        // What an earlier `get_pending` left waiting for the socket does not count any more.
+        self.sizes.retain(|(sent, _)| *sent < seq);
+        let before = self.position.min(seq - 1);
+        let messages = before.saturating_sub(self.acked) as usize;
+        let bytes: usize = self.sizes.iter().map(|(_, size)| size).sum();
+        let fits =
+            messages < limits.in_flight_messages_max && bytes + size <= limits.in_flight_bytes_max;
+        self.position = seq;
+        if self.is_bound && seq > self.acked {
+            self.sizes.push_back((seq, size));
+        }
+        !self.is_bound || messages == 0 || fits
+    }
+}
+
+impl World {
+    /// A session reads: a piece of the mailbox, and no more.
+    pub(crate) fn check_room(&mut self, link: LinkNo, room: Room) {
+        if room.messages > PAGE_MESSAGES_MAX || room.bytes > REPLAY_PIECE_BYTES_MAX {
+            self.fail(format!("link {link} reads {room:?} at once"));
+        }
+    }
+
+    /// A session writes: one page at a time, and no more than may be under way.
+    pub(crate) fn check_batch(&mut self, link: LinkNo, batch: &[Option<String>]) {
+        let limits = self.limits.clone();
+        let (mut messages, mut bytes) = (0, 0);
+        for text in batch.iter().flatten() {
+            let Some(seq) = position_in(text) else { continue };
+            messages += 1;
+            bytes += text.len();
+            let Some(upstream) = &mut self.links[link].upstream else { return };
+            if !upstream.flight.admits(seq.get(), text.len(), &limits) {
+                return self.fail(format!("link {link} has more under way than the limits allow"));
+            }
+        }
+        if messages > PAGE_MESSAGES_MAX || (messages > 1 && bytes > REPLAY_PIECE_BYTES_MAX) {
+            self.fail(format!("link {link} writes {messages} messages of {bytes} bytes at once"));
+        }
+    }
+}
+
+/// The position of a message, without reading all of it.
+fn position_in(text: &str) -> Option<Seq> {
+    let (_, rest) = text[..text.len().min(160)].split_once(r#""seq":"#)?;
+    let digits = rest.find(|next: char| !next.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..digits].parse().ok().and_then(Seq::new)
+}
