@@ -1,16 +1,18 @@
 mod delivery;
 mod link;
 mod sends;
+mod tabs;
 
 use alloc::collections::VecDeque;
 
 use tetherline_protocol::Seq;
 
 use crate::{
-    ConnectionNo, EpochNo, Instant, Output, SendNo, SendOutcome, Status,
+    ConnectionNo, EpochNo, Instant, Output, SendNo, SendOutcome, Status, TabMessage, TabNo,
     backoff::Backoff,
     outbox::Outbox,
     reader::Reader,
+    tabs::Tabs,
     timer::{Timer, Timers},
 };
 
@@ -28,6 +30,8 @@ pub struct Engine<P> {
     reader: Reader,
     backoff: Backoff,
     trust: Trust,
+    /// `None` if this client has a connection of its own, whoever else there is.
+    tabs: Option<Tabs>,
     last_connection: u32,
     /// Something came since the last ping. Set per message, so that no clock is read for it.
     heard: bool,
@@ -40,12 +44,45 @@ pub struct Engine<P> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     SignedOut,
-    Resolving { attempt: u32 },
-    Connecting { attempt: u32, connection: ConnectionNo, socket: Socket },
-    Probing { attempt: u32, connection: ConnectionNo },
-    Waiting { attempt: u32, until: Instant },
-    Connected { connection: ConnectionNo, heartbeat_ms: u64, renew_every_ms: u64 },
+    /// This tab knows of none that leads.
+    Electing,
+    /// Another tab leads, and is not connected.
+    Following {
+        leader: TabNo,
+        attempt: u32,
+        until: Option<Instant>,
+    },
+    Resolving {
+        attempt: u32,
+    },
+    Connecting {
+        attempt: u32,
+        connection: ConnectionNo,
+        socket: Socket,
+    },
+    Probing {
+        attempt: u32,
+        connection: ConnectionNo,
+    },
+    Waiting {
+        attempt: u32,
+        until: Instant,
+    },
+    Connected {
+        connection: ConnectionNo,
+        via: Via,
+        heartbeat_ms: u64,
+        renew_every_ms: u64,
+    },
     Refused,
+}
+
+/// Where frames go to and come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Via {
+    Socket,
+    /// The tab that leads.
+    Tab(TabNo),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +134,7 @@ impl<P> Engine<P> {
             reader: Reader::default(),
             backoff: Backoff::new(seed),
             trust: Trust::Good,
+            tabs: None,
             last_connection: 0,
             heard: false,
             now: Instant::default(),
@@ -109,12 +147,11 @@ impl<P> Engine<P> {
     pub fn status(&self) -> Status {
         match self.state {
             State::SignedOut => Status::SignedOut,
-            State::Resolving { .. } | State::Connecting { .. } | State::Probing { .. } => {
-                Status::Connecting
-            }
-            State::Waiting { .. } => Status::Waiting,
-            State::Connected { .. } => Status::Connected,
             State::Refused => Status::Refused,
+            State::Connected { .. } => Status::Connected,
+            _ if self.is_handing_over() => Status::Connected,
+            State::Waiting { .. } | State::Following { until: Some(_), .. } => Status::Waiting,
+            _ => Status::Connecting,
         }
     }
 
@@ -123,11 +160,13 @@ impl<P> Engine<P> {
     #[must_use]
     pub fn attempts(&self) -> u32 {
         match self.state {
+            _ if self.is_handing_over() => 0,
             State::Resolving { attempt }
             | State::Connecting { attempt, .. }
             | State::Probing { attempt, .. }
-            | State::Waiting { attempt, .. } => attempt,
-            State::SignedOut | State::Connected { .. } | State::Refused => 0,
+            | State::Waiting { attempt, .. }
+            | State::Following { attempt, .. } => attempt,
+            State::SignedOut | State::Electing | State::Connected { .. } | State::Refused => 0,
         }
     }
 
@@ -135,7 +174,9 @@ impl<P> Engine<P> {
     #[must_use]
     pub fn retry_at(&self) -> Option<Instant> {
         match self.state {
+            _ if self.is_handing_over() => None,
             State::Waiting { until, .. } => Some(until),
+            State::Following { until, .. } => until,
             _ => None,
         }
     }
@@ -169,17 +210,25 @@ impl<P> Engine<P> {
         if matches!(self.state, State::SignedOut | State::Refused) {
             self.trust = Trust::Good;
             self.backoff.reset();
+            self.tabs = None;
             self.resolve(0);
         }
         self.report();
     }
 
-    /// Nobody is signed in any more: hang up, and forget what was this user's.
+    /// Nobody is signed in any more, in none of the tabs: hang up, and forget what was this user's.
     pub fn sign_out(&mut self, now: Instant) {
-        self.now = now;
-        if matches!(self.state, State::Connected { .. }) {
-            self.push_ack(true);
+        if self.tabs.is_some() {
+            self.outputs.push_back(Output::Post(None, TabMessage::SignedOut));
         }
+        self.leave(now);
+    }
+
+    /// This client goes away, and with it what it kept in memory. In other tabs the person stays
+    /// signed in.
+    pub fn leave(&mut self, now: Instant) {
+        self.now = now;
+        self.push_ack(true);
         self.drop_connection(tetherline_protocol::CloseCode::Normal);
         self.state = State::SignedOut;
         while let Some(send) = self.outbox.pop() {
@@ -187,6 +236,9 @@ impl<P> Engine<P> {
         }
         self.reader = Reader::default();
         self.timers = Timers::default();
+        if self.tabs.take().is_some() {
+            self.outputs.push_back(Output::Unlock);
+        }
         self.report();
     }
 
@@ -197,6 +249,7 @@ impl<P> Engine<P> {
         match (self.state, online) {
             (State::Waiting { attempt, .. }, true) => self.resolve(attempt),
             (State::Connected { .. }, _) => self.suspect(),
+            (State::Following { leader, .. }, true) => self.try_now_elsewhere(leader),
             _ => {}
         }
         self.report();
@@ -247,6 +300,11 @@ impl<P> Engine<P> {
                 Timer::Grace => self.grace_over(),
                 Timer::Retry => self.transmit(),
                 Timer::Expiry => self.expire_sends(),
+                Timer::Election => self.election_over(due),
+                Timer::Takeover => self.take_over(),
+                // All it changes is what is reported.
+                Timer::Handover => {}
+                Timer::Stuck => self.reconnect(),
             }
         }
         self.report();
@@ -262,6 +320,12 @@ impl<P> Engine<P> {
         if current != self.reported {
             self.reported = current;
             self.outputs.push_back(Output::StatusChanged);
+            self.announce();
         }
+    }
+
+    /// Whether the connection is on its way from one tab to another.
+    fn is_handing_over(&self) -> bool {
+        self.timers.is_running(Timer::Handover)
     }
 }

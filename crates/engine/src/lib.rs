@@ -38,6 +38,7 @@ mod engine;
 mod outbox;
 mod output;
 mod reader;
+mod tabs;
 mod timer;
 
 pub use engine::{Engine, Established};
@@ -45,4 +46,5 @@ pub use outbox::{SendNo, SendRefused};
 pub use output::{
     ConnectionNo, Delivery, EpochNo, NoToken, Output, ProbeAnswer, SendOutcome, Status,
 };
+pub use tabs::{Lead, Phase, TabMessage, TabNo};
 pub use timer::Instant;

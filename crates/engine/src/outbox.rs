@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use tetherline_protocol::limits::{OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, OUTBOX_TTL_MS};
+use tetherline_protocol::limits::{OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, OUTBOX_TTL_MS_MAX};
 
 use crate::Instant;
 
@@ -16,6 +16,18 @@ pub enum SendRefused {
     SignedOut,
     /// The outbox holds [`OUTBOX_MESSAGES_MAX`] messages or [`OUTBOX_BYTES_MAX`] bytes.
     OutboxFull,
+    /// It would be kept for more than [`OUTBOX_TTL_MS_MAX`]: longer than the server is sure to
+    /// recognise a repeat.
+    TtlTooLong,
+}
+
+/// Where a send takes its place in the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Behind everything.
+    Last,
+    /// Before what was sent since [`Outbox::hold`], behind what was restored since.
+    Restored,
 }
 
 /// Sends that have not settled, in order.
@@ -24,6 +36,17 @@ pub(crate) struct Outbox<P> {
     entries: Vec<Entry<P>>,
     bytes: usize,
     last: u32,
+    gate: Gate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Open,
+    /// Nothing goes out: what an earlier page left comes first, and is still being read. So many of
+    /// it are at the front.
+    Held {
+        restored: usize,
+    },
 }
 
 #[derive(Debug)]
@@ -43,15 +66,20 @@ enum Stage {
 
 impl<P> Outbox<P> {
     pub(crate) fn new() -> Self {
-        Self { entries: Vec::new(), bytes: 0, last: 0 }
+        Self { entries: Vec::new(), bytes: 0, last: 0, gate: Gate::Open }
     }
 
     pub(crate) fn push(
         &mut self,
         payload: P,
         size: usize,
+        ttl_ms: u64,
+        place: Place,
         now: Instant,
     ) -> Result<SendNo, SendRefused> {
+        if ttl_ms > OUTBOX_TTL_MS_MAX {
+            return Err(SendRefused::TtlTooLong);
+        }
         if self.entries.len() >= OUTBOX_MESSAGES_MAX || self.bytes + size > OUTBOX_BYTES_MAX {
             return Err(SendRefused::OutboxFull);
         }
@@ -60,36 +88,63 @@ impl<P> Outbox<P> {
         self.last = (self.last + 1) & 0x7FFF_FFFF;
         let no = SendNo(self.last);
         self.bytes += size;
-        let expires_at = now + OUTBOX_TTL_MS;
-        self.entries.push(Entry { no, payload, size, expires_at, stage: Stage::Queued });
+        let index = match (place, &mut self.gate) {
+            (Place::Restored, Gate::Held { restored }) => {
+                *restored += 1;
+                *restored - 1
+            }
+            _ => self.entries.len(),
+        };
+        let expires_at = now + ttl_ms;
+        self.entries.insert(index, Entry { no, payload, size, expires_at, stage: Stage::Queued });
         Ok(no)
+    }
+
+    /// Nothing goes out until [`Outbox::release`].
+    pub(crate) fn hold(&mut self) {
+        self.gate = Gate::Held { restored: 0 };
+    }
+
+    pub(crate) fn release(&mut self) {
+        self.gate = Gate::Open;
     }
 
     /// Takes the send out, if it is still there.
     pub(crate) fn remove(&mut self, no: SendNo) -> Option<P> {
         let index = self.entries.iter().position(|entry| entry.no == no)?;
+        if let Gate::Held { restored } = &mut self.gate
+            && index < *restored
+        {
+            *restored -= 1;
+        }
         let entry = self.entries.remove(index);
         self.bytes -= entry.size;
         Some(entry.payload)
     }
 
-    /// Takes out the oldest send, if its time is over.
+    /// Takes out a send whose time is over, the oldest first.
     pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<SendNo> {
-        let no = self.entries.first().filter(|entry| entry.expires_at <= now)?.no;
+        let no = self.entries.iter().find(|entry| entry.expires_at <= now)?.no;
         self.remove(no).map(|_| no)
     }
 
+    /// Takes out the oldest send: nobody is signed in any more, so nothing is held either.
     pub(crate) fn pop(&mut self) -> Option<SendNo> {
+        self.release();
         let no = self.entries.first()?.no;
         self.remove(no).map(|_| no)
     }
 
+    /// When the first of the sends is over; each has its own time.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.entries.first().map(|entry| entry.expires_at)
+        self.entries.iter().map(|entry| entry.expires_at).min()
     }
 
     /// The oldest send that has not gone out on this connection; it counts as gone from here on.
     pub(crate) fn transmit_next(&mut self) -> Option<SendNo> {
+        if self.gate != Gate::Open {
+            return None;
+        }
         let entry = self.entries.iter_mut().find(|entry| entry.stage == Stage::Queued)?;
         entry.stage = Stage::Transmitted;
         Some(entry.no)
@@ -131,32 +186,100 @@ mod tests {
     use super::*;
 
     const NOW: Instant = Instant::from_millis(0);
+    const TTL_MS: u64 = 1_000;
+
+    impl Outbox<()> {
+        fn push_last(&mut self, size: usize, ttl_ms: u64) -> Result<SendNo, SendRefused> {
+            self.push((), size, ttl_ms, Place::Last, NOW)
+        }
+
+        fn restore(&mut self, ttl_ms: u64) -> SendNo {
+            self.push((), 1, ttl_ms, Place::Restored, NOW).expect("there is room")
+        }
+    }
 
     #[test]
     fn the_last_message_that_fits_is_taken_and_one_more_is_refused() {
         let mut outbox = Outbox::new();
         for _ in 0..OUTBOX_MESSAGES_MAX {
-            outbox.push((), 1, NOW).unwrap();
+            outbox.push_last(1, TTL_MS).unwrap();
         }
-        assert_eq!(outbox.push((), 1, NOW), Err(SendRefused::OutboxFull));
+        assert_eq!(outbox.push_last(1, TTL_MS), Err(SendRefused::OutboxFull));
         outbox.pop().unwrap();
-        assert!(outbox.push((), 1, NOW).is_ok());
+        assert!(outbox.push_last(1, TTL_MS).is_ok());
     }
 
     #[test]
     fn the_last_byte_that_fits_is_taken_and_one_more_is_refused() {
         let mut outbox = Outbox::new();
-        outbox.push((), OUTBOX_BYTES_MAX, NOW).unwrap();
-        assert_eq!(outbox.push((), 1, NOW), Err(SendRefused::OutboxFull));
-        assert_eq!(Outbox::new().push((), OUTBOX_BYTES_MAX + 1, NOW), Err(SendRefused::OutboxFull));
+        outbox.push_last(OUTBOX_BYTES_MAX, TTL_MS).unwrap();
+        assert_eq!(outbox.push_last(1, TTL_MS), Err(SendRefused::OutboxFull));
+        let alone = Outbox::new().push_last(OUTBOX_BYTES_MAX + 1, TTL_MS);
+        assert_eq!(alone, Err(SendRefused::OutboxFull));
+    }
+
+    #[test]
+    fn the_longest_time_to_live_is_taken_and_a_longer_one_is_refused() {
+        let mut outbox = Outbox::new();
+        assert!(outbox.push_last(1, OUTBOX_TTL_MS_MAX).is_ok());
+        let longer = outbox.push_last(1, OUTBOX_TTL_MS_MAX + 1);
+        assert_eq!(longer, Err(SendRefused::TtlTooLong));
+        assert_eq!(outbox.len(), 1);
     }
 
     #[test]
     fn a_send_expires_at_its_time_to_live_and_not_before() {
         let mut outbox = Outbox::new();
-        let no = outbox.push((), 1, NOW).unwrap();
-        assert_eq!(outbox.pop_expired(NOW + (OUTBOX_TTL_MS - 1)), None);
-        assert_eq!(outbox.pop_expired(NOW + OUTBOX_TTL_MS), Some(no));
+        let no = outbox.push_last(1, TTL_MS).unwrap();
+        assert_eq!(outbox.pop_expired(NOW + (TTL_MS - 1)), None);
+        assert_eq!(outbox.pop_expired(NOW + TTL_MS), Some(no));
         assert_eq!(outbox.len(), 0);
+    }
+
+    #[test]
+    fn a_short_lived_send_expires_behind_a_long_lived_one() {
+        // Once only the oldest send was looked at, since all lived equally long.
+        let mut outbox = Outbox::new();
+        let long = outbox.push_last(1, 3 * TTL_MS).unwrap();
+        let short = outbox.push_last(1, TTL_MS).unwrap();
+        let middle = outbox.push_last(1, 2 * TTL_MS).unwrap();
+        assert_eq!(outbox.next_expiry(), Some(NOW + TTL_MS));
+        assert_eq!(outbox.pop_expired(NOW + TTL_MS), Some(short));
+        assert_eq!(outbox.pop_expired(NOW + TTL_MS), None);
+        assert_eq!(outbox.next_expiry(), Some(NOW + 2 * TTL_MS));
+        assert_eq!((outbox.transmit_next(), outbox.transmit_next()), (Some(long), Some(middle)));
+    }
+
+    #[test]
+    fn what_is_restored_goes_before_what_was_sent_meanwhile() {
+        let mut outbox = Outbox::new();
+        outbox.hold();
+        let sent = outbox.push_last(1, TTL_MS).unwrap();
+        let restored = [outbox.restore(TTL_MS), outbox.restore(TTL_MS)];
+        assert_eq!(outbox.transmit_next(), None);
+        outbox.release();
+        let order: Vec<_> = core::iter::from_fn(|| outbox.transmit_next()).collect();
+        assert_eq!(order, [restored[0], restored[1], sent]);
+    }
+
+    #[test]
+    fn what_expires_while_it_is_held_leaves_the_order_of_the_rest() {
+        let mut outbox = Outbox::new();
+        outbox.hold();
+        let sent = outbox.push_last(1, 2 * TTL_MS).unwrap();
+        let gone = outbox.restore(TTL_MS);
+        assert_eq!(outbox.pop_expired(NOW + TTL_MS), Some(gone));
+        let restored = outbox.restore(2 * TTL_MS);
+        outbox.release();
+        let order: Vec<_> = core::iter::from_fn(|| outbox.transmit_next()).collect();
+        assert_eq!(order, [restored, sent]);
+    }
+
+    #[test]
+    fn what_is_restored_too_late_goes_behind() {
+        let mut outbox = Outbox::new();
+        let sent = outbox.push_last(1, TTL_MS).unwrap();
+        let late = outbox.restore(TTL_MS);
+        assert_eq!((outbox.transmit_next(), outbox.transmit_next()), (Some(sent), Some(late)));
     }
 }

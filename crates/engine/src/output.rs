@@ -1,6 +1,6 @@
 use tetherline_protocol::Seq;
 
-use crate::SendNo;
+use crate::{SendNo, TabMessage, TabNo};
 
 /// One attempt at a connection. Events of any but the current one are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,30 @@ pub enum Output {
     HandlerTimedOut(Seq),
     /// A fresh token was refused too, or there is none: the person is signed out.
     IdentityRefused,
+    /// Ask for the lock that the leading tab of this user holds, and answer
+    /// [`crate::Engine::handle_lock`] when it is granted; it replaces a request that waits.
+    Lock {
+        /// Take it from whoever holds it.
+        steal: bool,
+    },
+    /// Let go of the lock, or stop waiting for it, and leave the channel.
+    Unlock,
+    /// Say this to the other tabs of this user, or to one of them.
+    Post(Option<TabNo>, TabMessage),
+    /// Say `connection_established` to the other tabs, or to one of them, as the server did, but
+    /// with this head and cursor.
+    Welcome {
+        /// Whom.
+        to: Option<TabNo>,
+        /// The newest message.
+        head: Seq,
+        /// Up to where this device has acknowledged.
+        cursor: Seq,
+    },
+    /// From now on, until it is detached, this connection goes through that tab.
+    Join(ConnectionNo, TabNo),
+    /// The person signed out in another tab.
+    SignedOutElsewhere,
 }
 
 /// How a send ended.

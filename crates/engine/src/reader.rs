@@ -33,10 +33,13 @@ struct Place {
     backfill: Option<Backfill>,
     /// Up to here the mailbox was filled when this connection asked.
     replayed_to: Seq,
-    /// The last position that came on this connection, duplicates included.
+    /// The last position that came on this connection, duplicates included: where its stream is. In
+    /// a tab that has joined another one this may be ahead of what the tab itself has got to.
     received: Seq,
     /// The last position acknowledged on this connection.
     acked: Seq,
+    /// The last position acknowledged by this device, as far as this page knows.
+    cursor: Seq,
 }
 
 /// Positions before the page's start that it asked for afterwards, because the history that the
@@ -116,17 +119,47 @@ impl Reader {
         place.ask_from(after);
         // What an earlier connection did not get to say is acknowledged on this one.
         place.acked = cursor.min(after);
+        place.cursor = cursor;
         place.replayed_to = head;
         self.place = Some(place);
         Resume { after, epoch, lost }
     }
 
+    /// A connection is up through the tab that leads, which may have got to see less than this one:
+    /// its head is no proof that messages were lost.
+    pub(crate) fn join(&mut self, epoch: EpochNo, head: Seq, cursor: Seq) -> Resume {
+        let head = match self.place {
+            Some(place) if place.epoch == epoch => place.high.max(head),
+            _ => head,
+        };
+        let resume = self.connect(epoch, head, cursor);
+        if let Some(place) = self.place.as_mut() {
+            place.received = Seq::MAX;
+        }
+        resume
+    }
+
+    /// Another tab needs what comes after a position; whatever is asked for, nobody may miss what
+    /// others asked for.
+    pub(crate) fn rewind(&mut self, after: Seq, epoch: EpochNo) -> Option<Resume> {
+        let place = self.place.as_mut().filter(|place| place.epoch == epoch)?;
+        Some(place.resume(after))
+    }
+
+    /// The newest position that this page knows of.
+    pub(crate) fn head(&self) -> Seq {
+        self.place.map_or(Seq::default(), |place| place.high.max(place.replayed_to))
+    }
+
+    /// Up to where this device has acknowledged, as far as this page knows.
+    pub(crate) fn cursor(&self) -> Seq {
+        self.place.map_or(Seq::default(), |place| place.cursor)
+    }
+
     /// The application asks again for what waits.
     pub(crate) fn ask_again(&mut self) -> Option<Resume> {
         let place = self.place.as_mut()?;
-        let after = place.resume_after();
-        place.ask_from(after);
-        Some(Resume { after, epoch: place.epoch, lost: None })
+        Some(place.resume(place.resume_after()))
     }
 
     /// The history that the application shows is true as of this position. Answers where to read
@@ -161,15 +194,18 @@ impl Reader {
         let next = seq.next().filter(|_| seq < place.start)?;
         place.backfill = Some(Backfill { next, end: place.start });
         place.start = seq;
-        place.ask_from(seq);
-        Some(Resume { after: seq, epoch: place.epoch, lost: None })
+        Some(place.resume(seq))
     }
 
     /// A message with a position has come. `handlers` counts those registered for its type.
     pub(crate) fn arrive(&mut self, seq: Seq, handlers: u32, size: usize) -> Arrival {
         let mut arrival = Arrival { delivery: Delivery::Drop, gap_after: None };
         let Some(place) = self.place.as_mut() else { return arrival };
-        place.received = seq;
+        let stream = core::mem::replace(&mut place.received, seq);
+        // The stream is ahead, because another tab asked: what this one asked for is to come.
+        if stream > place.high && Some(seq) > place.high.next() {
+            return arrival;
+        }
         let before = match place.backfill_to(seq) {
             Some(before) => before,
             None if seq <= place.high => return arrival,
@@ -266,6 +302,26 @@ impl Reader {
         self.parked = Parked::default();
     }
 
+    /// Between these positions the mailbox has nothing any more. Answers after which one this page
+    /// has a hole, if it has read up to there at all.
+    pub(crate) fn pass_gap(&mut self, after: Seq, next: Seq) -> Option<Seq> {
+        let place = self.place.as_mut()?;
+        let last = next.previous();
+        place.received = last;
+        let mut hole_after = None;
+        if let Some(backfill) = place.backfill
+            && (after..last).contains(&backfill.next.previous())
+        {
+            place.backfill_passed(backfill, last);
+            hole_after = Some(backfill.next.previous());
+        }
+        if (after..last).contains(&place.high) {
+            hole_after = hole_after.or(Some(place.high));
+            place.high = last;
+        }
+        hole_after
+    }
+
     /// Everything up to `head` was sent, whether it still existed or not.
     pub(crate) fn pass_head(&mut self, head: Seq) {
         if let Some(place) = self.place.as_mut() {
@@ -282,6 +338,7 @@ impl Reader {
             return None;
         }
         place.acked = ready;
+        place.cursor = place.cursor.max(ready);
         Some(ready)
     }
 
@@ -335,6 +392,7 @@ impl Place {
             replayed_to: start,
             received: start,
             acked: start,
+            cursor: start,
         }
     }
 
@@ -346,23 +404,30 @@ impl Place {
         self.backfill.map_or(self.high, |backfill| backfill.next.previous())
     }
 
+    /// Reads on from there, or from where the stream is, if that is before: somebody may still need
+    /// what lies between.
+    fn resume(&mut self, after: Seq) -> Resume {
+        let after = after.min(self.received);
+        self.ask_from(after);
+        Resume { after, epoch: self.epoch, lost: None }
+    }
+
     /// The server counts what is in flight from where it was asked; so does the acknowledging.
     fn ask_from(&mut self, after: Seq) {
         self.received = after;
         self.acked = self.acked.min(after);
     }
 
-    /// Counts a position that the backfill owes, and answers up to where it had come before.
+    /// Counts a position that the backfill owes, and answers up to where it had come before. Another
+    /// tab may have asked for part of it: only what follows counts.
     fn backfill_to(&mut self, seq: Seq) -> Option<Seq> {
-        let backfill = self.backfill.as_mut()?;
-        if !(backfill.next..=backfill.end).contains(&seq) {
-            return None;
-        }
-        let before = backfill.next.previous();
-        match seq.next().filter(|_| seq < backfill.end) {
-            Some(next) => backfill.next = next,
-            None => self.backfill = None,
-        }
-        Some(before)
+        let backfill = self.backfill.filter(|backfill| backfill.next == seq)?;
+        self.backfill_passed(backfill, seq);
+        Some(seq.previous())
+    }
+
+    fn backfill_passed(&mut self, backfill: Backfill, seq: Seq) {
+        self.backfill =
+            seq.next().filter(|_| seq < backfill.end).map(|next| Backfill { next, ..backfill });
     }
 }

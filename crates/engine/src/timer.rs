@@ -59,10 +59,18 @@ pub(crate) enum Timer {
     Retry,
     /// The oldest send may have run out of time.
     Expiry,
+    /// The tab that leads owes a word.
+    Election,
+    /// A hidden tab has led for long enough.
+    Takeover,
+    /// A hand-over between tabs has to be through.
+    Handover,
+    /// Sends of some tab may be held back for another that is gone.
+    Stuck,
 }
 
 impl Timer {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 16] = [
         Self::Token,
         Self::Connect,
         Self::Backoff,
@@ -75,10 +83,14 @@ impl Timer {
         Self::Grace,
         Self::Retry,
         Self::Expiry,
+        Self::Election,
+        Self::Takeover,
+        Self::Handover,
+        Self::Stuck,
     ];
 
     /// Timers that belong to one connection or attempt and end with it.
-    pub(crate) const OF_A_CONNECTION: [Self; 9] = [
+    pub(crate) const OF_A_CONNECTION: [Self; 10] = [
         Self::Token,
         Self::Connect,
         Self::Backoff,
@@ -88,6 +100,7 @@ impl Timer {
         Self::Renewal,
         Self::Ack,
         Self::Retry,
+        Self::Stuck,
     ];
 }
 

@@ -276,8 +276,9 @@ fn a_hole_in_older_history_is_a_gap_and_not_the_end_of_it() {
     page.outputs();
     page.engine.history_as_of(seq(2), page.now);
     page.outputs();
-    assert_eq!(page.message(connection, 4), OLD);
+    page.engine.handle_gap(connection, seq(2), seq(4), page.now);
     assert_eq!(page.outputs(), [Output::Gap { after: seq(2), next: seq(4) }]);
+    assert_eq!(page.message(connection, 4), OLD);
     assert_eq!((page.message(connection, 5), page.message(connection, 4)), (OLD, Delivery::Drop));
     assert_eq!(page.message(connection, 6), OLD);
     assert_eq!(page.outputs(), []);

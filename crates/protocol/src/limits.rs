@@ -48,6 +48,18 @@ pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
 /// How long a send may wait to be settled, in ms: one day.
 pub const OUTBOX_TTL_MS: u64 = 24 * 60 * 60 * 1_000;
 
+/// How long a tab waits for the one that leads to answer, before it takes the lead, in ms.
+pub const ELECTION_TIMEOUT_MS: u64 = 3_000;
+/// How often a tab without a connection asks whether the one that leads is still there, in ms.
+pub const LEADER_CHECK_MS: u64 = 10_000;
+/// How long a visible tab lets a hidden one lead, in ms: switching to and fro moves nothing.
+pub const TAKEOVER_AFTER_MS: u64 = 5_000;
+/// How long a hand-over between tabs may take before they show that the connection is lost, in ms.
+pub const HANDOVER_GRACE_MS: u64 = 3_000;
+/// While some tab's send is refused for the moment and nothing is accepted for this long, in ms, the
+/// tabs reconnect: the server may be holding sends back for a tab that is gone.
+pub const SENDS_STUCK_MS: u64 = 60_000;
+
 /// What an operator may set. Announced to clients, so that both ends agree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
@@ -63,6 +75,8 @@ pub struct Limits {
     pub in_flight_bytes_max: usize,
     /// Devices of one user whose cursors are kept.
     pub devices_max: usize,
+    /// A device unused for this long gives its place to a new one, in ms.
+    pub device_retention_ms: u64,
     /// Connections of one user at a time.
     pub connections_per_user_max: usize,
     /// Connections of one server at a time.
@@ -77,6 +91,14 @@ pub struct Limits {
     pub stuck_timeout_ms: u64,
     /// How long the server recognises a send or publish by its id or key, in ms.
     pub dedupe_window_ms: u64,
+    /// How long a message is kept, in ms. 0: for ever.
+    pub retention_age_ms: u64,
+    /// How many of a user's newest messages are kept. 0: all.
+    pub retention_messages_max: u64,
+    /// Live-only messages of one user that wait for a slow connection; then the oldest is dropped.
+    pub live_messages_max: usize,
+    /// The same in bytes. The newest always waits, whatever its size.
+    pub live_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -87,6 +109,7 @@ impl Default for Limits {
             in_flight_messages_max: 1_024,
             in_flight_bytes_max: 1024 * 1024,
             devices_max: 32,
+            device_retention_ms: 30 * 24 * 60 * 60 * 1_000,
             connections_per_user_max: 64,
             connections_max: 100_000,
             sends_waiting_max: 32,
@@ -94,6 +117,10 @@ impl Default for Limits {
             idle_timeout_ms: 90_000,
             stuck_timeout_ms: 30_000,
             dedupe_window_ms: 7 * 24 * 60 * 60 * 1_000,
+            retention_age_ms: 30 * 24 * 60 * 60 * 1_000,
+            retention_messages_max: 10_000,
+            live_messages_max: 256,
+            live_bytes_max: 256 * 1024,
         }
     }
 }

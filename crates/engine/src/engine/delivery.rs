@@ -5,7 +5,7 @@ use tetherline_protocol::{
     limits::{ACK_DELAY_MS, UNHANDLED_GRACE_MS},
 };
 
-use super::{Engine, Established, State};
+use super::{Engine, Established, State, Via};
 use crate::{ConnectionNo, Delivery, Instant, Output, reader::Resume, timer::Timer};
 
 /// Messages and their handlers.
@@ -71,6 +71,19 @@ impl<P> Engine<P> {
         self.schedule_ack();
     }
 
+    /// `mailbox_gap` has come: between these positions the mailbox has nothing any more.
+    pub fn handle_gap(&mut self, connection: ConnectionNo, after: Seq, next: Seq, now: Instant) {
+        self.now = now;
+        if !self.is_connected_by(connection) {
+            return;
+        }
+        self.heard = true;
+        if let Some(after) = self.reader.pass_gap(after, next) {
+            self.outputs.push_back(Output::Gap { after, next });
+        }
+        self.schedule_ack();
+    }
+
     /// `pending_check_complete` has come.
     pub fn handle_pending_complete(
         &mut self,
@@ -84,7 +97,8 @@ impl<P> Engine<P> {
             return;
         }
         self.heard = true;
-        if !recovered {
+        // Among tabs it may be the answer to another one's question.
+        if !recovered && self.tabs.is_none() {
             let after = self.reader.position().unwrap_or_default();
             self.outputs.push_back(Output::Gap { after, next: head });
             self.reader.pass_head(head);
@@ -122,7 +136,11 @@ impl<P> Engine<P> {
                 self.outputs.push_back(Output::ParkedDropped(parked));
             }
         }
-        let resume = self.reader.connect(epoch, head, cursor);
+        let resume = if self.is_joined() {
+            self.reader.join(epoch, head, cursor)
+        } else {
+            self.reader.connect(epoch, head, cursor)
+        };
         if let Some(after) = resume.lost {
             self.outputs.push_back(Output::Gap { after, next: cursor });
         }
@@ -134,6 +152,9 @@ impl<P> Engine<P> {
     }
 
     pub(super) fn push_ack(&mut self, any: bool) {
+        if !self.has_socket() {
+            return;
+        }
         if let Some(seq) = self.reader.take_ack(any) {
             self.outputs.push_back(Output::Ack(seq));
             self.timers.stop(Timer::Ack);
@@ -156,13 +177,18 @@ impl<P> Engine<P> {
         self.schedule_ack();
     }
 
-    fn ask(&mut self, resume: &Resume) {
+    pub(super) fn ask(&mut self, resume: &Resume) {
         self.outputs.push_back(Output::GetPending { after: resume.after, epoch: resume.epoch });
     }
 
     fn schedule_ack(&mut self) {
-        if matches!(self.state, State::Connected { .. }) && self.reader.has_ack() {
+        if self.has_socket() && self.reader.has_ack() {
             self.timers.start(Timer::Ack, self.now + ACK_DELAY_MS);
         }
+    }
+
+    /// Acknowledging is for the one that has the socket: the others' positions are their own.
+    pub(super) fn has_socket(&self) -> bool {
+        matches!(self.state, State::Connected { via: Via::Socket, .. })
     }
 }

@@ -8,12 +8,12 @@ use tetherline_protocol::{
     },
 };
 
-use super::{Engine, Established, Socket, State, Trust};
-use crate::{ConnectionNo, Instant, NoToken, Output, ProbeAnswer, timer::Timer};
+use super::{Engine, Established, Socket, State, Trust, Via};
+use crate::{ConnectionNo, Instant, NoToken, Output, ProbeAnswer, TabMessage, timer::Timer};
 
 /// A timer this much behind its time was held up (a throttled tab, a sleeping machine); the peer
 /// had no fair chance to answer.
-const LATE_MS: u64 = 2_000;
+pub(super) const LATE_MS: u64 = 2_000;
 
 /// What happened to the connection.
 impl<P> Engine<P> {
@@ -23,8 +23,7 @@ impl<P> Engine<P> {
         match self.state {
             State::Resolving { attempt } => {
                 self.timers.stop(Timer::Token);
-                self.last_connection = self.last_connection.wrapping_add(1);
-                let connection = ConnectionNo(self.last_connection);
+                let connection = self.next_connection();
                 self.state = State::Connecting { attempt, connection, socket: Socket::Opening };
                 self.timers.set(Timer::Connect, now + CONNECT_TIMEOUT_MS);
                 self.report();
@@ -76,19 +75,8 @@ impl<P> Engine<P> {
         {
             return;
         }
-        // At four fifths of its life there is still time to try again when a renewal fails.
-        let renew_every_ms = (established.token_expires_in_ms / 5 * 4).max(BACKOFF_BASE_MS);
-        let heartbeat_ms = established.heartbeat_interval_ms.max(BACKOFF_BASE_MS);
-        self.state = State::Connected { connection, heartbeat_ms, renew_every_ms };
-        self.heard = true;
         self.timers.stop(Timer::Connect);
-        self.timers.set(Timer::Heartbeat, now + heartbeat_ms);
-        self.timers.set(Timer::Stability, now + STABLE_AFTER_MS);
-        self.timers.set(Timer::Renewal, now + renew_every_ms);
-        self.report();
-        self.start_reading(established);
-        self.outbox.requeue_all();
-        self.transmit();
+        self.connected(connection, established, Via::Socket);
     }
 
     /// A frame that needs nothing else has come: the peer lives.
@@ -139,6 +127,35 @@ impl<P> Engine<P> {
 }
 
 impl<P> Engine<P> {
+    pub(super) fn connected(
+        &mut self,
+        connection: ConnectionNo,
+        established: Established,
+        via: Via,
+    ) {
+        // At four fifths of its life there is still time to try again when a renewal fails.
+        let renew_every_ms = (established.token_expires_in_ms / 5 * 4).max(BACKOFF_BASE_MS);
+        let heartbeat_ms = established.heartbeat_interval_ms.max(BACKOFF_BASE_MS);
+        self.state = State::Connected { connection, via, heartbeat_ms, renew_every_ms };
+        self.heard = true;
+        self.timers.set(Timer::Heartbeat, self.now + heartbeat_ms);
+        self.timers.set(Timer::Stability, self.now + STABLE_AFTER_MS);
+        self.timers.set(Timer::Renewal, self.now + renew_every_ms);
+        self.timers.stop(Timer::Handover);
+        self.report();
+        self.start_reading(established);
+        if via == Via::Socket && self.tabs.is_some() {
+            self.welcome(None);
+        }
+        self.outbox.requeue_all();
+        self.transmit();
+    }
+
+    pub(super) fn next_connection(&mut self) -> ConnectionNo {
+        self.last_connection = self.last_connection.wrapping_add(1);
+        ConnectionNo(self.last_connection)
+    }
+
     /// Asks for a token; the attempt follows when it is there. While the identity is in doubt it
     /// has to be a fresh one: nobody is signed out because an old one was refused twice.
     pub(super) fn resolve(&mut self, attempt: u32) {
@@ -156,7 +173,10 @@ impl<P> Engine<P> {
     }
 
     pub(super) fn heartbeat(&mut self) {
-        let State::Connected { heartbeat_ms, .. } = self.state else { return };
+        let State::Connected { heartbeat_ms, .. } = self.state else {
+            self.check_leader();
+            return;
+        };
         if self.heard {
             // What was to be heard before was; this ping has its own time.
             self.timers.stop(Timer::Liveness);
@@ -175,7 +195,16 @@ impl<P> Engine<P> {
             self.suspect();
             return;
         }
-        self.drop_connection(CloseCode::Silent);
+        if self.is_joined() {
+            self.leader_silent();
+        } else {
+            self.drop_connection(CloseCode::Silent);
+            self.react(Reaction::Reconnect, 0);
+        }
+    }
+
+    pub(super) fn reconnect(&mut self) {
+        self.drop_connection(CloseCode::Normal);
         self.react(Reaction::Reconnect, 0);
     }
 
@@ -230,14 +259,21 @@ impl<P> Engine<P> {
         self.timers.set(Timer::Backoff, until);
     }
 
-    fn refuse_identity(&mut self) {
+    pub(super) fn refuse_identity(&mut self) {
+        if self.leads() {
+            self.outputs.push_back(Output::Post(None, TabMessage::Refused));
+        }
         self.drop_connection(CloseCode::Normal);
         self.stop_connection_timers();
+        self.stop_tab_timers();
         self.state = State::Refused;
+        if self.tabs.take().is_some() {
+            self.outputs.push_back(Output::Unlock);
+        }
         self.outputs.push_back(Output::IdentityRefused);
     }
 
-    fn stop_connection_timers(&mut self) {
+    pub(super) fn stop_connection_timers(&mut self) {
         for timer in Timer::OF_A_CONNECTION {
             self.timers.stop(timer);
         }

@@ -1,6 +1,6 @@
 //! The way out: the outbox and how its messages settle.
 
-use tetherline_protocol::{CloseCode, Reaction, limits::BACKOFF_BASE_MS};
+use tetherline_protocol::limits::{BACKOFF_BASE_MS, SENDS_STUCK_MS};
 
 use super::{Engine, State};
 use crate::{ConnectionNo, Instant, Output, SendNo, SendOutcome, SendRefused, timer::Timer};
@@ -20,16 +20,17 @@ impl<P> Engine<P> {
         Ok(send)
     }
 
-    /// `accepted` has come for this send.
+    /// `accepted` has come for this send, which may be another tab's, and unknown here.
     pub fn handle_accepted(&mut self, connection: ConnectionNo, send: SendNo, now: Instant) {
         self.now = now;
         if self.is_connected_by(connection) {
             self.heard = true;
+            self.timers.stop(Timer::Stuck);
             self.settle(send, SendOutcome::Accepted);
         }
     }
 
-    /// `error` has come for this send. If it is `retryable`, this send and the later ones go out
+    /// `error` has come for this send, which may be another tab's, and unknown here. If it is `retryable`, this send and the later ones go out
     /// again, in order, after `retry_after_ms`.
     pub fn handle_refused(
         &mut self,
@@ -45,8 +46,14 @@ impl<P> Engine<P> {
         }
         self.heard = true;
         if !retryable {
+            self.timers.stop(Timer::Stuck);
             self.settle(send, SendOutcome::Refused);
-        } else if self.outbox.requeue_from(send) {
+            return;
+        }
+        if self.leads() {
+            self.timers.start(Timer::Stuck, now + SENDS_STUCK_MS);
+        }
+        if self.outbox.requeue_from(send) {
             let told = retry_after_ms.unwrap_or(BACKOFF_BASE_MS);
             let delay = told.saturating_add(self.backoff.spread_ms());
             self.timers.set(Timer::Retry, now + delay);
@@ -71,11 +78,10 @@ impl<P> Engine<P> {
             self.outputs.push_back(Output::Settled(send, SendOutcome::Expired));
         }
         self.schedule_expiry();
-        if self.outbox.len() < waiting && matches!(self.state, State::Connected { .. }) {
+        if self.outbox.len() < waiting && self.has_socket() {
             // The server may hold later sends back until one of these returns. On a new connection
             // it does not know of them.
-            self.drop_connection(CloseCode::Normal);
-            self.react(Reaction::Reconnect, 0);
+            self.reconnect();
         }
     }
 

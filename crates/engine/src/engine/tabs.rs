@@ -1,0 +1,262 @@
+//! One connection for all tabs of a user: who leads, and how the others take part.
+//!
+//! The tab that holds the lock leads: it has the socket, and passes every frame on to the others.
+//! For these the leading tab is what the server is for it: they ask it for what waits, ping it, and
+//! send through it. Each has its own position, and drops what it already had: a tab may join,
+//! change its leader or become one, and no handler notices. The device's acknowledgements are the
+//! leading tab's.
+
+use tetherline_protocol::{
+    CloseCode, Seq,
+    limits::{ELECTION_TIMEOUT_MS, HANDOVER_GRACE_MS, LEADER_CHECK_MS, TAKEOVER_AFTER_MS},
+};
+
+use super::{Engine, Established, State, Trust, Via, link::LATE_MS};
+use crate::{EpochNo, Instant, Lead, Output, Phase, TabMessage, TabNo, tabs::Tabs, timer::Timer};
+
+/// Tabs.
+impl<P> Engine<P> {
+    /// As [`Engine::sign_in`], for one of several tabs that share one connection.
+    pub fn sign_in_among_tabs(&mut self, is_visible: bool, now: Instant) {
+        self.now = now;
+        if matches!(self.state, State::SignedOut | State::Refused) {
+            self.trust = Trust::Good;
+            self.backoff.reset();
+            self.tabs = Some(Tabs { is_visible, leader_is_visible: true });
+            self.elect();
+        }
+        self.report();
+    }
+
+    /// Whether somebody can see this tab.
+    pub fn set_visible(&mut self, is_visible: bool, now: Instant) {
+        self.now = now;
+        if let Some(tabs) = self.tabs.as_mut() {
+            tabs.is_visible = is_visible;
+            self.announce();
+            self.consider_takeover();
+        }
+    }
+
+    /// The lock is granted: this tab leads.
+    pub fn handle_lock(&mut self, now: Instant) {
+        self.now = now;
+        if self.is_led() {
+            self.stay_calm();
+            self.drop_connection(CloseCode::Normal);
+            self.stop_tab_timers();
+            self.resolve(0);
+            self.announce();
+        }
+        self.report();
+    }
+
+    /// The lock was taken by another tab, which leads now.
+    pub fn handle_lock_lost(&mut self, now: Instant) {
+        self.now = now;
+        if self.leads() {
+            self.push_ack(true);
+            self.stay_calm();
+            self.drop_connection(CloseCode::Normal);
+            self.elect();
+        }
+        self.report();
+    }
+
+    /// Another tab has said something.
+    pub fn handle_tab(&mut self, from: TabNo, message: TabMessage, now: Instant) {
+        self.now = now;
+        match message {
+            TabMessage::Hello if self.leads() => self.answer_hello(from),
+            TabMessage::Ping if self.leads() && self.is_connected() => {
+                self.outputs.push_back(Output::Post(Some(from), TabMessage::Pong));
+            }
+            TabMessage::TryNow if self.leads() => self.wake(now),
+            TabMessage::Pong if self.is_joined_to(from) => self.heard = true,
+            TabMessage::Lead(lead) if self.is_led() => self.hear_lead(from, lead),
+            TabMessage::Refused if self.is_led() => self.refuse_identity(),
+            TabMessage::SignedOut if self.is_led() || self.leads() => {
+                self.leave(now);
+                self.outputs.push_back(Output::SignedOutElsewhere);
+            }
+            _ => {}
+        }
+        self.report();
+    }
+
+    /// The tab that leads is connected. Equal epochs have equal numbers.
+    pub fn handle_welcome(
+        &mut self,
+        from: TabNo,
+        established: Established,
+        is_for_all: bool,
+        now: Instant,
+    ) {
+        self.now = now;
+        if !self.is_led() || (!is_for_all && self.is_joined_to(from)) {
+            return;
+        }
+        self.drop_connection(CloseCode::Normal);
+        let connection = self.next_connection();
+        self.outputs.push_back(Output::Join(connection, from));
+        self.connected(connection, established, Via::Tab(from));
+        self.consider_takeover();
+    }
+
+    /// Another tab needs what comes after a position.
+    pub fn handle_ask(&mut self, after: Seq, epoch: EpochNo, now: Instant) {
+        self.now = now;
+        if self.leads()
+            && self.is_connected()
+            && let Some(resume) = self.reader.rewind(after, epoch)
+        {
+            self.ask(&resume);
+        }
+    }
+}
+
+impl<P> Engine<P> {
+    /// Tells the other tabs how the leading one is doing, if that is this one.
+    pub(super) fn announce(&mut self) {
+        let (Some(tabs), true) = (self.tabs, self.leads()) else { return };
+        let phase = match self.state {
+            State::Connected { .. } => Phase::Connected,
+            State::Waiting { attempt, until } => {
+                Phase::Waiting { attempt, retry_in_ms: until.millis_since(self.now) }
+            }
+            _ => Phase::Connecting { attempt: self.attempts() },
+        };
+        let lead = Lead { visible: tabs.is_visible, phase };
+        self.outputs.push_back(Output::Post(None, TabMessage::Lead(lead)));
+    }
+
+    pub(super) fn welcome(&mut self, to: Option<TabNo>) {
+        let (head, cursor) = (self.reader.head(), self.reader.cursor());
+        self.outputs.push_back(Output::Welcome { to, head, cursor });
+    }
+
+    /// Whether this tab has a connection through another one.
+    pub(super) fn is_joined(&self) -> bool {
+        matches!(self.state, State::Connected { via: Via::Tab(_), .. })
+    }
+
+    pub(super) fn try_now_elsewhere(&mut self, leader: TabNo) {
+        self.outputs.push_back(Output::Post(Some(leader), TabMessage::TryNow));
+    }
+
+    /// Whoever leads is not connected; from time to time it is looked whether it is there at all.
+    pub(super) fn check_leader(&mut self) {
+        self.outputs.push_back(Output::Post(None, TabMessage::Hello));
+        self.timers.start(Timer::Election, self.now + ELECTION_TIMEOUT_MS);
+        self.timers.set(Timer::Heartbeat, self.now + LEADER_CHECK_MS);
+    }
+
+    pub(super) fn election_over(&mut self, due: Instant) {
+        if self.now.millis_since(due) > LATE_MS {
+            self.check_leader();
+        } else {
+            self.take_over();
+        }
+    }
+
+    /// Whoever leads does not, or should not.
+    pub(super) fn take_over(&mut self) {
+        self.outputs.push_back(Output::Lock { steal: true });
+        self.timers.set(Timer::Election, self.now + ELECTION_TIMEOUT_MS);
+    }
+
+    /// The tab that leads has not answered in time.
+    pub(super) fn leader_silent(&mut self) {
+        self.drop_connection(CloseCode::Silent);
+        self.stop_connection_timers();
+        self.state = State::Electing;
+        self.take_over();
+    }
+
+    /// While a connection only moves from tab to tab, nobody has to see it as lost.
+    fn stay_calm(&mut self) {
+        if self.is_connected() {
+            self.timers.set(Timer::Handover, self.now + HANDOVER_GRACE_MS);
+        }
+    }
+
+    fn elect(&mut self) {
+        self.stop_connection_timers();
+        self.state = State::Electing;
+        self.outputs.push_back(Output::Lock { steal: false });
+        self.check_leader();
+    }
+
+    fn answer_hello(&mut self, from: TabNo) {
+        if self.is_connected() {
+            self.welcome(Some(from));
+        }
+        self.announce();
+    }
+
+    fn hear_lead(&mut self, from: TabNo, lead: Lead) {
+        self.timers.stop(Timer::Election);
+        match lead.phase {
+            // A welcome is on its way, or was here.
+            Phase::Connected if self.is_joined_to(from) || self.follows(from) => {}
+            Phase::Connected => {
+                self.follow(from, 0, None);
+                self.outputs.push_back(Output::Post(Some(from), TabMessage::Hello));
+            }
+            Phase::Connecting { attempt } => self.follow(from, attempt, None),
+            Phase::Waiting { attempt, retry_in_ms } => {
+                self.follow(from, attempt, Some(self.now + retry_in_ms));
+            }
+        }
+        if let Some(tabs) = self.tabs.as_mut() {
+            tabs.leader_is_visible = lead.visible;
+        }
+        self.consider_takeover();
+    }
+
+    fn follow(&mut self, leader: TabNo, attempt: u32, until: Option<Instant>) {
+        if !self.is_joined_to(leader) {
+            self.stay_calm();
+        }
+        self.drop_connection(CloseCode::Normal);
+        self.stop_connection_timers();
+        self.state = State::Following { leader, attempt, until };
+        self.timers.set(Timer::Heartbeat, self.now + LEADER_CHECK_MS);
+    }
+
+    fn consider_takeover(&mut self) {
+        let Some(tabs) = self.tabs else { return };
+        if self.is_led() && tabs.is_visible && !tabs.leader_is_visible {
+            self.timers.start(Timer::Takeover, self.now + TAKEOVER_AFTER_MS);
+        } else {
+            self.timers.stop(Timer::Takeover);
+        }
+    }
+
+    pub(super) fn stop_tab_timers(&mut self) {
+        self.timers.stop(Timer::Election);
+        self.timers.stop(Timer::Takeover);
+    }
+
+    /// Whether another tab leads, or may.
+    fn is_led(&self) -> bool {
+        matches!(self.state, State::Electing | State::Following { .. }) || self.is_joined()
+    }
+
+    pub(super) fn leads(&self) -> bool {
+        let is_signed_in = !matches!(self.state, State::SignedOut | State::Refused);
+        self.tabs.is_some() && is_signed_in && !self.is_led()
+    }
+
+    fn is_joined_to(&self, leader: TabNo) -> bool {
+        matches!(self.state, State::Connected { via: Via::Tab(tab), .. } if tab == leader)
+    }
+
+    fn follows(&self, leader: TabNo) -> bool {
+        matches!(self.state, State::Following { leader: followed, .. } if followed == leader)
+    }
+
+    fn is_connected(&self) -> bool {
+        matches!(self.state, State::Connected { .. })
+    }
+}

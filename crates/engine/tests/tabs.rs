@@ -1,0 +1,406 @@
+//! Several tabs, one connection: stories between two or three engines and the server.
+
+use std::iter;
+
+use tetherline_engine::{
+    ConnectionNo, Delivery, Engine, EpochNo, Established, Instant, Lead, Output, Phase,
+    SendOutcome, Status, TabMessage, TabNo,
+};
+use tetherline_protocol::{
+    Seq,
+    limits::{
+        ELECTION_TIMEOUT_MS, HANDOVER_GRACE_MS, LEADER_CHECK_MS, PONG_TIMEOUT_MS, SENDS_STUCK_MS,
+        TAKEOVER_AFTER_MS,
+    },
+};
+
+const EPOCH: EpochNo = EpochNo(1);
+const HEARTBEAT_MS: u64 = 30_000;
+const LEADER: TabNo = TabNo(1);
+const OTHER: TabNo = TabNo(2);
+const NEWS: Delivery = Delivery::Deliver { replayed: false };
+const OLD: Delivery = Delivery::Deliver { replayed: true };
+
+struct Tab {
+    engine: Engine<&'static str>,
+    now: Instant,
+}
+
+impl Tab {
+    fn new() -> Self {
+        Self { engine: Engine::new(1), now: Instant::from_millis(1_000) }
+    }
+
+    /// Signed in, and the lock asked for.
+    fn electing() -> Self {
+        let mut tab = Self::new();
+        tab.engine.sign_in_among_tabs(true, tab.now);
+        let outputs = tab.outputs();
+        assert!(outputs.contains(&Output::Lock { steal: false }), "{outputs:?}");
+        assert!(outputs.contains(&Output::Post(None, TabMessage::Hello)), "{outputs:?}");
+        tab
+    }
+
+    /// It has the lock and a socket.
+    fn leading(head: u64, cursor: u64) -> (Self, ConnectionNo) {
+        let mut tab = Self::electing();
+        let connection = tab.lead(head, cursor);
+        tab.outputs();
+        (tab, connection)
+    }
+
+    fn lead(&mut self, head: u64, cursor: u64) -> ConnectionNo {
+        self.engine.handle_lock(self.now);
+        self.engine.handle_token(self.now);
+        let connection = self.opened();
+        self.engine.handle_opened(connection, self.now);
+        self.engine.handle_established(connection, established(head, cursor), self.now);
+        connection
+    }
+
+    fn opened(&mut self) -> ConnectionNo {
+        let open = |output| match output {
+            Output::Open(connection) => Some(connection),
+            _ => None,
+        };
+        self.outputs().into_iter().find_map(open).expect("an attempt")
+    }
+
+    /// It has joined a tab that leads.
+    fn joined(head: u64, cursor: u64) -> (Self, ConnectionNo) {
+        let mut tab = Self::electing();
+        let connection = tab.join(LEADER, head, cursor);
+        tab.outputs();
+        (tab, connection)
+    }
+
+    fn join(&mut self, leader: TabNo, head: u64, cursor: u64) -> ConnectionNo {
+        self.engine.handle_welcome(leader, established(head, cursor), false, self.now);
+        let connection = self.engine.last_joined().expect("it joins");
+        self.hear(leader, true, Phase::Connected);
+        connection
+    }
+
+    fn hear(&mut self, leader: TabNo, visible: bool, phase: Phase) {
+        let lead = TabMessage::Lead(Lead { visible, phase });
+        self.engine.handle_tab(leader, lead, self.now);
+    }
+
+    fn outputs(&mut self) -> Vec<Output> {
+        iter::from_fn(|| self.engine.poll_output()).collect()
+    }
+
+    fn message(&mut self, connection: ConnectionNo, number: u64) -> Delivery {
+        self.engine.handle_message(connection, Some(seq(number)), 1, 100)
+    }
+
+    fn pass(&mut self, millis: u64) {
+        let until = self.now + millis;
+        while let Some(at) = self.engine.poll_timeout().filter(|&at| at <= until) {
+            self.now = self.now.max(at);
+            self.engine.handle_timeout(self.now);
+        }
+        self.now = until;
+    }
+}
+
+trait LastJoined {
+    fn last_joined(&mut self) -> Option<ConnectionNo>;
+}
+
+impl LastJoined for Engine<&'static str> {
+    fn last_joined(&mut self) -> Option<ConnectionNo> {
+        iter::from_fn(|| self.poll_output())
+            .filter_map(|output| match output {
+                Output::Join(connection, _) => Some(connection),
+                _ => None,
+            })
+            .last()
+    }
+}
+
+fn seq(number: u64) -> Seq {
+    Seq::new(number).expect("a position below 2^53")
+}
+
+fn established(head: u64, cursor: u64) -> Established {
+    Established {
+        epoch: EPOCH,
+        head: seq(head),
+        cursor: seq(cursor),
+        heartbeat_interval_ms: HEARTBEAT_MS,
+        token_expires_in_ms: 3_600_000,
+    }
+}
+
+fn get_pending(after: u64) -> Output {
+    Output::GetPending { after: seq(after), epoch: EPOCH }
+}
+
+#[test]
+fn only_the_tab_with_the_lock_asks_for_a_token_and_opens_a_socket() {
+    let mut follower = Tab::electing();
+    follower.hear(LEADER, true, Phase::Connecting { attempt: 0 });
+    follower.pass(HEARTBEAT_MS);
+    let outputs = follower.outputs();
+    let opens = |output: &&Output| matches!(output, Output::ResolveToken { .. } | Output::Open(_));
+    assert_eq!(outputs.iter().find(opens), None);
+    assert_eq!(follower.engine.status(), Status::Connecting);
+}
+
+#[test]
+fn a_tab_that_joins_is_welcomed_with_what_the_device_has_acknowledged_by_now() {
+    // The cursor of `connection_established` is as old as the connection: a tab that started there
+    // would call its handlers again with what this device has handled long ago.
+    let (mut leader, connection) = Tab::leading(3, 2);
+    for number in 3..=70 {
+        leader.message(connection, number);
+    }
+    leader.pass(1_000);
+    leader.outputs();
+    leader.engine.handle_tab(OTHER, TabMessage::Hello, leader.now);
+    let outputs = leader.outputs();
+    let welcome = Output::Welcome { to: Some(OTHER), head: seq(70), cursor: seq(70) };
+    assert!(outputs.contains(&welcome), "{outputs:?}");
+}
+
+#[test]
+fn every_tab_has_its_own_position_and_no_frame_of_anothers_replay_disturbs_it() {
+    let (mut follower, connection) = Tab::joined(10, 4);
+    assert_eq!(
+        follower.message(connection, 11),
+        Delivery::Drop,
+        "what comes first is still to come"
+    );
+    for number in 5..=10 {
+        assert_eq!(follower.message(connection, number), OLD);
+    }
+    assert_eq!(follower.message(connection, 11), NEWS);
+    assert_eq!(follower.message(connection, 8), Delivery::Drop, "a third tab has asked from 7");
+    assert_eq!(follower.message(connection, 12), NEWS);
+    assert_eq!(follower.outputs(), [], "nothing of all that is a gap, or acknowledged here");
+}
+
+#[test]
+fn the_leading_tab_reads_on_from_the_earliest_position_that_any_tab_needs() {
+    let (mut leader, connection) = Tab::leading(10, 4);
+    for number in 5..=10 {
+        leader.message(connection, number);
+    }
+    leader.outputs();
+    leader.engine.handle_ask(seq(20), EPOCH, leader.now);
+    assert_eq!(leader.outputs(), [get_pending(10)], "never beyond where the stream is");
+    leader.engine.handle_ask(seq(6), EPOCH, leader.now);
+    assert_eq!(leader.outputs(), [get_pending(6)]);
+    leader.message(connection, 7);
+    leader.engine.request_pending(leader.now);
+    assert_eq!(leader.outputs().last(), Some(&get_pending(7)), "8 to 10 are still owed to a tab");
+    leader.engine.handle_ask(seq(1), EpochNo(9), leader.now);
+    assert_eq!(leader.outputs(), [], "a position of another history says nothing");
+}
+
+#[test]
+fn a_tab_whose_leader_closes_takes_over_and_reads_on_from_its_own_position() {
+    let (mut tab, through) = Tab::joined(3, 3);
+    assert_eq!(tab.message(through, 4), NEWS);
+    let connection = tab.lead(6, 4);
+    assert!(tab.outputs().contains(&get_pending(4)));
+    assert_eq!(tab.message(through, 5), Delivery::Drop, "the old way is closed");
+    assert_eq!(tab.message(connection, 4), Delivery::Drop);
+    assert_eq!(tab.message(connection, 5), OLD);
+}
+
+#[test]
+fn nobody_sees_a_hand_over_unless_it_takes_long() {
+    let (mut tab, _) = Tab::joined(0, 0);
+    tab.hear(OTHER, true, Phase::Connecting { attempt: 0 });
+    assert_eq!(tab.engine.status(), Status::Connected);
+    tab.join(OTHER, 0, 0);
+    tab.pass(HANDOVER_GRACE_MS);
+    assert_eq!(tab.engine.status(), Status::Connected);
+    tab.hear(LEADER, true, Phase::Connecting { attempt: 3 });
+    tab.pass(HANDOVER_GRACE_MS - 1);
+    assert_eq!((tab.engine.status(), tab.engine.attempts()), (Status::Connected, 0));
+    tab.pass(1);
+    assert_eq!((tab.engine.status(), tab.engine.attempts()), (Status::Connecting, 3));
+}
+
+#[test]
+fn sends_go_through_the_leading_tab_and_again_through_the_next() {
+    let (mut tab, through) = Tab::joined(0, 0);
+    let first = tab.engine.send("first", 5, tab.now).unwrap();
+    assert_eq!(tab.outputs(), [Output::Transmit(first)]);
+    tab.hear(OTHER, true, Phase::Connecting { attempt: 0 });
+    let second = tab.engine.send("second", 6, tab.now).unwrap();
+    let outputs = tab.outputs();
+    assert!(!outputs.contains(&Output::Transmit(second)), "nobody would pass it on: {outputs:?}");
+    tab.engine.handle_welcome(OTHER, established(0, 0), true, tab.now);
+    let outputs = tab.outputs();
+    let transmitted: Vec<_> =
+        outputs.iter().filter(|output| matches!(output, Output::Transmit(_))).collect();
+    assert_eq!(transmitted, [&Output::Transmit(first), &Output::Transmit(second)]);
+    tab.engine.handle_accepted(through, first, tab.now);
+    assert_eq!(tab.outputs(), [], "an answer by the old way comes again by the new one");
+}
+
+#[test]
+fn a_frozen_leader_is_noticed_and_replaced() {
+    let (mut tab, _) = Tab::joined(0, 0);
+    tab.pass(HEARTBEAT_MS);
+    assert_eq!(tab.outputs().last(), Some(&Output::Ping));
+    tab.engine.handle_tab(LEADER, TabMessage::Pong, tab.now);
+    tab.pass(HEARTBEAT_MS);
+    tab.outputs();
+    tab.pass(PONG_TIMEOUT_MS);
+    let outputs = tab.outputs();
+    assert!(outputs.contains(&Output::Lock { steal: true }), "{outputs:?}");
+    let connection = tab.lead(0, 0);
+    assert_eq!(tab.message(connection, 1), NEWS);
+}
+
+#[test]
+fn a_tab_that_opens_beside_a_frozen_leader_does_not_wait_for_it() {
+    let mut tab = Tab::electing();
+    tab.pass(ELECTION_TIMEOUT_MS);
+    assert!(tab.outputs().contains(&Output::Lock { steal: true }));
+}
+
+#[test]
+fn a_tab_that_was_asleep_asks_before_it_takes_over() {
+    let mut tab = Tab::electing();
+    tab.now = tab.now + 3_600_000;
+    tab.engine.handle_timeout(tab.now);
+    let outputs = tab.outputs();
+    assert!(!outputs.contains(&Output::Lock { steal: true }), "{outputs:?}");
+    assert!(outputs.contains(&Output::Post(None, TabMessage::Hello)), "{outputs:?}");
+}
+
+#[test]
+fn a_leader_that_waits_is_looked_after() {
+    let mut tab = Tab::electing();
+    tab.hear(LEADER, true, Phase::Waiting { attempt: 2, retry_in_ms: 25_000 });
+    tab.outputs();
+    assert_eq!(tab.engine.status(), Status::Waiting);
+    assert_eq!((tab.engine.attempts(), tab.engine.retry_at()), (2, Some(tab.now + 25_000)));
+    tab.pass(LEADER_CHECK_MS);
+    assert_eq!(tab.outputs(), [Output::Post(None, TabMessage::Hello)]);
+    tab.hear(LEADER, true, Phase::Waiting { attempt: 2, retry_in_ms: 15_000 });
+    tab.pass(LEADER_CHECK_MS);
+    assert_eq!(tab.outputs(), [Output::Post(None, TabMessage::Hello)]);
+    tab.pass(ELECTION_TIMEOUT_MS);
+    assert_eq!(tab.outputs(), [Output::Lock { steal: true }]);
+}
+
+#[test]
+fn try_now_in_any_tab_makes_the_leading_one_try() {
+    let mut tab = Tab::electing();
+    tab.hear(LEADER, true, Phase::Waiting { attempt: 2, retry_in_ms: 25_000 });
+    tab.outputs();
+    tab.engine.wake(tab.now);
+    assert_eq!(tab.outputs(), [Output::Post(Some(LEADER), TabMessage::TryNow)]);
+
+    let (mut leader, connection) = Tab::leading(0, 0);
+    leader.engine.handle_closed(connection, 1006, leader.now);
+    assert_eq!(leader.engine.status(), Status::Waiting);
+    leader.engine.handle_tab(OTHER, TabMessage::TryNow, leader.now);
+    assert_eq!(leader.engine.status(), Status::Connecting);
+}
+
+#[test]
+fn the_lead_moves_to_a_visible_tab_but_not_at_every_glance() {
+    let (mut tab, _) = Tab::joined(0, 0);
+    tab.hear(LEADER, false, Phase::Connected);
+    tab.pass(TAKEOVER_AFTER_MS - 1);
+    tab.engine.set_visible(false, tab.now);
+    tab.pass(TAKEOVER_AFTER_MS);
+    let steal = Output::Lock { steal: true };
+    assert!(!tab.outputs().contains(&steal));
+    tab.engine.set_visible(true, tab.now);
+    tab.pass(TAKEOVER_AFTER_MS);
+    assert!(tab.outputs().contains(&steal));
+}
+
+#[test]
+fn whoever_loses_the_lock_acknowledges_hangs_up_and_follows() {
+    let (mut tab, connection) = Tab::leading(0, 0);
+    tab.message(connection, 1);
+    tab.outputs();
+    tab.engine.handle_lock_lost(tab.now);
+    let outputs = tab.outputs();
+    assert_eq!(outputs[0], Output::Ack(seq(1)));
+    assert!(matches!(outputs[1], Output::Detach(detached, 1000) if detached == connection));
+    assert_eq!(tab.engine.status(), Status::Connected, "it is only handed over");
+    let through = tab.join(OTHER, 1, 1);
+    assert_eq!(tab.message(through, 2), NEWS);
+    assert_eq!(tab.outputs(), []);
+}
+
+#[test]
+fn a_tab_that_has_seen_more_than_its_new_leader_has_lost_nothing() {
+    let (mut tab, through) = Tab::joined(5, 5);
+    assert_eq!(tab.message(through, 6), NEWS);
+    let again = tab.join(OTHER, 5, 5);
+    assert_eq!(tab.message(again, 6), Delivery::Drop);
+    assert_eq!(tab.message(again, 7), NEWS);
+}
+
+#[test]
+fn signing_out_in_one_tab_signs_out_all() {
+    let (mut leader, _) = Tab::leading(0, 0);
+    let (mut follower, _) = Tab::joined(0, 0);
+    let send = leader.engine.send("never", 5, leader.now).unwrap();
+    leader.outputs();
+    follower.engine.sign_out(follower.now);
+    assert_eq!(follower.outputs()[0], Output::Post(None, TabMessage::SignedOut));
+    leader.engine.handle_tab(OTHER, TabMessage::SignedOut, leader.now);
+    let outputs = leader.outputs();
+    assert!(outputs.contains(&Output::Settled(send, SendOutcome::SignedOut)), "{outputs:?}");
+    assert!(outputs.contains(&Output::Unlock), "{outputs:?}");
+    assert!(outputs.contains(&Output::SignedOutElsewhere), "{outputs:?}");
+    assert_eq!(leader.engine.status(), Status::SignedOut);
+}
+
+#[test]
+fn a_tab_that_merely_goes_away_signs_nobody_out() {
+    let (mut tab, _) = Tab::joined(0, 0);
+    tab.engine.leave(tab.now);
+    let outputs = tab.outputs();
+    assert!(!outputs.contains(&Output::Post(None, TabMessage::SignedOut)), "{outputs:?}");
+    assert!(outputs.contains(&Output::Unlock), "{outputs:?}");
+}
+
+#[test]
+fn an_identity_that_is_refused_is_refused_in_every_tab() {
+    let (mut leader, connection) = Tab::leading(0, 0);
+    leader.engine.handle_closed(connection, 4403, leader.now);
+    assert!(leader.outputs().contains(&Output::Post(None, TabMessage::Refused)));
+    let (mut follower, _) = Tab::joined(0, 0);
+    follower.engine.handle_tab(LEADER, TabMessage::Refused, follower.now);
+    assert_eq!(follower.engine.status(), Status::Refused);
+    assert!(follower.outputs().contains(&Output::IdentityRefused));
+}
+
+#[test]
+fn sends_that_the_server_holds_back_for_a_tab_that_is_gone_are_freed_by_a_reconnect() {
+    // After a retryable refusal the server refuses every later send of the connection until the
+    // refused one returns. If it was of a tab that has crashed since, it never does.
+    let (mut leader, connection) = Tab::leading(0, 0);
+    let nobodys = tetherline_engine::SendNo(0);
+    leader.engine.handle_refused(connection, nobodys, true, None, leader.now);
+    for _ in 0..SENDS_STUCK_MS / 1_000 {
+        assert_eq!(leader.engine.status(), Status::Connected);
+        leader.engine.handle_received(connection);
+        leader.pass(1_000);
+    }
+    assert_ne!(leader.engine.status(), Status::Connected);
+}
+
+#[test]
+fn what_retention_took_is_a_gap_only_for_tabs_that_had_not_read_it() {
+    let (mut tab, connection) = Tab::joined(9, 5);
+    tab.engine.handle_gap(connection, seq(2), seq(5), tab.now);
+    assert_eq!(tab.outputs(), [], "another tab asked from 2");
+    tab.engine.handle_gap(connection, seq(5), seq(8), tab.now);
+    assert_eq!(tab.outputs(), [Output::Gap { after: seq(5), next: seq(8) }]);
+    assert_eq!(tab.message(connection, 8), OLD);
+}
