@@ -45,8 +45,10 @@ pub const UNHANDLED_BYTES_MAX: usize = 1024 * 1024;
 pub const OUTBOX_MESSAGES_MAX: usize = 1_000;
 /// How many bytes of sends a client keeps (UTF-16 units in the browser).
 pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
-/// How long a send may wait to be settled, in ms: one day.
+/// How long a send waits to be settled, if its sender says nothing else, in ms: one day.
 pub const OUTBOX_TTL_MS: u64 = 24 * 60 * 60 * 1_000;
+/// The longest that a sender may ask for, in ms: three days.
+pub const OUTBOX_TTL_MS_MAX: u64 = 3 * OUTBOX_TTL_MS;
 
 /// How long a tab waits for the one that leads to answer, before it takes the lead, in ms.
 pub const ELECTION_TIMEOUT_MS: u64 = 3_000;
@@ -131,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_server_recognises_a_send_for_longer_than_any_client_repeats_it() {
-        assert!(Limits::default().dedupe_window_ms >= 2 * OUTBOX_TTL_MS);
+        assert!(Limits::default().dedupe_window_ms >= 2 * OUTBOX_TTL_MS_MAX);
     }
 
     #[test]

@@ -1,23 +1,56 @@
 //! The way out: the outbox and how its messages settle.
 
-use tetherline_protocol::limits::{BACKOFF_BASE_MS, SENDS_STUCK_MS};
+use tetherline_protocol::limits::{BACKOFF_BASE_MS, OUTBOX_TTL_MS, SENDS_STUCK_MS};
 
 use super::{Engine, State};
-use crate::{ConnectionNo, Instant, Output, SendNo, SendOutcome, SendRefused, timer::Timer};
+use crate::{
+    ConnectionNo, Instant, Output, SendNo, SendOutcome, SendRefused, outbox::Place, timer::Timer,
+};
 
 /// Sends.
 impl<P> Engine<P> {
     /// Takes a message into the outbox; it goes out now, or when there is a connection. `size` is
-    /// its length in bytes (in the browser: UTF-16 units).
+    /// its length in bytes (in the browser: UTF-16 units). It expires after [`OUTBOX_TTL_MS`].
     pub fn send(&mut self, payload: P, size: usize, now: Instant) -> Result<SendNo, SendRefused> {
+        self.send_within(payload, size, OUTBOX_TTL_MS, now)
+    }
+
+    /// As [`Engine::send`], with a time to live of its own: at most
+    /// [`OUTBOX_TTL_MS_MAX`](tetherline_protocol::limits::OUTBOX_TTL_MS_MAX).
+    pub fn send_within(
+        &mut self,
+        payload: P,
+        size: usize,
+        ttl_ms: u64,
+        now: Instant,
+    ) -> Result<SendNo, SendRefused> {
+        self.enqueue(payload, size, ttl_ms, Place::Last, now)
+    }
+
+    /// What an earlier page of this user could not send is being read, and goes out before anything
+    /// of this one: until [`Engine::release_sends`] or signing out, nothing does. Call it before
+    /// the first send.
+    pub fn hold_sends(&mut self) {
+        self.outbox.hold();
+    }
+
+    /// As [`Engine::send_within`], for a message of an earlier page: while sends are held, it takes
+    /// its place before all of this one. `ttl_ms` is what is left of its time.
+    pub fn restore(
+        &mut self,
+        payload: P,
+        size: usize,
+        ttl_ms: u64,
+        now: Instant,
+    ) -> Result<SendNo, SendRefused> {
+        self.enqueue(payload, size, ttl_ms, Place::Restored, now)
+    }
+
+    /// Everything is restored: sends go out.
+    pub fn release_sends(&mut self, now: Instant) {
         self.now = now;
-        if matches!(self.state, State::SignedOut | State::Refused) {
-            return Err(SendRefused::SignedOut);
-        }
-        let send = self.outbox.push(payload, size, now)?;
-        self.schedule_expiry();
+        self.outbox.release();
         self.transmit();
-        Ok(send)
     }
 
     /// `accepted` has come for this send, which may be another tab's, and unknown here.
@@ -62,6 +95,24 @@ impl<P> Engine<P> {
 }
 
 impl<P> Engine<P> {
+    fn enqueue(
+        &mut self,
+        payload: P,
+        size: usize,
+        ttl_ms: u64,
+        place: Place,
+        now: Instant,
+    ) -> Result<SendNo, SendRefused> {
+        self.now = now;
+        if matches!(self.state, State::SignedOut | State::Refused) {
+            return Err(SendRefused::SignedOut);
+        }
+        let send = self.outbox.push(payload, size, ttl_ms, place, now)?;
+        self.schedule_expiry();
+        self.transmit();
+        Ok(send)
+    }
+
     /// Sends everything that has not gone out, in order, unless a refusal asks for patience.
     pub(super) fn transmit(&mut self) {
         if !matches!(self.state, State::Connected { .. }) || self.timers.is_running(Timer::Retry) {
