@@ -200,15 +200,33 @@ pub extern "C" fn refused(
     });
 }
 
-/// Takes a message of this size into the outbox. Answers its number, or −1 when signed out, −2 when
-/// the outbox is full.
+/// Takes a message of this size into the outbox, for this long; `restored` is 1 for one of an
+/// earlier page. Answers its number, or −1 when signed out, −2 when the outbox is full, −3 when the
+/// time to live is too long.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn send(size: u32, now: f64) -> i32 {
-    with(|it| match it.engine.send((), size as usize, instant(now)) {
-        Ok(SendNo(number)) => number as i32,
-        Err(SendRefused::SignedOut) => -1,
-        Err(_) => -2,
+pub extern "C" fn send(size: u32, ttl_ms: f64, restored: u32, now: f64) -> i32 {
+    let (size, ttl_ms, now) = (size as usize, ttl_ms as u64, instant(now));
+    with(|it| {
+        let taken = match restored {
+            0 => it.engine.send_within((), size, ttl_ms, now),
+            _ => it.engine.restore((), size, ttl_ms, now),
+        };
+        match taken {
+            Ok(SendNo(number)) => number as i32,
+            Err(SendRefused::SignedOut) => -1,
+            Err(SendRefused::OutboxFull) => -2,
+            Err(_) => -3,
+        }
     })
+}
+
+/// 1: no send goes out until everything of an earlier page is restored. 0: it is.
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn hold_sends(hold: u32, now: f64) {
+    with(|it| match hold {
+        0 => it.engine.release_sends(instant(now)),
+        _ => it.engine.hold_sends(),
+    });
 }
 
 /// Asks for what waits.

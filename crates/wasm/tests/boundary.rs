@@ -13,6 +13,8 @@ const TRANSMIT: u32 = 9;
 const SETTLED: u32 = 10;
 const STATUS_CHANGED: u32 = 11;
 
+const DAY_MS: f64 = 86_400_000.0;
+
 fn drain() -> Vec<(u32, f64, f64)> {
     std::iter::from_fn(|| match engine::poll() {
         0 => None,
@@ -47,11 +49,22 @@ fn a_client_lives_from_sign_in_to_sign_out_in_numbers() {
     assert_eq!(drain(), [(ACK, 6.0, 0.0)]);
     assert!(engine::position() - 6.0 == 0.0);
 
-    assert_eq!(engine::send(10, 200.0), 1);
+    assert_eq!(engine::send(10, DAY_MS, 0, 200.0), 1);
     assert_eq!(drain(), [(TRANSMIT, 1.0, 0.0)]);
     engine::accepted(1, 1, 201.0);
     assert_eq!(drain(), [(SETTLED, 1.0, 0.0)]);
-    engine::sign_out(202.0);
-    assert_eq!(engine::send(10, 203.0), -1);
+    engine::hold_sends(1, 201.0);
+    assert_eq!(engine::send(10, 50.0, 0, 201.0), 2);
+    assert_eq!(engine::send(10, DAY_MS, 1, 201.0), 3);
+    assert_eq!(drain(), []);
+    engine::hold_sends(0, 202.0);
+    assert_eq!(drain(), [(TRANSMIT, 3.0, 0.0), (TRANSMIT, 2.0, 0.0)]);
+    assert_eq!(engine::send(10, 3.0 * DAY_MS, 0, 203.0), 4);
+    assert_eq!(engine::send(10, 3.0 * DAY_MS + 1.0, 0, 203.0), -3, "longer than a repeat is known");
+    assert!(engine::next_timeout() - 251.0 == 0.0, "each has its own time");
+    engine::timeout(251.0);
+    assert!(drain().contains(&(SETTLED, 2.0, 2.0)), "expired");
+    engine::sign_out(252.0);
+    assert_eq!(engine::send(10, DAY_MS, 0, 253.0), -1);
     assert!(engine::next_timeout() < 0.0);
 }

@@ -46,9 +46,9 @@ describe('a send', () => {
   it('that went stale may be repeated under its id: perhaps the server has it', async () => {
     const outbox = new Outbox();
     const unsettled = prepare({ type: 'ask', id: 'mine' });
-    outbox.add({ send: () => 7 } as unknown as Engine, unsettled, 0);
+    outbox.add({ send: () => 7 } as unknown as Engine, unsettled, 0, 0);
     outbox.settle(7, Outcome.EXPIRED);
-    await expect(unsettled.promise).rejects.toMatchObject({
+    await expect(unsettled.settled).rejects.toMatchObject({
       code: 'expired',
       retryable: true,
       ref: 'mine',

@@ -18,6 +18,7 @@ import type {
   ClientOptions,
   HandlersOf,
   OutgoingMessage,
+  SendOptions,
   Snapshot,
 } from './types.js';
 import { createEngine } from './wasm.js';
@@ -69,6 +70,7 @@ class TetherlineClient implements Client {
         return;
       }
       this.#session = session;
+      this.#keepSends(session);
       this.#unwatchPage = watchPage(
         (isOnline) => this.#call((engine, now) => engine.online(isOnline ? 1 : 0, now)),
         () => this.#call((engine, now) => engine.wake(now)),
@@ -86,6 +88,7 @@ class TetherlineClient implements Client {
     // First of all, so that no handler is called any more; the engine still says goodbye.
     session.end();
     this.#machine?.loop.callAtOnce((engine, now) => engine.sign_out(now));
+    session.outbox.kept?.clear();
     if (this.#session === session) {
       this.#session = null;
     }
@@ -104,8 +107,8 @@ class TetherlineClient implements Client {
   readonly off = <Type extends string>(handlers: HandlersOf<Type>): void =>
     this.#handlers.remove(handlers);
 
-  readonly send = (message: OutgoingMessage): Promise<Accepted> => {
-    const promise = this.#send(message);
+  readonly send = (message: OutgoingMessage, options?: SendOptions): Promise<Accepted> => {
+    const promise = this.#send(this.#session, message, options?.ttlMs);
     // Whoever sends and forgets is not to hear of it as an unhandled rejection.
     promise.catch(() => undefined);
     return promise;
@@ -151,17 +154,39 @@ class TetherlineClient implements Client {
     }
   }
 
-  async #send(message: OutgoingMessage): Promise<Accepted> {
-    const session = this.#session;
-    const unsettled = prepare(message);
+  /** With a store, nothing is sent before what an earlier page left. */
+  #keepSends(session: Session): void {
+    const store = this.#options.outbox;
+    if (store) {
+      this.#machine?.loop.callAtOnce((engine, now) => engine.hold_sends(1, now));
+      session.outbox.kept = store.open({
+        session,
+        restore: (message, ttlMs) => this.#send(session, message, ttlMs, 1),
+        restored: () => {
+          if (session.isLive) {
+            this.#call((engine, now) => engine.hold_sends(0, now));
+          }
+        },
+        problem: (text, cause) => this.#report.problem(text, cause),
+      });
+    }
+  }
+
+  async #send(
+    session: Session | null,
+    message: OutgoingMessage,
+    ttlMs?: number,
+    restored = 0,
+  ): Promise<Accepted> {
+    const unsettled = prepare(message, ttlMs);
     if (!session?.isLive) {
       throw this.#failure ?? signedOut(unsettled.id);
     }
     if (isTooLarge(unsettled.text, session.messageBytesMax)) {
       throw tooLarge(unsettled.id, session.messageBytesMax);
     }
-    this.#call((engine, now) => session.outbox.add(engine, unsettled, now));
-    return await unsettled.promise;
+    this.#call((engine, now) => session.outbox.add(engine, unsettled, restored, now));
+    return await unsettled.settled;
   }
 
   #perform(output: number, a: number, b: number): void {

@@ -12,7 +12,8 @@ export interface Engine {
   timeout(now: number): void;
   request_pending(now: number): void;
   history_as_of(seq: number, now: number): void;
-  send(size: number, now: number): number;
+  send(size: number, ttlMs: number, restored: number, now: number): number;
+  hold_sends(hold: number, now: number): void;
 
   token(now: number): void;
   token_unavailable(signedOut: number, now: number): void;

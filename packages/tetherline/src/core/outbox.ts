@@ -2,20 +2,19 @@ import {
   AUTHENTICATE,
   CLIENT_CONTROL,
   GET_PENDING,
+  OUTBOX_TTL_MS,
+  OUTBOX_TTL_MS_MAX,
   SERVER_CONTROL,
   TYPE_BYTES_MAX,
 } from '../generated/protocol.js';
 import { type Engine, OUTBOX_FULL, Outcome } from './engine.js';
 import { TetherlineError } from './errors.js';
 import { isId } from './identity.js';
-import type { Accepted, OutgoingMessage } from './types.js';
+import type { Accepted, KeptOutbox, KeptSend, OutgoingMessage } from './types.js';
 import { uuidv7 } from './uuid.js';
 
 /** A send that has not settled. Which ones go out when is the engine's business. */
-export interface Unsettled {
-  readonly id: string;
-  readonly text: string;
-  readonly promise: Promise<Accepted>;
+export interface Unsettled extends KeptSend {
   readonly resolve: (accepted: Accepted) => void;
   readonly reject: (error: TetherlineError) => void;
   /** What the server said last about it. */
@@ -26,13 +25,15 @@ export interface Unsettled {
 export class Outbox {
   readonly #byNumber = new Map<number, Unsettled>();
   readonly #numbers = new Map<string, number>();
+  /** Where sends are kept over a reload, if they are. */
+  kept: KeptOutbox | undefined;
 
   /** Hands a send to the engine. The same one again joins the first. */
-  add(engine: Engine, unsettled: Unsettled, now: number): void {
-    const { id, text } = unsettled;
+  add(engine: Engine, unsettled: Unsettled, restored: number, now: number): void {
+    const { id, text, ttlMs } = unsettled;
     const earlier = this.get(this.numberOf(id) ?? -1);
     if (earlier?.text === text) {
-      earlier.promise.then(unsettled.resolve, unsettled.reject);
+      earlier.settled.then(unsettled.resolve, unsettled.reject);
       return;
     }
     if (earlier) {
@@ -41,10 +42,11 @@ export class Outbox {
       );
       return;
     }
-    const number = engine.send(text.length, now);
+    const number = engine.send(text.length, ttlMs, restored, now);
     if (number >= 0) {
       this.#byNumber.set(number, unsettled);
       this.#numbers.set(id, number);
+      this.kept?.put(unsettled);
     } else {
       unsettled.reject(number === OUTBOX_FULL ? outboxFull(id) : signedOut(id));
     }
@@ -76,7 +78,7 @@ export class Outbox {
 }
 
 /** Checks a message and writes it. Throws a {@link TetherlineError}. */
-export function prepare(message: OutgoingMessage): Unsettled {
+export function prepare(message: OutgoingMessage, ttlMs = OUTBOX_TTL_MS): Unsettled {
   const given: unknown = message;
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw new TetherlineError('bad_frame', 'A message is an object with a `type`.');
@@ -95,7 +97,16 @@ export function prepare(message: OutgoingMessage): Unsettled {
       ref: id,
     });
   }
-  return unsettled(id, write({ type, id, ...fields }, id));
+  if (!(ttlMs > 0 && ttlMs <= OUTBOX_TTL_MS_MAX)) {
+    throw new TetherlineError(
+      'bad_frame',
+      `\`ttlMs\` is over 0 and at most ${OUTBOX_TTL_MS_MAX}.`,
+      {
+        ref: id,
+      },
+    );
+  }
+  return unsettled(id, write({ type, id, ...fields }, id), ttlMs);
 }
 
 /** Over the limit, in bytes of UTF-8? The server would close the connection for it. */
@@ -169,12 +180,12 @@ function write(message: Record<string, unknown>, id: string): string {
   }
 }
 
-function unsettled(id: string, text: string): Unsettled {
+function unsettled(id: string, text: string, ttlMs: number): Unsettled {
   let resolve!: Unsettled['resolve'];
   let reject!: Unsettled['reject'];
-  const promise = new Promise<Accepted>((onAccepted, onError) => {
+  const settled = new Promise<Accepted>((onAccepted, onError) => {
     resolve = onAccepted;
     reject = onError;
   });
-  return { id, text, promise, resolve, reject, refusal: null };
+  return { id, text, ttlMs, settled, resolve, reject, refusal: null };
 }

@@ -85,6 +85,12 @@ export interface OutgoingMessage {
   [field: string]: unknown;
 }
 
+/** How a message is sent. */
+export interface SendOptions {
+  /** How long it may wait to be taken, in ms: at most three days. Default: one day. */
+  ttlMs?: number | undefined;
+}
+
 /** The server's application has taken a message. */
 export interface Accepted {
   id: string;
@@ -134,6 +140,47 @@ export interface WebSocketLike {
 
 export type WebSocketConstructor = new (url: string, protocols: string[]) => WebSocketLike;
 
+/** A send as an {@link OutboxStore} keeps it. */
+export interface KeptSend {
+  readonly id: string;
+  /** The message as JSON. */
+  readonly text: string;
+  /** How long it may wait to be taken, from now on, in ms. */
+  readonly ttlMs: number;
+  readonly settled: Promise<Accepted>;
+}
+
+/** What an {@link OutboxStore} is told of whoever is signed in. */
+export interface OutboxPage {
+  readonly session: {
+    readonly user: string;
+    /** The address of the WebSocket, its `device` included. */
+    readonly url: string;
+    /** Turns false at sign-out. */
+    readonly isLive: boolean;
+  };
+  /** Sends what an earlier page left, before anything of this page. */
+  readonly restore: (message: OutgoingMessage, ttlMs: number) => Promise<Accepted>;
+  /** Everything is restored. Nothing is sent before, so it has to be called within seconds. */
+  readonly restored: () => void;
+  /** Tells the console. */
+  readonly problem: (text: string, cause?: unknown) => void;
+}
+
+/** One user's sends that have not settled. */
+export interface KeptOutbox {
+  /** Keeps a send until it settles. Restored ones come by here too. */
+  put(send: KeptSend): void;
+  /** The person has signed out: forgets all of theirs. */
+  clear(): void;
+}
+
+/** Keeps sends over a reload. `tetherline/outbox` has one; none of its methods throws. */
+export interface OutboxStore {
+  /** Somebody is signed in. */
+  open(page: OutboxPage): KeptOutbox;
+}
+
 export interface ClientOptions {
   /**
    * Where the WebSocket is: `ws(s)://`, `http(s)://` or relative to the page. `{user}` stands for
@@ -154,6 +201,8 @@ export interface ClientOptions {
   /** A handler threw, rejected or took too long. */
   onHandlerError?: (error: unknown, message: Message) => void;
   onGap?: (gap: Gap) => void;
+  /** Where sends survive a reload: `indexedDbOutbox()`. Default: they do not. */
+  outbox?: OutboxStore | undefined;
   WebSocket?: WebSocketConstructor;
   fetch?: typeof globalThis.fetch;
 }
@@ -175,7 +224,7 @@ export interface Client {
    * Sends, now or when there is a connection again. Resolves when the server's application took
    * the message, rejects with a {@link TetherlineError}; nobody has to look.
    */
-  readonly send: (message: OutgoingMessage) => Promise<Accepted>;
+  readonly send: (message: OutgoingMessage, options?: SendOptions) => Promise<Accepted>;
   /** Asks for what waits in the mailbox. A reconnect does so by itself. */
   readonly requestPending: () => void;
   /** Attempts at once to connect, while the client waits for its next attempt: "try now". */

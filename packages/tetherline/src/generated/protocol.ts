@@ -150,8 +150,11 @@ export const OUTBOX_MESSAGES_MAX = 1000;
 /** How many bytes of sends a client keeps (UTF-16 units in the browser). */
 export const OUTBOX_BYTES_MAX = 1_048_576;
 
-/** How long a send may wait to be settled, in ms: one day. */
+/** How long a send waits to be settled, if its sender says nothing else, in ms: one day. */
 export const OUTBOX_TTL_MS = 86_400_000;
+
+/** The longest that a sender may ask for, in ms: three days. */
+export const OUTBOX_TTL_MS_MAX = 259_200_000;
 
 /** What the server announces when its operator changed nothing. */
 export const DEFAULT_LIMITS = {

@@ -2,7 +2,7 @@
 
 import { createContext, useContext } from 'react';
 
-import type { Accepted, Client, HandlersOf, OutgoingMessage } from '../index.js';
+import type { Accepted, Client, HandlersOf, OutgoingMessage, SendOptions } from '../index.js';
 
 /** What components get of the connection: exactly this, so that a literal can stand in for it. */
 export interface WebSocketContextValue {
@@ -10,7 +10,7 @@ export interface WebSocketContextValue {
   /** Attempts since the last connection; 0 while connected. */
   reconnectAttempts: number;
   /** Sends, now or when there is a connection again. Nobody has to look at the promise. */
-  send: (message: OutgoingMessage) => Promise<Accepted>;
+  send: (message: OutgoingMessage, options?: SendOptions) => Promise<Accepted>;
   /** Asks for what waits in the mailbox. */
   requestPending: () => void;
   /** Registers handlers; returns the function that takes them away again. */
