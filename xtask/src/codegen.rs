@@ -125,6 +125,7 @@ fn write_limits(out: &mut String, root: &Path) -> Result<()> {
         BACKOFF_BASE_MS, BACKOFF_CAP_MS, STABLE_AFTER_MS, ACK_DELAY_MS, ACK_EVERY_MESSAGES,
         HANDLER_TIMEOUT_MS, UNHANDLED_GRACE_MS, UNHANDLED_MESSAGES_MAX, UNHANDLED_BYTES_MAX,
         OUTBOX_MESSAGES_MAX, OUTBOX_BYTES_MAX, OUTBOX_TTL_MS, OUTBOX_TTL_MS_MAX,
+        ELECTION_TIMEOUT_MS, LEADER_CHECK_MS, TAKEOVER_AFTER_MS, HANDOVER_GRACE_MS, SENDS_STUCK_MS,
     );
     let constants = constants_of(root, LIMITS_SOURCE, "")?;
     ensure_same_names(&constants, values.keys().copied(), LIMITS_SOURCE)?;

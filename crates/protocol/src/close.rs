@@ -24,6 +24,8 @@ pub enum CloseCode {
     OtherUser,
     /// 4408: nothing was heard for `idle_timeout_ms`.
     Silent,
+    /// 4410: the user's mailbox was erased; what comes next counts in a new epoch.
+    Erased,
     /// 4413: the reader took nothing for `stuck_timeout_ms`.
     Stuck,
     /// 4429: the rate limit was passed again and again.
@@ -43,7 +45,7 @@ pub enum Reaction {
 
 impl CloseCode {
     /// Every code that this protocol gives a meaning.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Normal,
         Self::ProtocolError,
         Self::Unsupported,
@@ -55,6 +57,7 @@ impl CloseCode {
         Self::TokenExpired,
         Self::OtherUser,
         Self::Silent,
+        Self::Erased,
         Self::Stuck,
         Self::RateLimited,
     ];
@@ -74,6 +77,7 @@ impl CloseCode {
             Self::TokenExpired => 4401,
             Self::OtherUser => 4403,
             Self::Silent => 4408,
+            Self::Erased => 4410,
             Self::Stuck => 4413,
             Self::RateLimited => 4429,
         }
@@ -94,6 +98,7 @@ impl CloseCode {
             Self::TokenExpired => "TOKEN_EXPIRED",
             Self::OtherUser => "OTHER_USER",
             Self::Silent => "SILENT",
+            Self::Erased => "ERASED",
             Self::Stuck => "STUCK",
             Self::RateLimited => "RATE_LIMITED",
         }

@@ -63,6 +63,7 @@ export const CLOSE_CODES = {
   TOKEN_EXPIRED: 4401,
   OTHER_USER: 4403,
   SILENT: 4408,
+  ERASED: 4410,
   STUCK: 4413,
   RATE_LIMITED: 4429,
 } as const;
@@ -156,18 +157,38 @@ export const OUTBOX_TTL_MS = 86_400_000;
 /** The longest that a sender may ask for, in ms: three days. */
 export const OUTBOX_TTL_MS_MAX = 259_200_000;
 
+/** How long a tab waits for the one that leads to answer, before it takes the lead, in ms. */
+export const ELECTION_TIMEOUT_MS = 3000;
+
+/** How often a tab without a connection asks whether the one that leads is still there, in ms. */
+export const LEADER_CHECK_MS = 10_000;
+
+/** How long a visible tab lets a hidden one lead, in ms: switching to and fro moves nothing. */
+export const TAKEOVER_AFTER_MS = 5000;
+
+/** How long a hand-over between tabs may take before they show that the connection is lost, in ms. */
+export const HANDOVER_GRACE_MS = 3000;
+
+/** While some tab's send is refused for the moment and nothing is accepted for this long, in ms, the tabs reconnect: the server may be holding sends back for a tab that is gone. */
+export const SENDS_STUCK_MS = 60_000;
+
 /** What the server announces when its operator changed nothing. */
 export const DEFAULT_LIMITS = {
   connections_max: 100_000,
   connections_per_user_max: 64,
   dedupe_window_ms: 604_800_000,
+  device_retention_ms: 2_592_000_000,
   devices_max: 32,
   heartbeat_interval_ms: 30_000,
   idle_timeout_ms: 90_000,
   in_flight_bytes_max: 1_048_576,
   in_flight_messages_max: 1024,
+  live_bytes_max: 262_144,
+  live_messages_max: 256,
   message_bytes_max: 65_536,
   publish_bytes_max: 1_048_576,
+  retention_age_ms: 2_592_000_000,
+  retention_messages_max: 10_000,
   sends_waiting_max: 32,
   stuck_timeout_ms: 30_000,
 } as const;
