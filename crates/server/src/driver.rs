@@ -144,6 +144,9 @@ impl Driver {
                 Event::Woken => {
                     self.session.handle(Input::Notice(self.ticket.notice()), now);
                     self.session.handle(Input::Head(self.ticket.head()), now);
+                    if self.ticket.has_unheard() {
+                        self.session.handle(Input::Live, now);
+                    }
                 }
                 Event::Page(ticket, page) => {
                     if let Some(last) = page.as_ref().ok().and_then(|page| page.last()) {
@@ -199,6 +202,11 @@ impl Driver {
                             (ticket, shared.store.read(&user, after, room).await)
                         }));
                     }
+                }
+                Output::ReadLive(room) => {
+                    let texts = self.ticket.hear(room);
+                    let input = Input::LivePage { texts, more: self.ticket.has_unheard() };
+                    self.session.handle(input, Instant::now());
                 }
                 Output::Locate => {
                     let (shared, user, device) = self.owners();

@@ -1,3 +1,5 @@
+mod ring;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
@@ -7,11 +9,13 @@ use std::{
     time::Duration,
 };
 
+use axum::extract::ws::Utf8Bytes;
 use futures_util::task::AtomicWaker;
 use tetherline_protocol::{Limits, Seq, UserId};
 use tokio::sync::Notify;
 
 use crate::store::{Delivery, Room};
+use ring::Ring;
 
 /// Messages of one connected user that are kept in memory until all sessions have them.
 const TAIL_MESSAGES_MAX: usize = 64;
@@ -28,6 +32,8 @@ pub(crate) struct Hub {
     empty: Notify,
     connections_max: usize,
     connections_per_user_max: usize,
+    live_messages_max: usize,
+    live_bytes_max: usize,
 }
 
 /// Why a connection is refused before it is upgraded.
@@ -44,6 +50,8 @@ pub(crate) enum Refused {
 /// One connected user.
 struct Channel {
     head: AtomicU64,
+    /// How many live-only messages there ever were.
+    said: AtomicU64,
     live: Mutex<Live>,
 }
 
@@ -52,12 +60,14 @@ struct Live {
     seats: Vec<Arc<Seat>>,
     tail: VecDeque<Delivery>,
     tail_bytes: usize,
+    ring: Ring,
 }
 
 /// What a session is told, in rising order of urgency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Notice {
     Nothing,
+    Erased,
     Drain,
     SignedOut,
 }
@@ -66,6 +76,8 @@ struct Seat {
     waker: AtomicWaker,
     notice: AtomicU8,
     sent: AtomicU64,
+    /// Up to where this connection has taken live-only messages, or missed them.
+    heard: AtomicU64,
     session: Mutex<Option<Box<str>>>,
 }
 
@@ -76,7 +88,7 @@ pub(crate) struct Ticket {
     channel: Arc<Channel>,
     seat: Arc<Seat>,
     /// What [`Ticket::has_news`] last reported.
-    seen: (u64, u8),
+    seen: (u64, u64, u8),
 }
 
 impl Hub {
@@ -88,6 +100,8 @@ impl Hub {
             empty: Notify::new(),
             connections_max: limits.connections_max,
             connections_per_user_max: limits.connections_per_user_max,
+            live_messages_max: limits.live_messages_max,
+            live_bytes_max: limits.live_bytes_max,
         }
     }
 
@@ -110,15 +124,18 @@ impl Hub {
         let mut users = lock(&self.users);
         self.check(users.get(user).map_or(0, |channel| lock(&channel.live).seats.len()))?;
         let channel = users.entry(user.clone()).or_insert_with(Channel::new).clone();
+        let mut live = lock(&channel.live);
         let seat = Arc::new(Seat {
             waker: AtomicWaker::new(),
             notice: AtomicU8::new(Notice::Nothing as u8),
             sent: AtomicU64::new(0),
+            heard: AtomicU64::new(live.ring.said()),
             session: Mutex::new(session),
         });
-        lock(&channel.live).seats.push(seat.clone());
+        live.seats.push(seat.clone());
+        drop(live);
         self.connections.fetch_add(1, Ordering::SeqCst);
-        Ok(Ticket { hub: self.clone(), user: user.clone(), channel, seat, seen: (0, 0) })
+        Ok(Ticket { hub: self.clone(), user: user.clone(), channel, seat, seen: (0, 0, 0) })
     }
 
     fn check(&self, of_user: usize) -> Result<(), Refused> {
@@ -137,6 +154,29 @@ impl Hub {
     pub(crate) fn published(&self, user: &UserId, seq: Seq, delivery: impl FnOnce() -> Delivery) {
         let Some(channel) = lock(&self.users).get(user).cloned() else { return };
         channel.published(seq, delivery());
+    }
+
+    /// A live-only message is for whoever is connected now. It is built only if somebody is.
+    pub(crate) fn say(&self, user: &UserId, text: impl FnOnce() -> Utf8Bytes) {
+        let Some(channel) = lock(&self.users).get(user).cloned() else { return };
+        let text = text();
+        let mut live = lock(&channel.live);
+        live.ring.push(text, self.live_messages_max, self.live_bytes_max);
+        channel.said.store(live.ring.said(), Ordering::SeqCst);
+        for seat in &live.seats {
+            seat.waker.wake();
+        }
+    }
+
+    /// A mailbox was erased: nothing of it may be read from memory, or on a connection that knew it.
+    pub(crate) fn erased(&self, user: &UserId) {
+        let Some(channel) = lock(&self.users).get(user).cloned() else { return };
+        let mut live = lock(&channel.live);
+        live.clear();
+        live.ring.clear();
+        for seat in &live.seats {
+            seat.tell(Notice::Erased);
+        }
     }
 
     pub(crate) fn sign_out(&self, user: &UserId, session: &str) {
@@ -179,7 +219,7 @@ impl Hub {
 
 impl Channel {
     fn new() -> Arc<Self> {
-        Arc::new(Self { head: AtomicU64::new(0), live: Mutex::default() })
+        Arc::new(Self { head: AtomicU64::new(0), said: AtomicU64::new(0), live: Mutex::default() })
     }
 
     fn published(&self, seq: Seq, delivery: Delivery) {
@@ -243,10 +283,13 @@ impl Ticket {
         &self.seat.waker
     }
 
-    /// Whether the head or the notice changed since this was asked.
+    /// Whether the head, the notice or what is said live changed since this was asked.
     pub(crate) fn has_news(&mut self) -> bool {
-        let now =
-            (self.channel.head.load(Ordering::SeqCst), self.seat.notice.load(Ordering::SeqCst));
+        let now = (
+            self.channel.head.load(Ordering::SeqCst),
+            self.channel.said.load(Ordering::SeqCst),
+            self.seat.notice.load(Ordering::SeqCst),
+        );
         std::mem::replace(&mut self.seen, now) != now
     }
 
@@ -257,7 +300,8 @@ impl Ticket {
     pub(crate) fn notice(&self) -> Notice {
         match self.seat.notice.load(Ordering::SeqCst) {
             0 => Notice::Nothing,
-            1 => Notice::Drain,
+            1 => Notice::Erased,
+            2 => Notice::Drain,
             _ => Notice::SignedOut,
         }
     }
@@ -284,6 +328,24 @@ impl Ticket {
             live.clear();
         }
         Some(page)
+    }
+}
+
+impl Ticket {
+    /// Whether there are live-only messages that this connection has not taken.
+    pub(crate) fn has_unheard(&self) -> bool {
+        self.channel.said.load(Ordering::SeqCst) > self.seat.heard.load(Ordering::SeqCst)
+    }
+
+    /// Takes some of them; those that were overwritten meanwhile are missed.
+    pub(crate) fn hear(&self, room: Room) -> Vec<Utf8Bytes> {
+        let mut live = lock(&self.channel.live);
+        let (page, heard) = live.ring.read(self.seat.heard.load(Ordering::SeqCst), room);
+        self.seat.heard.store(heard, Ordering::SeqCst);
+        if live.seats.iter().all(|seat| seat.heard.load(Ordering::SeqCst) >= live.ring.said()) {
+            live.ring.clear();
+        }
+        page
     }
 }
 

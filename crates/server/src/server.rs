@@ -7,10 +7,11 @@ use tetherline_protocol::{IdempotencyKey, Limits, MessageId, Seq, UserId, frame:
 use crate::{
     Application, Config, Incoming,
     auth::{Identity, InvalidToken},
+    clock,
     http::router,
     hub::Hub,
     reception::Reception,
-    store::{AppendError, Delivery, Head, Outcome, Store, StoreError},
+    store::{AppendError, Delivery, Head, Outcome, Store, StoreError, fresh_id},
 };
 
 /// The delivery server: a handle, cheap to clone.
@@ -60,6 +61,8 @@ impl Server {
     pub fn open(config: Config, store: impl Store) -> Self {
         let hub = Arc::new(Hub::new(&config.limits));
         let reception = Reception::new(config.limits.connections_per_user_max);
+        // One source of truth: what is announced to clients is what is kept.
+        store.work_by(&config.limits);
         let store: Arc<dyn Store> = Arc::new(store);
         let limits = Arc::new(config.limits.clone());
         let application = OnceLock::new();
@@ -76,8 +79,8 @@ impl Server {
         assert!(first, "an application is attached already");
     }
 
-    /// `/ws/user/{user}` and `/v1/users/{user}/messages`, to be served or merged into another
-    /// router.
+    /// `/ws/user/{user}`, `/v1/users/{user}` and `/v1/users/{user}/messages`, to be served or merged
+    /// into another router.
     pub fn router(&self) -> Router {
         router(self.shared.clone())
     }
@@ -95,6 +98,27 @@ impl Server {
         message: Message,
     ) -> Result<Published, PublishError> {
         self.shared.publish(user, key, message).await
+    }
+
+    /// Tells whoever is connected now, and nobody later: the message gets an id, but no position. A
+    /// connection that is too slow misses the oldest of them. With nobody connected nothing happens.
+    pub fn publish_live(
+        &self,
+        user: &UserId,
+        message: &Message,
+    ) -> Result<MessageId, PublishError> {
+        self.shared.publish_live(user, message)
+    }
+
+    /// Forgets everything about a user, durably, and closes their connections with 4410. Clients that
+    /// connect anew are told that their history is gone (`recovered: false`); what is published after
+    /// this has answered is kept. Erasing twice is erasing once.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn erase(&self, user: &UserId) -> Result<(), StoreError> {
+        self.shared.erase(user).await
     }
 
     /// The newest position of a user's mailbox: read it before the rows of a history, and return
@@ -158,16 +182,46 @@ impl Shared {
         })
     }
 
+    pub(crate) fn publish_live(
+        &self,
+        user: &UserId,
+        message: &Message,
+    ) -> Result<MessageId, PublishError> {
+        self.check_size(message)?;
+        let id = message.id().cloned().unwrap_or_else(fresh_id);
+        self.hub.say(user, || {
+            let timestamp = format!("\"{}\"", clock::rfc3339(clock::now_ms()));
+            message.to_frame(&id, None, &timestamp).into()
+        });
+        Ok(id)
+    }
+
+    pub(crate) async fn erase(self: &Arc<Self>, user: &UserId) -> Result<(), StoreError> {
+        let (shared, user) = (self.clone(), user.clone());
+        // In a task of its own, as publishing: no connection stays in a history that is no more.
+        let erasing = tokio::spawn(async move {
+            shared.store.erase(&user).await?;
+            shared.hub.erased(&user);
+            Ok(())
+        });
+        erasing.await.unwrap_or_else(|_| Err(StoreError::new("erasing was cut off")))
+    }
+
+    fn check_size(&self, message: &Message) -> Result<(), PublishError> {
+        let bytes_max = self.config.limits.publish_bytes_max;
+        if message.fields().len() > bytes_max {
+            return Err(PublishError::TooLarge { bytes_max });
+        }
+        Ok(())
+    }
+
     async fn append(
         &self,
         user: &UserId,
         key: Option<IdempotencyKey>,
         message: Message,
     ) -> Result<Published, PublishError> {
-        let bytes_max = self.config.limits.publish_bytes_max;
-        if message.fields().len() > bytes_max {
-            return Err(PublishError::TooLarge { bytes_max });
-        }
+        self.check_size(&message)?;
         let message = Arc::new(message);
         let appended = self.store.append(user, key.as_ref(), message.clone()).await?;
         if !appended.repeated {

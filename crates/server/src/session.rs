@@ -31,10 +31,10 @@ use crate::{
     auth::{Identity, InvalidToken},
     clock,
     hub::Notice,
-    store::{Delivery, Outcome, StoreError},
+    store::{Delivery, Outcome, Place, StoreError},
 };
 pub(crate) use events::{Input, Opening, Outgoing, Output, Wire};
-use feed::{Feed, Located, Progress};
+use feed::{Feed, Located, Progress, Whereabouts};
 use sends::{Sends, Step};
 
 /// Control frames that wait for a slow socket; then the connection is not read on.
@@ -55,6 +55,7 @@ pub(crate) struct Session {
     socket: Socket,
     bad_frames: u32,
     feed: Feed,
+    live: Live,
     sends: Sends,
     requests: VecDeque<Output>,
     frames: VecDeque<Outgoing>,
@@ -72,6 +73,13 @@ enum Hearing {
     },
     /// We do not read, so silence means nothing.
     Paused,
+}
+
+/// Live-only messages. They have no position: they go out when the socket is free, between what the
+/// feed reads.
+enum Live {
+    Heard,
+    Waiting,
 }
 
 enum Socket {
@@ -95,6 +103,7 @@ impl Session {
         };
         let mut session = Self {
             feed: Feed::new(opening.wire, &opening.place, opening.limits.clone()),
+            live: Live::Heard,
             sends: Sends::new(opening.connection.clone()),
             connection: opening.connection,
             user: opening.user,
@@ -190,7 +199,7 @@ impl Session {
             Input::Unreadable(code) => self.close(code, unreadable(code)),
             Input::Head(head) => self.feed.note_head(head),
             Input::Page { ticket, page } => self.page(ticket, page),
-            Input::Located(Ok(place)) => self.feed.located(&place),
+            Input::Located(Ok(place)) => self.located(&place),
             Input::Located(Err(_)) => self.fault(),
             Input::Acknowledged => self.acknowledged(),
             Input::Settled(outcome) => {
@@ -200,7 +209,13 @@ impl Session {
             }
             Input::Verified(verified) => self.verified(verified, now),
             Input::Written => self.socket = Socket::Free,
+            Input::Live => self.live = Live::Waiting,
+            Input::LivePage { texts, more } => {
+                self.frames.extend(texts.into_iter().map(Outgoing::Text));
+                self.live = if more { Live::Waiting } else { Live::Heard };
+            }
             Input::Notice(Notice::Nothing) => {}
+            Input::Notice(Notice::Erased) => self.erased(),
             Input::Notice(Notice::Drain) => self.close(CloseCode::Restart, "the server restarts"),
             Input::Notice(Notice::SignedOut) => self.close(CloseCode::TokenExpired, "signed out"),
             Input::Timeout => self.timeout(now),
@@ -221,8 +236,14 @@ impl Session {
             self.write(&ServerFrame::PendingCheckComplete(summary));
         }
         let idle = matches!(self.socket, Socket::Free) && self.frames.is_empty();
-        if idle && let Some((ticket, after, room)) = self.feed.next_page() {
+        if !idle {
+            return;
+        }
+        if let Some((ticket, after, room)) = self.feed.next_page() {
             self.requests.push_back(Output::Read { ticket, after, room });
+        }
+        if let Live::Waiting = std::mem::replace(&mut self.live, Live::Heard) {
+            self.requests.push_back(Output::ReadLive(feed::PIECE));
         }
     }
 
@@ -291,12 +312,20 @@ impl Session {
         let Ok(page) = page else { return self.fault() };
         match self.feed.take_page(ticket, page) {
             Progress::Stale => {}
-            Progress::Stalled => self.fault(),
+            Progress::Missing => self.requests.push_back(Output::Locate),
             Progress::Deliver { texts, ping } => {
                 self.frames.extend(texts.into_iter().map(Outgoing::Text));
                 let ping = ping.map(|position| Outgoing::Ping(position.to_string().into()));
                 self.frames.extend(ping);
             }
+        }
+    }
+
+    fn located(&mut self, place: &Place) {
+        match self.feed.located(place) {
+            Whereabouts::Known => {}
+            Whereabouts::Nowhere => self.fault(),
+            Whereabouts::Erased => self.erased(),
         }
     }
 
@@ -353,6 +382,10 @@ impl Session {
 
     fn heard(&mut self, now: Instant) {
         self.hearing = Hearing::Silent { since: now };
+    }
+
+    fn erased(&mut self) {
+        self.close(CloseCode::Erased, "the mailbox was erased");
     }
 
     fn fault(&mut self) {

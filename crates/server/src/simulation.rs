@@ -33,6 +33,16 @@ impl Hub {
         self.0.published(user, delivery.seq, || delivery);
     }
 
+    /// A live-only message is for whoever is connected now; `text` is the whole frame.
+    pub fn say(&self, user: &UserId, text: String) {
+        self.0.say(user, || text.into());
+    }
+
+    /// The user's mailbox was erased: it counts in another epoch now.
+    pub fn erased(&self, user: &UserId) {
+        self.0.erased(user);
+    }
+
     /// From here on nothing that is published passes unnoticed. `sign_in` is what
     /// [`Hub::sign_out`] knows the connection by.
     #[must_use]
@@ -175,6 +185,9 @@ impl Session {
                     return;
                 }
                 self.inner.handle(Input::Notice(self.ticket.notice()), now);
+                if self.ticket.has_unheard() {
+                    self.inner.handle(Input::Live, now);
+                }
                 Input::Head(self.ticket.head())
             }
             Event::Page(ticket, page) => {
@@ -210,6 +223,12 @@ impl Session {
                         continue;
                     }
                     Action::Read(ticket, after, room)
+                }
+                session::Output::ReadLive(room) => {
+                    let texts = self.ticket.hear(room);
+                    let more = self.ticket.has_unheard();
+                    self.inner.handle(Input::LivePage { texts, more }, now);
+                    continue;
                 }
                 session::Output::Write(batch) => {
                     Action::Write(batch.into_iter().map(text).collect())

@@ -11,12 +11,14 @@ use std::sync::{
 use futures_util::future::{BoxFuture, ready};
 use reqwest::StatusCode;
 use support::{API_KEY, config, token};
-use tetherline_protocol::{DeviceId, IdempotencyKey, MessageId, Seq, UserId, frame::Message};
+use tetherline_protocol::{
+    DeviceId, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
+};
 use tetherline_server::{
     Server, listen, serve,
     store::{
         AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Room, SqliteStore,
-        StoreError,
+        StoreError, Upkeep,
     },
 };
 
@@ -95,6 +97,16 @@ impl Inbox for Switched {
         outcome: &Outcome,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         self.when_on(self.store.record(user, id, outcome))
+    }
+}
+
+impl Upkeep for Switched {
+    fn work_by(&self, limits: &Limits) {
+        self.store.work_by(limits);
+    }
+
+    fn erase(&self, user: &UserId) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.when_on(self.store.erase(user))
     }
 }
 

@@ -4,13 +4,13 @@
 use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 
 use tetherline_protocol::{
-    DeviceId, ErrorCode, IdempotencyKey, MessageId, Seq, UserId, frame::Message,
+    DeviceId, ErrorCode, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
 };
 use tetherline_server::{
     Refusal,
     store::{
-        AppendError, Appended, Inbox as _, Mailbox as _, OpenError, Room, SqliteOptions,
-        SqliteStore, Store,
+        AppendError, Appended, Inbox as _, Mailbox as _, OpenError, Room, SqliteStore, Store,
+        Upkeep as _,
     },
 };
 
@@ -34,6 +34,12 @@ fn key(text: &str) -> IdempotencyKey {
 
 fn message(text: &str) -> Arc<Message> {
     Arc::new(Message::parse(&format!(r#"{{"type":"t","text":"{text}"}}"#)).unwrap())
+}
+
+fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    limits
 }
 
 async fn append(store: &impl Store, name: &str, text: &str) -> Appended {
@@ -231,8 +237,8 @@ async fn keys_and_ids_are_forgotten_after_the_window() {
     drop(store);
     // A window of nothing, once the clock has moved on: everything is older.
     tokio::time::sleep(Duration::from_millis(5)).await;
-    let options = SqliteOptions { dedupe_window: Duration::ZERO, ..SqliteOptions::default() };
-    let store = SqliteStore::open_with(&path, options).unwrap();
+    let store = SqliteStore::open(&path).unwrap();
+    store.work_by(&limits(|limits| limits.dedupe_window_ms = 0));
     let again = store.append(&ada, Some(&key("k")), message("y")).await.unwrap();
     assert_eq!((again.repeated, again.seq), (false, seq(2)));
     assert_eq!(store.outcome(&ada, &id).await.unwrap(), None);
@@ -251,8 +257,8 @@ async fn forgetting_keeps_up_however_many_there_are() {
     futures_util::future::join_all(appends).await;
     drop(store);
 
-    let options = SqliteOptions { dedupe_window: Duration::ZERO, ..SqliteOptions::default() };
-    let store = SqliteStore::open_with(&path, options).unwrap();
+    let store = SqliteStore::open(&path).unwrap();
+    store.work_by(&limits(|limits| limits.dedupe_window_ms = 0));
     for _ in 0..3 {
         append(&store, "ada", "next").await;
     }
@@ -266,8 +272,8 @@ async fn one_device_too_many_starts_at_the_floor_until_an_unused_one_is_forgotte
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mailbox.db");
     let ada = user("ada");
-    let options = SqliteOptions { devices_max: 2, ..SqliteOptions::default() };
-    let store = SqliteStore::open_with(&path, options.clone()).unwrap();
+    let store = SqliteStore::open(&path).unwrap();
+    store.work_by(&limits(|limits| limits.devices_max = 2));
     let locate = async |store: &SqliteStore, name: &str| {
         store.locate(&ada, Some(&device(name))).await.unwrap().cursor
     };
@@ -281,8 +287,8 @@ async fn one_device_too_many_starts_at_the_floor_until_an_unused_one_is_forgotte
     drop(store);
 
     tokio::time::sleep(Duration::from_millis(5)).await;
-    let options = SqliteOptions { device_retention: Duration::ZERO, ..options };
-    let store = SqliteStore::open_with(&path, options).unwrap();
+    let store = SqliteStore::open(&path).unwrap();
+    store.work_by(&limits(|limits| (limits.devices_max, limits.device_retention_ms) = (2, 0)));
     locate(&store, "three").await;
     append(&store, "ada", "x").await;
     store.acknowledge(&ada, None, seq(2)).await.unwrap();

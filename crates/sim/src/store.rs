@@ -162,6 +162,7 @@ impl Store {
             head: Head { seq: seq(mailbox.head()), epoch: self.epoch_text() },
             cursor: seq(cursor),
             floor: seq(mailbox.floor),
+            trimmed: Seq::ZERO,
         }
     }
 

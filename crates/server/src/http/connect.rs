@@ -12,8 +12,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
-use tetherline_protocol::{BEARER_PREFIX, DeviceId, ErrorCode, MessageId, SUBPROTOCOL, limits};
-use uuid::Uuid;
+use tetherline_protocol::{BEARER_PREFIX, DeviceId, ErrorCode, SUBPROTOCOL, limits};
 
 use super::answer::{Problem, bearer};
 use crate::{
@@ -24,6 +23,7 @@ use crate::{
     origin::RequestOrigin,
     server::Shared,
     session::{Opening, Session, Wire},
+    store::fresh_id,
 };
 
 /// axum's default of 128 KiB would be most of what an idle connection costs.
@@ -116,16 +116,23 @@ fn identify(
     headers: &HeaderMap,
     parameters: &Parameters,
 ) -> Result<Identity, Problem> {
-    let token = bearer(headers)
-        .or_else(|| protocols(headers).find_map(|name| name.strip_prefix(BEARER_PREFIX)))
-        .or_else(|| parameters.token.as_deref().filter(|_| shared.config.allow_query_token))
-        .ok_or_else(|| {
-            Problem::unauthorized(
-                "A token is needed: as the subprotocol `bearer.<token>` or as \
-                 `Authorization: Bearer <token>`.",
-            )
-        })?;
+    let token = token(headers, parameters, shared.config.allow_query_token).ok_or_else(|| {
+        Problem::unauthorized(
+            "A token is needed: as the subprotocol `bearer.<token>` or as \
+             `Authorization: Bearer <token>`.",
+        )
+    })?;
     shared.config.jwt.verify(token).map_err(untrusted)
+}
+
+pub(super) fn token<'a>(
+    headers: &'a HeaderMap,
+    parameters: &'a Parameters,
+    allow_query_token: bool,
+) -> Option<&'a str> {
+    bearer(headers)
+        .or_else(|| protocols(headers).find_map(|name| name.strip_prefix(BEARER_PREFIX)))
+        .or_else(|| parameters.token.as_deref().filter(|_| allow_query_token))
 }
 
 fn untrusted(error: InvalidToken) -> Problem {
@@ -144,7 +151,7 @@ fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
         .map(str::trim)
 }
 
-fn device(parameters: &Parameters) -> Result<Option<DeviceId>, Problem> {
+pub(super) fn device(parameters: &Parameters) -> Result<Option<DeviceId>, Problem> {
     let parsed = parameters.device.as_deref().map(str::parse).transpose();
     parsed
         .map_err(|error| Problem::invalid("device", format!("`device` is no device id: {error}.")))
@@ -181,7 +188,7 @@ async fn open(
     Ok(upgrade.on_upgrade(move |socket| async move {
         let now = Instant::now();
         let opening = Opening {
-            connection: connection_id(),
+            connection: fresh_id(),
             user: user.clone(),
             wire,
             place,
@@ -192,10 +199,6 @@ async fn open(
         let session = Session::open(opening, now);
         Driver::new(socket, session, ticket, shared, user, device).run().await;
     }))
-}
-
-fn connection_id() -> MessageId {
-    Uuid::now_v7().to_string().parse().expect("a UUID is a short id of URL-safe characters")
 }
 
 async fn probe(

@@ -3,11 +3,11 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json,
     body::{Body, to_bytes},
-    extract::{Path, State},
+    extract::{Path, Query, State, rejection::QueryRejection},
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode, header};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tetherline_protocol::{
     ErrorCode, IdempotencyKey, MessageId, Seq, UserId,
     frame::{FrameError, Message},
@@ -20,26 +20,36 @@ use crate::{
 };
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-const RETRY: Duration = Duration::from_secs(1);
+pub(super) const RETRY: Duration = Duration::from_secs(1);
+
+#[derive(Deserialize)]
+pub(super) struct Parameters {
+    #[serde(default = "durable")]
+    durable: bool,
+}
+
+fn durable() -> bool {
+    true
+}
 
 #[derive(Serialize)]
 struct Receipt {
     id: MessageId,
-    seq: Seq,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<Seq>,
 }
 
-/// `POST /v1/users/{user}/messages`: the body is the message. Answers once it is durable.
+/// `POST /v1/users/{user}/messages`: the body is the message. Answers once it is durable; with
+/// `?durable=false`, once whoever is connected can have it.
 pub(super) async fn publish(
     State(shared): State<Arc<Shared>>,
     Path(user): Path<String>,
+    parameters: Result<Query<Parameters>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    match take(&shared, &user, &headers, body).await {
-        Ok(Published { id, seq, repeated }) => {
-            let status = if repeated { StatusCode::OK } else { StatusCode::CREATED };
-            (status, Json(Receipt { id, seq })).into_response()
-        }
+    match take(&shared, &user, parameters, &headers, body).await {
+        Ok((status, receipt)) => (status, Json(receipt)).into_response(),
         Err(problem) => problem.into_response(),
     }
 }
@@ -47,18 +57,39 @@ pub(super) async fn publish(
 async fn take(
     shared: &Arc<Shared>,
     user: &str,
+    parameters: Result<Query<Parameters>, QueryRejection>,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Published, Problem> {
+) -> Result<(StatusCode, Receipt), Problem> {
     authorize(shared, headers)?;
-    let user: UserId =
-        user.parse().map_err(|error| Problem::invalid("user", format!("The user: {error}.")))?;
+    let user = parse_user(user)?;
+    let Ok(Query(Parameters { durable })) = parameters else {
+        return Err(Problem::invalid("durable", "`durable` is `true` or `false`."));
+    };
     let key = idempotency_key(headers)?;
+    if key.is_some() && !durable {
+        return Err(Problem::invalid(
+            "Idempotency-Key",
+            "A live-only message is not kept, so a repeat cannot be recognised; leave the \
+             `Idempotency-Key` out.",
+        ));
+    }
     let message = message(headers, body, shared.limits.publish_bytes_max).await?;
-    shared.publish(&user, key.as_ref(), message).await.map_err(refused)
+    if !durable {
+        let id = shared.publish_live(&user, &message).map_err(refused)?;
+        return Ok((StatusCode::ACCEPTED, Receipt { id, seq: None }));
+    }
+    let Published { id, seq, repeated } =
+        shared.publish(&user, key.as_ref(), message).await.map_err(refused)?;
+    let status = if repeated { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, Receipt { id, seq: Some(seq) }))
 }
 
-fn authorize(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn parse_user(user: &str) -> Result<UserId, Problem> {
+    user.parse().map_err(|error| Problem::invalid("user", format!("The user: {error}.")))
+}
+
+pub(super) fn authorize(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(expected) = &shared.config.api_key else {
         return Err(Problem::unauthorized(
             "This server has no API key, so nobody can publish over HTTP; start it with one.",
@@ -73,7 +104,7 @@ fn authorize(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let parsed = value.to_str().ok().map(str::parse);
     match parsed {

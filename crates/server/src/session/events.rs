@@ -58,6 +58,10 @@ pub(crate) enum Input<'a> {
     Verified(Result<Identity, InvalidToken>),
     /// The socket took everything of the last [`Output::Write`].
     Written,
+    /// There are live-only messages.
+    Live,
+    /// The answer to [`Output::ReadLive`], and whether there is more.
+    LivePage { texts: Vec<Utf8Bytes>, more: bool },
     /// The hub has something to say.
     Notice(Notice),
     /// The time of [`Session::poll_timeout`] has come, perhaps.
@@ -71,6 +75,8 @@ pub(crate) enum Output {
     Write(Vec<Outgoing>),
     /// Read this page. A second one replaces the first.
     Read { ticket: u32, after: Seq, room: Room },
+    /// Read live-only messages, at once: they are in memory.
+    ReadLive(Room),
     /// Look up where the device stands now.
     Locate,
     /// Everything up to here is handled.

@@ -6,8 +6,8 @@ use tetherline_protocol::{Epoch, Limits, Seq, frame::PendingSummary, limits};
 use super::Wire;
 use crate::store::{Delivery, Place, Room};
 
-/// Messages of one page, however small they are.
-const PAGE_MESSAGES_MAX: usize = 256;
+/// One page, whatever waits.
+pub(super) const PIECE: Room = Room { messages: 256, bytes: limits::REPLAY_PIECE_BYTES_MAX };
 
 /// Which messages go out next, and which are handled.
 pub(super) struct Feed {
@@ -65,6 +65,8 @@ struct Backlog {
 enum Reading {
     Idle,
     Asked,
+    /// Nothing came: where the mailbox begins now is being looked up.
+    Missing,
     /// The next message does not fit until something is acknowledged.
     Throttled,
 }
@@ -72,7 +74,14 @@ enum Reading {
 /// What is on its way. Limits bind only who acknowledges.
 enum InFlight {
     Unbound,
-    Bound { acked: Seq, sizes: VecDeque<(Seq, usize)>, bytes: usize },
+    Bound { acked: Seq, sizes: VecDeque<(Seq, usize)>, bytes: usize, hole: Hole },
+}
+
+/// Positions that were never sent, because nothing was left of them, and the last of those.
+#[derive(Clone, Copy, Default)]
+struct Hole {
+    end: Seq,
+    positions: u64,
 }
 
 /// At most one acknowledgement is with the store; later ones become one.
@@ -89,10 +98,18 @@ pub(super) enum Located {
 pub(super) enum Progress {
     /// The page belongs to a position that was given up.
     Stale,
-    /// The store has nothing where it promised something.
-    Stalled,
+    /// The store has nothing there any more: ask it where the mailbox begins.
+    Missing,
     /// `ping`: a plain client's Pong to this position says that everything up to it is handled.
     Deliver { texts: Vec<Utf8Bytes>, ping: Option<Seq> },
+}
+
+pub(super) enum Whereabouts {
+    Known,
+    /// The store has nothing where it promised something.
+    Nowhere,
+    /// Positions count in another history now.
+    Erased,
 }
 
 impl Feed {
@@ -147,12 +164,41 @@ impl Feed {
         }
     }
 
-    pub(super) fn located(&mut self, place: &Place) {
+    pub(super) fn located(&mut self, place: &Place) -> Whereabouts {
+        if place.head.epoch != self.epoch {
+            return Whereabouts::Erased;
+        }
         if let Flow::Locating { recovered } = self.flow {
             self.note_head(place.head.seq);
             self.cursor = self.cursor.max(place.cursor);
             self.start(place.cursor, recovered);
+        } else if matches!(self.reading, Reading::Missing) {
+            return self.skip_to(place.trimmed);
         }
+        Whereabouts::Known
+    }
+
+    /// Nothing between the position and `trimmed` is kept any more.
+    fn skip_to(&mut self, trimmed: Seq) -> Whereabouts {
+        let until = self.head;
+        let Flow::Flowing { position, detour, backlog } = &mut self.flow else {
+            return Whereabouts::Known;
+        };
+        if *position >= trimmed {
+            return Whereabouts::Nowhere;
+        }
+        self.reading = Reading::Idle;
+        let said = backlog.get_or_insert(Backlog { until, delivered: 0, recovered: false });
+        said.recovered = false;
+        self.in_flight.pass_over(*position, trimmed);
+        *position = trimmed;
+        if let Detour::Underway { from, to } = *detour
+            && trimmed >= from
+        {
+            *position = to.max(trimmed);
+            *detour = Detour::None;
+        }
+        Whereabouts::Known
     }
 
     /// The next page to ask for, if there is something to read and room for it.
@@ -175,20 +221,34 @@ impl Feed {
             return Progress::Stale;
         };
         if page.is_empty() {
-            return Progress::Stalled;
+            self.reading = Reading::Missing;
+            return Progress::Missing;
         }
         self.reading = Reading::Idle;
         let mut texts = Vec::with_capacity(page.len());
         for Delivery { seq, text } in page {
-            if matches!(detour, Detour::Underway { from, .. } if seq > *from) {
+            let is_hole = position.next() != Some(seq);
+            if let Detour::Underway { from, .. } = *detour
+                && seq > from
+            {
+                if let Some(backlog) = backlog {
+                    backlog.recovered &= *position >= from;
+                }
                 break;
+            }
+            if is_hole {
+                self.in_flight.pass_over(*position, seq.previous());
             }
             if !self.in_flight.admit(*position, seq, text.len(), &self.limits) {
                 self.reading = Reading::Throttled;
                 break;
             }
+            if is_hole && self.wire == Wire::Plain && backlog.is_none() {
+                // Whoever sees positions sees the hole by itself.
+                *backlog = Some(Backlog { until: seq, delivered: 0, recovered: false });
+            }
             if let Some(backlog) = backlog {
-                backlog.recovered &= position.next() == Some(seq);
+                backlog.recovered &= !is_hole;
                 backlog.delivered += u64::from(seq <= backlog.until);
             }
             *position = seq;
@@ -307,22 +367,21 @@ impl Feed {
 
 impl InFlight {
     fn room(&self, position: Seq, limits: &Limits) -> Option<Room> {
-        let piece = Room { messages: PAGE_MESSAGES_MAX, bytes: limits::REPLAY_PIECE_BYTES_MAX };
-        let Self::Bound { acked, bytes, .. } = self else { return Some(piece) };
-        let sent = usize::try_from(position.distance_from(*acked)).unwrap_or(usize::MAX);
+        let Self::Bound { acked, bytes, hole, .. } = self else { return Some(PIECE) };
+        let sent = hole.count(position, *acked);
         if sent == 0 {
-            let messages = limits.in_flight_messages_max.clamp(1, piece.messages);
-            return Some(Room { messages, ..piece });
+            let messages = limits.in_flight_messages_max.clamp(1, PIECE.messages);
+            return Some(Room { messages, ..PIECE });
         }
-        let messages = limits.in_flight_messages_max.saturating_sub(sent).min(piece.messages);
-        let bytes = limits.in_flight_bytes_max.saturating_sub(*bytes).min(piece.bytes);
+        let messages = limits.in_flight_messages_max.saturating_sub(sent).min(PIECE.messages);
+        let bytes = limits.in_flight_bytes_max.saturating_sub(*bytes).min(PIECE.bytes);
         (messages > 0 && bytes > 0).then_some(Room { messages, bytes })
     }
 
     /// One message is always let through; a further one only if it fits.
     fn admit(&mut self, position: Seq, seq: Seq, size: usize, limits: &Limits) -> bool {
-        let Self::Bound { acked, sizes, bytes } = self else { return true };
-        let in_flight = usize::try_from(position.distance_from(*acked)).unwrap_or(usize::MAX);
+        let Self::Bound { acked, sizes, bytes, hole } = self else { return true };
+        let in_flight = hole.count(position, *acked);
         let fits = in_flight < limits.in_flight_messages_max
             && bytes.saturating_add(size) <= limits.in_flight_bytes_max;
         if in_flight > 0 && !fits {
@@ -338,10 +397,14 @@ impl InFlight {
     /// The first acknowledgement binds. Sizes are known only from then on; counts always are.
     fn acknowledge(&mut self, seq: Seq) {
         if matches!(self, Self::Unbound) {
-            *self = Self::Bound { acked: seq, sizes: VecDeque::new(), bytes: 0 };
+            let hole = Hole::default();
+            *self = Self::Bound { acked: seq, sizes: VecDeque::new(), bytes: 0, hole };
         }
-        let Self::Bound { acked, sizes, bytes } = self else { return };
+        let Self::Bound { acked, sizes, bytes, hole } = self else { return };
         *acked = seq.max(*acked);
+        if *acked >= hole.end {
+            *hole = Hole::default();
+        }
         while let Some(&(_, size)) = sizes.front().filter(|(sent, _)| sent <= acked) {
             sizes.pop_front();
             *bytes -= size;
@@ -352,10 +415,27 @@ impl InFlight {
     }
 
     fn restart(&mut self, after: Seq, cursor: Seq) {
-        if let Self::Bound { acked, sizes, bytes } = self {
+        if let Self::Bound { acked, sizes, bytes, hole } = self {
             *acked = after.max(cursor);
             sizes.clear();
             *bytes = 0;
+            *hole = Hole::default();
         }
+    }
+
+    /// Nothing after `position` up to `end` is on its way, or ever will be.
+    fn pass_over(&mut self, position: Seq, end: Seq) {
+        if let Self::Bound { acked, hole, .. } = self {
+            hole.positions += end.distance_from(position.max(*acked));
+            hole.end = end;
+        }
+    }
+}
+
+impl Hole {
+    /// Messages that are sent and not acknowledged.
+    fn count(self, position: Seq, acked: Seq) -> usize {
+        let positions = position.distance_from(acked).saturating_sub(self.positions);
+        usize::try_from(positions).unwrap_or(usize::MAX)
     }
 }

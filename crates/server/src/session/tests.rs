@@ -21,7 +21,7 @@ fn rig(wire: Wire, head: u64, change: impl FnOnce(&mut Limits)) -> Rig {
         connection: "c".parse().unwrap(),
         user: "ada".parse().unwrap(),
         wire,
-        place: Place { head, cursor: Seq::ZERO, floor: Seq::ZERO },
+        place: Place { head, cursor: Seq::ZERO, floor: Seq::ZERO, trimmed: Seq::ZERO },
         token_expires_in: Duration::from_hours(1),
         limits: Arc::new(limits),
         time_ms: 0,

@@ -8,16 +8,17 @@ use std::sync::Arc;
 use axum::extract::ws::Utf8Bytes;
 use futures_util::future::BoxFuture;
 use tetherline_protocol::{
-    DeviceId, Epoch, IdempotencyKey, MessageId, Seq, UserId, frame::Message,
+    DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
 };
+use uuid::Uuid;
 
 use crate::{Refusal, clock};
-pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
+pub use sqlite::{OpenError, SqliteStore};
 
 /// Everything that a server keeps.
-pub trait Store: Mailbox + Inbox {}
+pub trait Store: Mailbox + Inbox + Upkeep {}
 
-impl<T: Mailbox + Inbox> Store for T {}
+impl<T: Mailbox + Inbox + Upkeep> Store for T {}
 
 /// Messages and the positions up to which devices have handled them.
 pub trait Mailbox: Send + Sync + 'static {
@@ -30,6 +31,7 @@ pub trait Mailbox: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Appended, AppendError>>;
 
     /// Reads on from `after`: at least one message if there is one, then as many as `room` takes.
+    /// What was trimmed is left out.
     fn read(
         &self,
         user: &UserId,
@@ -75,6 +77,22 @@ pub trait Inbox: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
+/// What is kept, and for how long.
+pub trait Upkeep: Send + Sync + 'static {
+    /// Names the limits that this store works by. [`crate::Server::open`] says them, so that they
+    /// are the announced ones; until then the defaults count.
+    ///
+    /// What is over `retention_age_ms` or `retention_messages_max` is *trimmed* in the background, a
+    /// bit at a time: always a prefix of a mailbox, without moving its head, and a publish that is
+    /// repeated within the dedupe window is still recognised.
+    fn work_by(&self, limits: &Limits);
+
+    /// Forgets everything about a user: messages, devices and their cursors, keys and ids. The
+    /// epoch is another one from then on, and positions go on from where they were. Once this
+    /// answers, a crash brings nothing back; what is appended afterwards is kept.
+    fn erase(&self, user: &UserId) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
 /// What is final about a send: taken, or refused for good.
 pub type Outcome = Result<(), Refusal>;
 
@@ -96,6 +114,8 @@ pub struct Place {
     pub cursor: Seq,
     /// The highest acknowledgement of any device.
     pub floor: Seq,
+    /// Up to here messages are not kept any more; [`Seq::ZERO`] while all are.
+    pub trimmed: Seq,
 }
 
 /// What an append did.
@@ -128,6 +148,11 @@ impl Delivery {
         let text = message.to_frame(&appended.id, Some(appended.seq), &timestamp);
         Self { seq: appended.seq, text: text.into() }
     }
+}
+
+/// A name for a message that came without one, or for a connection.
+pub(crate) fn fresh_id() -> MessageId {
+    Uuid::now_v7().to_string().parse().expect("a UUID is a short id of URL-safe characters")
 }
 
 /// How much of a mailbox to read at once.

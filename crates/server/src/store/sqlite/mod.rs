@@ -5,13 +5,13 @@ mod checkpoint;
 mod reader;
 mod schema;
 mod statements;
+mod upkeep;
 mod writer;
 
 use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
@@ -21,33 +21,12 @@ use tetherline_protocol::{
 };
 
 use super::{
-    AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Room, StoreError,
+    AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Room, StoreError, Upkeep,
 };
+use crate::clock;
 use reader::Readers;
+use upkeep::Rules;
 use writer::{Command, Writer};
-
-/// How a store keeps house.
-#[derive(Debug, Clone)]
-pub struct SqliteOptions {
-    /// How long keys of publishes and ids of sends are remembered.
-    pub dedupe_window: Duration,
-    /// Devices of one user whose cursors are kept.
-    pub devices_max: usize,
-    /// A device unused for this long gives its place to a new one. Until then the new one has none,
-    /// and starts at the user's floor.
-    pub device_retention: Duration,
-}
-
-impl Default for SqliteOptions {
-    fn default() -> Self {
-        let limits = Limits::default();
-        Self {
-            dedupe_window: Duration::from_millis(limits.dedupe_window_ms),
-            devices_max: limits.devices_max,
-            device_retention: Duration::from_hours(30 * 24),
-        }
-    }
-}
 
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -81,23 +60,20 @@ pub enum OpenError {
 pub struct SqliteStore {
     writer: Writer,
     readers: Readers,
+    rules: Arc<Rules>,
 }
 
 impl SqliteStore {
-    /// Opens the file, or creates it, with default options.
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
-        Self::open_with(path, SqliteOptions::default())
-    }
-
     /// Opens the file, or creates it.
-    pub fn open_with(path: &Path, options: SqliteOptions) -> Result<Self, OpenError> {
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
         schema::create(path)?;
         let lock = schema::lock(path)?;
         let mut connection = schema::connect(path)?;
         let epoch: Arc<str> = schema::migrate(&mut connection)?.into();
         let checkpoints = checkpoint::start(path)?;
-        let writer = Writer::start(connection, options, epoch.clone(), checkpoints, lock)?;
-        Ok(Self { writer, readers: Readers::new(path, epoch) })
+        let rules = Arc::new(Rules::default());
+        let writer = Writer::start(connection, rules.clone(), epoch.clone(), checkpoints, lock)?;
+        Ok(Self { writer, readers: Readers::new(path, epoch), rules })
     }
 }
 
@@ -143,15 +119,20 @@ impl Mailbox for SqliteStore {
         let (user, device) = (user.clone(), device.cloned());
         Box::pin(async move {
             let asked = (user.clone(), device.clone());
-            let (place, known) = self
+            let (place, seen_at) = self
                 .readers
                 .run(move |connection, epoch| {
                     statements::place(connection, &asked.0, asked.1.as_ref(), epoch)
                 })
                 .await?;
-            match device {
-                Some(device) if !known => {
+            match (device, seen_at) {
+                (Some(device), None) => {
                     self.writer.ask(|reply| Command::Greet { user, device, reply }).await?
+                }
+                (Some(device), Some(at)) if self.rules.should_note_use(at, clock::now_ms()) => {
+                    // Nobody waits for it: if it is lost, the next connection says it again.
+                    self.writer.mention(Command::Use { user, device });
+                    Ok(place)
                 }
                 _ => Ok(place),
             }
@@ -191,6 +172,18 @@ impl Inbox for SqliteStore {
         Box::pin(async move {
             self.writer.ask(|reply| Command::Record { user, id, outcome, reply }).await?
         })
+    }
+}
+
+impl Upkeep for SqliteStore {
+    fn work_by(&self, limits: &Limits) {
+        self.rules.set(limits);
+        self.writer.look_after();
+    }
+
+    fn erase(&self, user: &UserId) -> BoxFuture<'_, Result<(), StoreError>> {
+        let user = user.clone();
+        Box::pin(async move { self.writer.ask(|reply| Command::Erase { user, reply }).await? })
     }
 }
 

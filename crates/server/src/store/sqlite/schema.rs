@@ -12,7 +12,7 @@ use super::OpenError;
 
 /// Every step that a file went through; `user_version` says how many it has behind it. Steps are
 /// only ever added.
-const MIGRATIONS: [&str; 1] = [
+const MIGRATIONS: [&str; 2] = [
     // `messages` is ordered by append, so that a commit touches its end only. The unique index
     // over (user, seq) costs one page per user and commit; it is what makes reading cheap, and
     // folding it in behind the commits is a later refinement.
@@ -61,6 +61,9 @@ const MIGRATIONS: [&str; 1] = [
          created_at INTEGER NOT NULL
      ) STRICT;
      CREATE UNIQUE INDEX sends_by_id ON sends (user, id);",
+    // `erased` has the numbers under which erased users' rows are still to be deleted.
+    "ALTER TABLE users ADD COLUMN trimmed INTEGER NOT NULL DEFAULT 0;
+     CREATE TABLE erased (user INTEGER PRIMARY KEY) STRICT;",
 ];
 
 /// Keeps every other process away from the file for as long as it lives.

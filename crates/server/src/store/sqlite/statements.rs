@@ -6,11 +6,12 @@ use tetherline_protocol::{DeviceId, Epoch, MessageId, Seq, UserId, frame::Messag
 use super::super::{Appended, Delivery, Head, Outcome, Place, Room};
 use crate::Refusal;
 
-/// One user's row and where the mailbox ends.
+/// One user's row, where the mailbox ends, and up to where it was trimmed when this was read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mailbox {
     pub(super) user: i64,
     pub(super) head: Seq,
+    pub(super) trimmed: Seq,
 }
 
 pub(super) struct Publish {
@@ -64,30 +65,33 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     }
 }
 
-/// Where a device stands, and whether it is known (no device needs to be).
+/// Where a device stands, and when it was last used, in ms since 1970, if it is known.
 pub(super) fn place(
     connection: &Connection,
     user: &UserId,
     device: Option<&DeviceId>,
     store_epoch: &str,
-) -> rusqlite::Result<(Place, bool)> {
-    let row = connection
+) -> rusqlite::Result<(Place, Option<i64>)> {
+    let found = connection
         .prepare_cached(
-            "SELECT users.epoch, users.floor,
-                 (SELECT coalesce(max(seq), 0) FROM messages WHERE user = users.id),
-                 (SELECT cursor FROM devices WHERE user = users.id AND name = ?2)
-             FROM users WHERE name = ?1",
+            "SELECT users.epoch, floor, trimmed,
+                 max(trimmed, (SELECT coalesce(max(seq), 0) FROM messages WHERE user = users.id)),
+                 cursor, seen_at
+             FROM users LEFT JOIN devices ON devices.user = users.id AND devices.name = ?2
+             WHERE users.name = ?1",
         )?
         .query_row(params![user.as_str(), device.map(DeviceId::as_str)], |row| {
-            let cursor: Option<i64> = row.get(3)?;
-            let cursor = cursor.map(|_| seq(row, 3)).transpose()?;
-            Ok((row.get::<_, i64>(0)?, seq(row, 1)?, seq(row, 2)?, cursor))
+            let (floor, seen_at) = (seq(row, 1)?, row.get::<_, Option<i64>>(5)?);
+            let cursor = seen_at.map_or(Ok(floor), |_| seq(row, 4))?;
+            let head = Head { seq: seq(row, 3)?, epoch: epoch(store_epoch, row.get(0)?)? };
+            Ok((Place { head, cursor, floor, trimmed: seq(row, 2)? }, seen_at))
         })
         .optional()?;
-    let (user_epoch, floor, head, cursor) = row.unwrap_or((0, Seq::ZERO, Seq::ZERO, None));
-    let head = Head { seq: head, epoch: epoch(store_epoch, user_epoch)? };
-    let known = device.is_none() || cursor.is_some();
-    Ok((Place { head, cursor: cursor.unwrap_or(floor), floor }, known))
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    let head = Head { seq: Seq::ZERO, epoch: epoch(store_epoch, 0)? };
+    Ok((Place { head, cursor: Seq::ZERO, floor: Seq::ZERO, trimmed: Seq::ZERO }, None))
 }
 
 fn epoch(store: &str, user: i64) -> rusqlite::Result<Epoch> {
@@ -98,12 +102,24 @@ pub(super) fn mailbox(connection: &Connection, user: &UserId) -> rusqlite::Resul
     connection
         .prepare_cached("INSERT INTO users (name) VALUES (?1) ON CONFLICT DO NOTHING")?
         .execute([user.as_str()])?;
+    known_mailbox(connection, user)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+/// The same, unless nothing is known of this user.
+pub(super) fn known_mailbox(
+    connection: &Connection,
+    user: &UserId,
+) -> rusqlite::Result<Option<Mailbox>> {
     connection
         .prepare_cached(
-            "SELECT id, (SELECT coalesce(max(seq), 0) FROM messages WHERE user = users.id)
+            "SELECT id, trimmed,
+                 max(trimmed, (SELECT coalesce(max(seq), 0) FROM messages WHERE user = users.id))
              FROM users WHERE name = ?1",
         )?
-        .query_row([user.as_str()], |row| Ok(Mailbox { user: row.get(0)?, head: seq(row, 1)? }))
+        .query_row([user.as_str()], |row| {
+            Ok(Mailbox { user: row.get(0)?, head: seq(row, 2)?, trimmed: seq(row, 1)? })
+        })
+        .optional()
 }
 
 pub(super) fn append(
@@ -227,6 +243,21 @@ pub(super) fn acknowledge(
     Ok(())
 }
 
+pub(super) fn note_use(
+    connection: &Connection,
+    user: &UserId,
+    device: &DeviceId,
+    now: i64,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE devices SET seen_at = max(seen_at, ?3)
+             WHERE user = (SELECT id FROM users WHERE name = ?1) AND name = ?2",
+        )?
+        .execute(params![user.as_str(), device.as_str(), now])?;
+    Ok(())
+}
+
 pub(super) fn outcome(
     connection: &Connection,
     user: &UserId,
@@ -271,31 +302,12 @@ pub(super) fn record(
     Ok(())
 }
 
-/// Forgets the oldest keys and ids. Rows are in the order of their making, so the oldest come first
-/// and no index over time is needed. Answers how many were forgotten.
-pub(super) fn prune(
-    connection: &Connection,
-    before: i64,
-    at_most: usize,
-) -> rusqlite::Result<usize> {
-    let mut forgotten = 0;
-    for table in ["publishes", "sends"] {
-        let statement = format!(
-            "DELETE FROM {table} WHERE created_at < ?1 AND number IN
-                 (SELECT number FROM {table} ORDER BY number LIMIT ?2)"
-        );
-        let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
-        forgotten += connection.prepare_cached(&statement)?.execute([before, at_most])?;
-    }
-    Ok(forgotten)
-}
-
 /// At most 2⁵³−1, so the sign is never in question.
-fn signed(position: Seq) -> i64 {
+pub(super) fn signed(position: Seq) -> i64 {
     i64::try_from(position.get()).unwrap_or(i64::MAX)
 }
 
-fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
+pub(super) fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
     let number: i64 = row.get(column)?;
     u64::try_from(number)
         .ok()

@@ -2,32 +2,27 @@ use std::{
     collections::HashMap,
     sync::{Arc, mpsc::SyncSender},
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 use tetherline_protocol::{DeviceId, IdempotencyKey, MessageId, Seq, UserId, frame::Message};
 use tokio::sync::{mpsc, oneshot};
-use uuid::Uuid;
 
 use super::{
-    super::{AppendError, Appended, Outcome, Place, StoreError},
-    OpenError, SqliteOptions,
+    super::{AppendError, Appended, Outcome, Place, StoreError, fresh_id},
+    OpenError,
     schema::Lock,
     statements::{self, Mailbox},
+    upkeep::{self, Rules, Upkeep},
 };
 use crate::clock;
 
 /// Commands that wait for the writer; whoever comes later waits to be let in.
 const COMMANDS_WAITING_MAX: usize = 1_024;
 /// Commands that share one commit.
-const BATCH_MAX: usize = 1_024;
+pub(super) const BATCH_MAX: usize = 1_024;
 /// Users whose head is kept in memory.
 const MAILBOXES_MAX: usize = 262_144;
-/// How often old keys and ids are forgotten, and how many at once. While there are more, every
-/// commit forgets some: more than it can bring, so that they never pile up.
-const PRUNE_EVERY: Duration = Duration::from_secs(10);
-const PRUNE_MAX: usize = 4 * BATCH_MAX;
 
 pub(super) type Reply<T> = oneshot::Sender<T>;
 
@@ -55,18 +50,33 @@ pub(super) enum Command {
         outcome: Outcome,
         reply: Reply<Result<(), StoreError>>,
     },
+    /// Everything about a user is to be forgotten.
+    Erase {
+        user: UserId,
+        reply: Reply<Result<(), StoreError>>,
+    },
+    /// A device has connected.
+    Use {
+        user: UserId,
+        device: DeviceId,
+    },
+    /// Look whether there is something to forget. Answers whether there is more.
+    Look {
+        reply: Reply<bool>,
+    },
 }
 
 /// The one thread that writes. Everything that waits shares the next commit.
 pub(super) struct Writer {
     commands: Option<mpsc::Sender<Command>>,
+    upkeep: SyncSender<()>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     pub(super) fn start(
         connection: Connection,
-        options: SqliteOptions,
+        rules: Arc<Rules>,
         epoch: Arc<str>,
         checkpoints: SyncSender<()>,
         lock: Lock,
@@ -74,17 +84,32 @@ impl Writer {
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING_MAX);
         let desk = Desk {
             connection,
-            options,
+            rules,
             epoch,
             mailboxes: HashMap::new(),
-            pruned_at: None,
+            upkeep: Upkeep::default(),
             _lock: lock,
         };
+        let no_thread = |source| OpenError::File { path: "a thread".into(), source };
+        let upkeep = upkeep::start(commands.downgrade()).map_err(no_thread)?;
         let thread = thread::Builder::new()
             .name("tetherline-writer".into())
             .spawn(move || desk.run(waiting, &checkpoints))
-            .map_err(|source| OpenError::File { path: "a thread".into(), source })?;
-        Ok(Self { commands: Some(commands), thread: Some(thread) })
+            .map_err(no_thread)?;
+        Ok(Self { commands: Some(commands), upkeep, thread: Some(thread) })
+    }
+
+    /// Has it look soon whether there is something to forget.
+    pub(super) fn look_after(&self) {
+        // Full means that it is about to.
+        let _ = self.upkeep.try_send(());
+    }
+
+    /// Tells it something that nobody waits for, unless it is too busy.
+    pub(super) fn mention(&self, command: Command) {
+        if let Some(commands) = &self.commands {
+            let _ = commands.try_send(command);
+        }
     }
 
     pub(super) async fn ask<T>(
@@ -112,10 +137,10 @@ impl Drop for Writer {
 
 struct Desk {
     connection: Connection,
-    options: SqliteOptions,
+    rules: Arc<Rules>,
     epoch: Arc<str>,
     mailboxes: HashMap<UserId, Mailbox>,
-    pruned_at: Option<Instant>,
+    upkeep: Upkeep,
     _lock: Lock,
 }
 
@@ -123,6 +148,7 @@ struct Desk {
 enum Done {
     Append(Result<Appended, AppendError>),
     Greet(Place),
+    Looked { is_behind: bool },
     Nothing,
 }
 
@@ -130,27 +156,44 @@ impl Desk {
     fn run(mut self, mut waiting: mpsc::Receiver<Command>, checkpoints: &SyncSender<()>) {
         let mut batch = Vec::new();
         while waiting.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
-            self.prune();
-            match self.commit(&batch) {
-                Ok(done) => {
-                    for (command, done) in batch.drain(..).zip(done) {
-                        command.succeed(done);
-                    }
-                }
-                // One of them may be to blame; nobody else shall pay for it.
-                Err(_) if batch.len() > 1 => {
-                    for command in batch.drain(..) {
-                        self.commit_alone(command);
-                    }
-                }
-                Err(error) => {
-                    for command in batch.drain(..) {
-                        command.fail(&error);
-                    }
-                }
+            self.upkeep.forget_keys(&self.connection, &self.rules.get(), clock::now_ms());
+            let looks: Vec<Command> =
+                batch.extract_if(.., |command| matches!(command, Command::Look { .. })).collect();
+            self.serve(&mut batch);
+            // After the answers: nobody waits for what is forgotten.
+            if !looks.is_empty() || self.upkeep.is_behind() {
+                self.forget_messages();
+            }
+            for look in looks {
+                look.succeed(Done::Looked { is_behind: self.upkeep.is_behind() });
             }
             // Full means that a checkpoint is about to look anyway.
             let _ = checkpoints.try_send(());
+        }
+    }
+
+    /// Commits and answers what waits.
+    fn serve(&mut self, batch: &mut Vec<Command>) {
+        if batch.is_empty() {
+            return;
+        }
+        match self.commit(batch) {
+            Ok(done) => {
+                for (command, done) in batch.drain(..).zip(done) {
+                    command.succeed(done);
+                }
+            }
+            // One of them may be to blame; nobody else shall pay for it.
+            Err(_) if batch.len() > 1 => {
+                for command in batch.drain(..) {
+                    self.commit_alone(command);
+                }
+            }
+            Err(error) => {
+                for command in batch.drain(..) {
+                    command.fail(&error);
+                }
+            }
         }
     }
 
@@ -162,28 +205,47 @@ impl Desk {
     }
 
     fn commit(&mut self, batch: &[Command]) -> Result<Vec<Done>, StoreError> {
-        let committed = self.try_commit(batch);
-        if let Err(error) = &committed {
-            tracing::error!(%error, "a commit failed");
+        let now = clock::now_ms();
+        self.transact(|desk| batch.iter().map(|command| desk.execute(command, now)).collect())
+            .inspect_err(|error| tracing::error!(%error, "a commit failed"))
+    }
+
+    fn transact<T>(
+        &mut self,
+        change: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let begun = self.connection.execute_batch("BEGIN IMMEDIATE");
+        let done = begun.and_then(|()| change(self)).and_then(|done| {
+            self.connection.execute_batch("COMMIT")?;
+            Ok(done)
+        });
+        if done.is_err() {
             // What was counted in memory did not happen.
             self.mailboxes.clear();
+            self.upkeep.failed();
             if !self.connection.is_autocommit()
                 && let Err(error) = self.connection.execute_batch("ROLLBACK")
             {
                 tracing::error!(%error, "a failed commit could not be rolled back");
             }
         }
-        committed
+        Ok(done?)
     }
 
-    fn try_commit(&mut self, batch: &[Command]) -> Result<Vec<Done>, StoreError> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let now = clock::now_ms();
-        let done: rusqlite::Result<Vec<Done>> =
-            batch.iter().map(|command| self.execute(command, now)).collect();
-        let done = done?;
-        self.connection.execute_batch("COMMIT")?;
-        Ok(done)
+    fn forget_messages(&mut self) {
+        let (rule, now) = (self.rules.get(), clock::now_ms());
+        let forgotten =
+            self.transact(|desk| desk.upkeep.forget_messages(&desk.connection, &rule, now));
+        match forgotten {
+            Ok(all) => {
+                for (user, trimmed) in all {
+                    if let Some(mailbox) = self.mailboxes.get_mut(&user) {
+                        mailbox.trimmed = trimmed.max(mailbox.trimmed);
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "old messages could not be trimmed"),
+        }
     }
 
     fn execute(&mut self, command: &Command, now: i64) -> rusqlite::Result<Done> {
@@ -193,13 +255,13 @@ impl Desk {
             }
             Command::Greet { user, device, .. } => {
                 let mailbox = self.mailbox(user)?;
-                let retention = millis(self.options.device_retention);
+                let rule = self.rules.get();
                 statements::greet(
                     &self.connection,
                     mailbox.user,
                     device,
-                    self.options.devices_max,
-                    now.saturating_sub(retention),
+                    rule.devices_max,
+                    now.saturating_sub(rule.device_retention_ms),
                     now,
                 )?;
                 let (place, _) =
@@ -218,6 +280,15 @@ impl Desk {
                 statements::record(&self.connection, mailbox.user, id, outcome, now)?;
                 Ok(Done::Nothing)
             }
+            Command::Erase { user, .. } => {
+                self.erase(user)?;
+                Ok(Done::Nothing)
+            }
+            Command::Use { user, device } => {
+                statements::note_use(&self.connection, user, device, now)?;
+                Ok(Done::Nothing)
+            }
+            Command::Look { .. } => Ok(Done::Nothing),
         }
     }
 
@@ -251,8 +322,20 @@ impl Desk {
             let key = key.as_str();
             statements::remember_publish(&self.connection, mailbox.user, key, digest, &appended)?;
         }
-        self.mailboxes.insert(user.clone(), Mailbox { head: seq, ..mailbox });
+        let mailbox = Mailbox { head: seq, ..mailbox };
+        self.mailboxes.insert(user.clone(), mailbox);
+        self.upkeep.appended(user, mailbox, &self.rules.get());
         Ok(Ok(appended))
+    }
+
+    /// Somebody who never had a mailbox has nothing to forget, and gets none by it.
+    fn erase(&mut self, user: &UserId) -> rusqlite::Result<()> {
+        self.mailboxes.remove(user);
+        if let Some(mailbox) = statements::known_mailbox(&self.connection, user)? {
+            upkeep::erase(&self.connection, mailbox)?;
+            self.upkeep.erased();
+        }
+        Ok(())
     }
 
     fn mailbox(&mut self, user: &UserId) -> rusqlite::Result<Mailbox> {
@@ -266,19 +349,6 @@ impl Desk {
         self.mailboxes.insert(user.clone(), mailbox);
         Ok(mailbox)
     }
-
-    fn prune(&mut self) {
-        if self.pruned_at.is_some_and(|at| at.elapsed() < PRUNE_EVERY) {
-            return;
-        }
-        self.pruned_at = Some(Instant::now());
-        let before = clock::now_ms().saturating_sub(millis(self.options.dedupe_window));
-        match statements::prune(&self.connection, before, PRUNE_MAX) {
-            Ok(forgotten) if forgotten >= PRUNE_MAX => self.pruned_at = None,
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "old keys and ids could not be forgotten"),
-        }
-    }
 }
 
 impl Command {
@@ -287,9 +357,14 @@ impl Command {
         match (self, done) {
             (Self::Append { reply, .. }, Done::Append(appended)) => drop(reply.send(appended)),
             (Self::Greet { reply, .. }, Done::Greet(place)) => drop(reply.send(Ok(place))),
-            (Self::Acknowledge { reply, .. } | Self::Record { reply, .. }, Done::Nothing) => {
-                drop(reply.send(Ok(())));
-            }
+            (
+                Self::Acknowledge { reply, .. }
+                | Self::Record { reply, .. }
+                | Self::Erase { reply, .. },
+                Done::Nothing,
+            ) => drop(reply.send(Ok(()))),
+            (Self::Look { reply }, Done::Looked { is_behind }) => drop(reply.send(is_behind)),
+            (Self::Use { .. }, _) => {}
             (command, _) => command.fail(&StoreError::new("an answer of the wrong kind")),
         }
     }
@@ -299,17 +374,10 @@ impl Command {
         match self {
             Self::Append { reply, .. } => drop(reply.send(Err(error.into()))),
             Self::Greet { reply, .. } => drop(reply.send(Err(error))),
-            Self::Acknowledge { reply, .. } | Self::Record { reply, .. } => {
-                drop(reply.send(Err(error)));
-            }
+            Self::Acknowledge { reply, .. }
+            | Self::Record { reply, .. }
+            | Self::Erase { reply, .. } => drop(reply.send(Err(error))),
+            Self::Look { .. } | Self::Use { .. } => {}
         }
     }
-}
-
-fn fresh_id() -> MessageId {
-    Uuid::now_v7().to_string().parse().expect("a UUID is a short id of URL-safe characters")
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,0 +1,33 @@
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode};
+
+use super::{
+    answer::Problem,
+    publish::{RETRY, authorize, parse_user},
+};
+use crate::server::Shared;
+
+/// `DELETE /v1/users/{user}`: forgets everything about a user. Answers once that is durable.
+pub(super) async fn erase(
+    State(shared): State<Arc<Shared>>,
+    Path(user): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    match take(&shared, &user, &headers).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn take(shared: &Arc<Shared>, user: &str, headers: &HeaderMap) -> Result<(), Problem> {
+    authorize(shared, headers)?;
+    shared.erase(&parse_user(user)?).await.map_err(|error| {
+        tracing::error!(%error, "a user was not erased");
+        Problem::unavailable("The user was not erased; try again.", RETRY)
+    })
+}

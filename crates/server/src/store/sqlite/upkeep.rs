@@ -1,0 +1,419 @@
+//! What is forgotten: never much at once, and after the commits, so that nobody waits for it.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+    sync::{
+        Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+use tetherline_protocol::{Limits, Seq, UserId};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    statements::{self, Mailbox},
+    writer::{BATCH_MAX, Command},
+};
+
+/// How often somebody looks whether there is something to forget, and how long the writer is left
+/// alone while there is more.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(20);
+/// What is forgotten at once: more than one commit can bring, so that nothing piles up.
+const KEYS_MAX: i64 = 4_096;
+const MESSAGES_MAX: i64 = 2_048;
+const _: () = assert!(KEYS_MAX as usize > BATCH_MAX && MESSAGES_MAX as usize > BATCH_MAX);
+const MESSAGE_BYTES_MAX: i64 = 4 * 1024 * 1024;
+/// Users whose mailboxes are measured at once, after a start.
+const SURVEY_USERS_MAX: usize = 1_024;
+/// Users known to have too many messages; the survey finds those that are not noted.
+const DUE_USERS_MAX: usize = 65_536;
+/// A mailbox may be over its count by a sixteenth or so many messages, whichever is less. Then it is
+/// trimmed to the count, so that a full mailbox does not cost a deletion per message.
+const SLACK_MESSAGES_MAX: u64 = 256;
+/// The last use of a device is noted this many times while it lasts unused, and not more often.
+const USES_PER_RETENTION: i64 = 32;
+
+/// The limits that the store works by; see [`super::super::Upkeep::work_by`].
+pub(super) struct Rules(Mutex<Rule>);
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rule {
+    pub(super) devices_max: usize,
+    pub(super) device_retention_ms: i64,
+    dedupe_window_ms: i64,
+    retention_age_ms: Option<i64>,
+    retention_messages_max: Option<u64>,
+}
+
+impl Default for Rules {
+    /// Nothing is trimmed by a rule that nobody has named.
+    fn default() -> Self {
+        let mut limits = Limits::default();
+        limits.retention_age_ms = 0;
+        limits.retention_messages_max = 0;
+        Self(Mutex::new(Rule::of(&limits)))
+    }
+}
+
+impl Rules {
+    pub(super) fn set(&self, limits: &Limits) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Rule::of(limits);
+    }
+
+    pub(super) fn get(&self) -> Rule {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn should_note_use(&self, seen_at: i64, now: i64) -> bool {
+        now.saturating_sub(seen_at) > self.get().device_retention_ms / USES_PER_RETENTION
+    }
+}
+
+impl Rule {
+    fn of(limits: &Limits) -> Self {
+        let millis = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+        Self {
+            devices_max: limits.devices_max,
+            device_retention_ms: millis(limits.device_retention_ms),
+            dedupe_window_ms: millis(limits.dedupe_window_ms),
+            retention_age_ms: (limits.retention_age_ms > 0)
+                .then_some(millis(limits.retention_age_ms)),
+            retention_messages_max: (limits.retention_messages_max > 0)
+                .then_some(limits.retention_messages_max),
+        }
+    }
+
+    /// Up to where a mailbox is to be trimmed, if it is over its count by more than the slack.
+    fn excess(&self, head: Seq, trimmed: Seq) -> Option<Seq> {
+        let count_max = self.retention_messages_max?;
+        let slack = (count_max / 16).min(SLACK_MESSAGES_MAX);
+        let over = head.distance_from(trimmed) > count_max.saturating_add(slack);
+        over.then(|| Seq::new(head.get() - count_max)).flatten()
+    }
+}
+
+/// What there is to forget, as far as the writer has noticed.
+#[derive(Default)]
+pub(super) struct Upkeep {
+    due: HashSet<UserId>,
+    survey: Survey,
+    keys_forgotten_at: Option<Instant>,
+    /// The last look did not get through.
+    is_behind: bool,
+}
+
+/// One pass over all users, for a count that is another one than the last time.
+#[derive(Default)]
+enum Survey {
+    #[default]
+    NotYet,
+    Running {
+        after: i64,
+        count_max: Option<u64>,
+    },
+    Done {
+        count_max: Option<u64>,
+    },
+}
+
+impl Upkeep {
+    /// A message was appended.
+    pub(super) fn appended(&mut self, user: &UserId, mailbox: Mailbox, rule: &Rule) {
+        if rule.excess(mailbox.head, mailbox.trimmed).is_none() || self.due.contains(user) {
+            return;
+        }
+        if self.due.len() < DUE_USERS_MAX {
+            self.due.insert(user.clone());
+        } else {
+            self.survey = Survey::NotYet;
+        }
+    }
+
+    /// A user was erased: what is left of them waits to be deleted.
+    pub(super) fn erased(&mut self) {
+        self.is_behind = true;
+    }
+
+    /// Whether there is work that should not wait for the next look.
+    pub(super) fn is_behind(&self) -> bool {
+        self.is_behind || !self.due.is_empty()
+    }
+
+    /// What was planned may have been undone.
+    pub(super) fn failed(&mut self) {
+        self.due.clear();
+        self.survey = Survey::NotYet;
+        self.is_behind = false;
+    }
+
+    /// Forgets old keys and ids, now and then.
+    pub(super) fn forget_keys(&mut self, connection: &Connection, rule: &Rule, now: i64) {
+        if self.keys_forgotten_at.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
+            return;
+        }
+        self.keys_forgotten_at = Some(Instant::now());
+        let before = now.saturating_sub(rule.dedupe_window_ms);
+        match forget_keys(connection, before) {
+            Ok(forgotten) if forgotten >= KEYS_MAX => self.keys_forgotten_at = None,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "old keys and ids could not be forgotten"),
+        }
+    }
+
+    /// Forgets some messages, within a transaction of the caller's. Answers those mailboxes that
+    /// were trimmed by their count, and up to where.
+    pub(super) fn forget_messages(
+        &mut self,
+        connection: &Connection,
+        rule: &Rule,
+        now: i64,
+    ) -> rusqlite::Result<Vec<(UserId, Seq)>> {
+        let mut budget = Budget { messages: MESSAGES_MAX, bytes: MESSAGE_BYTES_MAX };
+        delete_erased(connection, &mut budget)?;
+        if let Some(age_ms) = rule.retention_age_ms {
+            trim_by_age(connection, now, now.saturating_sub(age_ms), &mut budget)?;
+        }
+        self.survey(connection, rule)?;
+        let trimmed = self.trim_by_count(connection, rule, &mut budget)?;
+        let surveying = matches!(self.survey, Survey::Running { .. });
+        self.is_behind = budget.is_spent() || surveying;
+        Ok(trimmed)
+    }
+
+    fn trim_by_count(
+        &mut self,
+        connection: &Connection,
+        rule: &Rule,
+        budget: &mut Budget,
+    ) -> rusqlite::Result<Vec<(UserId, Seq)>> {
+        let mut all = Vec::new();
+        while let Some(user) = self.due.iter().next().filter(|_| !budget.is_spent()).cloned() {
+            let known = statements::known_mailbox(connection, &user)?;
+            let excess = known.and_then(|known| {
+                rule.excess(known.head, known.trimmed).map(|until| (known.user, until))
+            });
+            let trimmed = match excess {
+                Some((number, until)) => trim(connection, number, until, budget)?,
+                None => known.map_or(Seq::ZERO, |known| known.trimmed),
+            };
+            if excess.is_none_or(|(_, until)| trimmed >= until) {
+                self.due.remove(&user);
+            }
+            all.push((user, trimmed));
+        }
+        Ok(all)
+    }
+
+    fn survey(&mut self, connection: &Connection, rule: &Rule) -> rusqlite::Result<()> {
+        let count_max = rule.retention_messages_max;
+        let after = match self.survey {
+            Survey::Done { count_max: last } if last == count_max => return Ok(()),
+            Survey::Running { after, count_max: current } if current == count_max => after,
+            _ => 0,
+        };
+        self.survey = Survey::Running { after, count_max };
+        if self.due.len() + SURVEY_USERS_MAX > DUE_USERS_MAX {
+            return Ok(());
+        }
+        let mut statement = connection.prepare_cached(
+            "SELECT id, name, trimmed,
+                 max(trimmed, (SELECT coalesce(max(seq), 0) FROM messages WHERE user = users.id))
+             FROM users WHERE id > ?1 ORDER BY id LIMIT ?2",
+        )?;
+        let mut rows = statement.query([after, count(SURVEY_USERS_MAX)])?;
+        let mut last = None;
+        while let Some(row) = rows.next()? {
+            last = Some(row.get(0)?);
+            let is_over = rule.excess(statements::seq(row, 3)?, statements::seq(row, 2)?).is_some();
+            let name = row.get_ref(1)?.as_str()?.parse().ok().filter(|_| is_over);
+            self.due.extend(name);
+        }
+        self.survey = match last {
+            Some(after) if count_max.is_some() => Survey::Running { after, count_max },
+            _ => Survey::Done { count_max },
+        };
+        Ok(())
+    }
+}
+
+/// What may still be deleted in one go. One message always may, whatever its size.
+struct Budget {
+    messages: i64,
+    bytes: i64,
+}
+
+impl Budget {
+    fn spend(&mut self, bytes: i64) {
+        self.messages -= 1;
+        self.bytes -= bytes;
+    }
+
+    fn is_spent(&self) -> bool {
+        self.messages <= 0 || self.bytes <= 0
+    }
+}
+
+/// Rows are in the order of their making, so the oldest come first and no index over time is
+/// needed. Answers how many were forgotten.
+fn forget_keys(connection: &Connection, before: i64) -> rusqlite::Result<i64> {
+    let mut forgotten = 0;
+    for table in ["publishes", "sends"] {
+        let statement = format!(
+            "DELETE FROM {table} WHERE created_at < ?1 AND number IN
+                 (SELECT number FROM {table} ORDER BY number LIMIT ?2)"
+        );
+        let rows = connection.prepare_cached(&statement)?.execute([before, KEYS_MAX])?;
+        forgotten += count(rows);
+    }
+    Ok(forgotten)
+}
+
+/// The rows of erased users, overwritten and not only unlinked.
+fn delete_erased(connection: &Connection, budget: &mut Budget) -> rusqlite::Result<()> {
+    let next = "SELECT min(user) FROM erased";
+    let user: Option<i64> = connection.prepare_cached(next)?.query_row([], |row| row.get(0))?;
+    let Some(user) = user else { return Ok(()) };
+    connection.pragma_update(None, "secure_delete", true)?;
+    let deleted = delete_user(connection, user, budget);
+    connection.pragma_update(None, "secure_delete", false)?;
+    deleted
+}
+
+fn delete_user(connection: &Connection, user: i64, budget: &mut Budget) -> rusqlite::Result<()> {
+    trim(connection, user, Seq::MAX, budget)?;
+    for table in ["publishes", "sends"] {
+        let statement = format!(
+            "DELETE FROM {table} WHERE number IN
+                 (SELECT number FROM {table} WHERE user = ?1 LIMIT ?2)"
+        );
+        let rows = connection.prepare_cached(&statement)?.execute([user, budget.messages])?;
+        budget.messages -= count(rows);
+    }
+    if !budget.is_spent() {
+        connection.prepare_cached("DELETE FROM erased WHERE user = ?1")?.execute([user])?;
+        // There may be another one.
+        *budget = Budget { messages: 0, ..*budget };
+    }
+    Ok(())
+}
+
+/// Deletes a mailbox's messages up to `until`, as far as the budget goes, and answers up to where.
+fn trim(
+    connection: &Connection,
+    user: i64,
+    until: Seq,
+    budget: &mut Budget,
+) -> rusqlite::Result<Seq> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, octet_length(fields) FROM messages WHERE user = ?1 AND seq <= ?2
+         ORDER BY seq LIMIT ?3",
+    )?;
+    let mut rows = statement.query([user, statements::signed(until), budget.messages])?;
+    let mut reached = Seq::ZERO;
+    while !budget.is_spent() {
+        let Some(row) = rows.next()? else {
+            reached = until;
+            break;
+        };
+        reached = statements::seq(row, 0)?;
+        budget.spend(row.get(1)?);
+    }
+    drop(rows);
+    delete_until(connection, user, reached)?;
+    Ok(reached)
+}
+
+/// The oldest messages of all are the first of the table, and in order for every user. One from the
+/// future, when somebody had set the clock, only keeps its own user's later ones.
+fn trim_by_age(
+    connection: &Connection,
+    now: i64,
+    before: i64,
+    budget: &mut Budget,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "SELECT user, seq, created_at, octet_length(fields) FROM messages
+         ORDER BY number LIMIT ?1",
+    )?;
+    let mut rows = statement.query([budget.messages])?;
+    let mut kept = HashSet::new();
+    let mut old = BTreeMap::new();
+    while let Some(row) = rows.next()?.filter(|_| !budget.is_spent()) {
+        let (user, created_at): (i64, i64) = (row.get(0)?, row.get(2)?);
+        if created_at >= before {
+            if created_at <= now {
+                break;
+            }
+            kept.insert(user);
+        } else if !kept.contains(&user) {
+            old.insert(user, statements::seq(row, 1)?);
+            budget.spend(row.get(3)?);
+        }
+    }
+    drop(rows);
+    for (user, until) in old {
+        delete_until(connection, user, until)?;
+    }
+    Ok(())
+}
+
+fn delete_until(connection: &Connection, user: i64, until: Seq) -> rusqlite::Result<()> {
+    let until = statements::signed(until);
+    connection
+        .prepare_cached("DELETE FROM messages WHERE user = ?1 AND seq <= ?2")?
+        .execute([user, until])?;
+    connection
+        .prepare_cached("UPDATE users SET trimmed = max(trimmed, ?2) WHERE id = ?1")?
+        .execute([user, until])?;
+    Ok(())
+}
+
+/// A number of rows, as SQLite counts.
+fn count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+/// Gives a user's rows to be deleted, under the number that they have, and the user a new one: one
+/// small change, however much there is.
+///
+/// Positions go on: what is still on its way (an acknowledgement, a message in memory) can then
+/// never mean one of the new history, and a hub never has to count back.
+pub(super) fn erase(connection: &Connection, mailbox: Mailbox) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM devices WHERE user = ?1")?.execute([mailbox.user])?;
+    connection.prepare_cached("INSERT INTO erased (user) VALUES (?1)")?.execute([mailbox.user])?;
+    // No row of `users` is ever deleted, so the largest number only grows and none comes twice.
+    connection
+        .prepare_cached(
+            "UPDATE users SET id = (SELECT max(id) + 1 FROM users), epoch = epoch + 1,
+                 floor = ?2, trimmed = ?2 WHERE id = ?1",
+        )?
+        .execute([mailbox.user, statements::signed(mailbox.head)])?;
+    Ok(())
+}
+
+/// Starts the thread that has the writer look for something to forget when nobody writes. A message
+/// says to look now; it ends when the sender is dropped.
+pub(super) fn start(commands: mpsc::WeakSender<Command>) -> io::Result<SyncSender<()>> {
+    let (sender, wishes) = sync_channel(1);
+    thread::Builder::new()
+        .name("tetherline-upkeep".into())
+        .spawn(move || run(&commands, &wishes))?;
+    Ok(sender)
+}
+
+fn run(commands: &mpsc::WeakSender<Command>, wishes: &Receiver<()>) {
+    let mut pause = LOOK_EVERY;
+    while wishes.recv_timeout(pause) != Err(RecvTimeoutError::Disconnected) {
+        let (reply, answer) = oneshot::channel();
+        // Held for this statement only: the writer ends when nobody can ask it any more.
+        let asked = commands.upgrade().map(|open| open.blocking_send(Command::Look { reply }));
+        let (Some(Ok(())), Ok(is_behind)) = (asked, answer.blocking_recv()) else { return };
+        pause = if is_behind { PAUSE } else { LOOK_EVERY };
+    }
+}
