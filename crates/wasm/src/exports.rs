@@ -11,14 +11,14 @@
 
 use tetherline_engine::{
     ConnectionNo, Delivery, EpochNo, Established, Instant, NoToken, ProbeAnswer, SendNo,
-    SendRefused, Status,
+    SendRefused, Status, TabNo,
 };
 use tetherline_protocol::Seq;
 
 use crate::{
     bits,
     instance::{self, with},
-    output,
+    output, tabs,
 };
 
 fn instant(millis: f64) -> Instant {
@@ -48,6 +48,63 @@ pub extern "C" fn init(seed_low: u32, seed_high: u32) {
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn sign_in(now: f64) {
     with(|it| it.engine.sign_in(instant(now)));
+}
+
+/// Somebody is signed in, in one of several tabs that share a connection.
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn sign_in_among_tabs(visible: u32, now: f64) {
+    with(|it| it.engine.sign_in_among_tabs(visible != 0, instant(now)));
+}
+
+/// This page goes away; in other tabs the person stays signed in.
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn leave(now: f64) {
+    with(|it| it.engine.leave(instant(now)));
+}
+
+/// The lock is granted (1), or was taken by another tab (0).
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn lock(granted: u32, now: f64) {
+    with(|it| match granted {
+        0 => it.engine.handle_lock_lost(instant(now)),
+        _ => it.engine.handle_lock(instant(now)),
+    });
+}
+
+/// Another tab has said something: a kind and three numbers, as [`poll`] gave them there.
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn tab(from: u32, kind: u32, a: f64, b: f64, c: f64, now: f64) {
+    if let Some(message) = tabs::decode(kind, [a, b, c]) {
+        with(|it| it.engine.handle_tab(TabNo(from), message, instant(now)));
+    }
+}
+
+/// The tab that leads is connected, and says so to all (1) or to this one (0).
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn welcome(
+    from: u32,
+    to_all: u32,
+    epoch: u32,
+    head: f64,
+    cursor: f64,
+    heartbeat_ms: f64,
+    now: f64,
+) {
+    let established = Established {
+        epoch: EpochNo(epoch),
+        head: seq(head),
+        cursor: seq(cursor),
+        heartbeat_interval_ms: heartbeat_ms as u64,
+        // Tokens are the leading tab's business.
+        token_expires_in_ms: u64::MAX,
+    };
+    with(|it| it.engine.handle_welcome(TabNo(from), established, to_all != 0, instant(now)));
+}
+
+/// Another tab needs what comes after a position.
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn ask(after: f64, epoch: u32, now: f64) {
+    with(|it| it.engine.handle_ask(seq(after), EpochNo(epoch), instant(now)));
 }
 
 /// Nobody is signed in any more.
@@ -247,6 +304,12 @@ pub extern "C" fn online(online: u32, now: f64) {
     with(|it| it.engine.set_online(online != 0, instant(now)));
 }
 
+/// The page can be seen (1) or not (0).
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn visible(visible: u32, now: f64) {
+    with(|it| it.engine.set_visible(visible != 0, instant(now)));
+}
+
 /// The page is visible again, or came back from the back-forward cache.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn wake(now: f64) {
@@ -304,7 +367,7 @@ pub extern "C" fn outbox_length() -> u32 {
     with(|it| it.engine.outbox_len() as u32)
 }
 
-/// The next output's kind, 0 when there is none. Its arguments are [`arg_a`] and [`arg_b`].
+/// The next output's kind, 0 when there is none. Its arguments are [`arg_a`] to [`arg_d`].
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn poll() -> u32 {
     with(|it| {
@@ -325,4 +388,16 @@ pub extern "C" fn arg_a() -> f64 {
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn arg_b() -> f64 {
     with(|it| it.arguments[1])
+}
+
+/// The third argument of the output last polled.
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn arg_c() -> f64 {
+    with(|it| it.arguments[2])
+}
+
+/// The fourth argument of the output last polled.
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn arg_d() -> f64 {
+    with(|it| it.arguments[3])
 }

@@ -11,6 +11,7 @@
 mod exports;
 mod instance;
 mod output;
+mod tabs;
 
 pub use exports::*;
 

@@ -1,10 +1,12 @@
 // What an application pays, minified and gzipped, against the budgets. React and Redux Toolkit are
 // the application's own and left out.
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
 import { build } from 'esbuild';
+
+import { decode } from '../dist/core/decode.js';
+import { ENGINE_WASM } from '../dist/generated/engine-wasm.js';
 
 const BUDGETS = {
   'engine (wasm)': 12_000,
@@ -51,8 +53,7 @@ async function bundled(contents) {
 }
 
 function engine() {
-  const module = readFileSync(new URL('../dist/generated/engine-wasm.js', import.meta.url), 'utf8');
-  return Buffer.from(/'([0-9a-f]{100,})'/.exec(module)[1], 'hex');
+  return decode(ENGINE_WASM);
 }
 
 function gzipped(bytes) {

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
+import { decode } from '../src/core/decode.js';
 import { ENGINE_WASM } from '../src/generated/engine-wasm.js';
 import { createClient } from '../src/index.js';
 
@@ -54,13 +55,13 @@ describe('the engine', () => {
   });
 
   it('begins with the small memory that the build asks for', () => {
-    const engine = new WebAssembly.Module(Buffer.from(ENGINE_WASM, 'hex'));
+    const engine = new WebAssembly.Module(decode(ENGINE_WASM));
     const { memory } = new WebAssembly.Instance(engine).exports;
     expect((memory as WebAssembly.Memory).buffer.byteLength).toBeLessThanOrEqual(256 * 1024);
   });
 
   it('names no folder of the machine that built it', () => {
-    const text = Buffer.from(ENGINE_WASM, 'hex').toString('latin1');
+    const text = Buffer.from(decode(ENGINE_WASM)).toString('latin1');
     const sources = text.match(/[\x21-\x7e]+?\.rs/g) ?? [];
     expect(sources).toContainEqual(expect.stringContaining('engine/src/'));
     for (const source of sources) {

@@ -1,4 +1,4 @@
-import { ACK, AUTHENTICATE, GET_PENDING, PING } from '../generated/protocol.js';
+import { ACK, AUTHENTICATE, SUBPROTOCOL } from '../generated/protocol.js';
 import { type Engine, Output } from './engine.js';
 import { TetherlineError } from './errors.js';
 import { Handlers } from './handlers.js';
@@ -6,17 +6,19 @@ import { isId } from './identity.js';
 import { Inbound } from './inbound.js';
 import { Loop, monotonicNow } from './loop.js';
 import { isTooLarge, prepare, signedOut, tooLarge } from './outbox.js';
-import { watchPage } from './page.js';
+import { isVisible, watchPage } from './page.js';
 import { probe } from './probe.js';
 import { Reporter } from './report.js';
 import { Session } from './session.js';
 import { Snapshots } from './snapshot.js';
 import { Socket } from './socket.js';
+import { canShare, type Post, Tab, TabLink, Tabs } from './tabs.js';
 import type {
   Accepted,
   Client,
   ClientOptions,
   HandlersOf,
+  Message,
   OutgoingMessage,
   SendOptions,
   Snapshot,
@@ -74,12 +76,29 @@ class TetherlineClient implements Client {
       this.#unwatchPage = watchPage(
         (isOnline) => this.#call((engine, now) => engine.online(isOnline ? 1 : 0, now)),
         () => this.#call((engine, now) => engine.wake(now)),
+        (isSeen) => this.#call((engine, now) => engine.visible(isSeen ? 1 : 0, now)),
       );
     }
-    this.#machine?.loop.callAtOnce((engine, now) => engine.sign_in(now));
+    const session = this.#session;
+    this.#machine?.loop.callAtOnce((engine, now) => {
+      if (this.#options.tabs !== 'separate' && canShare()) {
+        session.tabs ??= this.#meetTabs(session);
+        engine.sign_in_among_tabs(isVisible() ? 1 : 0, now);
+      } else {
+        engine.sign_in(now);
+      }
+    });
   };
 
   readonly signOut = (): void => {
+    const kept = this.#session?.isLive ? this.#session.outbox.kept : null;
+    this.#end((engine, now) => engine.sign_out(now));
+    kept?.clear();
+  };
+
+  readonly leave = (): void => this.#end((engine, now) => engine.leave(now));
+
+  #end(goodbye: (engine: Engine, now: number) => void): void {
     const session = this.#session;
     if (!session?.isLive) {
       return;
@@ -87,12 +106,11 @@ class TetherlineClient implements Client {
     this.#unwatchPage?.();
     // First of all, so that no handler is called any more; the engine still says goodbye.
     session.end();
-    this.#machine?.loop.callAtOnce((engine, now) => engine.sign_out(now));
-    session.outbox.kept?.clear();
+    this.#machine?.loop.callAtOnce(goodbye);
     if (this.#session === session) {
       this.#session = null;
     }
-  };
+  }
 
   readonly getSnapshot = (): Snapshot => this.#snapshots.current;
 
@@ -126,7 +144,7 @@ class TetherlineClient implements Client {
   };
 
   readonly destroy = (): void => {
-    this.signOut();
+    this.leave();
     this.#isDestroyed = true;
     this.#snapshots.clear();
   };
@@ -136,7 +154,7 @@ class TetherlineClient implements Client {
     try {
       const loop = new Loop(
         createEngine(),
-        (output, a, b) => this.#perform(output, a, b),
+        (...output) => this.#perform(...output),
         () => this.#drained(),
       );
       return { loop, inbound: new Inbound(loop, this.#handlers, this.#report) };
@@ -189,7 +207,7 @@ class TetherlineClient implements Client {
     return await unsettled.settled;
   }
 
-  #perform(output: number, a: number, b: number): void {
+  #perform(output: number, a: number, b: number, c: number, d: number): void {
     const session = this.#session;
     if (!session) {
       return;
@@ -204,13 +222,9 @@ class TetherlineClient implements Client {
       case Output.DETACH:
         return this.#detach(session, a, b);
       case Output.PING:
-        return this.#transmit(session, { type: PING, timestamp: new Date().toISOString() });
+        return session.link?.ping();
       case Output.GET_PENDING:
-        return this.#transmit(session, {
-          type: GET_PENDING,
-          after: a,
-          epoch: this.#machine?.inbound.epochText(b),
-        });
+        return session.link?.ask(a, this.#machine?.inbound.epochText(b));
       case Output.ACK:
         return this.#transmit(session, { type: ACK, seq: a });
       case Output.AUTHENTICATE:
@@ -231,7 +245,23 @@ class TetherlineClient implements Client {
       case Output.IDENTITY_REFUSED:
         this.#news.push(() => this.#report.identityRefused(session.user));
         return;
+      case Output.LOCK:
+        return session.tabs?.lock(a === 1);
+      case Output.UNLOCK:
+        session.tabs?.close();
+        session.tabs = null;
+        return;
+      case Output.JOIN:
+        session.link = session.tabs && new TabLink(a, b, session.tabs);
+        return;
+      case Output.WELCOME:
+        return this.#welcome(session, a, b, d);
+      case Output.SIGNED_OUT_ELSEWHERE:
+        return this.#signedOutElsewhere(session);
       default:
+        if (output > Output.POST) {
+          session.tabs?.post(output - Output.POST, d, a, b, c);
+        }
         // STATUS_CHANGED, and what a newer engine may say: the snapshot is compared anyway.
         return;
     }
@@ -275,18 +305,69 @@ class TetherlineClient implements Client {
       },
       message: (data: unknown) => this.#machine?.inbound.receive(session, conn, data),
       closed: (code: number) => {
-        session.socket = null;
+        session.link = null;
         this.#report.debug('WebSocket disconnected');
         this.#call((engine, now) => engine.closed(conn, code, now));
       },
     };
     try {
       const Constructor = this.#options.WebSocket ?? WebSocket;
-      session.socket = new Socket(Constructor, conn, session.url, session.token, events);
+      session.link = new Socket(Constructor, conn, session.url, session.token, events);
     } catch (error) {
       this.#report.problem('A WebSocket could not be created.', error);
       this.#call((engine, now) => engine.closed(conn, 1006, now));
     }
+  }
+
+  #meetTabs(session: Session): Tabs {
+    return new Tabs(`${SUBPROTOCOL} ${session.url}`, {
+      posted: (post) => this.#posted(session, post),
+      locked: (isGranted) => {
+        if (session.isLive) {
+          this.#call((engine, now) => engine.lock(isGranted ? 1 : 0, now));
+        }
+      },
+    });
+  }
+
+  #posted(session: Session, [kind, from, to, a, b, c, payload]: Post): void {
+    const { link } = session;
+    const inbound = this.#machine?.inbound;
+    if (!session.isLive || !inbound) {
+      return;
+    }
+    switch (kind) {
+      case Tab.FRAME:
+        if (link instanceof TabLink && link.leader === from) {
+          inbound.receive(session, link.conn, payload);
+        }
+        return;
+      case Tab.OUT:
+        if (link?.established) {
+          link.send(payload as string);
+        }
+        return;
+      case Tab.ASK:
+        return this.#call((engine, now) => engine.ask(a, inbound.epochNumber(payload), now));
+      case Tab.WELCOME:
+        return inbound.welcome(session, from, to === 0 ? 1 : 0, payload as Message);
+      default:
+        return this.#call((engine, now) => engine.tab(from, kind, a, b, c, now));
+    }
+  }
+
+  #welcome(session: Session, head: number, cursor: number, to: number): void {
+    const established = session.link?.established;
+    if (established) {
+      session.tabs?.post(Tab.WELCOME, to, 0, 0, 0, { ...established, head, cursor });
+    }
+  }
+
+  #signedOutElsewhere(session: Session): void {
+    this.#unwatchPage?.();
+    session.end();
+    session.outbox.kept?.clear();
+    this.#news.push(() => this.#report.signedOutElsewhere(session.user));
   }
 
   #probe(session: Session, conn: number): void {
@@ -304,28 +385,28 @@ class TetherlineClient implements Client {
 
   #detach(session: Session, conn: number, code: number): void {
     session.probing?.abort();
-    if (session.socket?.conn === conn) {
-      session.socket.detach(code);
-      session.socket = null;
+    if (session.link?.conn === conn) {
+      session.link.detach(code);
+      session.link = null;
       this.#report.debug('WebSocket disconnected');
     }
   }
 
   #transmit(session: Session, frame: object): void {
-    session.socket?.send(JSON.stringify(frame));
+    session.link?.send(JSON.stringify(frame));
   }
 
   #transmitSend(session: Session, number: number): void {
     const unsettled = session.outbox.get(number);
-    if (!unsettled || !session.socket) {
+    if (!unsettled || !session.link) {
       return;
     }
     // It may have been written before the server said how much it takes.
     if (isTooLarge(unsettled.text, session.messageBytesMax)) {
       unsettled.refusal = tooLarge(unsettled.id, session.messageBytesMax);
-      this.#machine?.loop.engine.refused(session.socket.conn, number, 0, -1, monotonicNow());
+      this.#machine?.loop.engine.refused(session.link.conn, number, 0, -1, monotonicNow());
     } else {
-      session.socket.send(unsettled.text);
+      session.link.send(unsettled.text);
     }
   }
 

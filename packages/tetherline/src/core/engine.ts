@@ -6,9 +6,12 @@ export interface Engine {
   init(seedLow: number, seedHigh: number): void;
 
   sign_in(now: number): void;
+  sign_in_among_tabs(visible: number, now: number): void;
   sign_out(now: number): void;
+  leave(now: number): void;
   online(online: number, now: number): void;
   wake(now: number): void;
+  visible(visible: number, now: number): void;
   timeout(now: number): void;
   request_pending(now: number): void;
   history_as_of(seq: number, now: number): void;
@@ -34,6 +37,19 @@ export interface Engine {
   accepted(conn: number, send: number, now: number): void;
   refused(conn: number, send: number, retryable: number, retryAfterMs: number, now: number): void;
 
+  lock(granted: number, now: number): void;
+  tab(from: number, kind: number, a: number, b: number, c: number, now: number): void;
+  ask(after: number, epoch: number, now: number): void;
+  welcome(
+    from: number,
+    toAll: number,
+    epoch: number,
+    head: number,
+    cursor: number,
+    heartbeatMs: number,
+    now: number,
+  ): void;
+
   /** Answers bits of {@link Delivery}. */
   message(conn: number, seq: number, handlers: number, size: number): number;
   hold(seq: number, now: number): void;
@@ -47,10 +63,12 @@ export interface Engine {
   position(): number;
   outbox_length(): number;
 
-  /** The next {@link Output}, 0 when there is none; its arguments are `arg_a` and `arg_b`. */
+  /** The next {@link Output}, 0 when there is none; its arguments are `arg_a` to `arg_d`. */
   poll(): number;
   arg_a(): number;
   arg_b(): number;
+  arg_c(): number;
+  arg_d(): number;
 }
 
 /** What to do with a message: bits of the answer of `message`. */
@@ -74,6 +92,13 @@ export const Output = {
   HANDLER_TIMED_OUT: 14,
   IDENTITY_REFUSED: 15,
   UNPARK_DROPPED: 16,
+  LOCK: 17,
+  UNLOCK: 18,
+  JOIN: 19,
+  WELCOME: 20,
+  SIGNED_OUT_ELSEWHERE: 21,
+  /** And more: the message's own kind is added. */
+  POST: 100,
 } as const;
 
 /** How a send ended: `arg_b` of SETTLED. */

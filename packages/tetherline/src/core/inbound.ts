@@ -12,10 +12,15 @@ import { callHandlers, type Handlers, type Registrations } from './handlers.js';
 import { type Loop, monotonicNow } from './loop.js';
 import type { Reporter } from './report.js';
 import type { Session } from './session.js';
+import { Socket } from './socket.js';
+import { Tab } from './tabs.js';
 import type { Message, MessageMeta } from './types.js';
 
 // A token that never expires; the engine counts in whole ms.
 const NEVER_MS = 2 ** 52;
+
+// The engine counts from 1. It wants to know of other tabs' sends too.
+const UNKNOWN_SEND = 0;
 
 type Control = (session: Session, conn: number, frame: Message) => void;
 
@@ -41,6 +46,9 @@ export class Inbound {
   }
 
   receive(session: Session, conn: number, data: unknown): void {
+    if (session.tabs?.hasOthers && session.link instanceof Socket) {
+      session.tabs.post(Tab.FRAME, 0, 0, 0, 0, data);
+    }
     this.deliverParked(session);
     const frame = this.#parse(data);
     if (!frame) {
@@ -53,6 +61,26 @@ export class Inbound {
       this.#deliver(session, this.#handlers.of(frame.type), frame, { replayed: false });
     } else {
       this.#message(session, conn, frame, (data as string).length);
+    }
+  }
+
+  /** The tab that leads is connected: what the server said to it holds for this one. */
+  welcome(session: Session, from: number, toAll: number, frame: Message): void {
+    const { link } = session;
+    this.#readLimits(session, frame);
+    this.#loop.call((engine, now) =>
+      engine.welcome(
+        from,
+        toAll,
+        this.epochNumber(frame.epoch),
+        number(frame.head, 0),
+        number(frame.cursor, 0),
+        heartbeatOf(frame),
+        now,
+      ),
+    );
+    if (session.link !== link) {
+      this.#deliver(session, this.#handlers.of(frame.type), frame, { replayed: false });
     }
   }
 
@@ -165,20 +193,27 @@ export class Inbound {
   }
 
   #established(session: Session, conn: number, frame: Message): void {
-    const limits = frame.limits as { message_bytes_max?: unknown } | null | undefined;
-    session.messageBytesMax = number(limits?.message_bytes_max, DEFAULT_LIMITS.message_bytes_max);
+    this.#readLimits(session, frame);
+    if (session.link instanceof Socket && session.link.conn === conn) {
+      session.link.established = frame;
+    }
     this.#report.debug('Connected to WebSocket channel');
     this.#loop.call((engine, now) =>
       engine.established(
         conn,
-        this.#epochNumber(frame.epoch),
+        this.epochNumber(frame.epoch),
         number(frame.head, 0),
         number(frame.cursor, 0),
-        number(frame.heartbeat_interval_ms, DEFAULT_LIMITS.heartbeat_interval_ms),
+        heartbeatOf(frame),
         number(frame.token_expires_in_ms, NEVER_MS),
         now,
       ),
     );
+  }
+
+  #readLimits(session: Session, frame: Message): void {
+    const limits = frame.limits as { message_bytes_max?: unknown } | null | undefined;
+    session.messageBytesMax = number(limits?.message_bytes_max, DEFAULT_LIMITS.message_bytes_max);
   }
 
   #pong(conn: number): void {
@@ -195,26 +230,25 @@ export class Inbound {
   }
 
   #accepted(session: Session, conn: number, frame: Message): void {
-    const send = session.outbox.numberOf(frame.ref);
-    if (send === undefined) {
-      this.#loop.engine.received(conn);
-    } else {
-      this.#loop.call((engine, now) => engine.accepted(conn, send, now));
-    }
+    const send = session.outbox.numberOf(frame.ref) ?? UNKNOWN_SEND;
+    this.#loop.call((engine, now) => engine.accepted(conn, send, now));
   }
 
   #error(session: Session, conn: number, frame: Message): void {
     const error = readError(frame);
-    const send = session.outbox.numberOf(frame.ref);
-    const unsettled = send === undefined ? undefined : session.outbox.get(send);
-    if (send === undefined || !unsettled) {
+    if (error.ref === undefined) {
       this.#loop.engine.received(conn);
       this.#report.serverFailed(error);
       return;
     }
-    // The engine repeats it; the person need not be told the same thing every time.
-    const isNews = unsettled.refusal?.code !== error.code;
-    unsettled.refusal = error;
+    const send = session.outbox.numberOf(error.ref) ?? UNKNOWN_SEND;
+    const unsettled = session.outbox.get(send);
+    // The engine repeats it; the person need not be told the same thing every time. What is unknown
+    // here was sent in another tab, or is settled already.
+    const isNews = unsettled !== undefined && unsettled.refusal?.code !== error.code;
+    if (unsettled) {
+      unsettled.refusal = error;
+    }
     const retryAfter = number(frame.retry_after_ms, -1);
     this.#loop.call((engine, now) =>
       engine.refused(conn, send, error.retryable ? 1 : 0, retryAfter, now),
@@ -224,7 +258,7 @@ export class Inbound {
     }
   }
 
-  #epochNumber(epoch: unknown): number {
+  epochNumber(epoch: unknown): number {
     let known = this.#epochs.get(epoch);
     if (known === undefined) {
       known = this.#epochs.size + 1;
@@ -278,4 +312,8 @@ function isPosition(value: unknown): value is number {
 
 function number(value: unknown, otherwise: number): number {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : otherwise;
+}
+
+function heartbeatOf(frame: Message): number {
+  return number(frame.heartbeat_interval_ms, DEFAULT_LIMITS.heartbeat_interval_ms);
 }

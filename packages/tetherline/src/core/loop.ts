@@ -7,6 +7,9 @@ export function monotonicNow(): number {
   return Math.floor(performance.now());
 }
 
+/** Does what the engine wants done: an output's kind and its arguments. */
+type Perform = (output: number, a: number, b: number, c: number, d: number) => void;
+
 /**
  * Keeps the engine's rule: after every call its outputs are drained, then one timer is set.
  *
@@ -15,7 +18,7 @@ export function monotonicNow(): number {
  */
 export class Loop {
   readonly engine: Engine;
-  readonly #perform: (output: number, a: number, b: number) => void;
+  readonly #perform: Perform;
   readonly #drained: () => void;
   #isHolding = false;
   readonly #waiting: ((engine: Engine, now: number) => void)[] = [];
@@ -23,11 +26,7 @@ export class Loop {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = -1;
 
-  constructor(
-    engine: Engine,
-    perform: (output: number, a: number, b: number) => void,
-    drained: () => void,
-  ) {
+  constructor(engine: Engine, perform: Perform, drained: () => void) {
     this.engine = engine;
     this.#perform = perform;
     this.#drained = drained;
@@ -76,7 +75,8 @@ export class Loop {
     this.#isDraining = true;
     try {
       for (let output = this.engine.poll(); output !== 0; output = this.engine.poll()) {
-        this.#perform(output, this.engine.arg_a(), this.engine.arg_b());
+        const { engine } = this;
+        this.#perform(output, engine.arg_a(), engine.arg_b(), engine.arg_c(), engine.arg_d());
       }
     } finally {
       this.#isDraining = false;

@@ -128,7 +128,7 @@ function outboxFull(id: string): TetherlineError {
   });
 }
 
-function expired(id: string): TetherlineError {
+export function expired(id: string): TetherlineError {
   // Whether the server has taken it is not known: only the same id again cannot double it.
   return new TetherlineError('expired', 'The message could not be sent in time.', {
     ref: id,

@@ -1,5 +1,14 @@
-/** Tells about the network and the page's return. Returns its own undoing. */
-export function watchPage(online: (isOnline: boolean) => void, woke: () => void): () => void {
+/** Whether somebody can see this page. */
+export function isVisible(): boolean {
+  return document.visibilityState === 'visible';
+}
+
+/** Tells about the network, the page's return and whether it is seen. Returns its own undoing. */
+export function watchPage(
+  online: (isOnline: boolean) => void,
+  woke: () => void,
+  seen: (isSeen: boolean) => void,
+): () => void {
   if (typeof window === 'undefined' || typeof document === 'undefined') {
     return () => undefined;
   }
@@ -10,7 +19,8 @@ export function watchPage(online: (isOnline: boolean) => void, woke: () => void)
   document.addEventListener(
     'visibilitychange',
     () => {
-      if (document.visibilityState === 'visible') {
+      seen(isVisible());
+      if (isVisible()) {
         woke();
       }
     },

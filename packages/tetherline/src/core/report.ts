@@ -49,6 +49,11 @@ export class Reporter {
     this.tell(() => this.#options.onIdentityRefused?.(user));
   }
 
+  signedOutElsewhere(user: string): void {
+    this.debug('Signed out in another tab');
+    this.tell(() => this.#options.onSignedOutElsewhere?.(user));
+  }
+
   /** Calls back into the application. What throws there stops nothing here. */
   tell(callback: () => void): void {
     try {

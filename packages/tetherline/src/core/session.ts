@@ -3,7 +3,8 @@ import { webSocketUrl } from './address.js';
 import { deviceOf } from './identity.js';
 import { Outbox } from './outbox.js';
 import { Parked } from './parked.js';
-import type { Socket } from './socket.js';
+import type { Link } from './socket.js';
+import type { Tabs } from './tabs.js';
 import type { ClientOptions, Message } from './types.js';
 
 /**
@@ -15,7 +16,9 @@ export class Session {
   readonly url: string;
   isLive = true;
   token = '';
-  socket: Socket | null = null;
+  link: Link | null = null;
+  /** Null where every tab has a connection of its own. */
+  tabs: Tabs | null = null;
   /** The running call of `getToken`, and the running probe. */
   resolving: AbortController | null = null;
   probing: AbortController | null = null;

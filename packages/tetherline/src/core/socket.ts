@@ -1,5 +1,22 @@
-import { BEARER_PREFIX, CLOSE_CODES, SUBPROTOCOL } from '../generated/protocol.js';
-import type { WebSocketConstructor, WebSocketLike } from './types.js';
+import {
+  BEARER_PREFIX,
+  CLOSE_CODES,
+  GET_PENDING,
+  PING,
+  SUBPROTOCOL,
+} from '../generated/protocol.js';
+import type { Message, WebSocketConstructor, WebSocketLike } from './types.js';
+
+/** A way to the server. */
+export interface Link {
+  readonly conn: number;
+  /** The server's `connection_established`, once it has come by this very link. */
+  readonly established: Message | null;
+  send(text: string): void;
+  ping(): void;
+  ask(after: number, epoch: unknown): void;
+  detach(code: number): void;
+}
 
 export interface SocketEvents {
   opened(): void;
@@ -8,8 +25,9 @@ export interface SocketEvents {
 }
 
 /** One attempt at a connection. After `detach` nothing of it is ever heard again. */
-export class Socket {
+export class Socket implements Link {
   readonly conn: number;
+  established: Message | null = null;
   readonly #socket: WebSocketLike;
 
   constructor(
@@ -31,6 +49,14 @@ export class Socket {
 
   send(text: string): void {
     this.#socket.send(text);
+  }
+
+  ping(): void {
+    this.send(JSON.stringify({ type: PING, timestamp: new Date().toISOString() }));
+  }
+
+  ask(after: number, epoch: unknown): void {
+    this.send(JSON.stringify({ type: GET_PENDING, after, epoch }));
   }
 
   /** Does not wait for the peer's goodbye: on a dead link it can take minutes. */

@@ -191,11 +191,18 @@ export interface ClientOptions {
   getToken: (request: TokenRequest) => string | null | Promise<string | null>;
   /** Default: random, per user and browser profile. */
   device?: string;
+  /**
+   * Whether the tabs in which the same user is signed in share one connection. Default: `shared`,
+   * where the browser can (Web Locks need HTTPS or localhost) and this is a page.
+   */
+  tabs?: 'shared' | 'separate';
   /** Whether to log what happens. Default: outside of production builds. */
   debug?: boolean;
   logger?: Logger;
   /** A fresh token was refused too, or there is none: the person has to sign in again. */
   onIdentityRefused?: (user: string) => void;
+  /** The person signed out in another tab, and so in this one. */
+  onSignedOutElsewhere?: (user: string) => void;
   /** The server reports a failure. One that is about a send comes only where it was sent. */
   onServerError?: (error: TetherlineError) => void;
   /** A handler threw, rejected or took too long. */
@@ -211,8 +218,10 @@ export interface ClientOptions {
 export interface Client {
   /** Opens for this user; if another one is signed in, that one is signed out first. */
   readonly signIn: (user: string) => void;
-  /** Closes, and forgets everything of the user, unsettled sends included. */
+  /** Closes, in all tabs, and forgets everything of the user, unsettled sends included. */
   readonly signOut: () => void;
+  /** As `signOut`, but for this page only: in other tabs the user stays signed in. */
+  readonly leave: () => void;
   readonly getSnapshot: () => Snapshot;
   /** Calls back after every change of the snapshot. Returns its own undoing. */
   readonly subscribe: (listener: () => void) => () => void;
@@ -231,6 +240,6 @@ export interface Client {
   readonly reconnect: () => void;
   /** History that was read over HTTP is true as of this position: read on from there. */
   readonly historyAsOf: (seq: number) => void;
-  /** Signs out, for good: a destroyed client does nothing any more. */
+  /** Leaves, for good: a destroyed client does nothing any more. */
   readonly destroy: () => void;
 }

@@ -1,4 +1,5 @@
 import { ENGINE_WASM } from '../generated/engine-wasm.js';
+import { decode } from './decode.js';
 import type { Engine } from './engine.js';
 import { TetherlineError } from './errors.js';
 
@@ -23,12 +24,4 @@ function explain(cause: unknown): string {
   return /Content.?Security|unsafe-eval/i.test(reason)
     ? "This page's Content-Security-Policy forbids WebAssembly, so there is no connection; add 'wasm-unsafe-eval' to its script-src."
     : `The WebAssembly engine could not be loaded, so there is no connection (${reason}).`;
-}
-
-function decode(hex: string): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(hex.length / 2);
-  for (let index = 0; index < bytes.length; index++) {
-    bytes[index] = parseInt(hex.slice(2 * index, 2 * index + 2), 16);
-  }
-  return bytes;
 }

@@ -82,7 +82,7 @@ function useSignedIn(client: Client, user: string | null | undefined): void {
       // StrictMode unmounts and mounts again in one breath: that is no reason to hang up.
       queueMicrotask(() => {
         if (inUse.current !== client) {
-          client.signOut();
+          client.leave();
         }
       });
     };
@@ -97,6 +97,7 @@ function followingClient(initial: ClientOptions) {
     url: (user) => urlOf(latest.url, user),
     getToken: (request) => latest.getToken(request),
     onIdentityRefused: (user) => latest.onIdentityRefused?.(user),
+    onSignedOutElsewhere: (user) => latest.onSignedOutElsewhere?.(user),
     onServerError: (error) => latest.onServerError?.(error),
     onHandlerError: (error, message) => latest.onHandlerError?.(error, message),
     onGap: (gap) => latest.onGap?.(gap),

@@ -1,0 +1,58 @@
+//! What tabs say to each other, as a kind and three numbers.
+
+use tetherline_engine::{Lead, Phase, TabMessage};
+
+const VISIBLE: u8 = 1;
+const CONNECTED: u8 = 2;
+
+/// The kinds start where those of the other outputs cannot be confused with them.
+pub(crate) fn encode(message: TabMessage) -> (u32, [f64; 3]) {
+    let kind = match message {
+        TabMessage::Hello => 1,
+        TabMessage::Lead(lead) => return (2, encode_lead(lead)),
+        TabMessage::Ping => 3,
+        TabMessage::Pong => 4,
+        TabMessage::TryNow => 5,
+        TabMessage::SignedOut => 6,
+        TabMessage::Refused => 7,
+        // The engine is part of this workspace; a new message has to be given its number here.
+        _ => unreachable!("a message without a number"),
+    };
+    (kind, [0.0; 3])
+}
+
+/// `None` for a kind that only a newer engine says.
+pub(crate) fn decode(kind: u32, arguments: [f64; 3]) -> Option<TabMessage> {
+    Some(match kind {
+        1 => TabMessage::Hello,
+        2 => TabMessage::Lead(decode_lead(arguments)),
+        3 => TabMessage::Ping,
+        4 => TabMessage::Pong,
+        5 => TabMessage::TryNow,
+        6 => TabMessage::SignedOut,
+        7 => TabMessage::Refused,
+        _ => return None,
+    })
+}
+
+fn encode_lead(Lead { visible, phase }: Lead) -> [f64; 3] {
+    let visible = if visible { VISIBLE } else { 0 };
+    let (flags, attempt, retry_in_ms) = match phase {
+        Phase::Connected => (visible | CONNECTED, 0, -1.0),
+        Phase::Connecting { attempt } => (visible, attempt, -1.0),
+        Phase::Waiting { attempt, retry_in_ms } => (visible, attempt, retry_in_ms as f64),
+    };
+    [f64::from(flags), f64::from(attempt), retry_in_ms]
+}
+
+fn decode_lead([flags, attempt, retry_in_ms]: [f64; 3]) -> Lead {
+    let (flags, attempt) = (flags as u8, attempt as u32);
+    let phase = if flags & CONNECTED != 0 {
+        Phase::Connected
+    } else if retry_in_ms < 0.0 {
+        Phase::Connecting { attempt }
+    } else {
+        Phase::Waiting { attempt, retry_in_ms: retry_in_ms as u64 }
+    };
+    Lead { visible: flags & VISIBLE != 0, phase }
+}

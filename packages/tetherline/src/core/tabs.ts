@@ -1,0 +1,141 @@
+import type { Link } from './socket.js';
+
+/**
+ * What tabs post to each other. Those up to REFUSED are the engine's own, with three numbers; the
+ * others carry what never crosses into it.
+ */
+export const Tab = {
+  HELLO: 1,
+  FRAME: 10,
+  OUT: 11,
+  ASK: 12,
+  WELCOME: 13,
+} as const;
+
+/** Who it is from and for (0 for all), and what it says. */
+export type Post = readonly [
+  kind: number,
+  from: number,
+  to: number,
+  a: number,
+  b: number,
+  c: number,
+  payload?: unknown,
+];
+
+export interface TabEvents {
+  posted(post: Post): void;
+  /** The lock was granted, or taken away. */
+  locked(isGranted: boolean): void;
+}
+
+/** What a browser needs for its tabs to share a connection. */
+export function canShare(): boolean {
+  return (
+    typeof document === 'object' &&
+    typeof BroadcastChannel === 'function' &&
+    // Missing on pages that did not come over HTTPS.
+    typeof (navigator as Partial<Navigator>).locks?.request === 'function'
+  );
+}
+
+/** The other tabs in which the same user is signed in, and the lock that one of them holds. */
+export class Tabs {
+  readonly me = crypto.getRandomValues(new Uint32Array(1))[0] || 1;
+  /** Whether anybody was heard: before, nothing needs to be passed on. */
+  hasOthers = false;
+  readonly #name: string;
+  readonly #events: TabEvents;
+  readonly #channel: BroadcastChannel;
+  #request: LockRequest | null = null;
+
+  constructor(name: string, events: TabEvents) {
+    this.#name = name;
+    this.#events = events;
+    this.#channel = new BroadcastChannel(name);
+    this.#channel.onmessage = ({ data }: MessageEvent<Post>) => {
+      this.hasOthers = true;
+      if (data[2] === 0 || data[2] === this.me) {
+        events.posted(data);
+      }
+    };
+  }
+
+  post(kind: number, to: number, a = 0, b = 0, c = 0, payload?: unknown): void {
+    this.#channel.postMessage([kind, this.me, to, a, b, c, payload] satisfies Post);
+  }
+
+  lock(steal: boolean): void {
+    this.#request?.end();
+    this.#request = new LockRequest(this.#name, steal, this.#events);
+  }
+
+  close(): void {
+    this.#request?.end();
+    this.#channel.close();
+  }
+}
+
+/** Waits for the lock, then holds it until `end`. */
+class LockRequest {
+  readonly #waiting = new AbortController();
+  #release: (() => void) | null = null;
+
+  constructor(name: string, steal: boolean, events: TabEvents) {
+    const options = steal ? { steal } : { signal: this.#waiting.signal };
+    const { signal } = this.#waiting;
+    const hold = () =>
+      new Promise<void>((release) => {
+        if (signal.aborted) {
+          release();
+        } else {
+          this.#release = release;
+          events.locked(true);
+        }
+      });
+    navigator.locks.request(name, options, hold).catch(() => {
+      if (!signal.aborted) {
+        // Stolen; or, before it was granted, not to be had here at all: then this tab is on its own.
+        events.locked(this.#release === null);
+      }
+    });
+  }
+
+  end(): void {
+    this.#waiting.abort();
+    this.#release?.();
+  }
+}
+
+/** The way to the server through the tab that leads. */
+export class TabLink implements Link {
+  readonly conn: number;
+  readonly leader: number;
+  readonly established = null;
+  readonly #tabs: Tabs;
+
+  constructor(conn: number, leader: number, tabs: Tabs) {
+    this.conn = conn;
+    this.leader = leader;
+    this.#tabs = tabs;
+  }
+
+  send(text: string): void {
+    this.#tabs.post(Tab.OUT, this.leader, 0, 0, 0, text);
+  }
+
+  ping(): void {
+    this.#tabs.post(PING, this.leader);
+  }
+
+  ask(after: number, epoch: unknown): void {
+    this.#tabs.post(Tab.ASK, this.leader, after, 0, 0, epoch);
+  }
+
+  detach(): void {
+    // There is nothing to close: frames of another link are not listened to.
+  }
+}
+
+/** The engine's number for it. */
+const PING = 3;
