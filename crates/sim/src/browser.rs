@@ -14,11 +14,18 @@ use crate::{
     world::{Event, LinkNo, PageNo, PublishNo, World},
 };
 
+/// What one call may lead to: an outbox full of sends that go out, or settle. More would be a loop.
+const OUTPUTS_MAX: usize = 4 * limits::OUTBOX_MESSAGES_MAX;
+
 impl World {
     /// The browser driver's rule: after every call all outputs, then one timer.
     pub(crate) fn drain(&mut self, page: PageNo) {
-        while let Some(output) = self.pages[page].engine.poll_output() {
+        for outputs in 0.. {
+            let Some(output) = self.pages[page].engine.poll_output() else { break };
             self.perform(page, output);
+            if outputs > OUTPUTS_MAX {
+                return self.fail(format!("page {page} never comes to rest"));
+            }
         }
         let length = self.pages[page].engine.outbox_len();
         if length != self.pages[page].outbox.len() {
@@ -47,6 +54,7 @@ impl World {
         match output {
             Output::ResolveToken { fresh } => {
                 self.pages[page].requests += 1;
+                self.pages[page].refusal_is_due = fresh;
                 let request = self.pages[page].requests;
                 if !self.fault(3) {
                     let delay = self.delay(1, 400);
@@ -111,11 +119,7 @@ impl World {
                 target.reading.give_up(seq.get());
             }
             Output::HandlerTimedOut(seq) => self.handler_timed_out(page, seq.get()),
-            Output::IdentityRefused => {
-                let generation = self.pages[page].generation;
-                let delay = self.delay(500, 5_000);
-                self.after(delay, Event::SignInAgain { page, generation });
-            }
+            Output::IdentityRefused => self.identity_refused(page),
             _ => {}
         }
     }
@@ -221,11 +225,16 @@ impl World {
                 };
                 if self.pages[page].link == Some(link) {
                     self.established(page, link, epoch);
+                    self.pages[page].connected_at.get_or_insert(now.as_millis());
                 }
                 self.pages[page].engine.handle_established(connection, established, now);
             }
             ServerFrame::PendingCheckComplete(summary) => {
                 let (head, recovered) = (summary.head, summary.recovered);
+                if self.pages[page].link == Some(link) && recovered {
+                    self.has_come(page, head.get());
+                }
+                let engine = &mut self.pages[page].engine;
                 engine.handle_pending_complete(connection, head, recovered, now);
             }
             ServerFrame::Accepted(accepted) => {
@@ -264,7 +273,7 @@ impl World {
         match delivery {
             Delivery::Drop => {
                 if handlers == 0 && target.link == Some(link) {
-                    target.reading.ignore(seq.get());
+                    self.nobody_wants(page, seq.get());
                 }
             }
             Delivery::Deliver { replayed } => {

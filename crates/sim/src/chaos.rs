@@ -38,7 +38,7 @@ impl World {
             93..95 => self.freeze(page),
             95..97 => self.go_offline(page),
             97 => self.leap_somewhere(page),
-            98 if self.random.below(300) == 0 => self.flood(page),
+            98 => self.too_much(page, user),
             _ => self.blink(page),
         }
     }
@@ -68,9 +68,12 @@ impl World {
 
     fn reload(&mut self, page: PageNo) {
         let (user, device) = (self.pages[page].user, self.pages[page].device);
+        // It may keep its outbox over a reload.
+        let keeps = self.random.percent(50) && self.pages[page].is_signed_in();
+        let unsent = if keeps { self.take_unsent(page) } else { Vec::new() };
         self.close_page(page);
         if self.random.percent(70) {
-            self.open_page(user, device);
+            self.open_page(user, device, unsent);
         }
     }
 
@@ -82,7 +85,7 @@ impl World {
                 // A private window, another computer.
                 device = self.random.below(6);
             }
-            self.open_page(user, device);
+            self.open_page(user, device, Vec::new());
         }
     }
 
@@ -103,6 +106,15 @@ impl World {
             let now = self.instant(page);
             self.pages[page].engine.wake(now);
             self.drain(page);
+        }
+    }
+
+    /// More than fits somewhere, rarely: it takes its time.
+    fn too_much(&mut self, page: PageNo, user: usize) {
+        match self.random.below(200) {
+            0 => self.flood(page),
+            1..4 => (0..30).for_each(|_| self.publish_sized(user, 1, 50_000)),
+            _ => {}
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tetherline_protocol::limits::UNHANDLED_GRACE_MS;
+
 use crate::world::{Earlier, LinkNo, PageNo, PublishNo, World};
 
 /// What one page saw of one mailbox, from its sign-in to its end, within one epoch.
@@ -53,12 +55,12 @@ impl Reading {
         self.open.remove(&seq);
     }
 
-    /// Nobody on this page wants the message: it counts as handled.
-    pub(crate) fn ignore(&mut self, seq: u64) {
+    /// Nobody on this page wants the message: it counts as handled. Answers whether it is news.
+    fn ignore(&mut self, seq: u64) -> bool {
         if seq == self.next {
             self.next += 1;
         }
-        self.seen.insert(seq);
+        self.seen.insert(seq)
     }
 }
 
@@ -146,6 +148,26 @@ impl World {
         let stored = self.store.mailbox(user).messages.get(seq as usize - 1);
         if is_current && stored.is_none_or(|(stored, _)| *stored != publish) {
             self.fail(format!("link {link} brought m{publish} as {seq}, which is not committed"));
+        }
+    }
+
+    /// A message without a handler is dropped, which the first seconds of a page are too early for.
+    pub(crate) fn nobody_wants(&mut self, page: PageNo, seq: u64) {
+        let now = self.instant(page).as_millis();
+        let target = &mut self.pages[page];
+        let is_news = target.reading.ignore(seq);
+        let is_early = target.connected_at.is_some_and(|at| now < at + UNHANDLED_GRACE_MS);
+        if is_news && is_early {
+            self.fail(format!("page {page} drops {seq} before its handler could register"));
+        }
+    }
+
+    /// The page is told that it has everything up to `head`.
+    pub(crate) fn has_come(&mut self, page: PageNo, head: u64) {
+        let reading = &self.pages[page].reading;
+        let next = reading.next;
+        if reading.start.is_some() && next <= head {
+            self.fail(format!("page {page} is told that it has all up to {head} before {next}"));
         }
     }
 

@@ -11,12 +11,18 @@ use crate::world::{LinkNo, World};
 const PAGE_MESSAGES_MAX: usize = 256;
 
 /// What was written to a connection and not acknowledged on it. Limits bind once something is.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Flight {
     is_bound: bool,
+    /// The next batch was let through before the first acknowledgement.
+    is_early: bool,
+    /// Since the last message the client asked for another position.
+    turned: bool,
     cursor: u64,
     acked: u64,
     /// The last position written.
+    last: u64,
+    /// The same, or what was asked for since.
     position: u64,
     /// What was written since it is bound, with its size.
     sizes: VecDeque<(u64, usize)>,
@@ -27,10 +33,13 @@ impl Flight {
         Self { cursor, ..Self::default() }
     }
 
-    /// A frame of the client is handed to the session.
-    pub(crate) fn heard(&mut self, text: &str) {
+    /// A frame of the client is handed to the session, which may still have frames to write.
+    pub(crate) fn heard(&mut self, text: &str, frames_waiting: usize) {
         match ClientFrame::parse(text) {
-            Ok(ClientFrame::Ack { seq }) => self.acknowledged(seq.get()),
+            Ok(ClientFrame::Ack { seq }) => {
+                self.is_early |= !self.is_bound && frames_waiting > 0;
+                self.acknowledged(seq.get());
+            }
             Ok(ClientFrame::GetPending { after: Some(after), .. }) => self.restarts(after.get()),
             _ => {}
         }
@@ -44,6 +53,7 @@ impl Flight {
 
     fn restarts(&mut self, after: u64) {
         self.position = after;
+        self.turned = true;
         self.acked = self.cursor.max(after);
         self.sizes.clear();
     }
@@ -56,6 +66,13 @@ impl Flight {
         self.sizes.retain(|(sent, _)| *sent > acked);
     }
 
+    /// Whether a message is news on this connection, unless the client asked for older ones.
+    fn is_news(&mut self, seq: u64) -> bool {
+        let is_news = seq > self.last;
+        self.last = seq;
+        is_news || std::mem::take(&mut self.turned)
+    }
+
     /// Whether a message may follow what is under way: one always may.
     fn admits(&mut self, seq: u64, size: usize, limits: &Limits) -> bool {
         // What an earlier `get_pending` left waiting for the socket does not count any more.
@@ -66,6 +83,9 @@ impl Flight {
         let fits =
             messages < limits.in_flight_messages_max && bytes + size <= limits.in_flight_bytes_max;
         self.position = seq;
+        if self.is_early {
+            return true;
+        }
         if self.is_bound && seq > self.acked {
             self.sizes.push_back((seq, size));
         }
@@ -84,15 +104,25 @@ impl World {
     /// A session writes: one page at a time, and no more than may be under way.
     pub(crate) fn check_batch(&mut self, link: LinkNo, batch: &[Option<String>]) {
         let limits = self.limits.clone();
+        if self.now > self.links[link].token.expires_at {
+            return self.fail(format!("link {link} writes on after its token expired"));
+        }
         let (mut messages, mut bytes) = (0, 0);
         for text in batch.iter().flatten() {
             let Some(seq) = position_in(text) else { continue };
             messages += 1;
             bytes += text.len();
             let Some(upstream) = &mut self.links[link].upstream else { return };
-            if !upstream.flight.admits(seq.get(), text.len(), &limits) {
-                return self.fail(format!("link {link} has more under way than the limits allow"));
+            if !upstream.flight.is_news(seq.get()) {
+                return self.fail(format!("link {link} writes {} a second time", seq.get()));
             }
+            if !upstream.flight.admits(seq.get(), text.len(), &limits) {
+                let flight = format!("{:?}", upstream.flight);
+                return self.fail(format!("link {link} has too much under way: {flight}"));
+            }
+        }
+        if let Some(upstream) = self.links[link].upstream.as_mut().filter(|_| messages > 0) {
+            upstream.flight.is_early = false;
         }
         if messages > PAGE_MESSAGES_MAX || (messages > 1 && bytes > REPLAY_PIECE_BYTES_MAX) {
             self.fail(format!("link {link} writes {messages} messages of {bytes} bytes at once"));

@@ -28,6 +28,32 @@ pub enum Mutant {
 }
 
 impl Mutant {
+    /// The one of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mutant| format!("{mutant:?}") == name)
+    }
+
+    /// What it breaks.
+    #[must_use]
+    pub const fn promise(self) -> &'static str {
+        match self {
+            Self::AnsweredBeforeCommit | Self::PublishKeyIgnored => {
+                "what was answered 2xx is in the mailbox, once"
+            }
+            Self::DeliveredBeforeCommit => "what is delivered is committed",
+            Self::CursorBeforeHandler => "acknowledged means handled",
+            Self::ReplayOffByOne | Self::WakeForgotten | Self::WakeLostWithPublisher => {
+                "every page gets everything"
+            }
+            Self::OutcomeForgotten => "a send takes effect once",
+            Self::AcceptedBeforeTaken => "accepted means taken",
+            Self::CursorOfAnotherDevice => "a device starts where it stands itself",
+            Self::DeliveredAfterSignOut => "no handler is called after sign-out",
+            Self::HandlersKnownByPosition => "a handler settles for its own message",
+        }
+    }
+
     /// All of them.
     pub const ALL: [Self; 12] = [
         Self::AnsweredBeforeCommit,

@@ -40,6 +40,10 @@ pub(crate) struct Page {
     pub(crate) requests: u32,
     /// When the engine's timer is due, on the page's clock.
     pub(crate) timer_at: Option<u64>,
+    /// When this sign-in was connected first, on the page's clock.
+    pub(crate) connected_at: Option<u64>,
+    /// Whether it may be refused: a fresh token was asked for, or there is none.
+    pub(crate) refusal_is_due: bool,
     /// How far the page's clock is ahead: a machine slept, or its clock leapt. In ms.
     pub(crate) ahead: u64,
 }
@@ -69,7 +73,8 @@ impl Page {
 }
 
 impl World {
-    pub(crate) fn open_page(&mut self, user: UserNo, device: DeviceNo) {
+    /// `unsent`: what the page before it left in its outbox, with the time that it has.
+    pub(crate) fn open_page(&mut self, user: UserNo, device: DeviceNo, unsent: Vec<(SendNo, u64)>) {
         let page = self.pages.len();
         let seed = self.random.next();
         let wants_late = self.random.percent(40);
@@ -94,6 +99,8 @@ impl World {
             token: None,
             requests: 0,
             timer_at: None,
+            connected_at: None,
+            refusal_is_due: false,
             ahead: 0,
         });
         if !wants_late && self.random.percent(70) {
@@ -101,6 +108,12 @@ impl World {
             self.after(delay, Event::HandlerRegisters { page });
         }
         self.sign_in(page, user);
+        if !unsent.is_empty() {
+            self.pages[page].engine.hold_sends();
+            let generation = self.pages[page].generation;
+            let delay = self.delay(1, 500);
+            self.after(delay, Event::Restore { page, generation, unsent });
+        }
     }
 
     pub(crate) fn sign_in(&mut self, page: PageNo, user: UserNo) {
@@ -114,6 +127,8 @@ impl World {
         target.reading = Reading::default();
         target.token = None;
         target.sign_in = sign_in;
+        target.connected_at = None;
+        target.refusal_is_due = false;
         if self.random.percent(30) {
             self.read_history(page);
         }
@@ -169,7 +184,7 @@ impl World {
     }
 
     pub(crate) fn page_timer(&mut self, page: PageNo, at: u64) {
-        if self.pages[page].timer_at != Some(at) {
+        if !self.pages[page].is_open() || self.pages[page].timer_at != Some(at) {
             return;
         }
         if self.waits(page, Event::PageTimer { page, at }).is_some() {

@@ -15,7 +15,7 @@ pub(crate) struct Send {
     pub(crate) effects: u32,
     size: usize,
     /// On the page's clock, in ms.
-    sent_at: u64,
+    expires_at: u64,
     /// Its number in the page's outbox.
     ticket: Option<u32>,
     /// What went over the wire about it, once that is final.
@@ -37,6 +37,13 @@ pub(crate) enum Nature {
 pub(crate) enum Verdict {
     Accepted,
     Refused,
+}
+
+/// How a send comes into an outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    New,
+    Restored,
 }
 
 impl World {
@@ -72,12 +79,14 @@ impl World {
             nature,
             effects: 0,
             size,
-            sent_at: 0,
+            expires_at: 0,
             ticket: None,
             told: None,
             given_up: false,
         });
-        if self.enqueue(page, send) {
+        let ttl =
+            if self.random.percent(8) { self.random.within(500, 20_000) } else { OUTBOX_TTL_MS };
+        if self.enqueue(page, send, Way::New, ttl) {
             self.note(&format!("page {page} sends s{send}: {nature:?}"));
         } else {
             self.sends.pop();
@@ -85,19 +94,22 @@ impl World {
     }
 
     /// Into the outbox, if it fits: no more and no less than the limits say.
-    fn enqueue(&mut self, page: PageNo, send: SendNo) -> bool {
+    fn enqueue(&mut self, page: PageNo, send: SendNo, way: Way, ttl: u64) -> bool {
         let now = self.instant(page);
         let size = self.sends[send].size;
         let target = &mut self.pages[page];
         let fits = target.outbox.len() < OUTBOX_MESSAGES_MAX
             && target.outbox_bytes + size <= OUTBOX_BYTES_MAX;
-        let taken = target.engine.send(send, size, now);
+        let taken = match way {
+            Way::New => target.engine.send_within(send, size, ttl, now),
+            Way::Restored => target.engine.restore(send, size, ttl, now),
+        };
         match taken {
             Ok(Ticket(ticket)) => {
                 target.outbox.insert(ticket, send);
                 target.outbox_bytes += size;
                 self.sends[send].ticket = Some(ticket);
-                self.sends[send].sent_at = now.as_millis();
+                self.sends[send].expires_at = now.as_millis() + ttl;
             }
             Err(SendRefused::OutboxFull) if fits => {
                 self.fail(format!("the outbox of page {page} refuses what fits"));
@@ -129,24 +141,52 @@ impl World {
             self.sends[send].given_up = true;
             // "Send again" repeats it under its own id.
             if self.random.percent(50) {
-                self.enqueue(page, send);
+                self.enqueue(page, send, Way::New, OUTBOX_TTL_MS);
             }
         }
     }
 
+    /// What a page leaves behind that keeps its outbox over a reload: each send with its time left.
+    pub(crate) fn take_unsent(&mut self, page: PageNo) -> Vec<(SendNo, u64)> {
+        let now = self.instant(page).as_millis();
+        let mut unsent: Vec<SendNo> = self.pages[page].outbox.values().copied().collect();
+        // One that expired and was sent again has no place in the order any more.
+        unsent.sort_by_key(|send| (self.sends[*send].given_up, *send));
+        let left = |send: SendNo| (send, self.sends[send].expires_at.saturating_sub(now));
+        unsent.into_iter().map(left).collect()
+    }
+
+    /// The next page has read what the last one left: it goes out before anything of its own.
+    pub(crate) fn restore(&mut self, page: PageNo, generation: u32, unsent: &[(SendNo, u64)]) {
+        let target = &self.pages[page];
+        if !target.is_open() || !target.is_signed_in() || target.generation != generation {
+            return;
+        }
+        for (send, ttl) in unsent {
+            self.note(&format!("page {page} restores s{send}"));
+            let known = &mut self.sends[*send];
+            (known.page, known.generation) = (page, generation);
+            self.enqueue(page, *send, Way::Restored, *ttl);
+        }
+        let now = self.instant(page);
+        self.pages[page].engine.release_sends(now);
+        self.drain(page);
+    }
+
     fn check_settled(&mut self, page: PageNo, send: SendNo, outcome: SendOutcome) {
-        let age = self.instant(page).as_millis() - self.sends[send].sent_at;
-        let Send { effects, nature, .. } = self.sends[send];
+        let now = self.instant(page).as_millis();
+        let Send { effects, nature, expires_at, .. } = self.sends[send];
         let fits = match outcome {
             SendOutcome::Accepted => effects == 1,
             SendOutcome::Refused => effects == 0 && nature == Nature::Refuse,
             SendOutcome::SignedOut => !self.pages[page].is_signed_in(),
-            SendOutcome::Expired => age >= OUTBOX_TTL_MS,
+            SendOutcome::Expired => now >= expires_at,
             _ => false,
         };
         if !fits {
             self.fail(format!(
-                "s{send} is {outcome:?} after {age} ms but took effect {effects} times"
+                "s{send} is {outcome:?} at {now} ms, took effect {effects} times and had until \
+                 {expires_at} ms"
             ));
         }
     }

@@ -26,10 +26,15 @@ pub(crate) struct Life {
 impl World {
     /// Somebody publishes a message, and goes on until it is answered.
     pub(crate) fn publish(&mut self, user: UserNo) {
-        let publish = self.publishes.len();
         let kind = usize::from(self.random.percent(25));
         let longest = if self.random.percent(2) { 6_000 } else { 60 };
-        let padding = "x".repeat(self.random.below(longest));
+        let length = self.random.below(longest);
+        self.publish_sized(user, kind, length);
+    }
+
+    pub(crate) fn publish_sized(&mut self, user: UserNo, kind: usize, length: usize) {
+        let publish = self.publishes.len();
+        let padding = "x".repeat(length);
         let name = ["news", "late"][kind];
         let text = format!(r#"{{"type":"{name}","id":"m{publish}","text":"{padding}"}}"#);
         let message = Message::parse(&text).expect("it is written as messages are");

@@ -2,7 +2,7 @@
 
 use tetherline_engine::{ConnectionNo, NoToken, ProbeAnswer};
 
-use crate::world::{LinkNo, PageNo, UserNo, World};
+use crate::world::{Event, LinkNo, PageNo, UserNo, World};
 
 /// Counts sign-ins, of all pages.
 pub(crate) type SignInNo = usize;
@@ -47,6 +47,7 @@ impl World {
         let now = self.instant(page);
         if self.fault(6) {
             let reason = if self.random.percent(20) { NoToken::SignedOut } else { NoToken::Failed };
+            self.pages[page].refusal_is_due |= reason == NoToken::SignedOut;
             self.pages[page].engine.handle_no_token(reason, now);
         } else {
             let (user, sign_in) = (self.pages[page].user, self.pages[page].sign_in);
@@ -110,6 +111,17 @@ impl World {
 
     pub(crate) fn token_is_good(&self, token: Token) -> bool {
         token.expires_at > self.now && !token.revoked && !self.ended_sign_ins[token.sign_in]
+    }
+
+    /// A page takes somebody for signed out: only when a fresh token did not help either.
+    pub(crate) fn identity_refused(&mut self, page: PageNo) {
+        self.note(&format!("page {page} is refused"));
+        if !std::mem::take(&mut self.pages[page].refusal_is_due) {
+            self.fail(format!("page {page} signs somebody out over an old token"));
+        }
+        let generation = self.pages[page].generation;
+        let delay = self.delay(500, 5_000);
+        self.after(delay, Event::SignInAgain { page, generation });
     }
 
     /// A connection that the end of its sign-in should have closed.

@@ -20,6 +20,9 @@ use crate::{
 /// answered at once to sends that a refusal holds back.
 const FRAMES_WAITING_MAX: usize = 256 + 64 + 2;
 
+/// How many frames one event lets a session read. More would be a loop.
+const TURNS_MAX: usize = 10_000;
+
 /// What a page hears when a connection ends without a close frame.
 pub(crate) const UNANNOUNCED: u16 = 1006;
 
@@ -169,9 +172,15 @@ impl World {
 
     /// Does what the session wants, and reads on while it may.
     fn pump(&mut self, link: LinkNo) {
-        loop {
+        for turns in 0.. {
+            if turns > TURNS_MAX {
+                return self.fail(format!("link {link} never comes to rest"));
+            }
             while let Some(action) = self.next_action(link) {
                 self.act(link, action);
+                if self.failure.is_some() {
+                    return;
+                }
             }
             let Some(upstream) = &mut self.links[link].upstream else { return };
             if let Some(code) = upstream.ending {
@@ -189,7 +198,7 @@ impl World {
             }
             match upstream.unread.pop_front() {
                 Some(Up::Text(text)) => {
-                    upstream.flight.heard(&text);
+                    upstream.flight.heard(&text, frames);
                     upstream.session.handle(Happened::Text(&text), self.now);
                 }
                 Some(Up::Pong) => upstream.session.handle(Happened::Pong, self.now),
@@ -253,9 +262,12 @@ impl World {
             Action::Receive(send, _) => self.receive(link, number(&send)),
             Action::Verify(token) => {
                 let token = Token::read(&token);
-                let verified = self
-                    .token_is_good(token)
-                    .then(|| (self.users[token.user].clone(), token.expires_at - self.now));
+                let is_good = self.token_is_good(token);
+                if is_good {
+                    self.links[link].token = token;
+                }
+                let verified =
+                    is_good.then(|| (self.users[token.user].clone(), token.expires_at - self.now));
                 if let Some(upstream) = &mut self.links[link].upstream {
                     upstream.session.handle(Happened::Verified(verified), self.now);
                 }

@@ -181,6 +181,11 @@ pub(crate) enum Event {
     Online {
         page: PageNo,
     },
+    Restore {
+        page: PageNo,
+        generation: u32,
+        unsent: Vec<(SendNo, u64)>,
+    },
 }
 
 struct Scheduled {
@@ -231,7 +236,7 @@ impl World {
         for user in 0..world.users.len() {
             for device in 0..world.random.within(1, 2) as usize {
                 for _ in 0..world.random.within(1, 2) {
-                    world.open_page(user, device);
+                    world.open_page(user, device, Vec::new());
                 }
             }
         }
@@ -335,6 +340,9 @@ impl World {
             Event::SignInAgain { page, generation } => self.sign_in_again(page, generation),
             Event::Thaw { page } => self.thaw(page),
             Event::Online { page } => self.back_online(page),
+            Event::Restore { page, generation, unsent } => {
+                self.restore(page, generation, &unsent);
+            }
         }
     }
 }
