@@ -13,6 +13,7 @@ const BUDGETS = {
   tetherline: 18_000,
   '+ tetherline/react': 4_000,
   '+ tetherline/redux': 2_000,
+  '+ tetherline/outbox': 2_000,
 };
 
 const core = await bundled("export * from 'tetherline'");
@@ -23,6 +24,8 @@ const sizes = {
     (await bundled("export * from 'tetherline'; export * from 'tetherline/react'")) - core,
   '+ tetherline/redux':
     (await bundled("export * from 'tetherline'; export * from 'tetherline/redux'")) - core,
+  '+ tetherline/outbox':
+    (await bundled("export * from 'tetherline'; export * from 'tetherline/outbox'")) - core,
 };
 
 let isOver = false;

@@ -93,7 +93,7 @@ class TetherlineClient implements Client {
   readonly signOut = (): void => {
     const kept = this.#session?.isLive ? this.#session.outbox.kept : null;
     this.#end((engine, now) => engine.sign_out(now));
-    kept?.clear();
+    kept?.clear('user');
   };
 
   readonly leave = (): void => this.#end((engine, now) => engine.leave(now));
@@ -366,7 +366,7 @@ class TetherlineClient implements Client {
   #signedOutElsewhere(session: Session): void {
     this.#unwatchPage?.();
     session.end();
-    session.outbox.kept?.clear();
+    session.outbox.kept?.clear('page');
     this.#news.push(() => this.#report.signedOutElsewhere(session.user));
   }
 

@@ -171,8 +171,11 @@ export interface OutboxPage {
 export interface KeptOutbox {
   /** Keeps a send until it settles. Restored ones come by here too. */
   put(send: KeptSend): void;
-  /** The person has signed out: forgets all of theirs. */
-  clear(): void;
+  /**
+   * The person has signed out, here or in another tab: forgets what is theirs, or only what this
+   * page keeps, since in that other tab they may be back.
+   */
+  clear(whose: 'page' | 'user'): void;
 }
 
 /** Keeps sends over a reload. `tetherline/outbox` has one; none of its methods throws. */

@@ -1,0 +1,81 @@
+import { uuidv7 } from '../core/uuid.js';
+
+/** How long a reloaded page waits for its predecessor to be gone, in ms. */
+const PREDECESSOR_TIMEOUT_MS = 1_000;
+
+const PREFIX = 'tetherline-outbox:';
+
+/** The owners of the page that this tab showed before, and of this one. */
+let predecessors: string[] | undefined;
+const ofThisPage: string[] = [];
+
+/**
+ * Who sends what is kept: a page, for as long as it lives. It holds a lock of its name, which ends
+ * with it, whatever ends it.
+ */
+export class Owner {
+  readonly id = uuidv7();
+  #holding: Promise<void> | undefined;
+
+  /**
+   * Calls `adopt` with the question whether an owner is gone, while no other page does the same.
+   * Without Web Locks (plain http) everybody else counts as gone: the server recognises repeats.
+   */
+  async adopt<T>(
+    signal: AbortSignal,
+    adopt: (isOrphan: (owner: string) => boolean) => Promise<T>,
+  ): Promise<T> {
+    const locks = webLocks();
+    if (!locks) {
+      return await adopt(() => true);
+    }
+    await (this.#holding ??= this.#hold(locks));
+    await Promise.all(leftBehind().map((owner) => hasGone(locks, owner)));
+    return await locks.request(`${PREFIX}adopt`, { signal }, async () => {
+      // After ours is held and before anybody else may ask: no page can take ours for an orphan.
+      const { held = [] } = await locks.query();
+      const living = new Set(held.map(({ name }) => name));
+      return await adopt((owner) => owner === this.id || !living.has(PREFIX + owner));
+    });
+  }
+
+  async #hold(locks: LockManager): Promise<void> {
+    await new Promise<void>((granted, failed) => {
+      locks
+        .request(PREFIX + this.id, () => {
+          granted();
+          return new Promise(() => undefined);
+        })
+        .catch(failed);
+    });
+    ofThisPage.push(this.id);
+    leftBehind();
+    try {
+      sessionStorage.setItem(PREFIX, ofThisPage.join());
+    } catch {
+      // A reload then finds no predecessor, and does not wait for it.
+    }
+  }
+}
+
+function webLocks(): LockManager | undefined {
+  return (globalThis.navigator as { locks?: LockManager } | undefined)?.locks;
+}
+
+/** A reloaded page can run before the browser has let go of what the old one held. */
+function leftBehind(): string[] {
+  try {
+    predecessors ??= sessionStorage.getItem(PREFIX)?.split(',') ?? [];
+  } catch {
+    predecessors = [];
+  }
+  return predecessors;
+}
+
+/** It lives on if this tab is a copy of its. */
+async function hasGone(locks: LockManager, owner: string): Promise<void> {
+  const signal = AbortSignal.timeout(PREDECESSOR_TIMEOUT_MS);
+  await locks
+    .request(PREFIX + owner, { mode: 'shared', signal }, () => undefined)
+    .catch(() => undefined);
+}
