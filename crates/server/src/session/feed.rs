@@ -1,13 +1,10 @@
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
-use tetherline_protocol::{Epoch, Limits, Seq, frame::PendingSummary, limits};
+use tetherline_protocol::{Epoch, Limits, Seq, frame::PendingSummary};
 
-use super::Wire;
+use super::{Wire, in_flight::InFlight};
 use crate::store::{Delivery, Place, Room};
-
-/// One page, whatever waits.
-pub(super) const PIECE: Room = Room { messages: 256, bytes: limits::REPLAY_PIECE_BYTES_MAX };
 
 /// Which messages go out next, and which are handled.
 pub(super) struct Feed {
@@ -62,6 +59,13 @@ struct Backlog {
     recovered: bool,
 }
 
+impl Backlog {
+    /// Something is missing that nobody had asked for just now.
+    fn lost(until: Seq) -> Self {
+        Self { until, delivered: 0, recovered: false }
+    }
+}
+
 enum Reading {
     Idle,
     Asked,
@@ -69,19 +73,6 @@ enum Reading {
     Missing,
     /// The next message does not fit until something is acknowledged.
     Throttled,
-}
-
-/// What is on its way. Limits bind only who acknowledges.
-enum InFlight {
-    Unbound,
-    Bound { acked: Seq, sizes: VecDeque<(Seq, usize)>, bytes: usize, hole: Hole },
-}
-
-/// Positions that were never sent, because nothing was left of them, and the last of those.
-#[derive(Clone, Copy, Default)]
-struct Hole {
-    end: Seq,
-    positions: u64,
 }
 
 /// At most one acknowledgement is with the store; later ones become one.
@@ -188,8 +179,7 @@ impl Feed {
             return Whereabouts::Nowhere;
         }
         self.reading = Reading::Idle;
-        let said = backlog.get_or_insert(Backlog { until, delivered: 0, recovered: false });
-        said.recovered = false;
+        backlog.get_or_insert(Backlog::lost(until)).recovered = false;
         self.in_flight.pass_over(*position, trimmed);
         *position = trimmed;
         if let Detour::Underway { from, to } = *detour
@@ -238,17 +228,20 @@ impl Feed {
             }
             if is_hole {
                 self.in_flight.pass_over(*position, seq.previous());
+                *position = seq.previous();
+                // Whoever sees positions sees the hole by itself, except at the end.
+                if self.wire == Wire::Plain {
+                    backlog.get_or_insert(Backlog::lost(seq));
+                }
+                if let Some(backlog) = backlog {
+                    backlog.recovered = false;
+                }
             }
             if !self.in_flight.admit(*position, seq, text.len(), &self.limits) {
                 self.reading = Reading::Throttled;
                 break;
             }
-            if is_hole && self.wire == Wire::Plain && backlog.is_none() {
-                // Whoever sees positions sees the hole by itself.
-                *backlog = Some(Backlog { until: seq, delivered: 0, recovered: false });
-            }
             if let Some(backlog) = backlog {
-                backlog.recovered &= !is_hole;
                 backlog.delivered += u64::from(seq <= backlog.until);
             }
             *position = seq;
@@ -362,80 +355,5 @@ impl Feed {
             Detour::Underway { from, .. } => from,
             _ => self.head,
         }
-    }
-}
-
-impl InFlight {
-    fn room(&self, position: Seq, limits: &Limits) -> Option<Room> {
-        let Self::Bound { acked, bytes, hole, .. } = self else { return Some(PIECE) };
-        let sent = hole.count(position, *acked);
-        if sent == 0 {
-            let messages = limits.in_flight_messages_max.clamp(1, PIECE.messages);
-            return Some(Room { messages, ..PIECE });
-        }
-        let messages = limits.in_flight_messages_max.saturating_sub(sent).min(PIECE.messages);
-        let bytes = limits.in_flight_bytes_max.saturating_sub(*bytes).min(PIECE.bytes);
-        (messages > 0 && bytes > 0).then_some(Room { messages, bytes })
-    }
-
-    /// One message is always let through; a further one only if it fits.
-    fn admit(&mut self, position: Seq, seq: Seq, size: usize, limits: &Limits) -> bool {
-        let Self::Bound { acked, sizes, bytes, hole } = self else { return true };
-        let in_flight = hole.count(position, *acked);
-        let fits = in_flight < limits.in_flight_messages_max
-            && bytes.saturating_add(size) <= limits.in_flight_bytes_max;
-        if in_flight > 0 && !fits {
-            return false;
-        }
-        if seq > *acked {
-            sizes.push_back((seq, size));
-            *bytes += size;
-        }
-        true
-    }
-
-    /// The first acknowledgement binds. Sizes are known only from then on; counts always are.
-    fn acknowledge(&mut self, seq: Seq) {
-        if matches!(self, Self::Unbound) {
-            let hole = Hole::default();
-            *self = Self::Bound { acked: seq, sizes: VecDeque::new(), bytes: 0, hole };
-        }
-        let Self::Bound { acked, sizes, bytes, hole } = self else { return };
-        *acked = seq.max(*acked);
-        if *acked >= hole.end {
-            *hole = Hole::default();
-        }
-        while let Some(&(_, size)) = sizes.front().filter(|(sent, _)| sent <= acked) {
-            sizes.pop_front();
-            *bytes -= size;
-        }
-        if sizes.is_empty() {
-            *sizes = VecDeque::new();
-        }
-    }
-
-    fn restart(&mut self, after: Seq, cursor: Seq) {
-        if let Self::Bound { acked, sizes, bytes, hole } = self {
-            *acked = after.max(cursor);
-            sizes.clear();
-            *bytes = 0;
-            *hole = Hole::default();
-        }
-    }
-
-    /// Nothing after `position` up to `end` is on its way, or ever will be.
-    fn pass_over(&mut self, position: Seq, end: Seq) {
-        if let Self::Bound { acked, hole, .. } = self {
-            hole.positions += end.distance_from(position.max(*acked));
-            hole.end = end;
-        }
-    }
-}
-
-impl Hole {
-    /// Messages that are sent and not acknowledged.
-    fn count(self, position: Seq, acked: Seq) -> usize {
-        let positions = position.distance_from(acked).saturating_sub(self.positions);
-        usize::try_from(positions).unwrap_or(usize::MAX)
     }
 }

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod reader;
+mod rules;
 mod schema;
 mod statements;
 mod upkeep;
@@ -25,7 +26,7 @@ use super::{
 };
 use crate::clock;
 use reader::Readers;
-use upkeep::Rules;
+use rules::Rules;
 use writer::{Command, Writer};
 
 /// Why a store cannot be opened.

@@ -3,19 +3,17 @@
 use std::{
     collections::{BTreeMap, HashSet},
     io,
-    sync::{
-        Mutex, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
-    },
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     thread,
     time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
-use tetherline_protocol::{Limits, Seq, UserId};
+use tetherline_protocol::{Seq, UserId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
+    rules::Rule,
     statements::{self, Mailbox},
     writer::{BATCH_MAX, Command},
 };
@@ -33,70 +31,6 @@ const MESSAGE_BYTES_MAX: i64 = 4 * 1024 * 1024;
 const SURVEY_USERS_MAX: usize = 1_024;
 /// Users known to have too many messages; the survey finds those that are not noted.
 const DUE_USERS_MAX: usize = 65_536;
-/// A mailbox may be over its count by a sixteenth or so many messages, whichever is less. Then it is
-/// trimmed to the count, so that a full mailbox does not cost a deletion per message.
-const SLACK_MESSAGES_MAX: u64 = 256;
-/// The last use of a device is noted this many times while it lasts unused, and not more often.
-const USES_PER_RETENTION: i64 = 32;
-
-/// The limits that the store works by; see [`super::super::Upkeep::work_by`].
-pub(super) struct Rules(Mutex<Rule>);
-
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Rule {
-    pub(super) devices_max: usize,
-    pub(super) device_retention_ms: i64,
-    dedupe_window_ms: i64,
-    retention_age_ms: Option<i64>,
-    retention_messages_max: Option<u64>,
-}
-
-impl Default for Rules {
-    /// Nothing is trimmed by a rule that nobody has named.
-    fn default() -> Self {
-        let mut limits = Limits::default();
-        limits.retention_age_ms = 0;
-        limits.retention_messages_max = 0;
-        Self(Mutex::new(Rule::of(&limits)))
-    }
-}
-
-impl Rules {
-    pub(super) fn set(&self, limits: &Limits) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Rule::of(limits);
-    }
-
-    pub(super) fn get(&self) -> Rule {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn should_note_use(&self, seen_at: i64, now: i64) -> bool {
-        now.saturating_sub(seen_at) > self.get().device_retention_ms / USES_PER_RETENTION
-    }
-}
-
-impl Rule {
-    fn of(limits: &Limits) -> Self {
-        let millis = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-        Self {
-            devices_max: limits.devices_max,
-            device_retention_ms: millis(limits.device_retention_ms),
-            dedupe_window_ms: millis(limits.dedupe_window_ms),
-            retention_age_ms: (limits.retention_age_ms > 0)
-                .then_some(millis(limits.retention_age_ms)),
-            retention_messages_max: (limits.retention_messages_max > 0)
-                .then_some(limits.retention_messages_max),
-        }
-    }
-
-    /// Up to where a mailbox is to be trimmed, if it is over its count by more than the slack.
-    fn excess(&self, head: Seq, trimmed: Seq) -> Option<Seq> {
-        let count_max = self.retention_messages_max?;
-        let slack = (count_max / 16).min(SLACK_MESSAGES_MAX);
-        let over = head.distance_from(trimmed) > count_max.saturating_add(slack);
-        over.then(|| Seq::new(head.get() - count_max)).flatten()
-    }
-}
 
 /// What there is to forget, as far as the writer has noticed.
 #[derive(Default)]

@@ -11,9 +11,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     super::{AppendError, Appended, Outcome, Place, StoreError, fresh_id},
     OpenError,
+    rules::Rules,
     schema::Lock,
     statements::{self, Mailbox},
-    upkeep::{self, Rules, Upkeep},
+    upkeep::{self, Upkeep},
 };
 use crate::clock;
 

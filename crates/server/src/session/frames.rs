@@ -1,0 +1,71 @@
+//! What a client says.
+
+use std::time::Instant;
+
+use serde_json::value::RawValue;
+use tetherline_protocol::{
+    CloseCode, Seq,
+    frame::{ClientFrame, ErrorFrame, FrameError, Pong, ServerFrame, id_in},
+    limits,
+};
+
+use super::{Output, Session, Wire, feed::Located};
+use crate::clock;
+
+impl Session {
+    pub(super) fn frame(&mut self, text: &str, now: Instant) {
+        let frame = match ClientFrame::parse(text) {
+            Ok(frame) => frame,
+            Err(error) => return self.bad_frame(text, &error),
+        };
+        self.bad_frames = 0;
+        match frame {
+            ClientFrame::Ping { timestamp } => self.ping(timestamp, now),
+            ClientFrame::GetPending { after, epoch } => {
+                match self.feed.get_pending(after, epoch.as_ref()) {
+                    Located::Here => {}
+                    Located::AskTheStore => self.requests.push_back(Output::Locate),
+                }
+            }
+            ClientFrame::Ack { seq } => {
+                let acknowledge = self.feed.acknowledge(seq);
+                self.requests.extend(acknowledge.map(Output::Acknowledge));
+            }
+            ClientFrame::Authenticate { token } => self.requests.push_back(Output::Verify(token)),
+            ClientFrame::Application(message) => self.sends.push(message),
+            _ => {}
+        }
+    }
+
+    fn ping(&mut self, timestamp: Option<Box<str>>, now: Instant) {
+        let timestamp = timestamp.and_then(|text| RawValue::from_string(text.into()).ok());
+        let (opened, time_ms) = self.opened;
+        let elapsed = i64::try_from(now.duration_since(opened).as_millis()).unwrap_or(i64::MAX);
+        let server_time = clock::rfc3339(time_ms.saturating_add(elapsed)).into();
+        self.write(&ServerFrame::Pong(Pong { timestamp, server_time }));
+    }
+
+    /// On the plain wire a batch ends with a Ping that carries its position.
+    pub(super) fn pong(&mut self, payload: &[u8]) {
+        let position = std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok());
+        if let (Wire::Plain, Some(seq)) = (self.wire, position.and_then(Seq::new)) {
+            let acknowledge = self.feed.plain_handled(seq);
+            self.requests.extend(acknowledge.map(Output::Acknowledge));
+        }
+    }
+
+    fn bad_frame(&mut self, text: &str, error: &FrameError) {
+        self.bad_frames += 1;
+        if self.bad_frames > limits::BAD_FRAMES_MAX {
+            return self.close(CloseCode::PolicyViolation, "too many frames that are none");
+        }
+        let message: Box<str> = format!("This frame was not understood: {error}.").into();
+        self.write(&ServerFrame::Error(ErrorFrame {
+            code: error.code().as_str().into(),
+            message,
+            reference: id_in(text),
+            retryable: false,
+            retry_after_ms: None,
+        }));
+    }
+}
