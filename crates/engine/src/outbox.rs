@@ -80,7 +80,8 @@ impl<P> Outbox<P> {
         if ttl_ms > OUTBOX_TTL_MS_MAX {
             return Err(SendRefused::TtlTooLong);
         }
-        if self.entries.len() >= OUTBOX_MESSAGES_MAX || self.bytes + size > OUTBOX_BYTES_MAX {
+        let free = OUTBOX_BYTES_MAX - self.bytes;
+        if self.entries.len() >= OUTBOX_MESSAGES_MAX || size > free {
             return Err(SendRefused::OutboxFull);
         }
         // Thirty-one bits, so that the browser can tell a number from a refusal by its sign; at

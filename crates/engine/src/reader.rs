@@ -219,6 +219,8 @@ impl Reader {
             arrival.delivery = Delivery::Deliver { replayed };
         } else if self.grace == Grace::Open {
             arrival.delivery = Delivery::Park { replayed };
+            // Any size over the limit is as good as another, and none makes the sum overflow.
+            let size = size.min(UNHANDLED_BYTES_MAX + 1);
             self.insert(Hold { seq, reason: HoldReason::Parked { size } });
             self.parked.messages += 1;
             self.parked.bytes += size;
@@ -244,11 +246,13 @@ impl Reader {
         Some(seq)
     }
 
-    /// The handlers of a message go on asynchronously. Answers by when they have to settle.
-    pub(crate) fn hold(&mut self, seq: Seq, now: Instant) -> Instant {
+    /// The handlers of a message go on asynchronously. Answers by when they have to settle, unless
+    /// it is none of this page's: the person may have signed out while they were called.
+    pub(crate) fn hold(&mut self, seq: Seq, now: Instant) -> Option<Instant> {
+        self.place.filter(|place| seq <= place.high)?;
         let until = now + HANDLER_TIMEOUT_MS;
         self.insert(Hold { seq, reason: HoldReason::Handler { until } });
-        until
+        Some(until)
     }
 
     /// The handlers of a message have settled. They may be of a history that is no more: what is
@@ -364,7 +368,10 @@ impl Reader {
 
     fn insert(&mut self, hold: Hold) {
         match self.holds.binary_search_by_key(&hold.seq, |held| held.seq) {
-            Ok(index) => self.holds[index] = hold,
+            Ok(index) => {
+                let replaced = core::mem::replace(&mut self.holds[index], hold);
+                self.unpark(&replaced.reason);
+            }
             Err(index) => self.holds.insert(index, hold),
         }
     }

@@ -256,6 +256,34 @@ fn the_parking_lot_holds_so_many_messages_and_drops_its_oldest() {
 }
 
 #[test]
+fn no_size_is_too_large_to_be_parked_or_refused() {
+    // Found by the property tests: added to what was there already, the largest of sizes made a
+    // small sum (or a panic, where overflows are checked), and everything seemed to fit.
+    let (mut page, connection) = Page::connected(0, 0);
+    page.engine.send(String::new(), 1, page.now).unwrap();
+    let refused = page.engine.send(String::new(), usize::MAX, page.now);
+    assert_eq!(refused, Err(SendRefused::OutboxFull));
+    page.outputs();
+    page.engine.handle_message(connection, Some(seq(1)), 0, 1);
+    page.engine.handle_message(connection, Some(seq(2)), 0, usize::MAX);
+    assert_eq!(page.outputs(), [Output::ParkedDropped(seq(1)), Output::ParkedDropped(seq(2))]);
+}
+
+#[test]
+fn a_handler_that_signs_out_and_goes_on_is_nobodys_business_any_more() {
+    // Found by the property tests: the message was held for its handler after signing out, and half
+    // a minute later the handler of a person who had left was reported as late.
+    let (mut page, connection) = Page::connected(0, 0);
+    page.message(connection, 1);
+    page.engine.sign_out(page.now);
+    page.engine.hold(seq(1), page.now);
+    page.outputs();
+    assert_eq!(page.engine.poll_timeout(), None);
+    page.pass(HANDLER_TIMEOUT_MS);
+    assert_eq!(page.outputs(), []);
+}
+
+#[test]
 fn history_older_than_the_start_is_filled_up_without_a_duplicate() {
     // Another tab of this device has acknowledged up to 100, but the history that this page shows
     // was read when the head was 98: without 99 and 100 it would have a hole until a reload.

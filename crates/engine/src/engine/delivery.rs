@@ -51,8 +51,9 @@ impl<P> Engine<P> {
     /// A handler of the message just delivered goes on asynchronously: it is not handled yet.
     pub fn hold(&mut self, seq: Seq, now: Instant) {
         self.now = now;
-        let until = self.reader.hold(seq, now);
-        self.timers.start(Timer::Handlers, until);
+        if let Some(until) = self.reader.hold(seq, now) {
+            self.timers.start(Timer::Handlers, until);
+        }
     }
 
     /// Every handler of a held message has settled.
