@@ -1,0 +1,249 @@
+//! What is written is read back as what it was, and whatever else is read is refused in peace.
+//!
+//! The seed is fixed, so that a run can be repeated; ARCHITECTURE.md says how to look further.
+
+use proptest::{
+    prelude::*,
+    sample::select,
+    test_runner::{Config, RngSeed},
+};
+use serde_json::{Map, Value, json, value::RawValue};
+use tetherline_protocol::{
+    DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, UserId,
+    frame::{
+        Accepted, ClientFrame, ConnectionEstablished, ErrorFrame, Message, PendingSummary, Pong,
+        ServerFrame, id_in,
+    },
+    limits, message_type,
+};
+
+fn config() -> Config {
+    let mut config = Config { failure_persistence: None, ..Config::default() };
+    // What the environment says goes first.
+    if config.rng_seed == RngSeed::Random {
+        config.rng_seed = RngSeed::Fixed(1);
+    }
+    config
+}
+
+const ID: &str = "[A-Za-z0-9_.~-]{1,128}";
+
+fn seq() -> impl Strategy<Value = Seq> {
+    prop_oneof![0..100_u64, 0..=Seq::MAX.get()]
+        .prop_map(|number| Seq::new(number).expect("in bounds"))
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 5, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            proptest::collection::btree_map(any::<String>(), inner, 0..5)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+/// An application's own fields: any names but those of the header.
+fn fields() -> impl Strategy<Value = Map<String, Value>> {
+    let is_own = |name: &String| !["type", "id", "seq", "ref", "timestamp"].contains(&&**name);
+    let name = any::<String>().prop_filter("the header's", is_own);
+    proptest::collection::btree_map(name, value(), 0..6)
+        .prop_map(|fields| fields.into_iter().collect())
+}
+
+/// Text that looks like a frame, up to a point.
+fn frame_like() -> impl Strategy<Value = String> {
+    let names = ["type", "id", "ref", "seq", "timestamp", "after", "epoch", "token", "data", "x"];
+    let kinds = [message_type::SERVER_CONTROL.as_slice(), &message_type::CLIENT_CONTROL, &["t"]];
+    let kind = select(kinds.concat()).prop_map(|kind| json!(kind).to_string());
+    let name = select(names.to_vec()).prop_map(|name| json!(name).to_string());
+    let field = (name, prop_oneof![kind, value().prop_map(|value| value.to_string())])
+        .prop_map(|(name, value)| format!("{name}:{value}"));
+    (proptest::collection::vec(field, 0..6), any::<prop::sample::Index>(), any::<bool>()).prop_map(
+        |(fields, cut, is_cut)| {
+            let mut text = format!("{{{}}}", fields.join(","));
+            if is_cut {
+                let ends: Vec<usize> = text.char_indices().map(|(end, _)| end).collect();
+                text.truncate(ends[cut.index(ends.len())]);
+            }
+            text
+        },
+    )
+}
+
+fn established() -> impl Strategy<Value = ConnectionEstablished> {
+    (ID, ID, ID, seq(), seq(), any::<u64>(), any::<String>()).prop_map(
+        |(connection, user, epoch, head, cursor, number, timestamp)| ConnectionEstablished {
+            connection_id: connection.parse().expect("an id"),
+            user_uuid: user.parse().expect("an id"),
+            protocol: 1,
+            epoch: epoch.parse().expect("an id"),
+            head,
+            cursor,
+            heartbeat_interval_ms: number,
+            token_expires_in_ms: number / 2,
+            limits: Limits::default(),
+            timestamp: timestamp.into(),
+        },
+    )
+}
+
+fn control() -> impl Strategy<Value = ServerFrame> {
+    let summary = (any::<u64>(), seq(), any::<bool>(), any::<u64>()).prop_map(
+        |(delivered, head, recovered, streams)| {
+            let summary = PendingSummary { delivered, head, recovered, streams };
+            ServerFrame::PendingCheckComplete(summary)
+        },
+    );
+    let pong = (proptest::option::of(value()), any::<String>()).prop_map(|(echo, server_time)| {
+        let timestamp = echo.map(|echo| RawValue::from_string(echo.to_string()).expect("JSON"));
+        // `null` is how no timestamp is written.
+        let timestamp = timestamp.filter(|echo| echo.get() != "null");
+        ServerFrame::Pong(Pong { timestamp, server_time: server_time.into() })
+    });
+    let error = (
+        any::<String>(),
+        any::<String>(),
+        proptest::option::of(ID),
+        any::<bool>(),
+        proptest::option::of(any::<u64>()),
+    )
+        .prop_map(|(code, message, reference, retryable, retry_after_ms)| {
+            ServerFrame::Error(ErrorFrame {
+                code: code.into(),
+                message: message.into(),
+                reference: reference.map(|id| id.parse().expect("an id")),
+                retryable,
+                retry_after_ms,
+            })
+        });
+    let accepted =
+        ID.prop_map(|id| ServerFrame::Accepted(Accepted { reference: id.parse().expect("an id") }));
+    let established = established().prop_map(|e| ServerFrame::ConnectionEstablished(Box::new(e)));
+    prop_oneof![established, summary, pong, accepted, error]
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn a_control_frame_survives_the_way_there_and_back(frame in control()) {
+        let text = frame.to_text().expect("a control frame is written");
+        let read = ServerFrame::parse(&text);
+        prop_assert!(read.is_ok(), "{text} is refused: {read:?}");
+        let read = read.unwrap();
+        prop_assert_eq!(std::mem::discriminant(&read), std::mem::discriminant(&frame));
+        prop_assert_eq!(format!("{read:?}"), format!("{frame:?}"));
+    }
+
+    #[test]
+    fn a_client_s_frame_is_read_as_what_was_written(
+        after in proptest::option::of(seq()),
+        epoch in proptest::option::of(ID),
+        position in seq(),
+        token: String,
+    ) {
+        let mut text = json!({"type": "get_pending"});
+        if let Some(after) = after {
+            text["after"] = json!(after);
+        }
+        if let Some(epoch) = &epoch {
+            text["epoch"] = json!(epoch);
+        }
+        let epoch: Option<Epoch> = epoch.map(|epoch| epoch.parse().unwrap());
+        let read = ClientFrame::parse(&text.to_string());
+        prop_assert_eq!(read, Ok(ClientFrame::GetPending { after, epoch }));
+
+        let ack = json!({"type": "ack", "seq": position}).to_string();
+        prop_assert_eq!(ClientFrame::parse(&ack), Ok(ClientFrame::Ack { seq: position }));
+        let renewal = json!({"type": "authenticate", "token": token}).to_string();
+        let token = token.into();
+        prop_assert_eq!(ClientFrame::parse(&renewal), Ok(ClientFrame::Authenticate { token }));
+    }
+
+    #[test]
+    fn a_header_is_put_in_front_of_a_message_and_changes_nothing_behind_it(
+        fields in fields(),
+        kind in "[A-Za-z0-9_.:/-]{1,64}",
+        own_id in proptest::option::of(ID),
+        reference in proptest::option::of(ID),
+        id in ID,
+        position in proptest::option::of(seq()),
+    ) {
+        prop_assume!(!message_type::is_reserved(&kind));
+        let mut object = fields.clone();
+        object.insert("type".into(), json!(kind));
+        for (name, id) in [("id", &own_id), ("ref", &reference)] {
+            object.extend(id.as_ref().map(|id| (name.into(), json!(id))));
+        }
+        let message = Message::parse(&Value::Object(object).to_string()).unwrap();
+        prop_assert_eq!(message.kind(), &kind);
+        prop_assert_eq!(message.id().map(MessageId::as_str), own_id.as_deref());
+
+        let frame = message.to_frame(&id.parse().unwrap(), position, "\"now\"");
+        let Ok(ServerFrame::Application { kind: read, seq, id: name }) = ServerFrame::parse(&frame)
+        else { panic!("{frame}") };
+        prop_assert_eq!((&*read, seq), (&*kind, position));
+        prop_assert_eq!(name.as_ref().map(MessageId::as_str), Some(&*id));
+
+        let mut whole: Map<String, Value> = serde_json::from_str(&frame).unwrap();
+        prop_assert_eq!(whole.remove("ref"), reference.map(Value::from));
+        for name in ["type", "id", "seq", "timestamp"] {
+            whole.remove(name);
+        }
+        let behind: Value = serde_json::from_str(&message.to_object()).unwrap();
+        prop_assert_eq!(&Value::Object(whole), &behind);
+        // Floats are compared as they are read, not as they were made.
+        let written: Value = serde_json::from_str(&Value::Object(fields).to_string()).unwrap();
+        prop_assert_eq!(behind, written);
+    }
+
+    #[test]
+    fn an_id_is_exactly_what_its_pattern_says(text in prop_oneof![any::<String>(), ID.boxed()]) {
+        let is_one = (1..=limits::ID_BYTES_MAX).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte));
+        prop_assert_eq!(text.parse::<UserId>().is_ok(), is_one);
+        prop_assert_eq!(text.parse::<DeviceId>().is_ok(), is_one);
+        prop_assert_eq!(text.parse::<MessageId>().is_ok(), is_one);
+        let is_key = (1..=limits::IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len())
+            && text.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
+        prop_assert_eq!(text.parse::<IdempotencyKey>().is_ok(), is_key);
+        let json = json!(text).to_string();
+        let read: Result<UserId, _> = serde_json::from_str(&json);
+        prop_assert_eq!(read.is_ok(), is_one);
+        if let Ok(user) = read {
+            prop_assert_eq!(json!(user).to_string(), json);
+        }
+    }
+
+    #[test]
+    fn a_position_counts_as_far_as_javascript_does(
+        number in prop_oneof![any::<u64>(), Seq::MAX.get() - 2..Seq::MAX.get() + 3],
+    ) {
+        let fits = number <= Seq::MAX.get();
+        prop_assert_eq!(Seq::new(number).is_some(), fits);
+        prop_assert_eq!(serde_json::from_str::<Seq>(&number.to_string()).is_ok(), fits);
+        if let Some(seq) = Seq::new(number) {
+            prop_assert_eq!(seq.next().is_none(), seq == Seq::MAX);
+            prop_assert_eq!(seq.next().map_or(1, |next| next.distance_from(seq)), 1);
+            prop_assert_eq!(seq.previous().distance_from(seq), 0);
+        }
+    }
+
+    #[test]
+    fn reading_never_panics(
+        text in prop_oneof![any::<String>(), frame_like(), value().prop_map(|v| v.to_string())],
+    ) {
+        let _ = (ServerFrame::parse(&text), id_in(&text));
+        if let Ok(ClientFrame::Application(message)) = ClientFrame::parse(&text) {
+            prop_assert_eq!(Message::parse(&text), Ok(message));
+        }
+    }
+}
