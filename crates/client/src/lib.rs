@@ -39,3 +39,4 @@ pub use client::{Client, Sender};
 pub use event::{Connection, Event, Message, Receipt};
 pub use sends::{Accepted, SendError};
 pub use tetherline_engine::{NoToken, Status};
+pub use tetherline_protocol::{DeviceId, MessageId, Seq, UserId};

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::workspace::output;
 
 /// Which crates of this workspace each may use: ARCHITECTURE.md draws the same as a picture.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("tetherline-protocol", &[]),
     ("tetherline-engine", &["tetherline-protocol"]),
     ("tetherline", &["tetherline-engine", "tetherline-protocol"]),
@@ -14,6 +14,8 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("tetherline-server", &["tetherline-protocol"]),
     ("tetherline-cli", &["tetherline", "tetherline-server", "tetherline-protocol"]),
     ("tetherline-sim", &["tetherline-engine", "tetherline-server", "tetherline-protocol"]),
+    // It knows the server only as a binary.
+    ("tetherline-kill-test", &["tetherline"]),
     ("tetherline-chat", &["tetherline-server", "tetherline-protocol"]),
     ("xtask", &["tetherline-protocol"]),
 ];

@@ -1,0 +1,127 @@
+//! The application behind the webhook. It is not killed, so that its memory is durable enough.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use anyhow::Result;
+use axum::{Router, body::Bytes, extract::State, routing::post};
+use reqwest::{StatusCode, header::HeaderMap};
+use serde::Deserialize;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{ledger::lock, page::device_name, scene::user_name};
+
+/// One in so many requests fails before it takes effect, and as many after it.
+const FAILS_EVERY: u32 = 1_000;
+
+/// Who sends: one device of a user, over all its pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct SenderName {
+    pub(crate) user: usize,
+    pub(crate) device: usize,
+}
+
+/// Commits each send with its effect. Ids count per sender, and effects have to come in that
+/// order, so that a number stands for the set of all ids up to it.
+#[derive(Debug)]
+pub(crate) struct Application {
+    books: Mutex<Books>,
+}
+
+#[derive(Debug)]
+struct Books {
+    effects: HashMap<SenderName, u32>,
+    problems: Vec<String>,
+    random: fastrand::Rng,
+}
+
+#[derive(Deserialize)]
+struct Request {
+    user: String,
+    device: String,
+    message: Order,
+}
+
+#[derive(Deserialize)]
+struct Order {
+    id: String,
+    user: usize,
+    device: usize,
+    n: u32,
+}
+
+impl Application {
+    /// Listens on a port of its own; answers the URL.
+    pub(crate) async fn start(
+        random: fastrand::Rng,
+    ) -> Result<(Arc<Self>, String, JoinHandle<()>)> {
+        let books = Books { effects: HashMap::new(), problems: Vec::new(), random };
+        let application = Arc::new(Self { books: Mutex::new(books) });
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let url = format!("http://{}/sends", listener.local_addr()?);
+        let router = Router::new().route("/sends", post(receive)).with_state(application.clone());
+        let serving = tokio::spawn(async move {
+            // It ends with the test.
+            let _ = axum::serve(listener, router).await;
+        });
+        Ok((application, url, serving))
+    }
+
+    /// How many sends of this sender took effect.
+    pub(crate) fn effects(&self, sender: SenderName) -> u32 {
+        lock(&self.books).effects.get(&sender).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn problems(&self) -> Vec<String> {
+        lock(&self.books).problems.clone()
+    }
+}
+
+async fn receive(
+    State(application): State<Arc<Application>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let Ok(request) = serde_json::from_slice::<Request>(&body) else {
+        return StatusCode::BAD_REQUEST;
+    };
+    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
+    lock(&application.books).take(&request, key)
+}
+
+impl Books {
+    fn take(&mut self, request: &Request, key: Option<&str>) -> StatusCode {
+        let Request { user, device, message: Order { id, user: author, device: page, n } } =
+            request;
+        let sender = SenderName { user: *author, device: *page };
+        if *user != user_name(*author) || *device != device_name(*page) {
+            self.problems.push(format!("{sender}: send {id} came as one of {user} on {device}"));
+            return StatusCode::BAD_REQUEST;
+        }
+        if key != Some(&*format!("{user}/{id}")) {
+            self.problems.push(format!("{sender}: send {id} came under the key {key:?}"));
+        }
+        let lot = self.random.u32(..FAILS_EVERY);
+        if lot == 0 {
+            return StatusCode::SERVICE_UNAVAILABLE;
+        }
+        let effects = self.effects.entry(sender).or_default();
+        if *n == *effects {
+            *effects += 1;
+        } else if *n > *effects {
+            self.problems.push(format!("{sender}: send {n} came before send {effects}"));
+            return StatusCode::BAD_REQUEST;
+        }
+        if lot == 1 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::NO_CONTENT }
+    }
+}
+
+impl fmt::Display for SenderName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "user {}, device {}", self.user, self.device)
+    }
+}

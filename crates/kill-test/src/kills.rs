@@ -1,0 +1,71 @@
+//! SIGKILL at random moments, under full load.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Result, ensure};
+use tokio::time::sleep;
+
+use crate::{
+    application::Application,
+    ledger::count,
+    report::{Progress, Verdict},
+    scene::{Play, Scene},
+    server::{Launch, Server},
+};
+
+/// Kills the server so many times, and answers what came of it.
+pub(crate) async fn run(binary: &Path, kills: u32, seed: u64) -> Result<Verdict> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let folder = tempfile::tempdir()?;
+    let (application, webhook_url, serving) = Application::start(random.fork()).await?;
+    let mut launch = Launch::new(binary, folder.path(), &mut random)?;
+    launch.webhook_url = webhook_url;
+    let server = launch.start_and_listen().await?;
+    let play = Play::begin(&launch, application.clone(), &mut random).await?;
+    let scene = play.scene.clone();
+    let progress = Progress::start("kills", scene.clone());
+    let ended = async {
+        let server = kill_again_and_again(&launch, &scene, server, kills, &mut random).await?;
+        play.end().await?;
+        server.stop().await
+    };
+    let ended = ended.await;
+    serving.abort();
+    Ok(progress.finish(ended, &application, &launch.words))
+}
+
+async fn kill_again_and_again(
+    launch: &Launch,
+    scene: &Arc<Scene>,
+    mut server: Server,
+    kills: u32,
+    random: &mut fastrand::Rng,
+) -> Result<Server> {
+    scene.is_up();
+    for _ in 0..kills {
+        // In one case of eight before it listens, perhaps: while it repairs what the last left.
+        let lives = Duration::from_millis(match random.u8(..8) {
+            0 => random.u64(0..40),
+            1 => random.u64(1_000..2_000),
+            _ => random.u64(100..900),
+        });
+        let listens = async {
+            if server.listens().await {
+                scene.is_up();
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = listens => {}
+            () = sleep(lives) => {}
+        }
+        scene.trouble();
+        server.kill().await?;
+        scene.trouble_is_over();
+        count(&scene.ledger.counts.kills);
+        server = launch.start()?;
+    }
+    ensure!(server.listens().await, "the server did not start: {:?}", launch.words.lines());
+    scene.is_up();
+    Ok(server)
+}

@@ -1,0 +1,83 @@
+//! `tetherline-kill-test`: the real `tetherline serve`, under full load from publishers, pages that
+//! send, and an application behind its webhook. It is killed at random moments, and its disk
+//! fills up; then everybody compares what they have seen.
+//!
+//! Real processes on a real clock cannot be replayed exactly: a seed decides when the server is
+//! killed and what everybody does, and not how far they get.
+#![allow(clippy::doc_markdown, reason = "the comments on options are the help that people read")]
+
+mod application;
+mod full_disk;
+mod kills;
+mod ledger;
+mod life;
+mod medium;
+mod page;
+mod publisher;
+mod report;
+mod scene;
+mod server;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+
+/// Kill a server again and again, fill its disk, and count what is lost or doubled.
+#[derive(Debug, Parser)]
+#[command(name = "kill-test")]
+struct Options {
+    /// The binary `tetherline`.
+    #[arg(long, value_name = "FILE")]
+    server: PathBuf,
+    /// How often the server is killed.
+    #[arg(long)]
+    kills: u32,
+    /// How often its disk fills up.
+    #[arg(long, default_value_t = 0)]
+    full_disks: u32,
+    /// What that disk is.
+    #[arg(long, value_enum, default_value_t = medium::Kind::Auto)]
+    medium: medium::Kind,
+    /// Decides when, and what everybody does; a random one without it.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1_000_000_000));
+    match run(&options, seed).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("a promise was broken; the seed was {seed}");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("the test could not run: {error:#}; the seed was {seed}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: &Options, seed: u64) -> Result<bool> {
+    eprintln!("seed {seed}");
+    // Absolute, since it is started from elsewhere, too.
+    let server = options
+        .server
+        .canonicalize()
+        .with_context(|| format!("there is no server at {}", options.server.display()))?;
+    let mut good = true;
+    if options.kills > 0 {
+        let verdict = kills::run(&server, options.kills, seed).await?;
+        println!("{verdict}");
+        good &= verdict.is_good();
+    }
+    if options.full_disks > 0 {
+        let verdict = full_disk::run(&server, options.full_disks, options.medium, seed).await?;
+        println!("{verdict}");
+        good &= verdict.is_good();
+    }
+    Ok(good)
+}
