@@ -72,6 +72,115 @@ async fn conforms<S: Store>(open: impl AsyncFn() -> S) {
     assert_eq!(append(&store, "ada", "four").await.seq, seq(4));
 }
 
+/// The same for what is forgotten. `open` opens the same store again and again.
+async fn forgets_as_told<S: Store>(open: impl AsyncFn() -> S) {
+    let store = open().await;
+    trimming_takes_the_oldest_and_moves_nothing(&store).await;
+    what_is_erased_is_gone_and_positions_go_on(&store).await;
+    let erased = store.head(&user("eve")).await.unwrap();
+    drop(store);
+
+    let store = open().await;
+    let place = store.locate(&user("tim"), None).await.unwrap();
+    assert_eq!((place.head.seq, place.trimmed), (seq(11), seq(6)));
+    assert_eq!(positions(&store, "tim").await, [7, 8, 9, 10, 11]);
+    assert_eq!(store.head(&user("eve")).await.unwrap(), erased);
+    assert_eq!(positions(&store, "eve").await, [4]);
+
+    // Everything is older than this, once the clock has moved on; no head follows.
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    store.work_by(&limits(|limits| limits.retention_age_ms = 1));
+    eventually(async || positions(&store, "tim").await.is_empty()).await;
+    let place = store.locate(&user("tim"), None).await.unwrap();
+    assert_eq!((place.head.seq, place.trimmed), (seq(11), seq(11)));
+    drop(store);
+
+    let store = open().await;
+    let place = store.locate(&user("tim"), None).await.unwrap();
+    assert_eq!((place.head.seq, place.trimmed), (seq(11), seq(11)));
+    assert_eq!(append(&store, "tim", "x").await.seq, seq(12));
+}
+
+async fn trimming_takes_the_oldest_and_moves_nothing(store: &impl Store) {
+    let tim = user("tim");
+    let first = store.append(&tim, Some(&key("k1")), message("once")).await.unwrap();
+    for _ in 2..=5 {
+        append(store, "tim", "x").await;
+    }
+    store.work_by(&limits(|limits| limits.retention_messages_max = 5));
+    append(store, "bob", "x").await;
+    assert_eq!(positions(store, "tim").await, [1, 2, 3, 4, 5], "the last number that fits");
+    append(store, "tim", "x").await;
+    eventually(async || positions(store, "tim").await == [2, 3, 4, 5, 6]).await;
+    let place = store.locate(&tim, None).await.unwrap();
+    assert_eq!((place.head.seq, place.floor, place.trimmed), (seq(6), Seq::ZERO, seq(1)));
+    assert_eq!(positions(store, "bob").await, [1]);
+
+    let again = store.append(&tim, Some(&key("k1")), message("once")).await.unwrap();
+    assert_eq!((again.repeated, again.seq, again.id), (true, first.seq, first.id));
+    let other = store.append(&tim, Some(&key("k1")), message("another")).await;
+    assert!(matches!(other, Err(AppendError::Conflict)), "{other:?}");
+
+    // A lower limit than before reaches mailboxes in which nothing happens, 0 none.
+    store.work_by(&limits(|limits| limits.retention_messages_max = 0));
+    for number in 7..=11 {
+        assert_eq!(append(store, "tim", "x").await.seq, seq(number));
+    }
+    assert_eq!(positions(store, "tim").await.len(), 10);
+    store.work_by(&limits(|limits| limits.retention_messages_max = 5));
+    eventually(async || positions(store, "tim").await == [7, 8, 9, 10, 11]).await;
+}
+
+async fn what_is_erased_is_gone_and_positions_go_on(store: &impl Store) {
+    let (eve, phone, m1) = (user("eve"), device("phone"), "m1".parse().unwrap());
+    store.erase(&eve).await.unwrap();
+    let unknown = store.head(&eve).await.unwrap();
+    store.append(&eve, Some(&key("k1")), message("once")).await.unwrap();
+    append(store, "eve", "x").await;
+    store.locate(&eve, Some(&phone)).await.unwrap();
+    store.acknowledge(&eve, Some(&phone), seq(1)).await.unwrap();
+    store.record(&eve, &m1, &Ok(())).await.unwrap();
+    let before = store.head(&eve).await.unwrap();
+    assert_eq!(before.epoch, unknown.epoch, "nothing was erased");
+
+    store.erase(&eve).await.unwrap();
+    assert_eq!(positions(store, "eve").await, [0_u64; 0]);
+    assert_eq!(store.outcome(&eve, &m1).await.unwrap(), None);
+    let place = store.locate(&eve, Some(&phone)).await.unwrap();
+    assert_ne!(place.head.epoch, before.epoch);
+    let two = seq(2);
+    assert_eq!((place.head.seq, place.cursor, place.floor, place.trimmed), (two, two, two, two));
+    let anew = store.append(&eve, Some(&key("k1")), message("another")).await.unwrap();
+    assert_eq!((anew.repeated, anew.seq), (false, seq(3)));
+    // What is still on its way from before the erasure changes nothing.
+    store.acknowledge(&eve, Some(&phone), seq(1)).await.unwrap();
+    assert_eq!(store.locate(&eve, Some(&phone)).await.unwrap().cursor, two);
+
+    let between = store.head(&eve).await.unwrap().epoch;
+    store.erase(&eve).await.unwrap();
+    store.erase(&eve).await.unwrap();
+    let after = store.head(&eve).await.unwrap();
+    assert_eq!(after.seq, seq(3));
+    assert!(![&unknown.epoch, &between].contains(&&after.epoch), "{after:?}");
+    assert_eq!(append(store, "eve", "x").await.seq, seq(4));
+    assert_eq!(positions(store, "tim").await.len(), 5, "somebody else's stay");
+}
+
+async fn positions(store: &impl Store, name: &str) -> Vec<u64> {
+    let page = store.read(&user(name), Seq::ZERO, ROOM).await.unwrap();
+    page.iter().map(|delivery| delivery.seq.get()).collect()
+}
+
+/// Waits for what the store does in the background.
+async fn eventually(mut condition: impl AsyncFnMut() -> bool) {
+    let met = tokio::time::timeout(Duration::from_secs(20), async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    met.await.expect("the condition is met in time");
+}
+
 async fn positions_are_dense_per_user(store: &impl Store) {
     assert_eq!(store.head(&user("ada")).await.unwrap().seq, Seq::ZERO);
     for number in 1..=3 {
@@ -173,6 +282,107 @@ async fn sqlite_keeps_every_promise_of_a_store() {
     conforms(async || SqliteStore::open(&path).unwrap()).await;
 }
 
+#[tokio::test]
+async fn sqlite_forgets_as_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    forgets_as_told(async || SqliteStore::open(&path).unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_store_that_was_told_no_limits_trims_nothing() {
+    // The default count would have been taken before the operator's word was known.
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
+    let number = Limits::default().retention_messages_max + 1_000;
+    futures_util::future::join_all((0..number).map(|_| append(&store, "ada", "x"))).await;
+    assert_eq!(store.locate(&user("ada"), None).await.unwrap().trimmed, Seq::ZERO);
+    // And by then it is much at once, in bits that let others in between.
+    store.work_by(&limits(|limits| limits.retention_messages_max = 16));
+    eventually(async || {
+        append(&store, "bob", "x").await;
+        positions(&store, "ada").await.len() == 16
+    })
+    .await;
+    assert_eq!(store.locate(&user("ada"), None).await.unwrap().head.seq, seq(number));
+}
+
+#[tokio::test]
+async fn what_is_erased_leaves_the_file_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let secret = "nobody-shall-read-this-again";
+    for n in 0..5_000 {
+        let key = key(&format!("k{n}"));
+        store.append(&user("eve"), Some(&key), message(secret)).await.unwrap();
+    }
+    store.record(&user("eve"), &"m1".parse().unwrap(), &Ok(())).await.unwrap();
+    append(&store, "ada", "stays").await;
+    store.erase(&user("eve")).await.unwrap();
+    // A crash in between only means that it goes on later.
+    drop(store);
+    let store = SqliteStore::open(&path).unwrap();
+    store.work_by(&Limits::default());
+    let count = async |table: &str| {
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        let count = format!("SELECT count(*) FROM {table}");
+        connection.query_row(&count, [], |row| row.get::<_, u32>(0)).unwrap()
+    };
+    eventually(async || count("erased").await == 0).await;
+    assert_eq!((count("messages").await, count("publishes").await), (1, 0));
+    assert_eq!((count("sends").await, count("devices").await), (0, 0));
+    drop(store);
+    // Unlinked pages would show nearly all of them. What SQLite has moved while it deleted may leave
+    // a few behind until their place is used again.
+    eventually(async || occurrences(&std::fs::read(&path).unwrap(), secret.as_bytes()) < 50).await;
+}
+
+fn occurrences(bytes: &[u8], part: &[u8]) -> usize {
+    bytes.windows(part.len()).filter(|window| *window == part).count()
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_format_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    let store = SqliteStore::open(&path).unwrap();
+    append(&store, "ada", "x").await;
+    let head = store.head(&user("ada")).await.unwrap();
+    drop(store);
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch(
+            "ALTER TABLE users DROP COLUMN trimmed; DROP TABLE erased; PRAGMA user_version = 1",
+        )
+        .unwrap();
+    let store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.head(&user("ada")).await.unwrap(), head);
+    assert_eq!(append(&store, "ada", "y").await.seq, seq(2));
+}
+
+#[tokio::test]
+async fn a_device_that_only_connects_is_in_use() {
+    // It had its place taken by a newer one, because it never had anything to acknowledge.
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
+    let ada = user("ada");
+    store.work_by(&limits(|limits| (limits.devices_max, limits.device_retention_ms) = (2, 0)));
+    let connect = async |name: &str| {
+        // Uses have to differ in ms.
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        store.locate(&ada, Some(&device(name))).await.unwrap().cursor
+    };
+    for name in ["old", "idle", "old", "new"] {
+        connect(name).await;
+    }
+    append(&store, "ada", "x").await;
+    store.acknowledge(&ada, None, seq(1)).await.unwrap();
+    store.work_by(&limits(|limits| limits.devices_max = 2));
+    assert_eq!(connect("old").await, Seq::ZERO, "it kept its place");
+    assert_eq!(connect("idle").await, seq(1), "it lost it");
+}
+
 /// The files as a crash would leave them: copied while the store is open, the log not yet folded in.
 #[tokio::test]
 async fn what_was_answered_is_in_the_files_at_that_moment() {
@@ -187,6 +397,14 @@ async fn what_was_answered_is_in_the_files_at_that_moment() {
         let copy = SqliteStore::open(&crashed.path().join("mailbox.db")).unwrap();
         assert_eq!(copy.head(&user("ada")).await.unwrap().seq, seq(number));
     }
+    store.erase(&user("ada")).await.unwrap();
+    let crashed = tempfile::tempdir().unwrap();
+    for name in ["mailbox.db", "mailbox.db-wal"] {
+        std::fs::copy(folder.path().join(name), crashed.path().join(name)).unwrap();
+    }
+    let copy = SqliteStore::open(&crashed.path().join("mailbox.db")).unwrap();
+    assert_eq!(positions(&copy, "ada").await, [0_u64; 0]);
+    assert_eq!(copy.head(&user("ada")).await.unwrap(), store.head(&user("ada")).await.unwrap());
 }
 
 #[tokio::test]

@@ -66,3 +66,27 @@ impl Rule {
         over.then(|| Seq::new(head.get() - count_max)).flatten()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mailbox_may_be_over_its_count_by_the_slack_and_is_then_trimmed_to_the_count() {
+        let excess = |count_max, head, trimmed| {
+            let mut limits = Limits::default();
+            limits.retention_messages_max = count_max;
+            let until =
+                Rule::of(&limits).excess(Seq::new(head).unwrap(), Seq::new(trimmed).unwrap());
+            until.map(Seq::get)
+        };
+        assert_eq!(excess(5, 5, 0), None);
+        assert_eq!(excess(5, 6, 0), Some(1));
+        assert_eq!(excess(5, 6, 1), None);
+        assert_eq!(excess(160, 170, 0), None, "a sixteenth");
+        assert_eq!(excess(160, 171, 0), Some(11));
+        assert_eq!(excess(10_000, 10_256, 0), None, "at most 256");
+        assert_eq!(excess(10_000, 10_257, 0), Some(257));
+        assert_eq!(excess(0, 1_000_000, 0), None, "0 is all");
+    }
+}
