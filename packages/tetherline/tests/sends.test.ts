@@ -55,6 +55,28 @@ describe('a send', () => {
     });
   });
 
+  it('expires at its own time to live, whatever waits before it', async () => {
+    context.server.establishes = false;
+    const client = context.client();
+    client.signIn('ann');
+    const long = client.send({ type: 'ask', id: 'long' });
+    const short = client.send({ type: 'ask', id: 'short' }, { ttlMs: 20 });
+    await expect(short).rejects.toMatchObject({ code: 'expired', ref: 'short' });
+    expect(client.getSnapshot().outboxLength).toBe(1);
+    (await context.server.connection(1)).establish();
+    expect(await long).toEqual({ id: 'long' });
+  });
+
+  it('may live for three days and not a millisecond more', async () => {
+    const client = await context.connected();
+    const day = 24 * 60 * 60 * 1_000;
+    await client.send({ type: 'ask' }, { ttlMs: 3 * day });
+    for (const ttlMs of [3 * day + 1, 0, -1, NaN, Infinity]) {
+      const refused = client.send({ type: 'ask' }, { ttlMs });
+      await expect(refused).rejects.toMatchObject({ code: 'bad_frame' });
+    }
+  });
+
   it('that nobody confirmed is sent again, in order, with the same id', async () => {
     context.server.accepts = false;
     const client = await context.connected();

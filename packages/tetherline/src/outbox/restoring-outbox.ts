@@ -14,6 +14,9 @@ import type { Owner } from './owner.js';
 /** How long sends wait for what an earlier page left to be read, in ms. */
 const RESTORE_TIMEOUT_MS = 3_000;
 
+/** How far apart sends of the same ms are put: a whole outbox of them stays within the next. */
+const STEP_MS = 1 / OUTBOX_MESSAGES_MAX;
+
 /** A send of an earlier page, and how it ends. Nobody has to look at `settled`. */
 export type OnRestored = (message: OutgoingMessage, settled: Promise<Accepted>) => void;
 
@@ -70,7 +73,7 @@ export class RestoringOutbox implements KeptOutbox {
       return;
     }
     const now = Date.now();
-    this.#last = Math.max(now, this.#last + 1);
+    this.#last = Math.max(now, this.#last + STEP_MS);
     const stored: StoredSend = {
       scope: this.#scope,
       at: this.#last,
@@ -105,14 +108,15 @@ export class RestoringOutbox implements KeptOutbox {
     isOrphan: (owner: string) => boolean,
   ): Promise<[StoredSend, Fate][]> {
     deadline.throwIfAborted();
-    const mark = inStorage((storage) => storage.getItem(markOf(this.#scope)));
+    const mark = markOf(this.#scope);
+    const signedOutAt = Number(inStorage((storage) => storage.getItem(mark)) ?? -1);
     const found: [StoredSend, Fate][] = [];
     let [messages, bytes, later] = [0, 0, 0];
     await this.#database.write((table) => {
       const reading = table.getAll() as IDBRequest<StoredSend[]>;
       reading.onsuccess = () => {
         for (const send of reading.result) {
-          const fate = this.#fateOf(send, Number(mark ?? -1), isOrphan);
+          const fate = this.#fateOf(send, signedOutAt, isOrphan);
           if (fate === 'ours') {
             messages += 1;
             bytes += send.text.length;
@@ -130,6 +134,7 @@ export class RestoringOutbox implements KeptOutbox {
         }
       };
     });
+    inStorage((storage) => storage.removeItem(mark));
     if (later > 0) {
       this.#page.problem(`The outbox is full: ${later} kept sends wait for a later page.`);
     }
