@@ -1,6 +1,7 @@
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use tetherline_engine::Status;
+use tetherline_protocol::limits::OUTBOX_TTL_MS;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -91,6 +92,12 @@ impl Client {
         self.sender().send(json).await
     }
 
+    /// As [`Client::send`], for a message that expires after `ttl` instead of a day. It may be up to
+    /// three days.
+    pub async fn send_within(&self, json: &str, ttl: Duration) -> Result<Accepted, SendError> {
+        self.sender().send_within(json, ttl).await
+    }
+
     /// A handle that sends while this client is busy with [`Client::next`].
     #[must_use]
     pub fn sender(&self) -> Sender {
@@ -131,8 +138,13 @@ pub struct Sender {
 impl Sender {
     /// See [`Client::send`].
     pub async fn send(&self, json: &str) -> Result<Accepted, SendError> {
+        self.send_within(json, Duration::from_millis(OUTBOX_TTL_MS)).await
+    }
+
+    /// See [`Client::send_within`].
+    pub async fn send_within(&self, json: &str, ttl: Duration) -> Result<Accepted, SendError> {
         let (answer, outcome) = oneshot::channel();
-        let outgoing = Outgoing::parse(json, answer)?;
+        let outgoing = Outgoing::parse(json, ttl, answer)?;
         self.commands.send(Command::Send(outgoing)).await.map_err(|_| SendError::Closed)?;
         outcome.await.map_err(|_| SendError::Closed)?
     }

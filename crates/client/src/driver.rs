@@ -183,7 +183,7 @@ impl Driver {
             Command::Send(outgoing) => {
                 let text = outgoing.text.clone();
                 let size = text.len();
-                match self.engine.send(text, size, now) {
+                match self.engine.send_within(text, size, outgoing.ttl_ms, now) {
                     Ok(no) => {
                         let (id, answer) = outgoing.into_parts();
                         self.sends.insert(no, id, answer);

@@ -1,6 +1,6 @@
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tetherline_engine::{SendNo, SendOutcome, SendRefused};
@@ -38,7 +38,11 @@ pub enum SendError {
         /// One sentence for a person.
         message: Box<str>,
     },
-    /// Nobody took it within a day.
+    /// It would have to be kept for longer than three days, and the server recognises no repeat for
+    /// ever.
+    #[error("a message may wait for at most three days")]
+    TtlTooLong,
+    /// Nobody took it within its time to live.
     #[error("nobody took the message within its time to live")]
     Expired,
     /// The client is gone.
@@ -53,20 +57,24 @@ type Answer = oneshot::Sender<Result<Accepted, SendError>>;
 pub(crate) struct Outgoing {
     pub(crate) id: MessageId,
     pub(crate) text: Box<str>,
+    pub(crate) ttl_ms: u64,
     answer: Answer,
 }
 
 impl Outgoing {
-    pub(crate) fn parse(json: &str, answer: Answer) -> Result<Self, SendError> {
+    pub(crate) fn parse(json: &str, ttl: Duration, answer: Answer) -> Result<Self, SendError> {
+        // Whatever does not fit is refused for being too long.
+        let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
         let message = Message::parse(json).map_err(SendError::Invalid)?;
         let id = message.id().cloned().unwrap_or_else(new_id);
         let text = message.to_frame(&id, None, &now_ms().to_string()).into();
-        Ok(Self { id, text, answer })
+        Ok(Self { id, text, ttl_ms, answer })
     }
 
     pub(crate) fn refuse(self, refused: SendRefused) {
         let error = match refused {
             SendRefused::SignedOut => SendError::SignedOut,
+            SendRefused::TtlTooLong => SendError::TtlTooLong,
             _ => SendError::OutboxFull,
         };
         // Whoever does not wait for the answer does not need it.

@@ -89,6 +89,19 @@ async fn a_refusal_comes_back_in_the_applications_words() {
 }
 
 #[tokio::test]
+async fn a_message_waits_for_as_long_as_its_sender_says_and_for_three_days_at_most() {
+    let desk = Arc::new(Desk { busy: AtomicUsize::new(usize::MAX), ..Desk::default() });
+    let host = Host::start_with(Some(desk));
+    let client = host.builder().connect().unwrap();
+    let order = r#"{"type":"order"}"#;
+    let soon = client.send_within(order, Duration::from_millis(50)).await;
+    assert_eq!(soon, Err(SendError::Expired));
+    let three_days = Duration::from_secs(3 * 24 * 60 * 60);
+    let longer = client.send_within(order, three_days + Duration::from_millis(1)).await;
+    assert_eq!(longer, Err(SendError::TtlTooLong));
+}
+
+#[tokio::test]
 async fn sending_goes_on_while_the_client_waits_for_the_next_event() {
     let host = Host::start_with(Some(Arc::new(Desk::default())));
     let mut client = host.builder().connect().unwrap();
