@@ -259,6 +259,24 @@ fn a_frozen_leader_is_noticed_and_replaced() {
 }
 
 #[test]
+fn a_leader_that_thaws_and_still_thinks_that_it_leads_keeps_nobody() {
+    // It answered, before it heard that its lock was gone, what it had been asked while it was
+    // frozen. Whoever heard that left the leading tab for one without a connection, for as long as
+    // a ping takes to go unanswered, and then stole the lock.
+    let (mut tab, _) = Tab::joined(0, 0);
+    tab.join(OTHER, 0, 0);
+    let through_thawed = tab.join(LEADER, 0, 0);
+    tab.outputs();
+    tab.engine.handle_tab(LEADER, TabMessage::Hello, tab.now);
+    assert_eq!(tab.outputs(), [Output::Post(None, TabMessage::Hello)]);
+    let connection = tab.join(OTHER, 0, 0);
+    assert_eq!(tab.message(through_thawed, 1), Delivery::Drop);
+    assert_eq!(tab.message(connection, 1), NEWS);
+    tab.pass(ELECTION_TIMEOUT_MS);
+    assert!(!tab.outputs().contains(&Output::Lock { steal: true }));
+}
+
+#[test]
 fn a_tab_that_opens_beside_a_frozen_leader_does_not_wait_for_it() {
     let mut tab = Tab::electing();
     tab.pass(ELECTION_TIMEOUT_MS);

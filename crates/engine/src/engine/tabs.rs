@@ -68,6 +68,10 @@ impl<P> Engine<P> {
         self.now = now;
         match message {
             TabMessage::Hello if self.leads() => self.answer_hello(from),
+            // It does not lead any more, whatever it has said since: it was frozen meanwhile.
+            TabMessage::Hello if self.is_joined_to(from) || self.follows(from) => {
+                self.check_leader();
+            }
             TabMessage::Ping if self.leads() && self.is_connected() => {
                 self.outputs.push_back(Output::Post(Some(from), TabMessage::Pong));
             }
