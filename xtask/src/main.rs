@@ -4,6 +4,7 @@ mod browser;
 mod codegen;
 mod docs;
 mod fingerprint;
+mod kill_test;
 mod markdown;
 mod prepare;
 mod progress;
@@ -29,6 +30,8 @@ cargo xtask tidy
     check the house rules
 cargo xtask sim --seeds N [--from SEED]
     run that many seeds of the simulator, and replay the first that breaks a promise
+cargo xtask kill-test --kills N [--full-disks N] [--seed SEED]
+    kill the real server so many times under full load, fill its disk, and count what is lost
 cargo xtask docs
     check the snippets in README.md and docs/";
 
@@ -57,6 +60,7 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         ("codegen", ["--check"]) => codegen::run(&root, codegen::Mode::Check),
         ("tidy", []) => tidy::run(&root),
         ("sim", _) => sim::run_seeds(&root, rest),
+        ("kill-test", _) => kill_test::run_for(&root, rest),
         ("docs", []) => docs::run(&root),
         ("help" | "--help" | "-h", _) => {
             println!("{HELP}");

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use crate::{
-    browser, codegen, docs, prepare,
+    browser, codegen, docs, kill_test, prepare,
     progress::Elapsed,
     runner, tidy,
     workspace::{self, run},
@@ -21,7 +21,7 @@ struct Check {
 }
 
 /// In the order in which they run: what fails soonest comes first, what needs a build after it.
-const CHECKS: [Check; 18] = [
+const CHECKS: [Check; 19] = [
     Check { name: "tools", about: "Node, the wasm target, npm packages", run: prepare::tools },
     Check { name: "format", about: "cargo fmt --check", run: format },
     Check { name: "codegen", about: "generated files are current", run: codegen_is_current },
@@ -38,6 +38,11 @@ const CHECKS: [Check; 18] = [
     Check { name: "unit", about: "vitest", run: unit },
     Check { name: "web", about: "the chat's page builds", run: prepare::web },
     Check { name: "servers", about: "the binaries that people start build", run: servers },
+    Check {
+        name: "kill-test",
+        about: "the server, killed and on a full disk",
+        run: kill_test::run_briefly,
+    },
     Check { name: "docs", about: "snippets in README and docs hold", run: docs::run },
     Check { name: "e2e", about: "the whole thing in a real Chromium", run: browser::end_to_end },
 ];

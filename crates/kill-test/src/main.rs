@@ -33,8 +33,8 @@ struct Options {
     /// How often the server is killed.
     #[arg(long)]
     kills: u32,
-    /// How often its disk fills up.
-    #[arg(long, default_value_t = 0)]
+    /// How often its disk fills up, at most 30 times: what was published stays on it.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=30))]
     full_disks: u32,
     /// What that disk is.
     #[arg(long, value_enum, default_value_t = medium::Kind::Auto)]
