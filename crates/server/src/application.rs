@@ -72,6 +72,24 @@ impl Refusal {
         Self { code: code.into(), message: message.into(), retryable: false, retry_after: None }
     }
 
+    /// The final refusal that an application writes as `{"error": {"code", "message"}}`.
+    #[cfg(any(feature = "webhook", feature = "fuzzing"))]
+    pub(crate) fn from_answer(answer: &[u8]) -> Self {
+        #[derive(serde::Deserialize)]
+        struct Body {
+            error: Reason,
+        }
+        #[derive(serde::Deserialize)]
+        struct Reason {
+            code: String,
+            message: String,
+        }
+        match serde_json::from_slice(answer) {
+            Ok(Body { error: Reason { code, message } }) => Self::with_own_code(code, message),
+            Err(_) => Self::new(ErrorCode::Rejected, "The application refused this message."),
+        }
+    }
+
     /// Makes it retryable: the same message is worth another try after this time.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {

@@ -57,6 +57,11 @@ impl JwtKeys {
         self
     }
 
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn encoding(&self) -> &EncodingKey {
+        &self.keys.encoding
+    }
+
     pub(crate) fn verify(&self, token: &str) -> Result<Identity, InvalidToken> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.keys.decoding, &self.rules())
             .map_err(|error| InvalidToken::from(error.kind()))?

@@ -18,6 +18,9 @@ mod auth;
 mod clock;
 mod config;
 mod driver;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod hub;
 mod origin;

@@ -9,6 +9,8 @@ mod frames;
 mod in_flight;
 mod sends;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 use std::{

@@ -10,7 +10,6 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures_util::future::BoxFuture;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::{Client, StatusCode, Url, redirect};
-use serde::Deserialize;
 use sha2::Sha256;
 use tetherline_protocol::ErrorCode;
 
@@ -154,15 +153,6 @@ fn body(incoming: &Incoming) -> String {
 
 /// What a refusing application says in its body, if it says something that can be passed on.
 async fn refusal(mut answer: reqwest::Response) -> Refusal {
-    #[derive(Deserialize)]
-    struct Body {
-        error: Reason,
-    }
-    #[derive(Deserialize)]
-    struct Reason {
-        code: String,
-        message: String,
-    }
     let mut text = Vec::new();
     while let Ok(Some(chunk)) = answer.chunk().await {
         text.extend_from_slice(&chunk);
@@ -171,8 +161,5 @@ async fn refusal(mut answer: reqwest::Response) -> Refusal {
             break;
         }
     }
-    match serde_json::from_slice::<Body>(&text) {
-        Ok(Body { error }) => Refusal::with_own_code(error.code, error.message),
-        Err(_) => Refusal::new(ErrorCode::Rejected, "The application refused this message."),
-    }
+    Refusal::from_answer(&text)
 }

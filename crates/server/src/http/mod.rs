@@ -3,6 +3,8 @@
 mod answer;
 mod connect;
 mod erase;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod publish;
 
 use std::sync::Arc;

@@ -1,0 +1,44 @@
+//! The parsers of what comes from outside, for the fuzz targets.
+//!
+//! Nothing here is for applications, and no promise is made about it.
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use http::HeaderMap;
+use jsonwebtoken::Algorithm;
+use tetherline_protocol::UserId;
+
+pub use crate::http::fuzzing::{device, idempotency_key, token};
+use crate::{JwtKeys, Origin, Refusal, origin::RequestOrigin};
+
+/// Whether a page is on the list.
+#[must_use]
+pub fn is_allowed(headers: &HeaderMap, allowed: &[Origin]) -> bool {
+    matches!(RequestOrigin::of(headers, allowed), RequestOrigin::Allowed(_))
+}
+
+/// Whom a token speaks for.
+#[must_use]
+pub fn bearer_of(keys: &JwtKeys, token: &str) -> Option<UserId> {
+    keys.verify(token).ok().map(|identity| identity.user)
+}
+
+/// A token with these claims, whatever they are, and our signature.
+///
+/// # Panics
+///
+/// Never: HS256 takes any secret.
+#[must_use]
+pub fn signed(keys: &JwtKeys, claims: &[u8]) -> String {
+    let encode = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(part);
+    let signed = format!("{}.{}", encode(br#"{"alg":"HS256"}"#), encode(claims));
+    let signature =
+        jsonwebtoken::crypto::sign(signed.as_bytes(), keys.encoding(), Algorithm::HS256)
+            .expect("HS256 takes any secret");
+    format!("{signed}.{signature}")
+}
+
+/// What a webhook's 4xx says.
+#[must_use]
+pub fn refusal(answer: &[u8]) -> Refusal {
+    Refusal::from_answer(answer)
+}
