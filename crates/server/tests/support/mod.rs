@@ -197,6 +197,7 @@ impl Client {
             let frame = self.next().await;
             match frame["type"].as_str().unwrap() {
                 "number" => numbers.push(frame["n"].as_u64().unwrap()),
+                "mailbox_gap" => {}
                 "pending_check_complete" => return (numbers, frame["data"].clone()),
                 _ => panic!("{frame}"),
             }
