@@ -32,6 +32,7 @@ impl World {
             self.fail(format!("page {page} keeps {length} sends, which is not what it took"));
         }
         let at = self.pages[page].engine.poll_timeout().map(Instant::as_millis);
+        self.check_said(page);
         self.check_parked(page);
         if at != self.pages[page].timer_at {
             self.pages[page].timer_at = at;
@@ -254,6 +255,9 @@ impl World {
                     let engine = &mut self.pages[page].engine;
                     engine.handle_refused(connection, ticket, retryable, wait, now);
                 }
+            }
+            ServerFrame::Application { seq: None, id: Some(id), .. } => {
+                self.hears(page, link, id.as_str(), size);
             }
             ServerFrame::Application { seq: Some(seq), id: Some(id), .. } => {
                 self.message(page, link, *seq, number(id), size);

@@ -19,11 +19,13 @@ impl World {
         let page = self.random.below(self.pages.len());
         let user = self.random.below(self.users.len());
         match self.random.below(100) {
-            0..28 => self.publish(user),
+            0..25 => self.publish(user),
+            25..28 => self.say(user),
             28..31 => (0..self.random.within(5, 30)).for_each(|_| self.publish(user)),
             31..35 => self.crash(),
             35 => self.start_draining(),
-            36..39 => self.store.back_up(),
+            36..38 => self.store.back_up(),
+            38 => self.upkeep(user),
             39 if self.pages[page].is_signed_in() => self.sign_out_on_server(page),
             _ if !self.pages[page].is_open() => self.reopen(page),
             41..60 => self.send(page),
@@ -106,6 +108,13 @@ impl World {
             let now = self.instant(page);
             self.pages[page].engine.wake(now);
             self.drain(page);
+        }
+    }
+
+    fn upkeep(&mut self, user: usize) {
+        match self.random.below(5) {
+            0 => self.erase(user),
+            _ => {}
         }
     }
 

@@ -25,6 +25,10 @@ pub(crate) struct Reading {
     called: [u64; 2],
     is_another_epoch: bool,
     owes_gap: bool,
+    /// A message revealed a hole, which is said in the same moment or never.
+    owes_hole: Option<u64>,
+    /// The page was told that it has not got everything up to here.
+    told_up_to: u64,
 }
 
 impl Reading {
@@ -57,10 +61,17 @@ impl Reading {
 
     /// Nobody on this page wants the message: it counts as handled. Answers whether it is news.
     fn ignore(&mut self, seq: u64) -> bool {
-        if seq == self.next {
-            self.next += 1;
-        }
         self.seen.insert(seq)
+    }
+
+    /// A message came that is news. Answers which positions before it are a hole.
+    fn reach(&mut self, seq: u64) -> Option<(u64, u64)> {
+        let hole = (self.next < seq).then_some((self.next, seq - 1));
+        if hole.is_some() {
+            self.owes_hole = Some(seq);
+        }
+        self.next = self.next.max(seq + 1);
+        hole
     }
 }
 
@@ -105,8 +116,35 @@ impl World {
 
     pub(crate) fn gap(&mut self, page: PageNo, after: u64, next: u64) {
         self.note(&format!("page {page} has a gap from {after} to {next}"));
-        if !std::mem::take(&mut self.pages[page].reading.owes_gap) {
-            self.fail(format!("page {page} has a gap from {after} to {next} for no reason"));
+        let user = self.pages[page].user;
+        let (head, trimmed) = (self.store.mailbox(user).head(), self.store.mailbox(user).trimmed());
+        let is_current = self.pages[page].reading.epoch == Some(self.store.epoch(user));
+        let reading = &mut self.pages[page].reading;
+        if std::mem::take(&mut reading.owes_gap) {
+            return;
+        }
+        reading.told_up_to = reading.told_up_to.max(trimmed);
+        if reading.owes_hole.take().is_some() {
+            return;
+        }
+        // Said with the end of what waited: there was something, and it is no more.
+        let missing = (reading.lowest + 1..=trimmed).any(|seq| !reading.seen.contains(&seq));
+        if is_current && (!missing || next > head) {
+            return self
+                .fail(format!("page {page} has a gap from {after} to {next} for no reason"));
+        }
+        let next = next.max(reading.next - 1) + 1;
+        let passed = reading.next..next;
+        reading.next = next;
+        if let Some(kept) = passed.into_iter().find(|seq| is_current && *seq > trimmed) {
+            self.fail(format!("page {page} has a gap from {after} to {next} over {kept}"));
+        }
+    }
+
+    /// Whatever a call has led to is done.
+    pub(crate) fn check_said(&mut self, page: PageNo) {
+        if let Some(seq) = self.pages[page].reading.owes_hole.take() {
+            self.fail(format!("page {page} got {seq} after a hole and was not told"));
         }
     }
 
@@ -127,13 +165,7 @@ impl World {
         if !reading.seen.insert(seq) {
             return self.fail(format!("page {page} got {seq} twice"));
         }
-        if seq > reading.next {
-            let next = reading.next;
-            return self.fail(format!("page {page} got {seq} before {next}"));
-        }
-        if seq == reading.next {
-            reading.next += 1;
-        }
+        let hole = reading.reach(seq);
         let signed_in_at = target.signed_in_at;
         let comes_again = self.earlier.iter().any(|earlier| {
             (earlier.user, earlier.device) == (user, device)
@@ -144,7 +176,12 @@ impl World {
         if comes_again && !replayed {
             return self.fail(format!("page {page} got {seq} again as if it were news"));
         }
-        let is_current = reading.epoch == Some(self.store.epoch());
+        let epoch = reading.epoch;
+        self.check_hole(page, hole);
+        if epoch < self.store.home(publish) {
+            return self.fail(format!("page {page} got m{publish} of a later history"));
+        }
+        let is_current = epoch == Some(self.store.epoch(user));
         let stored = self.store.mailbox(user).messages.get(seq as usize - 1);
         if is_current && stored.is_none_or(|(stored, _)| *stored != publish) {
             self.fail(format!("link {link} brought m{publish} as {seq}, which is not committed"));
@@ -156,10 +193,12 @@ impl World {
         let now = self.instant(page).as_millis();
         let target = &mut self.pages[page];
         let is_news = target.reading.ignore(seq);
+        let hole = if is_news { target.reading.reach(seq) } else { None };
         let is_early = target.connected_at.is_some_and(|at| now < at + UNHANDLED_GRACE_MS);
         if is_news && is_early {
             self.fail(format!("page {page} drops {seq} before its handler could register"));
         }
+        self.check_hole(page, hole);
     }
 
     /// The page is told that it has everything up to `head`.
@@ -258,9 +297,11 @@ impl World {
         }
         let head = self.store.mailbox(target.user).head();
         let reading = &target.reading;
-        let missing = (reading.lowest + 1..=head).find(|seq| !reading.seen.contains(seq));
-        if let Some(seq) = missing {
-            return Some(format!("page {page} never got {seq} of {head}"));
+        let trimmed = self.store.mailbox(target.user).trimmed();
+        let is_said = |seq: u64| seq <= trimmed && seq <= reading.told_up_to;
+        let is_missing = |seq: &u64| !reading.seen.contains(seq) && !is_said(*seq);
+        if let Some(seq) = (reading.lowest + 1..=head).find(is_missing) {
+            return Some(format!("page {page} never got {seq} of {head}, trimmed up to {trimmed}"));
         }
         if let Some(seq) = reading.open.keys().next() {
             return Some(format!("page {page} still handles {seq}"));

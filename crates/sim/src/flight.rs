@@ -22,9 +22,7 @@ pub(crate) struct Flight {
     acked: u64,
     /// The last position written.
     last: u64,
-    /// The same, or what was asked for since.
-    position: u64,
-    /// What was written since it is bound, with its size.
+    /// What was written and not acknowledged, with its size.
     sizes: VecDeque<(u64, usize)>,
 }
 
@@ -52,7 +50,6 @@ impl Flight {
     }
 
     fn restarts(&mut self, after: u64) {
-        self.position = after;
         self.turned = true;
         self.acked = self.cursor.max(after);
         self.sizes.clear();
@@ -77,19 +74,16 @@ impl Flight {
     fn admits(&mut self, seq: u64, size: usize, limits: &Limits) -> bool {
         // What an earlier `get_pending` left waiting for the socket does not count any more.
         self.sizes.retain(|(sent, _)| *sent < seq);
-        let before = self.position.min(seq - 1);
-        let messages = before.saturating_sub(self.acked) as usize;
+        let messages = self.sizes.len();
         let bytes: usize = self.sizes.iter().map(|(_, size)| size).sum();
         let fits =
             messages < limits.in_flight_messages_max && bytes + size <= limits.in_flight_bytes_max;
-        self.position = seq;
-        if self.is_early {
-            return true;
+        // What was let through before the first acknowledgement has no known size.
+        let is_free = !self.is_bound || self.is_early;
+        if seq > self.acked {
+            self.sizes.push_back((seq, if is_free { 0 } else { size }));
         }
-        if self.is_bound && seq > self.acked {
-            self.sizes.push_back((seq, size));
-        }
-        !self.is_bound || messages == 0 || fits
+        is_free || messages == 0 || fits
     }
 }
 

@@ -18,6 +18,7 @@ mod server;
 mod store;
 mod tokens;
 mod trace;
+mod upkeep;
 mod upstream;
 mod world;
 

@@ -33,6 +33,8 @@ pub(crate) struct Page {
     /// Messages whose handlers go on, by position, as the browser driver keeps them.
     pub(crate) held: BTreeMap<u64, Held>,
     pub(crate) calls: u64,
+    /// The last live-only message.
+    pub(crate) heard: u64,
     pub(crate) outbox: BTreeMap<u32, SendNo>,
     pub(crate) outbox_bytes: usize,
     pub(crate) sign_in: SignInNo,
@@ -93,6 +95,7 @@ impl World {
             parked: Vec::new(),
             held: BTreeMap::new(),
             calls: 0,
+            heard: 0,
             outbox: BTreeMap::new(),
             outbox_bytes: 0,
             sign_in: 0,
@@ -170,10 +173,11 @@ impl World {
 
     /// The application reads history over HTTP, which is true as of some moment ago.
     pub(crate) fn read_history(&mut self, page: PageNo) {
-        let head = self.store.mailbox(self.pages[page].user).head();
+        let user = self.pages[page].user;
+        let head = self.store.mailbox(user).head();
         let age = self.random.within(0, 8);
         let seq = head.saturating_sub(age);
-        if self.pages[page].reading.epoch.is_some_and(|epoch| epoch != self.store.epoch()) {
+        if self.pages[page].reading.epoch.is_some_and(|epoch| epoch != self.store.epoch(user)) {
             return;
         }
         self.note(&format!("page {page} has history as of {seq}"));

@@ -85,11 +85,22 @@ impl World {
                 self.not_committed(life, &operation);
             }
         } else {
-            for answer in self.store.commit(&self.contents) {
+            for answer in self.commit_all() {
                 let delay = self.delay(0, 5);
                 self.after(delay, Event::Answered { life, answer });
             }
         }
+    }
+
+    fn commit_all(&mut self) -> Vec<Answer> {
+        let answers = self.store.commit(&self.contents);
+        for answer in &answers {
+            if let Answer::Erased { user } = answer {
+                self.forget_what_was_lost(*user);
+                self.erased(*user);
+            }
+        }
+        answers
     }
 
     /// The store could not: whoever asked hears so, and asks again if they care.
@@ -106,6 +117,7 @@ impl World {
                 self.links[link].unsaved = seq;
                 self.acknowledged(link);
             }
+            Operation::Erase { user } => self.note(&format!("u{user} could not be erased")),
             Operation::Record { send, .. } => {
                 let refusal = Refusal::new(ErrorCode::Unavailable, "not recorded");
                 self.settle(life, send, &Err(refusal));
@@ -126,7 +138,15 @@ impl World {
                     Some(Mutant::WakeLostWithPublisher) => !is_heard,
                     _ => false,
                 };
-                if !repeated && !forgets {
+                // It may be of a mailbox that was erased since.
+                let is_kept = self
+                    .store
+                    .mailbox(user)
+                    .messages
+                    .iter()
+                    .rev()
+                    .any(|(stored, _)| *stored == publish);
+                if !repeated && !forgets && is_kept {
                     let seq = delivery.seq;
                     self.note(&format!("m{publish} is {seq} of u{user}"));
                     if let Some(life) = &self.server {
@@ -136,11 +156,14 @@ impl World {
                 }
                 if is_heard {
                     self.publishes[publish].answered = true;
+                    // Its user may have been erased before the answer was out.
+                    self.publishes[publish].lost = !is_kept;
                 }
             }
             Answer::Greeted { link } => self.after(0, Event::Located { link }),
             Answer::Acknowledged { link } => self.acknowledged(link),
             Answer::Recorded { send, outcome } => self.settle(life, send, &outcome),
+            Answer::Erased { .. } => {}
         }
     }
 
@@ -242,7 +265,7 @@ impl World {
             return;
         }
         if committed {
-            self.store.commit(&self.contents);
+            self.commit_all();
         }
         self.store.crash();
         let machine = self.random.percent(30);
@@ -258,7 +281,8 @@ impl World {
             }
         }
         if self.random.percent(35) && self.store.restore() {
-            self.forget_what_was_lost();
+            self.note("a backup is restored");
+            (0..self.users.len()).for_each(|user| self.forget_what_was_lost(user));
         }
         let downtime = self.delay(1, 4_000);
         self.after(downtime, Event::Restart);
@@ -288,11 +312,12 @@ impl World {
         }
     }
 
-    fn forget_what_was_lost(&mut self) {
-        let epoch = self.store.epoch();
-        self.note(&format!("a backup is restored: epoch {epoch}"));
+    /// What was answered and is not there any more: nobody expects it.
+    fn forget_what_was_lost(&mut self, user: UserNo) {
         for publish in 0..self.publishes.len() {
-            let user = self.publishes[publish].user;
+            if self.publishes[publish].user != user {
+                continue;
+            }
             let kept = self.store.mailbox(user).messages.iter().any(|(kept, _)| *kept == publish);
             if self.publishes[publish].answered && !kept {
                 self.publishes[publish].lost = true;

@@ -10,6 +10,9 @@ use crate::{
     world::{LinkNo, PublishNo, SendNo, UserNo},
 };
 
+/// How often a user can be erased until a backup is restored.
+const ERASURES_MAX: u32 = 1_000;
+
 /// A device of a user.
 pub(crate) type DeviceNo = usize;
 
@@ -22,12 +25,19 @@ pub(crate) struct Mailbox {
     /// When each device was greeted last, in greetings.
     greeted: BTreeMap<DeviceNo, u64>,
     floor: u64,
+    /// Messages up to here are not kept any more.
+    trimmed: u64,
+    erasures: u32,
     outcomes: BTreeMap<SendNo, Outcome>,
 }
 
 impl Mailbox {
     pub(crate) fn head(&self) -> u64 {
         self.messages.len() as u64
+    }
+
+    pub(crate) fn trimmed(&self) -> u64 {
+        self.trimmed
     }
 
     /// Where a device truly stands.
@@ -77,6 +87,9 @@ pub(crate) enum Operation {
         user: UserNo,
         outcome: Outcome,
     },
+    Erase {
+        user: UserNo,
+    },
 }
 
 /// What is answered once an operation is committed.
@@ -86,6 +99,7 @@ pub(crate) enum Answer {
     Greeted { link: LinkNo },
     Acknowledged { link: LinkNo },
     Recorded { send: SendNo, outcome: Outcome },
+    Erased { user: UserNo },
 }
 
 pub(crate) struct Store {
@@ -96,6 +110,8 @@ pub(crate) struct Store {
     epoch: u32,
     devices_max: usize,
     greetings: u64,
+    /// In which history each message was committed first.
+    homes: BTreeMap<PublishNo, u32>,
     mutant: Option<Mutant>,
 }
 
@@ -108,6 +124,7 @@ impl Store {
             epoch: 0,
             devices_max,
             greetings: 0,
+            homes: BTreeMap::new(),
             mutant,
         }
     }
@@ -116,8 +133,18 @@ impl Store {
         &self.mailboxes[user]
     }
 
-    pub(crate) fn epoch(&self) -> u32 {
-        self.epoch
+    /// The history in which a user's positions count.
+    pub(crate) fn epoch(&self, user: UserNo) -> u32 {
+        self.epoch * ERASURES_MAX + self.mailboxes[user].erasures
+    }
+
+    pub(crate) fn home(&self, publish: PublishNo) -> Option<u32> {
+        self.homes.get(&publish).copied()
+    }
+
+    pub(crate) fn trim(&mut self, user: UserNo, until: u64) {
+        let mailbox = &mut self.mailboxes[user];
+        mailbox.trimmed = mailbox.trimmed.max(until);
     }
 
     pub(crate) fn submit(&mut self, operation: Operation) {
@@ -159,15 +186,15 @@ impl Store {
             _ => mailbox.cursor(device),
         };
         Place {
-            head: Head { seq: seq(mailbox.head()), epoch: self.epoch_text() },
+            head: Head { seq: seq(mailbox.head()), epoch: self.epoch_text(user) },
             cursor: seq(cursor),
             floor: seq(mailbox.floor),
-            trimmed: Seq::ZERO,
+            trimmed: seq(mailbox.trimmed),
         }
     }
 
     pub(crate) fn read(&self, user: UserNo, after: Seq, room: Room) -> Vec<Delivery> {
-        let mut from = after.get() as usize;
+        let mut from = after.get().max(self.mailboxes[user].trimmed) as usize;
         if self.mutant == Some(Mutant::ReplayOffByOne) && from > 0 {
             from += 1;
         }
@@ -210,6 +237,8 @@ impl Store {
                 let delivery = delivery(publish, position, &publishes[publish].1);
                 mailbox.messages.push((publish, delivery.clone()));
                 mailbox.keys.insert(publish, position);
+                let epoch = self.epoch(user);
+                self.homes.entry(publish).or_insert(epoch);
                 Answer::Appended { publish, user, repeated: false, delivery }
             }
             Operation::Greet { link, user, device, forgets } => {
@@ -238,11 +267,16 @@ impl Store {
                 self.mailboxes[user].outcomes.entry(send).or_insert(outcome.clone());
                 Answer::Recorded { send, outcome }
             }
+            Operation::Erase { user } => {
+                let erasures = self.mailboxes[user].erasures + 1;
+                self.mailboxes[user] = Mailbox { erasures, ..Mailbox::default() };
+                Answer::Erased { user }
+            }
         }
     }
 
-    fn epoch_text(&self) -> Epoch {
-        format!("e{}", self.epoch).parse().expect("a letter and a number are an epoch")
+    fn epoch_text(&self, user: UserNo) -> Epoch {
+        format!("e{}", self.epoch(user)).parse().expect("a letter and a number are an epoch")
     }
 }
 

@@ -16,9 +16,9 @@ use crate::{
     world::{Event, LinkNo, World},
 };
 
-/// A page of messages, control frames up to the bound at which nothing more is read, and what is
+/// A page of messages, one of live-only ones, control frames up to the bound at which nothing more is read, and what is
 /// answered at once to sends that a refusal holds back.
-const FRAMES_WAITING_MAX: usize = 256 + 64 + 2;
+const FRAMES_WAITING_MAX: usize = 2 * 256 + 64 + 2;
 
 /// How many frames one event lets a session read. More would be a loop.
 const TURNS_MAX: usize = 10_000;

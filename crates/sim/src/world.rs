@@ -55,6 +55,8 @@ pub(crate) struct World {
     pub(crate) earlier: Vec<Earlier>,
     /// Which sign-ins the server has ended.
     pub(crate) ended_sign_ins: Vec<bool>,
+    /// How many live-only messages there were.
+    pub(crate) said: u64,
     queue: BinaryHeap<Reverse<Scheduled>>,
     scheduled: u64,
 }
@@ -205,6 +207,7 @@ impl World {
         }
         if random.percent(30) {
             limits.devices_max = random.within(1, 3) as usize;
+            limits.live_messages_max = random.within(1, 8) as usize;
         }
         let users = (0..random.within(1, 2))
             .map(|user| format!("u{user}").parse().expect("a letter and a number are an id"))
@@ -229,6 +232,7 @@ impl World {
             failure: None,
             earlier: Vec::new(),
             ended_sign_ins: Vec::new(),
+            said: 0,
             queue: BinaryHeap::new(),
             scheduled: 0,
         };
