@@ -1,6 +1,7 @@
 //! `tetherline`: a delivery server, and the tools to try it from a shell.
 #![allow(clippy::doc_markdown, reason = "the comments on options are the help that people read")]
 
+mod erase;
 mod files;
 mod publish;
 mod serve;
@@ -28,6 +29,8 @@ enum Task {
     Token(token::Options),
     /// Put one message into a user's mailbox; prints its id and position as JSON.
     Publish(publish::Options),
+    /// Forget everything about a user, for good.
+    Erase(erase::Options),
     /// Print what arrives for a user, one frame a line; goes on over every reconnect.
     Tail(tail::Options),
 }
@@ -38,6 +41,7 @@ async fn main() -> ExitCode {
         Task::Serve(options) => serve::run(options).await,
         Task::Token(options) => token::run(&options),
         Task::Publish(options) => publish::run(options).await,
+        Task::Erase(options) => erase::run(options).await,
         Task::Tail(options) => tail::run(options).await,
     };
     match result {

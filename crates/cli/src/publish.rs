@@ -25,6 +25,9 @@ pub(crate) struct Options {
     /// Published twice under the same key, it is in the mailbox once.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<IdempotencyKey>,
+    /// Only for whoever is connected now: it is not kept, and has no position.
+    #[arg(long, conflicts_with = "idempotency_key")]
+    live: bool,
     /// The message's own fields, one JSON object; - reads it from stdin.
     json: String,
 }
@@ -33,13 +36,17 @@ pub(crate) struct Options {
 #[derive(Debug, Serialize, Deserialize)]
 struct Published {
     id: MessageId,
-    seq: Seq,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seq: Option<Seq>,
 }
 
 pub(crate) async fn run(options: Options) -> Result<()> {
     let body = message(&options.kind, &json(options.json)?)?;
     let key = files::api_key(&options.api_key_file)?;
-    let url = messages_url(&options.url, &options.user)?;
+    let mut url = messages_url(&options.url, &options.user)?;
+    if options.live {
+        url.push_str("?durable=false");
+    }
     let mut request = reqwest::Client::new()
         .post(url)
         .bearer_auth(key)
@@ -89,15 +96,20 @@ fn message(kind: &str, json: &str) -> Result<String> {
 }
 
 fn messages_url(server: &str, user: &UserId) -> Result<String> {
+    Ok(format!("{}/messages", user_url(server, user)?))
+}
+
+/// Where a server keeps a user.
+pub(crate) fn user_url(server: &str, user: &UserId) -> Result<String> {
     let known =
         reqwest::Url::parse(server).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
     if !known {
         bail!("`{server}` is not the URL of a server: it looks like http://127.0.0.1:8080");
     }
-    Ok(format!("{}/v1/users/{user}/messages", server.trim_end_matches('/')))
+    Ok(format!("{}/v1/users/{user}", server.trim_end_matches('/')))
 }
 
-fn unreachable(url: &str, error: &reqwest::Error) -> anyhow::Error {
+pub(crate) fn unreachable(url: &str, error: &reqwest::Error) -> anyhow::Error {
     let mut reason: &dyn std::error::Error = error;
     while let Some(source) = reason.source() {
         reason = source;
@@ -105,7 +117,7 @@ fn unreachable(url: &str, error: &reqwest::Error) -> anyhow::Error {
     anyhow::anyhow!("cannot reach {url}: {reason}; is the server running there?")
 }
 
-fn refusal(status: u16, body: &str) -> String {
+pub(crate) fn refusal(status: u16, body: &str) -> String {
     let words = serde_json::from_str::<Value>(body)
         .ok()
         .and_then(|body| {

@@ -16,6 +16,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{files, signals};
 
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Address and port; port 0 takes a free one, which is printed.
@@ -47,6 +49,24 @@ pub(crate) struct Options {
     /// Take ?token= as a credential, for clients that can send none otherwise. URLs end up in logs.
     #[arg(long)]
     allow_query_token: bool,
+    /// How many days messages are kept; off (or 0) keeps them for ever.
+    #[arg(
+        long,
+        value_name = "DAYS",
+        default_value = "30",
+        value_parser = retention,
+        env = "TETHERLINE_RETENTION_DAYS"
+    )]
+    retention_days: u32,
+    /// How many of each user's newest messages are kept; off (or 0) keeps all.
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value = "10000",
+        value_parser = retention,
+        env = "TETHERLINE_RETENTION_MESSAGES"
+    )]
+    retention_messages: u32,
 }
 
 pub(crate) async fn run(options: Options) -> Result<()> {
@@ -83,6 +103,8 @@ fn config(options: &Options) -> Result<Config> {
     config.api_key = Some(api_key(options)?);
     config.allowed_origins.clone_from(&options.allow_origins);
     config.allow_query_token = options.allow_query_token;
+    config.limits.retention_age_ms = u64::from(options.retention_days) * DAY_MS;
+    config.limits.retention_messages_max = u64::from(options.retention_messages);
     Ok(config)
 }
 
@@ -150,4 +172,40 @@ fn announce(address: SocketAddr) -> Result<()> {
     writeln!(stdout, "listening on http://{address}")
         .and_then(|()| stdout.flush())
         .context("cannot write to stdout")
+}
+
+fn retention(text: &str) -> Result<u32, String> {
+    match text {
+        "off" => Ok(0),
+        number => number.parse().map_err(|_| {
+            format!("`{text}` is neither a whole number up to {} nor `off`", u32::MAX)
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_for_ever_is_off_or_0() {
+        assert_eq!((retention("off"), retention("0")), (Ok(0), Ok(0)));
+        assert_eq!((retention("1"), retention("4294967295")), (Ok(1), Ok(u32::MAX)));
+        for wrong in ["", "-1", "4294967296", "1.5", "never", "30d"] {
+            assert!(retention(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_by_default_is_what_the_protocol_says() {
+        #[derive(clap::Parser)]
+        struct Only {
+            #[command(flatten)]
+            options: Options,
+        }
+        let options = <Only as clap::Parser>::parse_from(["serve", "--data", "d"]).options;
+        let limits = tetherline_protocol::Limits::default();
+        assert_eq!(u64::from(options.retention_days) * DAY_MS, limits.retention_age_ms);
+        assert_eq!(u64::from(options.retention_messages), limits.retention_messages_max);
+    }
 }

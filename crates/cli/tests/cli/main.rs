@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod delivery;
+mod forgetting;
 mod mistakes;
 mod support;
 mod webhook;

@@ -106,6 +106,12 @@ impl Server {
         Self { process: Some(process), url, folder }
     }
 
+    pub(crate) fn erase(&self, user: &str, more: &[&str]) -> Output {
+        let key = self.file("api.key");
+        let erase = ["erase", "--url", &self.url, "--api-key-file", text(&key), "--user", user];
+        run(&[&erase, more].concat())
+    }
+
     /// Starts it again on the same folder and port, as an operator would.
     pub(crate) fn start_again(&mut self) {
         assert!(self.process.is_none(), "it still runs");

@@ -1,0 +1,66 @@
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    path::PathBuf,
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use tetherline_protocol::UserId;
+
+use crate::{
+    files,
+    publish::{refusal, unreachable, user_url},
+};
+
+/// Removes the user's messages, devices, keys and recorded sends for good. Whoever is connected is
+/// disconnected, and told on coming back that their history is gone. Tokens stay valid: whoever
+/// holds one may go on with an empty mailbox.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The server, such as http://127.0.0.1:8080.
+    #[arg(long, env = "TETHERLINE_URL")]
+    url: String,
+    /// The server's key for publishers.
+    #[arg(long, value_name = "FILE", env = "TETHERLINE_API_KEY_FILE")]
+    api_key_file: PathBuf,
+    /// Who is to be forgotten.
+    #[arg(long)]
+    user: UserId,
+    /// Do not ask. Needed where there is no terminal to ask on.
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(crate) async fn run(options: Options) -> Result<()> {
+    let url = user_url(&options.url, &options.user)?;
+    let key = files::api_key(&options.api_key_file)?;
+    if !options.yes {
+        ask(&options.user)?;
+    }
+    let request = reqwest::Client::new().delete(url).bearer_auth(key);
+    let answer = request.send().await.map_err(|error| unreachable(&options.url, &error))?;
+    let status = answer.status();
+    if !status.is_success() {
+        let text = answer.text().await.unwrap_or_default();
+        bail!("{}", refusal(status.as_u16(), &text));
+    }
+    eprintln!("erased {}", options.user);
+    Ok(())
+}
+
+/// Nobody erases the wrong user by pressing a key too fast: the answer is the user's id.
+fn ask(user: &UserId) -> Result<()> {
+    if !io::stdin().is_terminal() {
+        bail!("erasing {user} cannot be undone; say --yes to do it without being asked");
+    }
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "Everything kept for {user} will be gone. Type the user's id to go on: ")
+        .and_then(|()| stderr.flush())
+        .context("cannot ask")?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    if answer.trim() != user.as_str() {
+        bail!("nothing was erased: the answer was not {user}");
+    }
+    Ok(())
+}
