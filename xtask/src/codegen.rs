@@ -79,7 +79,7 @@ macro_rules! table {
 
 fn write_types(out: &mut String, root: &Path) -> Result<()> {
     let values = table!(message_type:
-        CONNECTION_ESTABLISHED, PONG, PENDING_CHECK_COMPLETE, ACCEPTED, ERROR,
+        CONNECTION_ESTABLISHED, PONG, PENDING_CHECK_COMPLETE, MAILBOX_GAP, ACCEPTED, ERROR,
         PING, GET_PENDING, ACK, AUTHENTICATE,
         MESSAGE_GENERATE, MESSAGE_REGENERATE, MESSAGE_CREATED,
     );

@@ -326,13 +326,6 @@ impl Reader {
         hole_after
     }
 
-    /// Everything up to `head` was sent, whether it still existed or not.
-    pub(crate) fn pass_head(&mut self, head: Seq) {
-        if let Some(place) = self.place.as_mut() {
-            place.high = place.high.max(head);
-        }
-    }
-
     /// The position to acknowledge, if enough has gathered (or anything at all, if `any`).
     pub(crate) fn take_ack(&mut self, any: bool) -> Option<Seq> {
         let ready = self.ackable()?;

@@ -11,6 +11,6 @@ mod server;
 pub use client::ClientFrame;
 pub use message::{FrameError, Message, id_in};
 pub use server::{
-    Accepted, ConnectionEstablished, ErrorFrame, PendingCheckComplete, PendingSummary, Pong,
-    ServerFrame,
+    Accepted, ConnectionEstablished, ErrorFrame, MailboxGap, PendingCheckComplete, PendingSummary,
+    Pong, ServerFrame,
 };

@@ -8,6 +8,8 @@ pub const CONNECTION_ESTABLISHED: &str = "connection_established";
 pub const PONG: &str = "pong";
 /// Server → client: everything that waited at [`GET_PENDING`] has been sent.
 pub const PENDING_CHECK_COMPLETE: &str = "pending_check_complete";
+/// Server → client: between two positions the mailbox has nothing any more.
+pub const MAILBOX_GAP: &str = "mailbox_gap";
 /// Server → client: the application took the message that `ref` names.
 pub const ACCEPTED: &str = "accepted";
 /// Server → client: something failed; `ref` names the message it is about, if any.
@@ -30,8 +32,8 @@ pub const MESSAGE_REGENERATE: &str = "message_regenerate";
 pub const MESSAGE_CREATED: &str = "message_created";
 
 /// Frames that the server alone may originate.
-pub const SERVER_CONTROL: [&str; 5] =
-    [CONNECTION_ESTABLISHED, PONG, PENDING_CHECK_COMPLETE, ACCEPTED, ERROR];
+pub const SERVER_CONTROL: [&str; 6] =
+    [CONNECTION_ESTABLISHED, PONG, PENDING_CHECK_COMPLETE, MAILBOX_GAP, ACCEPTED, ERROR];
 /// Frames that the client alone may originate.
 pub const CLIENT_CONTROL: [&str; 4] = [PING, GET_PENDING, ACK, AUTHENTICATE];
 /// The reference chat's vocabulary: ordinary application types that a first user meets at once.

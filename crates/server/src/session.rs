@@ -7,9 +7,9 @@ mod events;
 mod feed;
 mod frames;
 mod in_flight;
-mod sends;
 #[cfg(test)]
 mod properties;
+mod sends;
 #[cfg(test)]
 mod tests;
 
@@ -267,6 +267,7 @@ impl Session {
     fn located(&mut self, place: &Place) {
         match self.feed.located(place) {
             Whereabouts::Known => {}
+            Whereabouts::Skipped(gap) => self.frames.extend(gap.map(Outgoing::Text)),
             Whereabouts::Nowhere => self.fault(),
             Whereabouts::Erased => self.erased(),
         }

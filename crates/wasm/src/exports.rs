@@ -218,17 +218,10 @@ pub extern "C" fn received(connection: u32) {
     with(|it| it.engine.handle_received(ConnectionNo(connection)));
 }
 
-/// `pending_check_complete` has come; `recovered` is 0 or 1.
+/// `mailbox_gap` has come.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn pending_complete(connection: u32, head: f64, recovered: u32, now: f64) {
-    with(|it| {
-        it.engine.handle_pending_complete(
-            ConnectionNo(connection),
-            seq(head),
-            recovered != 0,
-            instant(now),
-        );
-    });
+pub extern "C" fn gap(connection: u32, after: f64, next: f64, now: f64) {
+    with(|it| it.engine.handle_gap(ConnectionNo(connection), seq(after), seq(next), instant(now)));
 }
 
 /// `accepted` has come for a send.

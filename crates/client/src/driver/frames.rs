@@ -3,7 +3,7 @@
 use tetherline_engine::{ConnectionNo, Delivery, EpochNo, Established, Instant};
 use tetherline_protocol::{
     Epoch, Seq,
-    frame::{ErrorFrame, ServerFrame},
+    frame::{ErrorFrame, MailboxGap, ServerFrame},
 };
 
 use super::Driver;
@@ -38,6 +38,7 @@ impl Driver {
             Ok(
                 frame @ (ServerFrame::Application { .. }
                 | ServerFrame::PendingCheckComplete(_)
+                | ServerFrame::MailboxGap(_)
                 | ServerFrame::Error(_)),
             ) => {
                 self.engine.handle_received(connection);
@@ -70,9 +71,10 @@ impl Driver {
                 }
             }
             ServerFrame::PendingCheckComplete(summary) => {
-                let (head, recovered) = (summary.head, summary.recovered);
-                self.engine.handle_pending_complete(connection, head, recovered, self.now());
                 self.events.push_back(Event::CaughtUp { summary, text });
+            }
+            ServerFrame::MailboxGap(MailboxGap { after, next }) => {
+                self.engine.handle_gap(connection, after, next, self.now());
             }
             ServerFrame::Error(error) => self.events.push_back(Event::ServerError(error)),
             _ => {}

@@ -85,27 +85,6 @@ impl<P> Engine<P> {
         self.schedule_ack();
     }
 
-    /// `pending_check_complete` has come.
-    pub fn handle_pending_complete(
-        &mut self,
-        connection: ConnectionNo,
-        head: Seq,
-        recovered: bool,
-        now: Instant,
-    ) {
-        self.now = now;
-        if !self.is_connected_by(connection) {
-            return;
-        }
-        self.heard = true;
-        // Among tabs it may be the answer to another one's question.
-        if !recovered && self.tabs.is_none() {
-            let after = self.reader.position().unwrap_or_default();
-            self.outputs.push_back(Output::Gap { after, next: head });
-            self.reader.pass_head(head);
-        }
-    }
-
     /// Asks the server for what waits; it does so by itself on every connection.
     pub fn request_pending(&mut self, now: Instant) {
         self.now = now;

@@ -31,7 +31,6 @@ enum Call {
     Hold(u64),
     Handled(u64),
     Unpark(u64),
-    PendingComplete(Whose, u64, bool),
     RequestPending,
     HistoryAsOf(u64),
     Gap(Whose, u64, u64),
@@ -156,8 +155,6 @@ fn call() -> impl Strategy<Value = Call> {
         2 => position().prop_map(Call::Hold),
         2 => position().prop_map(Call::Handled),
         1 => position().prop_map(Call::Unpark),
-        1 => (whose(), position(), any::<bool>())
-            .prop_map(|(c, head, recovered)| Call::PendingComplete(c, head, recovered)),
         1 => (whose(), position(), position())
             .prop_map(|(c, after, next)| Call::Gap(c, after, next)),
         1 => Just(Call::RequestPending),
@@ -223,8 +220,7 @@ impl Absurd {
             | Call::Closed(..)
             | Call::Accepted(..)
             | Call::Refused(..)
-            | Call::Gap(..)
-            | Call::PendingComplete(..) => self.hear(call),
+            | Call::Gap(..) => self.hear(call),
             Call::SignInAmongTabs(_)
             | Call::SetVisible(_)
             | Call::Lock
@@ -245,8 +241,7 @@ impl Absurd {
         | Call::Closed(whose, _)
         | Call::Accepted(whose, _)
         | Call::Refused(whose, ..)
-        | Call::Gap(whose, ..)
-        | Call::PendingComplete(whose, ..)) = call
+        | Call::Gap(whose, ..)) = call
         else {
             return;
         };
@@ -265,9 +260,6 @@ impl Absurd {
             }
             Call::Gap(_, after, next) => {
                 engine.handle_gap(connection, seq(after), seq(next), now);
-            }
-            Call::PendingComplete(_, head, recovered) => {
-                engine.handle_pending_complete(connection, seq(head), recovered, now);
             }
             _ => {}
         }

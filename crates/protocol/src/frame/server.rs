@@ -61,6 +61,16 @@ pub struct PendingSummary {
     pub streams: u64,
 }
 
+/// `mailbox_gap`: what was between these positions is not kept any more. It comes where the messages
+/// would have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailboxGap {
+    /// The last position that was sent, or asked for.
+    pub after: Seq,
+    /// The first position that may still come.
+    pub next: Seq,
+}
+
 /// `accepted`: the application took the message `reference`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Accepted {
@@ -96,6 +106,8 @@ pub enum ServerFrame {
     Pong(Pong),
     /// What waited has been sent.
     PendingCheckComplete(PendingSummary),
+    /// Some positions have no messages any more.
+    MailboxGap(MailboxGap),
     /// A send settled well.
     Accepted(Accepted),
     /// A send settled badly, or something else failed.
@@ -124,6 +136,7 @@ impl ServerFrame {
             message_type::PENDING_CHECK_COMPLETE => Self::PendingCheckComplete(
                 read::<PendingCheckComplete>(text, "pending_check_complete")?.data,
             ),
+            message_type::MAILBOX_GAP => Self::MailboxGap(read(text, "mailbox_gap")?),
             message_type::ACCEPTED => Self::Accepted(read(text, "accepted")?),
             message_type::ERROR => Self::Error(read(text, "error")?),
             _ => {
@@ -146,6 +159,7 @@ impl ServerFrame {
                 message_type::PENDING_CHECK_COMPLETE,
                 &PendingCheckComplete { data: data.clone() },
             ),
+            Self::MailboxGap(frame) => write(message_type::MAILBOX_GAP, frame),
             Self::Accepted(frame) => write(message_type::ACCEPTED, frame),
             Self::Error(frame) => write(message_type::ERROR, frame),
             Self::Application { .. } => None,

@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
-use tetherline_protocol::{Epoch, Limits, Seq, frame::PendingSummary};
+use tetherline_protocol::{
+    Epoch, Limits, Seq,
+    frame::{MailboxGap, PendingSummary, ServerFrame},
+};
 
 use super::{Wire, in_flight::InFlight};
 use crate::store::{Delivery, Place, Room};
@@ -97,6 +100,8 @@ pub(super) enum Progress {
 
 pub(super) enum Whereabouts {
     Known,
+    /// The mailbox begins later now; on the plain wire there is no word for it.
+    Skipped(Option<Utf8Bytes>),
     /// The store has nothing where it promised something.
     Nowhere,
     /// Positions count in another history now.
@@ -181,6 +186,8 @@ impl Feed {
         self.reading = Reading::Idle;
         backlog.get_or_insert(Backlog::lost(until)).recovered = false;
         self.in_flight.pass_over(*position, trimmed);
+        let next = trimmed.next().unwrap_or(trimmed);
+        let gap = (self.wire == Wire::V1).then(|| gap(*position, next));
         *position = trimmed;
         if let Detour::Underway { from, to } = *detour
             && trimmed >= from
@@ -188,7 +195,7 @@ impl Feed {
             *position = to.max(trimmed);
             *detour = Detour::None;
         }
-        Whereabouts::Known
+        Whereabouts::Skipped(gap)
     }
 
     /// The next page to ask for, if there is something to read and room for it.
@@ -227,9 +234,12 @@ impl Feed {
                 break;
             }
             if is_hole {
+                if self.wire == Wire::V1 {
+                    texts.push(gap(*position, seq));
+                }
                 self.in_flight.pass_over(*position, seq.previous());
                 *position = seq.previous();
-                // Whoever sees positions sees the hole by itself, except at the end.
+                // Whoever knows positions has just been told.
                 if self.wire == Wire::Plain {
                     backlog.get_or_insert(Backlog::lost(seq));
                 }
@@ -356,4 +366,9 @@ impl Feed {
             _ => self.head,
         }
     }
+}
+
+fn gap(after: Seq, next: Seq) -> Utf8Bytes {
+    let frame = ServerFrame::MailboxGap(MailboxGap { after, next });
+    frame.to_text().unwrap_or_default().into()
 }

@@ -3,6 +3,7 @@ import {
   CONNECTION_ESTABLISHED,
   DEFAULT_LIMITS,
   ERROR,
+  MAILBOX_GAP,
   PENDING_CHECK_COMPLETE,
   PONG,
 } from '../generated/protocol.js';
@@ -34,7 +35,8 @@ export class Inbound {
   readonly #control = new Map<string, Control>([
     [CONNECTION_ESTABLISHED, (session, conn, frame) => this.#established(session, conn, frame)],
     [PONG, (_session, conn) => this.#pong(conn)],
-    [PENDING_CHECK_COMPLETE, (_session, conn, frame) => this.#pendingComplete(conn, frame)],
+    [PENDING_CHECK_COMPLETE, (_session, conn) => this.#loop.engine.received(conn)],
+    [MAILBOX_GAP, (_session, conn, frame) => this.#gap(conn, frame)],
     [ACCEPTED, (session, conn, frame) => this.#accepted(session, conn, frame)],
     [ERROR, (session, conn, frame) => this.#error(session, conn, frame)],
   ]);
@@ -221,11 +223,9 @@ export class Inbound {
     this.#loop.engine.received(conn);
   }
 
-  #pendingComplete(conn: number, frame: Message): void {
-    const data = frame.data as { head?: unknown; recovered?: unknown } | null | undefined;
-    const recovered = data?.recovered === false ? 0 : 1;
+  #gap(conn: number, frame: Message): void {
     this.#loop.call((engine, now) =>
-      engine.pending_complete(conn, number(data?.head, 0), recovered, now),
+      engine.gap(conn, number(frame.after, 0), number(frame.next, 0), now),
     );
   }
 

@@ -36,6 +36,7 @@ export interface ControlMessages {
     timestamp: string;
   };
   pong: { timestamp?: unknown; server_time: string };
+  mailbox_gap: { after: number; next: number };
   pending_check_complete: {
     data: { delivered: number; head: number; recovered: boolean; streams: number };
   };

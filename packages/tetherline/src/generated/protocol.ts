@@ -13,6 +13,9 @@ export const PONG = 'pong' as const;
 /** Server → client: everything that waited at `GET_PENDING` has been sent. */
 export const PENDING_CHECK_COMPLETE = 'pending_check_complete' as const;
 
+/** Server → client: between two positions the mailbox has nothing any more. */
+export const MAILBOX_GAP = 'mailbox_gap' as const;
+
 /** Server → client: the application took the message that `ref` names. */
 export const ACCEPTED = 'accepted' as const;
 
@@ -44,6 +47,7 @@ export const SERVER_CONTROL = [
   'connection_established',
   'pong',
   'pending_check_complete',
+  'mailbox_gap',
   'accepted',
   'error',
 ] as const;
