@@ -5,7 +5,6 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use crate::{
-    prepare,
     progress::step,
     workspace::{binary, build, run},
 };
@@ -17,25 +16,26 @@ const FULL_DISKS: [&str; 2] = ["--full-disks", "5"];
 
 /// Builds the server as people run it, and hands the arguments on.
 pub(crate) fn run_for(root: &Path, arguments: &[String]) -> Result<()> {
-    step("tetherline, optimised", || {
-        build(root, "cargo", &["build", "--release", "--package", "tetherline-cli"])
-    })?;
     let mut all: Vec<&str> = arguments.iter().map(String::as_str).collect();
     if !all.contains(&FULL_DISKS[0]) {
         all.extend(FULL_DISKS);
     }
-    start(root, &binary(root, "tetherline", true), &all)
+    start(root, true, &all)
 }
 
 /// The short version.
 pub(crate) fn run_briefly(root: &Path) -> Result<()> {
-    prepare::cli(root)?;
-    start(root, &binary(root, "tetherline", false), &SHORT)
+    start(root, false, &SHORT)
 }
 
-fn start(root: &Path, server: &Path, arguments: &[&str]) -> Result<()> {
-    build(root, "cargo", &["build", "--package", "tetherline-kill-test"])?;
+fn start(root: &Path, release: bool, arguments: &[&str]) -> Result<()> {
+    let packages = ["build", "--package", "tetherline-cli", "--package", "tetherline-kill-test"];
+    let optimised: &[&str] = if release { &["--release"] } else { &[] };
+    step("the server, and who kills it", || {
+        build(root, "cargo", &[&packages[..], optimised].concat())
+    })?;
+    let server = binary(root, "tetherline", release);
     let server = server.to_str().context("the path of this checkout is not UTF-8")?;
-    let test = binary(root, "tetherline-kill-test", false);
+    let test = binary(root, "tetherline-kill-test", release);
     run(root, &test.to_string_lossy(), &[&["--server", server][..], arguments].concat())
 }

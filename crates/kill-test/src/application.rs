@@ -32,7 +32,7 @@ pub(crate) struct Application {
     books: Mutex<Books>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Books {
     effects: HashMap<SenderName, u32>,
     problems: Vec<String>,
@@ -59,7 +59,7 @@ impl Application {
     pub(crate) async fn start(
         random: fastrand::Rng,
     ) -> Result<(Arc<Self>, String, JoinHandle<()>)> {
-        let books = Books { effects: HashMap::new(), problems: Vec::new(), random };
+        let books = Books { random, ..Books::default() };
         let application = Arc::new(Self { books: Mutex::new(books) });
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let url = format!("http://{}/sends", listener.local_addr()?);
@@ -109,19 +109,43 @@ impl Books {
         if lot == 0 {
             return StatusCode::SERVICE_UNAVAILABLE;
         }
-        let effects = self.effects.entry(sender).or_default();
-        if *n == *effects {
-            *effects += 1;
-        } else if *n > *effects {
-            self.problems.push(format!("{sender}: send {n} came before send {effects}"));
+        if !self.commit(sender, *n) {
             return StatusCode::BAD_REQUEST;
         }
         if lot == 1 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::NO_CONTENT }
     }
 }
 
+impl Books {
+    /// A send takes effect, unless it did before; false if one is missing before it.
+    fn commit(&mut self, sender: SenderName, n: u32) -> bool {
+        let effects = self.effects.entry(sender).or_default();
+        if n > *effects {
+            self.problems.push(format!("{sender}: send {n} came before send {effects}"));
+            return false;
+        }
+        *effects = (*effects).max(n + 1);
+        true
+    }
+}
+
 impl fmt::Display for SenderName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "user {}, device {}", self.user, self.device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_send_takes_effect_once_and_none_overtakes_another() {
+        let sender = SenderName { user: 0, device: 0 };
+        let mut books = Books::default();
+        assert!(books.commit(sender, 0) && books.commit(sender, 0) && books.commit(sender, 1));
+        assert_eq!(books.effects[&sender], 2);
+        assert!(!books.commit(sender, 3));
+        assert_eq!(books.problems.len(), 1);
     }
 }

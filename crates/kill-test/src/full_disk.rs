@@ -55,7 +55,8 @@ pub(crate) async fn run(binary: &Path, rounds: u32, kind: Kind, seed: u64) -> Re
     let ended = ended.await;
     serving.abort();
     let verdict = progress.finish(ended, &application, &launch.words);
-    Ok(verdict.with("medium", disk.medium.name()))
+    let times = (rounds + 1).to_string();
+    Ok(verdict.with("filled up", times).with("medium", disk.medium.name().to_owned()))
 }
 
 struct Disk<'a> {

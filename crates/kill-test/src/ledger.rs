@@ -41,6 +41,7 @@ pub(crate) struct Counts {
     pub(crate) replayed: AtomicU64,
     pub(crate) sent: AtomicU64,
     pub(crate) pages: AtomicU64,
+    pub(crate) pages_closed: AtomicU64,
     pub(crate) connections: AtomicU64,
     pub(crate) disconnections: AtomicU64,
     pub(crate) lost: AtomicU64,

@@ -74,7 +74,9 @@ async fn run(options: &Options, seed: u64) -> Result<bool> {
         println!("{verdict}");
         good &= verdict.is_good();
     }
-    if options.full_disks > 0 {
+    if options.full_disks > 0 && cfg!(not(target_os = "linux")) {
+        eprintln!("the disk is filled on Linux only; this is left out");
+    } else if options.full_disks > 0 {
         let verdict = full_disk::run(&server, options.full_disks, options.medium, seed).await?;
         println!("{verdict}");
         good &= verdict.is_good();

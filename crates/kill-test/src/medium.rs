@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::Pid;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
@@ -139,8 +139,15 @@ impl Tmpfs {
     }
 }
 
+#[cfg(target_os = "linux")]
 fn limit(server: Pid, bytes: Option<u64>) -> Result<()> {
+    use rustix::process::{Resource, Rlimit, prlimit};
     let limit = Rlimit { current: bytes, maximum: None };
     prlimit(Some(server), Resource::Fsize, limit).context("the limit could not be set")?;
     Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn limit(_server: Pid, _bytes: Option<u64>) -> Result<()> {
+    bail!("only Linux limits what a process that runs already may write")
 }

@@ -259,7 +259,11 @@ impl Page {
             && started.elapsed() < ANSWERED_WITHIN
             && self.calm.is_some()
             && self.calm == self.scene.calm();
-        self.life.end(if answered { End::InOrder } else { End::Abrupt })
+        if !answered {
+            return self.life.end(End::Abrupt);
+        }
+        count(&self.scene.ledger.counts.pages_closed);
+        self.life.end(End::InOrder)
     }
 
     /// Ends like a page whose browser crashed.

@@ -66,8 +66,8 @@ impl Progress {
 }
 
 impl Verdict {
-    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
-        self.rows.insert(0, (name, value.to_owned()));
+    pub(crate) fn with(mut self, name: &'static str, value: String) -> Self {
+        self.rows.insert(0, (name, value));
         self
     }
 
@@ -97,6 +97,7 @@ fn rows(counts: &Counts, took: Duration) -> Vec<(&'static str, String)> {
         row("publishes repeated", &counts.publishes_repeated),
         row("publishes refused (503)", &counts.publishes_refused),
         row("pages", &counts.pages),
+        row("of them closed in order", &counts.pages_closed),
         row("connections", &counts.connections),
         row("messages received", &counts.received),
         row("of them replayed", &counts.replayed),
