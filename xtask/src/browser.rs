@@ -13,17 +13,20 @@ use crate::{
 
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/// Runs the suite in `apps/chat/e2e` against the built chat.
+/// Runs the suite in `apps/chat/e2e` against the built chat and the built delivery server.
 pub(crate) fn end_to_end(root: &Path) -> Result<()> {
     let browser = chromium(root)?;
+    prepare::package(root)?;
     prepare::web(root)?;
     prepare::chat_server(root, false)?;
+    prepare::cli(root)?;
     let mut playwright = workspace::command(root, "npx");
     playwright
         .args(["--no-install", "playwright", "test"])
         .current_dir(root.join("apps/chat/e2e"))
         .env("CHROMIUM", browser)
-        .env("TETHERLINE_CHAT_BIN", workspace::binary(root, "tetherline-chat", false));
+        .env("TETHERLINE_CHAT_BIN", workspace::binary(root, "tetherline-chat", false))
+        .env("TETHERLINE_BIN", workspace::binary(root, "tetherline", false));
     runner::run(playwright)
 }
 

@@ -7,6 +7,8 @@ import { createServer, connect, type AddressInfo, type Server, type Socket } fro
  */
 export class Network {
   readonly #sockets = new Set<Socket>();
+  readonly #webSockets = new Set<Socket>();
+  #webSocketsOpened = 0;
   #server: Server | null = null;
   #port = 0;
   #frozen = false;
@@ -25,6 +27,16 @@ export class Network {
 
   get origin(): string {
     return `http://127.0.0.1:${String(this.#port)}`;
+  }
+
+  /** WebSockets that lead through here now. */
+  get webSockets(): number {
+    return this.#webSockets.size;
+  }
+
+  /** WebSockets that were ever tried through here. */
+  get webSocketsOpened(): number {
+    return this.#webSocketsOpened;
   }
 
   /** Resets every connection and refuses new ones. */
@@ -62,6 +74,12 @@ export class Network {
 
   #relay(near: Socket): void {
     const far = connect(this.#target, '127.0.0.1');
+    near.once('data', (bytes) => {
+      if (!/^upgrade: websocket/im.test(bytes.toString('latin1'))) return;
+      this.#webSocketsOpened += 1;
+      this.#webSockets.add(near);
+      near.on('close', () => this.#webSockets.delete(near));
+    });
     const ends = [near, far] as const;
     for (const [from, to] of [ends, [far, near] as const]) {
       this.#sockets.add(from);

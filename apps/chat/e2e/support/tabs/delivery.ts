@@ -1,0 +1,149 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
+
+import { build } from 'esbuild';
+
+const ROOT = resolve(import.meta.dirname, '../../../../..');
+const BINARY = process.env['TETHERLINE_BIN'] ?? join(ROOT, 'target/debug/tetherline');
+const READY = /http:\/\/127\.0\.0\.1:(\d+)/;
+const PAGE = '<!doctype html><title>A tab</title><script type="module" src="/page.js"></script>';
+
+/** How many publishes are under way at once. */
+const PUBLISHERS = 32;
+
+/**
+ * The delivery server as a process of its own, and beside it what an application has: the page, its
+ * tokens, and a webhook that takes what is sent.
+ */
+export class Delivery {
+  /** Ids of sends, in the order in which the webhook got them. */
+  readonly taken: string[] = [];
+  readonly #http: Server;
+  readonly #folder: string;
+  #process: ChildProcess | null = null;
+  #port = 0;
+  #script = '';
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+    this.#http = createServer((request, response) => {
+      const url = new URL(request.url ?? '', 'http://application');
+      if (request.method === 'POST') {
+        this.taken.push(String(request.headers['idempotency-key']).split('/').at(-1) ?? '');
+        request.resume().on('end', () => response.end());
+      } else if (url.pathname === '/token') {
+        void this.#token(url.searchParams.get('user') ?? '').then((token) => response.end(token));
+      } else {
+        const isScript = url.pathname === '/page.js';
+        response.setHeader('content-type', isScript ? 'text/javascript' : 'text/html');
+        response.end(isScript ? this.#script : PAGE);
+      }
+    });
+  }
+
+  static async open(): Promise<Delivery> {
+    const delivery = new Delivery(await mkdtemp(join(tmpdir(), 'tetherline-e2e-')));
+    delivery.#http.listen(0, '127.0.0.1');
+    await once(delivery.#http, 'listening');
+    delivery.#script = await bundledPage();
+    await delivery.#start();
+    return delivery;
+  }
+
+  /** Of the delivery server. */
+  get port(): number {
+    return this.#port;
+  }
+
+  /** Where the page is. */
+  get application(): string {
+    return `http://127.0.0.1:${String((this.#http.address() as AddressInfo).port)}`;
+  }
+
+  /** Publishes so many messages, as fast as it goes. Answers their ids in the order of the mailbox. */
+  async publish(user: string, count: number): Promise<string[]> {
+    const key = (await readFile(join(this.#folder, 'api.key'), 'utf8')).trim();
+    const ids = new Map<number, string>();
+    let left = count;
+    const publisher = async (): Promise<void> => {
+      while (left > 0) {
+        left -= 1;
+        const answer = await fetch(
+          `http://127.0.0.1:${String(this.#port)}/v1/users/${user}/messages`,
+          {
+            method: 'POST',
+            headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+            body: JSON.stringify({ type: 'news', text: 'x'.repeat(100) }),
+          },
+        );
+        if (!answer.ok) throw new Error(await answer.text());
+        const { id, seq } = (await answer.json()) as { id: string; seq: number };
+        ids.set(seq, id);
+      }
+    };
+    await Promise.all(Array.from({ length: PUBLISHERS }, publisher));
+    return [...ids].sort(([a], [b]) => a - b).map(([, id]) => id);
+  }
+
+  async dispose(): Promise<void> {
+    this.#http.closeAllConnections();
+    this.#http.close();
+    const child = this.#process;
+    if (child !== null && child.exitCode === null && child.signalCode === null) {
+      const exited = once(child, 'exit');
+      child.kill('SIGKILL');
+      await exited;
+    }
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  async #start(): Promise<void> {
+    const child = spawn(
+      BINARY,
+      ['serve', '--listen', '127.0.0.1:0', '--data', this.#folder].concat([
+        '--webhook-url',
+        `${this.application}/sends`,
+        '--allow-origin',
+        this.application,
+      ]),
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    this.#process = child;
+    let log = '';
+    child.stderr.on('data', (bytes: Buffer) => (log = (log + bytes.toString()).slice(-8_000)));
+    for await (const line of createInterface({ input: child.stdout })) {
+      const port = READY.exec(line)?.[1];
+      if (port === undefined) continue;
+      this.#port = Number(port);
+      return;
+    }
+    throw new Error(`The delivery server ended before it was ready:\n${log}`);
+  }
+
+  async #token(user: string): Promise<string> {
+    const secret = join(this.#folder, 'jwt.secret');
+    const { stdout } = await promisify(execFile)(BINARY, [
+      ...['token', '--jwt-secret-file', secret, '--user', user],
+    ]);
+    return stdout.trim();
+  }
+}
+
+async function bundledPage(): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [join(import.meta.dirname, 'page.ts')],
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    write: false,
+    define: { 'process.env.NODE_ENV': '"production"' },
+  });
+  return outputFiles[0]!.text;
+}
