@@ -6,6 +6,8 @@ mod reader;
 mod rules;
 mod schema;
 mod statements;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 mod writer;
 
