@@ -1,7 +1,7 @@
 //! The browser driver's half of a page: it does what the engine says and holds no policy.
 
 use tetherline_engine::{
-    ConnectionNo, Delivery, EpochNo, Established, Instant, Output, SendNo as Ticket,
+    ConnectionNo, Delivery, EpochNo, Established, Instant, Output, SendNo as Ticket, TabMessage,
 };
 use tetherline_protocol::{Seq, frame::ServerFrame, limits};
 
@@ -10,6 +10,7 @@ use crate::{
     network::{Direction, Link, Up},
     page::Parked,
     sends::Verdict,
+    tabs::{Post, UNKNOWN},
     upstream::number,
     world::{Event, LinkNo, PageNo, PublishNo, World},
 };
@@ -69,6 +70,7 @@ impl World {
                 self.after(delay, Event::Probe { page, connection, link: link.unwrap_or(0) });
             }
             Output::Detach(connection, _) => {
+                self.unjoin(page, connection);
                 if let Some(link) = self.pages[page].link
                     && self.links[link].connection == connection
                 {
@@ -77,9 +79,16 @@ impl World {
                     self.links[link].up.close();
                 }
             }
-            Output::Ping => self.transmit(page, r#"{"type":"ping"}"#.into()),
+            Output::Ping => {
+                if !self.send_through(page, &Post::Message(TabMessage::Ping)) {
+                    self.transmit(page, r#"{"type":"ping"}"#.into());
+                }
+            }
             Output::GetPending { after, epoch } => {
                 self.asks(page, after.get());
+                if self.send_through(page, &Post::Ask { after, epoch }) {
+                    return;
+                }
                 let epoch = epoch.0 - 1;
                 let text =
                     format!(r#"{{"type":"get_pending","after":{after},"epoch":"e{epoch}"}}"#);
@@ -99,6 +108,9 @@ impl World {
             Output::Transmit(Ticket(ticket)) => {
                 if let Some(&send) = self.pages[page].outbox.get(&ticket) {
                     let text = format!(r#"{{"type":"say","id":"s{send}"}}"#);
+                    if self.send_through(page, &Post::Out(text.clone())) {
+                        return;
+                    }
                     if self.fault(3) {
                         // Somebody on the way, or another driver, repeats it.
                         self.transmit(page, text.clone());
@@ -121,6 +133,11 @@ impl World {
             }
             Output::HandlerTimedOut(seq) => self.handler_timed_out(page, seq.get()),
             Output::IdentityRefused => self.identity_refused(page),
+            Output::Lock { steal } => self.request_lock(page, steal),
+            Output::Unlock => self.release_lock(page),
+            Output::Post(to, message) => self.post(page, to, &Post::Message(message)),
+            Output::Welcome { to, head, cursor } => self.welcome(page, to, head, cursor),
+            Output::Join(connection, leader) => self.join(page, connection, leader),
             _ => {}
         }
     }
@@ -208,10 +225,10 @@ impl World {
         &mut self,
         page: PageNo,
         link: LinkNo,
+        connection: ConnectionNo,
         frame: &ServerFrame,
         size: usize,
     ) {
-        let connection = self.links[link].connection;
         let now = self.instant(page);
         let engine = &mut self.pages[page].engine;
         match frame {
@@ -225,32 +242,34 @@ impl World {
                     token_expires_in_ms: frame.token_expires_in_ms,
                 };
                 if self.pages[page].link == Some(link) {
-                    self.established(page, link, epoch);
+                    self.established(page, link, epoch, self.links[link].truth);
+                    self.pages[page].tab.established = Some((link, established));
                     self.pages[page].connected_at.get_or_insert(now.as_millis());
                 }
                 self.pages[page].engine.handle_established(connection, established, now);
             }
             ServerFrame::PendingCheckComplete(summary) => {
-                let (head, recovered) = (summary.head, summary.recovered);
-                if self.pages[page].link == Some(link) && recovered {
-                    self.has_come(page, head.get());
+                if self.pages[page].link == Some(link) && summary.recovered {
+                    self.has_come(page, summary.head.get());
                 }
-                let engine = &mut self.pages[page].engine;
-                engine.handle_pending_complete(connection, head, recovered, now);
+                self.pages[page].engine.handle_received(connection);
+            }
+            ServerFrame::MailboxGap(gap) => {
+                engine.handle_gap(connection, gap.after, gap.next, now);
             }
             ServerFrame::Accepted(accepted) => {
                 let send = number(&accepted.reference);
                 self.told(send, Verdict::Accepted);
-                if let Some(ticket) = self.ticket(page, send) {
-                    self.pages[page].engine.handle_accepted(connection, ticket, now);
-                }
+                let ticket = self.ticket(page, send).unwrap_or(UNKNOWN);
+                self.pages[page].engine.handle_accepted(connection, ticket, now);
             }
             ServerFrame::Error(error) => {
                 let send = error.reference.as_ref().map(number);
                 if let Some(send) = send.filter(|_| !error.retryable) {
                     self.told(send, Verdict::Refused);
                 }
-                if let Some(ticket) = send.and_then(|send| self.ticket(page, send)) {
+                if let Some(send) = send {
+                    let ticket = self.ticket(page, send).unwrap_or(UNKNOWN);
                     let (retryable, wait) = (error.retryable, error.retry_after_ms);
                     let engine = &mut self.pages[page].engine;
                     engine.handle_refused(connection, ticket, retryable, wait, now);
@@ -260,14 +279,20 @@ impl World {
                 self.hears(page, link, id.as_str(), size);
             }
             ServerFrame::Application { seq: Some(seq), id: Some(id), .. } => {
-                self.message(page, link, *seq, number(id), size);
+                self.message(page, link, connection, (*seq, size), number(id));
             }
             _ => engine.handle_received(connection),
         }
     }
 
-    fn message(&mut self, page: PageNo, link: LinkNo, seq: Seq, publish: PublishNo, size: usize) {
-        let connection = self.links[link].connection;
+    fn message(
+        &mut self,
+        page: PageNo,
+        link: LinkNo,
+        connection: ConnectionNo,
+        (seq, size): (Seq, usize),
+        publish: PublishNo,
+    ) {
         let target = &mut self.pages[page];
         let handlers = u32::from(self.publishes[publish].kind == 0 || target.wants_late);
         let mut delivery = target.engine.handle_message(connection, Some(seq), handlers, size);
@@ -276,7 +301,9 @@ impl World {
         }
         match delivery {
             Delivery::Drop => {
-                if handlers == 0 && target.link == Some(link) {
+                let is_past = target.engine.position() >= Some(seq);
+                let is_current = target.link == Some(link) || target.tab.joined.is_some();
+                if handlers == 0 && is_current && is_past {
                     self.nobody_wants(page, seq.get());
                 }
             }

@@ -41,6 +41,7 @@ impl World {
             95..97 => self.go_offline(page),
             97 => self.leap_somewhere(page),
             98 => self.too_much(page, user),
+            99 if self.pages[page].tab.shares => self.glance(page),
             _ => self.blink(page),
         }
     }

@@ -61,6 +61,10 @@ impl Reading {
 
     /// Nobody on this page wants the message: it counts as handled. Answers whether it is news.
     fn ignore(&mut self, seq: u64) -> bool {
+        if seq <= self.lowest {
+            // Another tab had asked for it.
+            return false;
+        }
         self.seen.insert(seq)
     }
 
@@ -76,8 +80,7 @@ impl Reading {
 }
 
 impl World {
-    pub(crate) fn established(&mut self, page: PageNo, link: LinkNo, epoch: u32) {
-        let truth = self.links[link].truth;
+    pub(crate) fn established(&mut self, page: PageNo, link: LinkNo, epoch: u32, truth: u64) {
         let reading = &mut self.pages[page].reading;
         if reading.epoch != Some(epoch) {
             let owes_gap = reading.start.is_some();
@@ -257,6 +260,7 @@ impl World {
         let publishes = (0..self.publishes.len()).find_map(|no| self.problem_with_publish(no));
         publishes
             .or_else(|| (0..self.pages.len()).find_map(|no| self.problem_with_page(no)))
+            .or_else(|| self.problem_with_sharing())
             .or_else(|| {
                 self.outlived_sign_in().map(|link| format!("link {link} outlived its sign-in"))
             })
@@ -299,8 +303,9 @@ impl World {
         let reading = &target.reading;
         let trimmed = self.store.mailbox(target.user).trimmed();
         let is_said = |seq: u64| seq <= trimmed && seq <= reading.told_up_to;
-        let is_missing = |seq: &u64| !reading.seen.contains(seq) && !is_said(*seq);
-        if let Some(seq) = (reading.lowest + 1..=head).find(is_missing) {
+        let missing =
+            (reading.lowest + 1..=head).find(|seq| !reading.seen.contains(seq) && !is_said(*seq));
+        if let Some(seq) = missing {
             return Some(format!("page {page} never got {seq} of {head}, trimmed up to {trimmed}"));
         }
         if let Some(seq) = reading.open.keys().next() {

@@ -16,8 +16,8 @@ pub(crate) struct Flight {
     is_bound: bool,
     /// The next batch was let through before the first acknowledgement.
     is_early: bool,
-    /// Since the last message the client asked for another position.
-    turned: bool,
+    /// How often the client asked for another position, and what is written has not turned yet.
+    turns: u32,
     cursor: u64,
     acked: u64,
     /// The last position written.
@@ -50,7 +50,7 @@ impl Flight {
     }
 
     fn restarts(&mut self, after: u64) {
-        self.turned = true;
+        self.turns += 1;
         self.acked = self.cursor.max(after);
         self.sizes.clear();
     }
@@ -67,7 +67,11 @@ impl Flight {
     fn is_news(&mut self, seq: u64) -> bool {
         let is_news = seq > self.last;
         self.last = seq;
-        is_news || std::mem::take(&mut self.turned)
+        if !is_news && self.turns > 0 {
+            self.turns -= 1;
+            return true;
+        }
+        is_news
     }
 
     /// Whether a message may follow what is under way: one always may.

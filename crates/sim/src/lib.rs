@@ -16,6 +16,7 @@ mod random;
 mod sends;
 mod server;
 mod store;
+mod tabs;
 mod tokens;
 mod trace;
 mod upkeep;

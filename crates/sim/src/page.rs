@@ -10,6 +10,7 @@ use crate::{
     handlers::Held,
     network::{Down, Up},
     store::DeviceNo,
+    tabs::Tab,
     tokens::{SignInNo, Token},
     upstream::UNANNOUNCED,
     world::{Event, LinkNo, PageNo, PublishNo, SendNo, UserNo, World},
@@ -46,6 +47,7 @@ pub(crate) struct Page {
     pub(crate) connected_at: Option<u64>,
     /// Whether it may be refused: a fresh token was asked for, or there is none.
     pub(crate) refusal_is_due: bool,
+    pub(crate) tab: Tab,
     /// How far the page's clock is ahead: a machine slept, or its clock leapt. In ms.
     pub(crate) ahead: u64,
 }
@@ -71,6 +73,22 @@ impl Page {
 
     pub(crate) fn is_signed_in(&self) -> bool {
         self.presence == Presence::SignedIn
+    }
+
+    pub(crate) fn sign_in_to_engine(&mut self, now: Instant) {
+        if self.tab.shares {
+            self.tab.listens = true;
+            self.engine.sign_in_among_tabs(self.tab.is_visible, now);
+        } else {
+            self.engine.sign_in(now);
+        }
+    }
+
+    /// Nobody is signed in here any more.
+    pub(crate) fn forget_sign_in(&mut self) {
+        self.presence = Presence::SignedOut;
+        self.parked.clear();
+        self.held.clear();
     }
 }
 
@@ -104,6 +122,11 @@ impl World {
             timer_at: None,
             connected_at: None,
             refusal_is_due: false,
+            tab: Tab {
+                shares: self.tabs_share,
+                is_visible: self.random.percent(50),
+                ..Tab::default()
+            },
             ahead: 0,
         });
         if !wants_late && self.random.percent(70) {
@@ -136,7 +159,7 @@ impl World {
             self.read_history(page);
         }
         let now = self.instant(page);
-        self.pages[page].engine.sign_in(now);
+        self.pages[page].sign_in_to_engine(now);
         self.drain(page);
     }
 
@@ -148,9 +171,7 @@ impl World {
         self.remember_what_was_handled(page);
         let now = self.instant(page);
         let target = &mut self.pages[page];
-        target.presence = Presence::SignedOut;
-        target.parked.clear();
-        target.held.clear();
+        target.forget_sign_in();
         target.engine.sign_out(now);
         self.drain(page);
         if let Some(left) = self.pages[page].outbox.values().next() {
@@ -165,6 +186,7 @@ impl World {
             self.remember_what_was_handled(page);
         }
         self.pages[page].presence = Presence::Closed;
+        self.release_lock(page);
         if let Some(link) = self.pages[page].link.take() {
             self.send_up(link, Up::Close);
             self.links[link].up.close();
@@ -222,7 +244,10 @@ impl World {
             Down::Ping => return self.send_up(link, Up::Pong),
             Down::Closed(code) => return self.closed(page, link, connection, code),
             Down::Text(text) => match ServerFrame::parse(&text) {
-                Ok(frame) => self.receive_frame(page, link, &frame, text.len()),
+                Ok(frame) => {
+                    self.pass_on(page, link, &text);
+                    self.receive_frame(page, link, connection, &frame, text.len());
+                }
                 Err(error) => self.fail(format!("the server wrote {text}: {error}")),
             },
         }

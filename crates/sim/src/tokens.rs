@@ -89,7 +89,7 @@ impl World {
             let target = &mut self.pages[page];
             target.token = None;
             target.sign_in = sign_in;
-            target.engine.sign_in(now);
+            target.sign_in_to_engine(now);
             self.drain(page);
         }
     }

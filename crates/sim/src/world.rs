@@ -14,6 +14,7 @@ use crate::{
     sends::Send,
     server::Life,
     store::{Answer, DeviceNo, Store},
+    tabs::{Post, Profiles},
     trace::Trace,
 };
 
@@ -41,6 +42,9 @@ pub(crate) struct World {
     pub(crate) limits: Arc<Limits>,
     pub(crate) users: Vec<UserId>,
     pub(crate) pages: Vec<Page>,
+    /// The pages of a profile share one connection.
+    pub(crate) tabs_share: bool,
+    pub(crate) profiles: Profiles,
     pub(crate) links: Vec<Link>,
     pub(crate) server: Option<Life>,
     pub(crate) lives: u32,
@@ -177,6 +181,18 @@ pub(crate) enum Event {
         page: PageNo,
         generation: u32,
     },
+    /// The lock that was asked for is granted, or was taken away.
+    Lock {
+        page: PageNo,
+        request: u32,
+        granted: bool,
+    },
+    Posted {
+        from: PageNo,
+        to: PageNo,
+        generation: u32,
+        post: Option<Post>,
+    },
     Thaw {
         page: PageNo,
     },
@@ -213,6 +229,7 @@ impl World {
             .map(|user| format!("u{user}").parse().expect("a letter and a number are an id"))
             .collect::<Vec<UserId>>();
         let store = Store::new(users.len(), limits.devices_max, mutant);
+        let tabs_share = random.percent(60);
         let mut world = Self {
             now: 1_000,
             random,
@@ -220,6 +237,8 @@ impl World {
             limits: Arc::new(limits),
             users,
             pages: Vec::new(),
+            tabs_share,
+            profiles: Profiles::default(),
             links: Vec::new(),
             server: None,
             lives: 0,
@@ -342,6 +361,10 @@ impl World {
             }
             Event::HandlerRegisters { page } => self.handler_registers(page),
             Event::SignInAgain { page, generation } => self.sign_in_again(page, generation),
+            Event::Lock { page, request, granted } => self.lock(page, request, granted),
+            Event::Posted { from, to, generation, post } => {
+                self.posted(from, to, generation, post);
+            }
             Event::Thaw { page } => self.thaw(page),
             Event::Online { page } => self.back_online(page),
             Event::Restore { page, generation, unsent } => {

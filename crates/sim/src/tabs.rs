@@ -1,0 +1,269 @@
+//! The tabs of a browser profile: its locks, and the channels between its pages.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tetherline_engine::{ConnectionNo, EpochNo, Established, SendNo as Ticket, TabMessage, TabNo};
+use tetherline_protocol::{Seq, frame::ServerFrame};
+
+use crate::{
+    network::Up,
+    store::DeviceNo,
+    world::{Event, LinkNo, PageNo, UserNo, World},
+};
+
+/// The pages of one profile in which the same person may be signed in.
+type Profile = (UserNo, DeviceNo);
+
+/// What profiles have in common, and their pages share.
+#[derive(Default)]
+pub(crate) struct Profiles {
+    locks: BTreeMap<Profile, Lock>,
+    /// When the last message from one page to another arrives: none overtakes it.
+    arrivals: BTreeMap<(PageNo, PageNo), u64>,
+}
+
+#[derive(Default)]
+struct Lock {
+    holder: Option<PageNo>,
+    waiting: VecDeque<PageNo>,
+}
+
+/// What a page knows of the others of its profile.
+#[derive(Default)]
+pub(crate) struct Tab {
+    /// It takes part.
+    pub(crate) shares: bool,
+    /// Its channel is open.
+    pub(crate) listens: bool,
+    pub(crate) is_visible: bool,
+    pub(crate) has_others: bool,
+    /// Names the last request for the lock; any other that is granted is stale.
+    pub(crate) request: u32,
+    /// The way to the server through the tab that leads.
+    pub(crate) joined: Option<(ConnectionNo, PageNo)>,
+    /// What the server said on this page's own connection.
+    pub(crate) established: Option<(LinkNo, Established)>,
+    /// What the last welcome said, and the leading page's link.
+    pub(crate) welcomed: Option<(LinkNo, Established)>,
+}
+
+/// What pages post.
+#[derive(Debug, Clone)]
+pub(crate) enum Post {
+    Message(TabMessage),
+    Welcome { link: LinkNo, established: Established, to_all: bool },
+    Frame { link: LinkNo, text: String },
+    Out(String),
+    Ask { after: Seq, epoch: EpochNo },
+}
+
+impl World {
+    fn profile(&self, page: PageNo) -> Profile {
+        (self.pages[page].user, self.pages[page].device)
+    }
+
+    pub(crate) fn request_lock(&mut self, page: PageNo, steal: bool) {
+        let profile = self.profile(page);
+        self.pages[page].tab.request += 1;
+        let request = self.pages[page].tab.request;
+        let lock = self.profiles.locks.entry(profile).or_default();
+        lock.waiting.retain(|waiting| *waiting != page);
+        let robbed = lock.holder.filter(|holder| steal && *holder != page);
+        if steal || lock.holder.is_none() {
+            lock.holder = Some(page);
+            self.grant(page);
+        } else {
+            lock.waiting.push_back(page);
+        }
+        self.note(&format!("page {page} asks for the lock (request {request}, steals: {steal})"));
+        if let Some(robbed) = robbed {
+            let request = self.pages[robbed].tab.request;
+            let delay = self.delay(0, 10);
+            self.after(delay, Event::Lock { page: robbed, request, granted: false });
+        }
+    }
+
+    /// The page is done with the lock, or gone.
+    pub(crate) fn release_lock(&mut self, page: PageNo) {
+        let profile = self.profile(page);
+        self.pages[page].tab.request += 1;
+        self.pages[page].tab.listens = false;
+        let lock = self.profiles.locks.entry(profile).or_default();
+        lock.waiting.retain(|waiting| *waiting != page);
+        if lock.holder == Some(page) {
+            lock.holder = lock.waiting.pop_front();
+            if let Some(next) = lock.holder {
+                self.grant(next);
+            }
+        }
+    }
+
+    fn grant(&mut self, page: PageNo) {
+        let request = self.pages[page].tab.request;
+        let delay = self.delay(0, 10);
+        self.after(delay, Event::Lock { page, request, granted: true });
+    }
+
+    pub(crate) fn lock(&mut self, page: PageNo, request: u32, granted: bool) {
+        if !self.pages[page].is_open()
+            || self.waits(page, Event::Lock { page, request, granted }).is_none()
+            || self.pages[page].tab.request != request
+        {
+            return;
+        }
+        let now = self.instant(page);
+        if granted {
+            self.note(&format!("page {page} has the lock"));
+            self.pages[page].engine.handle_lock(now);
+        } else {
+            self.note(&format!("page {page} has lost the lock"));
+            self.pages[page].engine.handle_lock_lost(now);
+        }
+        self.drain(page);
+    }
+
+    pub(crate) fn join(&mut self, page: PageNo, connection: ConnectionNo, leader: TabNo) {
+        let Some((link, established)) = self.pages[page].tab.welcomed else { return };
+        let leader = leader.0 as usize - 1;
+        self.note(&format!("page {page} joins page {leader}"));
+        self.pages[page].tab.joined = Some((connection, leader));
+        self.established(page, link, established.epoch.0 - 1, established.cursor.get());
+        let now = self.instant(page).as_millis();
+        self.pages[page].connected_at.get_or_insert(now);
+    }
+
+    /// Forgets the way through the tab that leads, if it is this one.
+    pub(crate) fn unjoin(&mut self, page: PageNo, connection: ConnectionNo) {
+        self.pages[page].tab.joined.take_if(|(joined, _)| *joined == connection);
+    }
+
+    pub(crate) fn welcome(&mut self, page: PageNo, to: Option<TabNo>, head: Seq, cursor: Seq) {
+        let Some((link, established)) = self.pages[page].tab.established else { return };
+        let established = Established { head, cursor, ..established };
+        self.post(page, to, &Post::Welcome { link, established, to_all: to.is_none() });
+    }
+
+    /// To every other page of the profile that listens now, or to one of them.
+    pub(crate) fn post(&mut self, page: PageNo, to: Option<TabNo>, post: &Post) {
+        let profile = self.profile(page);
+        for other in 0..self.pages.len() {
+            let target = &self.pages[other];
+            let listens = target.is_open() && target.is_signed_in() && target.tab.listens;
+            if other == page || !listens || self.profile(other) != profile {
+                continue;
+            }
+            let is_meant = to.is_none_or(|to| to == tab_no(other));
+            let generation = target.generation;
+            let delay = self.delay(0, 15);
+            let last = self.profiles.arrivals.entry((page, other)).or_default();
+            *last = (*last).max(self.now + delay);
+            let at = *last;
+            let post = is_meant.then(|| post.clone());
+            self.at(at, Event::Posted { from: page, to: other, generation, post });
+        }
+    }
+
+    /// `post` is `None` if it was meant for another page.
+    pub(crate) fn posted(&mut self, from: PageNo, to: PageNo, generation: u32, post: Option<Post>) {
+        let target = &mut self.pages[to];
+        if !target.is_open() || !target.tab.listens || target.generation != generation {
+            return;
+        }
+        let Some(Event::Posted { post, .. }) =
+            self.waits(to, Event::Posted { from, to, generation, post })
+        else {
+            return;
+        };
+        self.pages[to].tab.has_others = true;
+        let Some(post) = post else { return };
+        let now = self.instant(to);
+        let target = &mut self.pages[to];
+        match post {
+            Post::Message(TabMessage::SignedOut) => {
+                self.signed_out_elsewhere(to);
+                self.pages[to].engine.handle_tab(tab_no(from), TabMessage::SignedOut, now);
+            }
+            Post::Message(message) => {
+                target.refusal_is_due |= message == TabMessage::Refused;
+                target.engine.handle_tab(tab_no(from), message, now);
+            }
+            Post::Welcome { link, established, to_all } => {
+                target.tab.welcomed = Some((link, established));
+                target.engine.handle_welcome(tab_no(from), established, to_all, now);
+            }
+            Post::Frame { link, text } => {
+                if let Some((connection, leader)) = target.tab.joined
+                    && leader == from
+                {
+                    match ServerFrame::parse(&text) {
+                        Ok(frame) => self.receive_frame(to, link, connection, &frame, text.len()),
+                        Err(error) => self.fail(format!("a page passes on {text}: {error}")),
+                    }
+                }
+            }
+            Post::Out(text) => {
+                if let Some((link, _)) = target.tab.established
+                    && target.link == Some(link)
+                {
+                    self.send_up(link, Up::Text(text));
+                }
+            }
+            Post::Ask { after, epoch } => target.engine.handle_ask(after, epoch, now),
+        }
+        self.drain(to);
+    }
+
+    /// What the server says goes to the other tabs too, once there are any.
+    pub(crate) fn pass_on(&mut self, page: PageNo, link: LinkNo, text: &str) {
+        if self.pages[page].tab.has_others && self.pages[page].link == Some(link) {
+            self.post(page, None, &Post::Frame { link, text: text.into() });
+        }
+    }
+
+    /// A ping, a question or a send, by the way through the tab that leads. False if there is none.
+    pub(crate) fn send_through(&mut self, page: PageNo, post: &Post) -> bool {
+        let Some((_, leader)) = self.pages[page].tab.joined else { return false };
+        self.post(page, Some(tab_no(leader)), post);
+        true
+    }
+
+    fn signed_out_elsewhere(&mut self, page: PageNo) {
+        self.note(&format!("page {page} is signed out by another"));
+        self.remember_what_was_handled(page);
+        self.pages[page].forget_sign_in();
+    }
+
+    pub(crate) fn glance(&mut self, page: PageNo) {
+        let is_visible = !self.pages[page].tab.is_visible;
+        self.note(&format!("page {page} is visible: {is_visible}"));
+        self.pages[page].tab.is_visible = is_visible;
+        let now = self.instant(page);
+        let engine = &mut self.pages[page].engine;
+        engine.set_visible(is_visible, now);
+        if is_visible {
+            engine.wake(now);
+        }
+        self.drain(page);
+    }
+
+    /// In the end every profile that shares has one connection.
+    pub(crate) fn problem_with_sharing(&self) -> Option<String> {
+        let mut leaders = BTreeMap::new();
+        for (number, page) in self.pages.iter().enumerate() {
+            if !page.tab.shares || !page.is_open() || !page.is_signed_in() || page.link.is_none() {
+                continue;
+            }
+            if let Some(other) = leaders.insert(self.profile(number), number) {
+                return Some(format!("pages {other} and {number} have a connection each"));
+            }
+        }
+        None
+    }
+}
+
+pub(crate) fn tab_no(page: PageNo) -> TabNo {
+    TabNo(u32::try_from(page).expect("few pages") + 1)
+}
+
+/// The driver's number for a send of another page.
+pub(crate) const UNKNOWN: Ticket = Ticket(0);
