@@ -19,13 +19,13 @@ use crate::{
 };
 
 /// How long anything here may take that has to happen.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How often is looked whether it did.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Published between two bad times.
-const MESSAGES_BETWEEN: u64 = 400;
+const MESSAGES_BETWEEN: u64 = 200;
 /// Refused while the disk is full, and everybody else goes on.
-const REFUSALS: u64 = 400;
+const REFUSALS: u64 = 200;
 /// Refusals in a row, and none taken, after which the disk counts as full.
 const REFUSED_IN_A_ROW: u64 = 40;
 
