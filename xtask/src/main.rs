@@ -4,6 +4,7 @@ mod browser;
 mod codegen;
 mod docs;
 mod fingerprint;
+mod fuzz;
 mod kill_test;
 mod markdown;
 mod prepare;
@@ -32,6 +33,8 @@ cargo xtask sim --seeds N [--from SEED]
     run that many seeds of the simulator, and replay the first that breaks a promise
 cargo xtask kill-test --kills N [--full-disks N] [--seed SEED]
     kill the real server so many times under full load, fill its disk, and count what is lost
+cargo xtask fuzz [--seconds N] [TARGET]
+    fuzz the parsers of what comes from outside, each for a minute or so long
 cargo xtask docs
     check the snippets in README.md and docs/";
 
@@ -61,6 +64,7 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         ("tidy", []) => tidy::run(&root),
         ("sim", _) => sim::run_seeds(&root, rest),
         ("kill-test", _) => kill_test::run_for(&root, rest),
+        ("fuzz", _) => fuzz::fuzz(&root, rest),
         ("docs", []) => docs::run(&root),
         ("help" | "--help" | "-h", _) => {
             println!("{HELP}");

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use crate::{
-    browser, codegen, docs, kill_test, prepare,
+    browser, codegen, docs, fuzz, kill_test, prepare,
     progress::Elapsed,
     runner, tidy,
     workspace::{self, run},
@@ -21,7 +21,7 @@ struct Check {
 }
 
 /// In the order in which they run: what fails soonest comes first, what needs a build after it.
-const CHECKS: [Check; 19] = [
+const CHECKS: [Check; 20] = [
     Check { name: "tools", about: "Node, the wasm target, npm packages", run: prepare::tools },
     Check { name: "format", about: "cargo fmt --check", run: format },
     Check { name: "codegen", about: "generated files are current", run: codegen_is_current },
@@ -30,6 +30,7 @@ const CHECKS: [Check; 19] = [
     Check { name: "clippy-wasm", about: "clippy for the browser engine", run: clippy_wasm },
     Check { name: "rust", about: "Rust tests", run: rust_tests },
     Check { name: "doctests", about: "examples in Rust documentation", run: doctests },
+    Check { name: "fuzz", about: "parsers of outside bytes, briefly", run: fuzz::check },
     Check { name: "package", about: "wasm engine and npm package build", run: prepare::package },
     Check { name: "size", about: "size budgets of what browsers load", run: size },
     Check { name: "typecheck", about: "TypeScript", run: typecheck },

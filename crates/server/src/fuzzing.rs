@@ -8,7 +8,7 @@ use jsonwebtoken::Algorithm;
 use tetherline_protocol::UserId;
 
 pub use crate::http::fuzzing::{device, idempotency_key, token};
-use crate::{JwtKeys, Origin, Refusal, origin::RequestOrigin};
+use crate::{JwtKeys, Origin, Refusal, origin::RequestOrigin, secret::secret_in};
 
 /// Whether a page is on the list.
 #[must_use]
@@ -41,4 +41,10 @@ pub fn signed(keys: &JwtKeys, claims: &[u8]) -> String {
 #[must_use]
 pub fn refusal(answer: &[u8]) -> Refusal {
     Refusal::from_answer(answer)
+}
+
+/// The secret in a file with this text.
+#[must_use]
+pub fn secret(text: &str) -> Option<&str> {
+    secret_in(text)
 }

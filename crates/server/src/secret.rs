@@ -37,11 +37,17 @@ pub enum SecretFileError {
 pub fn secret_file(path: &Path) -> Result<String, SecretFileError> {
     let failed = |source| SecretFileError::File { path: path.into(), source };
     match fs::read_to_string(path) {
-        Ok(text) if text.trim().is_empty() => Err(SecretFileError::Empty(path.into())),
-        Ok(text) => Ok(text.trim().into()),
+        Ok(text) => {
+            secret_in(&text).map(Into::into).ok_or_else(|| SecretFileError::Empty(path.into()))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(path),
         Err(error) => Err(failed(error)),
     }
+}
+
+/// The secret in a file's text: editors leave a newline behind it.
+pub(crate) fn secret_in(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|secret| !secret.is_empty())
 }
 
 fn create(path: &Path) -> Result<String, SecretFileError> {
