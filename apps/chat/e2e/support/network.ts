@@ -12,6 +12,7 @@ export class Network {
   #server: Server | null = null;
   #port = 0;
   #frozen = false;
+  #takesWebSockets = true;
   #target = 0;
 
   /** A relay that leads nowhere yet. */
@@ -56,8 +57,15 @@ export class Network {
     for (const socket of this.#sockets) socket.pause();
   }
 
+  /** Carries pages and requests and no WebSocket, as some proxies do. */
+  refuseWebSockets(): void {
+    this.#takesWebSockets = false;
+    for (const socket of this.#webSockets) socket.resetAndDestroy();
+  }
+
   /** Works again, on the same port. What was frozen stays dead, as behind a new NAT entry. */
   async restore(): Promise<void> {
+    this.#takesWebSockets = true;
     if (this.#frozen) {
       this.#frozen = false;
       for (const socket of this.#sockets) socket.resetAndDestroy();
@@ -79,6 +87,7 @@ export class Network {
       this.#webSocketsOpened += 1;
       this.#webSockets.add(near);
       near.on('close', () => this.#webSockets.delete(near));
+      if (!this.#takesWebSockets) near.resetAndDestroy();
     });
     const ends = [near, far] as const;
     for (const [from, to] of [ends, [far, near] as const]) {

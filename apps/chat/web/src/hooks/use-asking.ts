@@ -1,19 +1,11 @@
 import { useCallback } from 'react';
 import { useDispatch } from 'react-redux';
-import { toast } from 'sonner';
-import { TetherlineError } from 'tetherline';
 import { MESSAGE_GENERATE, MESSAGE_REGENERATE } from '@/constants/websocket-events';
 import { useWebSocketContext } from '@/hooks/use-websocket-context';
+import { type Question, type Regeneration, showQuestion, showRegeneration } from '@/lib/asking';
 import { randomId } from '@/lib/id';
-import {
-  addMessage,
-  conversationOpened,
-  deliveryChanged,
-  messageDiscarded,
-  regenerationFailed,
-  regenerationStarted,
-} from '@/store/slices/conversationSlice';
-import type { ChatMessage, Delivery } from '@/types/chat';
+import { conversationOpened, messageDiscarded } from '@/store/slices/conversationSlice';
+import type { ChatMessage } from '@/types/chat';
 
 /** Asking, asking again and having an answer written anew: shown at once, settled later. */
 export function useAsking() {
@@ -22,33 +14,17 @@ export function useAsking() {
 
   const ask = useCallback(
     (content: string, conversationUuid: string | null, id = randomId()) => {
-      // The server names a new conversation after the question that opens it.
-      const shownIn = conversationUuid ?? id;
-      const message: ChatMessage = {
-        uuid: id,
-        role: 'user',
-        content,
-        status: 'complete',
-        created_at: new Date().toISOString(),
-        delivery: { state: 'sending' },
-      };
-      dispatch(addMessage({ conversationUuid: shownIn, message }));
-      if (conversationUuid === null) {
-        dispatch(conversationOpened(id));
-      }
-      const settle = (delivery: Delivery) =>
-        dispatch(deliveryChanged({ conversationUuid: shownIn, messageUuid: id, delivery }));
-      send({
+      const question: Question = {
         type: MESSAGE_GENERATE,
         id,
         message: content,
-        timestamp: message.created_at,
+        timestamp: new Date().toISOString(),
         ...(conversationUuid === null ? {} : { conversation_uuid: conversationUuid }),
-      }).then(
-        () => settle({ state: 'accepted' }),
-        (error: unknown) =>
-          settle({ state: 'failed', reason: reasonOf(error), isFinal: isFinal(error) }),
-      );
+      };
+      showQuestion(dispatch, question, send(question));
+      if (conversationUuid === null) {
+        dispatch(conversationOpened(id));
+      }
       return id;
     },
     [send, dispatch],
@@ -71,38 +47,16 @@ export function useAsking() {
 
   const regenerate = useCallback(
     (messageUuid: string, conversationUuid: string) => {
-      const id = randomId();
-      dispatch(regenerationStarted({ messageUuid, id }));
-      send({
+      const regeneration: Regeneration = {
         type: MESSAGE_REGENERATE,
-        id,
+        id: randomId(),
         conversation_uuid: conversationUuid,
         message_uuid: messageUuid,
-      }).catch((error: unknown) => {
-        dispatch(regenerationFailed({ messageUuid, id }));
-        showFailure(error);
-      });
+      };
+      showRegeneration(dispatch, regeneration, send(regeneration));
     },
     [send, dispatch],
   );
 
   return { ask, askAgain, regenerate };
-}
-
-/** Under the id of the server's own notice, so that there are never two of them. */
-function showFailure(error: unknown): void {
-  const code = error instanceof TetherlineError ? error.code : 'unexpected';
-  if (code !== 'signed_out') {
-    toast.error(reasonOf(error), { id: `server-${code}` });
-  }
-}
-
-function isFinal(error: unknown): boolean {
-  return !(error instanceof TetherlineError && error.retryable);
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof TetherlineError
-    ? error.message
-    : 'This message could not be sent. Try again.';
 }

@@ -9,7 +9,6 @@ import { Sidebar } from '@/components/chat/Sidebar';
 import { useConversationList } from '@/hooks/use-history';
 import { conversationPath, navigate } from '@/hooks/use-route';
 import { useTitle } from '@/hooks/use-title';
-import { useUnsentWarning } from '@/hooks/use-unsent-warning';
 import { useWebSocketConversation } from '@/hooks/use-websocket-conversation';
 import { conversationOpened } from '@/store/slices/conversationSlice';
 import type { User } from '@/types/chat';
@@ -23,7 +22,6 @@ interface Props {
 /** Conversations on the left, the open one on the right; on a phone the list is a drawer. */
 export default function ChatPage({ user, conversation }: Props) {
   useWebSocketConversation();
-  useUnsentWarning();
   useOpenConversation(conversation);
   const list = useConversationList();
   const [isDrawerOpen, setDrawerOpen] = useState(false);

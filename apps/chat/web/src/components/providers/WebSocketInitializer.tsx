@@ -1,8 +1,10 @@
-import type { ReactNode } from 'react';
+import { type ReactNode, useState } from 'react';
 import { useDispatch, useSelector, useStore } from 'react-redux';
 import { toast } from 'sonner';
+import { indexedDbOutbox } from 'tetherline/outbox';
 import { WebSocketInitializer as Tether } from 'tetherline/react';
 import { useAuth } from '@/contexts/AuthContext';
+import { showRestored } from '@/lib/asking';
 import { SIGNED_OUT_NOTICE } from '@/lib/session';
 import type { AppStore } from '@/store';
 import { selectUser } from '@/store/slices/authSlice';
@@ -14,11 +16,16 @@ export function WebSocketInitializer({ children }: { children?: ReactNode }) {
   const dispatch = useDispatch();
   const store = useStore() as AppStore;
   const user = useSelector(selectUser);
+  // A question that is asked without a network is sent even if the page is closed meanwhile.
+  const [outbox] = useState(() =>
+    indexedDbOutbox({ onRestored: (message, sent) => showRestored(store, message, sent) }),
+  );
 
   return (
     <Tether
       user={user?.uuid ?? null}
       getToken={({ fresh }) => auth.getToken({ fresh })}
+      outbox={outbox}
       debug={import.meta.env.DEV}
       onServerError={(error) => toast.error(error.message, { id: `server-${error.code}` })}
       onIdentityRefused={(refused) => {
