@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long anything here may take that has to happen.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// How often is looked whether it did.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Published between two bad times.

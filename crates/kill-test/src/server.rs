@@ -20,7 +20,7 @@ use tokio::{
 };
 
 /// How long a start may take, and an end in good order.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// What the server said last is kept as evidence, in lines.
 const WORDS_MAX: usize = 40;
 /// Below the ports that systems give to outgoing connections: while the server is away, one of
