@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 use tetherline::{Acknowledge, Builder, Client, Connection, Event, Message, Status};
-use tetherline_protocol::UserId;
+use tetherline_protocol::{Limits, UserId};
 use tetherline_server::{
     Application, Config, JwtKeys, Server, issue_token, listen, serve, store::SqliteStore,
 };
@@ -31,10 +31,19 @@ impl Host {
     }
 
     pub(crate) fn start_with(application: Option<Arc<dyn Application>>) -> Self {
+        Self::start_as(application, |_| {})
+    }
+
+    pub(crate) fn start_as(
+        application: Option<Arc<dyn Application>>,
+        change: impl FnOnce(&mut Limits),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let keys = JwtKeys::from_secret(b"a secret of enough random bytes").unwrap();
         let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
-        let server = Server::open(Config::new(keys.clone()), store);
+        let mut config = Config::new(keys.clone());
+        change(&mut config.limits);
+        let server = Server::open(config, store);
         if let Some(application) = application {
             server.attach(application);
         }

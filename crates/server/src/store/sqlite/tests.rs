@@ -30,9 +30,8 @@ async fn what_is_erased_leaves_the_file_too() {
     let path = folder.path().join("mailbox.db");
     let store = SqliteStore::open(&path).unwrap();
     let secret = "nobody-shall-read-this-again";
-    for n in 0..5_000 {
-        append(&store, "eve", Some(format!("k{n}")), secret).await;
-    }
+    let appends = (0..5_000).map(|n| append(&store, "eve", Some(format!("k{n}")), secret));
+    futures_util::future::join_all(appends).await;
     store.record(&user("eve"), &"m1".parse().unwrap(), &Ok(())).await.unwrap();
     append(&store, "ada", None, "stays").await;
     store.erase(&user("eve")).await.unwrap();
