@@ -108,7 +108,7 @@ impl World {
             Output::Transmit(Ticket(ticket)) => {
                 if let Some(&send) = self.pages[page].outbox.get(&ticket) {
                     let text = format!(r#"{{"type":"say","id":"s{send}"}}"#);
-                    if self.send_through(page, &Post::Out(text.clone())) {
+                    if self.say_through(page, &text) {
                         return;
                     }
                     if self.fault(3) {

@@ -53,7 +53,9 @@ pub(crate) enum Post {
     Message(TabMessage),
     Welcome { link: LinkNo, established: Established, to_all: bool },
     Frame { link: LinkNo, text: String },
-    Out(String),
+    /// By way of this link of the leading page, and of no later one: what was sent before may be
+    /// lost with it, and goes first on the next.
+    Out { link: LinkNo, text: String },
     Ask { after: Seq, epoch: EpochNo },
 }
 
@@ -201,8 +203,8 @@ impl World {
                     }
                 }
             }
-            Post::Out(text) => {
-                if let Some((link, _)) = target.tab.established
+            Post::Out { link, text } => {
+                if target.tab.established.is_some_and(|(established, _)| established == link)
                     && target.link == Some(link)
                 {
                     self.send_up(link, Up::Text(text));
@@ -225,6 +227,11 @@ impl World {
         let Some((_, leader)) = self.pages[page].tab.joined else { return false };
         self.post(page, Some(tab_no(leader)), post);
         true
+    }
+
+    pub(crate) fn say_through(&mut self, page: PageNo, text: &str) -> bool {
+        let link = self.pages[page].tab.welcomed.map_or(0, |(link, _)| link);
+        self.send_through(page, &Post::Out { link, text: text.into() })
     }
 
     fn signed_out_elsewhere(&mut self, page: PageNo) {

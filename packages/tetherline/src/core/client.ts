@@ -252,7 +252,7 @@ class TetherlineClient implements Client {
         session.tabs = null;
         return;
       case Output.JOIN:
-        session.link = session.tabs && new TabLink(a, b, session.tabs);
+        session.link = session.tabs && new TabLink(a, b, session.through, session.tabs);
         return;
       case Output.WELCOME:
         return this.#welcome(session, a, b, d);
@@ -343,13 +343,15 @@ class TetherlineClient implements Client {
         }
         return;
       case Tab.OUT:
-        if (link?.established) {
+        // By no later connection: what that tab sent before may be lost, and goes first on the next.
+        if (link?.established && link.conn === a) {
           link.send(payload as string);
         }
         return;
       case Tab.ASK:
         return this.#call((engine, now) => engine.ask(a, inbound.epochNumber(payload), now));
       case Tab.WELCOME:
+        session.through = a;
         return inbound.welcome(session, from, to === 0 ? 1 : 0, payload as Message);
       default:
         return this.#call((engine, now) => engine.tab(from, kind, a, b, c, now));
@@ -357,9 +359,9 @@ class TetherlineClient implements Client {
   }
 
   #welcome(session: Session, head: number, cursor: number, to: number): void {
-    const established = session.link?.established;
-    if (established) {
-      session.tabs?.post(Tab.WELCOME, to, 0, 0, 0, { ...established, head, cursor });
+    const { link, tabs } = session;
+    if (link?.established) {
+      tabs?.post(Tab.WELCOME, to, link.conn, 0, 0, { ...link.established, head, cursor });
     }
   }
 

@@ -19,6 +19,8 @@ export class Session {
   link: Link | null = null;
   /** Null where every tab has a connection of its own. */
   tabs: Tabs | null = null;
+  /** The leading tab's connection that its last welcome was about. */
+  through = 0;
   /** The running call of `getToken`, and the running probe. */
   resolving: AbortController | null = null;
   probing: AbortController | null = null;

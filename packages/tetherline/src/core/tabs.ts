@@ -112,16 +112,19 @@ export class TabLink implements Link {
   readonly conn: number;
   readonly leader: number;
   readonly established = null;
+  /** The leading tab's own connection that this one is part of. */
+  readonly #through: number;
   readonly #tabs: Tabs;
 
-  constructor(conn: number, leader: number, tabs: Tabs) {
+  constructor(conn: number, leader: number, through: number, tabs: Tabs) {
     this.conn = conn;
     this.leader = leader;
+    this.#through = through;
     this.#tabs = tabs;
   }
 
   send(text: string): void {
-    this.#tabs.post(Tab.OUT, this.leader, 0, 0, 0, text);
+    this.#tabs.post(Tab.OUT, this.leader, this.#through, 0, 0, text);
   }
 
   ping(): void {
