@@ -33,28 +33,53 @@ test('a reload finds the conversation, once', async ({ arrive }) => {
   await expect(ada.conversations.getByRole('link')).toHaveCount(1);
 });
 
-test('a second tab sees everything new, and nothing twice', async ({ arrive }) => {
+test('what is asked in any of three tabs is once in all of them, over one connection', async ({
+  arrive,
+}) => {
   const first = await arrive();
   await first.signUp(newAccount('Ada'));
   await first.ask('Hello from the first tab');
   await expect(first.said('You said: Hello from the first tab')).toHaveCount(1);
 
   const second = await first.anotherTab();
+  const third = await first.anotherTab();
+  const tabs = [first, second, third];
+  for (const tab of [second, third]) {
+    await tab.isConnected();
+    await expect(tab.said('You said: Hello from the first tab')).toHaveCount(1);
+  }
+
+  for (const [index, tab] of tabs.entries()) {
+    const question = `From tab ${String(index)}`;
+    await tab.ask(question);
+    for (const each of tabs) {
+      await expect(each.said(`You said: ${question}`)).toHaveCount(1);
+      await expect(each.said(question)).toHaveCount(1);
+    }
+  }
+  expect(tabs.map(({ openSockets }) => openSockets)).toEqual([1, 0, 0]);
+});
+
+test('when the connected tab is closed before the answer, the others get it', async ({
+  arrive,
+  provider,
+}) => {
+  const first = await arrive();
+  await first.signUp(newAccount('Ada'));
+  await first.ask('Before');
+  await expect(first.said('You said: Before')).toHaveCount(1);
+  const second = await first.anotherTab();
   await second.isConnected();
-  await expect(second.said('You said: Hello from the first tab')).toHaveCount(1);
 
-  await first.ask('And again');
-  for (const tab of [first, second]) {
-    await expect(tab.said('You said: And again')).toHaveCount(1);
-    await expect(tab.said('And again')).toHaveCount(1);
-  }
-  await expect.poll(() => second.framesOfType('message_created').length).toBeGreaterThanOrEqual(1);
-
-  await second.ask('Hello back');
-  for (const tab of [first, second]) {
-    await expect(tab.said('You said: Hello back')).toHaveCount(1);
-    await expect(tab.said('Hello back')).toHaveCount(1);
-  }
+  const answer = provider.hold();
+  await second.ask('Will you be there?');
+  await expect.poll(() => first.framesOfType('accepted').length).toBe(2);
+  await first.page.close();
+  await expect.poll(() => second.openSockets).toBe(1);
+  answer();
+  await expect(second.said('You said: Will you be there?')).toHaveCount(1);
+  await expect(second.said('Will you be there?')).toHaveCount(1);
+  await second.isConnected();
 });
 
 test('a refused question is a notice in the tab that asked, and in no other', async ({

@@ -19,18 +19,33 @@ test('signing out hangs up, and the next person sees nothing of the first', asyn
   expect(JSON.stringify(ada.received.slice(before))).not.toContain('My secret');
 });
 
-test('signing out in one tab signs out the other', async ({ arrive }) => {
+test('signing out in any tab signs out all, and the next person sees nothing of the first', async ({
+  arrive,
+}) => {
   const first = await arrive();
   await first.signUp(newAccount('Ada'));
+  await first.ask('My secret');
+  await expect(first.said('You said: My secret')).toHaveCount(1);
   const second = await first.anotherTab();
-  await second.isConnected();
+  const third = await first.anotherTab();
+  for (const tab of [second, third]) await tab.isConnected();
 
-  await first.signOut();
-  await expect(second.page.getByRole('button', { name: 'Sign in' })).toBeVisible();
-  await expect.poll(() => second.openSockets).toBe(0);
+  await second.signOut();
+  for (const tab of [first, third]) {
+    await expect(tab.page.getByRole('button', { name: 'Sign in' })).toBeVisible();
+    await expect(tab.page.getByText('You signed out in another tab.')).toBeVisible();
+    await expect.poll(() => tab.openSockets).toBe(0);
+  }
+
+  await third.signUp(newAccount('Grace'));
+  for (const tab of [first, second, third]) {
+    await tab.isConnected();
+    await expect(tab.page.getByText('My secret')).toHaveCount(0);
+    await expect(tab.conversations.getByRole('link')).toHaveCount(0);
+  }
 });
 
-test('one connection per tab, however often it renders', async ({ arrive }) => {
+test('one connection, however often the page renders', async ({ arrive }) => {
   const ada = await arrive();
   await ada.signUp(newAccount('Ada'));
   await ada.ask('One');

@@ -88,3 +88,27 @@ test('a server that is killed in the middle of an answer loses nothing', async (
   await expect(ada.said('You said: Will you survive?')).toHaveCount(1);
   await expect(ada.said('Will you survive?')).toHaveCount(1);
 });
+
+test('a lost network shows in every tab, and they come back together', async ({
+  arrive,
+  network,
+}) => {
+  const first = await arrive();
+  await first.signUp(newAccount('Ada'));
+  const second = await first.anotherTab();
+  await second.isConnected();
+
+  await network.cut();
+  for (const tab of [first, second]) {
+    await expect(tab.badge).toContainText(/reconnecting/i);
+    await expect(tab.badge).toContainText(/attempt \d/i);
+    await expect(tab.badge.getByRole('button', { name: 'Try now' })).toBeVisible();
+  }
+  await second.ask('Into the void');
+  await network.restore();
+  for (const tab of [first, second]) {
+    await tab.isConnected();
+    await expect(tab.conversations.getByRole('link')).toHaveCount(1);
+  }
+  await expect(second.said('You said: Into the void')).toHaveCount(1);
+});

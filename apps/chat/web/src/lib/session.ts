@@ -6,6 +6,7 @@ import type { AppStore } from '@/store';
 import { signedIn, signedOut } from '@/store/slices/authSlice';
 
 export const SIGNED_OUT_NOTICE = 'Your sign-in has ended. Please sign in again.';
+export const SIGNED_OUT_ELSEWHERE_NOTICE = 'You signed out in another tab.';
 
 /** Signing in and out, and the token that proves it. */
 export interface AuthSession {

@@ -1,5 +1,6 @@
 import { type ReactNode, useLayoutEffect } from 'react';
 import { useStore } from 'react-redux';
+import { SIGNED_OUT_ELSEWHERE_NOTICE } from '@/lib/session';
 import { readUser, watchUser } from '@/lib/storage';
 import type { AppStore } from '@/store';
 import { signedOut, userRestored } from '@/store/slices/authSlice';
@@ -13,7 +14,7 @@ export function AuthInitializer({ children }: { children: ReactNode }) {
     if (store.getState().auth.phase === 'restoring') {
       follow(store, readUser(), null);
     }
-    return watchUser((user) => follow(store, user, 'You signed out in another tab.'));
+    return watchUser((user) => follow(store, user, SIGNED_OUT_ELSEWHERE_NOTICE));
   }, [store]);
 
   return children;

@@ -5,9 +5,9 @@ import { indexedDbOutbox } from 'tetherline/outbox';
 import { WebSocketInitializer as Tether } from 'tetherline/react';
 import { useAuth } from '@/contexts/AuthContext';
 import { showRestored } from '@/lib/asking';
-import { SIGNED_OUT_NOTICE } from '@/lib/session';
+import { SIGNED_OUT_ELSEWHERE_NOTICE, SIGNED_OUT_NOTICE } from '@/lib/session';
 import type { AppStore } from '@/store';
-import { selectUser } from '@/store/slices/authSlice';
+import { selectUser, signedOut } from '@/store/slices/authSlice';
 import { historyOutdated } from '@/store/slices/conversationSlice';
 
 /** Holds the signed-in user's one connection. */
@@ -33,6 +33,12 @@ export function WebSocketInitializer({ children }: { children?: ReactNode }) {
         if (selectUser(store.getState())?.uuid === refused) {
           // The cookie goes too, if the server still knows it; if not, it is worth nothing.
           auth.signOut(SIGNED_OUT_NOTICE).catch(() => undefined);
+        }
+      }}
+      onSignedOutElsewhere={(gone) => {
+        // What this browser remembers is left to the other tab: somebody may be signed in again.
+        if (selectUser(store.getState())?.uuid === gone) {
+          dispatch(signedOut({ notice: SIGNED_OUT_ELSEWHERE_NOTICE }));
         }
       }}
       onGap={() => dispatch(historyOutdated())}
