@@ -2,6 +2,9 @@ import { expect, test, type Tab } from '../support/tabs/fixtures.ts';
 
 const MANY = 2_000;
 
+// On a machine with much else to do, a disk alone can take half a minute for so many messages.
+test.describe.configure({ timeout: 120_000 });
+
 function names(prefix: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => `${prefix}-${String(index)}`);
 }

@@ -1,4 +1,4 @@
-import { ACK, AUTHENTICATE, SUBPROTOCOL } from '../generated/protocol.js';
+import { ACK, AUTHENTICATE } from '../generated/protocol.js';
 import { type Engine, Output } from './engine.js';
 import { TetherlineError } from './errors.js';
 import { Handlers } from './handlers.js';
@@ -320,7 +320,7 @@ class TetherlineClient implements Client {
   }
 
   #meetTabs(session: Session): Tabs {
-    return new Tabs(`${SUBPROTOCOL} ${session.url}`, {
+    return new Tabs(session.tabsName, {
       posted: (post) => this.#posted(session, post),
       locked: (isGranted) => {
         if (session.isLive) {

@@ -1,4 +1,4 @@
-import { DEFAULT_LIMITS } from '../generated/protocol.js';
+import { DEFAULT_LIMITS, SUBPROTOCOL } from '../generated/protocol.js';
 import { webSocketUrl } from './address.js';
 import { deviceOf } from './identity.js';
 import { Outbox } from './outbox.js';
@@ -14,6 +14,8 @@ import type { ClientOptions, Message } from './types.js';
 export class Session {
   readonly user: string;
   readonly url: string;
+  /** The same in all tabs, which may disagree about a device that each has just made up. */
+  readonly tabsName: string;
   isLive = true;
   token = '';
   link: Link | null = null;
@@ -33,6 +35,7 @@ export class Session {
   constructor(user: string, options: ClientOptions) {
     this.user = user;
     this.url = webSocketUrl(options.url, user, options.device ?? deviceOf(user));
+    this.tabsName = `${SUBPROTOCOL} ${webSocketUrl(options.url, user, options.device ?? '')}`;
   }
 
   /** Stops what is under way. */

@@ -15,8 +15,8 @@ const BINARY = process.env['TETHERLINE_BIN'] ?? join(ROOT, 'target/debug/tetherl
 const READY = /http:\/\/127\.0\.0\.1:(\d+)/;
 const PAGE = '<!doctype html><title>A tab</title><script type="module" src="/page.js"></script>';
 
-/** How many publishes are under way at once. */
-const PUBLISHERS = 32;
+/** How many publishes are under way at once: so many the server commits together. */
+const PUBLISHERS = 200;
 
 /**
  * The delivery server as a process of its own, and beside it what an application has: the page, its
