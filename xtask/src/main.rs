@@ -7,6 +7,7 @@ mod fingerprint;
 mod fuzz;
 mod kill_test;
 mod markdown;
+mod mutants;
 mod prepare;
 mod progress;
 mod run;
@@ -35,6 +36,8 @@ cargo xtask kill-test --kills N [--full-disks N] [--seed SEED]
     kill the real server so many times under full load, fill its disk, and count what is lost
 cargo xtask fuzz [--seconds N] [TARGET]
     fuzz the parsers of what comes from outside, each for a minute or so long
+cargo xtask mutants [--only NAME] [--seeds N]
+    plant one bug after the other in a copy of the code, and see whether the simulator finds it
 cargo xtask docs
     check the snippets in README.md and docs/";
 
@@ -58,7 +61,8 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
     let done = match (task.as_str(), rest_text.as_slice()) {
         ("run", _) => run::run(&root, &run::Options::parse(rest)?),
         ("test", _) if !test::run_checks(&root, rest)? => return Ok(ExitCode::FAILURE),
-        ("test", _) => Ok(()),
+        ("mutants", _) if !mutants::run(&root, rest)? => return Ok(ExitCode::FAILURE),
+        ("test" | "mutants", _) => Ok(()),
         ("codegen", []) => codegen::run(&root, codegen::Mode::Write),
         ("codegen", ["--check"]) => codegen::run(&root, codegen::Mode::Check),
         ("tidy", []) => tidy::run(&root),

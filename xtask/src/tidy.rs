@@ -9,7 +9,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
 
-use crate::{codegen, docs, markdown, workspace};
+use crate::{codegen, docs, markdown, mutants, workspace};
 
 /// A tracked text file.
 pub(crate) struct Source {
@@ -29,6 +29,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     problems.extend(text::problems(root, &sources));
     problems.extend(text::broken_links(root, &documents));
     problems.extend(docs::problems(root, &documents));
+    problems.extend(mutants::problems(root)?);
     if let Err(stale) = codegen::run(root, codegen::Mode::Check) {
         problems.push(stale.to_string());
     }

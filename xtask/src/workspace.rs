@@ -105,7 +105,8 @@ pub(crate) fn files(root: &Path) -> Result<Vec<String>> {
 const IGNORED: [&str; 7] =
     [".git", "target", "node_modules", "dist", "test-results", "playwright-report", "data"];
 
-fn walk(root: &Path, folder: &Path) -> Result<Vec<String>> {
+/// Every file below a folder, relative to the root.
+pub(crate) fn walk(root: &Path, folder: &Path) -> Result<Vec<String>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
         let entry = entry?;
