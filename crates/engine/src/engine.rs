@@ -304,7 +304,6 @@ impl<P> Engine<P> {
                 Timer::Takeover => self.take_over(),
                 // All it changes is what is reported.
                 Timer::Handover => {}
-                Timer::Stuck => self.reconnect(),
             }
         }
         self.report();

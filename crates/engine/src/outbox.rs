@@ -34,6 +34,8 @@ pub(crate) enum Place {
 #[derive(Debug)]
 pub(crate) struct Outbox<P> {
     entries: Vec<Entry<P>>,
+    /// Those of this page, and their bytes.
+    messages: usize,
     bytes: usize,
     last: u32,
     gate: Gate,
@@ -53,9 +55,20 @@ enum Gate {
 struct Entry<P> {
     no: SendNo,
     payload: P,
-    size: usize,
-    expires_at: Instant,
+    owner: Owner,
     stage: Stage,
+}
+
+/// Who settles it.
+#[derive(Debug)]
+enum Owner {
+    Page {
+        size: usize,
+        expires_at: Instant,
+    },
+    /// Another tab, which keeps it too. It is passed on for as long as this connection lives, so that
+    /// what all tabs send is one sequence, and its order the server's.
+    OtherTab,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -66,7 +79,7 @@ enum Stage {
 
 impl<P> Outbox<P> {
     pub(crate) fn new() -> Self {
-        Self { entries: Vec::new(), bytes: 0, last: 0, gate: Gate::Open }
+        Self { entries: Vec::new(), messages: 0, bytes: 0, last: 0, gate: Gate::Open }
     }
 
     pub(crate) fn push(
@@ -81,13 +94,11 @@ impl<P> Outbox<P> {
             return Err(SendRefused::TtlTooLong);
         }
         let free = OUTBOX_BYTES_MAX - self.bytes;
-        if self.entries.len() >= OUTBOX_MESSAGES_MAX || size > free {
+        if self.messages >= OUTBOX_MESSAGES_MAX || size > free {
             return Err(SendRefused::OutboxFull);
         }
-        // Thirty-one bits, so that the browser can tell a number from a refusal by its sign; at
-        // most OUTBOX_MESSAGES_MAX numbers are alive, so none is given twice.
-        self.last = (self.last + 1) & 0x7FFF_FFFF;
-        let no = SendNo(self.last);
+        let no = self.next_number();
+        self.messages += 1;
         self.bytes += size;
         let index = match (place, &mut self.gate) {
             (Place::Restored, Gate::Held { restored }) => {
@@ -96,9 +107,28 @@ impl<P> Outbox<P> {
             }
             _ => self.entries.len(),
         };
-        let expires_at = now + ttl_ms;
-        self.entries.insert(index, Entry { no, payload, size, expires_at, stage: Stage::Queued });
+        let owner = Owner::Page { size, expires_at: now + ttl_ms };
+        self.entries.insert(index, Entry { no, payload, owner, stage: Stage::Queued });
         Ok(no)
+    }
+
+    /// Takes a send of another tab. It is bounded there.
+    pub(crate) fn pass_on(&mut self, payload: P) -> SendNo {
+        let no = self.next_number();
+        self.entries.push(Entry { no, payload, owner: Owner::OtherTab, stage: Stage::Queued });
+        no
+    }
+
+    /// The connection is gone: other tabs pass theirs on again, by way of the next one.
+    pub(crate) fn forget_passed_on(&mut self) {
+        self.entries.retain(|entry| !matches!(entry.owner, Owner::OtherTab));
+    }
+
+    /// Thirty-one bits, so that the browser can tell a number from a refusal by its sign; far fewer
+    /// are alive, so none is given twice.
+    fn next_number(&mut self) -> SendNo {
+        self.last = (self.last + 1) & 0x7FFF_FFFF;
+        SendNo(self.last)
     }
 
     /// Nothing goes out until [`Outbox::release`].
@@ -119,13 +149,17 @@ impl<P> Outbox<P> {
             *restored -= 1;
         }
         let entry = self.entries.remove(index);
-        self.bytes -= entry.size;
+        if let Owner::Page { size, .. } = entry.owner {
+            self.messages -= 1;
+            self.bytes -= size;
+        }
         Some(entry.payload)
     }
 
     /// Takes out a send whose time is over, the oldest first.
     pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<SendNo> {
-        let no = self.entries.iter().find(|entry| entry.expires_at <= now)?.no;
+        let is_over = |entry: &&Entry<P>| entry.expires_at().is_some_and(|at| at <= now);
+        let no = self.entries.iter().find(is_over)?.no;
         self.remove(no).map(|_| no)
     }
 
@@ -138,15 +172,17 @@ impl<P> Outbox<P> {
 
     /// When the first of the sends is over; each has its own time.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.entries.iter().map(|entry| entry.expires_at).min()
+        self.entries.iter().filter_map(Entry::expires_at).min()
     }
 
     /// The oldest send that has not gone out on this connection; it counts as gone from here on.
     pub(crate) fn transmit_next(&mut self) -> Option<SendNo> {
-        if self.gate != Gate::Open {
-            return None;
-        }
-        let entry = self.entries.iter_mut().find(|entry| entry.stage == Stage::Queued)?;
+        // What is held back is this page's own.
+        let is_open = self.gate == Gate::Open;
+        let may_go = |entry: &&mut Entry<P>| {
+            entry.stage == Stage::Queued && (is_open || matches!(entry.owner, Owner::OtherTab))
+        };
+        let entry = self.entries.iter_mut().find(may_go)?;
         entry.stage = Stage::Transmitted;
         Some(entry.no)
     }
@@ -177,8 +213,18 @@ impl<P> Outbox<P> {
         self.entries.iter().find(|entry| entry.no == no).map(|entry| &entry.payload)
     }
 
+    /// How many of this page have not settled.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.messages
+    }
+}
+
+impl<P> Entry<P> {
+    fn expires_at(&self) -> Option<Instant> {
+        match self.owner {
+            Owner::Page { expires_at, .. } => Some(expires_at),
+            Owner::OtherTab => None,
+        }
     }
 }
 
@@ -274,6 +320,17 @@ mod tests {
         outbox.release();
         let order: Vec<_> = core::iter::from_fn(|| outbox.transmit_next()).collect();
         assert_eq!(order, [restored, sent]);
+    }
+
+    #[test]
+    fn what_is_passed_on_waits_for_nothing_that_this_page_restores() {
+        let mut outbox = Outbox::new();
+        outbox.hold();
+        let own = outbox.push_last(1, TTL_MS).unwrap();
+        let passed_on = outbox.pass_on(());
+        assert_eq!((outbox.transmit_next(), outbox.transmit_next()), (Some(passed_on), None));
+        outbox.release();
+        assert_eq!(outbox.transmit_next(), Some(own));
     }
 
     #[test]

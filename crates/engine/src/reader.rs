@@ -33,13 +33,22 @@ struct Place {
     backfill: Option<Backfill>,
     /// Up to here the mailbox was filled when this connection asked.
     replayed_to: Seq,
-    /// The last position that came on this connection, duplicates included: where its stream is. In
-    /// a tab that has joined another one this may be ahead of what the tab itself has got to.
+    /// The last position that came on this connection, duplicates included: where its stream is.
     received: Seq,
+    turning: Turning,
     /// The last position acknowledged on this connection.
     acked: Seq,
     /// The last position acknowledged by this device, as far as this page knows.
     cursor: Seq,
+}
+
+/// When the stream goes on from where was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turning {
+    /// Before anything else that is further on.
+    AtOnce,
+    /// The connection is another tab's: what that one and others asked for may come first.
+    Later,
 }
 
 /// Positions before the page's start that it asked for afterwards, because the history that the
@@ -105,6 +114,10 @@ impl Reader {
 
     /// A connection is up. Answers where to read on.
     pub(crate) fn connect(&mut self, epoch: EpochNo, head: Seq, cursor: Seq) -> Resume {
+        self.resume_in(epoch, head, cursor, Turning::AtOnce)
+    }
+
+    fn resume_in(&mut self, epoch: EpochNo, head: Seq, cursor: Seq, turning: Turning) -> Resume {
         let mut lost = None;
         let mut place = match self.place {
             Some(place) if place.goes_on_in(epoch, head) => place,
@@ -116,6 +129,7 @@ impl Reader {
             }
         };
         let after = place.resume_after();
+        place.turning = turning;
         place.ask_from(after);
         // What an earlier connection did not get to say is acknowledged on this one.
         place.acked = cursor.min(after);
@@ -132,11 +146,7 @@ impl Reader {
             Some(place) if place.epoch == epoch => place.high.max(head),
             _ => head,
         };
-        let resume = self.connect(epoch, head, cursor);
-        if let Some(place) = self.place.as_mut() {
-            place.received = Seq::MAX;
-        }
-        resume
+        self.resume_in(epoch, head, cursor, Turning::Later)
     }
 
     /// Another tab needs what comes after a position; whatever is asked for, nobody may miss what
@@ -391,6 +401,7 @@ impl Place {
             backfill: None,
             replayed_to: start,
             received: start,
+            turning: Turning::AtOnce,
             acked: start,
             cursor: start,
         }
@@ -414,7 +425,10 @@ impl Place {
 
     /// The server counts what is in flight from where it was asked; so does the acknowledging.
     fn ask_from(&mut self, after: Seq) {
-        self.received = after;
+        self.received = match self.turning {
+            Turning::AtOnce => after,
+            Turning::Later => Seq::MAX,
+        };
         self.acked = self.acked.min(after);
     }
 

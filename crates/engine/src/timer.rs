@@ -65,12 +65,10 @@ pub(crate) enum Timer {
     Takeover,
     /// A hand-over between tabs has to be through.
     Handover,
-    /// Sends of some tab may be held back for another that is gone.
-    Stuck,
 }
 
 impl Timer {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 15] = [
         Self::Token,
         Self::Connect,
         Self::Backoff,
@@ -86,11 +84,10 @@ impl Timer {
         Self::Election,
         Self::Takeover,
         Self::Handover,
-        Self::Stuck,
     ];
 
     /// Timers that belong to one connection or attempt and end with it.
-    pub(crate) const OF_A_CONNECTION: [Self; 10] = [
+    pub(crate) const OF_A_CONNECTION: [Self; 9] = [
         Self::Token,
         Self::Connect,
         Self::Backoff,
@@ -100,7 +97,6 @@ impl Timer {
         Self::Renewal,
         Self::Ack,
         Self::Retry,
-        Self::Stuck,
     ];
 }
 

@@ -58,9 +58,6 @@ pub const LEADER_CHECK_MS: u64 = 10_000;
 pub const TAKEOVER_AFTER_MS: u64 = 5_000;
 /// How long a hand-over between tabs may take before they show that the connection is lost, in ms.
 pub const HANDOVER_GRACE_MS: u64 = 3_000;
-/// While some tab's send is refused for the moment and nothing is accepted for this long, in ms, the
-/// tabs reconnect: the server may be holding sends back for a tab that is gone.
-pub const SENDS_STUCK_MS: u64 = 60_000;
 
 /// What an operator may set. Announced to clients, so that both ends agree.
 #[derive(Debug, Clone, PartialEq, Eq)]

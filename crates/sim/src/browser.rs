@@ -106,11 +106,13 @@ impl World {
                 }
             }
             Output::Transmit(Ticket(ticket)) => {
-                if let Some(&send) = self.pages[page].outbox.get(&ticket) {
-                    let text = format!(r#"{{"type":"say","id":"s{send}"}}"#);
-                    if self.say_through(page, &text) {
+                let target = &self.pages[page];
+                let passed_on = target.tab.passed_on.get(&ticket);
+                if let Some(&send) = target.outbox.get(&ticket).or(passed_on) {
+                    if self.say_through(page, send) {
                         return;
                     }
+                    let text = format!(r#"{{"type":"say","id":"s{send}"}}"#);
                     if self.fault(3) {
                         // Somebody on the way, or another driver, repeats it.
                         self.transmit(page, text.clone());
@@ -118,7 +120,11 @@ impl World {
                     self.transmit(page, text);
                 }
             }
-            Output::Settled(ticket, outcome) => self.settled(page, ticket, outcome),
+            Output::Settled(ticket, outcome) => {
+                if self.pages[page].tab.passed_on.remove(&ticket.0).is_none() {
+                    self.settled(page, ticket, outcome);
+                }
+            }
             Output::Gap { after, next } => self.gap(page, after.get(), next.get()),
             Output::GraceOver => {
                 let target = &mut self.pages[page];
@@ -147,6 +153,7 @@ impl World {
         let target = &mut self.pages[page];
         let Some(token) = target.token else { return };
         target.link = Some(link);
+        target.tab.passed_on.clear();
         let (user, device, offline) = (target.user, target.device, target.is_offline);
         let latency = self.delay(1, 200);
         self.note(&format!("page {page} opens link {link}"));

@@ -126,7 +126,10 @@ impl World {
     /// The number under which the page's outbox keeps a send.
     pub(crate) fn ticket(&self, page: PageNo, send: SendNo) -> Option<Ticket> {
         let known = &self.sends[send];
-        known.ticket.filter(|_| known.page == page).map(Ticket)
+        let passed_on = &self.pages[page].tab.passed_on;
+        let own = known.ticket.filter(|_| known.page == page);
+        own.or_else(|| passed_on.iter().find(|(_, passed)| **passed == send).map(|(no, _)| *no))
+            .map(Ticket)
     }
 
     pub(crate) fn settled(&mut self, page: PageNo, Ticket(ticket): Ticket, outcome: SendOutcome) {

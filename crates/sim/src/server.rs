@@ -139,7 +139,13 @@ impl World {
                     _ => false,
                 };
                 // It may be of a mailbox that was erased since.
-                let is_kept = self.store.mailbox(user).messages.iter().rev().any(|(stored, _)| *stored == publish);
+                let is_kept = self
+                    .store
+                    .mailbox(user)
+                    .messages
+                    .iter()
+                    .rev()
+                    .any(|(stored, _)| *stored == publish);
                 if !repeated && !forgets && is_kept {
                     let seq = delivery.seq;
                     self.note(&format!("m{publish} is {seq} of u{user}"));

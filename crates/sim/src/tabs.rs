@@ -6,9 +6,8 @@ use tetherline_engine::{ConnectionNo, EpochNo, Established, SendNo as Ticket, Ta
 use tetherline_protocol::{Seq, frame::ServerFrame};
 
 use crate::{
-    network::Up,
     store::DeviceNo,
-    world::{Event, LinkNo, PageNo, UserNo, World},
+    world::{Event, LinkNo, PageNo, SendNo, UserNo, World},
 };
 
 /// The pages of one profile in which the same person may be signed in.
@@ -18,7 +17,7 @@ type Profile = (UserNo, DeviceNo);
 #[derive(Default)]
 pub(crate) struct Profiles {
     locks: BTreeMap<Profile, Lock>,
-    /// When the last message from one page to another arrives: none overtakes it.
+    /// When the last message from one page to another arrives, or what a page hears of the lock.
     arrivals: BTreeMap<(PageNo, PageNo), u64>,
 }
 
@@ -41,6 +40,8 @@ pub(crate) struct Tab {
     pub(crate) request: u32,
     /// The way to the server through the tab that leads.
     pub(crate) joined: Option<(ConnectionNo, PageNo)>,
+    /// Sends of other pages that go by way of this one, by the engine's number.
+    pub(crate) passed_on: BTreeMap<u32, SendNo>,
     /// What the server said on this page's own connection.
     pub(crate) established: Option<(LinkNo, Established)>,
     /// What the last welcome said, and the leading page's link.
@@ -51,12 +52,25 @@ pub(crate) struct Tab {
 #[derive(Debug, Clone)]
 pub(crate) enum Post {
     Message(TabMessage),
-    Welcome { link: LinkNo, established: Established, to_all: bool },
-    Frame { link: LinkNo, text: String },
+    Welcome {
+        link: LinkNo,
+        established: Established,
+        to_all: bool,
+    },
+    Frame {
+        link: LinkNo,
+        text: String,
+    },
     /// By way of this link of the leading page, and of no later one: what was sent before may be
     /// lost with it, and goes first on the next.
-    Out { link: LinkNo, text: String },
-    Ask { after: Seq, epoch: EpochNo },
+    Out {
+        link: LinkNo,
+        send: SendNo,
+    },
+    Ask {
+        after: Seq,
+        epoch: EpochNo,
+    },
 }
 
 impl World {
@@ -73,15 +87,13 @@ impl World {
         let robbed = lock.holder.filter(|holder| steal && *holder != page);
         if steal || lock.holder.is_none() {
             lock.holder = Some(page);
-            self.grant(page);
+            self.tell_of_lock(page, true);
         } else {
             lock.waiting.push_back(page);
         }
         self.note(&format!("page {page} asks for the lock (request {request}, steals: {steal})"));
         if let Some(robbed) = robbed {
-            let request = self.pages[robbed].tab.request;
-            let delay = self.delay(0, 10);
-            self.after(delay, Event::Lock { page: robbed, request, granted: false });
+            self.tell_of_lock(robbed, false);
         }
     }
 
@@ -95,15 +107,23 @@ impl World {
         if lock.holder == Some(page) {
             lock.holder = lock.waiting.pop_front();
             if let Some(next) = lock.holder {
-                self.grant(next);
+                self.tell_of_lock(next, true);
             }
         }
     }
 
-    fn grant(&mut self, page: PageNo) {
+    fn tell_of_lock(&mut self, page: PageNo, granted: bool) {
         let request = self.pages[page].tab.request;
-        let delay = self.delay(0, 10);
-        self.after(delay, Event::Lock { page, request, granted: true });
+        let at = self.arrival(page, page, 10);
+        self.at(at, Event::Lock { page, request, granted });
+    }
+
+    /// When something that goes from one page to another now arrives: it overtakes nothing.
+    fn arrival(&mut self, from: PageNo, to: PageNo, delay_max: u64) -> u64 {
+        let at = self.now + self.delay(0, delay_max);
+        let last = self.profiles.arrivals.entry((from, to)).or_default();
+        *last = (*last).max(at);
+        *last
     }
 
     pub(crate) fn lock(&mut self, page: PageNo, request: u32, granted: bool) {
@@ -156,10 +176,7 @@ impl World {
             }
             let is_meant = to.is_none_or(|to| to == tab_no(other));
             let generation = target.generation;
-            let delay = self.delay(0, 15);
-            let last = self.profiles.arrivals.entry((page, other)).or_default();
-            *last = (*last).max(self.now + delay);
-            let at = *last;
+            let at = self.arrival(page, other, 15);
             let post = is_meant.then(|| post.clone());
             self.at(at, Event::Posted { from: page, to: other, generation, post });
         }
@@ -203,11 +220,12 @@ impl World {
                     }
                 }
             }
-            Post::Out { link, text } => {
+            Post::Out { link, send } => {
                 if target.tab.established.is_some_and(|(established, _)| established == link)
                     && target.link == Some(link)
+                    && let Some(Ticket(ticket)) = target.engine.pass_on(send, now)
                 {
-                    self.send_up(link, Up::Text(text));
+                    target.tab.passed_on.insert(ticket, send);
                 }
             }
             Post::Ask { after, epoch } => target.engine.handle_ask(after, epoch, now),
@@ -229,9 +247,9 @@ impl World {
         true
     }
 
-    pub(crate) fn say_through(&mut self, page: PageNo, text: &str) -> bool {
+    pub(crate) fn say_through(&mut self, page: PageNo, send: SendNo) -> bool {
         let link = self.pages[page].tab.welcomed.map_or(0, |(link, _)| link);
-        self.send_through(page, &Post::Out { link, text: text.into() })
+        self.send_through(page, &Post::Out { link, send })
     }
 
     fn signed_out_elsewhere(&mut self, page: PageNo) {

@@ -279,6 +279,13 @@ pub extern "C" fn hold_sends(hold: u32, now: f64) {
     });
 }
 
+/// Another tab sends by way of this one's connection. Answers the send's number, or −1 when there is
+/// no connection.
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn pass_on(now: f64) -> i32 {
+    with(|it| it.engine.pass_on((), instant(now)).map_or(-1, |SendNo(number)| number as i32))
+}
+
 /// Asks for what waits.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn request_pending(now: f64) {

@@ -159,7 +159,7 @@ impl<P> Engine<P> {
     /// Asks for a token; the attempt follows when it is there. While the identity is in doubt it
     /// has to be a fresh one: nobody is signed out because an old one was refused twice.
     pub(super) fn resolve(&mut self, attempt: u32) {
-        self.stop_connection_timers();
+        self.end_connection();
         self.state = State::Resolving { attempt };
         self.timers.set(Timer::Token, self.now + TOKEN_TIMEOUT_MS);
         self.outputs.push_back(Output::ResolveToken { fresh: self.trust == Trust::RefusedOnce });
@@ -251,7 +251,7 @@ impl<P> Engine<P> {
     }
 
     fn wait(&mut self, attempt: u32, retry_after_ms: Option<u64>) {
-        self.stop_connection_timers();
+        self.end_connection();
         let delay = self.backoff.next_delay_ms();
         let told = retry_after_ms.map_or(0, |told| told.saturating_add(self.backoff.spread_ms()));
         let until = self.now + delay.max(told);
@@ -264,7 +264,7 @@ impl<P> Engine<P> {
             self.outputs.push_back(Output::Post(None, TabMessage::Refused));
         }
         self.drop_connection(CloseCode::Normal);
-        self.stop_connection_timers();
+        self.end_connection();
         self.stop_tab_timers();
         self.state = State::Refused;
         if self.tabs.take().is_some() {
@@ -273,7 +273,9 @@ impl<P> Engine<P> {
         self.outputs.push_back(Output::IdentityRefused);
     }
 
-    pub(super) fn stop_connection_timers(&mut self) {
+    /// What belongs to one connection or attempt ends with it.
+    pub(super) fn end_connection(&mut self) {
+        self.outbox.forget_passed_on();
         for timer in Timer::OF_A_CONNECTION {
             self.timers.stop(timer);
         }

@@ -1,6 +1,6 @@
 //! The way out: the outbox and how its messages settle.
 
-use tetherline_protocol::limits::{BACKOFF_BASE_MS, OUTBOX_TTL_MS, SENDS_STUCK_MS};
+use tetherline_protocol::limits::{BACKOFF_BASE_MS, OUTBOX_TTL_MS};
 
 use super::{Engine, State};
 use crate::{
@@ -53,18 +53,30 @@ impl<P> Engine<P> {
         self.transmit();
     }
 
-    /// `accepted` has come for this send, which may be another tab's, and unknown here.
+    /// Another tab sends by way of this one's connection. It goes out in its turn, again and again
+    /// until it settles or the connection ends, and its [`Output::Settled`] is of no interest. `None`
+    /// if there is no connection, in which case that tab sends it again when there is one.
+    pub fn pass_on(&mut self, payload: P, now: Instant) -> Option<SendNo> {
+        self.now = now;
+        if !self.has_socket() {
+            return None;
+        }
+        let send = self.outbox.pass_on(payload);
+        self.transmit();
+        Some(send)
+    }
+
+    /// `accepted` has come for this send.
     pub fn handle_accepted(&mut self, connection: ConnectionNo, send: SendNo, now: Instant) {
         self.now = now;
         if self.is_connected_by(connection) {
             self.heard = true;
-            self.timers.stop(Timer::Stuck);
             self.settle(send, SendOutcome::Accepted);
         }
     }
 
-    /// `error` has come for this send, which may be another tab's, and unknown here. If it is `retryable`, this send and the later ones go out
-    /// again, in order, after `retry_after_ms`.
+    /// `error` has come for this send. If it is `retryable`, this send and the later ones go out
+    /// again, in order, after `retry_after_ms`: by the tab that leads, which has them all.
     pub fn handle_refused(
         &mut self,
         connection: ConnectionNo,
@@ -79,14 +91,8 @@ impl<P> Engine<P> {
         }
         self.heard = true;
         if !retryable {
-            self.timers.stop(Timer::Stuck);
             self.settle(send, SendOutcome::Refused);
-            return;
-        }
-        if self.leads() {
-            self.timers.start(Timer::Stuck, now + SENDS_STUCK_MS);
-        }
-        if self.outbox.requeue_from(send) {
+        } else if self.has_socket() && self.outbox.requeue_from(send) {
             let told = retry_after_ms.unwrap_or(BACKOFF_BASE_MS);
             let delay = told.saturating_add(self.backoff.spread_ms());
             self.timers.set(Timer::Retry, now + delay);

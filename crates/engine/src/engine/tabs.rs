@@ -172,7 +172,7 @@ impl<P> Engine<P> {
     /// The tab that leads has not answered in time.
     pub(super) fn leader_silent(&mut self) {
         self.drop_connection(CloseCode::Silent);
-        self.stop_connection_timers();
+        self.end_connection();
         self.state = State::Electing;
         self.take_over();
     }
@@ -185,7 +185,7 @@ impl<P> Engine<P> {
     }
 
     fn elect(&mut self) {
-        self.stop_connection_timers();
+        self.end_connection();
         self.state = State::Electing;
         self.outputs.push_back(Output::Lock { steal: false });
         self.check_leader();
@@ -223,7 +223,7 @@ impl<P> Engine<P> {
             self.stay_calm();
         }
         self.drop_connection(CloseCode::Normal);
-        self.stop_connection_timers();
+        self.end_connection();
         self.state = State::Following { leader, attempt, until };
         self.timers.set(Timer::Heartbeat, self.now + LEADER_CHECK_MS);
     }

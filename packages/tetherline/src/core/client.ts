@@ -232,6 +232,7 @@ class TetherlineClient implements Client {
       case Output.TRANSMIT:
         return this.#transmitSend(session, a);
       case Output.SETTLED:
+        session.link?.passedOn?.settle(a);
         return session.outbox.settle(a, b);
       case Output.GAP:
         this.#news.push(() => this.#report.gap({ after: a, next: b }));
@@ -345,7 +346,8 @@ class TetherlineClient implements Client {
       case Tab.OUT:
         // By no later connection: what that tab sent before may be lost, and goes first on the next.
         if (link?.established && link.conn === a) {
-          link.send(payload as string);
+          const [id, text] = payload as [string, string];
+          this.#call((engine, now) => link.passedOn?.add(engine.pass_on(now), id, text));
         }
         return;
       case Tab.ASK:
@@ -399,16 +401,21 @@ class TetherlineClient implements Client {
   }
 
   #transmitSend(session: Session, number: number): void {
-    const unsettled = session.outbox.get(number);
-    if (!unsettled || !session.link) {
+    const { link, outbox, messageBytesMax } = session;
+    const unsettled = outbox.get(number);
+    if (!link || !unsettled) {
+      const passedOn = link?.passedOn?.get(number);
+      if (passedOn) {
+        link?.send(passedOn.text, passedOn.id);
+      }
       return;
     }
     // It may have been written before the server said how much it takes.
-    if (isTooLarge(unsettled.text, session.messageBytesMax)) {
-      unsettled.refusal = tooLarge(unsettled.id, session.messageBytesMax);
-      this.#machine?.loop.engine.refused(session.link.conn, number, 0, -1, monotonicNow());
+    if (isTooLarge(unsettled.text, messageBytesMax)) {
+      unsettled.refusal = tooLarge(unsettled.id, messageBytesMax);
+      this.#machine?.loop.engine.refused(link.conn, number, 0, -1, monotonicNow());
     } else {
-      session.link.send(unsettled.text);
+      link.send(unsettled.text, unsettled.id);
     }
   }
 

@@ -40,6 +40,8 @@ export interface Engine {
   lock(granted: number, now: number): void;
   tab(from: number, kind: number, a: number, b: number, c: number, now: number): void;
   ask(after: number, epoch: number, now: number): void;
+  /** A send of another tab: its number, or -1 when there is no connection. */
+  pass_on(now: number): number;
   welcome(
     from: number,
     toAll: number,

@@ -20,7 +20,7 @@ import type { Message, MessageMeta } from './types.js';
 // A token that never expires; the engine counts in whole ms.
 const NEVER_MS = 2 ** 52;
 
-// The engine counts from 1. It wants to know of other tabs' sends too.
+// The engine counts from 1.
 const UNKNOWN_SEND = 0;
 
 type Control = (session: Session, conn: number, frame: Message) => void;
@@ -230,7 +230,7 @@ export class Inbound {
   }
 
   #accepted(session: Session, conn: number, frame: Message): void {
-    const send = session.outbox.numberOf(frame.ref) ?? UNKNOWN_SEND;
+    const send = numberOfSend(session, frame.ref);
     this.#loop.call((engine, now) => engine.accepted(conn, send, now));
   }
 
@@ -241,7 +241,7 @@ export class Inbound {
       this.#report.serverFailed(error);
       return;
     }
-    const send = session.outbox.numberOf(error.ref) ?? UNKNOWN_SEND;
+    const send = numberOfSend(session, error.ref);
     const unsettled = session.outbox.get(send);
     // The engine repeats it; the person need not be told the same thing every time. What is unknown
     // here was sent in another tab, or is settled already.
@@ -293,6 +293,11 @@ export class Inbound {
     }
     return null;
   }
+}
+
+/** The engine's number for a send of this page, or of another tab that goes this way. */
+function numberOfSend({ outbox, link }: Session, id: unknown): number {
+  return outbox.numberOf(id) ?? link?.passedOn?.numberOf(id) ?? UNKNOWN_SEND;
 }
 
 function readError(frame: Message): TetherlineError {

@@ -12,7 +12,10 @@ export interface Link {
   readonly conn: number;
   /** The server's `connection_established`, once it has come by this very link. */
   readonly established: Message | null;
-  send(text: string): void;
+  /** Other tabs' sends that go this way. */
+  readonly passedOn: PassedOn | null;
+  /** A send is known by its `id`. */
+  send(text: string, id?: string): void;
   ping(): void;
   ask(after: number, epoch: unknown): void;
   detach(code: number): void;
@@ -24,10 +27,39 @@ export interface SocketEvents {
   closed(code: number): void;
 }
 
+/** The texts of sends of other tabs, by the engine's number and by id, until they settle. */
+export class PassedOn {
+  readonly #sends = new Map<number, { readonly id: string; readonly text: string }>();
+  readonly #numbers = new Map<unknown, number>();
+
+  /** A negative number is none. */
+  add(number: number, id: string, text: string): void {
+    if (number < 0) {
+      return;
+    }
+    this.#sends.set(number, { id, text });
+    this.#numbers.set(id, number);
+  }
+
+  get(number: number): { readonly id: string; readonly text: string } | undefined {
+    return this.#sends.get(number);
+  }
+
+  numberOf(id: unknown): number | undefined {
+    return this.#numbers.get(id);
+  }
+
+  settle(number: number): void {
+    this.#numbers.delete(this.#sends.get(number)?.id);
+    this.#sends.delete(number);
+  }
+}
+
 /** One attempt at a connection. After `detach` nothing of it is ever heard again. */
 export class Socket implements Link {
   readonly conn: number;
   established: Message | null = null;
+  readonly passedOn = new PassedOn();
   readonly #socket: WebSocketLike;
 
   constructor(

@@ -112,6 +112,7 @@ export class TabLink implements Link {
   readonly conn: number;
   readonly leader: number;
   readonly established = null;
+  readonly passedOn = null;
   /** The leading tab's own connection that this one is part of. */
   readonly #through: number;
   readonly #tabs: Tabs;
@@ -123,8 +124,8 @@ export class TabLink implements Link {
     this.#tabs = tabs;
   }
 
-  send(text: string): void {
-    this.#tabs.post(Tab.OUT, this.leader, this.#through, 0, 0, text);
+  send(text: string, id: string): void {
+    this.#tabs.post(Tab.OUT, this.leader, this.#through, 0, 0, [id, text]);
   }
 
   ping(): void {

@@ -173,9 +173,6 @@ export const TAKEOVER_AFTER_MS = 5000;
 /** How long a hand-over between tabs may take before they show that the connection is lost, in ms. */
 export const HANDOVER_GRACE_MS = 3000;
 
-/** While some tab's send is refused for the moment and nothing is accepted for this long, in ms, the tabs reconnect: the server may be holding sends back for a tab that is gone. */
-export const SENDS_STUCK_MS = 60_000;
-
 /** What the server announces when its operator changed nothing. */
 export const DEFAULT_LIMITS = {
   connections_max: 100_000,
