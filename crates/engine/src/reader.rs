@@ -35,20 +35,15 @@ struct Place {
     replayed_to: Seq,
     /// The last position that came on this connection, duplicates included: where its stream is.
     received: Seq,
-    turning: Turning,
+    /// The same, but for the asking: a stream goes on until the server hears that it has to turn.
+    stream: Seq,
+    /// After this position was asked for what comes, and the stream has not turned yet. Whatever is
+    /// asked for meanwhile, by whichever tab, must not be further on.
+    owed: Option<Seq>,
     /// The last position acknowledged on this connection.
     acked: Seq,
     /// The last position acknowledged by this device, as far as this page knows.
     cursor: Seq,
-}
-
-/// When the stream goes on from where was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turning {
-    /// Before anything else that is further on.
-    AtOnce,
-    /// The connection is another tab's: what that one and others asked for may come first.
-    Later,
 }
 
 /// Positions before the page's start that it asked for afterwards, because the history that the
@@ -114,10 +109,6 @@ impl Reader {
 
     /// A connection is up. Answers where to read on.
     pub(crate) fn connect(&mut self, epoch: EpochNo, head: Seq, cursor: Seq) -> Resume {
-        self.resume_in(epoch, head, cursor, Turning::AtOnce)
-    }
-
-    fn resume_in(&mut self, epoch: EpochNo, head: Seq, cursor: Seq, turning: Turning) -> Resume {
         let mut lost = None;
         let mut place = match self.place {
             Some(place) if place.goes_on_in(epoch, head) => place,
@@ -129,8 +120,9 @@ impl Reader {
             }
         };
         let after = place.resume_after();
-        place.turning = turning;
         place.ask_from(after);
+        place.stream = after;
+        place.owed = None;
         // What an earlier connection did not get to say is acknowledged on this one.
         place.acked = cursor.min(after);
         place.cursor = cursor;
@@ -146,7 +138,12 @@ impl Reader {
             Some(place) if place.epoch == epoch => place.high.max(head),
             _ => head,
         };
-        self.resume_in(epoch, head, cursor, Turning::Later)
+        let resume = self.connect(epoch, head, cursor);
+        if let Some(place) = self.place.as_mut() {
+            // The connection is not a new one: what others asked for may come first.
+            place.owed = Some(resume.after);
+        }
+        resume
     }
 
     /// Another tab needs what comes after a position; whatever is asked for, nobody may miss what
@@ -211,9 +208,10 @@ impl Reader {
     pub(crate) fn arrive(&mut self, seq: Seq, handlers: u32, size: usize) -> Arrival {
         let mut arrival = Arrival { delivery: Delivery::Drop, gap_after: None };
         let Some(place) = self.place.as_mut() else { return arrival };
-        let stream = core::mem::replace(&mut place.received, seq);
-        // The stream is ahead, because another tab asked: what this one asked for is to come.
-        if stream > place.high && Some(seq) > place.high.next() {
+        place.received = seq;
+        place.flows_to(seq.previous(), seq);
+        if place.owed.is_some() && Some(seq) > place.high.next() {
+            // What this tab asked for is still to come.
             return arrival;
         }
         let before = match place.backfill_to(seq) {
@@ -322,6 +320,7 @@ impl Reader {
         let place = self.place.as_mut()?;
         let last = next.previous();
         place.received = last;
+        place.flows_to(after, last);
         let mut hole_after = None;
         if let Some(backfill) = place.backfill
             && (after..last).contains(&backfill.next.previous())
@@ -401,7 +400,8 @@ impl Place {
             backfill: None,
             replayed_to: start,
             received: start,
-            turning: Turning::AtOnce,
+            stream: start,
+            owed: None,
             acked: start,
             cursor: start,
         }
@@ -418,17 +418,21 @@ impl Place {
     /// Reads on from there, or from where the stream is, if that is before: somebody may still need
     /// what lies between.
     fn resume(&mut self, after: Seq) -> Resume {
-        let after = after.min(self.received);
+        let after = after.min(self.stream).min(self.owed.unwrap_or(Seq::MAX));
+        self.owed = Some(after);
         self.ask_from(after);
         Resume { after, epoch: self.epoch, lost: None }
     }
 
+    /// The stream goes from one position to another, and so past what was asked for, or not yet.
+    fn flows_to(&mut self, from: Seq, to: Seq) {
+        self.owed = self.owed.filter(|owed| *owed < from);
+        self.stream = to;
+    }
+
     /// The server counts what is in flight from where it was asked; so does the acknowledging.
     fn ask_from(&mut self, after: Seq) {
-        self.received = match self.turning {
-            Turning::AtOnce => after,
-            Turning::Later => Seq::MAX,
-        };
+        self.received = after;
         self.acked = self.acked.min(after);
     }
 

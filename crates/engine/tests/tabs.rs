@@ -211,6 +211,21 @@ fn the_leading_tab_reads_on_from_the_earliest_position_that_any_tab_needs() {
 }
 
 #[test]
+fn what_one_tab_asked_for_is_not_lost_because_another_asks_before_it_comes() {
+    // Found by the simulator: what was under way made the stream look further on than it had been
+    // asked to turn to, so the second question called the server away from the first.
+    let (mut leader, connection) = Tab::leading(40, 32);
+    leader.engine.handle_ask(seq(18), EPOCH, leader.now);
+    assert_eq!(leader.message(connection, 33), OLD, "it was under way");
+    leader.outputs();
+    leader.engine.handle_ask(seq(32), EPOCH, leader.now);
+    assert_eq!(leader.outputs(), [get_pending(18)]);
+    leader.message(connection, 19);
+    leader.engine.handle_ask(seq(32), EPOCH, leader.now);
+    assert_eq!(leader.outputs(), [get_pending(19)]);
+}
+
+#[test]
 fn a_tab_whose_leader_closes_takes_over_and_reads_on_from_its_own_position() {
     let (mut tab, through) = Tab::joined(3, 3);
     assert_eq!(tab.message(through, 4), NEWS);
