@@ -13,6 +13,9 @@ pub(super) struct Rules(Mutex<Rule>);
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
+    /// How many were set before: two with the same limits are not the same rule, because what
+    /// happened in between went by another.
+    pub(super) number: u64,
     pub(super) devices_max: usize,
     pub(super) device_retention_ms: i64,
     pub(super) dedupe_window_ms: i64,
@@ -32,7 +35,8 @@ impl Default for Rules {
 
 impl Rules {
     pub(super) fn set(&self, limits: &Limits) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Rule::of(limits);
+        let mut rule = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *rule = Rule { number: rule.number + 1, ..Rule::of(limits) };
     }
 
     pub(super) fn get(&self) -> Rule {
@@ -48,6 +52,7 @@ impl Rule {
     fn of(limits: &Limits) -> Self {
         let millis = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
         Self {
+            number: 0,
             devices_max: limits.devices_max,
             device_retention_ms: millis(limits.device_retention_ms),
             dedupe_window_ms: millis(limits.dedupe_window_ms),

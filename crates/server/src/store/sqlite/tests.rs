@@ -75,3 +75,44 @@ async fn a_file_of_the_first_format_is_brought_up_to_date() {
     assert_eq!(store.head(&user("ada")).await.unwrap(), head);
     assert_eq!(append(&store, "ada", None, "y").await.seq.get(), 2);
 }
+
+#[tokio::test]
+async fn a_lower_count_reaches_every_mailbox_however_many_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let users = i64::try_from(upkeep::SURVEY_USERS_MAX).unwrap() + 100;
+    let names: Vec<String> = (0..users).map(|n| format!("u{n}")).collect();
+    for _ in 0..2 {
+        let appends = names.iter().map(|name| append(&store, name, None, "x"));
+        futures_util::future::join_all(appends).await;
+    }
+    let mut limits = Limits::default();
+    limits.retention_messages_max = 1;
+    store.work_by(&limits);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let left = || {
+        let count = "SELECT count(*), min(seq) FROM messages";
+        connection.query_row(count, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    eventually(async || left() == (users, 2_i64)).await;
+}
+
+#[tokio::test]
+async fn what_came_between_two_changes_of_the_limits_is_found() {
+    // The same count as before was taken for nothing new, whatever had been appended meanwhile.
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
+    let (mut one, mut all) = (Limits::default(), Limits::default());
+    (one.retention_messages_max, all.retention_messages_max) = (1, 0);
+    let trimmed = async || store.locate(&user("ada"), None).await.unwrap().trimmed.get();
+    append(&store, "ada", None, "x").await;
+    append(&store, "ada", None, "x").await;
+    store.work_by(&one);
+    eventually(async || trimmed().await == 1).await;
+    // Behind the writer's back, so that no look comes in between.
+    store.rules.set(&all);
+    append(&store, "ada", None, "x").await;
+    store.work_by(&one);
+    eventually(async || trimmed().await == 2).await;
+}

@@ -28,7 +28,7 @@ const MESSAGES_MAX: i64 = 2_048;
 const _: () = assert!(KEYS_MAX as usize > BATCH_MAX && MESSAGES_MAX as usize > BATCH_MAX);
 const MESSAGE_BYTES_MAX: i64 = 4 * 1024 * 1024;
 /// Users whose mailboxes are measured at once, after a start.
-const SURVEY_USERS_MAX: usize = 1_024;
+pub(super) const SURVEY_USERS_MAX: usize = 1_024;
 /// Users known to have too many messages; the survey finds those that are not noted.
 const DUE_USERS_MAX: usize = 65_536;
 
@@ -42,17 +42,17 @@ pub(super) struct Upkeep {
     is_behind: bool,
 }
 
-/// One pass over all users, for a count that is another one than the last time.
+/// One pass over all users for each rule, which is known by its number.
 #[derive(Default)]
 enum Survey {
     #[default]
     NotYet,
     Running {
         after: i64,
-        count_max: Option<u64>,
+        rule: u64,
     },
     Done {
-        count_max: Option<u64>,
+        rule: u64,
     },
 }
 
@@ -145,13 +145,13 @@ impl Upkeep {
     }
 
     fn survey(&mut self, connection: &Connection, rule: &Rule) -> rusqlite::Result<()> {
-        let count_max = rule.retention_messages_max;
+        let number = rule.number;
         let after = match self.survey {
-            Survey::Done { count_max: last } if last == count_max => return Ok(()),
-            Survey::Running { after, count_max: current } if current == count_max => after,
+            Survey::Done { rule: last } if last == number => return Ok(()),
+            Survey::Running { after, rule: current } if current == number => after,
             _ => 0,
         };
-        self.survey = Survey::Running { after, count_max };
+        self.survey = Survey::Running { after, rule: number };
         if self.due.len() + SURVEY_USERS_MAX > DUE_USERS_MAX {
             return Ok(());
         }
@@ -169,8 +169,10 @@ impl Upkeep {
             self.due.extend(name);
         }
         self.survey = match last {
-            Some(after) if count_max.is_some() => Survey::Running { after, count_max },
-            _ => Survey::Done { count_max },
+            Some(after) if rule.retention_messages_max.is_some() => {
+                Survey::Running { after, rule: number }
+            }
+            _ => Survey::Done { rule: number },
         };
         Ok(())
     }
