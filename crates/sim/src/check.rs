@@ -61,7 +61,11 @@ impl Reading {
 
     /// Nobody on this page wants the message: it counts as handled. Answers whether it is news.
     fn ignore(&mut self, seq: u64) -> bool {
-        if seq <= self.lowest {
+        let follows = seq == self.next
+            || seq == self.lowest + 1
+            || self.seen.contains(&(seq - 1))
+            || seq <= self.told_up_to + 1;
+        if seq <= self.lowest || !follows {
             // Another tab had asked for it.
             return false;
         }

@@ -221,8 +221,11 @@ impl World {
                 }
             }
             Post::Out { link, send } => {
+                // One that its page has given up and sends again is still under way here.
+                let is_under_way = target.tab.passed_on.values().any(|passed| *passed == send);
                 if target.tab.established.is_some_and(|(established, _)| established == link)
                     && target.link == Some(link)
+                    && !is_under_way
                     && let Some(Ticket(ticket)) = target.engine.pass_on(send, now)
                 {
                     target.tab.passed_on.insert(ticket, send);

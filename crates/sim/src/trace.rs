@@ -1,7 +1,7 @@
 use std::{collections::VecDeque, fmt::Write as _};
 
 /// How many of the last events a failure shows.
-const LINES_MAX: usize = 4000;
+const LINES_MAX: usize = 200;
 
 /// What happened, as a hash of all of it and the text of its end.
 pub(crate) struct Trace {

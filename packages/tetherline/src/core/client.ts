@@ -347,7 +347,7 @@ class TetherlineClient implements Client {
         // By no later connection: what that tab sent before may be lost, and goes first on the next.
         if (link?.established && link.conn === a) {
           const [id, text] = payload as [string, string];
-          this.#call((engine, now) => link.passedOn?.add(engine.pass_on(now), id, text));
+          this.#call((engine, now) => link.passedOn?.add(id, text, () => engine.pass_on(now)));
         }
         return;
       case Tab.ASK:

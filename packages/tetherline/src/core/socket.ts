@@ -27,18 +27,21 @@ export interface SocketEvents {
   closed(code: number): void;
 }
 
+/** The engine's answer when there is no connection. */
+const NONE = -1;
+
 /** The texts of sends of other tabs, by the engine's number and by id, until they settle. */
 export class PassedOn {
   readonly #sends = new Map<number, { readonly id: string; readonly text: string }>();
   readonly #numbers = new Map<unknown, number>();
 
-  /** A negative number is none. */
-  add(number: number, id: string, text: string): void {
-    if (number < 0) {
-      return;
+  /** One that its tab has given up and sends again is still under way. */
+  add(id: string, text: string, passOn: () => number): void {
+    const number = this.#numbers.has(id) ? NONE : passOn();
+    if (number !== NONE) {
+      this.#sends.set(number, { id, text });
+      this.#numbers.set(id, number);
     }
-    this.#sends.set(number, { id, text });
-    this.#numbers.set(id, number);
   }
 
   get(number: number): { readonly id: string; readonly text: string } | undefined {
