@@ -115,7 +115,7 @@ impl World {
     fn upkeep(&mut self, user: usize) {
         match self.random.below(5) {
             0 => self.erase(user),
-            _ => {}
+            _ => self.trim(user),
         }
     }
 

@@ -139,13 +139,7 @@ impl World {
                     _ => false,
                 };
                 // It may be of a mailbox that was erased since.
-                let is_kept = self
-                    .store
-                    .mailbox(user)
-                    .messages
-                    .iter()
-                    .rev()
-                    .any(|(stored, _)| *stored == publish);
+                let is_kept = self.store.mailbox(user).has(publish);
                 if !repeated && !forgets && is_kept {
                     let seq = delivery.seq;
                     self.note(&format!("m{publish} is {seq} of u{user}"));
@@ -318,7 +312,7 @@ impl World {
             if self.publishes[publish].user != user {
                 continue;
             }
-            let kept = self.store.mailbox(user).messages.iter().any(|(kept, _)| *kept == publish);
+            let kept = self.store.mailbox(user).has(publish);
             if self.publishes[publish].answered && !kept {
                 self.publishes[publish].lost = true;
             }

@@ -36,6 +36,10 @@ impl Mailbox {
         self.messages.len() as u64
     }
 
+    pub(crate) fn has(&self, publish: PublishNo) -> bool {
+        self.messages.iter().any(|(stored, _)| *stored == publish)
+    }
+
     pub(crate) fn trimmed(&self) -> u64 {
         self.trimmed
     }

@@ -32,8 +32,9 @@ const CHAOS_MS: (u64, u64) = (5_000, 60_000);
 const CONVERGENCE_MS: u64 = 150_000;
 /// How often it is looked whether it has.
 const LOOK_EVERY_MS: u64 = 1_000;
-/// More would be a loop.
+/// More would be a loop: what is noted, and what happens.
 const STEPS_MAX: u64 = 400_000;
+const EVENTS_MAX: u64 = 4_000_000;
 
 pub(crate) struct World {
     pub(crate) now: u64,
@@ -271,7 +272,7 @@ impl World {
 
     /// Lets time pass until everything has had its time to converge.
     pub(crate) fn run(&mut self) {
-        let (mut end, mut next_look) = (u64::MAX, 0);
+        let (mut end, mut next_look, mut events) = (u64::MAX, 0, 0);
         while self.failure.is_none() {
             let Some(Reverse(next)) = self.queue.pop() else { break };
             if next.at > end {
@@ -288,7 +289,8 @@ impl World {
                     return;
                 }
             }
-            if self.trace.steps() > STEPS_MAX {
+            events += 1;
+            if self.trace.steps() > STEPS_MAX || events > EVENTS_MAX {
                 self.fail("it goes round in circles".into());
             }
         }
