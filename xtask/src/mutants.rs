@@ -52,6 +52,9 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<bool> {
     let mut options = Options::parse(arguments)?;
     let patches = patch::all(root)?;
     let tree = Tree::copy(root)?;
+    for patch in &patches {
+        patch.apply(&tree.folder)?;
+    }
     eprintln!("building the simulator in {}", tree.folder.display());
     tree.build().context("the copy does not build without a bug")?;
     if let Some(Finding { seed, problem }) = tree.simulate(options.seeds, None)? {
@@ -75,7 +78,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<bool> {
     }
     for patch in patches {
         if options.wants(&patch.name) {
-            verdicts.push(tree.try_patch(root, patch, options.seeds)?.shown());
+            verdicts.push(tree.try_patch(patch, options.seeds)?.shown());
         }
     }
     if verdicts.is_empty() {
@@ -195,8 +198,8 @@ impl Tree {
         }
     }
 
-    fn try_patch(&self, root: &Path, patch: Patch, seeds: u64) -> Result<Verdict> {
-        let patched = patch.apply(root)?;
+    fn try_patch(&self, patch: Patch, seeds: u64) -> Result<Verdict> {
+        let patched = patch.apply(&self.folder)?;
         let originals: BTreeMap<&String, Vec<u8>> = patched
             .keys()
             .map(|path| Ok((path, fs::read(self.folder.join(path))?)))
