@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { type Engine, Outcome } from '../src/core/engine.js';
+import type { Engine } from '../src/core/engine.js';
+import * as Outcome from '../src/core/outcome.js';
 import { Outbox, prepare } from '../src/core/outbox.js';
 import { TetherlineError } from '../src/index.js';
 import { isConnected, givenServer } from './support/setup.js';

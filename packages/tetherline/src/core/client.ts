@@ -1,18 +1,20 @@
 import { ACK, AUTHENTICATE } from '../generated/protocol.js';
-import { type Engine, Output } from './engine.js';
+import type { Engine } from './engine.js';
 import { TetherlineError } from './errors.js';
 import { Handlers } from './handlers.js';
 import { isId } from './identity.js';
 import { Inbound } from './inbound.js';
 import { Loop, monotonicNow } from './loop.js';
 import { isTooLarge, prepare, signedOut, tooLarge } from './outbox.js';
+import * as Output from './output.js';
 import { isVisible, watchPage } from './page.js';
 import { probe } from './probe.js';
 import { Reporter } from './report.js';
 import { Session } from './session.js';
 import { Snapshots } from './snapshot.js';
 import { Socket } from './socket.js';
-import { canShare, type Post, Tab, TabLink, Tabs } from './tabs.js';
+import * as Tab from './tab.js';
+import { canShare, type Post, TabLink, Tabs } from './tabs.js';
 import type {
   Accepted,
   Client,

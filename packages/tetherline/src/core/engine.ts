@@ -52,7 +52,7 @@ export interface Engine {
     now: number,
   ): void;
 
-  /** Answers bits of {@link Delivery}. */
+  /** Answers bits of delivery.ts. */
   message(conn: number, seq: number, handlers: number, size: number): number;
   hold(seq: number, now: number): void;
   handled(seq: number, now: number): void;
@@ -65,46 +65,13 @@ export interface Engine {
   position(): number;
   outbox_length(): number;
 
-  /** The next {@link Output}, 0 when there is none; its arguments are `arg_a` to `arg_d`. */
+  /** The next of output.ts, 0 when there is none; its arguments are `arg_a` to `arg_d`. */
   poll(): number;
   arg_a(): number;
   arg_b(): number;
   arg_c(): number;
   arg_d(): number;
 }
-
-/** What to do with a message: bits of the answer of `message`. */
-export const Delivery = { DELIVER: 1, PARK: 2, REPLAYED: 4, POLL: 8 } as const;
-
-/** What the engine wants done. */
-export const Output = {
-  RESOLVE_TOKEN: 1,
-  OPEN: 2,
-  PROBE: 3,
-  DETACH: 4,
-  PING: 5,
-  GET_PENDING: 6,
-  ACK: 7,
-  AUTHENTICATE: 8,
-  TRANSMIT: 9,
-  SETTLED: 10,
-  STATUS_CHANGED: 11,
-  GAP: 12,
-  GRACE_OVER: 13,
-  HANDLER_TIMED_OUT: 14,
-  IDENTITY_REFUSED: 15,
-  UNPARK_DROPPED: 16,
-  LOCK: 17,
-  UNLOCK: 18,
-  JOIN: 19,
-  WELCOME: 20,
-  SIGNED_OUT_ELSEWHERE: 21,
-  /** And more: the message's own kind is added. */
-  POST: 100,
-} as const;
-
-/** How a send ended: `arg_b` of SETTLED. */
-export const Outcome = { ACCEPTED: 0, REFUSED: 1, EXPIRED: 2, SIGNED_OUT: 3 } as const;
 
 /** Names of the numbers that `status` answers. */
 export const STATUS = ['signed_out', 'connecting', 'connected', 'waiting', 'refused'] as const;

@@ -1,20 +1,21 @@
 import {
   ACCEPTED,
   CONNECTION_ESTABLISHED,
-  DEFAULT_LIMITS,
+  DEFAULT_HEARTBEAT_INTERVAL_MS,
+  DEFAULT_MESSAGE_BYTES_MAX,
   ERROR,
   MAILBOX_GAP,
   PENDING_CHECK_COMPLETE,
   PONG,
 } from '../generated/protocol.js';
-import { Delivery } from './engine.js';
+import * as Delivery from './delivery.js';
 import { TetherlineError } from './errors.js';
 import { callHandlers, type Handlers, type Registrations } from './handlers.js';
 import { type Loop, monotonicNow } from './loop.js';
 import type { Reporter } from './report.js';
 import type { Session } from './session.js';
 import { Socket } from './socket.js';
-import { Tab } from './tabs.js';
+import * as Tab from './tab.js';
 import type { Message, MessageMeta } from './types.js';
 
 // A token that never expires; the engine counts in whole ms.
@@ -215,7 +216,7 @@ export class Inbound {
 
   #readLimits(session: Session, frame: Message): void {
     const limits = frame.limits as { message_bytes_max?: unknown } | null | undefined;
-    session.messageBytesMax = number(limits?.message_bytes_max, DEFAULT_LIMITS.message_bytes_max);
+    session.messageBytesMax = number(limits?.message_bytes_max, DEFAULT_MESSAGE_BYTES_MAX);
   }
 
   #pong(conn: number): void {
@@ -320,5 +321,5 @@ function number(value: unknown, otherwise: number): number {
 }
 
 function heartbeatOf(frame: Message): number {
-  return number(frame.heartbeat_interval_ms, DEFAULT_LIMITS.heartbeat_interval_ms);
+  return number(frame.heartbeat_interval_ms, DEFAULT_HEARTBEAT_INTERVAL_MS);
 }

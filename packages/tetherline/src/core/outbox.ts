@@ -7,9 +7,10 @@ import {
   SERVER_CONTROL,
   TYPE_BYTES_MAX,
 } from '../generated/protocol.js';
-import { type Engine, OUTBOX_FULL, Outcome } from './engine.js';
+import { type Engine, OUTBOX_FULL } from './engine.js';
 import { TetherlineError } from './errors.js';
 import { isId } from './identity.js';
+import * as Outcome from './outcome.js';
 import type { Accepted, KeptOutbox, KeptSend, OutgoingMessage } from './types.js';
 import { uuidv7 } from './uuid.js';
 

@@ -1,4 +1,4 @@
-import { DEFAULT_LIMITS, SUBPROTOCOL } from '../generated/protocol.js';
+import { DEFAULT_MESSAGE_BYTES_MAX, SUBPROTOCOL } from '../generated/protocol.js';
 import { webSocketUrl } from './address.js';
 import { deviceOf } from './identity.js';
 import { Outbox } from './outbox.js';
@@ -26,7 +26,7 @@ export class Session {
   /** The running call of `getToken`, and the running probe. */
   resolving: AbortController | null = null;
   probing: AbortController | null = null;
-  messageBytesMax: number = DEFAULT_LIMITS.message_bytes_max;
+  messageBytesMax: number = DEFAULT_MESSAGE_BYTES_MAX;
   readonly outbox = new Outbox();
   readonly parked = new Parked();
   /** Messages whose handlers have not settled, by position. */

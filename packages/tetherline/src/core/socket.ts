@@ -1,6 +1,6 @@
 import {
   BEARER_PREFIX,
-  CLOSE_CODES,
+  CLOSE_NORMAL,
   GET_PENDING,
   PING,
   SUBPROTOCOL,
@@ -99,7 +99,7 @@ export class Socket implements Link {
     const socket = this.#socket;
     socket.onopen = socket.onmessage = socket.onclose = null;
     // Scripts may close with 1000 and 3000–4999 only.
-    socket.close(code >= 3000 ? code : CLOSE_CODES.NORMAL);
+    socket.close(code >= 3000 ? code : CLOSE_NORMAL);
   }
 }
 

@@ -1,16 +1,5 @@
 import type { Link } from './socket.js';
-
-/**
- * What tabs post to each other. Those up to REFUSED are the engine's own, with three numbers; the
- * others carry what never crosses into it.
- */
-export const Tab = {
-  HELLO: 1,
-  FRAME: 10,
-  OUT: 11,
-  ASK: 12,
-  WELCOME: 13,
-} as const;
+import * as Tab from './tab.js';
 
 /** Who it is from and for (0 for all), and what it says. */
 export type Post = readonly [
@@ -129,7 +118,7 @@ export class TabLink implements Link {
   }
 
   ping(): void {
-    this.#tabs.post(PING, this.leader);
+    this.#tabs.post(Tab.PING, this.leader);
   }
 
   ask(after: number, epoch: unknown): void {
@@ -140,6 +129,3 @@ export class TabLink implements Link {
     // There is nothing to close: frames of another link are not listened to.
   }
 }
-
-/** The engine's number for it. */
-const PING = 3;

@@ -54,23 +54,21 @@ export const SERVER_CONTROL = [
 
 export const CLIENT_CONTROL = ['ping', 'get_pending', 'ack', 'authenticate'] as const;
 
-/** Close codes of the WebSocket, by name. */
-export const CLOSE_CODES = {
-  NORMAL: 1000,
-  PROTOCOL_ERROR: 1002,
-  UNSUPPORTED: 1003,
-  INVALID_UTF8: 1007,
-  POLICY_VIOLATION: 1008,
-  TOO_BIG: 1009,
-  INTERNAL: 1011,
-  RESTART: 1012,
-  TOKEN_EXPIRED: 4401,
-  OTHER_USER: 4403,
-  SILENT: 4408,
-  ERASED: 4410,
-  STUCK: 4413,
-  RATE_LIMITED: 4429,
-} as const;
+// Close codes of the WebSocket.
+export const CLOSE_NORMAL = 1000;
+export const CLOSE_PROTOCOL_ERROR = 1002;
+export const CLOSE_UNSUPPORTED = 1003;
+export const CLOSE_INVALID_UTF8 = 1007;
+export const CLOSE_POLICY_VIOLATION = 1008;
+export const CLOSE_TOO_BIG = 1009;
+export const CLOSE_INTERNAL = 1011;
+export const CLOSE_RESTART = 1012;
+export const CLOSE_TOKEN_EXPIRED = 4401;
+export const CLOSE_OTHER_USER = 4403;
+export const CLOSE_SILENT = 4408;
+export const CLOSE_ERASED = 4410;
+export const CLOSE_STUCK = 4413;
+export const CLOSE_RATE_LIMITED = 4429;
 
 export const ERROR_CODES = [
   'bad_json',
@@ -173,25 +171,41 @@ export const TAKEOVER_AFTER_MS = 5000;
 /** How long a hand-over between tabs may take before they show that the connection is lost, in ms. */
 export const HANDOVER_GRACE_MS = 3000;
 
-/** What the server announces when its operator changed nothing. */
-export const DEFAULT_LIMITS = {
-  connections_max: 100_000,
-  connections_per_user_max: 64,
-  dedupe_window_ms: 604_800_000,
-  device_retention_ms: 2_592_000_000,
-  devices_max: 32,
-  heartbeat_interval_ms: 30_000,
-  idle_timeout_ms: 90_000,
-  in_flight_bytes_max: 1_048_576,
-  in_flight_messages_max: 1024,
-  live_bytes_max: 262_144,
-  live_messages_max: 256,
-  message_bytes_max: 65_536,
-  publish_bytes_max: 1_048_576,
-  retention_age_ms: 2_592_000_000,
-  retention_messages_max: 10_000,
-  sends_waiting_max: 32,
-  stuck_timeout_ms: 30_000,
-} as const;
+// What the server announces when its operator changed nothing.
+export const DEFAULT_CONNECTIONS_MAX = 100_000;
+export const DEFAULT_CONNECTIONS_PER_USER_MAX = 64;
+export const DEFAULT_DEDUPE_WINDOW_MS = 604_800_000;
+export const DEFAULT_DEVICE_RETENTION_MS = 2_592_000_000;
+export const DEFAULT_DEVICES_MAX = 32;
+export const DEFAULT_HEARTBEAT_INTERVAL_MS = 30_000;
+export const DEFAULT_IDLE_TIMEOUT_MS = 90_000;
+export const DEFAULT_IN_FLIGHT_BYTES_MAX = 1_048_576;
+export const DEFAULT_IN_FLIGHT_MESSAGES_MAX = 1024;
+export const DEFAULT_LIVE_BYTES_MAX = 262_144;
+export const DEFAULT_LIVE_MESSAGES_MAX = 256;
+export const DEFAULT_MESSAGE_BYTES_MAX = 65_536;
+export const DEFAULT_PUBLISH_BYTES_MAX = 1_048_576;
+export const DEFAULT_RETENTION_AGE_MS = 2_592_000_000;
+export const DEFAULT_RETENTION_MESSAGES_MAX = 10_000;
+export const DEFAULT_SENDS_WAITING_MAX = 32;
+export const DEFAULT_STUCK_TIMEOUT_MS = 30_000;
 
-export type Limits = { [Name in keyof typeof DEFAULT_LIMITS]: number };
+export interface Limits {
+  connections_max: number;
+  connections_per_user_max: number;
+  dedupe_window_ms: number;
+  device_retention_ms: number;
+  devices_max: number;
+  heartbeat_interval_ms: number;
+  idle_timeout_ms: number;
+  in_flight_bytes_max: number;
+  in_flight_messages_max: number;
+  live_bytes_max: number;
+  live_messages_max: number;
+  message_bytes_max: number;
+  publish_bytes_max: number;
+  retention_age_ms: number;
+  retention_messages_max: number;
+  sends_waiting_max: number;
+  stuck_timeout_ms: number;
+}
