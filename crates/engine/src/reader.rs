@@ -1,9 +1,14 @@
+mod place;
+
 use alloc::vec::Vec;
 
 use tetherline_protocol::{
     Seq,
     limits::{ACK_EVERY_MESSAGES, HANDLER_TIMEOUT_MS, UNHANDLED_BYTES_MAX, UNHANDLED_MESSAGES_MAX},
 };
+
+pub(crate) use place::Resume;
+use place::{Backfill, Place};
 
 use crate::{Delivery, EpochNo, Instant};
 
@@ -21,37 +26,6 @@ pub(crate) struct Reader {
     holds: Vec<Hold>,
     parked: Parked,
     grace: Grace,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    epoch: EpochNo,
-    /// Nothing at or before this position was delivered to this page.
-    start: Seq,
-    /// Everything up to here was, except what `backfill` still owes.
-    high: Seq,
-    backfill: Option<Backfill>,
-    /// Up to here the mailbox was filled when this connection asked.
-    replayed_to: Seq,
-    /// The last position that came on this connection, duplicates included: where its stream is.
-    received: Seq,
-    /// The same, but for the asking: a stream goes on until the server hears that it has to turn.
-    stream: Seq,
-    /// After this position was asked for what comes, and the stream has not turned yet. Whatever is
-    /// asked for meanwhile, by whichever tab, must not be further on.
-    owed: Option<Seq>,
-    /// The last position acknowledged on this connection.
-    acked: Seq,
-    /// The last position acknowledged by this device, as far as this page knows.
-    cursor: Seq,
-}
-
-/// Positions before the page's start that it asked for afterwards, because the history that the
-/// application shows turned out to be older.
-#[derive(Debug, Clone, Copy)]
-struct Backfill {
-    next: Seq,
-    end: Seq,
 }
 
 #[derive(Debug)]
@@ -81,15 +55,6 @@ enum Grace {
     NotYet,
     Open,
     Over,
-}
-
-/// Where to read on.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Resume {
-    pub(crate) after: Seq,
-    pub(crate) epoch: EpochNo,
-    /// The position that was lost, if the history is another one now.
-    pub(crate) lost: Option<Seq>,
 }
 
 /// What a message means.
@@ -317,22 +282,7 @@ impl Reader {
     /// Between these positions the mailbox has nothing any more. Answers after which one this page
     /// has a hole, if it has read up to there at all.
     pub(crate) fn pass_gap(&mut self, after: Seq, next: Seq) -> Option<Seq> {
-        let place = self.place.as_mut()?;
-        let last = next.previous();
-        place.received = last;
-        place.flows_to(after, last);
-        let mut hole_after = None;
-        if let Some(backfill) = place.backfill
-            && (after..last).contains(&backfill.next.previous())
-        {
-            place.backfill_passed(backfill, last);
-            hole_after = Some(backfill.next.previous());
-        }
-        if (after..last).contains(&place.high) {
-            hole_after = hole_after.or(Some(place.high));
-            place.high = last;
-        }
-        hole_after
+        self.place.as_mut()?.pass_gap(after, next.previous())
     }
 
     /// The position to acknowledge, if enough has gathered (or anything at all, if `any`).
@@ -388,64 +338,5 @@ impl Reader {
     fn forget_holds(&mut self) {
         self.holds.clear();
         self.parked = Parked::default();
-    }
-}
-
-impl Place {
-    fn new(epoch: EpochNo, start: Seq) -> Self {
-        Self {
-            epoch,
-            start,
-            high: start,
-            backfill: None,
-            replayed_to: start,
-            received: start,
-            stream: start,
-            owed: None,
-            acked: start,
-            cursor: start,
-        }
-    }
-
-    fn goes_on_in(&self, epoch: EpochNo, head: Seq) -> bool {
-        self.epoch == epoch && self.high <= head
-    }
-
-    fn resume_after(&self) -> Seq {
-        self.backfill.map_or(self.high, |backfill| backfill.next.previous())
-    }
-
-    /// Reads on from there, or from where the stream is, if that is before: somebody may still need
-    /// what lies between.
-    fn resume(&mut self, after: Seq) -> Resume {
-        let after = after.min(self.stream).min(self.owed.unwrap_or(Seq::MAX));
-        self.owed = Some(after);
-        self.ask_from(after);
-        Resume { after, epoch: self.epoch, lost: None }
-    }
-
-    /// The stream goes from one position to another, and so past what was asked for, or not yet.
-    fn flows_to(&mut self, from: Seq, to: Seq) {
-        self.owed = self.owed.filter(|owed| *owed < from);
-        self.stream = to;
-    }
-
-    /// The server counts what is in flight from where it was asked; so does the acknowledging.
-    fn ask_from(&mut self, after: Seq) {
-        self.received = after;
-        self.acked = self.acked.min(after);
-    }
-
-    /// Counts a position that the backfill owes, and answers up to where it had come before. Another
-    /// tab may have asked for part of it: only what follows counts.
-    fn backfill_to(&mut self, seq: Seq) -> Option<Seq> {
-        let backfill = self.backfill.filter(|backfill| backfill.next == seq)?;
-        self.backfill_passed(backfill, seq);
-        Some(seq.previous())
-    }
-
-    fn backfill_passed(&mut self, backfill: Backfill, seq: Seq) {
-        self.backfill =
-            seq.next().filter(|_| seq < backfill.end).map(|next| Backfill { next, ..backfill });
     }
 }

@@ -1,0 +1,121 @@
+use tetherline_protocol::Seq;
+
+use crate::EpochNo;
+
+/// Where a page is in its mailbox, and where the stream of its connection is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) epoch: EpochNo,
+    /// Nothing at or before this position was delivered to this page.
+    pub(super) start: Seq,
+    /// Everything up to here was, except what `backfill` still owes.
+    pub(super) high: Seq,
+    pub(super) backfill: Option<Backfill>,
+    /// Up to here the mailbox was filled when this connection asked.
+    pub(super) replayed_to: Seq,
+    /// The last position that came on this connection, duplicates included: where its stream is.
+    pub(super) received: Seq,
+    /// The same, but for the asking: a stream goes on until the server hears that it has to turn.
+    pub(super) stream: Seq,
+    /// After this position was asked for what comes, and the stream has not turned yet. Whatever is
+    /// asked for meanwhile, by whichever tab, must not be further on.
+    pub(super) owed: Option<Seq>,
+    /// The last position acknowledged on this connection.
+    pub(super) acked: Seq,
+    /// The last position acknowledged by this device, as far as this page knows.
+    pub(super) cursor: Seq,
+}
+
+/// Positions before the page's start that it asked for afterwards, because the history that the
+/// application shows turned out to be older.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Backfill {
+    pub(super) next: Seq,
+    pub(super) end: Seq,
+}
+
+/// Where to read on.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Resume {
+    pub(crate) after: Seq,
+    pub(crate) epoch: EpochNo,
+    /// The position that was lost, if the history is another one now.
+    pub(crate) lost: Option<Seq>,
+}
+
+impl Place {
+    pub(super) fn new(epoch: EpochNo, start: Seq) -> Self {
+        Self {
+            epoch,
+            start,
+            high: start,
+            backfill: None,
+            replayed_to: start,
+            received: start,
+            stream: start,
+            owed: None,
+            acked: start,
+            cursor: start,
+        }
+    }
+
+    pub(super) fn goes_on_in(&self, epoch: EpochNo, head: Seq) -> bool {
+        self.epoch == epoch && self.high <= head
+    }
+
+    pub(super) fn resume_after(&self) -> Seq {
+        self.backfill.map_or(self.high, |backfill| backfill.next.previous())
+    }
+
+    /// Reads on from there, or from where the stream is, if that is before: somebody may still need
+    /// what lies between.
+    pub(super) fn resume(&mut self, after: Seq) -> Resume {
+        let after = after.min(self.stream).min(self.owed.unwrap_or(Seq::MAX));
+        self.owed = Some(after);
+        self.ask_from(after);
+        Resume { after, epoch: self.epoch, lost: None }
+    }
+
+    /// The stream goes from one position to another, and so past what was asked for, or not yet.
+    pub(super) fn flows_to(&mut self, from: Seq, to: Seq) {
+        self.owed = self.owed.filter(|owed| *owed < from);
+        self.stream = to;
+    }
+
+    /// The server counts what is in flight from where it was asked; so does the acknowledging.
+    pub(super) fn ask_from(&mut self, after: Seq) {
+        self.received = after;
+        self.acked = self.acked.min(after);
+    }
+
+    /// Counts a position that the backfill owes, and answers up to where it had come before. Another
+    /// tab may have asked for part of it: only what follows counts.
+    pub(super) fn backfill_to(&mut self, seq: Seq) -> Option<Seq> {
+        let backfill = self.backfill.filter(|backfill| backfill.next == seq)?;
+        self.backfill_passed(backfill, seq);
+        Some(seq.previous())
+    }
+
+    pub(super) fn backfill_passed(&mut self, backfill: Backfill, seq: Seq) {
+        self.backfill =
+            seq.next().filter(|_| seq < backfill.end).map(|next| Backfill { next, ..backfill });
+    }
+
+    /// Nothing is left between a position and `last`.
+    pub(super) fn pass_gap(&mut self, after: Seq, last: Seq) -> Option<Seq> {
+        self.received = last;
+        self.flows_to(after, last);
+        let mut hole_after = None;
+        if let Some(backfill) = self.backfill
+            && (after..last).contains(&backfill.next.previous())
+        {
+            self.backfill_passed(backfill, last);
+            hole_after = Some(backfill.next.previous());
+        }
+        if (after..last).contains(&self.high) {
+            hole_after = hole_after.or(Some(self.high));
+            self.high = last;
+        }
+        hole_after
+    }
+}
