@@ -114,8 +114,9 @@ fn write_error_codes(out: &mut String) -> Result<()> {
     write_list(out, "RETRYABLE_ERROR_CODES", &retryable)
 }
 
-fn write_limits(out: &mut String, root: &Path) -> Result<()> {
-    let values = table!(limits as u64:
+/// Every constant of the wire's limits.
+fn constant_limits() -> BTreeMap<&'static str, u64> {
+    table!(limits as u64:
         ID_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, TYPE_BYTES_MAX, NESTING_MAX,
         REPLAY_PIECE_BYTES_MAX, BAD_FRAMES_MAX,
         CONNECT_TIMEOUT_MS, TOKEN_TIMEOUT_MS, PONG_TIMEOUT_MS, SUSPECT_TIMEOUT_MS,
@@ -123,7 +124,30 @@ fn write_limits(out: &mut String, root: &Path) -> Result<()> {
         HANDLER_TIMEOUT_MS, UNHANDLED_GRACE_MS, UNHANDLED_MESSAGES_MAX, UNHANDLED_BYTES_MAX,
         OUTBOX_MESSAGES_MAX, OUTBOX_BYTES_MAX, OUTBOX_TTL_MS, OUTBOX_TTL_MS_MAX,
         ELECTION_TIMEOUT_MS, LEADER_CHECK_MS, TAKEOVER_AFTER_MS, HANDOVER_GRACE_MS,
-    );
+    )
+}
+
+/// Every limit that an operator may set, with its default.
+fn default_limits() -> Result<BTreeMap<String, u64>> {
+    let serde_json::Value::Object(fields) = serde_json::to_value(Limits::default())? else {
+        bail!("`Limits` no longer serialises to an object");
+    };
+    let number = |(name, value): (String, serde_json::Value)| {
+        let number = value.as_u64().with_context(|| format!("{name} is not a whole number"))?;
+        Ok((name, number))
+    };
+    // Sorted here: whether `serde_json` keeps the order depends on features that others choose.
+    fields.into_iter().map(number).collect()
+}
+
+/// Every limit, by name.
+pub(crate) fn limits() -> Result<BTreeMap<String, u64>> {
+    let constants = constant_limits().into_iter().map(|(name, value)| (name.to_owned(), value));
+    Ok(constants.chain(default_limits()?).collect())
+}
+
+fn write_limits(out: &mut String, root: &Path) -> Result<()> {
+    let values = constant_limits();
     let constants = constants_of(root, LIMITS_SOURCE, "")?;
     ensure_same_names(&constants, values.keys().copied(), LIMITS_SOURCE)?;
     for Constant { name, comment } in &constants {
@@ -138,18 +162,17 @@ fn write_limits(out: &mut String, root: &Path) -> Result<()> {
 
 fn write_default_limits(out: &mut String) -> Result<()> {
     writeln!(out, "\n// What the server announces when its operator changed nothing.")?;
-    let serde_json::Value::Object(fields) = serde_json::to_value(Limits::default())? else {
-        bail!("`Limits` no longer serialises to an object");
-    };
-    // Sorted here: whether `serde_json` keeps the order depends on features that others choose.
-    let fields = BTreeMap::from_iter(fields);
-    for (name, value) in &fields {
-        let number = value.as_u64().with_context(|| format!("{name} is not a whole number"))?;
-        let constant = name.to_ascii_uppercase();
-        writeln!(out, "export const DEFAULT_{constant} = {};", grouped(number))?;
+    let limits = default_limits()?;
+    for (name, number) in &limits {
+        writeln!(
+            out,
+            "export const DEFAULT_{} = {};",
+            name.to_ascii_uppercase(),
+            grouped(*number)
+        )?;
     }
     writeln!(out, "\nexport interface Limits {{")?;
-    for name in fields.keys() {
+    for name in limits.keys() {
         writeln!(out, "  {name}: number;")?;
     }
     writeln!(out, "}}")?;

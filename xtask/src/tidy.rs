@@ -2,6 +2,7 @@
 
 mod crates;
 mod licences;
+mod limits;
 mod packages;
 mod text;
 
@@ -29,6 +30,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     problems.extend(text::problems(root, &sources));
     problems.extend(text::broken_links(root, &documents));
     problems.extend(docs::problems(root, &documents));
+    problems.extend(limits::problems(root)?);
     problems.extend(mutants::problems(root)?);
     if let Err(stale) = codegen::run(root, codegen::Mode::Check) {
         problems.push(stale.to_string());
