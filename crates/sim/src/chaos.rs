@@ -36,7 +36,7 @@ impl World {
             78..83 => self.reload(page),
             83..86 => self.switch_user(page, user),
             86..89 => self.request_pending(page),
-            89..93 if self.pages[page].is_signed_in() => self.read_history(page),
+            89..93 if self.pages[page].is_signed_in() => self.read_histories(page),
             93..95 => self.freeze(page),
             95..97 => self.go_offline(page),
             97 => self.leap_somewhere(page),
@@ -109,6 +109,14 @@ impl World {
             let now = self.instant(page);
             self.pages[page].engine.wake(now);
             self.drain(page);
+        }
+    }
+
+    /// Sometimes another one, while the first is still being filled up.
+    fn read_histories(&mut self, page: PageNo) {
+        self.read_history(page);
+        if self.random.percent(40) {
+            self.read_history(page);
         }
     }
 
