@@ -10,33 +10,16 @@
 )]
 
 use tetherline_engine::{
-    ConnectionNo, Delivery, EpochNo, Established, Instant, NoToken, ProbeAnswer, SendNo,
-    SendRefused, Status, TabNo,
+    ConnectionNo, Delivery, EpochNo, Established, NoToken, ProbeAnswer, SendNo, SendRefused,
+    Status, TabNo,
 };
-use tetherline_protocol::Seq;
 
 use crate::{
     bits,
     instance::{self, with},
+    numbers::{instant, millis, optional_millis, seq},
     output, tabs,
 };
-
-fn instant(millis: f64) -> Instant {
-    Instant::from_millis(millis as u64)
-}
-
-/// Over 2⁵³ JavaScript itself cannot count; such a number cannot come from a well-formed frame.
-fn seq(number: f64) -> Seq {
-    Seq::new(number as u64).unwrap_or(Seq::MAX)
-}
-
-fn optional_millis(millis: f64) -> Option<u64> {
-    (millis >= 0.0).then_some(millis as u64)
-}
-
-fn millis(instant: Option<Instant>) -> f64 {
-    instant.map_or(-1.0, |instant| instant.as_millis() as f64)
-}
 
 /// Creates the engine. The seed decides the jitter.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]

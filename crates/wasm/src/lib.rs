@@ -10,6 +10,7 @@
 
 mod exports;
 mod instance;
+mod numbers;
 mod output;
 mod tabs;
 

@@ -4,23 +4,24 @@ import { TetherlineError } from './errors.js';
 import { Handlers } from './handlers.js';
 import { isId } from './identity.js';
 import { Inbound } from './inbound.js';
-import { Loop, monotonicNow } from './loop.js';
+import { type Call, Loop, monotonicNow } from './loop.js';
 import { isTooLarge, prepare, signedOut, tooLarge } from './outbox.js';
 import * as Output from './output.js';
 import { isVisible, watchPage } from './page.js';
+import { receivePost } from './posts.js';
 import { probe } from './probe.js';
 import { Reporter } from './report.js';
 import { Session } from './session.js';
 import { Snapshots } from './snapshot.js';
 import { Socket } from './socket.js';
 import * as Tab from './tab.js';
-import { canShare, type Post, TabLink, Tabs } from './tabs.js';
+import { canShare, TabLink, Tabs } from './tabs.js';
+import { resolveToken } from './token.js';
 import type {
   Accepted,
   Client,
   ClientOptions,
   HandlersOf,
-  Message,
   OutgoingMessage,
   SendOptions,
   Snapshot,
@@ -168,7 +169,7 @@ class TetherlineClient implements Client {
     }
   }
 
-  #call(into: (engine: Engine, now: number) => void): void {
+  #call(into: Call): void {
     if (this.#session?.isLive) {
       this.#machine?.loop.call(into);
     }
@@ -216,7 +217,9 @@ class TetherlineClient implements Client {
     }
     switch (output) {
       case Output.RESOLVE_TOKEN:
-        return this.#resolveToken(session, a === 1);
+        return resolveToken(session, a === 1, this.#options, this.#report, (into) =>
+          this.#call(into),
+        );
       case Output.OPEN:
         return this.#open(session, a);
       case Output.PROBE:
@@ -270,36 +273,6 @@ class TetherlineClient implements Client {
     }
   }
 
-  #resolveToken(session: Session, fresh: boolean): void {
-    session.resolving?.abort();
-    const request = new AbortController();
-    session.resolving = request;
-    const { signal } = request;
-    const answer = (token: unknown) => {
-      if (signal.aborted) {
-        return;
-      }
-      if (typeof token === 'string' && token !== '') {
-        session.token = token;
-        this.#call((engine, now) => engine.token(now));
-      } else {
-        this.#call((engine, now) => engine.token_unavailable(1, now));
-      }
-    };
-    const failed = (error: unknown) => {
-      if (!signal.aborted) {
-        this.#report.problem('`getToken` failed; it is asked again with the next attempt.', error);
-        this.#call((engine, now) => engine.token_unavailable(0, now));
-      }
-    };
-    // Not in this call: whatever the application does in there finds us idle.
-    Promise.resolve()
-      .then(() =>
-        signal.aborted ? null : this.#options.getToken({ user: session.user, fresh, signal }),
-      )
-      .then(answer, failed);
-  }
-
   #open(session: Session, conn: number): void {
     const events = {
       opened: () => {
@@ -324,42 +297,18 @@ class TetherlineClient implements Client {
 
   #meetTabs(session: Session): Tabs {
     return new Tabs(session.tabsName, {
-      posted: (post) => this.#posted(session, post),
+      posted: (post) => {
+        const inbound = this.#machine?.inbound;
+        if (session.isLive && inbound) {
+          receivePost(post, session, inbound, (into) => this.#call(into));
+        }
+      },
       locked: (isGranted) => {
         if (session.isLive) {
           this.#call((engine, now) => engine.lock(isGranted ? 1 : 0, now));
         }
       },
     });
-  }
-
-  #posted(session: Session, [kind, from, to, a, b, c, payload]: Post): void {
-    const { link } = session;
-    const inbound = this.#machine?.inbound;
-    if (!session.isLive || !inbound) {
-      return;
-    }
-    switch (kind) {
-      case Tab.FRAME:
-        if (link instanceof TabLink && link.leader === from) {
-          inbound.receive(session, link.conn, payload);
-        }
-        return;
-      case Tab.OUT:
-        // By no later connection: what that tab sent before may be lost, and goes first on the next.
-        if (link?.established && link.conn === a) {
-          const [id, text] = payload as [string, string];
-          this.#call((engine, now) => link.passedOn?.add(id, text, () => engine.pass_on(now)));
-        }
-        return;
-      case Tab.ASK:
-        return this.#call((engine, now) => engine.ask(a, inbound.epochNumber(payload), now));
-      case Tab.WELCOME:
-        session.through = a;
-        return inbound.welcome(session, from, to === 0 ? 1 : 0, payload as Message);
-      default:
-        return this.#call((engine, now) => engine.tab(from, kind, a, b, c, now));
-    }
   }
 
   #welcome(session: Session, head: number, cursor: number, to: number): void {

@@ -7,6 +7,9 @@ export function monotonicNow(): number {
   return Math.floor(performance.now());
 }
 
+/** A call into the engine. */
+export type Call = (engine: Engine, now: number) => void;
+
 /** Does what the engine wants done: an output's kind and its arguments. */
 type Perform = (output: number, a: number, b: number, c: number, d: number) => void;
 
@@ -21,7 +24,7 @@ export class Loop {
   readonly #perform: Perform;
   readonly #drained: () => void;
   #isHolding = false;
-  readonly #waiting: ((engine: Engine, now: number) => void)[] = [];
+  readonly #waiting: Call[] = [];
   #isDraining = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = -1;
@@ -33,7 +36,7 @@ export class Loop {
   }
 
   /** Calls into the engine: now, or after the handlers that are running. */
-  call(into: (engine: Engine, now: number) => void): void {
+  call(into: Call): void {
     if (this.#isHolding) {
       this.#waiting.push(into);
       return;
@@ -43,7 +46,7 @@ export class Loop {
   }
 
   /** Like {@link call}, but never waits: what waited goes first. */
-  callAtOnce(into: (engine: Engine, now: number) => void): void {
+  callAtOnce(into: Call): void {
     this.release();
     this.call(into);
   }

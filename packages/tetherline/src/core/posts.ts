@@ -1,0 +1,37 @@
+import type { Inbound } from './inbound.js';
+import type { Call } from './loop.js';
+import type { Session } from './session.js';
+import * as Tab from './tab.js';
+import { type Post, TabLink } from './tabs.js';
+import type { Message } from './types.js';
+
+/** Does what another tab has posted. */
+export function receivePost(
+  [kind, from, to, a, b, c, payload]: Post,
+  session: Session,
+  inbound: Inbound,
+  call: (into: Call) => void,
+): void {
+  const { link } = session;
+  switch (kind) {
+    case Tab.FRAME:
+      if (link instanceof TabLink && link.leader === from) {
+        inbound.receive(session, link.conn, payload);
+      }
+      return;
+    case Tab.OUT:
+      // By no later connection: what that tab sent before may be lost, and goes first on the next.
+      if (link?.established && link.conn === a) {
+        const [id, text] = payload as [string, string];
+        call((engine, now) => link.passedOn?.add(id, text, () => engine.pass_on(now)));
+      }
+      return;
+    case Tab.ASK:
+      return call((engine, now) => engine.ask(a, inbound.epochNumber(payload), now));
+    case Tab.WELCOME:
+      session.through = a;
+      return inbound.welcome(session, from, to === 0 ? 1 : 0, payload as Message);
+    default:
+      return call((engine, now) => engine.tab(from, kind, a, b, c, now));
+  }
+}
