@@ -32,8 +32,9 @@ struct Lock {
 pub(crate) struct Tab {
     /// It takes part.
     pub(crate) shares: bool,
-    /// Its channel is open.
+    /// Its channel is open, and the how-manieth it is: what was under way to an earlier one is lost.
     pub(crate) listens: bool,
+    pub(crate) channel: u32,
     pub(crate) is_visible: bool,
     pub(crate) has_others: bool,
     /// Names the last request for the lock; any other that is granted is stale.
@@ -175,21 +176,21 @@ impl World {
                 continue;
             }
             let is_meant = to.is_none_or(|to| to == tab_no(other));
-            let generation = target.generation;
+            let channel = target.tab.channel;
             let at = self.arrival(page, other, 15);
             let post = is_meant.then(|| post.clone());
-            self.at(at, Event::Posted { from: page, to: other, generation, post });
+            self.at(at, Event::Posted { from: page, to: other, channel, post });
         }
     }
 
     /// `post` is `None` if it was meant for another page.
-    pub(crate) fn posted(&mut self, from: PageNo, to: PageNo, generation: u32, post: Option<Post>) {
+    pub(crate) fn posted(&mut self, from: PageNo, to: PageNo, channel: u32, post: Option<Post>) {
         let target = &mut self.pages[to];
-        if !target.is_open() || !target.tab.listens || target.generation != generation {
+        if !target.is_open() || !target.tab.listens || target.tab.channel != channel {
             return;
         }
         let Some(Event::Posted { post, .. }) =
-            self.waits(to, Event::Posted { from, to, generation, post })
+            self.waits(to, Event::Posted { from, to, channel, post })
         else {
             return;
         };

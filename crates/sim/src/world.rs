@@ -191,7 +191,7 @@ pub(crate) enum Event {
     Posted {
         from: PageNo,
         to: PageNo,
-        generation: u32,
+        channel: u32,
         post: Option<Post>,
     },
     Thaw {
@@ -364,8 +364,8 @@ impl World {
             Event::HandlerRegisters { page } => self.handler_registers(page),
             Event::SignInAgain { page, generation } => self.sign_in_again(page, generation),
             Event::Lock { page, request, granted } => self.lock(page, request, granted),
-            Event::Posted { from, to, generation, post } => {
-                self.posted(from, to, generation, post);
+            Event::Posted { from, to, channel, post } => {
+                self.posted(from, to, channel, post);
             }
             Event::Thaw { page } => self.thaw(page),
             Event::Online { page } => self.back_online(page),
