@@ -85,11 +85,10 @@ impl Reader {
             }
         };
         let after = place.resume_after();
-        place.ask_from(after);
         place.stream = after;
         place.owed = None;
         // What an earlier connection did not get to say is acknowledged on this one.
-        place.acked = cursor.min(after);
+        place.acked = cursor.min(place.high);
         place.cursor = cursor;
         place.replayed_to = head;
         self.place = Some(place);
@@ -173,7 +172,6 @@ impl Reader {
     pub(crate) fn arrive(&mut self, seq: Seq, handlers: u32, size: usize) -> Arrival {
         let mut arrival = Arrival { delivery: Delivery::Drop, gap_after: None };
         let Some(place) = self.place.as_mut() else { return arrival };
-        place.received = seq;
         place.flows_to(seq.previous(), seq);
         if place.owed.is_some() && Some(seq) > place.high.next() {
             // What this tab asked for is still to come.
@@ -309,8 +307,8 @@ impl Reader {
     fn ackable(&self) -> Option<Seq> {
         let place = self.place?;
         match self.holds.first() {
-            Some(hold) => Some(place.received.min(hold.seq.previous())),
-            None => Some(place.received),
+            Some(hold) => Some(place.high.min(hold.seq.previous())),
+            None => Some(place.high),
         }
     }
 

@@ -226,6 +226,19 @@ fn what_one_tab_asked_for_is_not_lost_because_another_asks_before_it_comes() {
 }
 
 #[test]
+fn what_is_handled_is_acknowledged_however_often_other_tabs_ask() {
+    // Found by the simulator: another tab's question had the server begin again at 8, a second one
+    // called it away, and the last that came of the first kept the cursor low until the next message.
+    let (mut leader, connection) = Tab::leading(3, 0);
+    (1..=3).for_each(|number| drop(leader.message(connection, number)));
+    leader.engine.handle_ask(seq(0), EPOCH, leader.now);
+    leader.message(connection, 1);
+    leader.engine.handle_ask(seq(3), EPOCH, leader.now);
+    leader.pass(1_000);
+    assert_eq!(leader.outputs().last(), Some(&Output::Ack(seq(3))));
+}
+
+#[test]
 fn a_tab_whose_leader_closes_takes_over_and_reads_on_from_its_own_position() {
     let (mut tab, through) = Tab::joined(3, 3);
     assert_eq!(tab.message(through, 4), NEWS);

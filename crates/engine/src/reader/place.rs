@@ -14,8 +14,6 @@ pub(super) struct Place {
     /// Up to here the mailbox was filled when this connection asked.
     pub(super) replayed_to: Seq,
     /// The last position that came on this connection, duplicates included: where its stream is.
-    pub(super) received: Seq,
-    /// The same, but for the asking: a stream goes on until the server hears that it has to turn.
     pub(super) stream: Seq,
     /// After this position was asked for what comes, and the stream has not turned yet. Whatever is
     /// asked for meanwhile, by whichever tab, must not be further on.
@@ -51,7 +49,6 @@ impl Place {
             high: start,
             backfill: None,
             replayed_to: start,
-            received: start,
             stream: start,
             owed: None,
             acked: start,
@@ -72,7 +69,6 @@ impl Place {
     pub(super) fn resume(&mut self, after: Seq) -> Resume {
         let after = after.min(self.stream).min(self.owed.unwrap_or(Seq::MAX));
         self.owed = Some(after);
-        self.ask_from(after);
         Resume { after, epoch: self.epoch, lost: None }
     }
 
@@ -80,12 +76,6 @@ impl Place {
     pub(super) fn flows_to(&mut self, from: Seq, to: Seq) {
         self.owed = self.owed.filter(|owed| *owed < from);
         self.stream = to;
-    }
-
-    /// The server counts what is in flight from where it was asked; so does the acknowledging.
-    pub(super) fn ask_from(&mut self, after: Seq) {
-        self.received = after;
-        self.acked = self.acked.min(after);
     }
 
     /// Counts a position that the backfill owes, and answers up to where it had come before. Another
@@ -103,7 +93,6 @@ impl Place {
 
     /// Nothing is left between a position and `last`.
     pub(super) fn pass_gap(&mut self, after: Seq, last: Seq) -> Option<Seq> {
-        self.received = last;
         self.flows_to(after, last);
         let mut hole_after = None;
         if let Some(backfill) = self.backfill
