@@ -16,6 +16,7 @@ import { Snapshots } from './snapshot.js';
 import { Socket } from './socket.js';
 import * as Tab from './tab.js';
 import { canShare, TabLink, Tabs } from './tabs.js';
+import { inspector } from './tap.js';
 import { resolveToken } from './token.js';
 import type {
   Accepted,
@@ -215,6 +216,7 @@ class TetherlineClient implements Client {
     if (!session) {
       return;
     }
+    inspector.tap?.output(this, session, this.#machine?.loop, output, a, b);
     switch (output) {
       case Output.RESOLVE_TOKEN:
         return resolveToken(session, a === 1, this.#options, this.#report, (into) =>

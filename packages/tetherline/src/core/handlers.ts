@@ -1,3 +1,4 @@
+import { inspector } from './tap.js';
 import type { Handler, HandlersOf, Message, MessageMeta } from './types.js';
 
 interface Registration {
@@ -75,7 +76,8 @@ export function callHandlers(
     }
     try {
       const { handler } = registration;
-      const result = handler(message, meta);
+      const { tap } = inspector;
+      const result = tap ? tap.call(handler, message, meta) : handler(message, meta);
       if (result !== undefined && isPromise(result)) {
         (promises ??= []).push(result);
       }

@@ -16,6 +16,7 @@ import type { Reporter } from './report.js';
 import type { Session } from './session.js';
 import { Socket } from './socket.js';
 import * as Tab from './tab.js';
+import { inspector } from './tap.js';
 import type { Message, MessageMeta } from './types.js';
 
 // A token that never expires; the engine counts in whole ms.
@@ -52,6 +53,7 @@ export class Inbound {
     if (session.tabs?.hasOthers && session.link instanceof Socket) {
       session.tabs.post(Tab.FRAME, 0, 0, 0, 0, data);
     }
+    inspector.tap?.received(session, data);
     this.deliverParked(session);
     const frame = this.#parse(data);
     if (!frame) {
