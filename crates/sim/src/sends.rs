@@ -114,7 +114,8 @@ impl World {
             Err(SendRefused::OutboxFull) if fits => {
                 self.fail(format!("the outbox of page {page} refuses what fits"));
             }
-            Err(_) => {}
+            // Its sender is told; another tab may have it under way all the same.
+            Err(_) => self.sends[send].given_up = true,
         }
         if taken.is_ok() && !fits {
             self.fail(format!("the outbox of page {page} takes more than fits"));
