@@ -1,0 +1,106 @@
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+import type { AxeResults } from 'axe-core';
+import type { Page } from '@playwright/test';
+
+import { expect, test } from './support/fixtures.ts';
+import { Person } from './support/person.ts';
+
+test('it has the React that it is tested with', async ({ example, react }) => {
+  const found = await readFile(join(example.folder, 'node_modules/react/package.json'), 'utf8');
+  expect((JSON.parse(found) as { version: string }).version).toMatch(new RegExp(`^${react}\\.`));
+});
+
+test('two people write to each other, and the console has nothing to say', async ({
+  arrive,
+  name,
+}) => {
+  const [ada, grace] = [await arrive(name('ada')), await arrive(name('grace'))];
+
+  await ada.write(name('grace'), 'Have you seen the moth?');
+  await expect(grace.notes).toHaveText([`${name('ada')} Have you seen the moth?`]);
+  await grace.write(name('ada'), 'It is in the log book.');
+  await expect(ada.notes).toHaveText([
+    `to ${name('grace')} Have you seen the moth?`,
+    `${name('grace')} It is in the log book.`,
+  ]);
+
+  await ada.page.getByRole('button', { name: 'Sign out' }).click();
+  await expect(ada.page.getByLabel('Your name')).toBeVisible();
+  // Not a warning, not an error, and no mismatch between what was rendered where.
+  expect([...ada.complaints, ...grace.complaints]).toEqual([]);
+});
+
+test('what is published and written while the network is gone arrives once', async ({
+  arrive,
+  example,
+  name,
+}) => {
+  const [ada, grace] = [await arrive(name('ada')), await arrive(name('grace'))];
+  const told = (text: string) => ({ type: 'note_new', from: 'office', to: name('grace'), text });
+  await example.publish(name('grace'), told('before'));
+  await expect(grace.notes).toHaveText(['office before']);
+
+  await example.network.cut();
+  await expect(grace.connection).toHaveText(/^Reconnecting, attempt \d+$/);
+  await example.publish(name('grace'), told('meanwhile'));
+  await grace.write(name('ada'), 'from nowhere');
+  await expect(grace.outbox).toHaveText('1 waiting to be sent');
+  await example.network.restore();
+
+  await expect(ada.notes).toHaveText([`${name('grace')} from nowhere`]);
+  await expect(grace.outbox).toBeEmpty();
+  // Whatever came twice would be there before what comes last.
+  await example.publish(name('ada'), told('last'));
+  await example.publish(name('grace'), told('last'));
+  await expect(ada.notes.last()).toHaveText('office last');
+  await expect(grace.notes.last()).toHaveText('office last');
+  await expect(ada.notes).toHaveCount(2);
+  await expect(grace.notes).toHaveText([
+    'office before',
+    'office meanwhile',
+    `to ${name('ada')} from nowhere`,
+    'office last',
+  ]);
+});
+
+test('what the backend refuses is said where it was written', async ({ arrive, name }) => {
+  const ada = await arrive(name('ada'));
+  await ada.page.getByLabel('To', { exact: true }).evaluate((input: HTMLInputElement) => {
+    input.removeAttribute('pattern');
+  });
+  await ada.write('NOBODY', 'Hello?');
+  await expect(ada.page.getByRole('alert').filter({ hasText: 'Hello?' })).toHaveText(
+    '"Hello?" was not taken: A note has a name it goes to, and a text.',
+  );
+  await expect(ada.notes).toHaveCount(0);
+});
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test(`axe has nothing to complain in ${colorScheme}`, async ({ example, name, open }) => {
+    const page = await open();
+    await page.emulateMedia({ colorScheme });
+    const person = await Person.arrive(page);
+    await expect(page.getByLabel('Your name')).toBeVisible();
+    expect(await violations(page)).toEqual([]);
+
+    await person.signIn(name('ada'));
+    await person.write(name('grace'), 'One of mine');
+    await example.publish(name('ada'), { type: 'note_new', from: 'g', to: 'a', text: 'another' });
+    await expect(person.notes).toHaveCount(2);
+    expect(await violations(page)).toEqual([]);
+  });
+}
+
+async function violations(page: Page): Promise<string[]> {
+  const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+  await page.evaluate(await readFile(axe, 'utf8'));
+  const results = await page.evaluate(() =>
+    (window as unknown as { axe: { run: () => Promise<AxeResults> } }).axe.run(),
+  );
+  return results.violations.map(
+    ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' | ')}`,
+  );
+}

@@ -1,0 +1,54 @@
+import { useEffect, useState } from 'react';
+import { WebSocketInitializer } from 'tetherline/react';
+
+import { currentSession, getToken, type Session, signIn, signOut } from './backend.ts';
+import { ConnectionBadge } from './ConnectionBadge.tsx';
+import { Notes } from './Notes.tsx';
+import { SignIn } from './SignIn.tsx';
+
+export function App() {
+  const [session, setSession] = useState<Session>();
+  const [problem, setProblem] = useState('');
+
+  const follow = (next: Promise<Session>) => {
+    next.then(
+      (session) => {
+        setProblem('');
+        setSession(session);
+      },
+      (error: unknown) => setProblem(String(error)),
+    );
+  };
+  useEffect(() => follow(currentSession()), []);
+
+  return (
+    <>
+      {problem && <p role="alert">{problem}</p>}
+      {session && (
+        <WebSocketInitializer
+          url={session.tetherline}
+          user={session.user}
+          getToken={getToken}
+          onIdentityRefused={() => follow(signOut())}
+          onSignedOutElsewhere={() => follow(signOut())}
+        >
+          {session.user === null ? (
+            <SignIn onSignIn={(user) => follow(signIn(user))} />
+          ) : (
+            <main>
+              <header>
+                <h1>Notes of {session.user}</h1>
+                <ConnectionBadge label="Connection" />
+                <button className="quiet" onClick={() => follow(signOut())}>
+                  Sign out
+                </button>
+              </header>
+              {/* Nobody sees for a moment what somebody else has got. */}
+              <Notes key={session.user} user={session.user} />
+            </main>
+          )}
+        </WebSocketInitializer>
+      )}
+    </>
+  );
+}
