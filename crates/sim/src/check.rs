@@ -19,6 +19,9 @@ pub(crate) struct Reading {
     as_of: Option<u64>,
     truth: u64,
     seen: BTreeSet<u64>,
+    /// What was dropped out of turn because nobody wants it, or because it was on its way to another
+    /// tab: it need not come again, and may.
+    passed: BTreeSet<u64>,
     /// What is not handled yet, and by which call of its handlers; 0 while it is parked.
     open: BTreeMap<u64, u64>,
     /// The last position that each type's handlers saw.
@@ -70,6 +73,10 @@ impl Reading {
             return false;
         }
         self.seen.insert(seq)
+    }
+
+    fn has(&self, seq: u64) -> bool {
+        self.seen.contains(&seq) || self.passed.contains(&seq)
     }
 
     /// A message came that is news. Answers which positions before it are a hole.
@@ -199,12 +206,14 @@ impl World {
     pub(crate) fn nobody_wants(&mut self, page: PageNo, seq: u64) {
         let now = self.instant(page).as_millis();
         let target = &mut self.pages[page];
-        // What is older may be on its way to another tab.
-        let is_in_turn = seq >= target.reading.next;
+        if seq < target.reading.next {
+            target.reading.passed.insert(seq);
+            return;
+        }
         let is_news = target.reading.ignore(seq);
         let hole = if is_news { target.reading.reach(seq) } else { None };
         let is_early = target.connected_at.is_some_and(|at| now < at + UNHANDLED_GRACE_MS);
-        if is_news && is_early && is_in_turn {
+        if is_news && is_early {
             self.fail(format!("page {page} drops {seq} before its handler could register"));
         }
         self.check_hole(page, hole);
@@ -309,8 +318,7 @@ impl World {
         let reading = &target.reading;
         let trimmed = self.store.mailbox(target.user).trimmed();
         let is_said = |seq: u64| seq <= trimmed && seq <= reading.told_up_to;
-        let missing =
-            (reading.lowest + 1..=head).find(|seq| !reading.seen.contains(seq) && !is_said(*seq));
+        let missing = (reading.lowest + 1..=head).find(|seq| !reading.has(*seq) && !is_said(*seq));
         if let Some(seq) = missing {
             return Some(format!("page {page} never got {seq} of {head}, trimmed up to {trimmed}"));
         }
