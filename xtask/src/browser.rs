@@ -31,7 +31,7 @@ pub(crate) fn end_to_end(root: &Path) -> Result<()> {
 }
 
 /// A Chromium that is there, or was installed just now.
-fn chromium(root: &Path) -> Result<PathBuf> {
+pub(crate) fn chromium(root: &Path) -> Result<PathBuf> {
     if let Some(named) = std::env::var_os("CHROMIUM") {
         let path = PathBuf::from(named);
         if path.is_file() {

@@ -3,6 +3,7 @@
 mod browser;
 mod codegen;
 mod docs;
+mod examples;
 mod fingerprint;
 mod fuzz;
 mod kill_test;

@@ -55,13 +55,15 @@ pub(crate) fn documents(root: &Path) -> Result<Vec<Document>> {
         .filter(|path| {
             workspace::is_a(path, &["md"]) && (path.starts_with("docs/") || !path.contains('/'))
         })
-        .map(|path| {
-            let text =
-                fs::read_to_string(root.join(&path)).with_context(|| format!("reading {path}"))?;
-            let (blocks, links) = parse(&text);
-            Ok(Document { path, blocks, links })
-        })
+        .map(|path| document(root, &path))
         .collect()
+}
+
+/// One Markdown file, wherever it is.
+pub(crate) fn document(root: &Path, path: &str) -> Result<Document> {
+    let text = fs::read_to_string(root.join(path)).with_context(|| format!("reading {path}"))?;
+    let (blocks, links) = parse(&text);
+    Ok(Document { path: path.to_owned(), blocks, links })
 }
 
 fn parse(text: &str) -> (Vec<Block>, Vec<Link>) {

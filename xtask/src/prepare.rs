@@ -14,7 +14,7 @@ use crate::{
 const NODE_OLDEST: (u32, u32) = (20, 19);
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// What the npm package is made of, and with it everything that is built on the package.
-const PACKAGE_INPUTS: [&str; 10] = [
+pub(crate) const PACKAGE_INPUTS: [&str; 10] = [
     "packages/tetherline",
     "crates/engine",
     "crates/wasm",

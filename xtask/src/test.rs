@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use crate::{
-    browser, codegen, docs, fuzz, kill_test, prepare,
+    browser, codegen, docs, examples, fuzz, kill_test, prepare,
     progress::Elapsed,
     runner, tidy,
     workspace::{self, run},
@@ -21,7 +21,7 @@ struct Check {
 }
 
 /// In the order in which they run: what fails soonest comes first, what needs a build after it.
-const CHECKS: [Check; 20] = [
+const CHECKS: [Check; 21] = [
     Check { name: "tools", about: "Node, the wasm target, npm packages", run: prepare::tools },
     Check { name: "format", about: "cargo fmt --check", run: format },
     Check { name: "codegen", about: "generated files are current", run: codegen_is_current },
@@ -45,6 +45,11 @@ const CHECKS: [Check; 20] = [
         run: kill_test::run_briefly,
     },
     Check { name: "docs", about: "snippets in README and docs hold", run: docs::run },
+    Check {
+        name: "examples",
+        about: "the package in Vite and Next, in a real Chromium",
+        run: examples::run,
+    },
     Check { name: "e2e", about: "the whole thing in a real Chromium", run: browser::end_to_end },
 ];
 
@@ -168,6 +173,7 @@ fn size(root: &Path) -> Result<()> {
 
 fn typecheck(root: &Path) -> Result<()> {
     npm(root, "typecheck")?;
+    run(root, "npx", &["--no-install", "tsc", "--project", "examples/e2e"])?;
     run(
         root,
         "npm",
