@@ -2,6 +2,17 @@ import type { Message, MessageMeta, OutgoingMessage } from '../index.js';
 import { callHandlers, Handlers } from '../core/handlers.js';
 import type { WebSocketContextValue } from '../react/index.js';
 
+export type { VirtualClock } from './clock.js';
+export type { FakeConnection, FakePeer } from './fake-connection.js';
+export type { FakeNetwork } from './fake-line.js';
+export type { FakeMailbox, FakeMessage } from './fake-mailbox.js';
+export {
+  createFakeServer,
+  FakeServer,
+  type FakeServerOptions,
+  type Refusal,
+} from './fake-server.js';
+
 /** A context value for tests, with what a test wants to do and see beside it. */
 export interface MockWebSocketContext extends WebSocketContextValue {
   /** Hands a message to the handlers that are registered, as the server would. */

@@ -1,0 +1,384 @@
+import {
+  ACCEPTED,
+  ACK,
+  AUTHENTICATE,
+  CLOSE_ERASED,
+  CLOSE_RESTART,
+  CLOSE_TOKEN_EXPIRED,
+  CONNECTION_ESTABLISHED,
+  DEFAULT_HEARTBEAT_INTERVAL_MS,
+  DEFAULT_MESSAGE_BYTES_MAX,
+  ERROR,
+  GET_PENDING,
+  MAILBOX_GAP,
+  PENDING_CHECK_COMPLETE,
+  PING,
+  PONG,
+  PROTOCOL_VERSION,
+} from '../generated/protocol.js';
+import type { ClientOptions, Message, TokenRequest, WebSocketConstructor } from '../index.js';
+import { settled, type VirtualClock, virtualClock } from './clock.js';
+import { FakeConnection, type FakePeer } from './fake-connection.js';
+import type { FakeNetwork } from './fake-line.js';
+import { FakeMailbox, type FakeMessage } from './fake-mailbox.js';
+import { fakeWebSocket } from './fake-socket.js';
+
+/** What a browser makes of a connection that broke, or never came about. */
+const CLOSE_ABNORMAL = 1006;
+
+const TOKEN_LIFETIME_MS = 3_600_000;
+
+export interface FakeServerOptions {
+  /** Whom `publish` means where it names nobody. Default: `user`. */
+  user?: string;
+  /** Default: 30 s. */
+  heartbeatIntervalMs?: number;
+  /** Default: one hour. */
+  tokenLifetimeMs?: number;
+  /** The application behind the server: called once for every send that is accepted. */
+  onSend?: (message: Message, user: string) => void;
+}
+
+/** How a send is refused. */
+export interface Refusal {
+  code: string;
+  message?: string;
+  /** Whether the client is to try again. Default: no. */
+  retryable?: boolean;
+  retryAfterMs?: number;
+}
+
+/** What an attempt to connect comes to. */
+type Door =
+  | { readonly is: 'open' }
+  /** There is no network. */
+  | { readonly is: 'cut' }
+  | { readonly is: 'refusing'; readonly status: number; readonly retryAfterMs?: number };
+
+/**
+ * A Tetherline server in memory, for tests: it speaks the wire to the real client, answers at once,
+ * and does what no server should when a test says so. It has no clock of its own.
+ */
+export class FakeServer {
+  /** For `createClient({ ...server.options })` and `<WebSocketInitializer {...server.options}>`. */
+  readonly options: Pick<ClientOptions, 'url' | 'getToken' | 'fetch' | 'tabs' | 'debug'> & {
+    WebSocket: WebSocketConstructor;
+  };
+  /** Every connection there was. */
+  readonly connections: FakeConnection[] = [];
+  /** What was sent to the application and accepted, in order. */
+  readonly taken: Message[] = [];
+  readonly network: FakeNetwork = { delayMs: 0, loseNext: 0, duplicateNext: 0 };
+  readonly clock: VirtualClock = virtualClock;
+  /** Whether pings, sends and `get_pending` are answered at all. */
+  isAnswering = true;
+  readonly #config: FakeServerOptions;
+  readonly #mailboxes = new Map<string, FakeMailbox>();
+  readonly #outcomes = new Map<string, Message>();
+  readonly #refusals: Refusal[] = [];
+  readonly #seenTokens = new Set<string>();
+  readonly #deadTokens = new Set<string>();
+  readonly #cachedTokens = new Map<string, string>();
+  #tokens = 0;
+  #door: Door = { is: 'open' };
+
+  constructor(config: FakeServerOptions = {}) {
+    this.#config = config;
+    this.options = {
+      url: 'ws://fake.test',
+      getToken: (request) => this.#token(request),
+      WebSocket: fakeWebSocket((url, protocols, peer) => this.connect(url, protocols, peer)),
+      fetch: (_input, init) => this.#fetch(init),
+      tabs: 'separate',
+      debug: false,
+    };
+  }
+
+  /** The connections that are open now. */
+  get open(): FakeConnection[] {
+    return this.connections.filter(({ isOpen }) => isOpen);
+  }
+
+  /** Waits for everything that needs no time; for the rest there is {@link clock}. */
+  readonly settled = settled;
+
+  mailbox(user = this.#user): FakeMailbox {
+    let mailbox = this.#mailboxes.get(user);
+    if (!mailbox) {
+      mailbox = new FakeMailbox();
+      this.#mailboxes.set(user, mailbox);
+    }
+    return mailbox;
+  }
+
+  /** Puts a message into a mailbox, and sends it to whoever reads there. */
+  publish(message: Message, user = this.#user): FakeMessage {
+    const kept = this.mailbox(user).append(message);
+    for (const connection of this.#of(user)) {
+      if (connection.isReading) {
+        connection.send(kept);
+      }
+    }
+    return kept;
+  }
+
+  /** Sends to whoever is connected now, and keeps nothing. */
+  publishLive(message: Message, user = this.#user): void {
+    for (const connection of this.#of(user)) {
+      connection.send(message);
+    }
+  }
+
+  /** Sends once more what was sent already, from after a position on. */
+  replay(after = 0, user = this.#user): void {
+    for (const connection of this.#of(user)) {
+      for (const message of this.mailbox(user).read(after).messages) {
+        connection.send(message);
+      }
+    }
+  }
+
+  /** Breaks every connection. Clients may come back at once. */
+  disconnect(code = CLOSE_ABNORMAL): void {
+    for (const connection of this.open) {
+      connection.end(code);
+    }
+  }
+
+  /** Takes the network away, until {@link restore}. */
+  cut(): void {
+    this.#door = { is: 'cut' };
+    this.disconnect();
+  }
+
+  /** Ends a cut, a drain, and the refusing of tokens. */
+  restore(): void {
+    this.#door = { is: 'open' };
+  }
+
+  /** Makes every connection dead without a word. New ones work. */
+  halfOpen(): void {
+    for (const connection of this.open) {
+      connection.goHalfOpen();
+    }
+  }
+
+  /** Goes away for a restart: closes with 1012 and answers 503 until {@link restore}. */
+  drain({ retryAfterMs = 1_000 }: { retryAfterMs?: number } = {}): void {
+    this.#door = { is: 'refusing', status: 503, retryAfterMs };
+    this.disconnect(CLOSE_RESTART);
+  }
+
+  /** All tokens that were used have expired; fresh ones work. */
+  expireTokens(): void {
+    for (const token of this.#seenTokens) {
+      this.#deadTokens.add(token);
+    }
+    this.disconnect(CLOSE_TOKEN_EXPIRED);
+  }
+
+  /** No token is good any more, until {@link restore}: whoever is signed in is signed out. */
+  refuseTokens(): void {
+    this.#door = { is: 'refusing', status: 401 };
+    this.expireTokens();
+  }
+
+  /** Refuses the next sends, one for each refusal. A code alone refuses for good. */
+  refuseNext(...refusals: (Refusal | string)[]): void {
+    this.#refusals.push(
+      ...refusals.map((refusal) => (typeof refusal === 'string' ? { code: refusal } : refusal)),
+    );
+  }
+
+  /** Forgets the oldest messages: whoever has not read them hears of a gap. */
+  trim(through: number, user = this.#user): void {
+    this.mailbox(user).trim(through);
+  }
+
+  /** Erases a user; clients come back into a new epoch. */
+  erase(user = this.#user): void {
+    this.mailbox(user).erase();
+    this.#of(user).forEach((connection) => connection.end(CLOSE_ERASED));
+  }
+
+  /** Comes back from a backup that ends at this position, in a new epoch. */
+  restoreBackup(head: number, user = this.#user): void {
+    this.mailbox(user).restore(head);
+    this.#of(user).forEach((connection) => connection.end(CLOSE_RESTART));
+  }
+
+  /** A client attempts to connect. For adapters; `options.WebSocket` calls it by itself. */
+  connect(url: string, protocols: readonly string[], peer: FakePeer): FakeConnection {
+    const connection = new FakeConnection(url, protocols, peer, this.network, this);
+    this.connections.push(connection);
+    connection.duringCall(() => {
+      if (this.#status(connection.token) === 426) {
+        this.#seenTokens.add(connection.token);
+        connection.open(this.#greeting(connection));
+      } else {
+        connection.close(CLOSE_ABNORMAL);
+      }
+    });
+    return connection;
+  }
+
+  /** What the WebSocket's address answers without an upgrade; null: there is no network. */
+  probe(token: string): { status: number; headers: Record<string, string> } | null {
+    const status = this.#status(token);
+    if (status === 0) {
+      return null;
+    }
+    const seconds = this.#door.is === 'refusing' ? (this.#door.retryAfterMs ?? 0) / 1_000 : 0;
+    return { status, headers: seconds > 0 ? { 'Retry-After': String(seconds) } : {} };
+  }
+
+  /** A client has said something. */
+  receive(connection: FakeConnection, frame: Message): void {
+    if (frame.type === ACK) {
+      return this.mailbox(connection.user).acknowledge(connection.device, Number(frame.seq));
+    }
+    if (frame.type === AUTHENTICATE) {
+      connection.token = String(frame.token);
+      this.#seenTokens.add(connection.token);
+      return;
+    }
+    if (!this.isAnswering) {
+      return;
+    }
+    if (frame.type === PING) {
+      connection.send({ type: PONG, timestamp: frame.timestamp, server_time: now() });
+    } else if (frame.type === GET_PENDING) {
+      this.#sendPending(connection, frame);
+    } else {
+      connection.send(this.#settle(connection, frame));
+    }
+  }
+
+  get #user(): string {
+    return this.#config.user ?? 'user';
+  }
+
+  #of(user: string): FakeConnection[] {
+    return this.open.filter((connection) => connection.user === user);
+  }
+
+  /** 426 is what an upgrade's address answers when the upgrade would have been accepted. */
+  #status(token: string): number {
+    if (this.#door.is === 'cut') {
+      return 0;
+    }
+    if (this.#door.is === 'refusing') {
+      return this.#door.status;
+    }
+    return this.#deadTokens.has(token) ? 401 : 426;
+  }
+
+  #token({ user, fresh }: TokenRequest): string {
+    const cached = this.#cachedTokens.get(user);
+    if (cached !== undefined && !fresh) {
+      return cached;
+    }
+    this.#tokens += 1;
+    const token = `fake-token-${this.#tokens}-of-${user}`;
+    this.#cachedTokens.set(user, token);
+    return token;
+  }
+
+  #fetch(init?: RequestInit): Promise<Response> {
+    const { Authorization = '' } = (init?.headers ?? {}) as Record<string, string | undefined>;
+    const answer = this.probe(Authorization.replace('Bearer ', ''));
+    if (!answer) {
+      return Promise.reject(new TypeError('There is no network.'));
+    }
+    // Not a real one: jsdom under Jest has no `Response`.
+    const headers = { get: (name: string) => answer.headers[name] ?? null };
+    return Promise.resolve({ status: answer.status, headers, body: null } as unknown as Response);
+  }
+
+  #greeting({ user, device }: FakeConnection): Message {
+    const mailbox = this.mailbox(user);
+    return {
+      type: CONNECTION_ESTABLISHED,
+      connection_id: `connection-${this.connections.length}`,
+      user_uuid: user,
+      protocol: PROTOCOL_VERSION,
+      epoch: mailbox.epoch,
+      head: mailbox.head,
+      cursor: mailbox.cursor(device),
+      heartbeat_interval_ms: this.#config.heartbeatIntervalMs ?? DEFAULT_HEARTBEAT_INTERVAL_MS,
+      token_expires_in_ms: this.#config.tokenLifetimeMs ?? TOKEN_LIFETIME_MS,
+      limits: { message_bytes_max: DEFAULT_MESSAGE_BYTES_MAX },
+      timestamp: now(),
+    };
+  }
+
+  #sendPending(connection: FakeConnection, { after: wanted, epoch }: Message): void {
+    const mailbox = this.mailbox(connection.user);
+    const { after, known } = mailbox.start(wanted, epoch, connection.device);
+    const { next, messages, recovered } = mailbox.read(after);
+    connection.isReading = true;
+    if (next !== null) {
+      connection.send({ type: MAILBOX_GAP, after, next });
+    }
+    for (const message of messages) {
+      connection.send(message);
+    }
+    connection.send({
+      type: PENDING_CHECK_COMPLETE,
+      data: {
+        delivered: messages.length,
+        head: mailbox.head,
+        recovered: recovered && known,
+        streams: 0,
+      },
+    });
+  }
+
+  /** The one answer that a send gets, and gets again. */
+  #settle(connection: FakeConnection, frame: Message): Message {
+    const key = `${connection.user}/${String(frame.id)}`;
+    const earlier = this.#outcomes.get(key);
+    if (earlier) {
+      return earlier;
+    }
+    const { blockedBy } = connection;
+    if (blockedBy && blockedBy.id !== frame.id) {
+      // None overtakes the one that has to come again.
+      return refusalOf(frame, { code: blockedBy.code, retryable: true });
+    }
+    connection.blockedBy = null;
+    const refusal = this.#refusals.shift();
+    if (refusal?.retryable) {
+      connection.blockedBy = { id: frame.id, code: refusal.code };
+      return refusalOf(frame, refusal);
+    }
+    const outcome = refusal ? refusalOf(frame, refusal) : { type: ACCEPTED, ref: String(frame.id) };
+    this.#outcomes.set(key, outcome);
+    if (!refusal) {
+      this.taken.push(frame);
+      this.#config.onSend?.(frame, connection.user);
+    }
+    return outcome;
+  }
+}
+
+/** A Tetherline server in memory: see {@link FakeServer}. */
+export function createFakeServer(options?: FakeServerOptions): FakeServer {
+  return new FakeServer(options);
+}
+
+function refusalOf(frame: Message, refusal: Refusal): Message {
+  const { code, message = `The test refuses this: ${code}.`, retryable = false } = refusal;
+  return {
+    type: ERROR,
+    ref: String(frame.id),
+    code,
+    message,
+    retryable,
+    ...(refusal.retryAfterMs === undefined ? null : { retry_after_ms: refusal.retryAfterMs }),
+  };
+}
+
+function now(): string {
+  return new Date().toISOString();
+}
