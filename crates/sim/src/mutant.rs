@@ -74,7 +74,7 @@ impl Mutant {
     #[must_use]
     pub const fn seeds_max(self) -> u64 {
         match self {
-            Self::HandlersKnownByPosition => 2_000,
+            Self::HandlersKnownByPosition => 10_000,
             _ => 200,
         }
     }
