@@ -1,0 +1,51 @@
+import { type Action, createAction, type Dispatch } from '@reduxjs/toolkit';
+
+import type { HandlerMap, MessageMeta, MessageOf } from '../index.js';
+
+/** What a message becomes: an action, several, or none. */
+type Actions = Action | readonly Action[] | null | undefined;
+
+/** Which actions each message type becomes. */
+export type ActionCreators<Types extends string> = {
+  [Type in Types]: (message: MessageOf<Type>, meta: MessageMeta) => Actions;
+};
+
+/** Takes actions for the next batch; the promise settles when the store has them. */
+export type Queue = (actions: readonly Action[]) => Promise<void> | undefined;
+
+/** The middleware answers it with its {@link Queue}; where there is none, it means nothing. */
+export const queueWanted = createAction('tetherline/queueWanted');
+
+/**
+ * Handlers that dispatch, for `registerHandlers` or `client.on`: once per frame where the store has
+ * `tetherlineMiddleware`, else at once.
+ */
+export function toHandlers<Types extends string>(
+  dispatch: Dispatch,
+  creators: ActionCreators<Types>,
+): HandlerMap {
+  let queue: Queue | undefined;
+  const handlers: HandlerMap = {};
+  for (const type of Object.keys(creators) as Types[]) {
+    handlers[type] = (message, meta) => {
+      const made = creators[type](message as MessageOf<Types>, meta);
+      const actions = made ? [made].flat() : [];
+      if (actions.length > 0) {
+        queue ??= queueOf(dispatch);
+        return queue(actions);
+      }
+      return undefined;
+    };
+  }
+  return handlers;
+}
+
+function queueOf(dispatch: Dispatch): Queue {
+  const answer: unknown = dispatch(queueWanted());
+  return typeof answer === 'function'
+    ? (answer as Queue)
+    : (actions) => {
+        actions.forEach((action) => dispatch(action));
+        return undefined;
+      };
+}

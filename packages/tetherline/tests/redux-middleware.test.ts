@@ -1,0 +1,226 @@
+// @vitest-environment jsdom
+import { instrument, type EnhancedStore as TravellingStore } from '@redux-devtools/instrument';
+import {
+  configureStore,
+  createSlice,
+  type Middleware,
+  type PayloadAction,
+  type StoreEnhancer,
+} from '@reduxjs/toolkit';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+
+import { type Client, createClient } from '../src/index.js';
+import {
+  acceptBatches,
+  BATCH_ACTIONS_MAX,
+  connectionSlice,
+  tetherlineMiddleware,
+  toHandlers,
+} from '../src/redux/index.js';
+import { createFakeServer } from '../src/testing/index.js';
+
+const FRAME_MS = 50;
+
+const auth = createSlice({
+  name: 'auth',
+  initialState: null as string | null,
+  reducers: {
+    signedIn: (_state, action: PayloadAction<string>) => action.payload,
+    signedOut: () => null,
+  },
+});
+
+const news = createSlice({
+  name: 'news',
+  initialState: [] as unknown[],
+  reducers: {
+    added: (state, { payload }: PayloadAction<unknown>) => {
+      if (payload === 'poison') {
+        throw new Error('poison');
+      }
+      state.push(payload);
+    },
+  },
+  extraReducers: (builder) => builder.addCase(auth.actions.signedOut, () => []),
+});
+
+const reducers = {
+  auth: auth.reducer,
+  connection: connectionSlice.reducer,
+  news: news.reducer,
+};
+
+let clients: Client[] = [];
+
+beforeEach(() => vi.useFakeTimers());
+afterEach(() => {
+  clients.forEach((client) => client.destroy());
+  clients = [];
+  vi.useRealTimers();
+});
+
+function given({ takesBatches = true, travels = false } = {}) {
+  const server = createFakeServer({ user: 'ann' });
+  const client = createClient(server.options);
+  clients.push(client);
+  const dispatched: string[] = [];
+  const store = configureStore({
+    reducer: takesBatches ? acceptBatches(reducers) : reducers,
+    middleware: (defaults) =>
+      defaults().concat(
+        tetherlineMiddleware({
+          client,
+          signedIn: (action) => (auth.actions.signedIn.match(action) ? action.payload : null),
+          signedOut: auth.actions.signedOut.match,
+          actions: { news: ({ title }) => news.actions.added(title) },
+        }),
+        (() => (next) => (action) => {
+          dispatched.push((action as { type: string }).type);
+          return next(action);
+        }) satisfies Middleware,
+      ),
+    enhancers: (defaults) =>
+      travels ? defaults().concat(instrument() as StoreEnhancer) : defaults(),
+  });
+  return { server, client, store, dispatched };
+}
+
+async function signedIn(options?: Parameters<typeof given>[0]) {
+  const world = given(options);
+  world.store.dispatch(auth.actions.signedIn('ann'));
+  await world.server.settled();
+  expect(world.store.getState().connection.isConnected).toBe(true);
+  world.dispatched.length = 0;
+  return world;
+}
+
+const count = (length: number) => Array.from({ length }, (_, index) => index);
+
+it('actions sign in and out, and the connection’s changes are actions', async () => {
+  const { server, client, store, dispatched } = given();
+  store.dispatch(auth.actions.signedIn('ann'));
+  await server.settled();
+  expect(client.getSnapshot().isConnected).toBe(true);
+  store.dispatch(auth.actions.signedOut());
+  expect(server.open).toEqual([]);
+  expect(store.getState().connection.status).toBe('signed_out');
+  expect(new Set(dispatched)).toEqual(
+    new Set(['auth/signedIn', 'auth/signedOut', 'tetherline/connection/connectionChanged']),
+  );
+});
+
+it('two hundred messages of one frame are one dispatch, in their order', async () => {
+  const { server, store, dispatched } = await signedIn();
+  const notified = vi.fn();
+  store.subscribe(notified);
+  count(200).forEach((title) => server.publish({ type: 'news', title }));
+  expect(store.getState().news).toEqual([]);
+  await server.clock.advance(FRAME_MS);
+  expect(store.getState().news).toEqual(count(200));
+  expect(dispatched).toEqual(['tetherline/batched']);
+  expect(notified).toHaveBeenCalledTimes(1);
+});
+
+it('a batch that is full does not wait', async () => {
+  const { server, store, dispatched } = await signedIn();
+  count(BATCH_ACTIONS_MAX + 1).forEach((title) => server.publish({ type: 'news', title }));
+  expect(store.getState().news).toHaveLength(BATCH_ACTIONS_MAX);
+  await server.clock.advance(FRAME_MS);
+  expect(store.getState().news).toEqual(count(BATCH_ACTIONS_MAX + 1));
+  expect(dispatched).toHaveLength(2);
+});
+
+it('a hidden page waits for no frame', async () => {
+  const { server, store } = await signedIn();
+  vi.spyOn(document, 'visibilityState', 'get').mockReturnValue('hidden');
+  server.publish({ type: 'news', title: 'unseen' });
+  await server.settled();
+  expect(store.getState().news).toEqual(['unseen']);
+  vi.restoreAllMocks();
+});
+
+it('what a message becomes is reduced before any action that came after it', async () => {
+  const { server, store, dispatched } = await signedIn();
+  server.publish({ type: 'news', title: 'of ann' });
+  store.dispatch(auth.actions.signedOut());
+  await server.clock.advance(FRAME_MS);
+  // Otherwise it would be there for whoever signs in next.
+  expect(store.getState().news).toEqual([]);
+  expect(dispatched.slice(0, 2)).toEqual(['tetherline/batched', 'auth/signedOut']);
+});
+
+it('a message is acknowledged when the store has it, not before', async () => {
+  const { server } = await signedIn();
+  vi.spyOn(globalThis, 'requestAnimationFrame').mockReturnValue(0);
+  const acks = () => server.open[0]!.frames.filter(({ type }) => type === 'ack');
+  count(70).forEach((title) => server.publish({ type: 'news', title }));
+  await server.clock.advance(FRAME_MS);
+  expect(acks()).toEqual([]);
+  await server.clock.advance(1_000);
+  expect(acks().at(-1)).toMatchObject({ seq: 70 });
+  vi.restoreAllMocks();
+});
+
+it('a store whose reducer takes no batches loses nothing', async () => {
+  const { server, store } = await signedIn({ takesBatches: false });
+  count(3).forEach((title) => server.publish({ type: 'news', title }));
+  await server.clock.advance(FRAME_MS);
+  expect(store.getState().news).toEqual([0, 1, 2]);
+});
+
+it('a message on which a reducer throws takes no other with it', async () => {
+  const { server, store } = await signedIn();
+  for (const title of ['a', 'poison', 'b']) {
+    server.publish({ type: 'news', title });
+  }
+  await expect(server.clock.advance(FRAME_MS)).rejects.toThrow('poison');
+  expect(store.getState().news).toEqual(['a', 'b']);
+});
+
+it('going back and forth in time opens nothing, sends nothing, and signs nobody out', async () => {
+  const { server, client, store } = await signedIn({ travels: true });
+  server.publish({ type: 'news', title: 'first' });
+  await server.clock.advance(1_000);
+  const sent = () => server.connections.map(({ frames }) => frames.length);
+  const before = sent();
+  const { liftedStore } = store as unknown as TravellingStore<unknown, never, object>;
+  for (const type of ['JUMP_TO_STATE', 'ROLLBACK', 'RESET', 'COMMIT', 'TOGGLE_ACTION']) {
+    (liftedStore.dispatch as (action: object) => void)({ type, index: 0, id: 1, timestamp: 0 });
+    await server.clock.advance(1_000);
+  }
+  expect(sent()).toEqual(before);
+  expect(client.getSnapshot().isConnected).toBe(true);
+  // Even when the state of the past says that nobody is signed in.
+  server.publish({ type: 'news', title: 'second' });
+  await server.clock.advance(FRAME_MS);
+  expect(server.open).toHaveLength(1);
+});
+
+it('one message may become several actions, or none, and components may bring their own', async () => {
+  const { server, client, store, dispatched } = await signedIn();
+  const remove = client.on(
+    toHandlers(store.dispatch, {
+      pair: ({ a, b }) => [news.actions.added(a), news.actions.added(b)],
+      noise: () => null,
+    }),
+  );
+  server.publish({ type: 'noise' });
+  server.publish({ type: 'pair', a: 1, b: 2 });
+  server.publish({ type: 'news', title: 3 });
+  await server.clock.advance(FRAME_MS);
+  expect(store.getState().news).toEqual([1, 2, 3]);
+  expect(dispatched).toEqual(['tetherline/batched']);
+  remove();
+});
+
+it('without a client the middleware only gathers, for handlers of components', async () => {
+  const store = configureStore({
+    reducer: acceptBatches(news.reducer),
+    middleware: (defaults) => defaults().concat(tetherlineMiddleware()),
+  });
+  const handlers = toHandlers(store.dispatch, { news: ({ title }) => news.actions.added(title) });
+  void handlers.news?.({ type: 'news', title: 1 }, { replayed: false });
+  expect(store.getState()).toEqual([]);
+  await vi.advanceTimersByTimeAsync(FRAME_MS);
+  expect(store.getState()).toEqual([1]);
+});
