@@ -8,7 +8,7 @@ use tetherline_protocol::{
 };
 
 pub(crate) use place::Resume;
-use place::{Backfill, Place};
+use place::{Asking, Backfill, Place};
 
 use crate::{Delivery, EpochNo, Instant};
 
@@ -87,6 +87,7 @@ impl Reader {
         let after = place.resume_after();
         place.stream = after;
         place.owed = None;
+        place.asking = Asking::Free;
         // What an earlier connection did not get to say is acknowledged on this one.
         place.acked = cursor.min(place.high);
         place.cursor = cursor;
@@ -110,11 +111,21 @@ impl Reader {
         resume
     }
 
-    /// Another tab needs what comes after a position; whatever is asked for, nobody may miss what
-    /// others asked for.
+    /// Another tab needs what comes after a position. Answers what to ask for, unless it comes anyway.
     pub(crate) fn rewind(&mut self, after: Seq, epoch: EpochNo) -> Option<Resume> {
         let place = self.place.as_mut().filter(|place| place.epoch == epoch)?;
-        Some(place.resume(after))
+        let comes_anyway = after >= place.stream || place.owed.is_some_and(|owed| owed <= after);
+        (!comes_anyway).then(|| place.resume(after))
+    }
+
+    /// Whether this may be asked for at once; if not, it waits for [`Reader::answered`].
+    pub(crate) fn may_ask(&mut self, after: Seq) -> bool {
+        self.place.as_mut().is_some_and(|place| place.may_ask(after))
+    }
+
+    /// A question is answered. Answers the next one.
+    pub(crate) fn answered(&mut self) -> Option<Resume> {
+        self.place.as_mut()?.answered()
     }
 
     /// The newest position that this page knows of.

@@ -259,7 +259,7 @@ impl World {
                 if self.pages[page].link == Some(link) && summary.recovered {
                     self.has_come(page, summary.head.get());
                 }
-                self.pages[page].engine.handle_received(connection);
+                self.pages[page].engine.handle_complete(connection, now);
             }
             ServerFrame::MailboxGap(gap) => {
                 engine.handle_gap(connection, gap.after, gap.next, now);
@@ -283,7 +283,7 @@ impl World {
                 }
             }
             ServerFrame::Application { seq: None, id: Some(id), .. } => {
-                self.hears(page, link, id.as_str(), size);
+                self.hears(page, (link, connection), id.as_str(), size);
             }
             ServerFrame::Application { seq: Some(seq), id: Some(id), .. } => {
                 self.message(page, link, connection, (*seq, size), number(id));

@@ -35,7 +35,7 @@ pub(crate) struct Page {
     pub(crate) held: BTreeMap<u64, Held>,
     pub(crate) calls: u64,
     /// The last live-only message.
-    pub(crate) heard: u64,
+    pub(crate) heard: (LinkNo, u64),
     pub(crate) outbox: BTreeMap<u32, SendNo>,
     pub(crate) outbox_bytes: usize,
     pub(crate) sign_in: SignInNo,
@@ -114,7 +114,7 @@ impl World {
             parked: Vec::new(),
             held: BTreeMap::new(),
             calls: 0,
-            heard: 0,
+            heard: (0, 0),
             outbox: BTreeMap::new(),
             outbox_bytes: 0,
             sign_in: 0,

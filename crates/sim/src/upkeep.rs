@@ -1,6 +1,8 @@
 //! What a server does to mailboxes beside delivering: it trims them, erases them, and passes on what
 //! nobody keeps.
 
+use tetherline_engine::ConnectionNo;
+
 use crate::{
     store::Operation,
     world::{LinkNo, PageNo, UserNo, World},
@@ -48,9 +50,15 @@ impl World {
         self.wake(user);
     }
 
-    /// A live-only message has come: it may be missed, and never comes twice, late or to others.
-    pub(crate) fn hears(&mut self, page: PageNo, link: LinkNo, id: &str, size: usize) {
-        let connection = self.links[link].connection;
+    /// A live-only message has come: it may be missed, and never comes twice or late by the same
+    /// link, nor to others.
+    pub(crate) fn hears(
+        &mut self,
+        page: PageNo,
+        (link, connection): (LinkNo, ConnectionNo),
+        id: &str,
+        size: usize,
+    ) {
         let target = &mut self.pages[page];
         let delivery = target.engine.handle_message(connection, None, 1, size);
         if delivery == tetherline_engine::Delivery::Drop {
@@ -59,7 +67,8 @@ impl World {
         let mut parts = id.trim_start_matches('u').split('.').map(str::parse::<u64>);
         let mut next = || parts.next().and_then(Result::ok).unwrap_or_default();
         let (user, said) = (next() as UserNo, next());
-        let last = std::mem::replace(&mut target.heard, said);
+        let (by, number) = std::mem::replace(&mut target.heard, (link, said));
+        let last = if by == link { number } else { 0 };
         let is_mine = user == target.user && target.is_signed_in();
         self.note(&format!("page {page} hears {id}"));
         if !is_mine {

@@ -201,6 +201,12 @@ pub extern "C" fn received(connection: u32) {
     with(|it| it.engine.handle_received(ConnectionNo(connection)));
 }
 
+/// `pending_check_complete` has come.
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn complete(connection: u32, now: f64) {
+    with(|it| it.engine.handle_complete(ConnectionNo(connection), instant(now)));
+}
+
 /// `mailbox_gap` has come.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn gap(connection: u32, after: f64, next: f64, now: f64) {

@@ -85,6 +85,20 @@ impl<P> Engine<P> {
         self.schedule_ack();
     }
 
+    /// `pending_check_complete` has come.
+    pub fn handle_complete(&mut self, connection: ConnectionNo, now: Instant) {
+        self.now = now;
+        if !self.is_connected_by(connection) {
+            return;
+        }
+        self.heard = true;
+        if self.leads()
+            && let Some(resume) = self.reader.answered()
+        {
+            self.ask(&resume);
+        }
+    }
+
     /// Asks the server for what waits; it does so by itself on every connection.
     pub fn request_pending(&mut self, now: Instant) {
         self.now = now;
@@ -158,6 +172,9 @@ impl<P> Engine<P> {
     }
 
     pub(super) fn ask(&mut self, resume: &Resume) {
+        if self.leads() && !self.reader.may_ask(resume.after) {
+            return;
+        }
         self.outputs.push_back(Output::GetPending { after: resume.after, epoch: resume.epoch });
     }
 

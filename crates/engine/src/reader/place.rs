@@ -18,10 +18,23 @@ pub(super) struct Place {
     /// After this position was asked for what comes, and the stream has not turned yet. Whatever is
     /// asked for meanwhile, by whichever tab, must not be further on.
     pub(super) owed: Option<Seq>,
+    pub(super) asking: Asking,
     /// The last position acknowledged on this connection.
     pub(super) acked: Seq,
     /// The last position acknowledged by this device, as far as this page knows.
     pub(super) cursor: Seq,
+}
+
+/// Whether the server still owes its `pending_check_complete`. For tabs that share a connection one
+/// question follows another's answer: a stream that was called away half-way would look to a tab
+/// that has just joined as if it had a hole.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asking {
+    Free,
+    Waiting {
+        /// What is asked for next, the earliest of all.
+        next: Option<Seq>,
+    },
 }
 
 /// Positions before the page's start that it asked for afterwards, because the history that the
@@ -51,6 +64,7 @@ impl Place {
             replayed_to: start,
             stream: start,
             owed: None,
+            asking: Asking::Free,
             acked: start,
             cursor: start,
         }
@@ -70,6 +84,29 @@ impl Place {
         let after = after.min(self.stream).min(self.owed.unwrap_or(Seq::MAX));
         self.owed = Some(after);
         Resume { after, epoch: self.epoch, lost: None }
+    }
+
+    /// Whether this may be asked for at once; if not, it waits for [`Place::answered`].
+    pub(super) fn may_ask(&mut self, after: Seq) -> bool {
+        match &mut self.asking {
+            Asking::Free => {
+                self.asking = Asking::Waiting { next: None };
+                true
+            }
+            Asking::Waiting { next } => {
+                *next = Some(next.map_or(after, |next| next.min(after)));
+                false
+            }
+        }
+    }
+
+    /// A question is answered. Answers the next one.
+    pub(super) fn answered(&mut self) -> Option<Resume> {
+        let waiting = core::mem::replace(&mut self.asking, Asking::Free);
+        match waiting {
+            Asking::Waiting { next: Some(after) } => Some(self.resume(after)),
+            _ => None,
+        }
     }
 
     /// The stream goes from one position to another, and so past what was asked for, or not yet.

@@ -33,6 +33,7 @@ export interface Engine {
     now: number,
   ): void;
   received(conn: number): void;
+  complete(conn: number, now: number): void;
   gap(conn: number, after: number, next: number, now: number): void;
   accepted(conn: number, send: number, now: number): void;
   refused(conn: number, send: number, retryable: number, retryAfterMs: number, now: number): void;

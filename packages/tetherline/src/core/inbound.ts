@@ -37,7 +37,10 @@ export class Inbound {
   readonly #control = new Map<string, Control>([
     [CONNECTION_ESTABLISHED, (session, conn, frame) => this.#established(session, conn, frame)],
     [PONG, (_session, conn) => this.#pong(conn)],
-    [PENDING_CHECK_COMPLETE, (_session, conn) => this.#loop.engine.received(conn)],
+    [
+      PENDING_CHECK_COMPLETE,
+      (_session, conn) => this.#loop.call((engine, now) => engine.complete(conn, now)),
+    ],
     [MAILBOX_GAP, (_session, conn, frame) => this.#gap(conn, frame)],
     [ACCEPTED, (session, conn, frame) => this.#accepted(session, conn, frame)],
     [ERROR, (session, conn, frame) => this.#error(session, conn, frame)],
@@ -145,10 +148,11 @@ export class Inbound {
   #deliver(
     session: Session,
     registrations: Registrations,
-    message: Message,
+    received: Message,
     meta: MessageMeta,
   ): void {
-    if (registrations.length === 0) {
+    const message = registrations.length > 0 && this.#report.checked(received);
+    if (!message) {
       return;
     }
     if (this.#report.isDebugging) {
