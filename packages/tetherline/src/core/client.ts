@@ -21,6 +21,7 @@ import { resolveToken } from './token.js';
 import type {
   Accepted,
   Client,
+  ClientOf,
   ClientOptions,
   HandlersOf,
   OutgoingMessage,
@@ -30,6 +31,9 @@ import type {
 import { createEngine } from './wasm.js';
 
 /** A client, signed out. Nothing happens before its first `signIn`. */
+export function createClient<Own extends object = object>(
+  options: ClientOptions<Own>,
+): ClientOf<Own>;
 export function createClient(options: ClientOptions): Client {
   return new TetherlineClient(options);
 }

@@ -24,6 +24,17 @@ export class Reporter {
     this.#logger.error(`Tetherline: ${text}`, ...(cause === undefined ? [] : [cause]));
   }
 
+  /** The message as its handlers get it; null if it is not as its schema has it. */
+  checked(message: Message): Message | null {
+    const { messages } = this.#options;
+    return messages
+      ? messages.read(message, (text, issues, cause) => {
+          this.problem(text, cause);
+          this.tell(() => this.#options.onInvalidMessage?.(message, issues));
+        })
+      : message;
+  }
+
   handlerFailed(error: unknown, message: Message): void {
     this.problem(
       `A handler for "${message.type}" failed; the others were called all the same.`,

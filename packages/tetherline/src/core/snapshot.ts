@@ -2,7 +2,8 @@ import { type Engine, STATUS } from './engine.js';
 import { monotonicNow } from './loop.js';
 import type { Snapshot } from './types.js';
 
-const SIGNED_OUT: Snapshot = {
+/** Nobody is signed in, as on a server that renders a page. */
+export const SIGNED_OUT: Snapshot = {
   status: 'signed_out',
   isConnected: false,
   reconnectAttempts: 0,

@@ -50,13 +50,14 @@ export interface ControlMessages {
   };
 }
 
-/** Every message type that has a description. */
-export type KnownMessages = ControlMessages & MessageMap;
+/** Every message type that has a description. `Own`: those that only this client describes. */
+export type KnownMessages<Own extends object = object> = ControlMessages & MessageMap & Own;
 
 /** What a handler of `Type` receives: its described fields, or unknown ones. */
-export type MessageOf<Type extends string> = Type extends keyof KnownMessages
-  ? KnownMessages[Type] & Message
-  : Message;
+export type MessageOf<
+  Type extends string,
+  Own extends object = object,
+> = Type extends keyof KnownMessages<Own> ? KnownMessages<Own>[Type] & Message : Message;
 
 /** What came with a message, beside it. */
 export interface MessageMeta {
@@ -72,12 +73,35 @@ export interface MessageMeta {
 export type Handler<M = Message> = { handle(message: M, meta: MessageMeta): unknown }['handle'];
 
 /** Handlers for these message types. */
-export type HandlersOf<Type extends string> = { [Each in Type]: Handler<MessageOf<Each>> };
+export type HandlersOf<Type extends string, Own extends object = object> = {
+  [Each in Type]: Handler<MessageOf<Each, Own>>;
+};
 
 /** Handlers for any message types. */
-export type HandlerMap = {
-  [Type in keyof KnownMessages]?: Handler<MessageOf<Type>>;
+export type HandlerMap<Own extends object = object> = {
+  [Type in keyof KnownMessages<Own> & string]?: Handler<MessageOf<Type, Own>>;
 } & { [type: string]: Handler };
+
+/** What is wrong with a message, and where in it. */
+export interface MessageIssue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
+
+/** What `defineMessages` of `tetherline/schema` makes: message types that are checked. */
+export interface Messages<Own extends object = object> {
+  /** The message with what its schema made of it; null, and `refuse` is called, if it is invalid. */
+  readonly read: (message: Message, refuse: RefuseMessage) => Message | null;
+  /** Only a type: nothing is there when the program runs. */
+  readonly types?: Own;
+}
+
+/** Called with one sentence, and all that the schema found. */
+export type RefuseMessage = (
+  text: string,
+  issues: readonly MessageIssue[],
+  cause?: unknown,
+) => void;
 
 /** A message for the server. `id` is chosen (UUIDv7) if it is left out. */
 export interface OutgoingMessage {
@@ -185,7 +209,7 @@ export interface OutboxStore {
   open(page: OutboxPage): KeptOutbox;
 }
 
-export interface ClientOptions {
+export interface ClientOptions<Own extends object = object> {
   /**
    * Where the WebSocket is: `ws(s)://`, `http(s)://` or relative to the page. `{user}` stands for
    * the user; an address without a path gets `/ws/user/{user}`. Default: that path on this origin.
@@ -209,6 +233,10 @@ export interface ClientOptions {
   onSignedOutElsewhere?: (user: string) => void;
   /** The server reports a failure. One that is about a send comes only where it was sent. */
   onServerError?: (error: TetherlineError) => void;
+  /** Message types with schemas: what comes otherwise is reported, and its handlers are not called. */
+  messages?: Messages<Own> | undefined;
+  /** A message is not as its schema has it. It counts as handled. */
+  onInvalidMessage?: (message: Message, issues: readonly MessageIssue[]) => void;
   /** A handler threw, rejected or took too long. */
   onHandlerError?: (error: unknown, message: Message) => void;
   onGap?: (gap: Gap) => void;
@@ -247,3 +275,11 @@ export interface Client {
   /** Leaves, for good: a destroyed client does nothing any more. */
   readonly destroy: () => void;
 }
+
+/** A client that knows message types of its own. It will do wherever a {@link Client} is asked for. */
+export type ClientOf<Own extends object> = object extends Own
+  ? Client
+  : {
+      readonly on: <Type extends string>(handlers: HandlersOf<Type, Own>) => () => void;
+      readonly off: <Type extends string>(handlers: HandlersOf<Type, Own>) => void;
+    } & Client;

@@ -5,7 +5,7 @@ import { createContext, useContext } from 'react';
 import type { Accepted, Client, HandlersOf, OutgoingMessage, SendOptions } from '../index.js';
 
 /** What components get of the connection: exactly this, so that a literal can stand in for it. */
-export interface WebSocketContextValue {
+export interface WebSocketContextValue<Own extends object = object> {
   isConnected: boolean;
   /** Attempts since the last connection; 0 while connected. */
   reconnectAttempts: number;
@@ -14,12 +14,12 @@ export interface WebSocketContextValue {
   /** Asks for what waits in the mailbox. */
   requestPending: () => void;
   /** Registers handlers; returns the function that takes them away again. */
-  registerHandlers: <Type extends string>(handlers: HandlersOf<Type>) => () => void;
-  unregisterHandlers: <Type extends string>(handlers: HandlersOf<Type>) => void;
+  registerHandlers: <Type extends string>(handlers: HandlersOf<Type, Own>) => () => void;
+  unregisterHandlers: <Type extends string>(handlers: HandlersOf<Type, Own>) => void;
 }
 
 /** The same, as {@link withWebSocket} passes it to a component. */
-export type WebSocketProps = WebSocketContextValue;
+export type WebSocketProps<Own extends object = object> = WebSocketContextValue<Own>;
 
 export const WebSocketContext = createContext<WebSocketContextValue | null>(null);
 WebSocketContext.displayName = 'WebSocketContext';

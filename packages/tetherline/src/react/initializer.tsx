@@ -1,8 +1,9 @@
 'use client';
 
-import { type ReactNode, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
+import { type ReactNode, useEffect, useLayoutEffect, useMemo, useState } from 'react';
 
-import { type Client, type ClientOptions, createClient } from '../index.js';
+import { type Client, type ClientOptions, createClient, type HandlersOf } from '../index.js';
+import { complain } from './complain.js';
 import { ClientContext, WebSocketContext, type WebSocketContextValue } from './context.js';
 import { useSnapshot } from './use-connection.js';
 
@@ -32,6 +33,7 @@ function OwnClient({ user, children, ...options }: OwnClientProps): ReactNode {
   // Making a client has no side effects: rendering on a server opens nothing.
   const [{ client, follow }] = useState(() => followingClient(options));
   useBeforeOtherEffects(() => follow(options));
+  useOnlyOne(options.url, user);
   return (
     <Provider client={client} user={user}>
       {children}
@@ -43,16 +45,16 @@ function Provider({ client, user, children }: GivenClientProps): ReactNode {
   useSignedIn(client, user);
   const isConnected = useSnapshot(client, (snapshot) => snapshot.isConnected);
   const reconnectAttempts = useSnapshot(client, (snapshot) => snapshot.reconnectAttempts);
+  const registering = useMemo(() => forgivingRegistration(client), [client]);
   const value = useMemo<WebSocketContextValue>(
     () => ({
       isConnected,
       reconnectAttempts,
       send: client.send,
       requestPending: client.requestPending,
-      registerHandlers: client.on,
-      unregisterHandlers: client.off,
+      ...registering,
     }),
-    [client, isConnected, reconnectAttempts],
+    [client, isConnected, reconnectAttempts, registering],
   );
   return (
     <ClientContext.Provider value={client}>
@@ -65,23 +67,31 @@ function Provider({ client, user, children }: GivenClientProps): ReactNode {
 // neither runs, but React 18 warns about this one.
 const useBeforeOtherEffects = typeof window === 'undefined' ? useEffect : useLayoutEffect;
 
+/** How many providers use a client. */
+const uses = new WeakMap<Client, number>();
+
 function useSignedIn(client: Client, user: string | null | undefined): void {
   useBeforeOtherEffects(() => {
-    if (user) {
-      client.signIn(user);
-    } else {
-      client.signOut();
+    try {
+      if (user) {
+        client.signIn(user);
+      } else {
+        client.signOut();
+      }
+    } catch (error) {
+      // A user or an address that is none costs the connection, and not the page.
+      complain(error);
     }
   }, [client, user]);
 
-  const inUse = useRef<Client>(null);
-  useBeforeOtherEffects(() => {
-    inUse.current = client;
+  // Not undone with the effect above: React undoes that one also while something suspends.
+  useEffect(() => {
+    uses.set(client, usesOf(client) + 1);
     return () => {
-      inUse.current = null;
+      uses.set(client, usesOf(client) - 1);
       // StrictMode unmounts and mounts again in one breath: that is no reason to hang up.
       queueMicrotask(() => {
-        if (inUse.current !== client) {
+        if (usesOf(client) === 0) {
           client.leave();
         }
       });
@@ -89,13 +99,67 @@ function useSignedIn(client: Client, user: string | null | undefined): void {
   }, [client]);
 }
 
+function usesOf(client: Client): number {
+  return uses.get(client) ?? 0;
+}
+
+type Url = ClientOptions['url'];
+
+/** Whom the mounted providers that have made their own clients connect, and where. */
+const mounted: string[] = [];
+
+function useOnlyOne(url: Url, user: string | null | undefined): void {
+  useEffect(() => {
+    if (!user || typeof url === 'function') {
+      return undefined;
+    }
+    const self = `${user} ${url ?? ''}`;
+    if (mounted.includes(self)) {
+      complain(
+        'Tetherline: two WebSocketInitializers connect the same user, so there are two connections. ' +
+          'Keep one around everything that uses it, or give both the same `client`.',
+      );
+    }
+    mounted.push(self);
+    return () => void mounted.splice(mounted.indexOf(self), 1);
+  }, [url, user]);
+}
+
+/** What is no function is reported and left out, rather than thrown out of somebody's effect. */
+function forgivingRegistration(client: Client) {
+  const forgiving =
+    <R,>(register: (handlers: HandlersOf<string>) => R) =>
+    (handlers: HandlersOf<string>): R => {
+      try {
+        return register(handlers);
+      } catch (error) {
+        complain(error);
+        return register(onlyFunctions(handlers));
+      }
+    };
+  return {
+    registerHandlers: forgiving(client.on),
+    unregisterHandlers: forgiving(client.off),
+  };
+}
+
+function onlyFunctions(handlers: object | null | undefined): HandlersOf<string> {
+  const entries = Object.entries(handlers ?? {});
+  return Object.fromEntries(entries.filter(([, handler]) => typeof handler === 'function'));
+}
+
 /** A client that looks callbacks up when it calls them, so that inline functions are never stale. */
 function followingClient(initial: ClientOptions) {
   let latest = initial;
-  const client = createClient({
+  const client: Client = createClient({
     ...initial,
     url: (user) => urlOf(latest.url, user),
     getToken: (request) => latest.getToken(request),
+    messages: {
+      read: (message, refuse) =>
+        latest.messages ? latest.messages.read(message, refuse) : message,
+    },
+    onInvalidMessage: (message, issues) => latest.onInvalidMessage?.(message, issues),
     onIdentityRefused: (user) => latest.onIdentityRefused?.(user),
     onSignedOutElsewhere: (user) => latest.onSignedOutElsewhere?.(user),
     onServerError: (error) => latest.onServerError?.(error),
@@ -110,6 +174,6 @@ function followingClient(initial: ClientOptions) {
   };
 }
 
-function urlOf(url: ClientOptions['url'], user: string): string | undefined {
+function urlOf(url: Url, user: string): string | undefined {
   return typeof url === 'function' ? url(user) : url;
 }

@@ -2,10 +2,15 @@
 
 import { useContext, useSyncExternalStore } from 'react';
 
+import { SIGNED_OUT } from '../core/snapshot.js';
 import type { Client, Snapshot } from '../index.js';
 import { ClientContext, provided } from './context.js';
+import { framesOf } from './frames.js';
 
-/** One value out of the connection's snapshot; renders again only when that value changes. */
+/**
+ * One value out of the connection's snapshot; renders again only when that value changes. A selector
+ * that makes an object makes another one whenever anything has changed: select plain values.
+ */
 export function useConnection<T>(selector: (snapshot: Snapshot) => T): T {
   return useSnapshot(provided(useContext(ClientContext), 'useConnection'), selector);
 }
@@ -16,6 +21,23 @@ export function useTetherlineClient(): Client {
 }
 
 export function useSnapshot<T>(client: Client, selector: (snapshot: Snapshot) => T): T {
-  const select = () => selector(client.getSnapshot());
-  return useSyncExternalStore(client.subscribe, select, select);
+  const frames = framesOf(client);
+  const select = remembering(selector);
+  return useSyncExternalStore(
+    frames.subscribe,
+    () => select(frames.getSnapshot()),
+    // A page hydrates as what the server has rendered, even if there is a connection by then.
+    () => select(SIGNED_OUT),
+  );
+}
+
+/** React compares what it selects twice: without a change that has to be the same value. */
+function remembering<T>(selector: (snapshot: Snapshot) => T): (snapshot: Snapshot) => T {
+  let last: { readonly snapshot: Snapshot; readonly value: T } | undefined;
+  return (snapshot) => {
+    if (last?.snapshot !== snapshot) {
+      last = { snapshot, value: selector(snapshot) };
+    }
+    return last.value;
+  };
 }

@@ -14,8 +14,8 @@ import {
 
 import { provided, WebSocketContext, type WebSocketProps } from './context.js';
 
-interface Injected {
-  websocket: WebSocketProps;
+interface Injected<Own extends object = object> {
+  websocket: WebSocketProps<Own>;
 }
 
 type WithoutInjected<P> = P extends unknown ? Omit<P, 'websocket'> : never;
@@ -41,22 +41,40 @@ const REACT_STATICS = new Set([
   'type',
 ]);
 
-/** Passes the connection to a component as its prop `websocket`. Refs reach the component. */
-export function withWebSocket<P extends Injected, I>(
-  Wrapped: ComponentClass<P> & (new (props: P) => I),
-): ForwardRefExoticComponent<PropsWithoutRef<WithoutInjected<P>> & RefAttributes<I>>;
-export function withWebSocket<P extends Injected>(
-  Wrapped: FunctionComponent<P>,
-): FunctionComponent<WithoutInjected<P>>;
-export function withWebSocket(Wrapped: ComponentType<Injected>): object {
-  const name = Wrapped.displayName ?? (Wrapped.name || 'Component');
-  const WithWebSocket = forwardRef<unknown, object>((props, ref) => {
+/** {@link withWebSocket}, for message types of one's own. */
+export interface WithWebSocket<Own extends object> {
+  <P extends Injected<Own>, I>(
+    Wrapped: ComponentClass<P> & (new (props: P) => I),
+  ): ForwardRefExoticComponent<PropsWithoutRef<WithoutInjected<P>> & RefAttributes<I>>;
+  <P extends Injected<Own>>(Wrapped: FunctionComponent<P>): FunctionComponent<WithoutInjected<P>>;
+}
+
+/**
+ * Passes the connection to a component as its prop `websocket`. Refs reach the component: a class,
+ * one made by `forwardRef`, and from React 19 on any function that has a prop `ref`.
+ */
+export const withWebSocket: WithWebSocket<object> = (Wrapped: ComponentType<Injected>) => {
+  const name = nameOf(Wrapped);
+  const WithWebSocket = forwardRef<never, object>((props, ref) => {
     const websocket = provided(useContext(WebSocketContext), `withWebSocket(${name})`);
     return createElement(Wrapped, { ...props, websocket, ...(ref === null ? null : { ref }) });
   });
   WithWebSocket.displayName = `withWebSocket(${name})`;
   hoistStatics(WithWebSocket, Wrapped);
   return WithWebSocket;
+};
+
+/** What `memo` and `forwardRef` make is an object around the component. */
+interface Wrapper {
+  readonly displayName?: string;
+  readonly name?: string;
+  readonly type?: Wrapper;
+  readonly render?: Wrapper;
+}
+
+function nameOf(component: Wrapper): string {
+  const inner = component.type ?? component.render;
+  return component.displayName ?? component.name ?? (inner ? nameOf(inner) : 'Component');
 }
 
 function hoistStatics(target: object, source: object): void {

@@ -1,0 +1,37 @@
+'use client';
+
+import { useContext, useEffect, useInsertionEffect, useRef } from 'react';
+
+import type { Handler, HandlersOf } from '../index.js';
+import { provided, WebSocketContext } from './context.js';
+
+/**
+ * Handlers for as long as the component is mounted. They are the ones of its latest render, so they
+ * need no `useCallback`; they are registered anew only when the set of types changes.
+ */
+export function useWebSocketHandlers<Type extends string>(handlers: HandlersOf<Type>): void {
+  const { registerHandlers } = provided(useContext(WebSocketContext), 'useWebSocketHandlers');
+  const latest = useRef<Readonly<Record<string, Handler>>>(handlers);
+  // Before all other effects, so that nobody who acts in one finds the handlers of the render before.
+  useInsertionEffect(() => {
+    latest.current = handlers;
+  });
+  // A handler that is none is passed on as it is, and reported when it is registered.
+  const types = JSON.stringify(
+    Object.entries<unknown>(handlers).map(([type, handler]) => [type, typeof handler]),
+  );
+  useEffect(
+    () =>
+      registerHandlers(
+        Object.fromEntries(
+          (JSON.parse(types) as [string, string][]).map(([type, kind]) => [
+            type,
+            kind === 'function'
+              ? (((message, meta) => latest.current[type]?.(message, meta)) satisfies Handler)
+              : (latest.current[type] as Handler),
+          ]),
+        ),
+      ),
+    [registerHandlers, types],
+  );
+}
