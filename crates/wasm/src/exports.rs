@@ -57,7 +57,7 @@ pub extern "C" fn lock(granted: u32, now: f64) {
 /// Another tab has said something: a kind and three numbers, as [`poll`] gave them there.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn tab(from: u32, kind: u32, a: f64, b: f64, c: f64, now: f64) {
-    if let Some(message) = tabs::decode(kind, [a, b, c]) {
+    if let Some(message) = tabs::decode(kind, [a as u64, b as u64, c as u64]) {
         with(|it| it.engine.handle_tab(TabNo(from), message, instant(now)));
     }
 }
@@ -370,23 +370,23 @@ pub extern "C" fn poll() -> u32 {
 /// The first argument of the output last polled.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn arg_a() -> f64 {
-    with(|it| it.arguments[0])
+    with(|it| it.arguments[0] as f64)
 }
 
 /// The second argument of the output last polled.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn arg_b() -> f64 {
-    with(|it| it.arguments[1])
+    with(|it| it.arguments[1] as f64)
 }
 
 /// The third argument of the output last polled.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn arg_c() -> f64 {
-    with(|it| it.arguments[2])
+    with(|it| it.arguments[2] as f64)
 }
 
 /// The fourth argument of the output last polled.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn arg_d() -> f64 {
-    with(|it| it.arguments[3])
+    with(|it| it.arguments[3] as f64)
 }

@@ -7,7 +7,7 @@ use tetherline_engine::{Engine, Instant};
 /// The engine, and what the last polled output said besides its kind.
 pub(crate) struct Instance {
     pub(crate) engine: Engine<()>,
-    pub(crate) arguments: [f64; 4],
+    pub(crate) arguments: [u64; 4],
     pub(crate) timeout: Option<Instant>,
 }
 
@@ -24,7 +24,7 @@ static INSTANCE: Cell = Cell(RefCell::new(None));
 pub(crate) fn create(seed: u64) {
     INSTANCE.0.replace(Some(Instance {
         engine: Engine::new(seed),
-        arguments: [0.0; 4],
+        arguments: [0; 4],
         timeout: None,
     }));
 }

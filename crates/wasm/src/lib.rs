@@ -28,9 +28,12 @@ pub mod bits {
     pub const POLL: u32 = 8;
 }
 
+// SAFETY: an instance of a WebAssembly module without the atomics proposal has one thread.
 #[cfg(target_arch = "wasm32")]
+#[expect(unsafe_code, reason = "see the SAFETY comment")]
 #[global_allocator]
-static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+static ALLOCATOR: lol_alloc::AssumeSingleThreaded<lol_alloc::FreeListAllocator> =
+    unsafe { lol_alloc::AssumeSingleThreaded::new(lol_alloc::FreeListAllocator::new()) };
 
 #[cfg(target_arch = "wasm32")]
 #[panic_handler]

@@ -2,11 +2,11 @@
 
 use tetherline_engine::{Lead, Phase, TabMessage};
 
-const VISIBLE: u8 = 1;
-const CONNECTED: u8 = 2;
+const VISIBLE: u64 = 1;
+const CONNECTED: u64 = 2;
+const WAITING: u64 = 4;
 
-/// The kinds start where those of the other outputs cannot be confused with them.
-pub(crate) fn encode(message: TabMessage) -> (u32, [f64; 3]) {
+pub(crate) fn encode(message: TabMessage) -> (u32, [u64; 3]) {
     let kind = match message {
         TabMessage::Hello => 1,
         TabMessage::Lead(lead) => return (2, encode_lead(lead)),
@@ -18,11 +18,11 @@ pub(crate) fn encode(message: TabMessage) -> (u32, [f64; 3]) {
         // The engine is part of this workspace; a new message has to be given its number here.
         _ => unreachable!("a message without a number"),
     };
-    (kind, [0.0; 3])
+    (kind, [0; 3])
 }
 
 /// `None` for a kind that only a newer engine says.
-pub(crate) fn decode(kind: u32, arguments: [f64; 3]) -> Option<TabMessage> {
+pub(crate) fn decode(kind: u32, arguments: [u64; 3]) -> Option<TabMessage> {
     Some(match kind {
         1 => TabMessage::Hello,
         2 => TabMessage::Lead(decode_lead(arguments)),
@@ -35,24 +35,23 @@ pub(crate) fn decode(kind: u32, arguments: [f64; 3]) -> Option<TabMessage> {
     })
 }
 
-fn encode_lead(Lead { visible, phase }: Lead) -> [f64; 3] {
+fn encode_lead(Lead { visible, phase }: Lead) -> [u64; 3] {
     let visible = if visible { VISIBLE } else { 0 };
-    let (flags, attempt, retry_in_ms) = match phase {
-        Phase::Connected => (visible | CONNECTED, 0, -1.0),
-        Phase::Connecting { attempt } => (visible, attempt, -1.0),
-        Phase::Waiting { attempt, retry_in_ms } => (visible, attempt, retry_in_ms as f64),
-    };
-    [f64::from(flags), f64::from(attempt), retry_in_ms]
+    match phase {
+        Phase::Connected => [visible | CONNECTED, 0, 0],
+        Phase::Connecting { attempt } => [visible, attempt.into(), 0],
+        Phase::Waiting { attempt, retry_in_ms } => [visible | WAITING, attempt.into(), retry_in_ms],
+    }
 }
 
-fn decode_lead([flags, attempt, retry_in_ms]: [f64; 3]) -> Lead {
-    let (flags, attempt) = (flags as u8, attempt as u32);
+fn decode_lead([flags, attempt, retry_in_ms]: [u64; 3]) -> Lead {
+    let attempt = attempt as u32;
     let phase = if flags & CONNECTED != 0 {
         Phase::Connected
-    } else if retry_in_ms < 0.0 {
-        Phase::Connecting { attempt }
+    } else if flags & WAITING != 0 {
+        Phase::Waiting { attempt, retry_in_ms }
     } else {
-        Phase::Waiting { attempt, retry_in_ms: retry_in_ms as u64 }
+        Phase::Connecting { attempt }
     };
     Lead { visible: flags & VISIBLE != 0, phase }
 }
