@@ -11,6 +11,7 @@ mod markdown;
 mod mutants;
 mod prepare;
 mod progress;
+mod publishing;
 mod run;
 mod runner;
 mod sim;

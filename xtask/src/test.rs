@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::{
     browser, codegen, docs, examples, fuzz, kill_test, prepare,
     progress::Elapsed,
-    runner, tidy,
+    publishing, runner, tidy,
     workspace::{self, run},
 };
 
@@ -21,7 +21,7 @@ struct Check {
 }
 
 /// In the order in which they run: what fails soonest comes first, what needs a build after it.
-const CHECKS: [Check; 21] = [
+const CHECKS: [Check; 22] = [
     Check { name: "tools", about: "Node, the wasm target, npm packages", run: prepare::tools },
     Check { name: "format", about: "cargo fmt --check", run: format },
     Check { name: "codegen", about: "generated files are current", run: codegen_is_current },
@@ -33,6 +33,11 @@ const CHECKS: [Check; 21] = [
     Check { name: "fuzz", about: "parsers of outside bytes, briefly", run: fuzz::check },
     Check { name: "package", about: "wasm engine and npm package build", run: prepare::package },
     Check { name: "size", about: "size budgets of what browsers load", run: size },
+    Check {
+        name: "publishing",
+        about: "the packed archive, and the reference",
+        run: publishing::check,
+    },
     Check { name: "typecheck", about: "TypeScript", run: typecheck },
     Check { name: "lint", about: "eslint", run: lint },
     Check { name: "prettier", about: "prettier --check", run: prettier },
