@@ -24,7 +24,7 @@ export interface Unsettled extends KeptSend {
 
 /** The texts of the sends that have not settled, by the engine's number and by id. */
 export class Outbox {
-  readonly #byNumber = new Map<number, Unsettled>();
+  readonly byNumber = new Map<number, Unsettled>();
   readonly #numbers = new Map<string, number>();
   /** Where sends are kept over a reload, if they are. */
   kept: KeptOutbox | undefined;
@@ -45,7 +45,7 @@ export class Outbox {
     }
     const number = engine.send(text.length, ttlMs, restored, now);
     if (number >= 0) {
-      this.#byNumber.set(number, unsettled);
+      this.byNumber.set(number, unsettled);
       this.#numbers.set(id, number);
       this.kept?.put(unsettled);
     } else {
@@ -54,7 +54,7 @@ export class Outbox {
   }
 
   get(number: number): Unsettled | undefined {
-    return this.#byNumber.get(number);
+    return this.byNumber.get(number);
   }
 
   numberOf(id: unknown): number | undefined {
@@ -63,12 +63,12 @@ export class Outbox {
 
   /** The engine is done with a send. */
   settle(number: number, outcome: number): void {
-    const unsettled = this.#byNumber.get(number);
+    const unsettled = this.byNumber.get(number);
     if (!unsettled) {
       return;
     }
     const { id, refusal } = unsettled;
-    this.#byNumber.delete(number);
+    this.byNumber.delete(number);
     this.#numbers.delete(id);
     if (outcome === Outcome.ACCEPTED) {
       unsettled.resolve({ id });

@@ -1,0 +1,3 @@
+'use client';
+
+export { WebSocketInspector, type WebSocketInspectorProps } from './inspector.js';
