@@ -303,3 +303,46 @@ it('reads on from where the application’s history ends, though the device was 
   await (await context.server.connection(1)).frame('get_pending', 2);
   expect(() => client.historyAsOf(-1)).toThrow('-1 is no position');
 });
+
+it('a token callback that keeps failing is told once, and again after it has worked', async () => {
+  // It was told with every attempt: a page that was left open overnight had thousands of lines.
+  let isBroken = true;
+  const getToken = vi.fn(() => {
+    if (isBroken) {
+      throw new Error('no token service');
+    }
+    return 'token';
+  });
+  const client = context.client({ getToken });
+  client.signIn('ann');
+  const told = () => context.logger.error.mock.calls.map(([text]) => text as string);
+  await until(() => client.getSnapshot().status === 'waiting', 'the first failure');
+  client.reconnect();
+  await until(() => getToken.mock.calls.length >= 2, 'the second attempt');
+  await until(() => client.getSnapshot().status === 'waiting', 'the second failure');
+  expect(told()).toEqual(['Tetherline: `getToken` failed; it is asked again with each attempt.']);
+  isBroken = false;
+  client.reconnect();
+  await isConnected(client);
+  isBroken = true;
+  (await context.server.connection(1)).terminate();
+  await until(() => told().length === 2, 'the next failure');
+});
+
+it('a token callback that never answers is told once, and the next attempt asks again', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] });
+  try {
+    const getToken = vi.fn(() => new Promise<string>(() => undefined));
+    const client = context.client({ getToken });
+    client.signIn('ann');
+    for (let attempt = 0; attempt < 4; attempt++) {
+      await vi.advanceTimersByTimeAsync(40_000);
+    }
+    expect(getToken.mock.calls.length).toBeGreaterThan(2);
+    expect(context.logger.error.mock.calls).toEqual([
+      ['Tetherline: `getToken` has not answered in 10 s; it is asked again with each attempt.'],
+    ]);
+  } finally {
+    vi.useRealTimers();
+  }
+});

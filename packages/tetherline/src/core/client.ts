@@ -158,6 +158,7 @@ class TetherlineClient implements Client {
   };
 
   #start(): Machine | null {
+    const before = this.#failure?.message;
     this.#failure = null;
     try {
       const loop = new Loop(
@@ -169,7 +170,10 @@ class TetherlineClient implements Client {
     } catch (error) {
       // Nothing else throws in there.
       this.#failure = error as TetherlineError;
-      this.#report.problem(this.#failure.message, error);
+      // Whoever signs in again, as React does, is not told the same again.
+      if (this.#failure.message !== before) {
+        this.#report.problem(this.#failure.message, error);
+      }
       return null;
     }
   }

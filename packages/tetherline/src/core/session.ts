@@ -25,6 +25,10 @@ export class Session {
   through = 0;
   /** The running call of `getToken`, and the running probe. */
   resolving: AbortController | null = null;
+  /** When `getToken` was asked, until it answers. */
+  askedAt = Infinity;
+  /** There is no token, and whose fault that is has been reported. */
+  isTokenOverdue = false;
   probing: AbortController | null = null;
   messageBytesMax: number = DEFAULT_MESSAGE_BYTES_MAX;
   readonly outbox = new Outbox();

@@ -1,4 +1,5 @@
-import type { Call } from './loop.js';
+import { TOKEN_TIMEOUT_MS } from '../generated/protocol.js';
+import { type Call, monotonicNow } from './loop.js';
 import type { Reporter } from './report.js';
 import type { Session } from './session.js';
 import type { ClientOptions } from './types.js';
@@ -11,6 +12,17 @@ export function resolveToken(
   report: Reporter,
   call: (into: Call) => void,
 ): void {
+  const complain = (text: string, cause?: unknown) => {
+    if (!session.isTokenOverdue) {
+      session.isTokenOverdue = true;
+      report.problem(text, cause);
+    }
+  };
+  const now = monotonicNow();
+  if (now - session.askedAt >= TOKEN_TIMEOUT_MS) {
+    complain('`getToken` has not answered in 10 s; it is asked again with each attempt.');
+  }
+  session.askedAt = now;
   session.resolving?.abort();
   const request = new AbortController();
   session.resolving = request;
@@ -19,7 +31,9 @@ export function resolveToken(
     if (signal.aborted) {
       return;
     }
+    session.askedAt = Infinity;
     if (typeof token === 'string' && token !== '') {
+      session.isTokenOverdue = false;
       session.token = token;
       call((engine, now) => engine.token(now));
     } else {
@@ -28,7 +42,8 @@ export function resolveToken(
   };
   const failed = (error: unknown) => {
     if (!signal.aborted) {
-      report.problem('`getToken` failed; it is asked again with the next attempt.', error);
+      session.askedAt = Infinity;
+      complain('`getToken` failed; it is asked again with each attempt.', error);
       call((engine, now) => engine.token_unavailable(0, now));
     }
   };

@@ -5,13 +5,15 @@ import {
   type CSSProperties,
   type ReactNode,
   useCallback,
+  useContext,
   useEffect,
   useState,
   useSyncExternalStore,
 } from 'react';
 
-import type { Snapshot } from '../index.js';
-import { useConnection, useTetherlineClient } from './use-connection.js';
+import type { Client, Snapshot } from '../index.js';
+import { ClientContext, provided } from './context.js';
+import { useSnapshot } from './use-connection.js';
 
 /** The words of {@link ConnectionStatus}. An empty one shows nothing in that state. */
 export interface ConnectionTexts {
@@ -76,12 +78,12 @@ export function ConnectionStatus({
   children,
   ...rest
 }: ConnectionStatusProps): ReactNode {
-  const { reconnect } = useTetherlineClient();
-  const status = useConnection(statusOf);
+  const client = provided(useContext(ClientContext), 'ConnectionStatus');
+  const status = useSnapshot(client, statusOf);
   const words = { ...ENGLISH, ...texts };
   const phase = usePhase(status === 'connected' || status === 'signed-out', delayMs);
   const isShown = phase === 'troubled' || showConnected || status === 'signed-out';
-  const shown = useWords(status, words);
+  const shown = useWords(client, status, words);
   return (
     <>
       {/* Always there, since screen readers only notice changes of what they know. */}
@@ -95,7 +97,7 @@ export function ConnectionStatus({
           <span aria-hidden="true">{shown}</span>
           {(status === 'reconnecting' || status === 'waiting') && (
             // Also there while an attempt is under way, so that nothing moves from under a finger.
-            <button type="button" onClick={reconnect}>
+            <button type="button" onClick={client.reconnect}>
               {words.tryNow}
             </button>
           )}
@@ -155,9 +157,9 @@ function spoken(status: Status, words: ConnectionTexts): string {
   }
 }
 
-function useWords(status: Status, words: ConnectionTexts): string {
-  const attempt = useConnection((snapshot) => snapshot.reconnectAttempts);
-  const seconds = useSecondsUntil(useConnection((snapshot) => snapshot.retryAt));
+function useWords(client: Client, status: Status, words: ConnectionTexts): string {
+  const attempt = useSnapshot(client, (snapshot) => snapshot.reconnectAttempts);
+  const seconds = useSecondsUntil(useSnapshot(client, (snapshot) => snapshot.retryAt));
   const isOnline = useSyncExternalStore(watchNetwork, hasNetwork, () => true);
   switch (status) {
     case 'waiting':
