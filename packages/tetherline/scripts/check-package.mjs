@@ -27,6 +27,9 @@ const ONE_CONSTANT_BYTES_MAX = 100;
 /** What nobody may touch by merely importing. */
 const UNTOUCHED = ['WebSocket', 'fetch', 'localStorage', 'indexedDB', 'BroadcastChannel'];
 
+/** Entries that a server component may import from. */
+const IN_REACT = ['tetherline/react', 'tetherline/inspector'];
+
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 // Somewhere below the root, so that React and Redux Toolkit are found.
 const output = join(root, 'target/package');
@@ -116,13 +119,13 @@ function directivesAreKept() {
       problems.push(`${source} has no ${module}`);
     } else if (isClient(source) !== isClient(module)) {
       problems.push(`'use client' is not in both of ${source} and ${module}`);
-    } else if (/^import .* from 'react';$/m.test(read(module)) && !isClient(module)) {
-      problems.push(`${source} uses React and does not start with 'use client'`);
     }
   }
-  const react = entries.filter(({ name }) => name === 'tetherline/react');
-  for (const { module } of react.filter(({ module }) => !isClient(module))) {
-    problems.push(`${module} does not start with 'use client'`);
+  const inReact = entries.filter(({ name }) => IN_REACT.includes(name));
+  for (const module of inReact.flatMap(({ modules }) => modules)) {
+    if (files.includes(module) && !isClient(module)) {
+      problems.push(`${module} does not start with 'use client'`);
+    }
   }
 }
 
@@ -134,7 +137,7 @@ function everyEntryIsExported() {
       problems.push(`${path} is no entry of package.json; call it otherwise if it is none`);
     }
   }
-  for (const target of entries.flatMap(({ module, types }) => [module, types])) {
+  for (const target of entries.flatMap(({ modules, types }) => [...modules, types])) {
     if (!files.includes(target)) {
       problems.push(`package.json exports ${target}, which is not packed`);
     }
@@ -150,7 +153,9 @@ function entriesAreQuiet() {
     ${JSON.stringify(UNTOUCHED)}.forEach((name) => trap(globalThis, name));
     ['Module', 'Instance', 'compile', 'instantiate'].forEach((name) => trap(WebAssembly, name));
   `;
-  for (const { name, module } of entries) {
+  for (const { name, module } of entries.flatMap(({ name, modules }) =>
+    modules.map((module) => ({ name, module })),
+  )) {
     const script = `${traps} await import(${JSON.stringify(`./${module}`)});`;
     try {
       execFileSync(process.execPath, ['--input-type=module', '--eval', script], {

@@ -7,10 +7,13 @@ import { Application, ConsoleLogger } from 'typedoc';
 import { entries, folder } from './entries.mjs';
 
 const NOT_EXPORTED = [
+  'Actions',
   'GivenClientProps',
   'Injected',
   'LocalErrorCode',
   'OwnClientProps',
+  'Provide',
+  'Reading',
   'WithoutInjected',
 ];
 const output = fileURLToPath(new URL('../../../target/reference', import.meta.url));

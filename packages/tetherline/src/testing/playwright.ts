@@ -93,7 +93,7 @@ export async function routeThroughNetwork(
         void other.close(isAllowed(code) ? { code } : {});
       }
     };
-    const pass = (to: WebSocketRoute) => (message: string | Buffer) => {
+    const pass = (to: WebSocketRoute) => (message: Parameters<WebSocketRoute['send']>[0]) => {
       if (!silent.has(route)) {
         to.send(message);
       }
