@@ -3,13 +3,27 @@
 import type { Component, ReactNode } from 'react';
 import { useEffect } from 'react';
 
-import { type Client, type HandlerMap, type Message, PONG } from '../../src/index.js';
+import { type } from 'arktype';
+import * as v from 'valibot';
+import { z } from 'zod';
+
 import {
+  type Client,
+  type ClientOf,
+  createClient,
+  type HandlerMap,
+  type Message,
+  PONG,
+} from '../../src/index.js';
+import {
+  createTetherline,
   useWebSocketContext,
+  useWebSocketHandlers,
   WebSocketInitializer,
   type WebSocketProps,
   withWebSocket,
 } from '../../src/react/index.js';
+import { defineMessages } from '../../src/schema/index.js';
 
 declare module '../../src/index.js' {
   interface MessageMap {
@@ -18,7 +32,7 @@ declare module '../../src/index.js' {
 }
 
 declare const client: Client;
-declare const type: string;
+declare const typeAtRunTime: string;
 declare function wantsString(text: string): void;
 declare function wantsMessage(message: Message): void;
 declare function wantsNumber(number: number): void;
@@ -44,7 +58,7 @@ client.on({
 
 // Constants keep their types; a type that is known only at run time wants the parameter's.
 client.on({ [PONG]: (message) => wantsString(message.server_time) });
-client.on({ [type]: (message: Message) => wantsString(message.type) });
+client.on({ [typeAtRunTime]: (message: Message) => wantsString(message.type) });
 
 // A handler may ask for less, or for a message of its own shape.
 client.on({
@@ -99,3 +113,63 @@ export const bad = [
   // @ts-expect-error without a client, a token callback is needed
   <WebSocketInitializer key="3" user="ann" />,
 ];
+
+// Types of one's own, without declaring them for everybody; the others are known as before.
+const own = createClient<{ order_paid: { total: number } }>({ getToken: () => '' });
+own.on({
+  order_paid: (message, meta) => {
+    wantsNumber(message.total);
+    wantsString(message.type);
+    // @ts-expect-error the total is no text
+    wantsString(message.total);
+    // @ts-expect-error it may be a message without a position
+    wantsNumber(meta.seq);
+  },
+  notification_new: (message) => wantsString(message.title),
+  pong: (message) => wantsString(message.server_time),
+  anything_else: (message) => wantsMessage(message),
+});
+// It will do wherever a client is asked for.
+export const plain: Client = own;
+export const withoutTypes: Client = createClient({ getToken: () => '' });
+
+// Any library of Standard Schema; handlers know what comes out of it.
+const messages = defineMessages({
+  of_zod: z.object({ at: z.string().transform((text) => new Date(text)) }),
+  of_valibot: v.object({ total: v.number() }),
+  of_arktype: type({ name: 'string' }),
+});
+const checked = createClient({ messages, getToken: () => '' });
+checked.on({
+  of_zod: (message) => wantsNumber(message.at.getTime()),
+  of_valibot: (message) => wantsNumber(message.total),
+  of_arktype: (message) => wantsString(message.name),
+});
+export const same: ClientOf<{ of_valibot: { total: number } }> = checked;
+// @ts-expect-error a message is an object
+defineMessages({ text: z.string() });
+
+// The bindings know them, too.
+const bindings = createTetherline(messages);
+export function Bound(): ReactNode {
+  const { registerHandlers } = bindings.useWebSocketContext();
+  bindings.useWebSocketHandlers({ of_valibot: (message) => wantsNumber(message.total) });
+  useWebSocketHandlers({ notification_new: (message) => wantsString(message.title) });
+  // @ts-expect-error a handler is a function
+  useWebSocketHandlers({ notification_new: 'nope' });
+  useEffect(
+    () => registerHandlers({ of_arktype: (message) => wantsString(message.name) }),
+    [registerHandlers],
+  );
+  return (
+    <bindings.WebSocketInitializer user="ann" getToken={() => ''}>
+      <BoundPanel title="Chat" />
+    </bindings.WebSocketInitializer>
+  );
+}
+const BoundPanel = bindings.withWebSocket(
+  ({ websocket }: { websocket: ReturnType<typeof bindings.useWebSocketProps>; title: string }) => {
+    websocket.registerHandlers({ of_valibot: (message) => wantsNumber(message.total) });
+    return null;
+  },
+);
