@@ -18,6 +18,9 @@ const GRACE = { uuid: 'user-grace', name: 'Grace', email: 'grace@example.org' };
 const context = givenChat();
 const say = userEvent.setup();
 
+// What is shown of the connection; the same words are there again to be read out.
+const SHOWN = { selector: '[aria-hidden]' };
+
 beforeEach(() => {
   // Refusals are logged as well.
   vi.spyOn(console, 'warn').mockImplementation(() => {});
@@ -25,7 +28,7 @@ beforeEach(() => {
 
 async function openChat() {
   await context.renderConnected(<App />);
-  await screen.findByText('Connected', undefined, WAIT);
+  await screen.findByText('Connected', SHOWN, WAIT);
   return screen.findByRole('textbox', { name: 'Message' });
 }
 
@@ -73,7 +76,7 @@ describe('signing in', () => {
 
   it('leads to the chat; only the user is stored', async () => {
     await submit();
-    await screen.findByText('Connected', undefined, WAIT);
+    await screen.findByText('Connected', SHOWN, WAIT);
     expect(readUser()).toEqual(ADA);
     expect(JSON.stringify(Object.entries(localStorage))).not.toContain(`token-of-${ADA.uuid}`);
     expect(context.store.getState().auth).toMatchObject({ accessToken: `token-of-${ADA.uuid}` });
@@ -288,7 +291,7 @@ describe('the connection', () => {
     context.chat.publish({ type: 'message_created', ...about(id, 'Before') });
     context.chat.hangUp();
     await screen.findByText('Offline — reconnecting', undefined, WAIT);
-    await screen.findByText('Connected', undefined, WAIT);
+    await screen.findByText('Connected', SHOWN, WAIT);
     await ask('After');
     expect(context.chat.framesOf('message_generate').map(({ message }) => message)).toEqual([
       'Before',
@@ -303,7 +306,7 @@ describe('the connection', () => {
     });
     writeUser(ADA);
     context.render(<App />);
-    await screen.findByText('Not connected');
+    await screen.findByText('Not connected', SHOWN);
   });
 
   it('is tried at once when the person asks for it', async () => {
@@ -315,7 +318,7 @@ describe('the connection', () => {
     context.chat.isAway = false;
     // The server has asked for an hour's patience.
     await say.click(within(badge).getByRole('button', { name: 'Try now' }));
-    await screen.findByText('Connected', undefined, WAIT);
+    await screen.findByText('Connected', SHOWN, WAIT);
     expect(within(badge).queryByRole('button')).toBeNull();
   });
 

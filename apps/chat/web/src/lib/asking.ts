@@ -86,7 +86,7 @@ export function showRestored(store: AppStore, message: OutgoingMessage, sent: Pr
 function showFailure(error: unknown): void {
   const code = error instanceof TetherlineError ? error.code : 'unexpected';
   if (code !== 'signed_out') {
-    toast.error(reasonOf(error), { id: `server-${code}` });
+    toast.error(reasonOf(error), { id: `tetherline-${code}` });
   }
 }
 

@@ -2,13 +2,15 @@ import { type ReactNode, useState } from 'react';
 import { useDispatch, useSelector, useStore } from 'react-redux';
 import { toast } from 'sonner';
 import { indexedDbOutbox } from 'tetherline/outbox';
-import { WebSocketInitializer as Tether } from 'tetherline/react';
+import { toToasts, WebSocketInitializer as Tether } from 'tetherline/react';
 import { useAuth } from '@/contexts/AuthContext';
 import { showRestored } from '@/lib/asking';
 import { SIGNED_OUT_ELSEWHERE_NOTICE, SIGNED_OUT_NOTICE } from '@/lib/session';
 import type { AppStore } from '@/store';
 import { selectUser, signedOut } from '@/store/slices/authSlice';
 import { historyOutdated } from '@/store/slices/conversationSlice';
+
+const { onServerError } = toToasts(({ kind, text, id }) => toast[kind](text, { id }));
 
 /** Holds the signed-in user's one connection. */
 export function WebSocketInitializer({ children }: { children?: ReactNode }) {
@@ -27,7 +29,7 @@ export function WebSocketInitializer({ children }: { children?: ReactNode }) {
       getToken={({ fresh }) => auth.getToken({ fresh })}
       outbox={outbox}
       debug={import.meta.env.DEV}
-      onServerError={(error) => toast.error(error.message, { id: `server-${error.code}` })}
+      onServerError={onServerError}
       onIdentityRefused={(refused) => {
         // Somebody else may have signed in since.
         if (selectUser(store.getState())?.uuid === refused) {
