@@ -1,6 +1,6 @@
 import type { Loop } from '../core/loop.js';
 import type { Session } from '../core/session.js';
-import type { Client, Handler, Message } from '../index.js';
+import type { Client, ConnectionStatus, Handler, Message } from '../index.js';
 import {
   type Direction,
   FRAME_TEXT_MAX,
@@ -109,12 +109,21 @@ export class ClientRecord {
 
   #followStatus(): void {
     const { status } = this.client.getSnapshot();
-    if (this.states.items.at(-1)?.status !== status) {
+    const before = this.states.items.at(-1)?.status;
+    if (before !== status) {
       this.states.push({ at: Date.now(), status });
+      if (before === 'connected') {
+        this.moment(LOSSES[status] ?? 'The connection is lost.', 'warn');
+      }
     }
     this.#changed();
   }
 }
+
+const LOSSES: Partial<Record<ConnectionStatus, string>> = {
+  signed_out: 'Signed out.',
+  waiting: 'The connection is lost, and tried again.',
+};
 
 function parse(text: string): Message | null {
   try {

@@ -109,9 +109,20 @@ function createShadowRoot(): ShadowRoot {
     host.style.colorScheme = 'light dark';
   }
   const root = host.attachShadow({ mode: 'open' });
-  // Not an element: a Content-Security-Policy may refuse those.
-  const sheet = new CSSStyleSheet();
-  sheet.replaceSync(STYLES);
-  root.adoptedStyleSheets = [sheet];
+  adopt(root);
   return root;
+}
+
+function adopt(root: ShadowRoot): void {
+  if ('adoptedStyleSheets' in root) {
+    // Not an element: a Content-Security-Policy may refuse those.
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(STYLES);
+    root.adoptedStyleSheets = [sheet];
+  } else {
+    // jsdom has no others.
+    const style = document.createElement('style');
+    style.textContent = STYLES;
+    (root as ShadowRoot).append(style);
+  }
 }

@@ -166,7 +166,7 @@ td small { display: block; max-width: 20rem; margin-left: auto; font-weight: 400
 @media (max-width: 640px) {
   .panel { height: min(40rem, 82vh); }
   button, select, input { min-height: 34px; }
-  .tabs { flex: 1 0 100%; overflow-x: auto; }
+  .tabs { flex: 1 0 100%; }
   .tabs button { flex: 1; padding-inline: 6px; }
   .actions { order: 2; flex: 1; flex-wrap: wrap; }
   .actions button { flex: 1; padding-inline: 6px; }

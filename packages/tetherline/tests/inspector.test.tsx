@@ -1,0 +1,160 @@
+// @vitest-environment jsdom
+import { act, cleanup, fireEvent, render, within } from '@testing-library/react';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+
+import { createClient, type HandlerMap } from '../src/index.js';
+import { WebSocketInspector } from '../src/inspector/index.js';
+import { WebSocketInitializer } from '../src/react/index.js';
+import { createFakeServer } from '../src/testing/index.js';
+import { FRAME_TEXT_MAX, FRAMES_MAX } from '../src/inspector/records.js';
+
+const SECOND_MS = 1_000;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  cleanup();
+  vi.useRealTimers();
+});
+
+async function given(handlers: HandlerMap = {}) {
+  const server = createFakeServer({ user: 'ann' });
+  const logger = { log: vi.fn(), warn: vi.fn(), error: vi.fn() };
+  const client = createClient({ ...server.options, logger });
+  client.on(handlers);
+  render(
+    <WebSocketInitializer client={client} user="ann">
+      <input aria-label="Field" />
+      <WebSocketInspector />
+    </WebSocketInitializer>,
+  );
+  const pass = (ms: number) => act(() => server.clock.advance(ms));
+  await pass(SECOND_MS);
+  const host = document.querySelector('[data-tetherline-inspector]');
+  const panel = within(host!.shadowRoot!.querySelector('aside')!);
+  return { server, client, panel, pass };
+}
+
+type World = Awaited<ReturnType<typeof given>>;
+
+const press = (target: Element = document.body) =>
+  fireEvent.keyDown(target, { code: 'Backquote', key: '`' });
+const view = ({ panel }: World, name: string) => fireEvent.click(panel.getByRole('tab', { name }));
+
+it('opens by its key and closes by Escape, but takes no key from whoever types', async () => {
+  const { panel } = await given();
+  press(document.querySelector('input')!);
+  expect(panel.queryByRole('tab')).toBeNull();
+  press();
+  expect(panel.getByRole('tab', { name: 'Overview' })).toBeTruthy();
+  fireEvent.keyDown(panel.getByRole('tab', { name: 'Overview' }), { key: 'ArrowRight' });
+  expect(panel.getByRole('tab', { name: 'Frames' }).getAttribute('aria-selected')).toBe('true');
+  fireEvent.keyDown(panel.getByRole('tab', { name: 'Frames' }), { key: 'Escape' });
+  expect(panel.queryByRole('tab')).toBeNull();
+  fireEvent.click(panel.getByRole('button', { name: 'WebSocket' }));
+  expect(panel.getByText('Connected', { selector: '.pill' })).toBeTruthy();
+});
+
+it('shows frames both ways, filters them, and one in detail, but never a token', async () => {
+  const world = await given();
+  const { server, client, panel, pass } = world;
+  server.publish({ type: 'news', title: 'A title' });
+  void client.send({ type: 'ask', about: 'something' });
+  await pass(SECOND_MS);
+  press();
+  view(world, 'Frames');
+  const rows = () => panel.getAllByRole('button', { name: /^[↑↓]/ }).map((row) => row.textContent);
+  const types = () => rows().map((row) => row.match(/(?:in|out)([a-z_]+)/)?.[1]);
+  expect(types()).toEqual(
+    expect.arrayContaining(['connection_established', 'get_pending', 'news', 'ask', 'accepted']),
+  );
+  fireEvent.click(panel.getByRole('button', { name: 'Out' }));
+  expect(types().every((type) => ['get_pending', 'ask', 'ack'].includes(type!))).toBe(true);
+  fireEvent.click(panel.getByRole('button', { name: 'Both ways' }));
+  fireEvent.change(panel.getByRole('searchbox'), { target: { value: 'a TITLE' } });
+  expect(types()).toEqual(['news']);
+  fireEvent.click(panel.getByRole('button', { name: /news/ }));
+  expect(panel.getByText(/"title": "A title"/)).toBeTruthy();
+  expect(document.body.innerHTML).not.toContain('fake-token');
+});
+
+it('counts the calls of handlers, their errors and what they still do', async () => {
+  const world = await given({
+    news: function showNews() {
+      throw new Error('boom');
+    },
+    slow: function waitForever() {
+      return new Promise(() => undefined);
+    },
+  });
+  const { server, panel, pass } = world;
+  server.publish({ type: 'news' });
+  server.publish({ type: 'news' });
+  server.publish({ type: 'slow' });
+  await pass(SECOND_MS);
+  press();
+  view(world, 'Handlers');
+  const [, news, slow] = panel.getAllByRole('row').map((row) => row.textContent);
+  expect(news).toMatch(/^newsshowNews2.*2Error: boom$/);
+  expect(slow).toMatch(/^slowwaitForever1.*10$/);
+});
+
+it('cuts the network and brings it back, expires the token, asks for what is pending', async () => {
+  const { server, client, panel, pass } = await given();
+  press();
+  fireEvent.click(panel.getByRole('button', { name: 'Cut network' }));
+  await pass(60 * SECOND_MS);
+  expect(client.getSnapshot().isConnected).toBe(false);
+  expect(panel.getByText('The network is cut, by this panel.')).toBeTruthy();
+  fireEvent.click(panel.getByRole('button', { name: 'Restore network' }));
+  await pass(60 * SECOND_MS);
+  expect(client.getSnapshot().isConnected).toBe(true);
+  fireEvent.click(panel.getByRole('button', { name: 'Expire token' }));
+  await pass(5 * SECOND_MS);
+  expect(server.open[0]?.token).toBe('fake-token-2-of-ann');
+  const asked = () => server.open[0]!.frames.filter(({ type }) => type === 'get_pending').length;
+  const before = asked();
+  fireEvent.click(panel.getByRole('button', { name: 'Ask for pending' }));
+  await pass(SECOND_MS);
+  expect(asked()).toBe(before + 1);
+});
+
+it('measures pings and sends', async () => {
+  const world = await given();
+  const { server, client, panel, pass } = world;
+  server.network.delayMs = 40;
+  void client.send({ type: 'ask' });
+  await pass(40 * SECOND_MS);
+  press();
+  view(world, 'Latency');
+  expect(panel.getByRole('img').getAttribute('aria-label')).toBe(
+    '2 measurements, the slowest under 50 ms',
+  );
+});
+
+it('shows what has not settled, and where the page stands', async () => {
+  const { server, client, panel, pass } = await given();
+  server.publish({ type: 'news' });
+  server.isAnswering = false;
+  void client.send({ type: 'ask', id: 'unanswered' });
+  await pass(SECOND_MS);
+  press();
+  expect(panel.getByText('unanswered')).toBeTruthy();
+  expect(panel.getByText('Position').nextSibling?.textContent).toBe('1');
+});
+
+it('remembers so many frames, and so much of each', async () => {
+  const world = await given();
+  const { server, panel, pass } = world;
+  for (let index = 0; index < FRAMES_MAX; index++) {
+    server.publishLive({ type: 'tick' });
+  }
+  server.publishLive({ type: 'long', text: 'x'.repeat(FRAME_TEXT_MAX) });
+  await pass(SECOND_MS);
+  press();
+  view(world, 'Frames');
+  expect(panel.getByText(`${FRAMES_MAX} of ${FRAMES_MAX}`)).toBeTruthy();
+  fireEvent.click(panel.getByRole('button', { name: /long/ }));
+  expect(panel.getByText(/the first 16.0 KiB are kept/)).toBeTruthy();
+});
