@@ -90,7 +90,7 @@ impl Reader {
         place.asking = Asking::Free;
         // What an earlier connection did not get to say is acknowledged on this one.
         place.acked = cursor.min(place.high);
-        place.cursor = cursor;
+        place.cursor = cursor.max(place.cursor);
         place.replayed_to = head;
         self.place = Some(place);
         Resume { after, epoch, lost }
@@ -133,9 +133,10 @@ impl Reader {
         self.place.map_or(Seq::default(), |place| place.high.max(place.replayed_to))
     }
 
-    /// Up to where this device has acknowledged, as far as this page knows.
+    /// Up to where this device has handled everything, whether the server has heard of it or not.
     pub(crate) fn cursor(&self) -> Seq {
-        self.place.map_or(Seq::default(), |place| place.cursor)
+        let acknowledged = self.place.map_or(Seq::default(), |place| place.cursor);
+        self.ackable().map_or(acknowledged, |handled| handled.max(acknowledged))
     }
 
     /// The application asks again for what waits.

@@ -27,6 +27,8 @@ pub(crate) struct Reading {
     /// The last position that each type's handlers saw.
     called: [u64; 2],
     is_another_epoch: bool,
+    /// The last position that the page has acknowledged.
+    pub(crate) acknowledged: u64,
     owes_gap: bool,
     /// A message revealed a hole, which is said in the same moment or never.
     owes_hole: Option<u64>,
@@ -251,6 +253,8 @@ impl World {
 
     pub(crate) fn acknowledges(&mut self, page: PageNo, seq: u64) {
         self.note(&format!("page {page} acknowledges {seq}"));
+        let acknowledged = &mut self.pages[page].reading.acknowledged;
+        *acknowledged = seq.max(*acknowledged);
         let reading = &self.pages[page].reading;
         let unhandled = reading.open.keys().next().copied().filter(|open| *open <= seq);
         if let Some(open) = unhandled {

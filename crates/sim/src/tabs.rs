@@ -162,6 +162,12 @@ impl World {
 
     pub(crate) fn welcome(&mut self, page: PageNo, to: Option<TabNo>, head: Seq, cursor: Seq) {
         let Some((link, established)) = self.pages[page].tab.established else { return };
+        let acknowledged = self.pages[page].reading.acknowledged;
+        if cursor.get() < acknowledged {
+            self.fail(format!(
+                "page {page} welcomes with {cursor} and has acknowledged {acknowledged}"
+            ));
+        }
         let established = Established { head, cursor, ..established };
         self.post(page, to, &Post::Welcome { link, established, to_all: to.is_none() });
     }
