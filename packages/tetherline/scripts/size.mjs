@@ -10,7 +10,7 @@ import { ENGINE_WASM } from '../dist/generated/engine-wasm.js';
 
 const BUDGETS = {
   'engine (wasm)': 12_000,
-  tetherline: 18_000,
+  tetherline: 19_500,
   '+ tetherline/react': 4_000,
   '+ tetherline/redux': 2_000,
   '+ tetherline/outbox': 2_000,
