@@ -48,6 +48,7 @@ test('what is published and written while the network is gone arrives once', asy
   await example.publish(name('grace'), told('meanwhile'));
   await grace.write(name('ada'), 'from nowhere');
   await expect(grace.outbox).toHaveText('1 waiting to be sent');
+  await expect(grace.page.getByRole('button', { name: 'Try now' })).toBeVisible();
   await example.network.restore();
 
   await expect(ada.notes).toHaveText([`${name('grace')} from nowhere`]);
@@ -90,6 +91,8 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await person.write(name('grace'), 'One of mine');
     await example.publish(name('ada'), { type: 'note_new', from: 'g', to: 'a', text: 'another' });
     await expect(person.notes).toHaveCount(2);
+    // Next takes the title away and brings it back while it renders what an action has changed.
+    await expect(page).toHaveTitle('Notes');
     expect(await violations(page)).toEqual([]);
   });
 }

@@ -1,4 +1,6 @@
 import { Suspense } from 'react';
+import { ConnectionStatus } from 'tetherline/react';
+import 'tetherline/status.css';
 
 import { signedIn } from '@/lib/session';
 import { address } from '@/lib/tetherline';
@@ -36,6 +38,7 @@ async function Home() {
           </header>
           {/* Nobody sees for a moment what somebody else has got. */}
           <Notes key={user} user={user} />
+          <ConnectionStatus />
         </>
       )}
     </Live>

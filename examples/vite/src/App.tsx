@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'react';
-import { WebSocketInitializer } from 'tetherline/react';
+import { ConnectionStatus, WebSocketInitializer } from 'tetherline/react';
+import 'tetherline/status.css';
 
 import { currentSession, getToken, type Session, signIn, signOut } from './backend.ts';
 import { ConnectionBadge } from './ConnectionBadge.tsx';
@@ -45,6 +46,7 @@ export function App() {
               </header>
               {/* Nobody sees for a moment what somebody else has got. */}
               <Notes key={session.user} user={session.user} />
+              <ConnectionStatus />
             </main>
           )}
         </WebSocketInitializer>
