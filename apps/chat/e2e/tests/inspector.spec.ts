@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
+import type { AxeResults } from 'axe-core';
+import type { Page } from '@playwright/test';
+
+import { expect, open, test } from '../support/inspector/fixtures.ts';
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(AXE);
+  const results = await page.evaluate(() =>
+    (window as unknown as { axe: { run: () => Promise<AxeResults> } }).axe.run(),
+  );
+  return results.violations.map(
+    ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' | ')}`,
+  );
+}
+
+test('the fake server stands in for a real one: publish, cut, half-open, drain, expire', async ({
+  page,
+  fakeServer,
+}) => {
+  await open(page);
+  await expect(page.getByTestId('state')).toHaveText('online');
+  fakeServer.publish({ type: 'news', title: 'one' });
+  await expect(page.getByTestId('titles')).toHaveText('one');
+
+  fakeServer.cut();
+  await expect(page.getByTestId('state')).toHaveText('offline');
+  fakeServer.publish({ type: 'news', title: 'two' });
+  fakeServer.restore();
+  await expect(page.getByTestId('titles')).toHaveText('one, two');
+
+  fakeServer.drain({ retryAfterMs: 100 });
+  await expect(page.getByTestId('state')).toHaveText('offline');
+  fakeServer.restore();
+  await expect(page.getByTestId('state')).toHaveText('online');
+
+  const tokenBefore = fakeServer.open[0]?.token;
+  fakeServer.expireTokens();
+  await expect.poll(() => fakeServer.open.length).toBe(1);
+  expect(fakeServer.open[0]?.token).not.toBe(tokenBefore);
+
+  await page.getByRole('button', { name: 'Ask' }).click();
+  await expect.poll(() => fakeServer.taken.map(({ type }) => type)).toEqual(['ask']);
+});
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  for (const [device, viewport] of [
+    ['a desk', { width: 1280, height: 800 }],
+    ['a phone', { width: 390, height: 844 }],
+  ] as const) {
+    test(`the inspector on ${device} in ${colorScheme}: axe has nothing to complain of`, async ({
+      page,
+      fakeServer,
+    }) => {
+      await page.setViewportSize(viewport);
+      await page.emulateMedia({ colorScheme });
+      await open(page);
+      await expect(page.getByTestId('state')).toHaveText('online');
+      expect(await violations(page)).toEqual([]);
+      fakeServer.publish({ type: 'news', title: 'one' });
+      fakeServer.publish({ type: 'broken' });
+      await page.getByRole('button', { name: 'Ask' }).click();
+      await page.getByRole('button', { name: 'WebSocket' }).click();
+      for (const view of ['Overview', 'Frames', 'Latency', 'Handlers']) {
+        await page.getByRole('tab', { name: view }).click();
+        expect(await violations(page)).toEqual([]);
+        const sideways = await page.evaluate(
+          () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+        );
+        expect(sideways).toBe(0);
+      }
+      await expect(page.getByRole('row', { name: /broken/ })).toContainText('No such conversation');
+    });
+  }
+}
+
+test('the inspector opens by a key, yet nobody who types loses it, and the keyboard suffices', async ({
+  page,
+  fakeServer,
+}) => {
+  await open(page);
+  await expect(page.getByTestId('state')).toHaveText('online');
+  await page.getByRole('textbox').focus();
+  await page.keyboard.press('Backquote');
+  await expect(page.getByRole('textbox')).toHaveValue('`');
+  await expect(page.getByRole('tab')).toHaveCount(0);
+  await page.getByRole('button', { name: 'Ask' }).focus();
+  await page.keyboard.press('Backquote');
+  await expect(page.getByRole('tab', { name: 'Overview' })).toBeFocused();
+  await page.keyboard.press('ArrowRight');
+  await expect(page.getByRole('tab', { name: 'Frames' })).toBeFocused();
+  await page.keyboard.press('Tab');
+  await expect(page.getByRole('button', { name: 'Cut network' })).toBeFocused();
+  await page.keyboard.press('Enter');
+  await expect(page.getByTestId('state')).toHaveText('offline');
+  fakeServer.publish({ type: 'news', title: 'meanwhile' });
+  await page.keyboard.press('Enter');
+  await expect(page.getByTestId('titles')).toHaveText('meanwhile');
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('tab')).toHaveCount(0);
+  await expect(page.getByRole('button', { name: 'Ask' })).toBeFocused();
+});
