@@ -5,8 +5,9 @@
 //! | block | what happens |
 //! |---|---|
 //! | ```` ```rust ```` | a doctest: the file is included by `crates/client/src/doctests.rs` |
-//! | ```` ```ts ````, ```` ```tsx ```` | type-checked as a module of an application that has `tetherline`, React and Redux, `@/…` being `apps/chat/web/src/…`; un-annotated parameters are allowed |
+//! | ```` ```ts ````, ```` ```tsx ```` | type-checked as a module of an application that has `tetherline`, React and Redux, `@/…` being `apps/chat/web/src/…` |
 //! | ```` ```ts continues ```` | the same, in one module with the block before it |
+//! | ```` ```tsx test ```` | the same, and Vitest runs the module: under jsdom, with the built package |
 //! | ```` ```json ```` | parsed |
 //! | ```` ```sh run ```` | run by bash in a folder that the blocks of one document share, with `tetherline` on the PATH; variables live on in the next block |
 //! | ```` ```sh run background ```` | the same, left running until the document ends |
@@ -17,6 +18,8 @@
 //! Ports after `127.0.0.1:` or `localhost:` in `sh run` blocks and their outputs are replaced by
 //! free ones, the same for the same within a document. `background` blocks are waited for until
 //! they have printed their output, so give them one.
+//!
+//! Where one module of a document is tested, all are: a reader takes what stands beside it for tested.
 
 mod shell;
 mod typescript;
@@ -53,9 +56,7 @@ const REASON_WORDS_MIN: usize = 3;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Treatment<'a> {
     Rust,
-    TypeScript {
-        continues: bool,
-    },
+    TypeScript(Part),
     Json,
     Shell {
         background: bool,
@@ -65,6 +66,15 @@ pub(crate) enum Treatment<'a> {
     None,
     /// Left alone, for this reason.
     Excused(&'a str),
+}
+
+/// What a TypeScript block is to its module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Opens,
+    Continues,
+    /// Continues it with a test, which makes the module one that is run.
+    Tests,
 }
 
 /// Checks all snippets, building first what they need.
@@ -88,7 +98,9 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 pub(crate) fn problems(root: &Path, documents: &[Document]) -> Vec<String> {
     let doctests = std::fs::read_to_string(root.join(DOCTESTS)).unwrap_or_default();
     let mut problems = Vec::new();
-    for Document { path, blocks, .. } in documents {
+    for document in documents {
+        let Document { path, blocks, .. } = document;
+        problems.extend(typescript::untested(document));
         for block in blocks {
             let place = format!("{path}:{}", block.line);
             match treatment(block) {
@@ -124,8 +136,9 @@ pub(crate) fn treatment(block: &Block) -> Result<Treatment<'_>> {
     Ok(match (language, words.as_slice()) {
         ("", _) => bail!("say what language the block is in (```text if none)"),
         ("rust", _) => Treatment::Rust,
-        ("ts" | "tsx", []) => Treatment::TypeScript { continues: false },
-        ("ts" | "tsx", ["continues"]) => Treatment::TypeScript { continues: true },
+        ("ts" | "tsx", []) => Treatment::TypeScript(Part::Opens),
+        ("ts" | "tsx", ["continues"]) => Treatment::TypeScript(Part::Continues),
+        ("ts" | "tsx", ["test"]) => Treatment::TypeScript(Part::Tests),
         ("json", []) => Treatment::Json,
         ("sh", ["run"]) => Treatment::Shell { background: false },
         ("sh", ["run", "background"]) => Treatment::Shell { background: true },
@@ -176,7 +189,8 @@ mod tests {
         assert_eq!(treatment(&block("mermaid")).unwrap(), Treatment::None);
         assert_eq!(
             treatment(&block("tsx continues")).unwrap(),
-            Treatment::TypeScript { continues: true }
+            Treatment::TypeScript(Part::Continues)
         );
+        assert_eq!(treatment(&block("tsx test")).unwrap(), Treatment::TypeScript(Part::Tests));
     }
 }
