@@ -4,6 +4,8 @@
 //! and the two must list the same constants: a constant that is missing from the tables below
 //! fails the run.
 
+mod frames;
+
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -57,6 +59,7 @@ fn generate(root: &Path) -> Result<String> {
     write_error_codes(&mut out)?;
     write_limits(&mut out, root)?;
     write_default_limits(&mut out)?;
+    frames::write_control_messages(&mut out, root)?;
     Ok(out)
 }
 
@@ -271,9 +274,10 @@ mod tests {
         assert!(text.contains(
             "/** Client → server, the heartbeat. */\nexport const PING = 'ping' as const;"
         ));
-        assert!(text.contains("  TOKEN_EXPIRED: 4401,"));
+        assert!(text.contains("export const CLOSE_TOKEN_EXPIRED = 4401;"));
         assert!(text.contains("export const RETRYABLE_ERROR_CODES = ['unavailable', 'rate_limited', 'internal'] as const;"));
         assert!(text.contains("export const OUTBOX_TTL_MS = 86_400_000;"));
-        assert!(text.contains("  message_bytes_max: 65_536,"));
+        assert!(text.contains("  pong: {\n"));
+        assert!(text.contains("export const DEFAULT_MESSAGE_BYTES_MAX = 65_536;"));
     }
 }

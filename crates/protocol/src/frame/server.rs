@@ -71,7 +71,7 @@ pub struct MailboxGap {
     pub next: Seq,
 }
 
-/// `accepted`: the application took the message `reference`.
+/// `accepted`: the application took a message.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Accepted {
     /// The message's id.

@@ -1,6 +1,8 @@
-import type { Limits } from '../generated/protocol.js';
+import type { ControlMessages } from '../generated/protocol.js';
 import type { TetherlineError } from './errors.js';
 import type { Logger } from './log.js';
+
+export type { ControlMessages } from '../generated/protocol.js';
 
 /**
  * The messages of an application, by type. Applications add theirs by declaration merging:
@@ -19,35 +21,6 @@ export interface MessageMap {}
 export interface Message {
   type: string;
   [field: string]: unknown;
-}
-
-/** What the server itself says. Handlers may listen, but need not: the engine has seen to it. */
-export interface ControlMessages {
-  connection_established: {
-    connection_id: string;
-    user_uuid: string;
-    protocol: number;
-    epoch: string;
-    head: number;
-    cursor: number;
-    heartbeat_interval_ms: number;
-    token_expires_in_ms: number;
-    limits: Limits;
-    timestamp: string;
-  };
-  pong: { timestamp?: unknown; server_time: string };
-  mailbox_gap: { after: number; next: number };
-  pending_check_complete: {
-    data: { delivered: number; head: number; recovered: boolean; streams: number };
-  };
-  accepted: { ref: string };
-  error: {
-    code: string;
-    message: string;
-    ref?: string;
-    retryable: boolean;
-    retry_after_ms?: number;
-  };
 }
 
 /** Every message type that has a description. `Own`: those that only this client describes. */

@@ -209,3 +209,76 @@ export interface Limits {
   sends_waiting_max: number;
   stuck_timeout_ms: number;
 }
+
+/** What the server itself says. Handlers may listen, but need not: the engine has seen to it. */
+export interface ControlMessages {
+  /** Who and where this connection is. */
+  connection_established: {
+    /** Names this connection in the server's log. */
+    connection_id: string;
+    /** Whose mailbox it is. */
+    user_uuid: string;
+    /** `PROTOCOL_VERSION`. */
+    protocol: number;
+    /** Which history the positions count in. */
+    epoch: string;
+    /** The newest message's position. */
+    head: number;
+    /** Up to where this device has acknowledged. */
+    cursor: number;
+    /** How often to ping, in ms. */
+    heartbeat_interval_ms: number;
+    /** When the token runs out, counted from now, in ms. */
+    token_expires_in_ms: number;
+    /** The server's limits. */
+    limits: Limits;
+    /** The server's clock, RFC 3339 in UTC. */
+    timestamp: string;
+  };
+  /** The answer to a ping. */
+  pong: {
+    /** The ping's own timestamp, untouched. */
+    timestamp?: unknown;
+    /** The server's clock, RFC 3339 in UTC. */
+    server_time: string;
+  };
+  /** What waited has been sent. */
+  pending_check_complete: {
+    /** The summary. */
+    data: {
+      /** Messages sent since the `get_pending` that this answers. */
+      delivered: number;
+      /** The head that was seen at that moment, and is now passed. */
+      head: number;
+      /** False when messages may be missing: an unknown epoch or position, or retention took some. */
+      recovered: boolean;
+      /** Streams that are resumed; none in this version. */
+      streams: number;
+    };
+  };
+  /** What was between these positions is not kept any more. It comes where the messages would have come. */
+  mailbox_gap: {
+    /** The last position that was sent, or asked for. */
+    after: number;
+    /** The first position that may still come. */
+    next: number;
+  };
+  /** The application took a message. */
+  accepted: {
+    /** The message's id. */
+    ref: string;
+  };
+  /** Something failed. */
+  error: {
+    /** One of `ErrorCode`'s names, or the application's own. */
+    code: string;
+    /** One sentence for a person. */
+    message: string;
+    /** The message it is about, if it is about one. */
+    ref?: string;
+    /** Whether the very same message is worth another try. */
+    retryable: boolean;
+    /** When, in ms. */
+    retry_after_ms?: number;
+  };
+}
