@@ -8,8 +8,7 @@ const TEXTS: Partial<ConnectionTexts> = {
   refused: 'Not connected',
   lost: 'Offline — reconnecting',
   reconnecting: attempting,
-  reconnectingIn: (seconds, attempt) =>
-    `Offline — reconnecting in ${seconds} s, attempt ${attempt}`,
+  reconnectingIn: (seconds, attempt) => `Reconnecting in ${seconds} s, attempt ${attempt}`,
   offline: attempting,
 };
 
