@@ -5,6 +5,7 @@ import {
   type Dispatch,
   type Reducer,
   type ReducersMapObject,
+  type StateFromReducersMapObject,
 } from '@reduxjs/toolkit';
 
 /** How many actions are dispatched at once at most; more make up another batch, without waiting. */
@@ -23,16 +24,19 @@ let reduced = 0;
  * A reducer that takes batches: one dispatch, and one notification, for all messages of a frame.
  * Takes what `configureStore` takes: one reducer, or several by name.
  */
-export function acceptBatches<S>(reducers: Reducer<S> | ReducersMapObject<S>): Reducer<S> {
-  const reducer =
-    typeof reducers === 'function'
-      ? reducers
-      : (combineReducers(reducers) as unknown as Reducer<S>);
+export function acceptBatches<S>(reducer: Reducer<S>): Reducer<S>;
+export function acceptBatches<M extends ReducersMapObject>(
+  reducers: M,
+): Reducer<StateFromReducersMapObject<M>>;
+export function acceptBatches(reducers: Reducer | ReducersMapObject): Reducer {
+  const reducer = (
+    typeof reducers === 'function' ? reducers : combineReducers(reducers)
+  ) as Reducer<unknown>;
   return (state, action) => {
     if (!batched.match(action)) {
       return reducer(state, action);
     }
-    const next = action.payload.reduce<S | undefined>(reducer, state) as S;
+    const next = action.payload.reduce<unknown>(reducer, state);
     reduced += 1;
     return next;
   };

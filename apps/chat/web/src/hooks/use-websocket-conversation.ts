@@ -1,6 +1,7 @@
 import { useEffect } from 'react';
 import { useDispatch } from 'react-redux';
 import type { Message, MessageMeta } from 'tetherline';
+import { toHandlers } from 'tetherline/redux';
 import {
   MESSAGE_CREATED,
   MESSAGE_GENERATE,
@@ -16,26 +17,30 @@ export function useWebSocketConversation() {
   const { registerHandlers } = websocket;
   const dispatch = useDispatch();
 
-  useEffect(() => {
-    const receive = (
-      { conversation_uuid, conversation, message }: Message & Partial<ConversationMessage>,
-      { seq }: MessageMeta,
-    ) => {
-      if (conversation !== undefined) {
-        dispatch(conversationTouched(conversation));
-      }
-      if (conversation_uuid !== undefined && message !== undefined) {
-        dispatch(
-          addMessage({ conversationUuid: conversation_uuid, message: { ...message, asOf: seq } }),
-        );
-      }
-    };
-    return registerHandlers({
-      [MESSAGE_CREATED]: receive,
-      [MESSAGE_GENERATE]: receive,
-      [MESSAGE_REGENERATE]: receive,
-    });
-  }, [registerHandlers, dispatch]);
+  useEffect(
+    () =>
+      registerHandlers(
+        toHandlers(dispatch, {
+          [MESSAGE_CREATED]: received,
+          [MESSAGE_GENERATE]: received,
+          [MESSAGE_REGENERATE]: received,
+        }),
+      ),
+    [registerHandlers, dispatch],
+  );
 
   return websocket;
+}
+
+/** What a chat message means to the store. */
+function received(
+  { conversation_uuid, conversation, message }: Message & Partial<ConversationMessage>,
+  { seq }: MessageMeta,
+) {
+  const touched = conversation === undefined ? [] : [conversationTouched(conversation)];
+  const added =
+    conversation_uuid === undefined || message === undefined
+      ? []
+      : [addMessage({ conversationUuid: conversation_uuid, message: { ...message, asOf: seq } })];
+  return [...touched, ...added];
 }

@@ -1,6 +1,7 @@
 import { type ReactNode, useState } from 'react';
 import { useDispatch, useSelector, useStore } from 'react-redux';
 import { toast } from 'sonner';
+import { WebSocketInspector } from 'tetherline/inspector';
 import { indexedDbOutbox } from 'tetherline/outbox';
 import { toToasts, WebSocketInitializer as Tether } from 'tetherline/react';
 import { useAuth } from '@/contexts/AuthContext';
@@ -46,6 +47,8 @@ export function WebSocketInitializer({ children }: { children?: ReactNode }) {
       onGap={() => dispatch(historyOutdated())}
     >
       {children}
+      {/* In development; a build for production has an empty component here. */}
+      <WebSocketInspector />
     </Tether>
   );
 }
