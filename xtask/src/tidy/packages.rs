@@ -9,7 +9,7 @@ struct Room {
 }
 
 /// The first room whose folder fits is a file's own.
-const ROOMS: [Room; 5] = [
+const ROOMS: [Room; 6] = [
     Room {
         folder: "packages/tetherline/src/react/",
         forbidden: &["redux/", "testing/", "@reduxjs/", "react-redux", "redux"],
@@ -24,6 +24,11 @@ const ROOMS: [Room; 5] = [
         folder: "packages/tetherline/src/testing/",
         forbidden: &["redux/", "@reduxjs/", "react-redux", "redux"],
         why: "the testing helpers serve every binding, Redux or not",
+    },
+    Room {
+        folder: "packages/tetherline/src/inspector/",
+        forbidden: &["redux/", "testing/", "@reduxjs/", "react-redux", "redux"],
+        why: "the inspector is a React panel: somebody may use it without Redux",
     },
     Room {
         folder: "packages/tetherline/src/",
