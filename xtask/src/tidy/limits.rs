@@ -40,22 +40,23 @@ fn in_words(name: &str, value: u64) -> String {
         let (second, minute, day) = (1_000, 60_000, 24 * 60 * 60 * 1_000);
         return match value {
             _ if value == day => "1 day".to_owned(),
-            _ if value > 0 && value % day == 0 => format!("{} days", value / day),
-            _ if value >= 2 * minute && value % minute == 0 => format!("{} min", value / minute),
-            _ if value >= second && value % second == 0 => format!("{} s", value / second),
+            _ if value > 0 && value.is_multiple_of(day) => format!("{} days", value / day),
+            _ if value >= 2 * minute && value.is_multiple_of(minute) => {
+                format!("{} min", value / minute)
+            }
+            _ if value >= second && value.is_multiple_of(second) => format!("{} s", value / second),
             _ => format!("{value} ms"),
         };
     }
     if name.contains("bytes") {
         return match value {
-            _ if value % MIB == 0 => format!("{} MiB", value / MIB),
-            _ if value % 1024 == 0 => format!("{} KiB", value / 1024),
+            _ if value.is_multiple_of(MIB) => format!("{} MiB", value / MIB),
+            _ if value.is_multiple_of(1024) => format!("{} KiB", value / 1024),
             _ => format!("{value} B"),
         };
     }
     let digits = value.to_string();
     match digits.len() {
-        0..=3 => digits,
         4..=6 => format!("{},{}", &digits[..digits.len() - 3], &digits[digits.len() - 3..]),
         _ => digits,
     }
