@@ -21,7 +21,7 @@ const CONFIGURATION: &str = r#"{
     "moduleResolution": "bundler",
     "moduleDetection": "force",
     "jsx": "react-jsx",
-    "types": ["vite/client"],
+    "types": ["vite/client", "node"],
     "paths": { "@/*": ["../../../apps/chat/web/src/*"] }
   },
   "include": ["*.ts", "*.tsx", "../../../apps/chat/web/src/types/*.d.ts"]
