@@ -336,16 +336,9 @@ class TetherlineClient implements Client {
   }
 
   #probe(session: Session, conn: number): void {
-    const probing = new AbortController();
-    session.probing = probing;
-    // Looked up inside: where there is no `fetch`, that is an answer that did not come.
-    const fetch: typeof globalThis.fetch = (input, init) =>
-      (this.#options.fetch ?? globalThis.fetch)(input, init);
-    void probe(fetch, session.url, session.token, probing.signal).then((answer) => {
-      if (!probing.signal.aborted) {
-        this.#call((engine, now) => engine.probed(conn, answer.status, answer.retryAfterMs, now));
-      }
-    });
+    probe(session, this.#options.fetch, ({ status, retryAfterMs }) =>
+      this.#call((engine, now) => engine.probed(conn, status, retryAfterMs, now)),
+    );
   }
 
   #detach(session: Session, conn: number, code: number): void {

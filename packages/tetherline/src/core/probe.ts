@@ -1,4 +1,5 @@
 import { probeUrl } from './address.js';
+import type { Session } from './session.js';
 
 export interface ProbeAnswer {
   /** 0: there was no answer. */
@@ -8,14 +9,28 @@ export interface ProbeAnswer {
 }
 
 /** Asks a WebSocket's URL without an upgrade why it did not open: scripts cannot see it. */
-export async function probe(
-  fetch: typeof globalThis.fetch,
-  webSocketUrl: string,
-  token: string,
+export function probe(
+  session: Session,
+  fetch: typeof globalThis.fetch | undefined,
+  answered: (answer: ProbeAnswer) => void,
+): void {
+  const probing = new AbortController();
+  session.probing = probing;
+  void ask(session, fetch, probing.signal).then((answer) => {
+    if (!probing.signal.aborted) {
+      answered(answer);
+    }
+  });
+}
+
+async function ask(
+  { url, token }: Session,
+  fetch: typeof globalThis.fetch | undefined,
   signal: AbortSignal,
 ): Promise<ProbeAnswer> {
   try {
-    const response = await fetch(probeUrl(webSocketUrl), {
+    // Looked up in here: where there is no `fetch`, that is an answer that did not come.
+    const response = await (fetch ?? globalThis.fetch)(probeUrl(url), {
       headers: { Authorization: `Bearer ${token}` },
       cache: 'no-store',
       credentials: 'same-origin',
