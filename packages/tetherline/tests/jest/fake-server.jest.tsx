@@ -30,7 +30,7 @@ test('the fake server and its clock work under Jest, jsdom and fake timers', asy
     </WebSocketInitializer>,
   );
   await act(() => server.settled());
-  server.publish({ type: 'news', title: 'one' });
+  act(() => void server.publish({ type: 'news', title: 'one' }));
   // Renders come with the next frame.
   await act(() => server.clock.advance(FRAME_MS));
   expect(screen.getByText('online: one')).toBeTruthy();
