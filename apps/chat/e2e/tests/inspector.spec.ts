@@ -5,6 +5,7 @@ import type { AxeResults } from 'axe-core';
 import type { Page } from '@playwright/test';
 
 import { expect, open, test } from '../support/inspector/fixtures.ts';
+import { Delivery } from '../support/tabs/delivery.ts';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -18,7 +19,7 @@ async function violations(page: Page): Promise<string[]> {
   );
 }
 
-test('the fake server stands in for a real one: publish, cut, half-open, drain, expire', async ({
+test('the fake server stands in for a real one: publish, cut, drain, expire', async ({
   page,
   fakeServer,
 }) => {
@@ -45,6 +46,37 @@ test('the fake server stands in for a real one: publish, cut, half-open, drain, 
 
   await page.getByRole('button', { name: 'Ask' }).click();
   await expect.poll(() => fakeServer.taken.map(({ type }) => type)).toEqual(['ask']);
+});
+
+test('a page’s way to its real server can be cut, go dead, and come back', async ({
+  page,
+  webSocketNetwork,
+}) => {
+  const delivery = await Delivery.open();
+  try {
+    // Its page is of the origin that the server allows, and gets tokens that it takes.
+    await page.goto(
+      `${delivery.application}/?server=ws://127.0.0.1:${String(delivery.port)}&user=ann`,
+    );
+    const status = () => page.evaluate(() => window.tab.statuses.at(-1));
+    const handled = () => page.evaluate(() => window.tab.calls.length);
+    await expect.poll(status).toBe('connected');
+    await webSocketNetwork.cut();
+    await expect.poll(status).not.toBe('connected');
+    await delivery.publish('ann', 3);
+    expect(webSocketNetwork.open()).toBe(0);
+    webSocketNetwork.restore();
+    await expect.poll(handled).toBe(3);
+    webSocketNetwork.halfOpen();
+    await delivery.publish('ann', 2);
+    expect(await handled()).toBe(3);
+    expect(await status()).toBe('connected');
+    await webSocketNetwork.cut();
+    webSocketNetwork.restore();
+    await expect.poll(handled).toBe(5);
+  } finally {
+    await delivery.dispose();
+  }
 });
 
 for (const colorScheme of ['light', 'dark'] as const) {
