@@ -1,5 +1,6 @@
 //! Build, run and check the whole of Tetherline: `cargo xtask help` lists what there is.
 
+mod bench;
 mod browser;
 mod codegen;
 mod docs;
@@ -40,6 +41,8 @@ cargo xtask fuzz [--seconds N] [TARGET]
     fuzz the parsers of what comes from outside, each for a minute or so long
 cargo xtask mutants [--only NAME] [--seeds N]
     plant one bug after the other in a copy of the code, and see whether the simulator finds it
+cargo xtask bench browser [--brief] [dispatch|renders|burst …]
+    measure what a message costs in Chromium
 cargo xtask docs
     check the snippets in README.md and docs/";
 
@@ -71,6 +74,7 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         ("sim", _) => sim::run_seeds(&root, rest),
         ("kill-test", _) => kill_test::run_for(&root, rest),
         ("fuzz", _) => fuzz::fuzz(&root, rest),
+        ("bench", _) => bench::run(&root, rest),
         ("docs", []) => docs::run(&root),
         ("help" | "--help" | "-h", _) => {
             println!("{HELP}");

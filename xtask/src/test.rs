@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use crate::{
-    browser, codegen, docs, examples, fuzz, kill_test, prepare,
+    bench, browser, codegen, docs, examples, fuzz, kill_test, prepare,
     progress::Elapsed,
     publishing, runner, tidy,
     workspace::{self, run},
@@ -21,7 +21,7 @@ struct Check {
 }
 
 /// In the order in which they run: what fails soonest comes first, what needs a build after it.
-const CHECKS: [Check; 22] = [
+const CHECKS: [Check; 23] = [
     Check { name: "tools", about: "Node, the wasm target, npm packages", run: prepare::tools },
     Check { name: "format", about: "cargo fmt --check", run: format },
     Check { name: "codegen", about: "generated files are current", run: codegen_is_current },
@@ -55,6 +55,7 @@ const CHECKS: [Check; 22] = [
         about: "the package in Vite and Next, in a real Chromium",
         run: examples::run,
     },
+    Check { name: "bench", about: "the benchmarks work, in Chromium", run: bench::run_briefly },
     Check { name: "e2e", about: "the whole thing in a real Chromium", run: browser::end_to_end },
 ];
 
@@ -179,11 +180,8 @@ fn size(root: &Path) -> Result<()> {
 fn typecheck(root: &Path) -> Result<()> {
     npm(root, "typecheck")?;
     run(root, "npx", &["--no-install", "tsc", "--project", "examples/e2e"])?;
-    run(
-        root,
-        "npm",
-        &["run", "--silent", "--if-present", "typecheck", "-w", "@tetherline/chat-e2e"],
-    )
+    let also = ["-w", "@tetherline/chat-e2e", "-w", "@tetherline/bench"];
+    run(root, "npm", &[&["run", "--silent", "typecheck"][..], &also].concat())
 }
 
 fn lint(root: &Path) -> Result<()> {

@@ -1,0 +1,127 @@
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+import type { Browser, Page } from '@playwright/test';
+
+import { COMPONENTS, CONTESTANTS } from './pages/contestants.js';
+import type { DispatchFigure, DispatchSize } from './pages/dispatch.js';
+import { chatFrame } from './pages/texts.js';
+import type { BenchServer } from './server.js';
+
+const MESSAGES_PER_SECOND = 10_000;
+const BURST_SECONDS = 5;
+const UNCONCERNED_MESSAGES = 1_000;
+
+/** What a message costs from the frame to its handlers, by what plain JavaScript takes. */
+export async function dispatch(browser: Browser, server: BenchServer, isBrief: boolean) {
+  const page = await open(browser, server, 'dispatch');
+  const figures = await page.evaluate((size) => offered.measure(size), dispatchSize(isBrief));
+  await page.close();
+  printDispatch('Dispatch in Chromium', figures);
+}
+
+/** The same in Node, in a process of its own. */
+export function dispatchInNode(isBrief: boolean) {
+  const script = fileURLToPath(new URL('pages/dispatch.js', import.meta.url));
+  const size = JSON.stringify(dispatchSize(isBrief));
+  const code = `await import(${JSON.stringify(script)});
+    console.log(JSON.stringify(await offered.measure(${size}))); process.exit()`;
+  const flags = ['--expose-gc', '--min-semi-space-size=64', '--input-type=module', '--eval', code];
+  const output = execFileSync(process.execPath, flags, { encoding: 'utf8' });
+  printDispatch('Dispatch in Node', JSON.parse(output) as DispatchFigure[]);
+}
+
+/** Components render as often as messages concern them: here, never. */
+export async function renders(browser: Browser, server: BenchServer, isBrief: boolean) {
+  const page = await open(browser, server, 'renders');
+  const messages = isBrief ? 100 : UNCONCERNED_MESSAGES;
+  console.log(`Renders: ${COMPONENTS} components, ${messages} messages that concern none`);
+  for (const [contestant, name] of entries(CONTESTANTS)) {
+    const url = `ws://127.0.0.1:${server.port}${contestant === 'tetherline' ? '' : `/${contestant}`}`;
+    await page.evaluate(([who, where]) => offered.mount(who, where), [contestant, url] as const);
+    await server.publish(messages, 1_000, (seq) => chatFrame(seq, 'ascii', 'message_other'));
+    const { renders, looks } = await page.evaluate(
+      ([who, count]) => offered.rendersAfter(who, count),
+      [contestant, messages] as const,
+    );
+    server.hangUp();
+    console.log(`  ${name.padEnd(40)} ${renders} renders, ${looks} callbacks`);
+    if (contestant === 'tetherline') {
+      assert(renders === 0 && looks === 0, 'A component was bothered by what is not its own.');
+    }
+  }
+  await page.close();
+  console.log();
+}
+
+/** A list in Redux that takes a burst: counted exactly, and the page stays at hand. */
+export async function burst(browser: Browser, server: BenchServer, isBrief: boolean) {
+  await burstInto('burst', 'a plain reducer', browser, server, isBrief);
+  await burstInto('burst?drafting', 'a reducer with Immer', browser, server, isBrief);
+}
+
+async function burstInto(
+  path: string,
+  reducer: string,
+  browser: Browser,
+  server: BenchServer,
+  isBrief: boolean,
+) {
+  const seconds = isBrief ? 1 : BURST_SECONDS;
+  const messages = seconds * MESSAGES_PER_SECOND;
+  const page = await open(browser, server, path);
+  await page.evaluate((url) => offered.connect(url), `ws://127.0.0.1:${server.port}`);
+  const idle = await page.evaluate((ms) => offered.watch(0, ms), seconds * 1_000);
+  const watching = page.evaluate((count) => offered.watch(count, 0), messages);
+  const { tookMs } = await server.publish(messages, MESSAGES_PER_SECOND, (seq) =>
+    chatFrame(seq, 'ascii'),
+  );
+  const busy = await watching;
+  await page.close();
+  console.log(
+    `Burst: ${messages} messages in ${(tookMs / 1_000).toFixed(2)} s, into ${reducer} and React`,
+  );
+  console.log(`  handled ${busy.handled}, out of order or missing ${busy.misplaced}`);
+  for (const [name, figure] of entries({ idle, busy })) {
+    console.log(
+      `  ${name}: ${figure.longTasks} tasks over 50 ms, blocked for ${figure.blockedMsMax.toFixed(1)} ms ` +
+        `at most; ${figure.frames} frames, median ${figure.frameMsMedian.toFixed(1)} ms, ` +
+        `p99 ${figure.frameMsP99.toFixed(1)} ms`,
+    );
+  }
+  console.log();
+  assert(busy.handled === messages && busy.misplaced === 0, 'Not every message was handled once.');
+}
+
+async function open(browser: Browser, server: BenchServer, name: string): Promise<Page> {
+  const page = await browser.newPage();
+  page.on('pageerror', (error) => console.error(error));
+  await page.goto(`http://127.0.0.1:${server.port}/${name}`);
+  await page.waitForFunction(() => 'offered' in globalThis);
+  return page;
+}
+
+function dispatchSize(isBrief: boolean): DispatchSize {
+  return isBrief ? { slices: 3, messagesPerSlice: 500 } : { slices: 101, messagesPerSlice: 2_000 };
+}
+
+function printDispatch(title: string, figures: readonly DispatchFigure[]): void {
+  console.log(`${title}, by plain JavaScript's`);
+  for (const { alphabet, handlers, ratio, plainNs, tetherlineNs } of figures) {
+    const what = `${alphabet === 'ascii' ? 'ASCII' : 'not ASCII'}, ${handlers} handlers`;
+    console.log(
+      `  ${what.padEnd(24)} ${ratio.toFixed(2)}   ${plainNs.toFixed(0)} and ${tetherlineNs.toFixed(0)} ns per message`,
+    );
+  }
+  console.log();
+}
+
+function assert(holds: boolean, otherwise: string): void {
+  if (!holds) {
+    throw new Error(otherwise);
+  }
+}
+
+function entries<K extends string, V>(record: Readonly<Record<K, V>>): [K, V][] {
+  return Object.entries(record) as [K, V][];
+}

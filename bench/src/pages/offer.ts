@@ -1,0 +1,16 @@
+import type { BurstPage } from './burst-page.js';
+import type { DispatchFigure, DispatchSize } from './dispatch.js';
+import type { RendersPage } from './renders-page.js';
+
+export interface DispatchPage {
+  readonly measure: (size: DispatchSize) => Promise<DispatchFigure[]>;
+}
+
+declare global {
+  /** What a page lets its benchmark call. */
+  var offered: DispatchPage & RendersPage & BurstPage;
+}
+
+export function offer(page: DispatchPage | RendersPage | BurstPage): void {
+  Object.assign(globalThis, { offered: page });
+}
