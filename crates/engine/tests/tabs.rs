@@ -196,7 +196,9 @@ fn a_tab_that_asks_again_does_not_take_what_comes_meanwhile_for_the_answer() {
 #[test]
 fn the_leading_tab_asks_for_what_another_lacks_and_for_nothing_that_comes_anyway() {
     let (mut leader, connection) = Tab::leading(10, 4);
-    (5..=10).for_each(|number| drop(leader.message(connection, number)));
+    for number in 5..=10 {
+        leader.message(connection, number);
+    }
     leader.outputs();
     leader.engine.handle_ask(seq(10), EPOCH, leader.now);
     leader.engine.handle_ask(seq(1), EpochNo(9), leader.now);
@@ -204,7 +206,9 @@ fn the_leading_tab_asks_for_what_another_lacks_and_for_nothing_that_comes_anyway
     leader.engine.handle_ask(seq(6), EPOCH, leader.now);
     assert_eq!(leader.outputs(), [get_pending(6)]);
     leader.engine.handle_ask(seq(8), EPOCH, leader.now);
-    (7..=10).for_each(|number| drop(leader.message(connection, number)));
+    for number in 7..=10 {
+        leader.message(connection, number);
+    }
     leader.engine.handle_complete(connection, leader.now);
     assert_eq!(leader.outputs(), []);
 }
@@ -215,16 +219,22 @@ fn one_question_waits_for_the_answer_to_another() {
     // called the server away from it, so that one tab missed what it had asked for, and one that had
     // just joined took the jump for a hole.
     let (mut leader, connection) = Tab::leading(40, 32);
-    (33..=40).for_each(|number| drop(leader.message(connection, number)));
+    for number in 33..=40 {
+        leader.message(connection, number);
+    }
     leader.outputs();
     leader.engine.handle_ask(seq(18), EPOCH, leader.now);
     assert_eq!(leader.outputs(), [get_pending(18)]);
-    (19..=30).for_each(|number| drop(leader.message(connection, number)));
+    for number in 19..=30 {
+        leader.message(connection, number);
+    }
     for after in [25, 20, 32] {
         leader.engine.handle_ask(seq(after), EPOCH, leader.now);
     }
     assert_eq!(leader.outputs(), []);
-    (31..=40).for_each(|number| drop(leader.message(connection, number)));
+    for number in 31..=40 {
+        leader.message(connection, number);
+    }
     leader.engine.handle_complete(connection, leader.now);
     assert_eq!(leader.outputs(), [get_pending(20)], "the earliest of all");
     leader.engine.handle_complete(connection, leader.now);
@@ -236,7 +246,9 @@ fn what_is_handled_is_acknowledged_however_often_other_tabs_ask() {
     // Found by the simulator: another tab's question had the server begin again at 8, a second one
     // called it away, and the last that came of the first kept the cursor low until the next message.
     let (mut leader, connection) = Tab::leading(3, 0);
-    (1..=3).for_each(|number| drop(leader.message(connection, number)));
+    for number in 1..=3 {
+        leader.message(connection, number);
+    }
     leader.engine.handle_ask(seq(0), EPOCH, leader.now);
     leader.message(connection, 1);
     leader.engine.handle_ask(seq(3), EPOCH, leader.now);

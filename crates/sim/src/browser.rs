@@ -1,7 +1,7 @@
 //! The browser driver's half of a page: it does what the engine says and holds no policy.
 
 use tetherline_engine::{
-    ConnectionNo, Delivery, EpochNo, Established, Instant, Output, SendNo as Ticket, TabMessage,
+    ConnectionNo, Delivery, EpochNo, Established, Instant, Output, SendNo as Ticket,
 };
 use tetherline_protocol::{Seq, frame::ServerFrame, limits};
 
@@ -79,11 +79,7 @@ impl World {
                     self.links[link].up.close();
                 }
             }
-            Output::Ping => {
-                if !self.send_through(page, &Post::Message(TabMessage::Ping)) {
-                    self.transmit(page, r#"{"type":"ping"}"#.into());
-                }
-            }
+            Output::Ping => self.ping(page),
             Output::GetPending { after, epoch } => {
                 self.asks(page, after.get());
                 if self.send_through(page, &Post::Ask { after, epoch }) {
@@ -120,11 +116,8 @@ impl World {
                     self.transmit(page, text);
                 }
             }
-            Output::Settled(ticket, outcome) => {
-                if self.pages[page].tab.passed_on.remove(&ticket.0).is_none() {
-                    self.settled(page, ticket, outcome);
-                }
-            }
+            Output::Settled(ticket, _) if self.was_passed_on(page, ticket) => {}
+            Output::Settled(ticket, outcome) => self.settled(page, ticket, outcome),
             Output::Gap { after, next } => self.gap(page, after.get(), next.get()),
             Output::GraceOver => {
                 let target = &mut self.pages[page];
@@ -181,7 +174,7 @@ impl World {
         }
     }
 
-    fn transmit(&mut self, page: PageNo, text: String) {
+    pub(crate) fn transmit(&mut self, page: PageNo, text: String) {
         if let Some(link) = self.pages[page].link {
             self.send_up(link, Up::Text(text));
         }

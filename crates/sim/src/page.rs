@@ -77,8 +77,7 @@ impl Page {
 
     pub(crate) fn sign_in_to_engine(&mut self, now: Instant) {
         if self.tab.shares {
-            self.tab.listens = true;
-            self.tab.channel += 1;
+            self.tab.open_channel();
             self.engine.sign_in_among_tabs(self.tab.is_visible, now);
         } else {
             self.engine.sign_in(now);

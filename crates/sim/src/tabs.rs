@@ -32,9 +32,10 @@ struct Lock {
 pub(crate) struct Tab {
     /// It takes part.
     pub(crate) shares: bool,
-    /// Its channel is open, and the how-manieth it is: what was under way to an earlier one is lost.
-    pub(crate) listens: bool,
-    pub(crate) channel: u32,
+    /// Its open channel: what was under way to an earlier one is lost.
+    pub(crate) channel: Option<u32>,
+    /// How many channels it has opened.
+    pub(crate) channels: u32,
     pub(crate) is_visible: bool,
     pub(crate) has_others: bool,
     /// Names the last request for the lock; any other that is granted is stale.
@@ -102,7 +103,7 @@ impl World {
     pub(crate) fn release_lock(&mut self, page: PageNo) {
         let profile = self.profile(page);
         self.pages[page].tab.request += 1;
-        self.pages[page].tab.listens = false;
+        self.pages[page].tab.channel = None;
         let lock = self.profiles.locks.entry(profile).or_default();
         lock.waiting.retain(|waiting| *waiting != page);
         if lock.holder == Some(page) {
@@ -177,12 +178,12 @@ impl World {
         let profile = self.profile(page);
         for other in 0..self.pages.len() {
             let target = &self.pages[other];
-            let listens = target.is_open() && target.is_signed_in() && target.tab.listens;
+            let Some(channel) = target.tab.channel else { continue };
+            let listens = target.is_open() && target.is_signed_in();
             if other == page || !listens || self.profile(other) != profile {
                 continue;
             }
             let is_meant = to.is_none_or(|to| to == tab_no(other));
-            let channel = target.tab.channel;
             let at = self.arrival(page, other, 15);
             let post = is_meant.then(|| post.clone());
             self.at(at, Event::Posted { from: page, to: other, channel, post });
@@ -192,7 +193,7 @@ impl World {
     /// `post` is `None` if it was meant for another page.
     pub(crate) fn posted(&mut self, from: PageNo, to: PageNo, channel: u32, post: Option<Post>) {
         let target = &mut self.pages[to];
-        if !target.is_open() || !target.tab.listens || target.tab.channel != channel {
+        if !target.is_open() || target.tab.channel != Some(channel) {
             return;
         }
         let Some(Event::Posted { post, .. }) =
@@ -257,6 +258,17 @@ impl World {
         true
     }
 
+    pub(crate) fn ping(&mut self, page: PageNo) {
+        if !self.send_through(page, &Post::Message(TabMessage::Ping)) {
+            self.transmit(page, r#"{"type":"ping"}"#.into());
+        }
+    }
+
+    /// Whether a settled send was another page's, which hears of it by itself.
+    pub(crate) fn was_passed_on(&mut self, page: PageNo, Ticket(ticket): Ticket) -> bool {
+        self.pages[page].tab.passed_on.remove(&ticket).is_some()
+    }
+
     pub(crate) fn say_through(&mut self, page: PageNo, send: SendNo) -> bool {
         let link = self.pages[page].tab.welcomed.map_or(0, |(link, _)| link);
         self.send_through(page, &Post::Out { link, send })
@@ -302,3 +314,10 @@ pub(crate) fn tab_no(page: PageNo) -> TabNo {
 
 /// The driver's number for a send of another page.
 pub(crate) const UNKNOWN: Ticket = Ticket(0);
+
+impl Tab {
+    pub(crate) fn open_channel(&mut self) {
+        self.channels += 1;
+        self.channel = Some(self.channels);
+    }
+}
