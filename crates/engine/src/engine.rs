@@ -30,7 +30,8 @@ pub struct Engine<P> {
     reader: Reader,
     backoff: Backoff,
     trust: Trust,
-    /// `None` if this client has a connection of its own, whoever else there is.
+    /// `None` if this client has a connection of its own, whoever else there is, or nobody is signed
+    /// in.
     tabs: Option<Tabs>,
     last_connection: u32,
     /// Something came since the last ping. Set per message, so that no clock is read for it.

@@ -79,7 +79,7 @@ impl<P> Engine<P> {
             TabMessage::Pong if self.is_joined_to(from) => self.heard = true,
             TabMessage::Lead(lead) if self.is_led() => self.hear_lead(from, lead),
             TabMessage::Refused if self.is_led() => self.refuse_identity(),
-            TabMessage::SignedOut if self.is_led() || self.leads() => {
+            TabMessage::SignedOut if self.tabs.is_some() => {
                 self.leave(now);
                 self.outputs.push_back(Output::SignedOutElsewhere);
             }
@@ -248,8 +248,7 @@ impl<P> Engine<P> {
     }
 
     pub(super) fn leads(&self) -> bool {
-        let is_signed_in = !matches!(self.state, State::SignedOut | State::Refused);
-        self.tabs.is_some() && is_signed_in && !self.is_led()
+        self.tabs.is_some() && !self.is_led()
     }
 
     fn is_joined_to(&self, leader: TabNo) -> bool {
