@@ -1,7 +1,4 @@
-use std::{
-    io::{self, IsTerminal as _, Write as _},
-    path::PathBuf,
-};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -9,7 +6,7 @@ use tetherline_protocol::UserId;
 
 use crate::{
     files,
-    publish::{refusal, unreachable, user_url},
+    publish::{Api, refusal, unreachable, user_url},
 };
 
 /// Removes the user's messages, devices, keys and recorded sends for good. Whoever is connected is
@@ -17,12 +14,8 @@ use crate::{
 /// holds one may go on with an empty mailbox.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The server, such as http://127.0.0.1:8080.
-    #[arg(long, env = "TETHERLINE_URL")]
-    url: String,
-    /// The server's key for publishers.
-    #[arg(long, value_name = "FILE", env = "TETHERLINE_API_KEY_FILE")]
-    api_key_file: PathBuf,
+    #[command(flatten)]
+    api: Api,
     /// Who is to be forgotten.
     #[arg(long)]
     user: UserId,
@@ -32,13 +25,13 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: Options) -> Result<()> {
-    let url = user_url(&options.url, &options.user)?;
-    let key = files::api_key(&options.api_key_file)?;
+    let url = user_url(&options.api.url, &options.user)?;
+    let key = files::api_key(&options.api.api_key_file)?;
     if !options.yes {
         ask(&options.user)?;
     }
     let request = reqwest::Client::new().delete(url).bearer_auth(key);
-    let answer = request.send().await.map_err(|error| unreachable(&options.url, &error))?;
+    let answer = request.send().await.map_err(|error| unreachable(&options.api.url, &error))?;
     let status = answer.status();
     if !status.is_success() {
         let text = answer.text().await.unwrap_or_default();

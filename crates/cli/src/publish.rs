@@ -8,14 +8,21 @@ use tetherline_protocol::{IdempotencyKey, MessageId, Seq, UserId, frame::Message
 
 use crate::files;
 
+/// Where the API is, and what opens it.
 #[derive(Debug, Args)]
-pub(crate) struct Options {
+pub(crate) struct Api {
     /// The server, such as http://127.0.0.1:8080.
     #[arg(long, env = "TETHERLINE_URL")]
-    url: String,
+    pub(crate) url: String,
     /// The server's key for publishers.
     #[arg(long, value_name = "FILE", env = "TETHERLINE_API_KEY_FILE")]
-    api_key_file: PathBuf,
+    pub(crate) api_key_file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    api: Api,
     /// Whose mailbox: 1 to 128 URL-safe characters, usually a UUID.
     #[arg(long)]
     user: UserId,
@@ -42,8 +49,8 @@ struct Published {
 
 pub(crate) async fn run(options: Options) -> Result<()> {
     let body = message(&options.kind, &json(options.json)?)?;
-    let key = files::api_key(&options.api_key_file)?;
-    let mut url = messages_url(&options.url, &options.user)?;
+    let key = files::api_key(&options.api.api_key_file)?;
+    let mut url = messages_url(&options.api.url, &options.user)?;
     if options.live {
         url.push_str("?durable=false");
     }
@@ -55,7 +62,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     if let Some(key) = &options.idempotency_key {
         request = request.header("idempotency-key", key.as_str());
     }
-    let answer = request.send().await.map_err(|error| unreachable(&options.url, &error))?;
+    let answer = request.send().await.map_err(|error| unreachable(&options.api.url, &error))?;
     let status = answer.status();
     let text = answer
         .text()
@@ -65,7 +72,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         bail!("{}", refusal(status.as_u16(), &text));
     }
     let published: Published = serde_json::from_str(&text).with_context(|| {
-        format!("{} answered something that is no Tetherline server's", options.url)
+        format!("{} answered something that is no Tetherline server's", options.api.url)
     })?;
     println!("{}", serde_json::to_string(&published)?);
     Ok(())
