@@ -7,10 +7,12 @@
 mod client;
 mod message;
 mod server;
+mod stream;
 
-pub use client::ClientFrame;
+pub use client::{ClientFrame, Stop};
 pub use message::{FrameError, Message, id_in};
 pub use server::{
-    Accepted, ConnectionEstablished, ErrorFrame, MailboxGap, PendingCheckComplete, PendingSummary,
-    Pong, ServerFrame,
+    Accepted, ConnectionEstablished, ErrorFrame, MailboxGap, MessageDelta, MessageStart,
+    PendingCheckComplete, PendingSummary, Pong, ServerFrame,
 };
+pub use stream::{StreamEnding, StreamOpening};

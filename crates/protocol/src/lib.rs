@@ -26,12 +26,15 @@ mod id;
 pub mod limits;
 pub mod message_type;
 mod seq;
+mod stream;
+pub mod utf16;
 
 pub use close::{CloseCode, Reaction};
 pub use error_code::ErrorCode;
 pub use id::{DeviceId, Epoch, IdempotencyKey, InvalidId, MessageId, UserId};
 pub use limits::Limits;
 pub use seq::Seq;
+pub use stream::{Attempt, StopTarget, StreamPosition, StreamStatus};
 
 /// The subprotocol a client offers, and the only one a server ever echoes.
 pub const SUBPROTOCOL: &str = "tetherline.v1";

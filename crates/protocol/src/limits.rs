@@ -59,6 +59,19 @@ pub const TAKEOVER_AFTER_MS: u64 = 5_000;
 /// How long a hand-over between tabs may take before they show that the connection is lost, in ms.
 pub const HANDOVER_GRACE_MS: u64 = 3_000;
 
+/// How often a connection shows what an answer has grown by, in ms. Its first text goes out at once.
+pub const STREAM_INTERVAL_MS: u64 = 40;
+/// How long text may wait for other text to share a commit with, in ms.
+pub const STREAM_COMMIT_MS_MAX: u64 = 20;
+/// Largest piece of text in one `message_delta`, in bytes.
+pub const STREAM_PIECE_BYTES_MAX: usize = 16 * 1024;
+/// Largest set of fields that an answer is opened with, in bytes; the same at its end.
+pub const STREAM_FIELDS_BYTES_MAX: usize = 16 * 1024;
+/// Growing and finished answers that a client remembers, and names in `get_pending`.
+pub const STREAMS_KNOWN_MAX: usize = 64;
+/// Stops of one user that came before the answer they are about, and wait for it.
+pub const STREAM_STOPS_MAX: usize = 64;
+
 /// What an operator may set. Announced to clients, so that both ends agree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
@@ -98,6 +111,16 @@ pub struct Limits {
     pub live_messages_max: usize,
     /// The same in bytes. The newest always waits, whatever its size.
     pub live_bytes_max: usize,
+    /// Longest text of a streamed answer, in bytes.
+    pub stream_bytes_max: usize,
+    /// Answers of one user that grow at a time.
+    pub streams_per_user_max: usize,
+    /// All growing answers of one server together, in bytes.
+    pub streams_bytes_max: usize,
+    /// An answer whose writer says nothing for this long is ended as interrupted, in ms.
+    pub stream_idle_ms: u64,
+    /// After a stop the writer has this long to end the answer, then the server does, in ms.
+    pub stream_stop_grace_ms: u64,
 }
 
 impl Default for Limits {
@@ -120,6 +143,11 @@ impl Default for Limits {
             retention_messages_max: 10_000,
             live_messages_max: 256,
             live_bytes_max: 256 * 1024,
+            stream_bytes_max: 1024 * 1024,
+            streams_per_user_max: 16,
+            streams_bytes_max: 256 * 1024 * 1024,
+            stream_idle_ms: 5 * 60 * 1_000,
+            stream_stop_grace_ms: 10_000,
         }
     }
 }

@@ -15,6 +15,11 @@ pub const ACCEPTED: &str = "accepted";
 /// Server → client: something failed; `ref` names the message it is about, if any.
 pub const ERROR: &str = "error";
 
+/// Server → client: an answer begins to grow, or grows from its beginning again.
+pub const MESSAGE_START: &str = "message_start";
+/// Server → client: a piece of a growing answer.
+pub const MESSAGE_DELTA: &str = "message_delta";
+
 /// Client → server, the heartbeat.
 pub const PING: &str = "ping";
 /// Client → server: send what waits after a position.
@@ -23,6 +28,8 @@ pub const GET_PENDING: &str = "get_pending";
 pub const ACK: &str = "ack";
 /// Client → server: a fresh token for the same user.
 pub const AUTHENTICATE: &str = "authenticate";
+/// Client → server: an answer shall not grow any further.
+pub const MESSAGE_STOP: &str = "message_stop";
 
 /// The reference chat's answer; also what its client sends to ask.
 pub const MESSAGE_GENERATE: &str = "message_generate";
@@ -32,10 +39,18 @@ pub const MESSAGE_REGENERATE: &str = "message_regenerate";
 pub const MESSAGE_CREATED: &str = "message_created";
 
 /// Frames that the server alone may originate.
-pub const SERVER_CONTROL: [&str; 6] =
-    [CONNECTION_ESTABLISHED, PONG, PENDING_CHECK_COMPLETE, MAILBOX_GAP, ACCEPTED, ERROR];
+pub const SERVER_CONTROL: [&str; 8] = [
+    CONNECTION_ESTABLISHED,
+    PONG,
+    PENDING_CHECK_COMPLETE,
+    MAILBOX_GAP,
+    ACCEPTED,
+    ERROR,
+    MESSAGE_START,
+    MESSAGE_DELTA,
+];
 /// Frames that the client alone may originate.
-pub const CLIENT_CONTROL: [&str; 4] = [PING, GET_PENDING, ACK, AUTHENTICATE];
+pub const CLIENT_CONTROL: [&str; 5] = [PING, GET_PENDING, ACK, AUTHENTICATE, MESSAGE_STOP];
 /// The reference chat's vocabulary: ordinary application types that a first user meets at once.
 pub const CHAT: [&str; 3] = [MESSAGE_GENERATE, MESSAGE_REGENERATE, MESSAGE_CREATED];
 

@@ -159,7 +159,7 @@ proptest! {
         }
         let epoch: Option<Epoch> = epoch.map(|epoch| epoch.parse().unwrap());
         let read = ClientFrame::parse(&text.to_string());
-        prop_assert_eq!(read, Ok(ClientFrame::GetPending { after, epoch }));
+        prop_assert_eq!(read, Ok(ClientFrame::GetPending { after, epoch, have: None }));
 
         let ack = json!({"type": "ack", "seq": position}).to_string();
         prop_assert_eq!(ClientFrame::parse(&ack), Ok(ClientFrame::Ack { seq: position }));
@@ -188,7 +188,7 @@ proptest! {
         prop_assert_eq!(message.id().map(MessageId::as_str), own_id.as_deref());
 
         let frame = message.to_frame(&id.parse().unwrap(), position, "\"now\"");
-        let Ok(ServerFrame::Application { kind: read, seq, id: name }) = ServerFrame::parse(&frame)
+        let Ok(ServerFrame::Application { kind: read, seq, id: name, .. }) = ServerFrame::parse(&frame)
         else { panic!("{frame}") };
         prop_assert_eq!((&*read, seq), (&*kind, position));
         prop_assert_eq!(name.as_ref().map(MessageId::as_str), Some(&*id));

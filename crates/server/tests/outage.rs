@@ -12,13 +12,15 @@ use futures_util::future::{BoxFuture, ready};
 use reqwest::StatusCode;
 use support::{API_KEY, config, token};
 use tetherline_protocol::{
-    DeviceId, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
+    Attempt, DeviceId, IdempotencyKey, Limits, MessageId, Seq, StopTarget, StreamPosition, UserId,
+    frame::{Message, StreamEnding, StreamOpening},
 };
 use tetherline_server::{
     Server, listen, serve,
     store::{
-        AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Room, SqliteStore,
-        StoreError, Upkeep,
+        AppendError, AppendTextError, Appended, Delivery, FinishStreamError, FinishedStream, Head,
+        Inbox, Mailbox, OpenStreamError, OpenedStream, Outcome, OverdueStream, Place, Room,
+        SqliteStore, StoppedStream, StoreError, StreamPage, StreamState, Streams, Upkeep,
     },
 };
 
@@ -97,6 +99,67 @@ impl Inbox for Switched {
         outcome: &Outcome,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         self.when_on(self.store.record(user, id, outcome))
+    }
+}
+
+impl Streams for Switched {
+    fn open_stream(
+        &self,
+        user: &UserId,
+        message_uuid: &MessageId,
+        opening: Arc<StreamOpening>,
+    ) -> BoxFuture<'_, Result<OpenedStream, OpenStreamError>> {
+        self.when_on(self.store.open_stream(user, message_uuid, opening))
+    }
+
+    fn append_text(
+        &self,
+        user: &UserId,
+        message_uuid: &MessageId,
+        attempt: Attempt,
+        offset: Option<u64>,
+        text: Box<str>,
+    ) -> BoxFuture<'_, Result<u64, AppendTextError>> {
+        self.when_on(self.store.append_text(user, message_uuid, attempt, offset, text))
+    }
+
+    fn finish_stream(
+        &self,
+        user: &UserId,
+        message_uuid: &MessageId,
+        attempt: Attempt,
+        ending: Arc<StreamEnding>,
+    ) -> BoxFuture<'_, Result<FinishedStream, FinishStreamError>> {
+        self.when_on(self.store.finish_stream(user, message_uuid, attempt, ending))
+    }
+
+    fn stop_stream(
+        &self,
+        user: &UserId,
+        target: &StopTarget,
+    ) -> BoxFuture<'_, Result<StoppedStream, StoreError>> {
+        self.when_on(self.store.stop_stream(user, target))
+    }
+
+    fn stream(
+        &self,
+        user: &UserId,
+        message_uuid: &MessageId,
+    ) -> BoxFuture<'_, Result<Option<StreamState>, StoreError>> {
+        self.when_on(self.store.stream(user, message_uuid))
+    }
+
+    fn overdue_streams(&self) -> BoxFuture<'_, Result<Vec<OverdueStream>, StoreError>> {
+        self.when_on(self.store.overdue_streams())
+    }
+
+    fn read_streams(
+        &self,
+        user: &UserId,
+        places: &[StreamPosition],
+        room_bytes: usize,
+    ) -> StreamPage {
+        self.store.read_streams(user, places, room_bytes)
     }
 }
 

@@ -67,7 +67,7 @@ fn write_fields(out: &mut String, frame: &Frame, structs: &[Frame], depth: usize
 fn in_typescript(kind: &str) -> Result<&'static str> {
     Ok(match kind {
         "MessageId" | "UserId" | "Epoch" | "Box<str>" => "string",
-        "u32" | "u64" | "Seq" => "number",
+        "u32" | "u64" | "Seq" | "Attempt" => "number",
         "bool" => "boolean",
         "Limits" => "Limits",
         "Box<RawValue>" => "unknown",

@@ -63,7 +63,7 @@ impl Driver {
 
     fn release(&mut self, connection: ConnectionNo, frame: ServerFrame, text: Box<str>) {
         match frame {
-            ServerFrame::Application { kind, seq, id } => {
+            ServerFrame::Application { kind, seq, id, .. } => {
                 let delivery = self.engine.handle_message(connection, seq, 1, text.len());
                 if let Delivery::Deliver { replayed } = delivery {
                     let receipt = Receipt::new(seq);

@@ -1,7 +1,10 @@
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec::Vec};
 
-use super::message::{FrameError, Message, Object, string};
-use crate::{Epoch, Seq, message_type};
+use super::message::{FrameError, Message, Object, id, string};
+use crate::{
+    Attempt, Epoch, MessageId, Seq, StopTarget, StreamPosition, limits::STREAMS_KNOWN_MAX,
+    message_type,
+};
 
 /// A frame from a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub enum ClientFrame {
         after: Option<Seq>,
         /// The epoch in which `after` counts.
         epoch: Option<Epoch>,
+        /// What it has of growing answers; `None` if it does not want to see them grow.
+        have: Option<Vec<StreamPosition>>,
     },
     /// Everything up to here is handled on this device.
     Ack {
@@ -29,8 +34,19 @@ pub enum ClientFrame {
         /// The JWT. Its `Debug` form is what it is: never log this frame.
         token: Box<str>,
     },
+    /// An answer shall not grow any further. It settles as a send does.
+    Stop(Stop),
     /// For the application.
     Application(Message),
+}
+
+/// `message_stop`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// The name that the client gave it.
+    pub id: Option<MessageId>,
+    /// Which answer.
+    pub target: StopTarget,
 }
 
 impl ClientFrame {
@@ -52,6 +68,7 @@ impl ClientFrame {
             message_type::GET_PENDING => Ok(Self::GetPending {
                 after: field(&object, "after")?,
                 epoch: field(&object, "epoch")?,
+                have: have(&object)?,
             }),
             message_type::ACK => {
                 Ok(Self::Ack { seq: field(&object, "seq")?.ok_or(FrameError::Field("seq"))? })
@@ -60,9 +77,39 @@ impl ClientFrame {
                 let token = object.get("token").ok_or(FrameError::Field("token"))?;
                 Ok(Self::Authenticate { token: string("token", token)?.into() })
             }
+            message_type::MESSAGE_STOP => stop(&object).map(Self::Stop),
             _ => Message::from_object(&object).map(Self::Application),
         }
     }
+}
+
+fn have(object: &Object<'_>) -> Result<Option<Vec<StreamPosition>>, FrameError> {
+    #[derive(serde::Deserialize)]
+    struct Have {
+        message_uuid: MessageId,
+        attempt: Attempt,
+        offset: Seq,
+    }
+    let Some(have) = field::<Vec<Have>>(object, "have")? else { return Ok(None) };
+    if have.len() > STREAMS_KNOWN_MAX {
+        return Err(FrameError::Field("have"));
+    }
+    let position = |have: Have| StreamPosition {
+        message_uuid: have.message_uuid,
+        attempt: have.attempt,
+        offset: have.offset.get(),
+    };
+    Ok(Some(have.into_iter().map(position).collect()))
+}
+
+fn stop(object: &Object<'_>) -> Result<Stop, FrameError> {
+    let named = |name| object.get(name).map(|value| id(name, value)).transpose();
+    let target = match (named("message_uuid")?, named("ref")?) {
+        (Some(uuid), _) => StopTarget::Message(uuid),
+        (None, Some(send)) => StopTarget::Send(send),
+        (None, None) => return Err(FrameError::Field("message_uuid")),
+    };
+    Ok(Stop { id: named("id")?, target })
 }
 
 fn field<'a, T: serde::Deserialize<'a>>(
@@ -77,6 +124,8 @@ fn field<'a, T: serde::Deserialize<'a>>(
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+
     use super::*;
 
     #[test]
@@ -87,7 +136,7 @@ mod tests {
         ));
         assert_eq!(
             ClientFrame::parse(r#"{"type":"get_pending"}"#),
-            Ok(ClientFrame::GetPending { after: None, epoch: None })
+            Ok(ClientFrame::GetPending { after: None, epoch: None, have: None })
         );
         let ClientFrame::Application(message) =
             ClientFrame::parse(r#"{"type":"message_generate","message":"Hello, AI!"}"#).unwrap()
@@ -95,6 +144,44 @@ mod tests {
             panic!("an application message")
         };
         assert_eq!(message.to_object(), r#"{"message":"Hello, AI!"}"#);
+    }
+
+    #[test]
+    fn a_client_says_what_it_has_of_growing_answers_and_which_shall_stop() {
+        let ClientFrame::GetPending { have: Some(have), .. } = ClientFrame::parse(
+            r#"{"type":"get_pending","after":0,"have":[{"message_uuid":"a","attempt":2,"offset":7}]}"#,
+        )
+        .unwrap() else {
+            panic!("get_pending")
+        };
+        let attempt = Attempt::new(2).unwrap();
+        assert_eq!(
+            have,
+            [StreamPosition { message_uuid: "a".parse().unwrap(), attempt, offset: 7 }]
+        );
+        let stop = |text| ClientFrame::parse(text);
+        assert_eq!(
+            stop(r#"{"type":"message_stop","id":"s","ref":"q"}"#),
+            Ok(ClientFrame::Stop(Stop {
+                id: Some("s".parse().unwrap()),
+                target: StopTarget::Send("q".parse().unwrap())
+            }))
+        );
+        assert!(matches!(
+            stop(r#"{"type":"message_stop","message_uuid":"a"}"#),
+            Ok(ClientFrame::Stop(Stop { id: None, target: StopTarget::Message(_) }))
+        ));
+        assert_eq!(stop(r#"{"type":"message_stop"}"#), Err(FrameError::Field("message_uuid")));
+    }
+
+    #[test]
+    fn a_client_names_no_more_answers_than_it_may_remember() {
+        let frame = |count: usize| {
+            let have = [r#"{"message_uuid":"a","attempt":1,"offset":0}"#].repeat(count).join(",");
+            ClientFrame::parse(&format!(r#"{{"type":"get_pending","have":[{have}]}}"#))
+        };
+        assert!(frame(STREAMS_KNOWN_MAX).is_ok());
+        assert_eq!(frame(STREAMS_KNOWN_MAX + 1), Err(FrameError::Field("have")));
     }
 
     #[test]

@@ -49,6 +49,11 @@ pub enum FrameError {
     Duplicate(Box<str>),
     /// Nested deeper than [`limits::NESTING_MAX`].
     TooDeep,
+    /// Larger than it may be.
+    TooLarge {
+        /// The limit, in bytes.
+        bytes_max: usize,
+    },
 }
 
 impl FrameError {
@@ -57,6 +62,7 @@ impl FrameError {
     pub fn code(&self) -> crate::ErrorCode {
         match self {
             Self::NotAnObject => crate::ErrorCode::BadJson,
+            Self::TooLarge { .. } => crate::ErrorCode::MessageTooLarge,
             _ => crate::ErrorCode::BadFrame,
         }
     }
@@ -75,6 +81,9 @@ impl fmt::Display for FrameError {
             Self::Duplicate(name) => write!(formatter, "`{name}` is there twice"),
             Self::TooDeep => {
                 write!(formatter, "arrays and objects nest deeper than {}", limits::NESTING_MAX)
+            }
+            Self::TooLarge { bytes_max } => {
+                write!(formatter, "the fields are larger than {bytes_max} bytes")
             }
         }
     }
@@ -201,7 +210,7 @@ pub fn id_in(text: &str) -> Option<MessageId> {
     object.get("id").and_then(|value| id("id", value).ok())
 }
 
-fn id(name: &'static str, value: &RawValue) -> Result<MessageId, FrameError> {
+pub(super) fn id(name: &'static str, value: &RawValue) -> Result<MessageId, FrameError> {
     let text: Cow<'_, str> = string(name, value)?;
     text.parse().map_err(|reason| FrameError::Id(name, reason))
 }
@@ -224,7 +233,7 @@ pub(super) fn string<'a>(
         .map_err(|_| FrameError::Field(name))
 }
 
-fn push_field(fields: &mut String, name: &str, value: &RawValue) {
+pub(super) fn push_field(fields: &mut String, name: &str, value: &RawValue) {
     if !fields.is_empty() {
         fields.push(',');
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::message::{FrameError, Object};
-use crate::{Epoch, Limits, MessageId, Seq, UserId, message_type};
+use crate::{Attempt, Epoch, Limits, MessageId, Seq, UserId, message_type};
 
 /// `connection_established`: who and where this connection is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ pub struct PendingSummary {
     pub head: Seq,
     /// False when messages may be missing: an unknown epoch or position, or retention took some.
     pub recovered: bool,
-    /// Streams that are resumed; none in this version.
+    /// Answers that are growing; what there is of them has been sent.
     pub streams: u64,
 }
 
@@ -77,6 +77,32 @@ pub struct Accepted {
     /// The message's id.
     #[serde(rename = "ref")]
     pub reference: MessageId,
+}
+
+/// `message_start`: an answer begins to grow, or grows from its beginning again. Beside these fields
+/// stand those that it was opened with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageStart {
+    /// The answer's name.
+    pub message_uuid: MessageId,
+    /// Which attempt at it: what a later one says replaces what an earlier one said.
+    pub attempt: Attempt,
+    /// The send that it answers.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<MessageId>,
+}
+
+/// `message_delta`: a piece of a growing answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageDelta {
+    /// The answer's name.
+    pub message_uuid: MessageId,
+    /// Which attempt at it.
+    pub attempt: Attempt,
+    /// Where the piece belongs, in UTF-16 units; never within a surrogate pair.
+    pub offset: u64,
+    /// The piece.
+    pub text: Box<str>,
 }
 
 /// `error`: something failed.
@@ -108,6 +134,10 @@ pub enum ServerFrame {
     PendingCheckComplete(PendingSummary),
     /// Some positions have no messages any more.
     MailboxGap(MailboxGap),
+    /// An answer begins to grow. It is written by [`super::StreamOpening::start_frame`].
+    MessageStart(MessageStart),
+    /// An answer grows.
+    MessageDelta(MessageDelta),
     /// A send settled well.
     Accepted(Accepted),
     /// A send settled badly, or something else failed.
@@ -120,6 +150,8 @@ pub enum ServerFrame {
         seq: Option<Seq>,
         /// Its id.
         id: Option<MessageId>,
+        /// Which attempt at which answer this message is the end of.
+        ends: Option<(MessageId, Attempt)>,
     },
 }
 
@@ -137,17 +169,21 @@ impl ServerFrame {
                 read::<PendingCheckComplete>(text, "pending_check_complete")?.data,
             ),
             message_type::MAILBOX_GAP => Self::MailboxGap(read(text, "mailbox_gap")?),
+            message_type::MESSAGE_START => Self::MessageStart(read(text, "message_start")?),
+            message_type::MESSAGE_DELTA => Self::MessageDelta(read(text, "message_delta")?),
             message_type::ACCEPTED => Self::Accepted(read(text, "accepted")?),
             message_type::ERROR => Self::Error(read(text, "error")?),
             _ => {
                 let header: Header = read(text, "header")?;
-                Self::Application { kind: kind.into(), seq: header.seq, id: header.id }
+                let ends = header.seq.and_then(|_| ends(&object));
+                Self::Application { kind: kind.into(), seq: header.seq, id: header.id, ends }
             }
         })
     }
 
     /// Writes the control frames. An application's message is written by
-    /// [`super::Message::to_frame`], so for that variant this answers `None`.
+    /// [`super::Message::to_frame`], an answer's start by [`super::StreamOpening::start_frame`], so for
+    /// those variants this answers `None`.
     #[must_use]
     pub fn to_text(&self) -> Option<String> {
         match self {
@@ -160,11 +196,19 @@ impl ServerFrame {
                 &PendingCheckComplete { data: data.clone() },
             ),
             Self::MailboxGap(frame) => write(message_type::MAILBOX_GAP, frame),
+            Self::MessageDelta(frame) => write(message_type::MESSAGE_DELTA, frame),
             Self::Accepted(frame) => write(message_type::ACCEPTED, frame),
             Self::Error(frame) => write(message_type::ERROR, frame),
-            Self::Application { .. } => None,
+            Self::MessageStart(_) | Self::Application { .. } => None,
         }
     }
+}
+
+/// An application may have fields of these names with anything in them.
+fn ends(object: &Object<'_>) -> Option<(MessageId, Attempt)> {
+    let uuid = serde_json::from_str(object.get("message_uuid")?.get()).ok()?;
+    let attempt = serde_json::from_str(object.get("attempt")?.get()).ok()?;
+    Some((uuid, attempt))
 }
 
 #[derive(Deserialize)]
@@ -208,6 +252,23 @@ mod tests {
             panic!("another frame came back")
         };
         assert_eq!(read, summary);
+    }
+
+    #[test]
+    fn the_message_that_ends_an_answer_says_which_and_no_other_message_is_taken_for_one() {
+        let ends = |text: &str| match ServerFrame::parse(text).unwrap() {
+            ServerFrame::Application { ends, .. } => ends,
+            other => panic!("{other:?}"),
+        };
+        let end = ends(r#"{"type":"message_generate","seq":3,"message_uuid":"a","attempt":2}"#);
+        assert_eq!(end, Some(("a".parse().unwrap(), Attempt::new(2).unwrap())));
+        for text in [
+            r#"{"type":"message_generate","message_uuid":"a","attempt":2}"#,
+            r#"{"type":"note","seq":3,"message_uuid":"a"}"#,
+            r#"{"type":"note","seq":3,"message_uuid":{"a":1},"attempt":"two"}"#,
+        ] {
+            assert_eq!(ends(text), None, "{text}");
+        }
     }
 
     #[test]

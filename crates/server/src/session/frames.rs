@@ -21,7 +21,7 @@ impl Session {
         self.bad_frames = 0;
         match frame {
             ClientFrame::Ping { timestamp } => self.ping(timestamp, now),
-            ClientFrame::GetPending { after, epoch } => {
+            ClientFrame::GetPending { after, epoch, .. } => {
                 match self.feed.get_pending(after, epoch.as_ref()) {
                     Located::Here => {}
                     Located::AskTheStore => self.requests.push_back(Output::Locate),

@@ -2,6 +2,7 @@
 //! to all of them.
 
 mod sqlite;
+mod streams;
 
 use std::sync::Arc;
 
@@ -14,11 +15,15 @@ use uuid::Uuid;
 
 use crate::{Refusal, clock};
 pub use sqlite::{OpenError, SqliteStore};
+pub use streams::{
+    AppendTextError, FinishStreamError, FinishedStream, OpenStreamError, OpenedStream,
+    OverdueStream, StoppedStream, StreamPage, StreamPhase, StreamPiece, StreamState, Streams,
+};
 
 /// Everything that a server keeps.
-pub trait Store: Mailbox + Inbox + Upkeep {}
+pub trait Store: Mailbox + Streams + Inbox + Upkeep {}
 
-impl<T: Mailbox + Inbox + Upkeep> Store for T {}
+impl<T: Mailbox + Streams + Inbox + Upkeep> Store for T {}
 
 /// Messages and the positions up to which devices have handled them.
 pub trait Mailbox: Send + Sync + 'static {
@@ -165,7 +170,7 @@ pub struct Room {
 }
 
 /// A store that cannot answer right now. Nothing was changed.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the store is not available: {reason}")]
 pub struct StoreError {
     reason: Arc<str>,

@@ -22,6 +22,12 @@ export const ACCEPTED = 'accepted' as const;
 /** Server → client: something failed; `ref` names the message it is about, if any. */
 export const ERROR = 'error' as const;
 
+/** Server → client: an answer begins to grow, or grows from its beginning again. */
+export const MESSAGE_START = 'message_start' as const;
+
+/** Server → client: a piece of a growing answer. */
+export const MESSAGE_DELTA = 'message_delta' as const;
+
 /** Client → server, the heartbeat. */
 export const PING = 'ping' as const;
 
@@ -33,6 +39,9 @@ export const ACK = 'ack' as const;
 
 /** Client → server: a fresh token for the same user. */
 export const AUTHENTICATE = 'authenticate' as const;
+
+/** Client → server: an answer shall not grow any further. */
+export const MESSAGE_STOP = 'message_stop' as const;
 
 /** The reference chat's answer; also what its client sends to ask. */
 export const MESSAGE_GENERATE = 'message_generate' as const;
@@ -50,9 +59,17 @@ export const SERVER_CONTROL = [
   'mailbox_gap',
   'accepted',
   'error',
+  'message_start',
+  'message_delta',
 ] as const;
 
-export const CLIENT_CONTROL = ['ping', 'get_pending', 'ack', 'authenticate'] as const;
+export const CLIENT_CONTROL = [
+  'ping',
+  'get_pending',
+  'ack',
+  'authenticate',
+  'message_stop',
+] as const;
 
 // Close codes of the WebSocket.
 export const CLOSE_NORMAL = 1000;
@@ -171,6 +188,24 @@ export const TAKEOVER_AFTER_MS = 5000;
 /** How long a hand-over between tabs may take before they show that the connection is lost, in ms. */
 export const HANDOVER_GRACE_MS = 3000;
 
+/** How often a connection shows what an answer has grown by, in ms. Its first text goes out at once. */
+export const STREAM_INTERVAL_MS = 40;
+
+/** How long text may wait for other text to share a commit with, in ms. */
+export const STREAM_COMMIT_MS_MAX = 20;
+
+/** Largest piece of text in one `message_delta`, in bytes. */
+export const STREAM_PIECE_BYTES_MAX = 16_384;
+
+/** Largest set of fields that an answer is opened with, in bytes; the same at its end. */
+export const STREAM_FIELDS_BYTES_MAX = 16_384;
+
+/** Growing and finished answers that a client remembers, and names in `get_pending`. */
+export const STREAMS_KNOWN_MAX = 64;
+
+/** Stops of one user that came before the answer they are about, and wait for it. */
+export const STREAM_STOPS_MAX = 64;
+
 // What the server announces when its operator changed nothing.
 export const DEFAULT_CONNECTIONS_MAX = 100_000;
 export const DEFAULT_CONNECTIONS_PER_USER_MAX = 64;
@@ -188,6 +223,11 @@ export const DEFAULT_PUBLISH_BYTES_MAX = 1_048_576;
 export const DEFAULT_RETENTION_AGE_MS = 2_592_000_000;
 export const DEFAULT_RETENTION_MESSAGES_MAX = 10_000;
 export const DEFAULT_SENDS_WAITING_MAX = 32;
+export const DEFAULT_STREAM_BYTES_MAX = 1_048_576;
+export const DEFAULT_STREAM_IDLE_MS = 300_000;
+export const DEFAULT_STREAM_STOP_GRACE_MS = 10_000;
+export const DEFAULT_STREAMS_BYTES_MAX = 268_435_456;
+export const DEFAULT_STREAMS_PER_USER_MAX = 16;
 export const DEFAULT_STUCK_TIMEOUT_MS = 30_000;
 
 export interface Limits {
@@ -207,6 +247,11 @@ export interface Limits {
   retention_age_ms: number;
   retention_messages_max: number;
   sends_waiting_max: number;
+  stream_bytes_max: number;
+  stream_idle_ms: number;
+  stream_stop_grace_ms: number;
+  streams_bytes_max: number;
+  streams_per_user_max: number;
   stuck_timeout_ms: number;
 }
 
@@ -252,7 +297,7 @@ export interface ControlMessages {
       head: number;
       /** False when messages may be missing: an unknown epoch or position, or retention took some. */
       recovered: boolean;
-      /** Streams that are resumed; none in this version. */
+      /** Answers that are growing; what there is of them has been sent. */
       streams: number;
     };
   };
@@ -280,5 +325,25 @@ export interface ControlMessages {
     retryable: boolean;
     /** When, in ms. */
     retry_after_ms?: number;
+  };
+  /** An answer begins to grow, or grows from its beginning again. Beside these fields stand those that it was opened with. */
+  message_start: {
+    /** The answer's name. */
+    message_uuid: string;
+    /** Which attempt at it: what a later one says replaces what an earlier one said. */
+    attempt: number;
+    /** The send that it answers. */
+    ref?: string;
+  };
+  /** A piece of a growing answer. */
+  message_delta: {
+    /** The answer's name. */
+    message_uuid: string;
+    /** Which attempt at it. */
+    attempt: number;
+    /** Where the piece belongs, in UTF-16 units; never within a surrogate pair. */
+    offset: number;
+    /** The piece. */
+    text: string;
   };
 }

@@ -6,6 +6,7 @@ mod reader;
 mod rules;
 mod schema;
 mod statements;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod upkeep;

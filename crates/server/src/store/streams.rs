@@ -1,0 +1,273 @@
+//! Answers while they grow: what a store promises about them.
+
+use std::sync::Arc;
+
+use axum::extract::ws::Utf8Bytes;
+use futures_util::future::BoxFuture;
+use tetherline_protocol::{
+    Attempt, MessageId, Seq, StopTarget, StreamPosition, StreamStatus, UserId,
+    frame::{StreamEnding, StreamOpening},
+};
+
+use super::{AppendError, Delivery, StoreError};
+
+/// Answers that grow. Text is shown to nobody before it is durable, and what was shown never changes
+/// within an attempt.
+///
+/// An attempt is *open* until it is stopped or finished, *stopped* until it is finished, and finished
+/// for good: its text has become a message of the mailbox then. Only an open one takes text.
+pub trait Streams: Send + Sync + 'static {
+    /// Begins another attempt at an answer, the first if there was none, and ends whatever attempt was
+    /// going on: that one takes nothing any more. Durable once this answers.
+    fn open_stream(
+        &self,
+        user: &UserId,
+        message_uuid: &MessageId,
+        opening: Arc<StreamOpening>,
+    ) -> BoxFuture<'_, Result<OpenedStream, OpenStreamError>>;
+
+    /// Adds text, durably, and answers where it ends now. `offset` says where the text belongs, and
+    /// makes a repeat recognisable: what is there already is compared and not added again. Without it,
+    /// it is added at the end.
+    fn append_text(
+        &self,
+        user: &UserId,
+        message_uuid: &MessageId,
+        attempt: Attempt,
+        offset: Option<u64>,
+        text: Box<str>,
+    ) -> BoxFuture<'_, Result<u64, AppendTextError>>;
+
+    /// Ends an attempt: in one commit it takes no text any more, and the message that it has become is
+    /// appended to the mailbox. One that somebody has stopped ends as stopped, whatever the ending says.
+    /// A repeat is answered as the first time.
+    fn finish_stream(
+        &self,
+        user: &UserId,
+        message_uuid: &MessageId,
+        attempt: Attempt,
+        ending: Arc<StreamEnding>,
+    ) -> BoxFuture<'_, Result<FinishedStream, FinishStreamError>>;
+
+    /// Has an answer take no text any more. For a send whose answer has not begun, that is remembered
+    /// until it does, for as long as sends are.
+    fn stop_stream(
+        &self,
+        user: &UserId,
+        target: &StopTarget,
+    ) -> BoxFuture<'_, Result<StoppedStream, StoreError>>;
+
+    /// What there is of an answer: its newest attempt. `None` if it was never opened, or was forgotten.
+    fn stream(
+        &self,
+        user: &UserId,
+        message_uuid: &MessageId,
+    ) -> BoxFuture<'_, Result<Option<StreamState>, StoreError>>;
+
+    /// Attempts that are open and got no text for as long as `stream_idle_ms`, or that were stopped and
+    /// not finished for as long as `stream_stop_grace_ms`; at most a hundred, the others next time.
+    fn overdue_streams(&self) -> BoxFuture<'_, Result<Vec<OverdueStream>, StoreError>>;
+
+    /// What a reader who has got this far has not got yet, from memory and at once: one entry for every
+    /// attempt of the user that is not finished, oldest first, with at most `room_bytes` of text
+    /// together. Nothing of an attempt is ever answered once the message that it became can be read.
+    fn read_streams(
+        &self,
+        user: &UserId,
+        places: &[StreamPosition],
+        room_bytes: usize,
+    ) -> StreamPage;
+}
+
+/// An attempt that was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OpenedStream {
+    /// Its number.
+    pub attempt: Attempt,
+    /// Somebody stopped it before it began: it takes no text.
+    pub is_stopped: bool,
+}
+
+/// An attempt that is over, and the message that it became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinishedStream {
+    /// How it ended.
+    pub status: StreamStatus,
+    /// The message's id.
+    pub id: MessageId,
+    /// The message's position.
+    pub seq: Seq,
+    /// The message; `None` if the attempt had been finished before.
+    pub delivery: Option<Delivery>,
+}
+
+/// What a stop did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoppedStream {
+    /// The attempt takes no text any more.
+    Stopped,
+    /// There is nothing to stop any more: the answer is finished, or was stopped before.
+    Already,
+    /// The answer has not begun. It will be stopped when it does.
+    Remembered,
+    /// This user has no answer of that name.
+    Unknown,
+}
+
+/// An answer as far as it got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamState {
+    /// The newest attempt.
+    pub attempt: Attempt,
+    /// Whether it grows, and what became of it if not.
+    pub phase: StreamPhase,
+    /// Where its text ends, in UTF-16 units.
+    pub next_offset: u64,
+    /// Its text. Once it is finished, the message has it, and here it is empty.
+    pub text: Box<str>,
+}
+
+/// What an attempt is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StreamPhase {
+    /// It takes text.
+    Open,
+    /// Somebody stopped it; its writer has not ended it yet.
+    Stopped,
+    /// It is over.
+    Finished(StreamStatus),
+}
+
+/// An attempt whose writer is late.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverdueStream {
+    /// Whose answer it is.
+    pub user: UserId,
+    /// Its name.
+    pub message_uuid: MessageId,
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// What it is to be ended as.
+    pub status: StreamStatus,
+}
+
+/// What a reader has not got yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StreamPage {
+    /// One for every attempt that is not finished, with or without news.
+    pub pieces: Vec<StreamPiece>,
+    /// Not everything fitted.
+    pub has_more: bool,
+}
+
+/// The news about one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamPiece {
+    /// Where the reader is once it has this piece.
+    pub position: StreamPosition,
+    /// The `message_start`, for a reader who has not heard of this attempt.
+    pub start: Option<Utf8Bytes>,
+    /// The text up to `position`; empty if there is nothing new, or no room for it.
+    pub text: Box<str>,
+}
+
+/// Why an attempt was not begun.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenStreamError {
+    /// As many answers of this user grow as may.
+    #[error(
+        "streams_per_user_max ({streams_max}) answers of this user grow already; end one first"
+    )]
+    TooMany {
+        /// The limit.
+        streams_max: usize,
+    },
+    /// All growing answers together are as large as they may be.
+    #[error("all growing answers together have reached streams_bytes_max; try again in a moment")]
+    Crowded,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why text was not added.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendTextError {
+    /// This user has no answer of that name.
+    #[error("no answer of this name was opened for this user")]
+    Unknown,
+    /// There is a later attempt.
+    #[error("attempt {attempt} has begun; this one takes nothing any more")]
+    Superseded {
+        /// The newest.
+        attempt: Attempt,
+    },
+    /// The person does not want more of it.
+    #[error("the answer was stopped; end it")]
+    Stopped {
+        /// Where its text ends for good.
+        next_offset: u64,
+    },
+    /// It is over.
+    #[error("the answer is over: {}", status.as_str())]
+    Finished {
+        /// How it ended.
+        status: StreamStatus,
+    },
+    /// What is there at that offset is another text, or the offset is within a surrogate pair.
+    #[error("another text is there already; it ends at {next_offset}")]
+    Conflict {
+        /// Where the text ends.
+        next_offset: u64,
+    },
+    /// Something before it is missing.
+    #[error("the text ends at {next_offset}; what comes between is missing")]
+    Gap {
+        /// Where the text ends.
+        next_offset: u64,
+    },
+    /// The answer would be too long.
+    #[error("the answer would be longer than stream_bytes_max ({bytes_max} bytes)")]
+    TooLong {
+        /// The limit.
+        bytes_max: usize,
+        /// Where the text ends.
+        next_offset: u64,
+    },
+    /// All growing answers together are as large as they may be.
+    #[error("all growing answers together have reached streams_bytes_max; try again in a moment")]
+    Crowded,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an attempt was not ended.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum FinishStreamError {
+    /// This user has no answer of that name.
+    #[error("no answer of this name was opened for this user")]
+    Unknown,
+    /// There is a later attempt.
+    #[error("attempt {attempt} has begun; this one is over")]
+    Superseded {
+        /// The newest.
+        attempt: Attempt,
+    },
+    /// The mailbox did not take the message.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+impl From<StoreError> for FinishStreamError {
+    fn from(error: StoreError) -> Self {
+        Self::Append(error.into())
+    }
+}
