@@ -1,7 +1,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use futures_util::future::BoxFuture;
-use tetherline_protocol::{DeviceId, ErrorCode, MessageId, UserId, frame::Message};
+use tetherline_protocol::{DeviceId, ErrorCode, MessageId, StopTarget, UserId, frame::Message};
 
 use crate::StoreError;
 
@@ -16,6 +16,14 @@ pub trait Application: Send + Sync + 'static {
     /// A crash between the effect and the record hands the message over a second time: commit
     /// `(user, id)` together with the effect to have it exactly once.
     fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<(), Refusal>>;
+
+    /// Somebody does not want more of an answer. From before this call on it takes no text; whoever
+    /// writes it has `stream_stop_grace_ms` to end it. For a send whose answer has not begun this comes,
+    /// too: then it need not begin at all. A stop may come twice.
+    fn stop(&self, stop: Stop) -> BoxFuture<'_, Result<(), Refusal>> {
+        let _ = stop;
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     /// Whether a sign-in (the `sid` of a good token) still stands. It is asked whenever such a
     /// token opens a connection or renews one; those that are open already are closed by
@@ -42,6 +50,20 @@ pub struct Incoming {
     pub id: MessageId,
     /// The message.
     pub message: Message,
+}
+
+/// Somebody's wish that an answer grows no further.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stop {
+    /// Whose answer it is; the token says so.
+    pub user: UserId,
+    /// From which device, if the client named one.
+    pub device: Option<DeviceId>,
+    /// The wish's own name; ours if the client gave none.
+    pub id: MessageId,
+    /// Which answer.
+    pub target: StopTarget,
 }
 
 /// Why a message was not taken.

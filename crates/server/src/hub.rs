@@ -52,6 +52,8 @@ struct Channel {
     head: AtomicU64,
     /// How many live-only messages there ever were.
     said: AtomicU64,
+    /// How often an answer has begun or grown.
+    streamed: AtomicU64,
     live: Mutex<Live>,
 }
 
@@ -88,7 +90,9 @@ pub(crate) struct Ticket {
     channel: Arc<Channel>,
     seat: Arc<Seat>,
     /// What [`Ticket::has_news`] last reported.
-    seen: (u64, u64, u8),
+    seen: (u64, u64, u64, u8),
+    /// Up to where [`Ticket::has_grown`] was answered.
+    grown: u64,
 }
 
 impl Hub {
@@ -135,7 +139,8 @@ impl Hub {
         live.seats.push(seat.clone());
         drop(live);
         self.connections.fetch_add(1, Ordering::SeqCst);
-        Ok(Ticket { hub: self.clone(), user: user.clone(), channel, seat, seen: (0, 0, 0) })
+        let (hub, user) = (self.clone(), user.clone());
+        Ok(Ticket { hub, user, channel, seat, seen: (0, 0, 0, 0), grown: 0 })
     }
 
     fn check(&self, of_user: usize) -> Result<(), Refused> {
@@ -164,6 +169,15 @@ impl Hub {
         live.ring.push(text, self.live_messages_max, self.live_bytes_max);
         channel.said.store(live.ring.said(), Ordering::SeqCst);
         for seat in &live.seats {
+            seat.waker.wake();
+        }
+    }
+
+    /// An answer has begun or grown.
+    pub(crate) fn streamed(&self, user: &UserId) {
+        let Some(channel) = lock(&self.users).get(user).cloned() else { return };
+        channel.streamed.fetch_add(1, Ordering::SeqCst);
+        for seat in &lock(&channel.live).seats {
             seat.waker.wake();
         }
     }
@@ -219,7 +233,12 @@ impl Hub {
 
 impl Channel {
     fn new() -> Arc<Self> {
-        Arc::new(Self { head: AtomicU64::new(0), said: AtomicU64::new(0), live: Mutex::default() })
+        Arc::new(Self {
+            head: AtomicU64::new(0),
+            said: AtomicU64::new(0),
+            streamed: AtomicU64::new(0),
+            live: Mutex::default(),
+        })
     }
 
     fn published(&self, seq: Seq, delivery: Delivery) {
@@ -283,14 +302,21 @@ impl Ticket {
         &self.seat.waker
     }
 
-    /// Whether the head, the notice or what is said live changed since this was asked.
+    /// Whether the head, the notice, what is said live or an answer changed since this was asked.
     pub(crate) fn has_news(&mut self) -> bool {
         let now = (
             self.channel.head.load(Ordering::SeqCst),
             self.channel.said.load(Ordering::SeqCst),
+            self.channel.streamed.load(Ordering::SeqCst),
             self.seat.notice.load(Ordering::SeqCst),
         );
         std::mem::replace(&mut self.seen, now) != now
+    }
+
+    /// Whether an answer has begun or grown since this was asked.
+    pub(crate) fn has_grown(&mut self) -> bool {
+        let now = self.channel.streamed.load(Ordering::SeqCst);
+        std::mem::replace(&mut self.grown, now) != now
     }
 
     pub(crate) fn head(&self) -> Seq {

@@ -32,10 +32,11 @@ mod session;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 pub mod store;
+mod streams;
 #[cfg(feature = "webhook")]
 mod webhook;
 
-pub use application::{Application, Incoming, Refusal};
+pub use application::{Application, Incoming, Refusal, Stop};
 pub use auth::{ApiKey, JwtKeys, SECRET_BYTES_MIN, WeakSecret, issue_token};
 pub use config::Config;
 pub use origin::{InvalidOrigin, Origin};
@@ -43,6 +44,7 @@ pub use secret::{SecretFileError, secret_file};
 pub use serve::{LISTEN_BACKLOG, listen, serve};
 pub use server::{PublishError, Published, Server};
 pub use store::{Head, StoreError};
+pub use streams::{PipeError, StreamWriter};
 #[cfg(feature = "webhook")]
 pub use webhook::{
     InvalidWebhook, WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_ATTEMPTS_MAX, WEBHOOK_TIMEOUT, Webhook,

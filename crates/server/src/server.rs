@@ -17,7 +17,7 @@ use crate::{
 /// The delivery server: a handle, cheap to clone.
 #[derive(Clone)]
 pub struct Server {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 pub(crate) struct Shared {
@@ -28,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) reception: Reception,
     application: OnceLock<Arc<dyn Application>>,
+    pub(crate) watching_streams: OnceLock<()>,
 }
 
 /// What a publish did.
@@ -65,8 +66,16 @@ impl Server {
         store.work_by(&config.limits);
         let store: Arc<dyn Store> = Arc::new(store);
         let limits = Arc::new(config.limits.clone());
-        let application = OnceLock::new();
-        Self { shared: Arc::new(Shared { config, limits, store, hub, reception, application }) }
+        let shared = Shared {
+            config,
+            limits,
+            store,
+            hub,
+            reception,
+            application: OnceLock::new(),
+            watching_streams: OnceLock::new(),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Names the application that takes clients' sends. Do it once, before serving.
@@ -79,8 +88,8 @@ impl Server {
         assert!(first, "an application is attached already");
     }
 
-    /// `/ws/user/{user}`, `/v1/users/{user}` and `/v1/users/{user}/messages`, to be served or merged
-    /// into another router.
+    /// `/ws/user/{user}` and everything below `/v1/users/{user}`, to be served or merged into another
+    /// router.
     pub fn router(&self) -> Router {
         router(self.shared.clone())
     }

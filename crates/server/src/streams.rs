@@ -1,0 +1,248 @@
+//! Answers that grow: who writes them, who stops them, and what becomes of those that nobody ends.
+
+mod pipe;
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tetherline_protocol::{
+    Attempt, MessageId, StopTarget, UserId,
+    frame::{StreamEnding, StreamOpening},
+};
+
+use crate::{
+    Server,
+    server::Shared,
+    store::{
+        AppendTextError, FinishStreamError, FinishedStream, OpenStreamError, StoppedStream,
+        StoreError, StreamState, fresh_id,
+    },
+};
+pub use pipe::PipeError;
+
+/// How often it is looked for answers whose writer is late.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+impl Server {
+    /// Begins an attempt at an answer: whoever is connected and wants to see answers grow hears of it.
+    /// The answer's name is the opening's, or a fresh one. An attempt that is going on already is over
+    /// with this.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, as everything here.
+    pub async fn open_stream(
+        &self,
+        user: &UserId,
+        opening: StreamOpening,
+    ) -> Result<StreamWriter, OpenStreamError> {
+        self.shared.open_stream(user, opening).await
+    }
+
+    /// Adds text, durably, and answers where it ends now, in UTF-16 units. With `offset`, text that is
+    /// there already is recognised and not added again.
+    pub async fn append_text(
+        &self,
+        user: &UserId,
+        message_uuid: &MessageId,
+        attempt: Attempt,
+        offset: Option<u64>,
+        text: impl Into<Box<str>>,
+    ) -> Result<u64, AppendTextError> {
+        self.shared.append_text(user, message_uuid, attempt, offset, text.into()).await
+    }
+
+    /// Ends an attempt: its text becomes a message of the mailbox. A repeat is answered as the first
+    /// time; an attempt that was stopped ends as stopped, whatever the ending says.
+    pub async fn finish_stream(
+        &self,
+        user: &UserId,
+        message_uuid: &MessageId,
+        attempt: Attempt,
+        ending: StreamEnding,
+    ) -> Result<FinishedStream, FinishStreamError> {
+        self.shared.finish_stream(user, message_uuid, attempt, ending).await
+    }
+
+    /// Has an answer grow no further; its writer ends it. The application is not told.
+    pub async fn stop_stream(
+        &self,
+        user: &UserId,
+        target: &StopTarget,
+    ) -> Result<StoppedStream, StoreError> {
+        self.shared.stop_stream(user, target).await
+    }
+
+    /// How far an answer got. `None` if there is none of that name, or no more.
+    pub async fn stream(
+        &self,
+        user: &UserId,
+        message_uuid: &MessageId,
+    ) -> Result<Option<StreamState>, StoreError> {
+        self.shared.store.stream(user, message_uuid).await
+    }
+}
+
+/// One attempt at an answer, in the hands of who writes it. Dropping it ends nothing: somebody can go
+/// on by its name, and if nobody does, the server ends it as interrupted after `stream_idle_ms`.
+pub struct StreamWriter {
+    shared: Arc<Shared>,
+    user: UserId,
+    message_uuid: MessageId,
+    attempt: Attempt,
+    next_offset: u64,
+    is_stopped: bool,
+}
+
+impl StreamWriter {
+    /// The answer's name.
+    #[must_use]
+    pub fn message_uuid(&self) -> &MessageId {
+        &self.message_uuid
+    }
+
+    /// Which attempt at it this is.
+    #[must_use]
+    pub fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
+    /// Somebody stopped it before it began: it takes no text and waits to be ended.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
+    /// Where its text ends, in UTF-16 units.
+    #[must_use]
+    pub fn next_offset(&self) -> u64 {
+        self.next_offset
+    }
+
+    /// Adds text, durably. A call that failed or was given up may be repeated with the same text.
+    pub async fn append(&mut self, text: &str) -> Result<u64, AppendTextError> {
+        let appended = self.appending(text.into()).await?;
+        self.next_offset = appended;
+        Ok(appended)
+    }
+
+    /// Ends the attempt; see [`Server::finish_stream`].
+    pub async fn finish(self, ending: StreamEnding) -> Result<FinishedStream, FinishStreamError> {
+        self.shared.finish_stream(&self.user, &self.message_uuid, self.attempt, ending).await
+    }
+
+    fn appending(
+        &self,
+        text: Box<str>,
+    ) -> impl Future<Output = Result<u64, AppendTextError>> + Send + 'static {
+        let (shared, user) = (self.shared.clone(), self.user.clone());
+        let (message_uuid, attempt) = (self.message_uuid.clone(), self.attempt);
+        let offset = Some(self.next_offset);
+        async move { shared.append_text(&user, &message_uuid, attempt, offset, text).await }
+    }
+}
+
+impl Shared {
+    pub(crate) async fn open_stream(
+        self: &Arc<Self>,
+        user: &UserId,
+        opening: StreamOpening,
+    ) -> Result<StreamWriter, OpenStreamError> {
+        self.watch_streams();
+        let message_uuid = opening.message_uuid().cloned().unwrap_or_else(fresh_id);
+        let opened = self.store.open_stream(user, &message_uuid, Arc::new(opening)).await?;
+        self.hub.streamed(user);
+        Ok(StreamWriter {
+            shared: self.clone(),
+            user: user.clone(),
+            message_uuid,
+            attempt: opened.attempt,
+            next_offset: 0,
+            is_stopped: opened.is_stopped,
+        })
+    }
+
+    pub(crate) async fn append_text(
+        &self,
+        user: &UserId,
+        message_uuid: &MessageId,
+        attempt: Attempt,
+        offset: Option<u64>,
+        text: Box<str>,
+    ) -> Result<u64, AppendTextError> {
+        let end = self.store.append_text(user, message_uuid, attempt, offset, text).await?;
+        self.hub.streamed(user);
+        Ok(end)
+    }
+
+    pub(crate) async fn finish_stream(
+        self: &Arc<Self>,
+        user: &UserId,
+        message_uuid: &MessageId,
+        attempt: Attempt,
+        ending: StreamEnding,
+    ) -> Result<FinishedStream, FinishStreamError> {
+        let (shared, user, message_uuid) = (self.clone(), user.clone(), message_uuid.clone());
+        // In a task of its own, as publishing: whoever is connected hears of what was stored.
+        let finishing = tokio::spawn(async move {
+            let ending = Arc::new(ending);
+            let finished =
+                shared.store.finish_stream(&user, &message_uuid, attempt, ending).await?;
+            if let Some(delivery) = &finished.delivery {
+                shared.hub.published(&user, finished.seq, || delivery.clone());
+            }
+            Ok(finished)
+        });
+        finishing
+            .await
+            .unwrap_or_else(|_| Err(StoreError::new("ending an answer was cut off").into()))
+    }
+
+    pub(crate) async fn stop_stream(
+        self: &Arc<Self>,
+        user: &UserId,
+        target: &StopTarget,
+    ) -> Result<StoppedStream, StoreError> {
+        self.watch_streams();
+        self.store.stop_stream(user, target).await
+    }
+
+    /// Ends, from now on, what its writers do not.
+    pub(crate) fn watch_streams(self: &Arc<Self>) {
+        self.watching_streams.get_or_init(|| {
+            tokio::spawn(watch(Arc::downgrade(self)));
+        });
+    }
+
+    async fn end_overdue_streams(self: &Arc<Self>) -> Result<(), StoreError> {
+        for late in self.store.overdue_streams().await? {
+            tracing::warn!(
+                message_uuid = %late.message_uuid,
+                attempt = %late.attempt,
+                status = late.status.as_str(),
+                "an answer is ended, because its writer did not"
+            );
+            let ending = StreamEnding::plain(late.status);
+            let ended = self.finish_stream(&late.user, &late.message_uuid, late.attempt, ending);
+            if let Err(FinishStreamError::Append(error)) = ended.await {
+                tracing::error!(%error, "an answer could not be ended; it is tried again");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// For as long as the server exists.
+async fn watch(shared: Weak<Shared>) {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let Some(shared) = shared.upgrade() else { return };
+        if let Err(error) = shared.end_overdue_streams().await {
+            tracing::warn!(%error, "it could not be looked for answers that nobody ends");
+        }
+    }
+}
