@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
+use futures_util::{TryStreamExt as _, future::join_all};
 use tetherline_protocol::{UserId, frame::Message};
 use tetherline_server::{PublishError, Server, store::AppendError};
 use tokio::{
@@ -63,7 +63,7 @@ async fn answer(
     job: Job,
     _permit: OwnedSemaphorePermit,
 ) {
-    let outcome = responder.answer(&job.turns).await;
+    let outcome = responder.answer(job.turns.clone()).try_collect().await;
     let job = Arc::new(job);
     let mut pause = Pause::default();
     loop {

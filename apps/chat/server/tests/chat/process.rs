@@ -48,7 +48,8 @@ impl Start {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tetherline-chat"));
         command
-            .args(["--listen", "127.0.0.1:0", "--built-in-delay-ms", "0", "--data"])
+            .args(["--listen", "127.0.0.1:0", "--built-in-delay-ms", "0"])
+            .args(["--built-in-pause-ms", "0", "--data"])
             .arg(&self.data)
             .args(&self.arguments)
             .env_remove("OPENAI_BASE_URL")

@@ -15,7 +15,7 @@ use axum::{
     routing::post,
 };
 use serde_json::{Value, json};
-use tetherline_chat::{Config, Provider, Responder};
+use tetherline_chat::{Config, Patience, Provider, Responder};
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 
 use crate::{
@@ -114,7 +114,7 @@ async fn the_provider_gets_the_conversation_and_its_answer_reaches_the_person() 
     let request = provider.request().await;
     assert_eq!(request["authorization"], "Bearer test-key");
     assert_eq!(request["model"], "test-model");
-    assert_eq!(request["stream"], false);
+    assert_eq!(request["stream"], true);
 
     let next = json!({ "type": "message_generate", "id": "q2", "message": "And one more?",
                        "conversation_uuid": "q1" });
@@ -203,8 +203,9 @@ async fn a_provider_that_is_not_there_is_said_so() {
 async fn a_provider_that_never_answers_is_given_up_by_a_chat_inside_another_program() {
     let folder = tempfile::tempdir().unwrap();
     let provider = FakeProvider::start([Mood::Silence]).await;
-    let patience = Duration::from_millis(200);
-    let provider = Provider::with_timeout(Some(&provider.base_url), Some("k"), Some("m"), patience);
+    let patience = Patience { first: Duration::from_millis(200), ..Patience::default() };
+    let provider =
+        Provider::with_patience(Some(&provider.base_url), Some("k"), Some("m"), patience);
     let config = Config {
         data: folder.path().into(),
         web: None,
