@@ -1,6 +1,7 @@
 mod delivery;
 mod link;
 mod sends;
+mod streams;
 mod tabs;
 
 use alloc::collections::VecDeque;
@@ -12,6 +13,7 @@ use crate::{
     backoff::Backoff,
     outbox::Outbox,
     reader::Reader,
+    streams::Streams,
     tabs::Tabs,
     timer::{Timer, Timers},
 };
@@ -28,6 +30,7 @@ pub struct Engine<P> {
     outputs: VecDeque<Output>,
     outbox: Outbox<P>,
     reader: Reader,
+    streams: Streams,
     backoff: Backoff,
     trust: Trust,
     /// `None` if this client has a connection of its own, whoever else there is, or nobody is signed
@@ -133,6 +136,7 @@ impl<P> Engine<P> {
             outputs: VecDeque::new(),
             outbox: Outbox::new(),
             reader: Reader::default(),
+            streams: Streams::default(),
             backoff: Backoff::new(seed),
             trust: Trust::Good,
             tabs: None,
@@ -236,6 +240,7 @@ impl<P> Engine<P> {
             self.outputs.push_back(Output::Settled(send, SendOutcome::SignedOut));
         }
         self.reader = Reader::default();
+        self.forget_streams();
         self.timers = Timers::default();
         if self.tabs.take().is_some() {
             self.outputs.push_back(Output::Unlock);

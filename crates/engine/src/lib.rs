@@ -38,6 +38,7 @@ mod engine;
 mod outbox;
 mod output;
 mod reader;
+mod streams;
 mod tabs;
 mod timer;
 
@@ -46,5 +47,6 @@ pub use outbox::{SendNo, SendRefused};
 pub use output::{
     ConnectionNo, Delivery, EpochNo, NoToken, Output, ProbeAnswer, SendOutcome, Status,
 };
+pub use streams::{StreamDelta, StreamEnd, StreamNo, StreamStart};
 pub use tabs::{Lead, Phase, TabMessage, TabNo};
 pub use timer::Instant;

@@ -1,6 +1,6 @@
 use tetherline_protocol::Seq;
 
-use crate::{SendNo, TabMessage, TabNo};
+use crate::{SendNo, StreamNo, TabMessage, TabNo};
 
 /// One attempt at a connection. Events of any but the current one are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub enum Output {
     Detach(ConnectionNo, u16),
     /// Send `ping`.
     Ping,
-    /// Send `get_pending`.
+    /// Send `get_pending`, with what there is of each answer that has begun and not ended.
     GetPending {
         /// Read on after this position.
         after: Seq,
@@ -72,6 +72,10 @@ pub enum Output {
     /// More was parked than fits, or the history is another one now: drop the parked message at
     /// this position.
     ParkedDropped(Seq),
+    /// The history is another one now, or nobody is signed in: forget the text of every answer.
+    StreamsDropped,
+    /// More answers are known than may be: forget the text of this one.
+    StreamDropped(StreamNo),
     /// A handler did not settle in time. Its message counts as handled.
     HandlerTimedOut(Seq),
     /// A fresh token was refused too, or there is none: the person is signed out.

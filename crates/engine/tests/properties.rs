@@ -7,6 +7,7 @@
 mod properties {
     pub(super) mod absurd;
     pub(super) mod careful;
+    pub(super) mod streams;
 }
 
 use std::collections::BTreeMap;

@@ -92,6 +92,9 @@ impl<P> Engine<P> {
             return;
         }
         self.heard = true;
+        if self.has_socket() {
+            self.streams.answered();
+        }
         if self.leads()
             && let Some(resume) = self.reader.answered()
         {
@@ -137,7 +140,9 @@ impl<P> Engine<P> {
         };
         if let Some(after) = resume.lost {
             self.outputs.push_back(Output::Gap { after, next: cursor });
+            self.forget_streams();
         }
+        self.streams.connect();
         if self.reader.open_grace() {
             self.timers.set(Timer::Grace, self.now + UNHANDLED_GRACE_MS);
         }
@@ -175,6 +180,7 @@ impl<P> Engine<P> {
         if self.leads() && !self.reader.may_ask(resume.after) {
             return;
         }
+        self.streams.ask();
         self.outputs.push_back(Output::GetPending { after: resume.after, epoch: resume.epoch });
     }
 

@@ -2,9 +2,10 @@
 
 use proptest::sample::select;
 use tetherline_engine::{
-    ConnectionNo, Delivery, EpochNo, Established, Lead, NoToken, Phase, ProbeAnswer, TabMessage,
-    TabNo,
+    ConnectionNo, Delivery, EpochNo, Established, Lead, NoToken, Phase, ProbeAnswer, StreamNo,
+    TabMessage, TabNo,
 };
+use tetherline_protocol::Attempt;
 
 use super::super::*;
 
@@ -34,6 +35,9 @@ enum Call {
     RequestPending,
     HistoryAsOf(u64),
     Gap(Whose, u64, u64),
+    StreamStart(Whose, u32, Attempt),
+    StreamDelta(Whose, u32, Attempt, u64, u64),
+    StreamEnd(Whose, u32, Attempt),
     Send {
         size: usize,
         ttl_ms: u64,
@@ -129,6 +133,21 @@ fn tabs() -> impl Strategy<Value = Call> {
     ]
 }
 
+fn streams() -> impl Strategy<Value = Call> {
+    let stream = || {
+        let no = prop_oneof![4 => 0..3_u32, 1 => 0..90_u32];
+        let attempt = prop_oneof![4 => 1..3_u32, 1 => 1..=u32::MAX];
+        (whose(), no, attempt.prop_map(|number| Attempt::new(number).expect("from 1 on")))
+    };
+    prop_oneof![
+        2 => stream().prop_map(|(c, no, attempt)| Call::StreamStart(c, no, attempt)),
+        4 => (stream(), position(), duration()).prop_map(|((c, no, attempt), offset, length)| {
+            Call::StreamDelta(c, no, attempt, offset, length)
+        }),
+        1 => stream().prop_map(|(c, no, attempt)| Call::StreamEnd(c, no, attempt)),
+    ]
+}
+
 fn call() -> impl Strategy<Value = Call> {
     let no_token = select(vec![NoToken::SignedOut, NoToken::Failed]);
     let count = prop_oneof![9 => Just(1), 1 => 1..1_200_usize];
@@ -169,7 +188,7 @@ fn call() -> impl Strategy<Value = Call> {
         1 => (whose(), 0..20_u32, any::<bool>(), proptest::option::of(duration()))
             .prop_map(|(c, send, retryable, after)| Call::Refused(c, send, retryable, after)),
     ];
-    prop_oneof![3 => link, 2 => delivery, 1 => sends, 1 => tabs()]
+    prop_oneof![3 => link, 2 => delivery, 1 => sends, 1 => tabs(), 1 => streams()]
 }
 
 struct Absurd {
@@ -221,6 +240,7 @@ impl Absurd {
             | Call::Accepted(..)
             | Call::Refused(..)
             | Call::Gap(..) => self.hear(call),
+            Call::StreamStart(..) | Call::StreamDelta(..) | Call::StreamEnd(..) => self.grow(call),
             Call::SignInAmongTabs(_)
             | Call::SetVisible(_)
             | Call::Lock
@@ -260,6 +280,29 @@ impl Absurd {
             }
             Call::Gap(_, after, next) => {
                 engine.handle_gap(connection, seq(after), seq(next), now);
+            }
+            _ => {}
+        }
+    }
+
+    fn grow(&mut self, call: Call) {
+        let (Call::StreamStart(whose, ..)
+        | Call::StreamDelta(whose, ..)
+        | Call::StreamEnd(whose, ..)) = call
+        else {
+            return;
+        };
+        let connection = self.connection(whose);
+        let engine = &mut self.rig.engine;
+        match call {
+            Call::StreamStart(_, no, attempt) => {
+                engine.handle_stream_start(connection, StreamNo(no), attempt);
+            }
+            Call::StreamDelta(_, no, attempt, offset, length) => {
+                engine.handle_stream_delta(connection, StreamNo(no), attempt, offset, length);
+            }
+            Call::StreamEnd(_, no, attempt) => {
+                engine.handle_stream_end(connection, StreamNo(no), attempt);
             }
             _ => {}
         }

@@ -1,0 +1,87 @@
+//! Answers that grow: which piece of text comes next, and what is missing.
+
+use tetherline_protocol::Attempt;
+
+use super::Engine;
+use crate::{ConnectionNo, Output, StreamDelta, StreamEnd, StreamNo, StreamStart, streams::Piece};
+
+/// Growing answers. As with messages, these calls take no time and read no clock.
+///
+/// What the driver has of an answer is exactly what it was told to append since
+/// [`StreamStart::Begin`], over any number of connections. With [`Output::GetPending`] it says how
+/// much that is of each answer that has not ended.
+impl<P> Engine<P> {
+    /// `message_start` has come.
+    pub fn handle_stream_start(
+        &mut self,
+        connection: ConnectionNo,
+        stream: StreamNo,
+        attempt: Attempt,
+    ) -> StreamStart {
+        if !self.is_connected_by(connection) {
+            return StreamStart::Drop;
+        }
+        self.heard = true;
+        let start = self.streams.start(stream, attempt);
+        self.drop_streams_over_limit();
+        start
+    }
+
+    /// `message_delta` has come: a piece of `length` UTF-16 units that belongs at `offset`. If
+    /// something before it is missing, that is asked for.
+    pub fn handle_stream_delta(
+        &mut self,
+        connection: ConnectionNo,
+        stream: StreamNo,
+        attempt: Attempt,
+        offset: u64,
+        length: u64,
+    ) -> StreamDelta {
+        if !self.is_connected_by(connection) {
+            return StreamDelta::Drop;
+        }
+        self.heard = true;
+        match self.streams.add(stream, attempt, offset, length) {
+            Piece::Fits { skip } => StreamDelta::Append { skip },
+            Piece::Stale => StreamDelta::Drop,
+            Piece::Hole => {
+                self.drop_streams_over_limit();
+                if let Some(resume) = self.reader.ask_again() {
+                    self.ask(&resume);
+                }
+                StreamDelta::Drop
+            }
+        }
+    }
+
+    /// The durable message that ends this attempt has come, for the first time or again. It is
+    /// delivered as any other, by [`Engine::handle_message`].
+    pub fn handle_stream_end(
+        &mut self,
+        connection: ConnectionNo,
+        stream: StreamNo,
+        attempt: Attempt,
+    ) -> StreamEnd {
+        if !self.is_connected_by(connection) {
+            return StreamEnd::Drop;
+        }
+        let end = self.streams.end(stream, attempt);
+        self.drop_streams_over_limit();
+        end
+    }
+}
+
+impl<P> Engine<P> {
+    /// What grew belongs to a history that is no more, or to somebody who is gone.
+    pub(super) fn forget_streams(&mut self) {
+        if self.streams.forget() {
+            self.outputs.push_back(Output::StreamsDropped);
+        }
+    }
+
+    fn drop_streams_over_limit(&mut self) {
+        if let Some(dropped) = self.streams.pop_over_limit() {
+            self.outputs.push_back(Output::StreamDropped(dropped));
+        }
+    }
+}

@@ -1,0 +1,214 @@
+use alloc::vec::Vec;
+
+use tetherline_protocol::{Attempt, limits::STREAMS_KNOWN_MAX};
+
+/// The driver's own number for the name of a growing answer; equal names have equal numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StreamNo(pub u32);
+
+/// What to do with a `message_start`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamStart {
+    /// Forget what there was of this answer: it grows from nothing.
+    Begin,
+    /// It grows already. What there is stays.
+    Known,
+    /// It is of an attempt that is over, or of no connection of this page.
+    Drop,
+}
+
+/// What to do with a `message_delta`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamDelta {
+    /// Append the piece without its first `skip` UTF-16 units, which are there already.
+    Append {
+        /// Never within a surrogate pair, as no offset is.
+        skip: u64,
+    },
+    /// All of it is there, or something before it is not, or its attempt is over.
+    Drop,
+}
+
+/// What to do with the durable message that ends an attempt, beside delivering it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// The answer, if there is anything of it, grows no more.
+    Finish,
+    /// Nothing: it was known, or a later attempt has begun.
+    Drop,
+}
+
+/// How far each answer is, as far as this page has seen it grow.
+///
+/// Of an answer only the latest attempt counts, and of that attempt only a prefix without holes.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    /// In the order in which they began or finished; at most [`STREAMS_KNOWN_MAX`].
+    known: Vec<Stream>,
+    /// What this connection has asked the server and was not answered.
+    questions: u32,
+}
+
+#[derive(Debug)]
+struct Stream {
+    no: StreamNo,
+    attempt: Attempt,
+    growth: Growth,
+    /// What comes next was asked for and has not come: one hole is one question.
+    is_asked_for: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Growth {
+    /// A piece of it came, and its start did not.
+    Awaited,
+    Growing {
+        length: u64,
+    },
+    /// Remembered, so that what comes late does not begin it anew.
+    Finished,
+}
+
+/// What a piece of text is to an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Fits {
+        skip: u64,
+    },
+    Stale,
+    /// Something before it is missing, and was not asked for.
+    Hole,
+}
+
+impl Streams {
+    pub(crate) fn start(&mut self, no: StreamNo, attempt: Attempt) -> StreamStart {
+        match self.find(no, attempt) {
+            Found::Older => StreamStart::Drop,
+            Found::Same(stream) => match stream.growth {
+                Growth::Awaited => {
+                    stream.growth = Growth::Growing { length: 0 };
+                    stream.is_asked_for = false;
+                    StreamStart::Begin
+                }
+                Growth::Growing { .. } => StreamStart::Known,
+                Growth::Finished => StreamStart::Drop,
+            },
+            Found::News => {
+                self.insert(no, attempt, Growth::Growing { length: 0 });
+                StreamStart::Begin
+            }
+        }
+    }
+
+    pub(crate) fn add(
+        &mut self,
+        no: StreamNo,
+        attempt: Attempt,
+        offset: u64,
+        length: u64,
+    ) -> Piece {
+        match self.find(no, attempt) {
+            Found::Older => Piece::Stale,
+            Found::Same(stream) => stream.add(offset, length),
+            Found::News => {
+                self.insert(no, attempt, Growth::Awaited);
+                Piece::Hole
+            }
+        }
+    }
+
+    pub(crate) fn end(&mut self, no: StreamNo, attempt: Attempt) -> StreamEnd {
+        match self.find(no, attempt) {
+            Found::Older => StreamEnd::Drop,
+            Found::Same(stream) if stream.growth == Growth::Finished => StreamEnd::Drop,
+            Found::Same(_) | Found::News => {
+                self.insert(no, attempt, Growth::Finished);
+                StreamEnd::Finish
+            }
+        }
+    }
+
+    /// Takes out one answer while more are known than may be: one that is finished, if there is one,
+    /// and the oldest of those.
+    pub(crate) fn pop_over_limit(&mut self) -> Option<StreamNo> {
+        if self.known.len() <= STREAMS_KNOWN_MAX {
+            return None;
+        }
+        let finished = self.known.iter().position(|stream| stream.growth == Growth::Finished);
+        Some(self.known.remove(finished.unwrap_or(0)).no)
+    }
+
+    /// Forgets everything. Answers whether there was anything.
+    pub(crate) fn forget(&mut self) -> bool {
+        let was_empty = self.known.is_empty();
+        self.known.clear();
+        !was_empty
+    }
+
+    /// A new connection was asked nothing.
+    pub(crate) fn connect(&mut self) {
+        self.questions = 0;
+    }
+
+    /// The server is being asked, or the tab that leads, for what is missing of every answer.
+    pub(crate) fn ask(&mut self) {
+        self.questions = self.questions.saturating_add(1);
+        for stream in &mut self.known {
+            stream.is_asked_for = true;
+        }
+    }
+
+    /// The server has answered one question. After the last one, what is missing still may be asked
+    /// for again.
+    pub(crate) fn answered(&mut self) {
+        self.questions = self.questions.saturating_sub(1);
+        if self.questions == 0 {
+            for stream in &mut self.known {
+                stream.is_asked_for = false;
+            }
+        }
+    }
+
+    fn find(&mut self, no: StreamNo, attempt: Attempt) -> Found<'_> {
+        match self.known.iter_mut().find(|stream| stream.no == no) {
+            Some(stream) if attempt < stream.attempt => Found::Older,
+            Some(stream) if attempt == stream.attempt => Found::Same(stream),
+            _ => Found::News,
+        }
+    }
+
+    fn insert(&mut self, no: StreamNo, attempt: Attempt, growth: Growth) {
+        if let Some(index) = self.known.iter().position(|stream| stream.no == no) {
+            self.known.remove(index);
+        }
+        self.known.push(Stream { no, attempt, growth, is_asked_for: false });
+    }
+}
+
+/// What is known of an attempt.
+enum Found<'a> {
+    /// A later one.
+    Older,
+    Same(&'a mut Stream),
+    /// Nothing, or an earlier one.
+    News,
+}
+
+impl Stream {
+    fn add(&mut self, offset: u64, length: u64) -> Piece {
+        let known = match &mut self.growth {
+            Growth::Growing { length: known } if offset <= *known => known,
+            Growth::Finished => return Piece::Stale,
+            Growth::Awaited | Growth::Growing { .. } if self.is_asked_for => return Piece::Stale,
+            Growth::Awaited | Growth::Growing { .. } => return Piece::Hole,
+        };
+        let end = offset.saturating_add(length);
+        if end <= *known {
+            return Piece::Stale;
+        }
+        let skip = *known - offset;
+        *known = end;
+        self.is_asked_for = false;
+        Piece::Fits { skip }
+    }
+}
