@@ -109,10 +109,24 @@ function settle(before: Settled, text: string): Settled {
     return { length: before.length + text.length, blocks, list: null, isEntangled };
   }
   const blocks = [...before.blocks, ...nodes.slice(0, -1)];
-  const item = last.type === 'list' ? last.children.at(-1) : undefined;
-  const list = last.type === 'list' ? { ...last, children: last.children.slice(0, -1) } : null;
-  const length = before.length + lineOf(item ?? last, text);
-  return { length, blocks, list: list?.children.length === 0 ? null : list, isEntangled };
+  if (last.type === 'list' && last.children.length > 1) {
+    const length = before.length + lineOf(last.children.at(-1) ?? last, text);
+    return { length, blocks, list: { ...last, children: last.children.slice(0, -1) }, isEntangled };
+  }
+  if (isIndented(last, text) || decidesWhatFollows(nodes.at(-2), text)) {
+    return before;
+  }
+  return { length: before.length + lineOf(last, text), blocks, list: null, isEntangled };
+}
+
+/** Below some blocks less can begin than anywhere else: no list with a 2, no empty item. */
+function decidesWhatFollows(block: RootContent | undefined, text: string): boolean {
+  return block?.type === 'html' || isIndented(block, text);
+}
+
+/** Whether it is code by its indentation, which means another thing behind a list than elsewhere. */
+function isIndented(block: RootContent | undefined, text: string): boolean {
+  return block?.type === 'code' && !/^ {0,3}[`~]/.test(text.slice(lineOf(block, text)));
 }
 
 /** The list that was begun, with the items that are now the first of these blocks. */
