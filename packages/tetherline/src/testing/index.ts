@@ -6,12 +6,14 @@ export type { VirtualClock } from './clock.js';
 export type { FakeConnection, FakePeer } from './fake-connection.js';
 export type { FakeNetwork } from './fake-line.js';
 export type { FakeMailbox, FakeMessage } from './fake-mailbox.js';
-export {
-  createFakeServer,
-  FakeServer,
-  type FakeServerOptions,
-  type Refusal,
-} from './fake-server.js';
+export type { Refusal } from './fake-refusal.js';
+export { createFakeServer, FakeServer, type FakeServerOptions } from './fake-server.js';
+export type {
+  FakeStream,
+  FakeStreamEnding,
+  FakeStreamOpening,
+  FakeStreams,
+} from './fake-streams.js';
 
 /** A context value for tests, with what a test wants to do and see beside it. */
 export interface MockWebSocketContext extends WebSocketContextValue {
