@@ -6,8 +6,11 @@
 mod accounts;
 mod browser;
 mod conversations;
+mod growing;
 mod process;
 mod provider;
 mod restarts;
 mod start;
+mod stops;
+mod versions;
 mod web;

@@ -14,8 +14,8 @@ use super::{commands::Command, writer::BATCH_MAX};
 /// Pieces are counted over as long as this, twice.
 const WINDOW: Duration = Duration::from_millis(500);
 /// At so many pieces in both windows, which are a second, they wait for a millisecond; at more in
-/// proportion. Below it commits are few enough without.
-const PIECES_PER_MS: usize = 1_000;
+/// proportion. Below it, what comes while a commit runs is company enough: it shares the next one.
+const PIECES_PER_MS: usize = 4_000;
 /// How often what waits is taken from the queue meanwhile, so that it never fills.
 const TAKE_EVERY: Duration = Duration::from_millis(2);
 
@@ -164,13 +164,13 @@ mod tests {
     #[test]
     fn text_waits_for_nothing_as_long_as_there_is_little_of_it() {
         assert_eq!(linger_after(&[]), 0);
-        assert_eq!(linger_after(&[(500, 0), (499, 500)]), 0);
-        assert_eq!(linger_after(&[(500, 0), (500, 500)]), 1);
+        assert_eq!(linger_after(&[(2_000, 0), (1_999, 500)]), 0);
+        assert_eq!(linger_after(&[(2_000, 0), (2_000, 500)]), 1);
     }
 
     #[test]
     fn the_more_there_is_the_longer_it_waits_and_never_longer_than_the_limit() {
-        assert_eq!(linger_after(&[(5_000, 0), (5_000, 999)]), 10);
+        assert_eq!(linger_after(&[(20_000, 0), (20_000, 999)]), 10);
         let most = usize::try_from(STREAM_COMMIT_MS_MAX).unwrap() * PIECES_PER_MS;
         assert_eq!(linger_after(&[(most - 1, 0)]), STREAM_COMMIT_MS_MAX - 1);
         assert_eq!(linger_after(&[(most, 0)]), STREAM_COMMIT_MS_MAX);
@@ -179,8 +179,8 @@ mod tests {
 
     #[test]
     fn what_came_more_than_a_second_ago_counts_no_more() {
-        assert_eq!(linger_after(&[(9_000, 0), (0, 500)]), 9);
-        assert_eq!(linger_after(&[(9_000, 0), (0, 500), (0, 1_000)]), 0);
-        assert_eq!(linger_after(&[(9_000, 0), (0, 1_000)]), 0);
+        assert_eq!(linger_after(&[(36_000, 0), (0, 500)]), 9);
+        assert_eq!(linger_after(&[(36_000, 0), (0, 500), (0, 1_000)]), 0);
+        assert_eq!(linger_after(&[(36_000, 0), (0, 1_000)]), 0);
     }
 }

@@ -182,9 +182,11 @@ impl Desk {
         let now = clock::now_ms();
         let rule = self.rules.get();
         let changed = self.transact(|desk| {
-            let done = batch.iter().map(|command| desk.execute(command, &rule, now)).collect();
+            let done: rusqlite::Result<Vec<Done>> =
+                batch.iter().map(|command| desk.execute(command, &rule, now)).collect();
+            let done = done?;
             desk.answers.write(&desk.connection)?;
-            done
+            Ok(done)
         });
         changed.inspect_err(|error| tracing::error!(%error, "a commit failed"))
     }

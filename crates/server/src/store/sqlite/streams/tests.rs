@@ -259,6 +259,26 @@ fn what_nobody_needs_of_the_log_is_forgotten_and_the_rest_is_not() {
 }
 
 #[test]
+fn text_that_is_in_its_own_row_and_in_the_log_is_there_once() {
+    let mut desk = Desk::new();
+    for uuid in ["a1", "a2"] {
+        desk.open(uuid);
+    }
+    desk.grow("a1", "x");
+    desk.commit();
+    // What there is so far has to go, so the first is written into its row; the second stays behind
+    // in a row of the log that has text of both.
+    desk.answers.log.purge();
+    desk.grow("a1", "y");
+    desk.grow("a2", "z");
+    desk.commit();
+    assert_eq!(desk.logged(), [2]);
+    assert_eq!((desk.find("a1").state().pin, desk.find("a2").state().pin), (None, Some(2)));
+    assert_eq!(desk.texts(), ["xy", "z"]);
+    assert_eq!(desk.reopened().table.read(&user("ada"), &[], 9), desk.read());
+}
+
+#[test]
 fn a_log_that_is_too_long_is_shortened_whatever_pins_it() {
     let mut desk = Desk::new();
     for uuid in ["slow", "fast"] {
