@@ -1,8 +1,9 @@
 //! `cargo xtask bench browser`: dispatch, render counts and a burst in a real Chromium.
+//! `cargo xtask bench streams`: what growing answers cost, against the real server.
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{browser, prepare, progress::step, runner, workspace};
 
@@ -12,13 +13,33 @@ const WORKSPACE: &str = "@tetherline/bench";
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     match arguments.split_first() {
         Some((what, rest)) if what == "browser" => in_browser(root, rest),
-        _ => bail!("use `cargo xtask bench browser [--brief] [dispatch|renders|burst …]`"),
+        Some((what, rest)) if what == "streams" => of_streams(root, true, rest),
+        _ => bail!(
+            "use `cargo xtask bench browser [--brief] [dispatch|renders|burst …]` \
+             or `cargo xtask bench streams [--brief] [latency|load …]`"
+        ),
     }
 }
 
 /// So short that the figures mean nothing; what is counted is counted all the same.
 pub(crate) fn run_briefly(root: &Path) -> Result<()> {
-    in_browser(root, &["--brief".to_owned()])
+    let brief = ["--brief".to_owned()];
+    of_streams(root, false, &brief)?;
+    in_browser(root, &brief)
+}
+
+fn of_streams(root: &Path, release: bool, arguments: &[String]) -> Result<()> {
+    let packages = ["build", "--package", "tetherline-cli", "--package", "tetherline-stream-bench"];
+    let optimised: &[&str] = if release { &["--release"] } else { &[] };
+    step("the server, and who measures it", || {
+        workspace::build(root, "cargo", &[&packages[..], optimised].concat())
+    })?;
+    let server = workspace::binary(root, "tetherline", release);
+    let server = server.to_str().context("the path of this checkout is not UTF-8")?;
+    let bench = workspace::binary(root, "tetherline-stream-bench", release);
+    let arguments = arguments.iter().map(String::as_str);
+    let all: Vec<&str> = ["--server", server].into_iter().chain(arguments).collect();
+    workspace::run(root, &bench.to_string_lossy(), &all)
 }
 
 fn in_browser(root: &Path, arguments: &[String]) -> Result<()> {

@@ -55,7 +55,11 @@ const CHECKS: [Check; 23] = [
         about: "the package in Vite and Next, in a real Chromium",
         run: examples::run,
     },
-    Check { name: "bench", about: "the benchmarks work, in Chromium", run: bench::run_briefly },
+    Check {
+        name: "bench",
+        about: "the benchmarks work, also in Chromium",
+        run: bench::run_briefly,
+    },
     Check { name: "e2e", about: "the whole thing in a real Chromium", run: browser::end_to_end },
 ];
 

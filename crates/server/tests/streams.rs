@@ -67,7 +67,11 @@ async fn reader(server: &TestServer, device: &str, have: Value) -> Client {
 
 /// The text of an answer as a client puts it together, until the message that it becomes.
 async fn watch(client: &mut Client) -> (String, Value) {
-    let mut text = String::new();
+    watch_on(client, String::new()).await
+}
+
+/// The same, of which this much is there already.
+async fn watch_on(client: &mut Client, mut text: String) -> (String, Value) {
     loop {
         let frame = client.next().await;
         match frame["type"].as_str().unwrap() {
@@ -88,6 +92,9 @@ async fn an_answer_grows_on_every_device_and_becomes_a_message() {
     let backend = Backend::of(&server);
     let mut laptop = reader(&server, "laptop", json!([])).await;
     let mut phone = reader(&server, "phone", json!([])).await;
+    for client in [&mut laptop, &mut phone] {
+        client.next_of("pending_check_complete").await;
+    }
     let opened = backend
         .open("ada", json!({ "message_uuid": "a1", "ref": "q1", "conversation_uuid": "c1" }))
         .await;
@@ -96,7 +103,6 @@ async fn an_answer_grows_on_every_device_and_becomes_a_message() {
         json!({ "message_uuid": "a1", "attempt": 1, "next_offset": 0, "stopped": false })
     );
     for client in [&mut laptop, &mut phone] {
-        client.next_of("pending_check_complete").await;
         let start = client.next_of("message_start").await;
         assert_eq!(start["ref"], "q1");
         assert_eq!(start["conversation_uuid"], "c1");
@@ -283,6 +289,35 @@ async fn the_longest_answer_fits_and_one_more_byte_does_not() {
 }
 
 #[tokio::test]
+async fn as_many_answers_as_may_grow_are_begun_and_the_next_is_asked_to_wait() {
+    let mut config = config();
+    config.limits.streams_per_user_max = 2;
+    config.limits.streams_bytes_max = 10_000;
+    let server = TestServer::start(config).await;
+    let backend = Backend::of(&server);
+    let open = |uuid: &str| {
+        let opening = json!({ "message_uuid": uuid }).to_string();
+        backend.request(Method::POST, "ada/streams").body(opening).send()
+    };
+    assert_eq!(open("a1").await.unwrap().status(), StatusCode::CREATED);
+    assert_eq!(open("a2").await.unwrap().status(), StatusCode::CREATED);
+    let refused = open("a3").await.unwrap();
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(refused.headers().contains_key("retry-after"));
+
+    assert_eq!(backend.add("ada/streams/a1/1", &"x".repeat(7_000), None).await.0, StatusCode::OK);
+    let text = json!({ "text": "x".repeat(3_000) });
+    let text = backend.request(Method::POST, "ada/streams/a2/1/text").json(&text);
+    let refused = text.send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.headers().contains_key("retry-after"));
+
+    backend.finish("ada/streams/a1/1", json!({})).await;
+    assert_eq!(backend.add("ada/streams/a2/1", &"x".repeat(3_000), None).await.0, StatusCode::OK);
+    assert_eq!(open("a3").await.unwrap().status(), StatusCode::CREATED, "there is room again");
+}
+
+#[tokio::test]
 async fn one_long_request_writes_a_whole_answer() {
     let server = TestServer::start(config()).await;
     let backend = Backend::of(&server);
@@ -423,10 +458,11 @@ async fn an_answer_outlives_the_server_that_it_was_begun_on() {
     let backend = Backend::of(&server);
     let mut client = reader(&server, "laptop", json!([])).await;
     assert_eq!(client.next_of("message_start").await["topic"], "rope");
-    assert_eq!(client.next_of("message_delta").await["text"], "before, ");
+    let text = client.next_of("message_delta").await["text"].as_str().unwrap().to_owned();
+    assert_eq!(text, "before, ");
     assert_eq!(backend.add("ada/streams/a1/1", "after", Some(8)).await.0, StatusCode::OK);
     backend.finish("ada/streams/a1/1", json!({})).await;
-    let (_, message) = watch(&mut client).await;
+    let (_, message) = watch_on(&mut client, text).await;
     assert_eq!(message["message"]["content"], "before, after");
 }
 
