@@ -7,9 +7,11 @@ use tetherline_protocol::{
     frame::{FrameError, StreamEnding, StreamOpening},
     message_type::MESSAGE_CREATED,
 };
+use uuid::Uuid;
 
 use super::{Job, Outcome, Pending};
 use crate::{
+    clock::rfc3339,
     history::{self, About, ChatMessage, Conversation},
     limits::OUTBOX_PAGE,
 };
@@ -116,6 +118,7 @@ pub(super) fn queue_ending(
     job: &Job,
     outcome: &Outcome,
     message: &ChatMessage,
+    now_ms: i64,
 ) -> rusqlite::Result<()> {
     #[derive(Serialize)]
     struct Fields<'a> {
@@ -130,13 +133,14 @@ pub(super) fn queue_ending(
     let opening = job.opening().map_err(ours)?;
     let whole =
         opening.message(&job.answer, outcome.attempt, outcome.status, &outcome.text, &parsed);
+    let id: MessageId = Uuid::now_v7().to_string().parse().map_err(ours)?;
     transaction.execute(
         "INSERT INTO publications (user_uuid, key, frame, message_uuid, attempt, ending)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![
             job.user.as_str(),
             format!("answered:{}", job.send_id),
-            whole.to_object(),
+            whole.to_frame(&id, None, &format!("\"{}\"", rfc3339(now_ms))),
             job.answer.as_str(),
             outcome.attempt.get(),
             ending,

@@ -98,7 +98,7 @@ pub(crate) fn finish(
         },
     };
     history::put(transaction, user, &job.conversation, &message, now_ms)?;
-    outbox::queue_ending(transaction, job, outcome, &message)
+    outbox::queue_ending(transaction, job, outcome, &message, now_ms)
 }
 
 /// What an earlier life has begun and not ended, and the attempts.

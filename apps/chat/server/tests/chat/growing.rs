@@ -207,7 +207,8 @@ async fn an_end_that_was_committed_and_not_told_is_told_after_the_restart_once()
                          "message": { "role": "assistant" } });
     database
         .execute(
-            "INSERT INTO publications (user_uuid, key, frame, message_uuid, attempt, ending)
+            "INSERT OR REPLACE INTO publications
+                 (user_uuid, key, frame, message_uuid, attempt, ending)
              VALUES (?1, 'answered:q1', ?2, ?3, 1, ?4)",
             (
                 &story.ada.uuid,
