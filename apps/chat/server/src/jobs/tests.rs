@@ -271,6 +271,22 @@ async fn an_answer_that_nobody_wants_any_more_waits_for_nothing() {
 }
 
 #[tokio::test]
+async fn whoever_stops_an_answer_at_the_last_moment_is_what_its_row_says() {
+    let story = Story::with(&["ada"]).await;
+    let answer = story.answered("q1", None, Place::Newest).await;
+    let publications = story.database.read(unsent).await.unwrap();
+    let ending = publications[1].ending.as_ref().unwrap().parse().unwrap();
+    assert_eq!((ending.0.as_str(), ending.1), (answer.as_str(), Attempt::FIRST));
+    let ended = Some(("ada".into(), answer, StreamStatus::Stopped));
+    let told = [Sent { position: publications[1].position, ended }];
+    story.database.write(move |transaction| sent(transaction, &told)).await.unwrap();
+    assert_eq!(story.unsent().await, ["created:q1"]);
+    let messages = |connection: &_| history::messages(connection, "ada", "q1");
+    let messages = story.database.read(messages).await.unwrap();
+    assert_eq!(messages[1].status, StreamStatus::Stopped);
+}
+
+#[tokio::test]
 async fn what_was_begun_is_left_to_be_ended_and_not_begun_again() {
     let story = Story::with(&["ada"]).await;
     story.ask("ada", "q1", None).await;
