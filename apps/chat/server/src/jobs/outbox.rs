@@ -31,7 +31,8 @@ pub(crate) struct Publication {
 pub(crate) struct Ending {
     pub(crate) message_uuid: String,
     pub(crate) attempt: u32,
-    pub(crate) ending: String,
+    /// What it adds, as JSON.
+    pub(crate) fields: String,
 }
 
 /// A publication that is done.
@@ -57,8 +58,8 @@ pub(crate) fn unsent(connection: &Connection) -> rusqlite::Result<Vec<Publicatio
         )?
         .query_map([OUTBOX_PAGE], |row| {
             let ending = match row.get(6)? {
-                Some(ending) => {
-                    Some(Ending { message_uuid: row.get(4)?, attempt: row.get(5)?, ending })
+                Some(fields) => {
+                    Some(Ending { message_uuid: row.get(4)?, attempt: row.get(5)?, fields })
                 }
                 None => None,
             };
@@ -177,7 +178,7 @@ impl Job {
 impl Ending {
     /// Whose end it is, and what it adds.
     pub(crate) fn parse(&self) -> Option<(MessageId, Attempt, StreamEnding)> {
-        let ending = StreamEnding::parse(&self.ending).ok()?;
+        let ending = StreamEnding::parse(&self.fields).ok()?;
         Some((self.message_uuid.parse().ok()?, Attempt::new(self.attempt)?, ending))
     }
 }
