@@ -143,6 +143,24 @@ async fn along_a_branch_one_answer_follows_the_other_and_knows_it() {
     assert_eq!(said(&turns), ["q1?", "a1", "q2?"]);
 }
 
+/// A question whose own parent was there was answered without what stood before it: the answer to
+/// the first question still grew, the second question had been stopped, and the third only looked
+/// at the second's answer.
+#[tokio::test]
+async fn a_question_waits_for_all_that_stands_before_it_and_not_for_its_parent_only() {
+    let story = Story::with(&["ada"]).await;
+    story.ask("ada", "q1", None).await;
+    story.ask("ada", "q2", Some("q1")).await;
+    let first = story.claim().await.unwrap();
+    story.stop(StopTarget::Send("q2".parse().unwrap())).await;
+    let (stopped, _) = story.claim().await.unwrap();
+    story.end(stopped, "", StreamStatus::Stopped).await;
+    story.ask("ada", "q3", Some("q1")).await;
+    assert!(story.claim().await.is_none());
+    story.finish(first, "a1").await;
+    assert_eq!(said(&story.claim().await.unwrap().1), ["q1?", "a1", "q2?", "q3?"]);
+}
+
 #[tokio::test]
 async fn branches_do_not_wait_for_each_other_and_know_nothing_of_each_other() {
     let story = Story::with(&["ada"]).await;
