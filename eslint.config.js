@@ -67,4 +67,8 @@ export default defineConfig(
       globals: { process: 'readonly', console: 'readonly', URL: 'readonly', Buffer: 'readonly' },
     },
   },
+  {
+    files: ['examples/backends/**'],
+    languageOptions: { globals: { fetch: 'readonly', TextDecoderStream: 'readonly' } },
+  },
 );

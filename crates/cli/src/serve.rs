@@ -1,3 +1,5 @@
+mod streams;
+
 use std::{
     fs,
     io::{self, Write as _},
@@ -67,6 +69,8 @@ pub(crate) struct Options {
         env = "TETHERLINE_RETENTION_MESSAGES"
     )]
     retention_messages: u32,
+    #[command(flatten)]
+    streams: streams::Streams,
 }
 
 pub(crate) async fn run(options: Options) -> Result<()> {
@@ -105,6 +109,7 @@ fn config(options: &Options) -> Result<Config> {
     config.allow_query_token = options.allow_query_token;
     config.limits.retention_age_ms = u64::from(options.retention_days) * DAY_MS;
     config.limits.retention_messages_max = u64::from(options.retention_messages);
+    options.streams.set(&mut config.limits);
     Ok(config)
 }
 

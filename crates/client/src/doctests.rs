@@ -4,3 +4,7 @@
 #[allow(rustdoc::invalid_codeblock_attributes, reason = "`no-run` belongs to `cargo xtask docs`")]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+#[allow(rustdoc::invalid_codeblock_attributes, reason = "`no-run` belongs to `cargo xtask docs`")]
+#[doc = include_str!("../../../docs/streaming.md")]
+struct Streaming;

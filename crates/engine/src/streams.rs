@@ -140,8 +140,9 @@ impl Streams {
 
     /// Forgets everything. Answers whether there was anything.
     pub(crate) fn forget(&mut self) -> bool {
-        let known = core::mem::take(&mut self.known);
-        !known.is_empty()
+        let was_empty = self.known.is_empty();
+        self.known.clear();
+        !was_empty
     }
 
     /// A new connection was asked nothing.
@@ -177,7 +178,9 @@ impl Streams {
     }
 
     fn insert(&mut self, no: StreamNo, attempt: Attempt, growth: Growth) {
-        self.known.retain(|stream| stream.no != no);
+        if let Some(index) = self.known.iter().position(|stream| stream.no == no) {
+            self.known.remove(index);
+        }
         self.known.push(Stream { no, attempt, growth, is_asked_for: false });
     }
 }

@@ -12,9 +12,11 @@ mod exports;
 mod instance;
 mod numbers;
 mod output;
+mod streams;
 mod tabs;
 
 pub use exports::*;
+pub use streams::*;
 
 /// What [`message`] answers, added up.
 pub mod bits {

@@ -1,6 +1,6 @@
 //! Outputs as a kind and four numbers.
 
-use tetherline_engine::{Output, SendOutcome, TabNo};
+use tetherline_engine::{Output, SendOutcome, StreamNo, TabNo};
 
 use crate::tabs;
 
@@ -37,6 +37,9 @@ pub(crate) fn encode(output: Output) -> (u32, [u64; 4]) {
         Output::Unlock => (18, 0, 0),
         Output::Join(connection, TabNo(tab)) => (19, connection.0.into(), tab.into()),
         Output::SignedOutElsewhere => (21, 0, 0),
+        // JavaScript counts answers from 1: 0 stands for all of them.
+        Output::StreamsDropped => (22, 0, 0),
+        Output::StreamDropped(StreamNo(stream)) => (22, stream.into(), 0),
         // The engine is part of this workspace; a new output has to be given its number here.
         _ => unreachable!("an output without a number"),
     };

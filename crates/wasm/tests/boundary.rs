@@ -12,6 +12,7 @@ const ACK: u32 = 7;
 const TRANSMIT: u32 = 9;
 const SETTLED: u32 = 10;
 const STATUS_CHANGED: u32 = 11;
+const STREAMS_DROPPED: u32 = 22;
 
 const DAY_MS: f64 = 86_400_000.0;
 
@@ -49,6 +50,17 @@ fn a_client_lives_from_sign_in_to_sign_out_in_numbers() {
     assert_eq!(drain(), [(ACK, 6.0, 0.0)]);
     assert!(engine::position() - 6.0 == 0.0);
 
+    assert_eq!((engine::stream_start(1, 1, 1), engine::stream_start(1, 1, 1)), (1, 0));
+    assert_eq!(engine::stream_start(1, 2, 0), 0, "attempts count from 1");
+    assert_eq!(engine::stream_delta(1, 1, 1, 0.0, 5), 0);
+    assert_eq!(engine::stream_delta(1, 1, 1, 3.0, 5), 2);
+    assert_eq!(engine::stream_delta(1, 1, 1, 0.0, 8), -1, "it is there already");
+    assert_eq!(drain(), []);
+    engine::complete(1, 150.0);
+    assert_eq!(engine::stream_delta(1, 1, 1, 9.0, 1), -1);
+    assert_eq!(drain(), [(GET_PENDING, 6.0, 7.0)], "a hole");
+    assert_eq!((engine::stream_end(1, 1, 1), engine::stream_end(1, 1, 1)), (1, 0));
+
     assert_eq!(engine::send(10, DAY_MS, 0, 200.0), 1);
     assert_eq!(drain(), [(TRANSMIT, 1.0, 0.0)]);
     engine::accepted(1, 1, 201.0);
@@ -65,6 +77,7 @@ fn a_client_lives_from_sign_in_to_sign_out_in_numbers() {
     engine::timeout(251.0);
     assert!(drain().contains(&(SETTLED, 2.0, 2.0)), "expired");
     engine::sign_out(252.0);
+    assert!(drain().contains(&(STREAMS_DROPPED, 0.0, 0.0)));
     assert_eq!(engine::send(10, DAY_MS, 0, 253.0), -1);
     assert!(engine::next_timeout() < 0.0);
 }

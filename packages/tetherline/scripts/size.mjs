@@ -10,10 +10,11 @@ import { ENGINE_WASM } from '../dist/generated/engine-wasm.js';
 
 const BUDGETS = {
   'engine (wasm)': 12_000,
-  tetherline: 19_500,
+  tetherline: 20_500,
   '+ tetherline/react': 4_000,
   '+ tetherline/redux': 2_000,
   '+ tetherline/outbox': 2_000,
+  '+ tetherline/streams': 1_000,
 };
 
 const core = await bundled("export * from 'tetherline'");
@@ -26,6 +27,8 @@ const sizes = {
     (await bundled("export * from 'tetherline'; export * from 'tetherline/redux'")) - core,
   '+ tetherline/outbox':
     (await bundled("export * from 'tetherline'; export * from 'tetherline/outbox'")) - core,
+  '+ tetherline/streams':
+    (await bundled("export * from 'tetherline'; export * from 'tetherline/streams'")) - core,
 };
 
 let isOver = false;

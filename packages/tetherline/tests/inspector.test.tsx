@@ -1,5 +1,6 @@
 // @vitest-environment jsdom
 import { act, cleanup, fireEvent, render, within } from '@testing-library/react';
+import { renderToString } from 'react-dom/server';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
 import { createClient, type HandlerMap } from '../src/index.js';
@@ -41,6 +42,29 @@ type World = Awaited<ReturnType<typeof given>>;
 const press = (target: Element = document.body) =>
   fireEvent.keyDown(target, { code: 'Backquote', key: '`' });
 const view = ({ panel }: World, name: string) => fireEvent.click(panel.getByRole('tab', { name }));
+
+// In Next's development server every page with the panel was thrown away and rendered anew.
+it('hydrates without a mismatch, and is there then', async () => {
+  const server = createFakeServer({ user: 'ann' });
+  const tree = (
+    <WebSocketInitializer {...server.options} user="ann">
+      <p>The page</p>
+      <WebSocketInspector />
+    </WebSocketInitializer>
+  );
+  const container = document.body.appendChild(document.createElement('div'));
+  // jsdom has a window, which no server has: React 18 warns of layout effects there.
+  vi.spyOn(console, 'error').mockReturnValue();
+  container.innerHTML = renderToString(tree);
+  vi.restoreAllMocks();
+  expect(container.innerHTML).toBe('<p>The page</p>');
+  const recovered = vi.fn();
+  render(tree, { container, hydrate: true, onRecoverableError: recovered });
+  await act(() => server.clock.advance(SECOND_MS));
+  expect(recovered).not.toHaveBeenCalled();
+  const host = document.querySelector('[data-tetherline-inspector]');
+  expect(within(host!.shadowRoot!.querySelector('aside')!).getByText('WebSocket')).toBeTruthy();
+});
 
 it('opens by its key and closes by Escape, but takes no key from whoever types', async () => {
   const { panel } = await given();

@@ -9,9 +9,13 @@ import {
   deliveryChanged,
   historyLoaded,
   historyOutdated,
+  answerAwaited,
   regenerationFailed,
   regenerationStarted,
+  stopFailed,
+  stopRequested,
 } from '@/store/slices/conversationSlice';
+import { selectPath } from '@/store/path';
 import type { ChatMessage } from '@/types/chat';
 
 const CONVERSATION = { uuid: 'c1', title: 'One', updated_at: '2026-01-01T10:00:00Z' };
@@ -32,8 +36,9 @@ function givenStore() {
   const add = (added: ChatMessage, conversationUuid = 'c1') =>
     store.dispatch(addMessage({ conversationUuid, message: added }));
   const state = () => store.getState().conversation;
-  const uuids = () => state().messages.c1?.map(({ uuid }) => uuid);
-  return { store, add, state, uuids };
+  const path = () => selectPath(store.getState(), 'c1', []);
+  const uuids = () => path().map(({ uuid }) => uuid);
+  return { store, add, state, path, uuids };
 }
 
 describe('the messages of a conversation', () => {
@@ -62,11 +67,12 @@ describe('the messages of a conversation', () => {
       historyLoaded({
         conversation: CONVERSATION,
         messages: [message('q1', 1), message('q2', 2)],
+        pending: [],
         asOf: 2,
       }),
     );
     add(message('q3', 3));
-    expect(uuids()).toEqual(['q1', 'q2', 'q3']);
+    expect(uuids().slice(0, 3)).toEqual(['q1', 'q2', 'q3']);
   });
 
   it('keeps the newer version, whether history or the connection brought it', () => {
@@ -75,7 +81,12 @@ describe('the messages of a conversation', () => {
       message('a', 1, { role: 'assistant', content, ...(asOf === undefined ? {} : { asOf }) });
     const read = (content: string, asOf: number) =>
       store.dispatch(
-        historyLoaded({ conversation: CONVERSATION, messages: [answer(content)], asOf }),
+        historyLoaded({
+          conversation: CONVERSATION,
+          messages: [answer(content)],
+          pending: [],
+          asOf,
+        }),
       );
     const shown = () => state().messages.c1?.map(({ content }) => content);
     // The history was on its way while a newer answer came over the connection.
@@ -85,13 +96,14 @@ describe('the messages of a conversation', () => {
     read('history as of 9', 9);
     expect(shown()).toEqual(['history as of 9']);
     // The mailbox repeats what the history is ahead of.
-    store.dispatch(regenerationStarted({ messageUuid: 'a', id: 'send-1' }));
+    const regeneration = { id: 'send-1', messageUuid: 'a', isRetry: true };
+    store.dispatch(regenerationStarted({ conversationUuid: 'c1', regeneration }));
     add(answer('a repetition, at 5', 5));
     expect(shown()).toEqual(['history as of 9']);
-    expect(state().regenerating).toEqual({ a: 'send-1' });
+    expect(state().regenerations.c1).toEqual([regeneration]);
     // Another mailbox counts anew; what ended unseen is not waited for.
     store.dispatch(historyOutdated());
-    expect(state().regenerating).toEqual({});
+    expect(state().regenerations).toEqual({});
     read('history as of 1', 1);
     expect(shown()).toEqual(['history as of 1']);
   });
@@ -133,14 +145,70 @@ describe('the list of conversations', () => {
   });
 });
 
-describe('answering again', () => {
-  it('ends with the new answer, or with the refusal of that very request', () => {
+describe('what is on its way', () => {
+  const asked = { message_uuid: 'a', ref: 'q', parent: 'q', version: 1 };
+  const end = (more: Partial<ChatMessage> = {}) =>
+    message('a', 2, { role: 'assistant', parent: 'q', version: 1, ...more });
+
+  it('is a place below its question until its end comes', () => {
+    const { store, add, state, path } = givenStore();
+    add(message('q', 1, { parent: null }));
+    store.dispatch(answerAwaited({ conversationUuid: 'c1', answer: asked }));
+    expect(path().map(({ uuid, underWay }) => [uuid, underWay?.phase])).toEqual([
+      ['q', undefined],
+      ['a', 'awaited'],
+    ]);
+    add(end());
+    expect(path().at(-1)).toMatchObject({ uuid: 'a', underWay: undefined });
+    expect(state().pending.c1).toEqual([]);
+    // The mailbox repeats the question.
+    store.dispatch(answerAwaited({ conversationUuid: 'c1', answer: asked }));
+    expect(state().pending.c1).toEqual([]);
+  });
+
+  it('is what the history says, but for what has ended since', () => {
     const { store, add, state } = givenStore();
-    store.dispatch(regenerationStarted({ messageUuid: 'a', id: 'send-2' }));
-    store.dispatch(regenerationFailed({ messageUuid: 'a', id: 'send-1' }));
-    expect(state().regenerating).toEqual({ a: 'send-2' });
-    add(message('a', 1, { role: 'assistant' }));
-    expect(state().regenerating).toEqual({});
+    add(end({ asOf: 7 }));
+    store.dispatch(
+      historyLoaded({
+        conversation: CONVERSATION,
+        messages: [message('q', 1, { parent: null })],
+        pending: [asked, { ...asked, message_uuid: 'b', version: 2, ref: 'send-2' }],
+        asOf: 5,
+      }),
+    );
+    expect(state().pending.c1?.map(({ message_uuid: uuid }) => uuid)).toEqual(['b']);
+  });
+
+  it('again ends with the answer to that very request, or with its refusal', () => {
+    const { store, add, state } = givenStore();
+    const begin = (id: string) =>
+      store.dispatch(
+        regenerationStarted({
+          conversationUuid: 'c1',
+          regeneration: { id, messageUuid: 'a', isRetry: true },
+        }),
+      );
+    const ids = () => state().regenerations.c1?.map(({ id }) => id);
+    begin('send-1');
+    begin('send-2');
+    store.dispatch(regenerationFailed({ conversationUuid: 'c1', id: 'send-1' }));
+    expect(ids()).toEqual(['send-2']);
+    const late = end({ attempt: 1 });
+    store.dispatch(addMessage({ conversationUuid: 'c1', message: late, ref: 'another' }));
+    expect(ids()).toEqual(['send-2']);
+    store.dispatch(addMessage({ conversationUuid: 'c1', message: end(), ref: 'send-2' }));
+    expect(ids()).toEqual([]);
+  });
+
+  it('is stopped until it has ended, or could not be told', () => {
+    const { store, add, state } = givenStore();
+    store.dispatch(stopRequested({ answer: 'a' }));
+    store.dispatch(stopRequested({ answer: 'send-2' }));
+    store.dispatch(stopFailed({ answer: 'send-2' }));
+    expect(state().stopping).toEqual({ a: true });
+    add(end({ status: 'stopped' }));
+    expect(state().stopping).toEqual({});
   });
 });
 

@@ -4,5 +4,6 @@
 mod delivery;
 mod forgetting;
 mod mistakes;
+mod streaming;
 mod support;
 mod webhook;

@@ -58,7 +58,7 @@ fn truth(stream: StreamNo, attempt: Attempt, offset: u64, length: u64) -> String
 }
 
 #[derive(Default)]
-struct Text {
+struct Known {
     attempt: Option<Attempt>,
     text: String,
     ended: Option<Attempt>,
@@ -68,7 +68,7 @@ struct Reader {
     rig: Rig,
     connection: ConnectionNo,
     epoch: u32,
-    texts: BTreeMap<StreamNo, Text>,
+    texts: BTreeMap<StreamNo, Known>,
     /// What this connection has asked and was not answered.
     unanswered: u32,
     /// For which holes it has asked meanwhile: after so much of an attempt.

@@ -1,10 +1,10 @@
-import { ACK, AUTHENTICATE } from '../generated/protocol.js';
+import { ACK, AUTHENTICATE, MESSAGE_STOP } from '../generated/protocol.js';
 import type { Engine } from './engine.js';
 import { TetherlineError } from './errors.js';
 import { Handlers } from './handlers.js';
 import { isId } from './identity.js';
 import { Inbound } from './inbound.js';
-import { type Call, Loop, monotonicNow } from './loop.js';
+import { type Call, Loop } from './loop.js';
 import { isTooLarge, prepare, signedOut, tooLarge } from './outbox.js';
 import * as Output from './output.js';
 import { isVisible, watchPage } from './page.js';
@@ -12,12 +12,14 @@ import { receivePost } from './posts.js';
 import { probe } from './probe.js';
 import { Reporter } from './report.js';
 import { Session } from './session.js';
+import { NO_STREAMS } from './no-streams.js';
 import { Snapshots } from './snapshot.js';
 import { Socket } from './socket.js';
 import * as Tab from './tab.js';
 import { canShare, TabLink, Tabs } from './tabs.js';
 import { inspector } from './tap.js';
 import { resolveToken } from './token.js';
+import { transmitSend } from './transmit.js';
 import type {
   Accepted,
   Client,
@@ -27,6 +29,7 @@ import type {
   OutgoingMessage,
   SendOptions,
   Snapshot,
+  StopTarget,
 } from './types.js';
 import { createEngine } from './wasm.js';
 
@@ -45,6 +48,9 @@ interface Machine {
 }
 
 class TetherlineClient implements Client {
+  readonly getStream: Client['getStream'];
+  readonly getStreams: Client['getStreams'];
+  readonly subscribeStreams: Client['subscribeStreams'];
   readonly #options: ClientOptions;
   readonly #report: Reporter;
   readonly #handlers = new Handlers();
@@ -61,6 +67,10 @@ class TetherlineClient implements Client {
   constructor(options: ClientOptions) {
     this.#options = options;
     this.#report = new Reporter(options);
+    const { getStream, getStreams, subscribe } = options.streams ?? NO_STREAMS;
+    this.getStream = getStream;
+    this.getStreams = getStreams;
+    this.subscribeStreams = subscribe;
   }
 
   readonly signIn = (user: string): void => {
@@ -140,6 +150,9 @@ class TetherlineClient implements Client {
     return promise;
   };
 
+  readonly stop = (target: StopTarget): Promise<Accepted> =>
+    this.send({ ...target, type: MESSAGE_STOP });
+
   readonly requestPending = (): void => this.#call((engine, now) => engine.request_pending(now));
 
   readonly reconnect = (): void => this.#call((engine, now) => engine.wake(now));
@@ -166,7 +179,9 @@ class TetherlineClient implements Client {
         (...output) => this.#perform(...output),
         () => this.#drained(),
       );
-      return { loop, inbound: new Inbound(loop, this.#handlers, this.#report) };
+      const { streams } = this.#options;
+      streams?.open(loop, this.#report);
+      return { loop, inbound: new Inbound(loop, this.#handlers, this.#report, streams) };
     } catch (error) {
       // Nothing else throws in there.
       this.#failure = error as TetherlineError;
@@ -239,13 +254,13 @@ class TetherlineClient implements Client {
       case Output.PING:
         return session.link?.ping();
       case Output.GET_PENDING:
-        return session.link?.ask(a, this.#machine?.inbound.epochText(b));
+        return this.#machine?.inbound.ask(session, a, b);
       case Output.ACK:
         return this.#transmit(session, { type: ACK, seq: a });
       case Output.AUTHENTICATE:
         return this.#transmit(session, { type: AUTHENTICATE, token: session.token });
       case Output.TRANSMIT:
-        return this.#transmitSend(session, a);
+        return transmitSend(session, a, this.#machine?.loop.engine);
       case Output.SETTLED:
         session.link?.passedOn?.settle(a);
         return session.outbox.settle(a, b);
@@ -274,6 +289,8 @@ class TetherlineClient implements Client {
         return this.#welcome(session, a, b, d);
       case Output.SIGNED_OUT_ELSEWHERE:
         return this.#signedOutElsewhere(session);
+      case Output.STREAM_DROPPED:
+        return this.#options.streams?.drop(a);
       default:
         if (output > Output.POST) {
           session.tabs?.post(output - Output.POST, d, a, b, c);
@@ -352,25 +369,6 @@ class TetherlineClient implements Client {
 
   #transmit(session: Session, frame: object): void {
     session.link?.send(JSON.stringify(frame));
-  }
-
-  #transmitSend(session: Session, number: number): void {
-    const { link, outbox, messageBytesMax } = session;
-    const unsettled = outbox.get(number);
-    if (!link || !unsettled) {
-      const passedOn = link?.passedOn?.get(number);
-      if (passedOn) {
-        link?.send(passedOn.text, passedOn.id);
-      }
-      return;
-    }
-    // It may have been written before the server said how much it takes.
-    if (isTooLarge(unsettled.text, messageBytesMax)) {
-      unsettled.refusal = tooLarge(unsettled.id, messageBytesMax);
-      this.#machine?.loop.engine.refused(link.conn, number, 0, -1, monotonicNow());
-    } else {
-      link.send(unsettled.text, unsettled.id);
-    }
   }
 
   #handlerTimedOut(session: Session, seq: number): void {

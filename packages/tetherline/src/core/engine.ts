@@ -59,6 +59,19 @@ export interface Engine {
   handled(seq: number, now: number): void;
   unpark(seq: number, now: number): void;
 
+  /** 1 if the answer grows from nothing now. */
+  stream_start(conn: number, stream: number, attempt: number): number;
+  /** How much of the piece is there already, or -1 if nothing of it is to be appended. */
+  stream_delta(
+    conn: number,
+    stream: number,
+    attempt: number,
+    offset: number,
+    length: number,
+  ): number;
+  /** 1 if it ends now. */
+  stream_end(conn: number, stream: number, attempt: number): number;
+
   status(): number;
   attempts(): number;
   retry_at(): number;

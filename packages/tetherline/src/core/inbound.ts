@@ -5,6 +5,8 @@ import {
   DEFAULT_MESSAGE_BYTES_MAX,
   ERROR,
   MAILBOX_GAP,
+  MESSAGE_DELTA,
+  MESSAGE_START,
   PENDING_CHECK_COMPLETE,
   PONG,
 } from '../generated/protocol.js';
@@ -17,7 +19,7 @@ import type { Session } from './session.js';
 import { Socket } from './socket.js';
 import * as Tab from './tab.js';
 import { inspector } from './tap.js';
-import type { Message, MessageMeta } from './types.js';
+import type { Message, MessageMeta, StreamStore } from './types.js';
 
 // A token that never expires; the engine counts in whole ms.
 const NEVER_MS = 2 ** 52;
@@ -32,6 +34,7 @@ export class Inbound {
   readonly #loop: Loop;
   readonly #handlers: Handlers;
   readonly #report: Reporter;
+  readonly streams: StreamStore | undefined;
   readonly #epochs = new Map<unknown, number>();
   #hasNewHandlers = false;
   readonly #control = new Map<string, Control>([
@@ -46,10 +49,11 @@ export class Inbound {
     [ERROR, (session, conn, frame) => this.#error(session, conn, frame)],
   ]);
 
-  constructor(loop: Loop, handlers: Handlers, report: Reporter) {
+  constructor(loop: Loop, handlers: Handlers, report: Reporter, streams?: StreamStore) {
     this.#loop = loop;
     this.#handlers = handlers;
     this.#report = report;
+    this.streams = streams;
   }
 
   receive(session: Session, conn: number, data: unknown): void {
@@ -67,6 +71,8 @@ export class Inbound {
     if (control) {
       control(session, conn, frame);
       this.#deliver(session, this.#handlers.of(frame.type), frame, { replayed: false });
+    } else if (frame.type === MESSAGE_START || frame.type === MESSAGE_DELTA) {
+      this.#grow(session, conn, frame);
     } else {
       this.#message(session, conn, frame, (data as string).length);
     }
@@ -124,9 +130,20 @@ export class Inbound {
     return this.#handlers.of(type).length > 0;
   }
 
+  /** Handlers get what of it is news. Where nobody looks it can come only by way of another tab. */
+  #grow(session: Session, conn: number, frame: Message): void {
+    const news = this.streams?.receive(conn, frame);
+    if (news) {
+      this.#deliver(session, this.#handlers.of(news.type), news, { replayed: false });
+    }
+  }
+
   #message(session: Session, conn: number, frame: Message, size: number): void {
     const seq = isPosition(frame.seq) ? frame.seq : 0;
     const registrations = this.#handlers.of(frame.type);
+    if (seq !== 0) {
+      this.streams?.ended(conn, frame);
+    }
     const bits = this.#loop.engine.message(conn, seq, registrations.length, size);
     if (bits & (Delivery.DELIVER | Delivery.PARK)) {
       const meta: MessageMeta = {
@@ -274,8 +291,12 @@ export class Inbound {
     return known;
   }
 
-  /** The text of an epoch, for the wire. */
-  epochText(epochNumber: number): unknown {
+  /** Asks for what comes after a position, and for what is missing of growing answers. */
+  ask({ link }: Session, after: number, epochNumber: number): void {
+    link?.ask(after, this.#epochText(epochNumber), this.streams?.have());
+  }
+
+  #epochText(epochNumber: number): unknown {
     for (const [text, known] of this.#epochs) {
       if (known === epochNumber) {
         return text;

@@ -2,6 +2,7 @@ import {
   AUTHENTICATE,
   CLIENT_CONTROL,
   GET_PENDING,
+  MESSAGE_STOP,
   OUTBOX_TTL_MS,
   OUTBOX_TTL_MS_MAX,
   SERVER_CONTROL,
@@ -156,7 +157,11 @@ function checkType(type: unknown): void {
       "A message's `type` is a text of 1 to 64 letters, digits and _ - . : /",
     );
   }
-  if (([...SERVER_CONTROL, ...CLIENT_CONTROL] as string[]).includes(type)) {
+  // The one of them that is a send.
+  if (
+    type !== MESSAGE_STOP &&
+    ([...SERVER_CONTROL, ...CLIENT_CONTROL] as string[]).includes(type)
+  ) {
     const instead =
       type === GET_PENDING
         ? ' Call `requestPending()` instead.'

@@ -22,5 +22,7 @@ export const UNLOCK = 18;
 export const JOIN = 19;
 export const WELCOME = 20;
 export const SIGNED_OUT_ELSEWHERE = 21;
+/** An answer's number, 0 for all of them. */
+export const STREAM_DROPPED = 22;
 /** And more: the message's own kind is added. */
 export const POST = 100;

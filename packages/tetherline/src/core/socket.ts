@@ -17,7 +17,8 @@ export interface Link {
   /** A send is known by its `id`. */
   send(text: string, id?: string): void;
   ping(): void;
-  ask(after: number, epoch: unknown): void;
+  /** `have`: what there is of growing answers, if anybody looks at them. */
+  ask(after: number, epoch: unknown, have?: readonly object[]): void;
   detach(code: number): void;
 }
 
@@ -90,8 +91,8 @@ export class Socket implements Link {
     this.send(JSON.stringify({ type: PING, timestamp: new Date().toISOString() }));
   }
 
-  ask(after: number, epoch: unknown): void {
-    this.send(JSON.stringify({ type: GET_PENDING, after, epoch }));
+  ask(after: number, epoch: unknown, have?: readonly object[]): void {
+    this.send(JSON.stringify({ type: GET_PENDING, after, epoch, have }));
   }
 
   /** Does not wait for the peer's goodbye: on a dead link it can take minutes. */

@@ -182,6 +182,65 @@ export interface OutboxStore {
   open(page: OutboxPage): KeptOutbox;
 }
 
+/** Which answer shall not grow any further: by its name, or by the `id` of the send that asked. */
+export type StopTarget = { readonly message_uuid: string } | { readonly ref: string };
+
+/** How an answer ended. */
+export type StreamStatus = 'complete' | 'stopped' | 'failed' | 'interrupted';
+
+/** An answer as far as it has grown. The object is the same one for as long as nothing changed. */
+export interface StreamedMessage {
+  /** The `message_uuid`. */
+  readonly uuid: string;
+  /** A retry is a later attempt at the same answer, and starts over. */
+  readonly attempt: number;
+  readonly text: string;
+  readonly isGrowing: boolean;
+  /** Set when it grows no more. */
+  readonly status?: StreamStatus | undefined;
+  /** The `id` of the send that it answers. */
+  readonly ref?: string | undefined;
+  /** The `message_start`, with the application's fields. */
+  readonly start: Message;
+}
+
+/** What a {@link StreamStore} is driven by. */
+export interface StreamPort {
+  readonly engine: {
+    status(): number;
+    stream_start(conn: number, stream: number, attempt: number): number;
+    stream_delta(
+      conn: number,
+      stream: number,
+      attempt: number,
+      offset: number,
+      length: number,
+    ): number;
+    stream_end(conn: number, stream: number, attempt: number): number;
+  };
+  /** Does what the engine wants done. */
+  drain(): void;
+}
+
+/** Keeps what there is of growing answers. `tetherline/streams` has one; one per client. */
+export interface StreamStore {
+  readonly getStream: (uuid: string) => StreamedMessage | undefined;
+  readonly getStreams: () => readonly StreamedMessage[];
+  readonly subscribe: (listener: () => void) => () => void;
+  /** The client has begun. `report` calls back, and says what is thrown there. */
+  open(port: StreamPort, report: { tell(callback: () => void): void }): void;
+  /** A `message_start` or `message_delta` has come. Answers what of it is news; null if nothing. */
+  receive(conn: number, frame: Message): Message | null;
+  /** A durable message has come, which may be the end of an answer. */
+  ended(conn: number, message: Message): void;
+  /** What `get_pending` says of answers that have not ended. */
+  have(): readonly object[];
+  /** The same answers as frames, for a tab that has missed some. */
+  frames(): readonly string[];
+  /** Forgets an answer by its number, or with 0 all of them. */
+  drop(stream: number): void;
+}
+
 export interface ClientOptions<Own extends object = object> {
   /**
    * Where the WebSocket is: `ws(s)://`, `http(s)://` or relative to the page. `{user}` stands for
@@ -215,6 +274,8 @@ export interface ClientOptions<Own extends object = object> {
   onGap?: (gap: Gap) => void;
   /** Where sends survive a reload: `indexedDbOutbox()`. Default: they do not. */
   outbox?: OutboxStore | undefined;
+  /** Shows answers while they grow: `streamedMessages()`. Default: only their ends come. */
+  streams?: StreamStore | undefined;
   WebSocket?: WebSocketConstructor;
   fetch?: typeof globalThis.fetch;
 }
@@ -239,6 +300,17 @@ export interface Client {
    * the message, rejects with a {@link TetherlineError}; nobody has to look.
    */
   readonly send: (message: OutgoingMessage, options?: SendOptions) => Promise<Accepted>;
+  /**
+   * Stops an answer: it keeps the text that it has. A {@link send} like any other, behind those that
+   * were made before it.
+   */
+  readonly stop: (target: StopTarget) => Promise<Accepted>;
+  /** An answer that grows, or is among the last that did. Needs the option `streams`. */
+  readonly getStream: (uuid: string) => StreamedMessage | undefined;
+  /** All of them. The array is the same one for as long as nothing changed. */
+  readonly getStreams: () => readonly StreamedMessage[];
+  /** Calls back after every change of an answer. Returns its own undoing. */
+  readonly subscribeStreams: (listener: () => void) => () => void;
   /** Asks for what waits in the mailbox. A reconnect does so by itself. */
   readonly requestPending: () => void;
   /** Attempts at once to connect, while the client waits for its next attempt: "try now". */

@@ -1,6 +1,13 @@
 'use client';
 
-import { type ReactNode, useCallback, useEffect, useRef, useState } from 'react';
+import {
+  type ReactNode,
+  useCallback,
+  useEffect,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from 'react';
 import { createPortal } from 'react-dom';
 
 import { useTetherlineClient } from '../react/index.js';
@@ -23,7 +30,21 @@ export interface WebSocketInspectorProps {
  * A panel that shows what the connection does, in development. Bundles for production get an
  * empty component in its place.
  */
-export function WebSocketInspector({
+export function WebSocketInspector(props: WebSocketInspectorProps): ReactNode {
+  // A page hydrates as what its server has sent, where there was nothing to put a panel into.
+  const isHydrated = useSyncExternalStore(
+    never,
+    () => true,
+    () => false,
+  );
+  return isHydrated && <Inspector {...props} />;
+}
+
+function never(): () => void {
+  return () => undefined;
+}
+
+function Inspector({
   toggleKey = 'Backquote',
   button = true,
   initiallyOpen = false,
@@ -47,23 +68,20 @@ export function WebSocketInspector({
   }, []);
   useToggleKey(toggleKey, toggle);
 
-  return (
-    root &&
-    createPortal(
-      <aside aria-label="WebSocket inspector">
-        {isOpen ? (
-          <Panel record={recorder.of(client)} onClose={close} />
-        ) : (
-          button && (
-            <button type="button" className="launcher" onClick={toggle}>
-              <span className="launcher__dot" aria-hidden="true" />
-              WebSocket
-            </button>
-          )
-        )}
-      </aside>,
-      root,
-    )
+  return createPortal(
+    <aside aria-label="WebSocket inspector">
+      {isOpen ? (
+        <Panel record={recorder.of(client)} onClose={close} />
+      ) : (
+        button && (
+          <button type="button" className="launcher" onClick={toggle}>
+            <span className="launcher__dot" aria-hidden="true" />
+            WebSocket
+          </button>
+        )
+      )}
+    </aside>,
+    root,
   );
 }
 
@@ -91,12 +109,11 @@ function isTyping(event: KeyboardEvent): boolean {
 }
 
 /** Where the page's styles do not reach, and from where ours do not reach the page. */
-function useShadowRoot(): ShadowRoot | null {
-  const [root] = useState(() => (typeof document === 'undefined' ? null : createShadowRoot()));
+function useShadowRoot(): ShadowRoot {
+  const [root] = useState(createShadowRoot);
   useEffect(() => {
-    const hosts = root ? [root.host] : [];
-    document.body.append(...hosts);
-    return () => hosts.forEach((host) => host.remove());
+    document.body.append(root.host);
+    return () => root.host.remove();
   }, [root]);
   return root;
 }

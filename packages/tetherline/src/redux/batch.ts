@@ -1,55 +1,43 @@
-import {
-  type Action,
-  combineReducers,
-  createAction,
-  type Dispatch,
-  type Reducer,
-  type ReducersMapObject,
-  type StateFromReducersMapObject,
-} from '@reduxjs/toolkit';
+import type { Action, Dispatch } from '@reduxjs/toolkit';
 
-/** How many actions are dispatched at once at most; more make up another batch, without waiting. */
+import { batched, batchesTaken } from './reducers.js';
+
+/** How many actions are dispatched at once at most, unless one message becomes more. */
 export const BATCH_ACTIONS_MAX = 256;
+
+/** How many actions wait at most; before one more does, the oldest are dispatched. */
+export const BATCH_WAITING_MAX = 512;
 
 /** How long actions wait for a frame that does not come, in ms. */
 export const BATCH_WAIT_MS = 100;
 
-/** Everything that became of the messages of one frame, in their order. */
-export const batched = createAction<readonly Action[]>('tetherline/batched');
+/** How long a task goes on dispatching, in ms; what is left goes on after the page's other tasks. */
+export const BATCH_TASK_MS = 8;
 
-/** How many batches a reducer has taken. Only its standing still means anything. */
-let reduced = 0;
+/** Fewer would not be worth a dispatch, and what renders for it, however long they take. */
+const SLICE_ACTIONS_MIN = 16;
 
-/**
- * A reducer that takes batches: one dispatch, and one notification, for all messages of a frame.
- * Takes what `configureStore` takes: one reducer, or several by name.
- */
-export function acceptBatches<S>(reducer: Reducer<S>): Reducer<S>;
-export function acceptBatches<M extends ReducersMapObject>(
-  reducers: M,
-): Reducer<StateFromReducersMapObject<M>>;
-export function acceptBatches(reducers: Reducer | ReducersMapObject): Reducer {
-  const reducer = (
-    typeof reducers === 'function' ? reducers : combineReducers(reducers)
-  ) as Reducer<unknown>;
-  return (state, action) => {
-    if (!batched.match(action)) {
-      return reducer(state, action);
-    }
-    const next = action.payload.reduce<unknown>(reducer, state);
-    reduced += 1;
-    return next;
-  };
+/** What one message has become. It stays together. */
+interface Waiting {
+  readonly actions: readonly Action[];
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** What is dispatched together. */
+interface Slice {
+  readonly messages: Waiting[];
+  length: number;
 }
 
 /** Gathers actions until the next frame; a page that nobody sees has none, and does not wait. */
 export class Batch {
   readonly #dispatch: Dispatch;
-  #actions: Action[] = [];
-  #flushed = Promise.resolve();
-  /** Settles what `add` returned; null while nothing waits. */
-  #settle: (() => void) | null = null;
-  #cancel: () => void = () => undefined;
+  #slices: Slice[] = [];
+  #waiting = 0;
+  /** How many actions a slice takes: fewer as long as they take long. */
+  #sliceActions = BATCH_ACTIONS_MAX;
+  #cancel: (() => void) | null = null;
 
   constructor(dispatch: Dispatch) {
     this.#dispatch = dispatch;
@@ -57,68 +45,164 @@ export class Batch {
 
   /** The promise is for the handler: its message is handled when the store has it. */
   readonly add = (actions: readonly Action[]): Promise<void> => {
-    this.#actions.push(...actions);
-    if (!this.#settle) {
-      this.#flushed = new Promise((resolve) => (this.#settle = resolve));
-      this.#cancel = soon(this.flush);
+    const handled = new Promise<void>((resolve, reject) => {
+      const slice = this.#open();
+      slice.messages.push({ actions, resolve, reject });
+      slice.length += actions.length;
+    });
+    this.#waiting += actions.length;
+    while (this.#waiting > BATCH_WAITING_MAX) {
+      this.#dispatchOldest();
     }
-    const flushed = this.#flushed;
-    if (this.#actions.length >= BATCH_ACTIONS_MAX) {
-      this.flush();
-    }
-    return flushed;
+    this.#schedule(soon);
+    return handled;
   };
 
+  /** Dispatches everything now. */
   readonly flush = (): void => {
-    const actions = this.#actions;
-    const settle = this.#settle;
-    if (!settle) {
-      return;
+    while (this.#slices.length > 0) {
+      this.#dispatchOldest();
     }
-    this.#actions = [];
-    this.#settle = null;
-    this.#cancel();
-    try {
-      dispatchAll(this.#dispatch, actions);
-    } finally {
-      settle();
-    }
+    this.#cancel?.();
+    this.#cancel = null;
   };
+
+  readonly #run = (): void => {
+    this.#cancel = null;
+    const until = performance.now() + BATCH_TASK_MS;
+    do {
+      this.#dispatchOldest();
+    } while (this.#slices.length > 0 && (isHidden() || performance.now() < until));
+    this.#schedule(afterOtherTasks);
+  };
+
+  #schedule(when: (run: () => void) => () => void): void {
+    if (this.#slices.length > 0) {
+      this.#cancel ??= when(this.#run);
+    }
+  }
+
+  #open(): Slice {
+    const last = this.#slices.at(-1);
+    if (last && last.length < this.#sliceActions) {
+      return last;
+    }
+    const slice = { messages: [], length: 0 };
+    this.#slices.push(slice);
+    return slice;
+  }
+
+  #dispatchOldest(): void {
+    const slice = this.#slices.shift();
+    if (slice) {
+      this.#waiting -= slice.length;
+      const started = performance.now();
+      this.#dispatchTogether(slice.messages);
+      this.#learn(performance.now() - started);
+    }
+  }
+
+  /** A slice that leaves nothing of its task to others was too long. */
+  #learn(tookMs: number): void {
+    if (tookMs > BATCH_TASK_MS) {
+      this.#sliceActions = Math.max(this.#sliceActions / 2, SLICE_ACTIONS_MIN);
+    } else if (tookMs < BATCH_TASK_MS / 2) {
+      this.#sliceActions = Math.min(this.#sliceActions * 2, BATCH_ACTIONS_MAX);
+    }
+  }
+
+  #dispatchTogether(messages: readonly Waiting[]): void {
+    const before = batchesTaken();
+    const failure = attempt(() =>
+      this.#dispatch(batched(messages.flatMap(({ actions }) => actions))),
+    );
+    if (batchesTaken() !== before) {
+      messages.forEach(({ resolve }) => resolve());
+      tellApart(failure);
+    } else if (!this.#dispatchEach([...messages, ...this.#takeRest()])) {
+      tellApart(failure);
+    }
+  }
+
+  /**
+   * No reducer here takes batches, or one of them threw: no message must be lost for it. Answers
+   * whether any has failed.
+   */
+  #dispatchEach(messages: readonly Waiting[]): boolean {
+    let hasFailed = false;
+    for (const { actions, resolve, reject } of messages) {
+      const failures = actions.map((action) => attempt(() => this.#dispatch(action)));
+      const failure = failures.find((each) => each !== null);
+      if (failure) {
+        hasFailed = true;
+        reject(failure.error);
+      } else {
+        resolve();
+      }
+    }
+    return hasFailed;
+  }
+
+  /** What waits may not go before what is dispatched, as it does before anything else. */
+  #takeRest(): Waiting[] {
+    this.#waiting = 0;
+    return this.#slices.splice(0).flatMap(({ messages }) => messages);
+  }
 }
 
-function dispatchAll(dispatch: Dispatch, actions: readonly Action[]): void {
-  const before = reduced;
+interface Failure {
+  readonly error: unknown;
+}
+
+function attempt(run: () => unknown): Failure | null {
   try {
-    dispatch(batched(actions));
-  } finally {
-    // No reducer here takes batches, or one of them threw: no message must be lost for it.
-    if (reduced === before) {
-      oneByOne(dispatch, actions);
-    }
+    run();
+    return null;
+  } catch (error) {
+    return { error };
   }
 }
 
-function oneByOne(dispatch: Dispatch, actions: readonly Action[]): void {
-  for (const [index, action] of actions.entries()) {
-    try {
-      dispatch(action);
-    } catch (error) {
-      oneByOne(dispatch, actions.slice(index + 1));
-      throw error;
-    }
+/** A subscriber's error is nothing to whoever dispatches next; it is uncaught all the same. */
+function tellApart(failure: Failure | null): void {
+  if (failure) {
+    setTimeout(() => {
+      throw failure.error;
+    });
   }
 }
 
-function soon(flush: () => void): () => void {
-  if (typeof requestAnimationFrame !== 'function' || document.visibilityState === 'hidden') {
-    queueMicrotask(flush);
-    return () => undefined;
+function isHidden(): boolean {
+  return typeof requestAnimationFrame !== 'function' || document.visibilityState === 'hidden';
+}
+
+function soon(run: () => void): () => void {
+  if (isHidden()) {
+    let isCancelled = false;
+    queueMicrotask(() => {
+      if (!isCancelled) {
+        run();
+      }
+    });
+    return () => {
+      isCancelled = true;
+    };
   }
-  const frame = requestAnimationFrame(flush);
-  // The page may be hidden before its next frame.
-  const timer = setTimeout(flush, BATCH_WAIT_MS);
-  return () => {
+  const cancel = () => {
     cancelAnimationFrame(frame);
     clearTimeout(timer);
   };
+  const once = () => {
+    cancel();
+    run();
+  };
+  const frame = requestAnimationFrame(once);
+  // The page may be hidden before its next frame.
+  const timer = setTimeout(once, BATCH_WAIT_MS);
+  return cancel;
+}
+
+function afterOtherTasks(run: () => void): () => void {
+  const timer = setTimeout(run);
+  return () => clearTimeout(timer);
 }

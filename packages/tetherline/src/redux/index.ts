@@ -4,10 +4,11 @@ import type { Client } from '../index.js';
 import { connectionChanged, followConnection } from './connection.js';
 import { type ActionCreators, toHandlers } from './handlers.js';
 
-export { acceptBatches, BATCH_ACTIONS_MAX, BATCH_WAIT_MS, batched } from './batch.js';
+export { BATCH_ACTIONS_MAX, BATCH_TASK_MS, BATCH_WAIT_MS, BATCH_WAITING_MAX } from './batch.js';
 export { connectionChanged, connectionSlice } from './connection.js';
 export { type ActionCreators, toHandlers } from './handlers.js';
 export { tetherlineMiddleware, type TetherlineMiddlewareOptions } from './middleware.js';
+export { acceptBatches, batched, inOneDraft } from './reducers.js';
 
 /**
  * Ties a client to a store that has no `tetherlineMiddleware`: messages become actions, and

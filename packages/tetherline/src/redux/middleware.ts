@@ -4,6 +4,7 @@ import type { Client } from '../index.js';
 import { Batch } from './batch.js';
 import { connectionChanged, followConnection } from './connection.js';
 import { type ActionCreators, queueWanted, toHandlers } from './handlers.js';
+import { batched } from './reducers.js';
 
 export interface TetherlineMiddlewareOptions<Types extends string> {
   /** Without one, the middleware only gathers what {@link toHandlers} dispatches. */
@@ -42,7 +43,9 @@ export function tetherlineMiddleware<Types extends string = never>({
         return batch.add;
       }
       // What came before goes first; nothing of a user is left for after their signing out.
-      batch.flush();
+      if (!batched.match(action)) {
+        batch.flush();
+      }
       const result = next(action);
       if (client && isAction(action)) {
         const user = signedIn?.(action);

@@ -1,5 +1,5 @@
 import { request } from '@/api/http';
-import type { Conversation, WireMessage } from '@/types/chat';
+import type { Conversation, PendingAnswer, WireMessage } from '@/types/chat';
 
 interface AsOf {
   /** The mailbox position up to which this is complete. */
@@ -17,15 +17,14 @@ export async function listConversations(
   return (await request('/api/conversations', asked)) as AsOf & { conversations: Conversation[] };
 }
 
-export async function readMessages(
-  uuid: string,
-  asked: Asked,
-): Promise<AsOf & { conversation: Conversation; messages: WireMessage[] }> {
-  return (await request(
-    `/api/conversations/${encodeURIComponent(uuid)}/messages`,
-    asked,
-  )) as AsOf & {
-    conversation: Conversation;
-    messages: WireMessage[];
-  };
+/** What was said in a conversation, in all its versions, and what is on its way. */
+export interface History extends AsOf {
+  conversation: Conversation;
+  messages: WireMessage[];
+  pending?: PendingAnswer[];
+}
+
+export async function readMessages(uuid: string, asked: Asked): Promise<History> {
+  const path = `/api/conversations/${encodeURIComponent(uuid)}/messages`;
+  return (await request(path, asked)) as History;
 }

@@ -1,33 +1,54 @@
 import { useCallback } from 'react';
-import { useDispatch } from 'react-redux';
+import { useDispatch, useStore } from 'react-redux';
 import { MESSAGE_GENERATE, MESSAGE_REGENERATE } from '@/constants/websocket-events';
 import { useWebSocketContext } from '@/hooks/use-websocket-context';
-import { type Question, type Regeneration, showQuestion, showRegeneration } from '@/lib/asking';
+import {
+  type Question,
+  type RegenerationRequest,
+  showQuestion,
+  showRegeneration,
+  showStop,
+} from '@/lib/asking';
 import { randomId } from '@/lib/id';
+import type { AnswerUnderWay } from '@/lib/tree';
+import type { AppStore } from '@/store';
 import { conversationOpened, messageDiscarded } from '@/store/slices/conversationSlice';
 import type { ChatMessage } from '@/types/chat';
 
-/** Asking, asking again and having an answer written anew: shown at once, settled later. */
+/** Where a question is asked. */
+export interface Asked {
+  /** None for one that opens a conversation. */
+  conversationUuid: string | null;
+  /** What it follows. */
+  parent?: string | null | undefined;
+  /** The question of which it is another version. */
+  edits?: string | undefined;
+  id?: string | undefined;
+}
+
+/** Asking, asking again, having an answer written anew or stopped: shown at once, settled later. */
 export function useAsking() {
-  const { send } = useWebSocketContext();
+  const { send, stop: sendStop } = useWebSocketContext();
   const dispatch = useDispatch();
+  const store = useStore() as AppStore;
 
   const ask = useCallback(
-    (content: string, conversationUuid: string | null, id = randomId()) => {
+    (content: string, { conversationUuid, parent, edits, id = randomId() }: Asked) => {
       const question: Question = {
         type: MESSAGE_GENERATE,
         id,
         message: content,
         timestamp: new Date().toISOString(),
         ...(conversationUuid === null ? {} : { conversation_uuid: conversationUuid }),
+        ...(edits !== undefined ? { edits } : typeof parent === 'string' ? { parent } : {}),
       };
-      showQuestion(dispatch, question, send(question));
+      showQuestion(store, question, send(question));
       if (conversationUuid === null) {
         dispatch(conversationOpened(id));
       }
       return id;
     },
-    [send, dispatch],
+    [send, dispatch, store],
   );
 
   /** Under its old id, so that it cannot be there twice, unless the server has refused that. */
@@ -36,27 +57,42 @@ export function useAsking() {
       const opensConversation = conversationUuid === message.uuid;
       dispatch(messageDiscarded({ conversationUuid, messageUuid: message.uuid }));
       const isRefused = message.delivery?.state === 'failed' && message.delivery.isFinal;
-      ask(
-        message.content,
-        opensConversation ? null : conversationUuid,
-        isRefused ? undefined : message.uuid,
-      );
+      ask(message.content, {
+        conversationUuid: opensConversation ? null : conversationUuid,
+        parent: message.parent,
+        edits: message.edits,
+        id: isRefused ? undefined : message.uuid,
+      });
     },
     [ask, dispatch],
   );
 
+  /** Another version of an answer; or, of one that has not become whole, the same once more. */
   const regenerate = useCallback(
-    (messageUuid: string, conversationUuid: string) => {
-      const regeneration: Regeneration = {
+    (messageUuid: string, conversationUuid: string, { isRetry = false } = {}) => {
+      const request: RegenerationRequest = {
         type: MESSAGE_REGENERATE,
         id: randomId(),
         conversation_uuid: conversationUuid,
         message_uuid: messageUuid,
+        ...(isRetry ? { retry: true } : {}),
       };
-      showRegeneration(dispatch, regeneration, send(regeneration));
+      showRegeneration(dispatch, request, send(request));
     },
     [send, dispatch],
   );
 
-  return { ask, askAgain, regenerate };
+  /** Ends an answer where it is, or before it has begun. Once is enough. */
+  const stop = useCallback(
+    ({ uuid, ref, phase }: AnswerUnderWay) => {
+      const isBegun = phase === 'growing' || ref === undefined;
+      const answer = isBegun ? uuid : ref;
+      if (store.getState().conversation.stopping[answer] === undefined) {
+        showStop(dispatch, answer, sendStop(isBegun ? { message_uuid: uuid } : { ref: answer }));
+      }
+    },
+    [sendStop, dispatch, store],
+  );
+
+  return { ask, askAgain, regenerate, stop };
 }

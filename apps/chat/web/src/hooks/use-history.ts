@@ -68,10 +68,10 @@ export function useConversationHistory(uuid: string | null): { retry: () => void
       dispatch(historyLoadingChanged({ conversationUuid: uuid, loading }));
     changed({ state: 'loading' });
     withToken(auth, (token) => readMessages(uuid, { token, signal: abort.signal }))
-      .then(({ conversation, messages, as_of_seq }) => {
+      .then(({ conversation, messages, pending = [], as_of_seq }) => {
         if (!abort.signal.aborted) {
           client.historyAsOf(as_of_seq);
-          dispatch(historyLoaded({ conversation, messages, asOf: as_of_seq }));
+          dispatch(historyLoaded({ conversation, messages, pending, asOf: as_of_seq }));
         }
       })
       .catch((error: unknown) => {

@@ -1,5 +1,4 @@
 import { useCallback, useLayoutEffect, useRef, useState } from 'react';
-import type { ChatMessage } from '@/types/chat';
 
 /** How close to the end still counts as reading along, in CSS pixels. */
 const NEAR_BOTTOM_PX = 64;
@@ -7,15 +6,17 @@ const NEAR_BOTTOM_PX = 64;
 /** `above`: the person reads further up; `behind`: and something new has come below. */
 export type ScrollPosition = 'bottom' | 'above' | 'behind';
 
-/** Keeps the end in view as it grows, unless the person has scrolled away from it. */
-export function useStickToBottom(last: ChatMessage | undefined) {
+/**
+ * Keeps the end in view as it grows, unless the person has scrolled away from it. `last` names what
+ * stands there; `isOwn`: the person has just asked it.
+ */
+export function useStickToBottom(last: string, isOwn: boolean) {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const isStuck = useRef(true);
   const lastTop = useRef(0);
   // The last message that was in view when the person scrolled away; null while at the bottom.
   const [leftAt, setLeftAt] = useState<string | null>(null);
-  const lastUuid = last?.uuid ?? '';
 
   const toBottom = useCallback(() => {
     isStuck.current = true;
@@ -40,13 +41,12 @@ export function useStickToBottom(last: ChatMessage | undefined) {
   }, []);
 
   // Who asks wants to see it asked.
-  const isOwn = last?.delivery?.state === 'sending';
   useLayoutEffect(() => {
     if (isOwn) {
       isStuck.current = true;
       scrollToEnd(scroller.current);
     }
-  }, [isOwn, lastUuid]);
+  }, [isOwn, last]);
 
   const onScroll = () => {
     const element = scroller.current;
@@ -58,11 +58,11 @@ export function useStickToBottom(last: ChatMessage | undefined) {
     const movedUp = element.scrollTop < lastTop.current;
     lastTop.current = element.scrollTop;
     isStuck.current = rest < NEAR_BOTTOM_PX || (isStuck.current && !movedUp);
-    setLeftAt((known) => (isStuck.current ? null : (known ?? lastUuid)));
+    setLeftAt((known) => (isStuck.current ? null : (known ?? last)));
   };
 
   const position: ScrollPosition =
-    leftAt === null ? 'bottom' : leftAt === lastUuid ? 'above' : 'behind';
+    leftAt === null ? 'bottom' : leftAt === last ? 'above' : 'behind';
   return { scroller, content, onScroll, toBottom, position };
 }
 

@@ -8,8 +8,9 @@ import {
   MESSAGE_REGENERATE,
 } from '@/constants/websocket-events';
 import { useWebSocketContext } from '@/hooks/use-websocket-context';
-import { addMessage, conversationTouched } from '@/store/slices/conversationSlice';
-import type { ConversationMessage } from '@/types/chat';
+import { messageOf } from '@/lib/messages';
+import { addMessage, answerAwaited, conversationTouched } from '@/store/slices/conversationSlice';
+import type { AnswerMessage, QuestionMessage } from '@/types/chat';
 
 /** Brings every chat message of the connection into the Redux store. Returns the connection. */
 export function useWebSocketConversation() {
@@ -21,7 +22,7 @@ export function useWebSocketConversation() {
     () =>
       registerHandlers(
         toHandlers(dispatch, {
-          [MESSAGE_CREATED]: received,
+          [MESSAGE_CREATED]: asked,
           [MESSAGE_GENERATE]: received,
           [MESSAGE_REGENERATE]: received,
         }),
@@ -32,15 +33,24 @@ export function useWebSocketConversation() {
   return websocket;
 }
 
+/** What a question means to the store. */
+function asked(frame: Message & Partial<QuestionMessage>, meta: MessageMeta) {
+  const { conversation_uuid: conversationUuid, answer } = frame;
+  const awaited =
+    conversationUuid === undefined || answer === undefined
+      ? []
+      : [answerAwaited({ conversationUuid, answer })];
+  return [...received(frame, meta), ...awaited];
+}
+
 /** What a chat message means to the store. */
-function received(
-  { conversation_uuid, conversation, message }: Message & Partial<ConversationMessage>,
-  { seq }: MessageMeta,
-) {
+function received(frame: Message & Partial<AnswerMessage>, { seq }: MessageMeta) {
+  const { conversation_uuid: conversationUuid, conversation, ref } = frame;
+  const message = messageOf(frame, seq);
   const touched = conversation === undefined ? [] : [conversationTouched(conversation)];
   const added =
-    conversation_uuid === undefined || message === undefined
+    conversationUuid === undefined || message === undefined
       ? []
-      : [addMessage({ conversationUuid: conversation_uuid, message: { ...message, asOf: seq } })];
+      : [addMessage({ conversationUuid, message, ref })];
   return [...touched, ...added];
 }

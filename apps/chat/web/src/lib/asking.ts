@@ -1,14 +1,19 @@
 import { toast } from 'sonner';
 import { type OutgoingMessage, TetherlineError } from 'tetherline';
 import { MESSAGE_GENERATE, MESSAGE_REGENERATE } from '@/constants/websocket-events';
+import { parentOf } from '@/lib/messages';
+import { forkOf } from '@/lib/tree';
 import type { AppStore } from '@/store';
 import {
   addMessage,
   deliveryChanged,
   regenerationFailed,
   regenerationStarted,
+  stopFailed,
+  stopRequested,
+  versionChosen,
 } from '@/store/slices/conversationSlice';
-import type { Delivery } from '@/types/chat';
+import type { ChatMessage, Delivery } from '@/types/chat';
 
 type Dispatch = AppStore['dispatch'];
 
@@ -20,18 +25,26 @@ export interface Question extends OutgoingMessage {
   timestamp: string;
   /** None for one that opens a conversation: the server names that after the question. */
   conversation_uuid?: string;
+  /** The answer that it follows, or the question before, whose answer is on its way. */
+  parent?: string;
+  /** The question of which it is another version. */
+  edits?: string;
 }
 
-/** An answer on its way to be written anew. */
-export interface Regeneration extends OutgoingMessage {
+/** An answer on its way to be written anew: over itself, or as another version. */
+export interface RegenerationRequest extends OutgoingMessage {
   id: string;
   conversation_uuid: string;
   message_uuid: string;
+  retry?: true;
 }
 
 /** Shows a question at once, and how its send goes. */
-export function showQuestion(dispatch: Dispatch, question: Question, sent: Promise<unknown>): void {
-  const { id, message, timestamp, conversation_uuid: conversationUuid = id } = question;
+export function showQuestion(store: AppStore, question: Question, sent: Promise<unknown>): void {
+  const { dispatch } = store;
+  const { id, message, timestamp, edits, conversation_uuid: conversationUuid = id } = question;
+  const known = store.getState().conversation.messages[conversationUuid] ?? [];
+  const place = placeOf(question, known);
   dispatch(
     addMessage({
       conversationUuid,
@@ -42,9 +55,15 @@ export function showQuestion(dispatch: Dispatch, question: Question, sent: Promi
         status: 'complete',
         created_at: timestamp,
         delivery: { state: 'sending' },
+        edits,
+        ...place,
       },
     }),
   );
+  if (edits !== undefined) {
+    const fork = forkOf('user', place.parent ?? null);
+    dispatch(versionChosen({ conversationUuid, fork, uuid: id }));
+  }
   const settle = (delivery: Delivery) =>
     dispatch(deliveryChanged({ conversationUuid, messageUuid: id, delivery }));
   sent.then(
@@ -54,15 +73,46 @@ export function showQuestion(dispatch: Dispatch, question: Question, sent: Promi
   );
 }
 
+/** Where a question will stand. The server says it for good. */
+function placeOf(
+  { conversation_uuid: conversationUuid, parent, edits }: Question,
+  known: readonly ChatMessage[],
+): Pick<ChatMessage, 'parent' | 'version'> {
+  if (edits === undefined) {
+    return conversationUuid === undefined
+      ? { parent: null }
+      : parent === undefined
+        ? {}
+        : { parent };
+  }
+  const edited = parentOf(known.find(({ uuid }) => uuid === edits));
+  const versions = known.filter((one) => one.role === 'user' && parentOf(one) === edited);
+  return {
+    parent: edited,
+    version: Math.max(0, ...versions.map(({ version = 1 }) => version)) + 1,
+  };
+}
+
 /** Shows that an answer is being written anew, until it is or cannot be. */
 export function showRegeneration(
   dispatch: Dispatch,
-  { id, message_uuid: messageUuid }: Regeneration,
+  { id, conversation_uuid, message_uuid: messageUuid, retry }: RegenerationRequest,
   sent: Promise<unknown>,
 ): void {
-  dispatch(regenerationStarted({ messageUuid, id }));
+  const conversationUuid = conversation_uuid;
+  const regeneration = { id, messageUuid, isRetry: retry === true };
+  dispatch(regenerationStarted({ conversationUuid, regeneration }));
   sent.catch((error: unknown) => {
-    dispatch(regenerationFailed({ messageUuid, id }));
+    dispatch(regenerationFailed({ conversationUuid, id }));
+    showFailure(error);
+  });
+}
+
+/** Shows that an answer was told to stop, until it has ended or cannot be told. */
+export function showStop(dispatch: Dispatch, answer: string, sent: Promise<unknown>): void {
+  dispatch(stopRequested({ answer }));
+  sent.catch((error: unknown) => {
+    dispatch(stopFailed({ answer }));
     showFailure(error);
   });
 }
@@ -75,10 +125,10 @@ export function showRestored(store: AppStore, message: OutgoingMessage, sent: Pr
     const known = store.getState().conversation.messages[conversationUuid] ?? [];
     // If the server has shown it, only its `accepted` was lost.
     if (!known.some(({ uuid }) => uuid === id)) {
-      showQuestion(store.dispatch, question, sent);
+      showQuestion(store, question, sent);
     }
   } else if (message.type === MESSAGE_REGENERATE) {
-    showRegeneration(store.dispatch, message as Regeneration, sent);
+    showRegeneration(store.dispatch, message as RegenerationRequest, sent);
   }
 }
 

@@ -1,9 +1,9 @@
-import type { ConversationMessage } from '@/types/chat';
+import type { AnswerMessage, QuestionMessage } from '@/types/chat';
 
 declare module 'tetherline' {
   interface MessageMap {
-    message_created: ConversationMessage;
-    message_generate: ConversationMessage;
-    message_regenerate: ConversationMessage;
+    message_created: QuestionMessage;
+    message_generate: AnswerMessage;
+    message_regenerate: AnswerMessage;
   }
 }

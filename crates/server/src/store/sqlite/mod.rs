@@ -3,7 +3,7 @@
 
 mod checkpoint;
 mod commands;
-mod pace;
+mod gather;
 mod reader;
 mod rules;
 mod schema;

@@ -2,21 +2,18 @@ use std::{
     collections::HashMap,
     sync::{Arc, mpsc::SyncSender},
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use rusqlite::Connection;
 use tetherline_protocol::{IdempotencyKey, UserId, frame::Message};
-use tokio::sync::{
-    mpsc::{self, error::TryRecvError},
-    oneshot,
-};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     super::{AppendError, Appended, StoreError, fresh_id},
     OpenError,
     commands::{Command, Done, Reply},
-    pace::Pace,
+    gather::{Pace, gather},
     rules::{Rule, Rules},
     schema::Lock,
     statements::{self, Mailbox},
@@ -31,8 +28,6 @@ const COMMANDS_WAITING_MAX: usize = 1_024;
 pub(super) const BATCH_MAX: usize = 1_024;
 /// Users whose head is kept in memory.
 const MAILBOXES_MAX: usize = 262_144;
-/// How often text that waits for other text is counted, so that what waits never fills the queue.
-const GATHER_EVERY: Duration = Duration::from_millis(2);
 
 /// The one thread that writes. Everything that waits shares the next commit.
 pub(super) struct Writer {
@@ -144,26 +139,11 @@ impl Desk {
         }
     }
 
-    /// Lets text wait for more text to share the commit with, if there is much of it, and as long
-    /// as nothing else waits.
     fn gather(&mut self, waiting: &mut mpsc::Receiver<Command>, batch: &mut Vec<Command>) {
-        let begun = Instant::now();
-        let until = begun + self.pace.linger();
-        let mut seen = 0;
-        while batch.len() < BATCH_MAX && batch[seen..].iter().all(Command::is_text) {
-            seen = batch.len();
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            // Whoever asks for anything else wakes this thread.
-            thread::park_timeout(left.min(GATHER_EVERY));
-            if receive(waiting, batch) == Err(TryRecvError::Disconnected) {
-                break;
-            }
-        }
+        let now = Instant::now();
+        gather(waiting, batch, now + self.pace.linger());
         let pieces = batch.iter().filter(|command| command.is_text()).count();
-        self.pace.note(pieces, begun);
+        self.pace.note(pieces, now);
     }
 
     /// Commits and answers what waits.
@@ -202,9 +182,11 @@ impl Desk {
         let now = clock::now_ms();
         let rule = self.rules.get();
         let changed = self.transact(|desk| {
-            let done = batch.iter().map(|command| desk.execute(command, &rule, now)).collect();
+            let done: rusqlite::Result<Vec<Done>> =
+                batch.iter().map(|command| desk.execute(command, &rule, now)).collect();
+            let done = done?;
             desk.answers.write(&desk.connection)?;
-            done
+            Ok(done)
         });
         changed.inspect_err(|error| tracing::error!(%error, "a commit failed"))
     }
@@ -363,15 +345,4 @@ impl Desk {
         self.mailboxes.insert(user.clone(), mailbox);
         Ok(mailbox)
     }
-}
-
-/// Takes what waits, without waiting.
-fn receive(
-    waiting: &mut mpsc::Receiver<Command>,
-    batch: &mut Vec<Command>,
-) -> Result<(), TryRecvError> {
-    while batch.len() < BATCH_MAX {
-        batch.push(waiting.try_recv()?);
-    }
-    Ok(())
 }

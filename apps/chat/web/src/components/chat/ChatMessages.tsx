@@ -7,28 +7,30 @@ import {
   HistoryFailed,
   HistorySkeleton,
 } from '@/components/chat/states';
+import { Announcer } from '@/components/chat/Announcer';
 import { MessageItem } from '@/components/chat/MessageItem';
-import { Thinking } from '@/components/ui/Thinking';
 import { useConversationHistory } from '@/hooks/use-history';
+import { usePath } from '@/hooks/use-path';
 import { useStickToBottom } from '@/hooks/use-stick-to-bottom';
-import type { ChatMessage } from '@/types/chat';
+import type { Place } from '@/lib/tree';
+import { awaitedOn } from '@/lib/under-way';
 
 /** The open conversation, out of the Redux store. */
 const ChatMessages = () => {
   const uuid = useSelector((state) => state.conversation.current?.uuid ?? null);
-  const messages = useSelector((state) => state.conversation.messages[uuid ?? ''] ?? NONE);
+  const path = usePath(uuid);
   const loading = useSelector((state) => state.conversation.historyLoading[uuid ?? '']);
   const history = useConversationHistory(uuid);
 
   if (uuid === null) {
     return <EmptyConversation />;
   }
-  if (messages.length > 0) {
+  if (path.length > 0) {
     return (
       <MessageList
         key={uuid}
         conversationUuid={uuid}
-        messages={messages}
+        path={path}
         missing={
           loading?.state === 'failed' && (
             <EarlierMissing reason={loading.reason} onRetry={history.retry} />
@@ -45,21 +47,22 @@ const ChatMessages = () => {
 
 export default ChatMessages;
 
-const NONE: ChatMessage[] = [];
-
 function MessageList({
   conversationUuid,
-  messages,
+  path,
   missing,
 }: {
   conversationUuid: string;
-  messages: ChatMessage[];
+  path: readonly Place[];
   /** Says that there is more than these. */
   missing: ReactNode;
 }) {
-  const last = messages.at(-1);
-  const isAwaiting = last?.role === 'user' && !isUnsettled(last);
-  const { scroller, content, onScroll, toBottom, position } = useStickToBottom(last);
+  const last = path.at(-1);
+  const isOwn = last?.message?.delivery?.state === 'sending';
+  const { scroller, content, onScroll, toBottom, position } = useStickToBottom(
+    last?.fork ?? '',
+    isOwn,
+  );
   return (
     <div className="messages-frame">
       <div
@@ -67,24 +70,27 @@ function MessageList({
         className="messages"
         role="log"
         aria-label="Messages"
+        aria-busy={awaitedOn(path) !== undefined}
         tabIndex={0}
         onScroll={onScroll}
       >
         <div ref={content} className="messages__column">
           {missing}
           <ol className="messages__list">
-            {messages.map((message) => (
+            {path.map((place) => (
+              // By its fork: whichever version is shown, the focus stays, and so does a text when its
+              // answer is named or has ended.
               <MessageItem
-                key={message.uuid}
-                message={message}
+                key={place.fork}
+                place={place}
                 conversationUuid={conversationUuid}
-                isLast={message === last}
+                isLast={place === last}
               />
             ))}
           </ol>
-          {isAwaiting && <Thinking />}
         </div>
       </div>
+      <Announcer path={path} />
       {position !== 'bottom' && (
         <button type="button" className="pill" onClick={toBottom}>
           <ArrowDown aria-hidden="true" />
@@ -93,8 +99,4 @@ function MessageList({
       )}
     </div>
   );
-}
-
-function isUnsettled({ delivery }: ChatMessage): boolean {
-  return delivery !== undefined && delivery.state !== 'accepted';
 }

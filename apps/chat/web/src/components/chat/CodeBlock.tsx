@@ -1,45 +1,50 @@
-import { type ReactNode } from 'react';
-import type { ExtraProps } from 'react-markdown';
+import { memo, useContext, useState } from 'react';
 import { CopyButton } from '@/components/ui/CopyButton';
-
-type HastElement = NonNullable<ExtraProps['node']>;
-type HastNode = HastElement['children'][number];
+import { GrowingContext } from '@/contexts/GrowingContext';
+import { type CodePart, highlight } from '@/lib/markdown/highlight';
+import { toJsx } from '@/lib/markdown/jsx';
 
 /** A fenced block: its language, a button that copies it, and the highlighted code. */
-export function CodeBlock({
-  node,
-  children,
-}: {
-  node: HastElement | undefined;
-  children: ReactNode;
-}) {
-  const language = languageOf(node);
+export function CodeBlock({ language, code }: { language: string | undefined; code: string }) {
+  const parts = useHighlighted(language, code);
   return (
     <figure className="code">
       <figcaption className="code__bar">
         <span>{language ?? 'text'}</span>
-        <CopyButton text={() => textOf(node)} label="Copy code" />
+        <CopyButton text={() => code} label="Copy code" />
       </figcaption>
       <pre tabIndex={0} aria-label={`Code in ${language ?? 'plain text'}`} role="group">
-        {children}
+        <code className={language === undefined ? undefined : `hljs language-${language}`}>
+          {parts.map((part, index) => (
+            <Part key={index} part={part} />
+          ))}
+        </code>
       </pre>
     </figure>
   );
 }
 
-/** What the class that names a block's language begins with. */
-const LANGUAGE = 'language-';
+const Part = memo(function Part({ part }: { part: CodePart }) {
+  return toJsx(part.content);
+});
 
-function languageOf(node: HastElement | undefined): string | undefined {
-  const code = node?.children.find((child) => child.type === 'element');
-  const classes = code?.properties.className;
-  const names = Array.isArray(classes) ? classes.filter((name) => typeof name === 'string') : [];
-  return names.find((name) => name.startsWith(LANGUAGE))?.slice(LANGUAGE.length);
-}
-
-function textOf(node: HastElement | HastNode | undefined): string {
-  if (node?.type === 'text') {
-    return node.value;
+function useHighlighted(language: string | undefined, code: string): readonly CodePart[] {
+  const isGrowing = useContext(GrowingContext);
+  const [shown, setShown] = useState<Shown>(NOTHING);
+  if (shown.language === language && shown.code === code && shown.isGrowing === isGrowing) {
+    return shown.parts;
   }
-  return node?.type === 'element' ? node.children.map(textOf).join('') : '';
+  const before = shown.language === language ? shown.parts : NOTHING.parts;
+  const parts = highlight(language, code, isGrowing, before);
+  setShown({ language, code, isGrowing, parts });
+  return parts;
 }
+
+interface Shown {
+  language: string | undefined;
+  code: string;
+  isGrowing: boolean;
+  parts: readonly CodePart[];
+}
+
+const NOTHING: Shown = { language: undefined, code: '', isGrowing: false, parts: [] };

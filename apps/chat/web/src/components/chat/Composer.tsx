@@ -1,9 +1,10 @@
-import { ArrowUp } from 'lucide-react';
+import { ArrowUp, Square } from 'lucide-react';
 import {
   type KeyboardEvent,
   type RefObject,
   type SubmitEvent,
   useEffect,
+  useEffectEvent,
   useLayoutEffect,
   useRef,
   useState,
@@ -11,40 +12,42 @@ import {
 import { useSelector } from 'react-redux';
 import { QUESTION_LENGTH_COUNTED, QUESTION_LENGTH_MAX } from '@/constants/limits';
 import { useAsking } from '@/hooks/use-asking';
+import { useGrowingBox } from '@/hooks/use-growing-box';
+import { usePath } from '@/hooks/use-path';
+import { awaitedOn, endOf } from '@/lib/under-way';
 
 /** Where questions are written. Every conversation keeps what was begun in it. */
 export function Composer() {
   const conversation = useSelector((state) => state.conversation.current?.uuid ?? null);
-  const { ask } = useAsking();
-  const box = useRef<HTMLTextAreaElement>(null);
+  const { ask, stop } = useAsking();
+  const path = usePath(conversation);
+  const awaited = awaitedOn(path);
   const [drafts, setDrafts] = useState<Record<string, string>>({});
   const key = conversation ?? '';
   const text = drafts[key] ?? '';
+  const box = useGrowingBox(text);
   const tooLong = Math.max(0, text.length - QUESTION_LENGTH_MAX);
   const canSend = text.trim() !== '' && tooLong === 0;
 
   useFocusOnOpening(box, conversation);
-  useLayoutEffect(() => {
-    const element = box.current;
-    if (element !== null) {
-      // First back to one line: a box never shrinks below its own height.
-      element.style.height = 'auto';
-      element.style.height = `${element.scrollHeight}px`;
-    }
-  }, [text]);
-
   const submit = (event: SubmitEvent | KeyboardEvent) => {
     event.preventDefault();
     if (canSend) {
       setDrafts({ ...drafts, [key]: '' });
-      ask(text.trim(), conversation);
+      ask(text.trim(), { conversationUuid: conversation, parent: endOf(path) });
     }
     box.current?.focus();
   };
-  const sendOnEnter = (event: KeyboardEvent) => {
-    // While an input method composes, Enter chooses a character.
-    if (event.key === 'Enter' && !event.shiftKey && !event.nativeEvent.isComposing) {
+  const onKeyDown = (event: KeyboardEvent) => {
+    // While an input method composes, both keys are its own.
+    if (event.nativeEvent.isComposing) {
+      return;
+    }
+    if (event.key === 'Enter' && !event.shiftKey) {
       submit(event);
+    } else if (event.key === 'Escape' && awaited !== undefined) {
+      event.preventDefault();
+      stop(awaited);
     }
   };
 
@@ -63,11 +66,24 @@ export function Composer() {
           aria-describedby="composer-note"
           aria-invalid={tooLong > 0}
           onChange={(event) => setDrafts({ ...drafts, [key]: event.target.value })}
-          onKeyDown={sendOnEnter}
+          aria-keyshortcuts={awaited === undefined ? undefined : 'Escape'}
+          onKeyDown={onKeyDown}
         />
-        <button type="submit" className="composer__send" aria-label="Send" disabled={!canSend}>
-          <ArrowUp aria-hidden="true" />
-        </button>
+        {awaited !== undefined && (
+          <StopButton
+            onStop={() => {
+              stop(awaited);
+              box.current?.focus();
+            }}
+            onGone={() => box.current?.focus()}
+          />
+        )}
+        {/* What is written meanwhile can be sent meanwhile. */}
+        {(awaited === undefined || text !== '') && (
+          <button type="submit" className="composer__send" aria-label="Send" disabled={!canSend}>
+            <ArrowUp aria-hidden="true" />
+          </button>
+        )}
       </div>
       <p id="composer-note" className="composer__note" data-invalid={tooLong > 0}>
         {tooLong > 0 ? (
@@ -77,6 +93,10 @@ export function Composer() {
           </span>
         ) : text.length >= QUESTION_LENGTH_COUNTED ? (
           `${(QUESTION_LENGTH_MAX - text.length).toLocaleString()} characters left`
+        ) : awaited !== undefined ? (
+          <>
+            <kbd>Esc</kbd> stops the answer
+          </>
         ) : (
           <>
             <kbd>Enter</kbd> sends, <kbd>Shift</kbd> <kbd>Enter</kbd> starts a new line
@@ -84,6 +104,35 @@ export function Composer() {
         )}
       </p>
     </form>
+  );
+}
+
+/** In the send button's place; if it has the focus when the answer ends, somebody has to take it. */
+function StopButton({ onStop, onGone }: { onStop: () => void; onGone: () => void }) {
+  const button = useRef<HTMLButtonElement>(null);
+  const gone = useEffectEvent(onGone);
+
+  useLayoutEffect(() => {
+    const element = button.current;
+    return () => {
+      if (document.activeElement === element) {
+        gone();
+      }
+    };
+  }, []);
+
+  return (
+    <button
+      ref={button}
+      type="button"
+      className="composer__send composer__stop"
+      aria-label="Stop"
+      aria-keyshortcuts="Escape"
+      title="Stop (Esc)"
+      onClick={onStop}
+    >
+      <Square aria-hidden="true" />
+    </button>
   );
 }
 

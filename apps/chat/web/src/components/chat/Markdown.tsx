@@ -1,39 +1,73 @@
-import { memo, type ReactNode } from 'react';
-import ReactMarkdown, { type Components } from 'react-markdown';
-import rehypeHighlight from 'rehype-highlight';
-import remarkGfm from 'remark-gfm';
+import type { Element } from 'hast';
+import type { List, ListItem, Root, RootContent } from 'mdast';
+import { type ComponentType, memo, type ReactNode, useState } from 'react';
 import { CodeBlock } from '@/components/chat/CodeBlock';
+import { GrowingContext } from '@/contexts/GrowingContext';
+import { GrowingMarkdown } from '@/lib/markdown/growing';
+import { type ElementProps, toJsx } from '@/lib/markdown/jsx';
+import { toHtml } from '@/lib/markdown/parse';
 
 interface Props {
   children: string;
+  /** More of it is being written: only its last block is looked at again, and looks finished. */
+  isGrowing?: boolean;
 }
 
 /** Somebody's text as Markdown. Raw HTML stays text; only web and mail links become links. */
-export const Markdown = memo(function Markdown({ children }: Props) {
+export const Markdown = memo(function Markdown({ children, isGrowing = false }: Props) {
+  const [text] = useState(() => new GrowingMarkdown());
+  const reading = text.read(children, isGrowing);
   return (
-    <div className="markdown">
-      <ReactMarkdown
-        remarkPlugins={REMARK_PLUGINS}
-        rehypePlugins={REHYPE_PLUGINS}
-        urlTransform={safeUrl}
-        components={COMPONENTS}
-      >
-        {children}
-      </ReactMarkdown>
+    <div className="markdown" data-growing={isGrowing || undefined}>
+      {reading.kind === 'whole'
+        ? render(reading.document)
+        : reading.blocks.map((block, index) => (
+            <GrowingContext key={index} value={isGrowing && index >= reading.settled}>
+              {block.type === 'list' ? <ListBlock list={block} /> : <Block node={block} />}
+            </GrowingContext>
+          ))}
     </div>
   );
 });
 
-const REMARK_PLUGINS = [remarkGfm];
-const REHYPE_PLUGINS = [rehypeHighlight];
+const Block = memo(function Block({ node }: { node: RootContent }) {
+  return render({ type: 'root', children: [node] });
+});
 
-const COMPONENTS: Components = {
+/** Item by item, since a list may be as long as the whole answer. */
+const ListBlock = memo(function ListBlock({ list }: { list: List }) {
+  const Tag = list.ordered === true ? 'ol' : 'ul';
+  const isLoose = list.spread === true || list.children.some(({ spread }) => spread === true);
+  const hasTasks = list.children.some(({ checked }) => typeof checked === 'boolean');
+  const start = typeof list.start === 'number' && list.start !== 1 ? list.start : undefined;
+  return (
+    <Tag {...(start === undefined ? {} : { start })} className={hasTasks ? TASKS : undefined}>
+      {list.children.map((item, index) => (
+        <Item key={index} item={item} isLoose={isLoose} />
+      ))}
+    </Tag>
+  );
+});
+
+/** What the library calls a list that has tasks. */
+const TASKS = 'contains-task-list';
+
+const Item = memo(function Item({ item, isLoose }: { item: ListItem; isLoose: boolean }) {
+  const list: List = { type: 'list', spread: isLoose, children: [item] };
+  const [element] = toHtml({ type: 'root', children: [list] }).children;
+  const children = element?.type === 'element' ? element.children : [];
+  return toJsx(children, COMPONENTS);
+});
+
+function render(document: Root): ReactNode {
+  return toJsx(toHtml(document).children, COMPONENTS);
+}
+
+const COMPONENTS: Record<string, ComponentType<ElementProps>> = {
   a: ({ href, children }) => <Link href={href}>{children}</Link>,
   // A picture would tell its server who reads this, and when: it is offered instead.
-  img: ({ src, alt }) => (
-    <Link href={typeof src === 'string' ? src : undefined}>{`Picture: ${alt ?? 'untitled'}`}</Link>
-  ),
-  pre: ({ node, children }) => <CodeBlock node={node}>{children}</CodeBlock>,
+  img: ({ src, alt }) => <Link href={src}>{`Picture: ${alt ?? 'untitled'}`}</Link>,
+  pre: ({ node }) => <CodeBlock {...codeOf(node)} />,
   table: ({ children }) => (
     <div className="markdown__table" role="group" aria-label="Table" tabIndex={0}>
       <table>{children}</table>
@@ -42,7 +76,7 @@ const COMPONENTS: Components = {
 };
 
 function Link({ href, children }: { href: string | undefined; children: ReactNode }) {
-  if (href === undefined || href === '') {
+  if (href === undefined || !isSafe(href)) {
     return <span>{children}</span>;
   }
   return (
@@ -52,6 +86,18 @@ function Link({ href, children }: { href: string | undefined; children: ReactNod
   );
 }
 
-function safeUrl(url: string): string | undefined {
-  return /^(https?:\/\/|mailto:)/i.test(url) ? url : undefined;
+function isSafe(url: string): boolean {
+  return /^(https?:\/\/|mailto:)/i.test(url);
+}
+
+/** What the class that names a block's language begins with. */
+const LANGUAGE = 'language-';
+
+function codeOf(block: Element): { language: string | undefined; code: string } {
+  const code = block.children.find((child) => child.type === 'element');
+  const classes = code?.properties['className'];
+  const names = Array.isArray(classes) ? classes.filter((name) => typeof name === 'string') : [];
+  const language = names.find((name) => name.startsWith(LANGUAGE))?.slice(LANGUAGE.length);
+  const text = code?.children.map((child) => (child.type === 'text' ? child.value : '')).join('');
+  return { language, code: text ?? '' };
 }

@@ -24,7 +24,11 @@ export function EmptyConversation() {
       <ul className="ideas">
         {IDEAS.map((idea) => (
           <li key={idea}>
-            <button type="button" className="idea" onClick={() => ask(idea, null)}>
+            <button
+              type="button"
+              className="idea"
+              onClick={() => ask(idea, { conversationUuid: null })}
+            >
               {idea}
             </button>
           </li>

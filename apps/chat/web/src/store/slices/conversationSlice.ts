@@ -1,7 +1,15 @@
 import { createSelector, createSlice, type PayloadAction } from '@reduxjs/toolkit';
-import { arrange, isOutdated, withMessage } from '@/lib/arrange';
+import { isOutdated, parentOf, withMessage } from '@/lib/messages';
+import { type Choices, forkOf } from '@/lib/tree';
 import { signedOut } from '@/store/slices/authSlice';
-import type { ChatMessage, Conversation, Delivery, WireMessage } from '@/types/chat';
+import type {
+  ChatMessage,
+  Conversation,
+  Delivery,
+  PendingAnswer,
+  Regeneration,
+  WireMessage,
+} from '@/types/chat';
 
 /** How far something that is read over HTTP has come. */
 export type Loading =
@@ -16,12 +24,32 @@ export interface ConversationState {
   listLoading: Loading;
   /** The open one; `null` shows the start of a new conversation. */
   current: { uuid: string } | null;
+  /** All versions and branches, in any order: what they follow makes a tree of them. */
   messages: Record<string, ChatMessage[]>;
   historyLoading: Record<string, Loading>;
-  /** Answers that are being generated anew: their uuid → the id of the send that asked. */
-  regenerating: Record<string, string>;
+  /** What the server says is on its way, by conversation. */
+  pending: Record<string, PendingAnswer[]>;
+  /** What this page has asked to be answered again, by conversation. */
+  regenerations: Record<string, Regeneration[]>;
+  /** Answers that were told to stop and have not ended: by their uuid, or the send that asked. */
+  stopping: Record<string, true>;
+  /** Which versions are shown, by conversation, where the person has chosen. */
+  choices: Record<string, Choices>;
   /** Grows when messages were missed for good, so that what was read is read again. */
   generation: number;
+}
+
+interface VersionChoice {
+  fork: string;
+  uuid: string;
+}
+
+interface HistoryRead {
+  conversation: Conversation;
+  messages: WireMessage[];
+  pending: PendingAnswer[];
+  /** The mailbox position as of which this is so. */
+  asOf: number;
 }
 
 interface InConversation {
@@ -34,7 +62,10 @@ const initialState: ConversationState = {
   current: null,
   messages: {},
   historyLoading: {},
-  regenerating: {},
+  pending: {},
+  regenerations: {},
+  stopping: {},
+  choices: {},
   generation: 0,
 };
 
@@ -62,33 +93,43 @@ const conversationSlice = createSlice({
     ) {
       state.historyLoading[payload.conversationUuid] = payload.loading;
     },
-    historyLoaded(
-      state,
-      {
-        payload,
-      }: PayloadAction<{ conversation: Conversation; messages: WireMessage[]; asOf: number }>,
-    ) {
+    historyLoaded(state, { payload }: PayloadAction<HistoryRead>) {
       const { conversation, asOf } = payload;
+      const { uuid } = conversation;
       upsertConversation(state, conversation);
-      state.historyLoading[conversation.uuid] = { state: 'ready' };
-      const messages = new Map<string, ChatMessage>(
-        payload.messages.map((message) => [message.uuid, { ...message, asOf }]),
-      );
-      for (const known of state.messages[conversation.uuid] ?? []) {
-        const read = messages.get(known.uuid);
-        if (read === undefined || isOutdated(read, known)) {
-          messages.set(known.uuid, known);
+      state.historyLoading[uuid] = { state: 'ready' };
+      const before = state.messages[uuid] ?? [];
+      let messages = before;
+      for (const message of payload.messages.map((one) => ({ ...one, asOf }))) {
+        if (!isOutdated(message, find(state, uuid, message.uuid))) {
+          messages = withMessage(messages, message);
         }
       }
-      state.messages[conversation.uuid] = arrange([...messages.values()]);
+      state.messages[uuid] = messages;
+      // What has ended since is not pending any more.
+      const ended = before.filter((known) => (known.asOf ?? 0) > asOf).map((known) => known.uuid);
+      state.pending[uuid] = payload.pending.filter(
+        (answer) => !ended.includes(answer.message_uuid),
+      );
     },
     /** A conversation that the server spoke of. */
     conversationTouched(state, { payload }: PayloadAction<Conversation>) {
       upsertConversation(state, payload);
     },
     /** Puts a message into its conversation, or over what is known of it. */
-    addMessage(state, { payload }: PayloadAction<InConversation & { message: ChatMessage }>) {
-      const { conversationUuid, message } = payload;
+    addMessage(
+      state,
+      {
+        payload,
+      }: PayloadAction<
+        InConversation & {
+          message: ChatMessage;
+          /** The send that asked for it. */
+          ref?: string | undefined;
+        }
+      >,
+    ) {
+      const { conversationUuid, message, ref } = payload;
       if (isOutdated(message, find(state, conversationUuid, message.uuid))) {
         return;
       }
@@ -96,8 +137,16 @@ const conversationSlice = createSlice({
       const known = state.messages[conversationUuid] ?? [];
       state.messages[conversationUuid] = withMessage(known, message);
       if (message.role === 'assistant') {
-        // eslint-disable-next-line @typescript-eslint/no-dynamic-delete
-        delete state.regenerating[message.uuid];
+        forgetUnderWay(state, conversationUuid, message.uuid, ref);
+      }
+    },
+    /** The server has begun to look for an answer. */
+    answerAwaited(state, { payload }: PayloadAction<InConversation & { answer: PendingAnswer }>) {
+      const { conversationUuid, answer } = payload;
+      const known = state.pending[conversationUuid] ?? [];
+      const isHere = find(state, conversationUuid, answer.message_uuid) !== undefined;
+      if (!isHere && !known.some(({ message_uuid: uuid }) => uuid === answer.message_uuid)) {
+        state.pending[conversationUuid] = [...known, answer];
       }
     },
     deliveryChanged(
@@ -123,14 +172,36 @@ const conversationSlice = createSlice({
         }
       }
     },
-    regenerationStarted(state, { payload }: PayloadAction<{ messageUuid: string; id: string }>) {
-      state.regenerating[payload.messageUuid] = payload.id;
+    regenerationStarted(
+      state,
+      { payload }: PayloadAction<InConversation & { regeneration: Regeneration }>,
+    ) {
+      const { conversationUuid, regeneration } = payload;
+      state.regenerations[conversationUuid] = [
+        ...(state.regenerations[conversationUuid] ?? []),
+        regeneration,
+      ];
+      // Whoever asks for another version wants to see it.
+      const parent = parentOf(find(state, conversationUuid, regeneration.messageUuid));
+      state.choices[conversationUuid] = without(
+        state.choices[conversationUuid] ?? {},
+        forkOf('assistant', parent),
+      );
     },
-    regenerationFailed(state, { payload }: PayloadAction<{ messageUuid: string; id: string }>) {
-      if (state.regenerating[payload.messageUuid] === payload.id) {
-        // eslint-disable-next-line @typescript-eslint/no-dynamic-delete
-        delete state.regenerating[payload.messageUuid];
-      }
+    regenerationFailed(state, { payload }: PayloadAction<InConversation & { id: string }>) {
+      const known = state.regenerations[payload.conversationUuid] ?? [];
+      state.regenerations[payload.conversationUuid] = known.filter(({ id }) => id !== payload.id);
+    },
+    /** The person has chosen this version of a message. */
+    versionChosen(state, { payload }: PayloadAction<InConversation & VersionChoice>) {
+      const { conversationUuid, fork, uuid } = payload;
+      state.choices[conversationUuid] = { ...state.choices[conversationUuid], [fork]: uuid };
+    },
+    stopRequested(state, { payload }: PayloadAction<{ answer: string }>) {
+      state.stopping[payload.answer] = true;
+    },
+    stopFailed(state, { payload }: PayloadAction<{ answer: string }>) {
+      state.stopping = without(state.stopping, payload.answer);
     },
     /** Messages were missed that will never come: everything has to be read again. */
     historyOutdated(state) {
@@ -138,7 +209,9 @@ const conversationSlice = createSlice({
       state.listLoading = { state: 'idle' };
       state.historyLoading = {};
       // The end of these may be among what was missed.
-      state.regenerating = {};
+      state.pending = {};
+      state.regenerations = {};
+      state.stopping = {};
       // If the mailbox is another one now, its positions cannot be compared with the old ones.
       for (const message of Object.values(state.messages).flat()) {
         delete message.asOf;
@@ -177,6 +250,26 @@ function forgetDraft(
   }
 }
 
+/** An answer has ended: nothing waits for it any more. */
+function forgetUnderWay(
+  state: ConversationState,
+  conversationUuid: string,
+  uuid: string,
+  ref: string | undefined,
+): void {
+  state.pending[conversationUuid] = (state.pending[conversationUuid] ?? []).filter(
+    (answer) => answer.message_uuid !== uuid || (ref !== undefined && answer.ref !== ref),
+  );
+  state.regenerations[conversationUuid] = (state.regenerations[conversationUuid] ?? []).filter(
+    ({ id, messageUuid }) => (ref === undefined ? messageUuid !== uuid : id !== ref),
+  );
+  state.stopping = without(state.stopping, uuid, ref);
+}
+
+function without<T>(record: Record<string, T>, ...keys: (string | undefined)[]): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).filter(([key]) => !keys.includes(key)));
+}
+
 function find(
   state: ConversationState,
   conversationUuid: string,
@@ -204,10 +297,14 @@ export const {
   historyLoaded,
   conversationTouched,
   addMessage,
+  answerAwaited,
   deliveryChanged,
   messageDiscarded,
   regenerationStarted,
   regenerationFailed,
+  versionChosen,
+  stopRequested,
+  stopFailed,
   historyOutdated,
 } = conversationSlice.actions;
 export default conversationSlice.reducer;

@@ -35,8 +35,9 @@ pub(super) struct Log {
     forgotten: usize,
     /// Text for the next row.
     pending: Vec<u8>,
-    /// Up to here rows have text of somebody who was erased.
+    /// Up to here rows have text of somebody who was erased; and what it was before this transaction.
     purge_until: i64,
+    purge_until_before: i64,
 }
 
 struct Row {
@@ -61,7 +62,10 @@ impl Log {
             let bytes: i64 = row.get(1)?;
             log.note(row.get(0)?, bytes.unsigned_abs());
         }
-        log.purge_until = if is_erasing { log.newest } else { 0 };
+        if is_erasing {
+            log.purge();
+            log.committed();
+        }
         Ok(log)
     }
 
@@ -183,6 +187,7 @@ impl Log {
     pub(super) fn committed(&mut self) {
         self.rows.drain(..self.forgotten);
         (self.written, self.forgotten) = (0, 0);
+        self.purge_until_before = self.purge_until;
     }
 
     pub(super) fn undone(&mut self) {
@@ -192,6 +197,7 @@ impl Log {
             self.newest = row.number - 1;
         }
         (self.written, self.forgotten) = (0, 0);
+        self.purge_until = self.purge_until_before;
     }
 
     fn note(&mut self, number: i64, bytes: u64) {

@@ -176,7 +176,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::store::sqlite::streams::tests::fixed_seed(256))]
+        #![proptest_config(super::super::tests::fixed_seed(32))]
 
         #[test]
         fn every_offset_is_found_however_the_text_came(

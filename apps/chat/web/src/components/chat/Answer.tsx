@@ -1,0 +1,112 @@
+import { CircleAlert, CircleStop, RefreshCw, Unplug } from 'lucide-react';
+import { memo } from 'react';
+import { useStreamedMessage } from 'tetherline/react';
+import { Markdown } from '@/components/chat/Markdown';
+import type { MessageProps } from '@/components/chat/MessageItem';
+import { VersionPager } from '@/components/chat/VersionPager';
+import { CopyButton } from '@/components/ui/CopyButton';
+import { TetherMark } from '@/components/ui/TetherMark';
+import { Thinking } from '@/components/ui/Thinking';
+import { useAsking } from '@/hooks/use-asking';
+import type { ChatMessage } from '@/types/chat';
+
+export function Answer({ place, conversationUuid, isLast }: MessageProps) {
+  const { regenerate } = useAsking();
+  const { message, underWay } = place;
+  const final = underWay === undefined ? message : undefined;
+  const isComplete = final?.status === 'complete';
+  const again = () => regenerate(place.uuid, conversationUuid, { isRetry: !isComplete });
+  return (
+    <li
+      className="message message--answer"
+      data-status={final?.status ?? underWay?.phase}
+      // Its beginning and its end are announced; its tokens are not read out one by one.
+      aria-live={final === undefined ? 'off' : undefined}
+      aria-busy={final === undefined || undefined}
+    >
+      <span className="message__mark">
+        <TetherMark size={26} />
+      </span>
+      <div className="message__body">
+        <span className="visually-hidden">Answer:</span>
+        {underWay?.phase === 'awaited' ? (
+          <Thinking />
+        ) : (
+          <AnswerText
+            uuid={place.uuid}
+            text={final?.content}
+            isGrowing={underWay?.phase === 'growing'}
+          />
+        )}
+        {final !== undefined && <Outcome message={final} onRetry={again} />}
+        <div className="message__actions">
+          {final !== undefined && final.content !== '' && (
+            <CopyButton text={() => final.content} label="Copy answer" />
+          )}
+          {isComplete && isLast && (
+            <button type="button" className="text-button" onClick={again}>
+              <RefreshCw aria-hidden="true" />
+              Answer again
+            </button>
+          )}
+          <VersionPager place={place} conversationUuid={conversationUuid} />
+        </div>
+      </div>
+    </li>
+  );
+}
+
+/** The one component that renders with every frame in which its answer has grown. */
+const AnswerText = memo(function AnswerText({
+  uuid,
+  text,
+  isGrowing,
+}: {
+  uuid: string;
+  /** What it is for good; until then it is what the connection has of it. */
+  text: string | undefined;
+  isGrowing: boolean;
+}) {
+  const streamed = useStreamedMessage(text === undefined ? uuid : null);
+  const shown = text ?? streamed?.text ?? '';
+  if (shown === '') {
+    return isGrowing ? <Thinking /> : null;
+  }
+  return <Markdown isGrowing={isGrowing}>{shown}</Markdown>;
+});
+
+/** What there is to say about an answer that has not become whole, and a way to have it so. */
+function Outcome({ message, onRetry }: { message: ChatMessage; onRetry: () => void }) {
+  switch (message.status) {
+    case 'complete':
+      return null;
+    case 'stopped':
+      return (
+        <div className="stopped">
+          <CircleStop aria-hidden="true" />
+          <p>Stopped</p>
+          <button type="button" className="text-button" onClick={onRetry}>
+            <RefreshCw aria-hidden="true" />
+            Try again
+          </button>
+        </div>
+      );
+    case 'failed':
+    case 'interrupted': {
+      const isInterrupted = message.status === 'interrupted';
+      const [Icon, otherwise] = isInterrupted
+        ? [Unplug, 'The server went away while this was written.']
+        : [CircleAlert, 'No answer could be generated.'];
+      return (
+        <div className="failed" data-kind={message.status}>
+          <Icon aria-hidden="true" />
+          <p>{message.error?.message ?? otherwise}</p>
+          <button type="button" className="button button--small" onClick={onRetry}>
+            <RefreshCw aria-hidden="true" />
+            Retry
+          </button>
+        </div>
+      );
+    }
+  }
+}

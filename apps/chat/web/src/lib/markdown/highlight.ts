@@ -1,0 +1,54 @@
+import type { RootContent } from 'hast';
+import { common, createLowlight } from 'lowlight';
+
+const lowlight = createLowlight(common);
+
+/** Highlighted by itself, and by itself again only if its text changes. */
+export interface CodePart {
+  text: string;
+  /** Plain text, where the language is not known. */
+  content: RootContent[];
+}
+
+/** From this length on, in UTF-16 units, a part ends where the code begins a new paragraph, */
+const PART_LENGTH_MIN = 1_024;
+/** and from this one on at the next line. */
+const PART_LENGTH_MAX = 2_048;
+
+/**
+ * Highlights code, in one piece if it is finished. While it grows it is taken in parts, so that only
+ * the last one is highlighted anew; what spans two of them looks right when the code is finished.
+ */
+export function highlight(
+  language: string | undefined,
+  code: string,
+  isGrowing: boolean,
+  before: readonly CodePart[],
+): readonly CodePart[] {
+  const texts = isGrowing ? partsOf(code) : [code];
+  return texts.map((text, index) => {
+    const known = before[index];
+    return known?.text === text ? known : { text, content: highlighted(language, text) };
+  });
+}
+
+function partsOf(code: string): string[] {
+  const parts: string[] = [];
+  let begin = 0;
+  for (;;) {
+    const paragraph = code.slice(begin + PART_LENGTH_MIN, begin + PART_LENGTH_MAX).search(/\n\n\S/);
+    const line = code.indexOf('\n', begin + PART_LENGTH_MAX);
+    const end = paragraph === -1 ? line + 1 : begin + PART_LENGTH_MIN + paragraph + 2;
+    if (end === 0) {
+      return [...parts, code.slice(begin)];
+    }
+    parts.push(code.slice(begin, end));
+    begin = end;
+  }
+}
+
+function highlighted(language: string | undefined, text: string): RootContent[] {
+  return language === undefined || !lowlight.registered(language)
+    ? [{ type: 'text', value: text }]
+    : lowlight.highlight(language, text).children;
+}

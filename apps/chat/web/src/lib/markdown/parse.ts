@@ -1,0 +1,38 @@
+import type { Root as Html, RootContent as HtmlContent } from 'hast';
+import type { Root } from 'mdast';
+import remarkGfm from 'remark-gfm';
+import remarkParse from 'remark-parse';
+import remarkRehype from 'remark-rehype';
+import { unified } from 'unified';
+
+const parser = unified().use(remarkParse).use(remarkGfm).freeze();
+// Raw HTML comes through, so that it can be shown as what it is: text.
+const renderer = unified().use(remarkRehype, { allowDangerousHtml: true }).freeze();
+
+export function parse(text: string): Root {
+  return parser.parse(text);
+}
+
+/** What the page shows of a document: elements and text, and nothing that a text brought along. */
+export function toHtml(document: Root): Html {
+  const html = renderer.runSync(document);
+  return { ...html, children: withoutLines(html.children).map(shown) };
+}
+
+function shown<Content extends HtmlContent>(node: Content): Content {
+  if (node.type === 'raw') {
+    return { type: 'text', value: node.value } as Content;
+  }
+  if (node.type !== 'element') {
+    return node;
+  }
+  const children = LISTS.has(node.tagName) ? withoutLines(node.children) : node.children;
+  return { ...node, children: children.map(shown) };
+}
+
+const LISTS = new Set(['ol', 'ul']);
+
+/** Lines between blocks and items show nothing, and what is rendered by itself has none. */
+function withoutLines<Content extends HtmlContent>(children: Content[]): Content[] {
+  return children.filter((child) => child.type !== 'text' || child.value !== '\n');
+}

@@ -1,0 +1,65 @@
+// @vitest-environment node
+import fc from 'fast-check';
+import type { Nodes, RootContent } from 'mdast';
+import { describe, expect, it } from 'vitest';
+import { GrowingMarkdown, type Reading } from '@/lib/markdown/growing';
+import { parse } from '@/lib/markdown/parse';
+import { documents, EVERYTHING, FRAGMENTS } from './support/documents';
+
+/** What a document is, wherever it stands: whether a list is loose is said in either of two places. */
+function plain(node: Nodes): unknown {
+  const { position: _, ...rest } = node;
+  const children = 'children' in node ? { children: node.children.map(plain) } : {};
+  const isLoose =
+    node.type === 'list' && (node.spread === true || node.children.some((item) => item.spread));
+  return { ...rest, ...children, ...(node.type === 'list' ? { spread: isLoose } : {}) };
+}
+
+function blocksOf(reading: Reading): unknown[] {
+  const blocks: readonly RootContent[] =
+    reading.kind === 'whole' ? reading.document.children : reading.blocks;
+  return blocks.map(plain);
+}
+
+function inOneParse(text: string): unknown[] {
+  return parse(text).children.map(plain);
+}
+
+describe('a text that grows', () => {
+  it('reads in the end as it would at once, wherever it was cut', () => {
+    for (const text of FRAGMENTS.flatMap((one) => [one, `Before\n\n${one}\n\nAfter\n`])) {
+      for (let cut = 0; cut <= text.length; cut += 1) {
+        const growing = new GrowingMarkdown();
+        growing.read(text.slice(0, cut), true);
+        growing.read(text, true);
+        expect(blocksOf(growing.read(text, false)), text.slice(0, cut)).toEqual(inOneParse(text));
+      }
+    }
+  });
+
+  it('does so unit by unit, too', () => {
+    for (const text of [...FRAGMENTS, EVERYTHING.slice(0, 1_500)]) {
+      const growing = new GrowingMarkdown();
+      for (let length = 0; length <= text.length; length += 1) {
+        growing.read(text.slice(0, length), true);
+      }
+      expect(blocksOf(growing.read(text, false)), text).toEqual(inOneParse(text));
+    }
+  });
+
+  it('does so whatever it is put together of, in pieces of any length', () => {
+    const pieces = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 20 });
+    fc.assert(
+      fc.property(documents, pieces, (text, lengths) => {
+        const growing = new GrowingMarkdown();
+        let length = 0;
+        for (let turn = 0; length < text.length; turn += 1) {
+          length += lengths[turn % lengths.length]!;
+          growing.read(text.slice(0, length), true);
+        }
+        expect(blocksOf(growing.read(text, false))).toEqual(inOneParse(text));
+      }),
+      { seed: 5, numRuns: Number(process.env.PROPERTY_RUNS ?? 400) },
+    );
+  });
+});

@@ -1,0 +1,57 @@
+// @vitest-environment jsdom
+import { describe, expect, it } from 'vitest';
+
+import type { Client } from '../src/index.js';
+import { streamedMessages } from '../src/streams/index.js';
+import { delta, end, start } from './support/answers.js';
+import { givenServer, isConnected } from './support/setup.js';
+import { givenTabs } from './support/tabs.js';
+import { until } from './support/until.js';
+
+// Before the server, whose clean-up still needs them.
+givenTabs();
+const context = givenServer();
+
+const shows = (client: Client, wanted: string) =>
+  until(() => client.getStream('a')?.text === wanted, `"${wanted}"`);
+
+describe('an answer that grows in several tabs', () => {
+  it('the leading one says what the others are missing, and the server does not', async () => {
+    const tab = () => {
+      const client = context.client({ streams: streamedMessages(), tabs: 'shared', device: 'd' });
+      client.signIn('ann');
+      return client;
+    };
+    const leader = tab();
+    await isConnected(leader);
+    const connection = await context.server.connection(1);
+    connection.send(start('a'));
+    connection.send(delta('a', 0, 'Hello'));
+    await shows(leader, 'Hello');
+    const follower = tab();
+    const seen: unknown[] = [];
+    follower.on({ message_delta: ({ text }) => seen.push(text) });
+    await isConnected(follower);
+    await shows(follower, 'Hello');
+    connection.send(delta('a', 5, ', you'));
+    await shows(follower, 'Hello, you');
+    expect(follower.getStream('a')).toMatchObject({ ref: 'asked', isGrowing: true });
+    expect(context.server.connections).toHaveLength(1);
+
+    const third = tab();
+    await isConnected(third);
+    await shows(third, 'Hello, you');
+    expect(seen).toEqual(['Hello', ', you']);
+
+    leader.leave();
+    const next = await context.server.connection(2);
+    expect(await next.frame('get_pending')).toMatchObject({
+      have: [{ message_uuid: 'a', attempt: 1, offset: 10 }],
+    });
+    next.send(delta('a', 10, '.'));
+    await shows(follower, 'Hello, you.');
+    await shows(third, 'Hello, you.');
+    context.server.publish('ann', end('a', 'Hello, you.'));
+    await until(() => third.getStream('a')?.status, 'the end');
+  });
+});
