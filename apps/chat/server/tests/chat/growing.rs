@@ -137,7 +137,9 @@ async fn however_often_the_power_fails_nothing_that_was_seen_is_lost() {
         let mut screen = story.ada.watch().await;
         screen.send(&ask).await;
         // All at once: much of it is on its way when the power fails.
-        words.iter().for_each(|word| pen.write(word));
+        for word in &words {
+            pen.write(word);
+        }
         screen
             .next_where(|frame| frame["type"] == "message_delta" && frame["attempt"] == round)
             .await;
