@@ -9,12 +9,12 @@ use proptest::{
 };
 use serde_json::{Map, Value, json, value::RawValue};
 use tetherline_protocol::{
-    DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, UserId,
+    Attempt, DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, StreamStatus, UserId,
     frame::{
-        Accepted, ClientFrame, ConnectionEstablished, ErrorFrame, Message, PendingSummary, Pong,
-        ServerFrame, id_in,
+        Accepted, ClientFrame, ConnectionEstablished, ErrorFrame, Message, MessageDelta,
+        PendingSummary, Pong, ServerFrame, StreamEnding, StreamOpening, id_in,
     },
-    limits, message_type,
+    limits, message_type, utf16,
 };
 
 fn config() -> Config {
@@ -126,8 +126,15 @@ fn control() -> impl Strategy<Value = ServerFrame> {
         });
     let accepted =
         ID.prop_map(|id| ServerFrame::Accepted(Accepted { reference: id.parse().expect("an id") }));
+    let delta = (ID, 1..=u32::MAX, any::<u64>(), any::<String>()).prop_map(
+        |(uuid, attempt, offset, text)| {
+            let (message_uuid, text) = (uuid.parse().expect("an id"), text.into());
+            let attempt = Attempt::new(attempt).expect("not 0");
+            ServerFrame::MessageDelta(MessageDelta { message_uuid, attempt, offset, text })
+        },
+    );
     let established = established().prop_map(|e| ServerFrame::ConnectionEstablished(Box::new(e)));
-    prop_oneof![established, summary, pong, accepted, error]
+    prop_oneof![established, summary, pong, accepted, delta, error]
 }
 
 proptest! {
@@ -203,6 +210,47 @@ proptest! {
         // Floats are compared as they are read, not as they were made.
         let written: Value = serde_json::from_str(&Value::Object(fields).to_string()).unwrap();
         prop_assert_eq!(behind, written);
+    }
+
+    #[test]
+    fn an_answer_becomes_a_message_with_all_that_was_said_at_both_ends(
+        opened in fields(),
+        ended in fields(),
+        content: String,
+        number in 1..=u32::MAX,
+        status in select(StreamStatus::ALL.to_vec()),
+    ) {
+        let (uuid, attempt): (MessageId, _) = ("a1".parse().unwrap(), Attempt::new(number).unwrap());
+        let opening = StreamOpening::parse(&Value::Object(opened.clone()).to_string());
+        let mut ending = ended.clone();
+        ending.insert("status".into(), json!(status));
+        let ending = StreamEnding::parse(&Value::Object(ending).to_string());
+        // Fields that are the server's are refused elsewhere, and so are too many.
+        let (Ok(opening), Ok(ending)) = (opening, ending) else { return Ok(()) };
+        let message = opening.message(&uuid, attempt, status, &content, &ending);
+        let frame = message.to_frame(&uuid, Seq::new(1), "0");
+        let read = ServerFrame::parse(&frame);
+        let Ok(ServerFrame::Application { ends, .. }) = read else { panic!("{frame}: {read:?}") };
+        prop_assert_eq!(ends, Some((uuid, attempt)));
+        let whole: Value = serde_json::from_str(&frame).unwrap();
+        prop_assert_eq!(&whole["message"]["content"], &json!(content));
+        prop_assert_eq!(&whole["message"]["status"], &json!(status));
+        let said: Map<String, Value> = opened.into_iter().chain(ended).collect();
+        let said: Value = serde_json::from_str(&Value::Object(said).to_string()).unwrap();
+        for (name, value) in said.as_object().unwrap() {
+            prop_assert_eq!(&whole[name], value);
+        }
+    }
+
+    #[test]
+    fn units_are_counted_as_javascript_does_and_never_end_within_a_character(text: String) {
+        let units: Vec<u16> = text.encode_utf16().collect();
+        prop_assert_eq!(utf16::length(&text), units.len() as u64);
+        for end in 0..=units.len() + 1 {
+            let whole = units.get(..end).and_then(|part| String::from_utf16(part).ok());
+            let index = utf16::byte_index(&text, end as u64);
+            prop_assert_eq!(index.map(|index| text[..index].to_owned()), whole);
+        }
     }
 
     #[test]

@@ -8,15 +8,15 @@ use std::{
 
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket};
 use futures_util::{SinkExt as _, StreamExt as _, future::BoxFuture, sink::Sink};
-use tetherline_protocol::{CloseCode, DeviceId, Seq, UserId};
+use tetherline_protocol::{CloseCode, DeviceId, Seq, UserId, limits};
 use tokio::time::{Sleep, sleep_until, timeout};
 
 use crate::{
-    Incoming,
+    Incoming, Stop,
     auth::{Identity, InvalidToken},
     hub::Ticket,
     server::Shared,
-    session::{Input, Outgoing, Output, Session},
+    session::{Errand, Input, Outgoing, Output, Session},
     store::{Delivery, Outcome, Place, StoreError},
 };
 
@@ -147,6 +147,9 @@ impl Driver {
                     if self.ticket.has_unheard() {
                         self.session.handle(Input::Live, now);
                     }
+                    if self.ticket.has_grown() {
+                        self.session.handle(Input::Grown, now);
+                    }
                 }
                 Event::Page(ticket, page) => {
                     if let Some(last) = page.as_ref().ok().and_then(|page| page.last()) {
@@ -208,6 +211,14 @@ impl Driver {
                     let input = Input::LivePage { texts, more: self.ticket.has_unheard() };
                     self.session.handle(input, Instant::now());
                 }
+                Output::ReadStreams(places) => {
+                    let page = self.shared.store.read_streams(
+                        &self.user,
+                        &places,
+                        limits::STREAM_PIECE_BYTES_MAX,
+                    );
+                    self.session.handle(Input::StreamPage(page), Instant::now());
+                }
                 Output::Locate => {
                     let (shared, user, device) = self.owners();
                     self.place =
@@ -216,10 +227,16 @@ impl Driver {
                         ));
                 }
                 Output::Acknowledge(seq) => self.acknowledge(seq),
-                Output::Receive { id, named, message } => {
+                Output::Receive { id, named, errand } => {
                     let (shared, user, device) = self.owners();
-                    let incoming = Incoming { user, device, id, message };
-                    self.receiving = Some(shared.receive(incoming, named));
+                    self.receiving = Some(match errand {
+                        Errand::Message(message) => {
+                            shared.receive(Incoming { user, device, id, message }, named)
+                        }
+                        Errand::Stop(target) => {
+                            shared.receive_stop(Stop { user, device, id, target }, named)
+                        }
+                    });
                 }
                 Output::Verify(token) => self.verify(&token),
                 Output::Close(code, reason) => return Some(Ending::Ours(code, reason)),

@@ -8,7 +8,7 @@ use tetherline_protocol::{ErrorCode, MessageId, UserId};
 use tokio::sync::watch;
 
 use crate::{
-    Application, Incoming, Refusal,
+    Refusal,
     store::{Outcome, Store, StoreError},
 };
 
@@ -20,6 +20,9 @@ pub(crate) struct Reception {
     per_user_max: usize,
 }
 
+/// What is done about a send, once it is known that nothing was done before.
+pub(crate) type HandingOver = BoxFuture<'static, Outcome>;
+
 type UnderWay = HashMap<UserId, HashMap<MessageId, watch::Receiver<Option<Outcome>>>>;
 
 impl Reception {
@@ -28,15 +31,16 @@ impl Reception {
         Self { under_way: Arc::default(), per_user_max }
     }
 
-    /// `named`: the client gave the id, so it may come again and its outcome is recorded.
+    /// `handing_over` hands it to the application, if there is one. `named`: the client gave the id, so
+    /// it may come again and its outcome is recorded.
     pub(crate) fn receive(
         &self,
         store: Arc<dyn Store>,
-        application: Option<Arc<dyn Application>>,
-        incoming: Incoming,
+        name: (UserId, MessageId),
         named: bool,
+        handing_over: Option<HandingOver>,
     ) -> BoxFuture<'static, Outcome> {
-        let outcome = self.join_or_start(store, application, incoming, named);
+        let outcome = self.join_or_start(store, name, named, handing_over);
         Box::pin(async move {
             let mut outcome = outcome?;
             match outcome.wait_for(Option::is_some).await {
@@ -50,14 +54,14 @@ impl Reception {
     fn join_or_start(
         &self,
         store: Arc<dyn Store>,
-        application: Option<Arc<dyn Application>>,
-        incoming: Incoming,
+        (user, id): (UserId, MessageId),
         named: bool,
+        handing_over: Option<HandingOver>,
     ) -> Result<watch::Receiver<Option<Outcome>>, Refusal> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_user = under_way.entry(incoming.user.clone()).or_default();
+        let of_user = under_way.entry(user.clone()).or_default();
         let full = of_user.len() >= self.per_user_max;
-        match of_user.entry(incoming.id.clone()) {
+        match of_user.entry(id.clone()) {
             Entry::Occupied(running) => Ok(running.get().clone()),
             Entry::Vacant(_) if full => Err(Refusal::new(
                 ErrorCode::Unavailable,
@@ -66,13 +70,9 @@ impl Reception {
             Entry::Vacant(place) => {
                 let (sender, receiver) = watch::channel(None);
                 place.insert(receiver.clone());
-                let place = Place {
-                    reception: self.clone(),
-                    user: incoming.user.clone(),
-                    id: incoming.id.clone(),
-                };
+                let place = Place { reception: self.clone(), user, id };
                 tokio::spawn(async move {
-                    let outcome = settle(store.as_ref(), application, incoming, named).await;
+                    let outcome = settle(store.as_ref(), &place, named, handing_over).await;
                     drop(place);
                     sender.send_replace(Some(outcome));
                 });
@@ -103,35 +103,34 @@ impl Drop for Place {
 
 async fn settle(
     store: &dyn Store,
-    application: Option<Arc<dyn Application>>,
-    incoming: Incoming,
+    Place { user, id, .. }: &Place,
     named: bool,
+    handing_over: Option<HandingOver>,
 ) -> Outcome {
-    let Some(application) = application else {
+    let Some(handing_over) = handing_over else {
         return Err(Refusal::new(
             ErrorCode::NoApplication,
             "This server has no application that takes messages.",
         ));
     };
     if !named {
-        return application.receive(incoming).await;
+        return handing_over.await;
     }
-    let (user, id) = (incoming.user.clone(), incoming.id.clone());
-    match store.outcome(&user, &id).await {
+    match store.outcome(user, id).await {
         Ok(Some(outcome)) => return outcome,
         Ok(None) => {}
         Err(error) => return Err(unavailable(&error)),
     }
-    let outcome = application.receive(incoming).await;
+    let outcome = handing_over.await;
     let is_final = outcome.as_ref().err().is_none_or(|refusal| !refusal.is_retryable());
-    if is_final && let Err(error) = store.record(&user, &id, &outcome).await {
+    if is_final && let Err(error) = store.record(user, id, &outcome).await {
         // Not recorded is not settled: the client tries again and the application decides.
         return Err(unavailable(&error));
     }
     outcome
 }
 
-fn unavailable(error: &StoreError) -> Refusal {
+pub(crate) fn unavailable(error: &StoreError) -> Refusal {
     tracing::error!(%error, "a send could not be looked up or recorded");
     Refusal::new(ErrorCode::Unavailable, "The server cannot take messages right now.")
 }

@@ -2,16 +2,18 @@ use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use futures_util::future::BoxFuture;
-use tetherline_protocol::{IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message};
+use tetherline_protocol::{
+    ErrorCode, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
+};
 
 use crate::{
-    Application, Config, Incoming,
+    Application, Config, Incoming, Refusal, Stop,
     auth::{Identity, InvalidToken},
     clock,
     http::router,
     hub::Hub,
-    reception::Reception,
-    store::{AppendError, Delivery, Head, Outcome, Store, StoreError, fresh_id},
+    reception::{HandingOver, Reception, unavailable},
+    store::{AppendError, Delivery, Head, Outcome, StoppedStream, Store, StoreError, fresh_id},
 };
 
 /// The delivery server: a handle, cheap to clone.
@@ -157,8 +159,38 @@ impl Server {
 impl Shared {
     /// Hands a send to the application, and keeps at it even if nobody waits any more.
     pub(crate) fn receive(&self, incoming: Incoming, named: bool) -> BoxFuture<'static, Outcome> {
-        let application = self.application.get().cloned();
-        self.reception.receive(self.store.clone(), application, incoming, named)
+        let name = (incoming.user.clone(), incoming.id.clone());
+        let handing_over = self.application.get().cloned().map(|application| -> HandingOver {
+            Box::pin(async move { application.receive(incoming).await })
+        });
+        self.reception.receive(self.store.clone(), name, named, handing_over)
+    }
+
+    /// The same for somebody's wish that an answer grows no further.
+    pub(crate) fn receive_stop(
+        self: &Arc<Self>,
+        stop: Stop,
+        named: bool,
+    ) -> BoxFuture<'static, Outcome> {
+        let name = (stop.user.clone(), stop.id.clone());
+        let shared = self.clone();
+        let stopping: HandingOver = Box::pin(async move { shared.stop(stop).await });
+        self.reception.receive(self.store.clone(), name, named, Some(stopping))
+    }
+
+    async fn stop(self: &Arc<Self>, stop: Stop) -> Outcome {
+        match self.stop_stream(&stop.user, &stop.target).await {
+            Ok(StoppedStream::Unknown) => {
+                let nothing = "There is no such answer that could be stopped.";
+                return Err(Refusal::new(ErrorCode::NotFound, nothing));
+            }
+            Ok(_) => {}
+            Err(error) => return Err(unavailable(&error)),
+        }
+        match self.application.get() {
+            Some(application) => application.stop(stop).await,
+            None => Ok(()),
+        }
     }
 
     /// Whether the sign-in behind a good token still stands.

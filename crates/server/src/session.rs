@@ -3,9 +3,12 @@
 //! A session is a cursor plus a wake-up. It never holds messages of its own: it asks for the next
 //! page when the socket has taken the last one.
 
+#[cfg(test)]
+mod answers;
 mod events;
 mod feed;
 mod frames;
+mod growing;
 mod in_flight;
 #[cfg(test)]
 mod properties;
@@ -34,6 +37,8 @@ use crate::{
 };
 pub(crate) use events::{Input, Opening, Outgoing, Output, Wire};
 use feed::{Feed, Progress, Whereabouts};
+use growing::Growing;
+pub(crate) use sends::Errand;
 use sends::{Sends, Step};
 
 /// Control frames that wait for a slow socket; then the connection is not read on.
@@ -55,6 +60,7 @@ pub(crate) struct Session {
     bad_frames: u32,
     feed: Feed,
     live: Live,
+    growing: Growing,
     sends: Sends,
     requests: VecDeque<Output>,
     frames: VecDeque<Outgoing>,
@@ -103,6 +109,7 @@ impl Session {
         let mut session = Self {
             feed: Feed::new(opening.wire, &opening.place, opening.limits.clone()),
             live: Live::Heard,
+            growing: Growing::Unseen,
             sends: Sends::new(opening.connection.clone()),
             connection: opening.connection,
             user: opening.user,
@@ -133,7 +140,7 @@ impl Session {
         if self.closed {
             return;
         }
-        self.go_on();
+        self.go_on(now);
         if !self.wants_input() {
             self.hearing = Hearing::Paused;
         } else if matches!(self.hearing, Hearing::Paused) {
@@ -166,7 +173,7 @@ impl Session {
         Some(Output::Write(std::mem::take(&mut self.frames).into()))
     }
 
-    /// The named timers: token expiry, silence, and a stuck reader.
+    /// The named timers: token expiry, silence, a stuck reader, and the next look at growing answers.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         if self.closed {
             return None;
@@ -180,7 +187,8 @@ impl Session {
             Socket::Writing { since } => Some(since + self.stuck_timeout()),
             Socket::Free => None,
         };
-        [Some(self.expires_at), hearing, stuck].into_iter().flatten().min()
+        let look = if self.is_idle() { self.growing.next_at() } else { None };
+        [Some(self.expires_at), hearing, stuck, look].into_iter().flatten().min()
     }
 
     fn take(&mut self, input: Input<'_>, now: Instant) {
@@ -213,6 +221,11 @@ impl Session {
                 self.frames.extend(texts.into_iter().map(Outgoing::Text));
                 self.live = if more { Live::Waiting } else { Live::Heard };
             }
+            Input::Grown => self.growing.note_news(),
+            Input::StreamPage(page) => {
+                let frames = self.growing.take(page, now);
+                self.frames.extend(frames);
+            }
             Input::Notice(Notice::Nothing) => {}
             Input::Notice(Notice::Erased) => self.erased(),
             Input::Notice(Notice::Drain) => self.close(CloseCode::Restart, "the server restarts"),
@@ -222,20 +235,22 @@ impl Session {
     }
 
     /// Whatever became possible: the next send, the end of the backlog, the next page.
-    fn go_on(&mut self) {
+    fn go_on(&mut self, now: Instant) {
         while let Some(step) = self.sends.next() {
             match step {
-                Step::Hand { id, named, message } => {
-                    self.requests.push_back(Output::Receive { id, named, message });
+                Step::Hand { id, named, errand } => {
+                    self.requests.push_back(Output::Receive { id, named, errand });
                 }
                 Step::Refuse { id, refusal } => self.answer(id, Err(refusal)),
             }
         }
-        if let Some(summary) = self.feed.complete() {
+        if self.feed.has_sent_backlog()
+            && let Some(streams) = self.growing.resumed()
+            && let Some(summary) = self.feed.complete(streams)
+        {
             self.write(&ServerFrame::PendingCheckComplete(summary));
         }
-        let idle = matches!(self.socket, Socket::Free) && self.frames.is_empty();
-        if !idle {
+        if !self.is_idle() {
             return;
         }
         if let Some((ticket, after, room)) = self.feed.next_page() {
@@ -244,6 +259,17 @@ impl Session {
         if let Live::Waiting = std::mem::replace(&mut self.live, Live::Heard) {
             self.requests.push_back(Output::ReadLive(in_flight::PIECE));
         }
+        // What is durable comes first, as long as it is what the client asked for.
+        if !self.feed.owes_backlog()
+            && let Some(places) = self.growing.ask(now)
+        {
+            self.requests.push_back(Output::ReadStreams(places));
+        }
+    }
+
+    /// Nothing is on its way to the socket.
+    fn is_idle(&self) -> bool {
+        matches!(self.socket, Socket::Free) && self.frames.is_empty()
     }
 
     fn acknowledged(&mut self) {

@@ -8,13 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tetherline_protocol::{CloseCode, DeviceId, Limits, MessageId, Seq, UserId, frame::Message};
+use tetherline_protocol::{
+    CloseCode, DeviceId, Limits, MessageId, Seq, StopTarget, StreamPosition, UserId, frame::Message,
+};
 
 use crate::{
     auth::{Identity, InvalidToken},
     hub::{self, Ticket},
-    session::{self, Input, Opening, Outgoing, Wire},
-    store::{Delivery, Outcome, Place, Room, StoreError},
+    session::{self, Errand, Input, Opening, Outgoing, Wire},
+    store::{Delivery, Outcome, Place, Room, StoreError, StreamPage},
 };
 
 /// Who is connected.
@@ -36,6 +38,11 @@ impl Hub {
     /// A live-only message is for whoever is connected now; `text` is the whole frame.
     pub fn say(&self, user: &UserId, text: String) {
         self.0.say(user, || text.into());
+    }
+
+    /// An answer has begun or grown.
+    pub fn streamed(&self, user: &UserId) {
+        self.0.streamed(user);
     }
 
     /// The user's mailbox was erased: it counts in another epoch now.
@@ -83,6 +90,8 @@ pub enum Event<'a> {
     Page(u32, Result<Vec<Delivery>, StoreError>),
     /// The answer to [`Action::Locate`].
     Located(Result<Place, StoreError>),
+    /// The answer to [`Action::ReadStreams`].
+    StreamPage(StreamPage),
     /// The answer to [`Action::Acknowledge`].
     Acknowledged,
     /// The answer to [`Action::Receive`].
@@ -100,12 +109,16 @@ pub enum Action {
     Write(Vec<Option<String>>),
     /// Read this page from the store. A second one replaces the first.
     Read(u32, Seq, Room),
+    /// Read what growing answers have after these places, and answer at once.
+    ReadStreams(Vec<StreamPosition>),
     /// Look up where the device stands.
     Locate,
     /// Everything up to here is handled.
     Acknowledge(Seq),
     /// Hand this to the application.
     Receive(MessageId, Message),
+    /// This answer shall grow no further; the application is to be told.
+    Stop(MessageId, StopTarget),
     /// Check this token.
     Verify(Box<str>),
     /// Close; nothing follows.
@@ -188,6 +201,9 @@ impl Session {
                 if self.ticket.has_unheard() {
                     self.inner.handle(Input::Live, now);
                 }
+                if self.ticket.has_grown() {
+                    self.inner.handle(Input::Grown, now);
+                }
                 Input::Head(self.ticket.head())
             }
             Event::Page(ticket, page) => {
@@ -199,6 +215,7 @@ impl Session {
             Event::Pong => Input::Pong(&[]),
             Event::Written => Input::Written,
             Event::Located(place) => Input::Located(place),
+            Event::StreamPage(page) => Input::StreamPage(page),
             Event::Acknowledged => Input::Acknowledged,
             Event::Settled(outcome) => Input::Settled(outcome),
             Event::Verified(Some((user, expires_in_ms))) => Input::Verified(Ok(Identity {
@@ -235,7 +252,11 @@ impl Session {
                 }
                 session::Output::Locate => Action::Locate,
                 session::Output::Acknowledge(seq) => Action::Acknowledge(seq),
-                session::Output::Receive { id, message, .. } => Action::Receive(id, message),
+                session::Output::ReadStreams(places) => Action::ReadStreams(places),
+                session::Output::Receive { id, errand, .. } => match errand {
+                    Errand::Message(message) => Action::Receive(id, message),
+                    Errand::Stop(target) => Action::Stop(id, target),
+                },
                 session::Output::Verify(token) => Action::Verify(token),
                 session::Output::Close(code, _) => Action::Close(code),
             });

@@ -97,6 +97,17 @@ pub struct StreamWriter {
 }
 
 impl StreamWriter {
+    /// Goes on with an attempt that somebody else, or an earlier request, has begun.
+    pub(crate) fn going_on(
+        shared: Arc<Shared>,
+        user: UserId,
+        message_uuid: MessageId,
+        attempt: Attempt,
+        next_offset: u64,
+    ) -> Self {
+        Self { shared, user, message_uuid, attempt, next_offset, is_stopped: false }
+    }
+
     /// The answer's name.
     #[must_use]
     pub fn message_uuid(&self) -> &MessageId {

@@ -11,9 +11,9 @@ use futures_util::future::BoxFuture;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::{Client, StatusCode, Url, redirect};
 use sha2::Sha256;
-use tetherline_protocol::ErrorCode;
+use tetherline_protocol::{DeviceId, ErrorCode, StopTarget, UserId, message_type};
 
-use crate::{Application, Incoming, Refusal, clock};
+use crate::{Application, Incoming, Refusal, Stop, clock};
 
 /// How long one request may take.
 pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,12 +62,10 @@ impl Webhook {
         Ok(Self { url, secret: secret.as_bytes().into(), http })
     }
 
-    async fn deliver(&self, incoming: &Incoming) -> Result<(), Refusal> {
-        let key = format!("{}/{}", incoming.user, incoming.id);
-        let body = body(incoming);
+    async fn deliver(&self, key: &str, body: &str) -> Result<(), Refusal> {
         let mut wait = RETRY_WAIT;
         for attempt in 1..=WEBHOOK_ATTEMPTS_MAX {
-            match self.ask(&key, &body).await {
+            match self.ask(key, body).await {
                 Answer::Final(outcome) => return outcome,
                 Answer::Unknown(reason) => {
                     tracing::warn!(attempt, reason, "the webhook gave no outcome");
@@ -123,7 +121,25 @@ impl Webhook {
 
 impl Application for Webhook {
     fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<(), Refusal>> {
-        Box::pin(async move { self.deliver(&incoming).await })
+        Box::pin(async move {
+            let Incoming { user, device, id, message } = incoming;
+            let message = message.to_frame(&id, None, &now());
+            self.deliver(&format!("{user}/{id}"), &body(&user, device.as_ref(), &message)).await
+        })
+    }
+
+    fn stop(&self, stop: Stop) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move {
+            let Stop { user, device, id, target } = stop;
+            let (field, name) = match target {
+                StopTarget::Message(uuid) => ("message_uuid", uuid),
+                StopTarget::Send(send) => ("ref", send),
+            };
+            let (kind, now) = (message_type::MESSAGE_STOP, now());
+            let message =
+                format!(r#"{{"type":"{kind}","id":"{id}","timestamp":{now},"{field}":"{name}"}}"#);
+            self.deliver(&format!("{user}/{id}"), &body(&user, device.as_ref(), &message)).await
+        })
     }
 }
 
@@ -143,12 +159,15 @@ enum Answer {
     Unknown(&'static str),
 }
 
-/// User and device are URL-safe words and the message is JSON: nothing needs escaping.
-fn body(incoming: &Incoming) -> String {
-    let now = format!("\"{}\"", clock::rfc3339(clock::now_ms()));
-    let message = incoming.message.to_frame(&incoming.id, None, &now);
-    let device = incoming.device.as_ref().map_or("null".into(), |device| format!("\"{device}\""));
-    format!(r#"{{"user":"{}","device":{device},"message":{message}}}"#, incoming.user)
+/// Users, devices and ids are URL-safe words and the message is JSON: nothing needs escaping.
+fn body(user: &UserId, device: Option<&DeviceId>, message: &str) -> String {
+    let device = device.map_or("null".into(), |device| format!("\"{device}\""));
+    format!(r#"{{"user":"{user}","device":{device},"message":{message}}}"#)
+}
+
+/// As JSON.
+fn now() -> String {
+    format!("\"{}\"", clock::rfc3339(clock::now_ms()))
 }
 
 /// What a refusing application says in its body, if it says something that can be passed on.

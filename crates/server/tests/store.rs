@@ -1,6 +1,11 @@
 //! What every store promises, and what SQLite promises beyond it.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
+#[path = "store/growing.rs"]
+mod growing;
+#[path = "store/streams.rs"]
+mod streams;
+
 use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 
 use tetherline_protocol::{
@@ -70,6 +75,9 @@ async fn conforms<S: Store>(open: impl AsyncFn() -> S) {
     let outcome = store.outcome(&user("ina"), &"m1".parse().unwrap()).await.unwrap();
     assert_eq!(outcome, Some(Ok(())));
     assert_eq!(append(&store, "ada", "four").await.seq, seq(4));
+    drop(store);
+
+    streams::conform(open).await;
 }
 
 /// The same for what is forgotten. `open` opens the same store again and again.

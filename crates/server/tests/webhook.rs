@@ -85,6 +85,22 @@ async fn a_send_becomes_one_signed_request_and_its_2xx_accepts_it() {
 }
 
 #[tokio::test]
+async fn a_stop_is_told_as_a_send_is() {
+    let (receiver, address) = Receiver::start(&[]).await;
+    let server = server_with(address).await;
+    let mut client = server.connect("ada", "laptop").await;
+    client.send(r#"{"type":"message_stop","id":"s1","ref":"q1"}"#).await;
+    assert_eq!(client.next().await, json!({"type":"accepted","ref":"s1"}));
+    let requests = receiver.requests.lock().await;
+    let [(headers, body)] = &requests[..] else { panic!("{requests:?}") };
+    assert_eq!(text(headers, "idempotency-key"), "ada/s1");
+    let mut told: Value = serde_json::from_str(body).unwrap();
+    assert!(told["message"]["timestamp"].take().is_string());
+    let message = json!({"type":"message_stop","id":"s1","timestamp":null,"ref":"q1"});
+    assert_eq!(told, json!({"user":"ada","device":"laptop","message":message}));
+}
+
+#[tokio::test]
 async fn a_4xx_refuses_for_good_in_the_applications_own_words() {
     let own = r#"{"error":{"code":"quota_used_up","message":"Come back tomorrow."}}"#;
     let (receiver, address) = Receiver::start(&[(402, own), (400, "<html>")]).await;

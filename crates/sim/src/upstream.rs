@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use tetherline_protocol::{MessageId, Seq};
 use tetherline_server::{
     simulation::{Action, Event as Happened, Session},
-    store::{Delivery, Outcome, Room, StoreError},
+    store::{Delivery, Outcome, Room, StoreError, StreamPage},
 };
 
 use crate::{
@@ -255,6 +255,13 @@ impl World {
                 let delay = self.delay(0, 8);
                 self.after(delay, Event::Read { link, job, ticket, after, room, page });
             }
+            Action::ReadStreams(_) => {
+                if let Some(upstream) = &mut self.links[link].upstream {
+                    let page = Happened::StreamPage(StreamPage::default());
+                    upstream.session.handle(page, self.now);
+                }
+            }
+            Action::Stop(..) => self.tell_outcome(link, Ok(())),
             Action::Locate => {
                 let delay = self.delay(0, 8);
                 self.after(delay, Event::Place { link });

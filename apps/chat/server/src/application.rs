@@ -8,21 +8,24 @@ use tetherline_protocol::{
     ErrorCode, UserId,
     message_type::{MESSAGE_GENERATE, MESSAGE_REGENERATE},
 };
-use tetherline_server::{Application, Incoming, Refusal, StoreError};
+use tetherline_server::{Application, Incoming, Refusal, Stop, StoreError};
 
 use crate::{
     clock::now_ms,
     database::{Database, DatabaseError},
-    jobs::{self, Question, Retry, Taken},
+    history::Place,
+    jobs::{self, Again, Question, Taken},
     limits::{QUESTION_BYTES_MAX, QUESTIONS_RETRY_AFTER, QUESTIONS_WAITING_PER_USER_MAX},
     sign_in,
-    workers::Wakes,
+    workers::{Stops, Wakes},
 };
 
-/// Takes questions and wishes for other answers; commits each exactly once by its id.
+/// Takes questions, wishes for other answers, and wishes for no more; commits each exactly once by
+/// its id.
 pub(crate) struct ChatApplication {
     pub(crate) database: Database,
     pub(crate) wakes: Arc<Wakes>,
+    pub(crate) stops: Arc<Stops>,
 }
 
 impl Application for ChatApplication {
@@ -30,7 +33,7 @@ impl Application for ChatApplication {
         Box::pin(async move {
             let taken = match incoming.message.kind() {
                 MESSAGE_GENERATE => self.ask(&incoming).await?,
-                MESSAGE_REGENERATE => self.retry(&incoming).await?,
+                MESSAGE_REGENERATE => self.regenerate(&incoming).await?,
                 other => return Err(unknown_type(other)),
             };
             match taken {
@@ -41,8 +44,28 @@ impl Application for ChatApplication {
                 }
                 Taken::Repeated => Ok(()),
                 Taken::NotFound => Err(not_found()),
+                Taken::Whole => Err(whole()),
                 Taken::TooMany => Err(too_many()),
             }
+        })
+    }
+
+    /// The answer takes no text any more when this is called, so what remains is to let go of the
+    /// provider. One that has not begun becomes a job that is only ended.
+    fn stop(&self, stop: Stop) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move {
+            let stopped = self
+                .database
+                .write(move |transaction| {
+                    jobs::stop(transaction, &stop.user, &stop.target, now_ms())
+                })
+                .await
+                .map_err(|error| unavailable(&error))?;
+            for job in stopped {
+                self.stops.stop(job);
+            }
+            self.wakes.answerer.notify_one();
+            Ok(())
         })
     }
 
@@ -64,12 +87,16 @@ impl Application for ChatApplication {
 struct AskFields {
     message: String,
     conversation_uuid: Option<String>,
+    parent: Option<String>,
+    edits: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct RetryFields {
+struct AgainFields {
     conversation_uuid: String,
     message_uuid: String,
+    #[serde(default)]
+    retry: bool,
 }
 
 impl ChatApplication {
@@ -91,11 +118,17 @@ impl ChatApplication {
                 ),
             ));
         }
+        let place = match (fields.edits, fields.parent) {
+            (Some(question), _) => Place::InsteadOf(question),
+            (None, Some(message)) => Place::After(message),
+            (None, None) => Place::Newest,
+        };
         let question = Question {
             user: incoming.user.to_string(),
             id: incoming.id.to_string(),
             text: fields.message,
             conversation: fields.conversation_uuid,
+            place,
         };
         self.database
             .write(move |transaction| jobs::ask(transaction, &question, now_ms()))
@@ -103,16 +136,17 @@ impl ChatApplication {
             .map_err(|error| unavailable(&error))
     }
 
-    async fn retry(&self, incoming: &Incoming) -> Result<Taken, Refusal> {
-        let fields: RetryFields = fields(incoming, "`conversation_uuid` and `message_uuid`")?;
-        let retry = Retry {
+    async fn regenerate(&self, incoming: &Incoming) -> Result<Taken, Refusal> {
+        let fields: AgainFields = fields(incoming, "`conversation_uuid` and `message_uuid`")?;
+        let again = Again {
             user: incoming.user.to_string(),
             id: incoming.id.to_string(),
             conversation: fields.conversation_uuid,
             answer: fields.message_uuid,
+            is_retry: fields.retry,
         };
         self.database
-            .write(move |transaction| jobs::retry(transaction, &retry, now_ms()))
+            .write(move |transaction| jobs::regenerate(transaction, &again, now_ms()))
             .await
             .map_err(|error| unavailable(&error))
     }
@@ -140,6 +174,13 @@ fn not_found() -> Refusal {
         ErrorCode::NotFound,
         "This conversation or message does not exist. Reload the page, or start a new \
          conversation.",
+    )
+}
+
+fn whole() -> Refusal {
+    Refusal::new(
+        ErrorCode::Rejected,
+        "This answer is whole, so there is nothing to try again. Ask for another version of it.",
     )
 }
 

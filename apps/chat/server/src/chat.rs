@@ -11,7 +11,7 @@ use std::{
 use axum::Router;
 use jsonwebtoken::DecodingKey;
 use tetherline_server::{
-    ApiKey, JwtKeys, Origin, SecretFileError, Server, WeakSecret, secret_file,
+    ApiKey, JwtKeys, Origin, SecretFileError, Server, StoreError, WeakSecret, secret_file,
     store::{self, SqliteStore},
 };
 use tokio::task::JoinSet;
@@ -21,13 +21,13 @@ use crate::{
     clock::now_ms,
     database::{Database, DatabaseError, OpenDatabaseError},
     http, jobs,
-    limits::{SIGN_IN_REFILL, SIGN_INS_BURST},
+    limits::{PROVIDER_TIMEOUT, SIGN_IN_REFILL, SIGN_INS_BURST},
     password::{PasswordError, Passwords},
     rate_limit::RateLimit,
     responder::Responder,
     sign_in::RefreshKey,
     web::Web,
-    workers::{self, Wakes},
+    workers::{self, Answering, Stops, Wakes},
 };
 
 /// How a chat is set up.
@@ -96,6 +96,9 @@ pub enum OpenChatError {
     /// The mailbox does not open.
     #[error("cannot open the mailbox in the data folder: {0}")]
     Mailbox(#[from] store::OpenError),
+    /// The mailbox fails already.
+    #[error("cannot read the mailbox in the data folder: {0}")]
+    Answers(#[from] StoreError),
     /// The chat's own database fails already.
     #[error(transparent)]
     Rows(#[from] DatabaseError),
@@ -105,8 +108,9 @@ pub enum OpenChatError {
 }
 
 impl Chat {
-    /// Opens the data folder and goes on where the last life ended: waiting questions are
-    /// answered, and what was not published is. `address` is the listener's own.
+    /// Opens the data folder and goes on where the last life ended: waiting questions are answered,
+    /// answers that broke off are ended with the text that they have, and what was not published is.
+    /// `address` is the listener's own.
     pub async fn open(config: Config, address: SocketAddr) -> Result<Self, OpenChatError> {
         if let Some(web) = &config.web
             && !web.join("index.html").is_file()
@@ -123,16 +127,27 @@ impl Chat {
         let mut server_config = tetherline_server::Config::new(jwt.clone());
         server_config.api_key = Some(ApiKey::new(&secret_file(&config.data.join("api.key"))?)?);
         server_config.allowed_origins.clone_from(&allowed_origins);
+        // The responder's patience ends first: then there is a sentence for the person who asked.
+        server_config.limits.stream_idle_ms = 2 * PROVIDER_TIMEOUT.as_millis() as u64;
         let mailbox = SqliteStore::open(&config.data.join("mailbox.db"))?;
         let server = Server::open(server_config, mailbox);
 
-        let wakes = Arc::new(Wakes::default());
+        database.write(|transaction| jobs::forget_old(transaction, now_ms())).await?;
+        workers::recover(&database, &server).await?;
+        let (wakes, stops) = (Arc::new(Wakes::default()), Arc::new(Stops::default()));
         server.attach(Arc::new(ChatApplication {
             database: database.clone(),
             wakes: Arc::clone(&wakes),
+            stops: Arc::clone(&stops),
         }));
-        database.write(|transaction| jobs::forget_old(transaction, now_ms())).await?;
-        let workers = start_workers(&database, &server, config.responder, &wakes);
+        let answering = Answering {
+            database: database.clone(),
+            server: server.clone(),
+            responder: config.responder,
+            wakes,
+            stops,
+        };
+        let workers = start_workers(answering);
         let web = Web::new(config.web, &allowed_origins);
         let shared = Shared {
             passwords: Passwords::new()?,
@@ -170,19 +185,14 @@ impl Chat {
     }
 }
 
-fn start_workers(
-    database: &Database,
-    server: &Server,
-    responder: Responder,
-    wakes: &Arc<Wakes>,
-) -> JoinSet<()> {
+fn start_workers(answering: Answering) -> JoinSet<()> {
     let mut workers = JoinSet::new();
-    workers.spawn(workers::answer_questions(
-        database.clone(),
-        Arc::new(responder),
-        Arc::clone(wakes),
+    workers.spawn(workers::publish_outbox(
+        answering.database.clone(),
+        answering.server.clone(),
+        Arc::clone(&answering.wakes),
     ));
-    workers.spawn(workers::publish_outbox(database.clone(), server.clone(), Arc::clone(wakes)));
+    workers.spawn(workers::answer_questions(Arc::new(answering)));
     workers
 }
 

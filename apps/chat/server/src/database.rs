@@ -74,7 +74,8 @@ pub enum DatabaseError {
 }
 
 /// Each entry brings the schema to its number, from the one before.
-const MIGRATIONS: [(u32, &str); 1] = [(1, include_str!("database/schema.sql"))];
+const MIGRATIONS: [(u32, &str); 2] =
+    [(1, include_str!("database/schema.sql")), (2, include_str!("database/schema_2.sql"))];
 /// The schema's number when all of them are applied.
 const SCHEMA: u32 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 
@@ -201,9 +202,7 @@ fn migrate(connection: &mut Connection, found: u32) -> rusqlite::Result<()> {
     }
     // What runs is a matter of this process only: after a crash nothing does.
     connection.execute_batch(
-        "CREATE TEMP TABLE running (
-             job INTEGER PRIMARY KEY, user_uuid TEXT NOT NULL, conversation_uuid TEXT NOT NULL
-         ) STRICT;",
+        "CREATE TEMP TABLE running (job INTEGER PRIMARY KEY, user_uuid TEXT NOT NULL) STRICT;",
     )
 }
 
@@ -257,6 +256,56 @@ pub(crate) mod tests {
             .await
             .unwrap();
         assert_eq!(users, 0);
+    }
+
+    #[tokio::test]
+    async fn a_conversation_from_before_there_were_trees_is_a_branch() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = Connection::open(folder.path().join("chat.db")).unwrap();
+        file.execute_batch(MIGRATIONS[0].1).unwrap();
+        file.pragma_update(None, "user_version", 1).unwrap();
+        // Two questions in one breath, an answer that failed, one that is still to come, and a
+        // conversation of somebody else's with the same names.
+        file.execute_batch(
+            "INSERT INTO users VALUES ('ada', 'a', 'Ada', 'x', 1), ('bob', 'b', 'Bob', 'x', 1);
+             INSERT INTO conversations VALUES ('ada', 'q1', 't', 1, 1), ('bob', 'q1', 't', 1, 1);
+             INSERT INTO messages (user_uuid, uuid, conversation_uuid, role, content, error_code,
+                                   error_message, reply_to, created_at)
+             VALUES ('ada', 'q1', 'q1', 'user', '?', NULL, NULL, NULL, 1),
+                    ('ada', 'q2', 'q1', 'user', '?', NULL, NULL, NULL, 1),
+                    ('bob', 'q1', 'q1', 'user', '?', NULL, NULL, NULL, 1),
+                    ('ada', 'a1', 'q1', 'assistant', '!', NULL, NULL, 'q1', 1),
+                    ('ada', 'a2', 'q1', 'assistant', '', 'oops', 'Oops.', 'q2', 1),
+                    ('ada', 'q3', 'q1', 'user', '?', NULL, NULL, NULL, 1),
+                    ('ada', 'q4', 'q1', 'user', '?', NULL, NULL, NULL, 1);
+             INSERT INTO jobs (user_uuid, send_id, kind, conversation_uuid, question_uuid,
+                               answer_uuid, created_at)
+             VALUES ('ada', 'q3', 'generate', 'q1', 'q3', 'a3', 1);",
+        )
+        .unwrap();
+        drop(file);
+        let database = Database::open(folder.path()).unwrap();
+        let messages = |connection: &_| crate::history::messages(connection, "ada", "q1");
+        let messages = database.read(messages).await.unwrap();
+        let tree: Vec<_> = messages
+            .iter()
+            .map(|message| {
+                let about = &message.about;
+                let parent = about.parent.as_deref().unwrap_or("-");
+                (message.uuid.as_str(), parent, about.version, message.status.as_str())
+            })
+            .collect();
+        assert_eq!(
+            tree,
+            [
+                ("q1", "-", 1, "complete"),
+                ("q2", "a1", 1, "complete"),
+                ("a1", "q1", 1, "complete"),
+                ("a2", "q2", 1, "failed"),
+                ("q3", "a2", 1, "complete"),
+                ("q4", "a3", 1, "complete"),
+            ]
+        );
     }
 
     #[test]

@@ -1,7 +1,12 @@
 //! Conversations and their messages: the rows, and how they look as JSON.
 
+mod tree;
+
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::Serialize;
+use tetherline_protocol::StreamStatus;
+
+pub(crate) use tree::{Place, newest_leaf, next_version, parent_at};
 
 use crate::{
     clock::rfc3339,
@@ -20,14 +25,31 @@ pub(crate) struct Conversation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ChatMessage {
     pub(crate) uuid: String,
-    pub(crate) role: Role,
     pub(crate) content: String,
-    pub(crate) status: Status,
-    pub(crate) created_at: String,
+    /// A question is always complete. A failed or interrupted answer carries its `error`, and
+    /// whatever text it had before.
+    pub(crate) status: StreamStatus,
+    /// Which attempt at an answer the text is from.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) error: Option<Failure>,
+    pub(crate) attempt: Option<u32>,
+    #[serde(flatten)]
+    pub(crate) about: About,
+}
+
+/// What is said about a message besides its text: in the history, and where an answer ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct About {
+    pub(crate) role: Role,
+    pub(crate) created_at: String,
+    /// The message that it follows.
+    pub(crate) parent: Option<String>,
+    /// From 1 among those of its kind that follow the same message.
+    pub(crate) version: u32,
+    /// The question of an answer, under the name that it had before conversations were trees.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reply_to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<Failure>,
 }
 
 /// Who wrote a message.
@@ -38,15 +60,22 @@ pub(crate) enum Role {
     Assistant,
 }
 
-/// Whether an answer is one. A failed one carries its `error`, and whatever text it had before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Status {
-    Complete,
-    Failed,
+impl Role {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
+
+    /// The table takes no others.
+    fn from_column(row: &Row<'_>, column: usize) -> rusqlite::Result<Self> {
+        let name: String = row.get(column)?;
+        Ok(if name == Self::User.as_str() { Self::User } else { Self::Assistant })
+    }
 }
 
-/// Why there is no answer, for the person who asked.
+/// Why an answer is not whole, for the person who asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Failure {
     pub(crate) code: String,
@@ -109,7 +138,7 @@ pub(crate) fn message(
             "SELECT {MESSAGE_COLUMNS}, conversation_uuid FROM messages
              WHERE user_uuid = ?1 AND uuid = ?2"
         ))?
-        .query_row([user, uuid], |row| Ok((message_from(row)?, row.get(7)?)))
+        .query_row([user, uuid], |row| Ok((message_from(row)?, row.get(10)?)))
         .optional()
 }
 
@@ -138,24 +167,29 @@ pub(crate) fn put(
     message: &ChatMessage,
     now_ms: i64,
 ) -> rusqlite::Result<()> {
-    let failure = message.error.as_ref();
+    let about = &message.about;
+    let failure = about.error.as_ref();
     transaction.execute(
         "INSERT INTO messages (user_uuid, uuid, conversation_uuid, role, content, error_code,
-                               error_message, reply_to, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                               error_message, created_at, parent, version, attempt, status)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
          ON CONFLICT (user_uuid, uuid) DO UPDATE SET
              content = excluded.content, error_code = excluded.error_code,
-             error_message = excluded.error_message",
+             error_message = excluded.error_message, attempt = excluded.attempt,
+             status = excluded.status",
         params![
             user,
             message.uuid,
             conversation,
-            if message.role == Role::User { "user" } else { "assistant" },
+            about.role.as_str(),
             message.content,
             failure.map(|failure| &failure.code),
             failure.map(|failure| &failure.message),
-            message.reply_to,
             now_ms,
+            about.parent,
+            about.version,
+            message.attempt,
+            message.status.as_str(),
         ],
     )?;
     transaction.execute(
@@ -166,8 +200,22 @@ pub(crate) fn put(
     Ok(())
 }
 
-const MESSAGE_COLUMNS: &str =
-    "uuid, role, content, error_code, error_message, reply_to, created_at";
+/// Writes down how an answer really ended, if somebody stopped it at the last moment.
+pub(crate) fn set_status(
+    transaction: &Transaction<'_>,
+    user: &str,
+    uuid: &str,
+    status: StreamStatus,
+) -> rusqlite::Result<()> {
+    transaction.execute(
+        "UPDATE messages SET status = ?3 WHERE user_uuid = ?1 AND uuid = ?2",
+        [user, uuid, status.as_str()],
+    )?;
+    Ok(())
+}
+
+const MESSAGE_COLUMNS: &str = "uuid, role, content, error_code, error_message, created_at, parent, \
+                               version, attempt, status";
 
 fn message_from(row: &Row<'_>) -> rusqlite::Result<ChatMessage> {
     let code: Option<String> = row.get(3)?;
@@ -175,15 +223,23 @@ fn message_from(row: &Row<'_>) -> rusqlite::Result<ChatMessage> {
         Some(code) => Some(Failure { code, message: row.get(4)? }),
         None => None,
     };
-    let role: String = row.get(1)?;
+    let role = Role::from_column(row, 1)?;
+    let parent: Option<String> = row.get(6)?;
+    let status: String = row.get(9)?;
     Ok(ChatMessage {
         uuid: row.get(0)?,
-        role: if role == "user" { Role::User } else { Role::Assistant },
         content: row.get(2)?,
-        status: if error.is_some() { Status::Failed } else { Status::Complete },
-        created_at: rfc3339(row.get(6)?),
-        error,
-        reply_to: row.get(5)?,
+        // The table takes no others.
+        status: StreamStatus::named(&status).unwrap_or(StreamStatus::Interrupted),
+        attempt: row.get(8)?,
+        about: About {
+            role,
+            created_at: rfc3339(row.get(5)?),
+            reply_to: parent.clone().filter(|_| role == Role::Assistant),
+            parent,
+            version: row.get(7)?,
+            error,
+        },
     })
 }
 

@@ -25,4 +25,4 @@ mod workers;
 pub use chat::{Chat, Config, OpenChatError};
 pub use database::{DatabaseError, OpenDatabaseError};
 pub use password::PasswordError;
-pub use responder::{InvalidProvider, Provider, Responder};
+pub use responder::{InvalidProvider, Patience, Provider, Responder};

@@ -37,7 +37,8 @@ pub const RATE_LIMIT_KEYS_MAX: usize = 10_000;
 
 /// Longest question, in bytes.
 pub const QUESTION_BYTES_MAX: usize = 32 * 1024;
-/// Longest answer, in bytes. Escaped as JSON it still fits into one published message.
+/// Longest answer, in bytes, without the sentence that says that it is cut. Escaped as JSON it still
+/// fits into one published message.
 pub const ANSWER_BYTES_MAX: usize = 128 * 1024;
 /// Longest title of a conversation, in characters.
 pub const TITLE_CHARS_MAX: usize = 60;
@@ -64,10 +65,15 @@ pub const HISTORY_MESSAGES_MAX: u32 = 40;
 pub const HISTORY_BYTES_MAX: usize = 64 * 1024;
 /// How long a provider may take to accept a connection.
 pub const PROVIDER_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a provider may take for a whole answer.
-pub const PROVIDER_TIMEOUT: Duration = Duration::from_mins(2);
-/// Largest response of a provider, in bytes.
-pub const PROVIDER_RESPONSE_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// How long a provider may take until it sends the first byte of an answer: a small machine reads a
+/// long conversation before it writes.
+pub const PROVIDER_FIRST_TIMEOUT: Duration = Duration::from_mins(2);
+/// How long a provider that has begun to send may send nothing at all.
+pub const PROVIDER_STALL_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a provider may take for a whole answer, however often it says that it is still there.
+pub const PROVIDER_TIMEOUT: Duration = Duration::from_mins(10);
+/// Largest event of a provider's stream, and largest answer that comes in one piece, in bytes.
+pub const PROVIDER_EVENT_BYTES_MAX: usize = 1024 * 1024;
 
 /// Publications that are read from the outbox at a time.
 pub const OUTBOX_PAGE: u32 = 64;

@@ -43,6 +43,9 @@ struct Arguments {
     /// How long the built-in responder pretends to think, in ms.
     #[arg(long, default_value_t = 300, value_name = "MS", hide = true)]
     built_in_delay_ms: u64,
+    /// How long it rests between a few words and the next, in ms.
+    #[arg(long, default_value_t = 30, value_name = "MS", hide = true)]
+    built_in_pause_ms: u64,
 }
 
 /// Why the chat is not running (any more).
@@ -113,7 +116,10 @@ fn responder(arguments: &Arguments) -> Result<Responder, InvalidProvider> {
         arguments.model.as_deref(),
     )?;
     Ok(provider.map_or(
-        Responder::BuiltIn { delay: Duration::from_millis(arguments.built_in_delay_ms) },
+        Responder::BuiltIn {
+            delay: Duration::from_millis(arguments.built_in_delay_ms),
+            pause: Duration::from_millis(arguments.built_in_pause_ms),
+        },
         Responder::Provider,
     ))
 }

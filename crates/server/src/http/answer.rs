@@ -6,16 +6,30 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
-use tetherline_protocol::ErrorCode;
+use tetherline_protocol::{Attempt, ErrorCode, StreamStatus};
 
-/// An error as HTTP says it: `{"error": {"code", "message", "field"?}}`.
+/// An error as HTTP says it: `{"error": {"code", "message", "field"?, "reason"?, …}}`.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
     code: ErrorCode,
     message: String,
     field: Option<Box<str>>,
+    details: Details,
     headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What a program can go on with that was told no.
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+struct Details {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_offset: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<Attempt>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<StreamStatus>,
 }
 
 #[derive(Serialize)]
@@ -29,12 +43,14 @@ struct Error<'a> {
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
+    #[serde(flatten)]
+    details: Details,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
-        let headers = Vec::new();
-        Self { status, code, message: message.into(), field: None, headers }
+        let (details, headers) = (Details::default(), Vec::new());
+        Self { status, code, message: message.into(), field: None, details, headers }
     }
 
     pub(super) fn invalid(field: &str, message: impl Into<String>) -> Self {
@@ -56,6 +72,26 @@ impl Problem {
         self
     }
 
+    pub(super) fn reason(mut self, reason: &'static str) -> Self {
+        self.details.reason = Some(reason);
+        self
+    }
+
+    pub(super) fn next_offset(mut self, next_offset: u64) -> Self {
+        self.details.next_offset = Some(next_offset);
+        self
+    }
+
+    pub(super) fn attempt(mut self, attempt: Attempt) -> Self {
+        self.details.attempt = Some(attempt);
+        self
+    }
+
+    pub(super) fn status(mut self, status: StreamStatus) -> Self {
+        self.details.status = Some(status);
+        self
+    }
+
     pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
@@ -72,6 +108,7 @@ impl IntoResponse for Problem {
             code: self.code.as_str(),
             message: &self.message,
             field: self.field.as_deref(),
+            details: self.details,
         };
         let mut response = (self.status, Json(Body { error })).into_response();
         response.headers_mut().extend(self.headers);

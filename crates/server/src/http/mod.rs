@@ -1,4 +1,5 @@
-//! The HTTP surface: connecting, the same URL without an upgrade, publishing, and erasing.
+//! The HTTP surface: connecting, the same URL without an upgrade, publishing, growing answers, and
+//! erasing.
 
 mod answer;
 mod connect;
@@ -6,6 +7,7 @@ mod erase;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod publish;
+mod streams;
 
 use std::sync::Arc;
 
@@ -21,5 +23,10 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/ws/user/{user}", get(connect::connect).options(connect::preflight))
         .route("/v1/users/{user}", delete(erase::erase))
         .route("/v1/users/{user}/messages", post(publish::publish))
+        .route("/v1/users/{user}/streams", post(streams::open))
+        .route("/v1/users/{user}/streams/{message_uuid}", get(streams::read))
+        .route("/v1/users/{user}/streams/{message_uuid}/{attempt}", delete(streams::cancel))
+        .route("/v1/users/{user}/streams/{message_uuid}/{attempt}/text", post(streams::add))
+        .route("/v1/users/{user}/streams/{message_uuid}/{attempt}/finish", post(streams::finish))
         .with_state(shared)
 }

@@ -117,19 +117,8 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyK
 }
 
 async fn message(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Message, Problem> {
-    let too_large = || too_large(bytes_max);
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.parse::<usize>().ok());
-    if announced.is_some_and(|bytes| bytes > bytes_max) {
-        return Err(too_large());
-    }
-    let bytes = to_bytes(body, bytes_max).await.map_err(|_| too_large())?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| {
-        Problem::new(StatusCode::BAD_REQUEST, ErrorCode::BadJson, "The body is not UTF-8.")
-    })?;
-    Message::parse(text).map_err(|error| {
+    let text = text_of(headers, body, bytes_max).await?;
+    Message::parse(&text).map_err(|error| {
         let message = format!("The message was not understood: {error}.");
         let problem = Problem::new(StatusCode::BAD_REQUEST, error.code(), message);
         match field(&error) {
@@ -139,7 +128,27 @@ async fn message(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Me
     })
 }
 
-fn field(error: &FrameError) -> Option<&str> {
+/// A whole body of bounded size.
+pub(super) async fn text_of(
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<String, Problem> {
+    let too_large = || too_large(bytes_max);
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<usize>().ok());
+    if announced.is_some_and(|bytes| bytes > bytes_max) {
+        return Err(too_large());
+    }
+    let bytes = to_bytes(body, bytes_max).await.map_err(|_| too_large())?;
+    String::from_utf8(bytes.into()).map_err(|_| {
+        Problem::new(StatusCode::BAD_REQUEST, ErrorCode::BadJson, "The body is not UTF-8.")
+    })
+}
+
+pub(super) fn field(error: &FrameError) -> Option<&str> {
     match error {
         FrameError::Type => Some("type"),
         FrameError::Reserved(name) if tetherline_protocol::message_type::is_reserved(name) => {

@@ -2,12 +2,13 @@ use std::{sync::Arc, time::Duration};
 
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
-use tetherline_protocol::{CloseCode, Limits, MessageId, Seq, UserId, frame::Message};
+use tetherline_protocol::{CloseCode, Limits, MessageId, Seq, StreamPosition, UserId};
 
+use super::sends::Errand;
 use crate::{
     auth::{Identity, InvalidToken},
     hub::Notice,
-    store::{Delivery, Outcome, Place, Room, StoreError},
+    store::{Delivery, Outcome, Place, Room, StoreError, StreamPage},
 };
 
 /// How the client speaks.
@@ -62,6 +63,10 @@ pub(crate) enum Input<'a> {
     Live,
     /// The answer to [`Output::ReadLive`], and whether there is more.
     LivePage { texts: Vec<Utf8Bytes>, more: bool },
+    /// An answer has begun or grown.
+    Grown,
+    /// The answer to [`Output::ReadStreams`].
+    StreamPage(StreamPage),
     /// The hub has something to say.
     Notice(Notice),
     /// The time of [`Session::poll_timeout`] has come, perhaps.
@@ -77,12 +82,14 @@ pub(crate) enum Output {
     Read { ticket: u32, after: Seq, room: Room },
     /// Read live-only messages, at once: they are in memory.
     ReadLive(Room),
+    /// Read what growing answers have after these places, at once: it is in memory.
+    ReadStreams(Vec<StreamPosition>),
     /// Look up where the device stands now.
     Locate,
     /// Everything up to here is handled.
     Acknowledge(Seq),
-    /// Hand this to the application. `named`: the id is the client's.
-    Receive { id: MessageId, named: bool, message: Message },
+    /// See to this. `named`: the id is the client's.
+    Receive { id: MessageId, named: bool, errand: Errand },
     /// Check this token. A second one replaces the first.
     Verify(Box<str>),
     /// Close; nothing follows.

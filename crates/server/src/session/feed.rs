@@ -271,19 +271,34 @@ impl Feed {
         Progress::Deliver { texts, ping }
     }
 
+    /// Whether everything that waited has been sent, and the client is still to be told so.
+    pub(super) fn has_sent_backlog(&self) -> bool {
+        let Flow::Flowing { position, detour, backlog: Some(backlog) } = &self.flow else {
+            return false;
+        };
+        !matches!(detour, Detour::Underway { .. }) && *position >= backlog.until
+    }
+
+    /// Whether something that was asked for is still to be sent, or nothing was asked for yet.
+    pub(super) fn owes_backlog(&self) -> bool {
+        match &self.flow {
+            Flow::Flowing { backlog: Some(_), .. } => !self.has_sent_backlog(),
+            Flow::Flowing { backlog: None, .. } => false,
+            Flow::Parked | Flow::Locating { .. } => true,
+        }
+    }
+
     /// The summary, once everything that waited has been sent.
-    pub(super) fn complete(&mut self) -> Option<PendingSummary> {
-        let Flow::Flowing { position, detour, backlog } = &mut self.flow else { return None };
-        if matches!(detour, Detour::Underway { .. })
-            || backlog.as_ref().is_none_or(|backlog| *position < backlog.until)
-        {
+    pub(super) fn complete(&mut self, streams: u64) -> Option<PendingSummary> {
+        if !self.has_sent_backlog() {
             return None;
         }
+        let Flow::Flowing { backlog, .. } = &mut self.flow else { return None };
         backlog.take().map(|done| PendingSummary {
             delivered: done.delivered,
             head: done.until,
             recovered: done.recovered,
-            streams: 0,
+            streams,
         })
     }
 

@@ -21,7 +21,8 @@ impl Session {
         self.bad_frames = 0;
         match frame {
             ClientFrame::Ping { timestamp } => self.ping(timestamp, now),
-            ClientFrame::GetPending { after, epoch, .. } => {
+            ClientFrame::GetPending { after, epoch, have } => {
+                self.growing.start(have.filter(|_| self.wire == Wire::V1));
                 match self.feed.get_pending(after, epoch.as_ref()) {
                     Located::Here => {}
                     Located::AskTheStore => self.requests.push_back(Output::Locate),
@@ -32,6 +33,7 @@ impl Session {
                 self.requests.extend(acknowledge.map(Output::Acknowledge));
             }
             ClientFrame::Authenticate { token } => self.requests.push_back(Output::Verify(token)),
+            ClientFrame::Stop(stop) => self.sends.push_stop(stop),
             ClientFrame::Application(message) => self.sends.push(message),
             _ => {}
         }

@@ -13,6 +13,7 @@ use proptest::{
 };
 use serde_json::Value;
 
+use super::answers::Answers;
 use super::*;
 use crate::store::{Head, Place, Room};
 use events::{Event, event, limits};
@@ -55,6 +56,9 @@ struct Rig {
     unbound: usize,
     acked: Option<u64>,
     in_flight: BTreeMap<u64, usize>,
+    answers: Answers,
+    /// What the client has of answers: which attempt, and its text.
+    shown: BTreeMap<String, (u64, Vec<u16>)>,
     goodbye: bool,
 }
 
@@ -78,6 +82,8 @@ impl Rig {
             unbound: 0,
             acked: None,
             in_flight: BTreeMap::new(),
+            answers: Answers::default(),
+            shown: BTreeMap::new(),
             goodbye: false,
         };
         rig.perform();
@@ -103,6 +109,15 @@ impl Rig {
                 let head = self.head;
                 self.kept.retain(|number, _| *number + keep > head);
             }
+            Event::Open(name) => {
+                self.answers.open(name);
+                self.input(Input::Grown);
+            }
+            Event::Grow(name, text) => {
+                self.answers.grow(name, &text);
+                self.input(Input::Grown);
+            }
+            Event::Finish(name) => self.answers.finish(name),
             Event::Pass(ms) => self.pass(ms),
             Event::Drain => self.input(Input::Notice(Notice::Drain)),
             Event::SignedOut => self.input(Input::Notice(Notice::SignedOut)),
@@ -137,7 +152,10 @@ impl Rig {
             Event::GetPending(after, is_known) => {
                 let epoch = if *is_known { "e.0" } else { "e.1" };
                 let after = after.map_or("null".into(), |after| after.to_string());
-                format!(r#"{{"type":"get_pending","after":{after},"epoch":"{epoch}"}}"#)
+                let have = self.have();
+                format!(
+                    r#"{{"type":"get_pending","after":{after},"epoch":"{epoch}","have":[{have}]}}"#
+                )
             }
             Event::Send(Some(id)) => format!(r#"{{"type":"t","id":"m{id}"}}"#),
             Event::Send(None) => r#"{"type":"t"}"#.into(),
@@ -262,6 +280,10 @@ impl Rig {
                 Output::Verify(_) => {
                     self.owed.insert(Owed::Verdict);
                 }
+                Output::ReadStreams(places) => {
+                    let page = self.answers.read(&places, 20);
+                    self.session.handle(Input::StreamPage(page), self.now);
+                }
                 Output::Close(..) => self.goodbye = true,
                 Output::ReadLive(_) => {}
             }
@@ -271,8 +293,47 @@ impl Rig {
         assert!(sends <= self.limits.sends_waiting_max, "{sends} sends wait");
     }
 
+    fn have(&self) -> String {
+        let have = self.shown.iter().map(|(uuid, (attempt, text))| {
+            let offset = text.len();
+            format!(r#"{{"message_uuid":"{uuid}","attempt":{attempt},"offset":{offset}}}"#)
+        });
+        have.collect::<Vec<_>>().join(",")
+    }
+
+    /// An answer never has a hole, and never another text than the one that was written.
+    fn see_growing(&mut self, frame: &Value) {
+        let uuid = frame["message_uuid"].as_str().expect("a name").to_owned();
+        let attempt = frame["attempt"].as_u64().expect("an attempt");
+        if frame["type"] == "message_start" {
+            let known = self.shown.get(&uuid).map_or(0, |(known, _)| *known);
+            assert!(attempt >= known, "attempt {attempt} after {known}");
+            if attempt > known {
+                self.shown.insert(uuid, (attempt, Vec::new()));
+            }
+            return;
+        }
+        let (known, text) = self.shown.get_mut(&uuid).expect("its start came first");
+        assert_eq!(*known, attempt, "text of an attempt that has not begun");
+        let offset = usize::try_from(frame["offset"].as_u64().expect("an offset")).unwrap_or(0);
+        assert!(offset <= text.len(), "a hole from {} to {offset}", text.len());
+        text.truncate(offset);
+        text.extend(frame["text"].as_str().expect("text").encode_utf16());
+        let name = uuid[1..].parse().expect("a number");
+        if let Some(answer) = self.answers.get(name).filter(|it| u64::from(it.attempt) == attempt) {
+            let written: Vec<u16> = answer.text.encode_utf16().collect();
+            assert!(written.starts_with(text), "another text than {}", answer.text);
+        }
+    }
+
     /// What the client gets to see.
     fn receive(&mut self, frame: &Outgoing) {
+        if let Outgoing::Text(text) = frame {
+            let frame: Value = serde_json::from_str(text).expect("frames are JSON");
+            if let Some("message_start" | "message_delta") = frame["type"].as_str() {
+                return self.see_growing(&frame);
+            }
+        }
         let Some(number) = position_of(frame) else { return };
         assert!(number <= self.head, "{number} is beyond the head");
         let is_unbound = self.unbound > 0;

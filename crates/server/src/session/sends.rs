@@ -1,6 +1,9 @@
 use std::collections::VecDeque;
 
-use tetherline_protocol::{MessageId, frame::Message};
+use tetherline_protocol::{
+    MessageId, StopTarget,
+    frame::{Message, Stop},
+};
 
 use crate::{Refusal, store::Outcome};
 
@@ -12,13 +15,20 @@ pub(super) struct Sends {
     connection: MessageId,
     unnamed: u64,
     running: Option<Name>,
-    waiting: VecDeque<Message>,
+    waiting: VecDeque<(Option<MessageId>, Errand)>,
     barrier: Option<(MessageId, Refusal)>,
+}
+
+/// What a client wants done, in its turn.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Errand {
+    Message(Message),
+    Stop(StopTarget),
 }
 
 #[derive(Debug)]
 pub(super) enum Step {
-    Hand { id: MessageId, named: bool, message: Message },
+    Hand { id: MessageId, named: bool, errand: Errand },
     Refuse { id: Option<MessageId>, refusal: Refusal },
 }
 
@@ -35,15 +45,19 @@ impl Sends {
     }
 
     pub(super) fn push(&mut self, message: Message) {
-        self.waiting.push_back(message);
+        self.waiting.push_back((message.id().cloned(), Errand::Message(message)));
+    }
+
+    /// It has its place behind the send that it may be about.
+    pub(super) fn push_stop(&mut self, Stop { id, target }: Stop) {
+        self.waiting.push_back((id, Errand::Stop(target)));
     }
 
     pub(super) fn next(&mut self) -> Option<Step> {
         if self.running.is_some() {
             return None;
         }
-        let message = self.waiting.pop_front()?;
-        let name = message.id().cloned();
+        let (name, errand) = self.waiting.pop_front()?;
         if let Some((refused, refusal)) = &self.barrier {
             if name.as_ref() != Some(refused) {
                 return Some(Step::Refuse { id: name, refusal: refusal.clone() });
@@ -53,7 +67,7 @@ impl Sends {
         let id = name.clone().unwrap_or_else(|| self.own_name());
         let named = name.is_some();
         self.running = Some(Name(name));
-        Some(Step::Hand { id, named, message })
+        Some(Step::Hand { id, named, errand })
     }
 
     /// The outcome of the running send, under the name that the client knows.

@@ -1,5 +1,6 @@
 //! Sessions driven through virtual time, without a socket or a store.
 
+mod growing;
 mod kept;
 
 use tetherline_protocol::limits;

@@ -120,3 +120,23 @@ impl Retries {
         Some((RETRY_WAIT * 2_u32.pow(self.0.min(10) - 1)).min(RETRY_WAIT_MAX))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreError;
+
+    #[test]
+    fn a_store_that_is_out_of_order_is_waited_for_half_a_minute_and_a_refusal_is_not() {
+        let broken = AppendTextError::Store(StoreError::new("no disk"));
+        let mut retries = Retries::default();
+        let waits: Vec<Duration> = std::iter::from_fn(|| retries.next(&broken)).collect();
+        assert_eq!(waits.len(), RETRIES_MAX as usize);
+        assert_eq!(waits[0], RETRY_WAIT);
+        assert_eq!(waits.last(), Some(&RETRY_WAIT_MAX));
+        let all: Duration = waits.into_iter().sum();
+        assert!((25..35).contains(&all.as_secs()), "{all:?}");
+        let stopped = AppendTextError::Stopped { next_offset: 3 };
+        assert_eq!(Retries::default().next(&stopped), None);
+    }
+}

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tetherline_server::Head;
 
 use super::{error::ApiError, extract::Signed};
-use crate::{chat::Shared, history};
+use crate::{chat::Shared, history, jobs};
 
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
@@ -42,18 +42,20 @@ pub(super) async fn messages(
             let Some(conversation) = history::conversation(connection, user, &uuid)? else {
                 return Ok(None);
             };
-            Ok(Some((conversation, history::messages(connection, user, &uuid)?)))
+            Ok(Some(json!({
+                "conversation": conversation,
+                "messages": history::messages(connection, user, &uuid)?,
+                "newest_leaf": history::newest_leaf(connection, user, &uuid)?,
+                "pending": jobs::pending(connection, user, &uuid)?,
+            })))
         })
         .await?;
-    let Some((conversation, messages)) = found else {
+    let Some(mut answer) = found else {
         return Err(ApiError::not_found("This conversation does not exist."));
     };
-    Ok(Json(json!({
-        "conversation": conversation,
-        "messages": messages,
-        "as_of_seq": head.seq,
-        "epoch": head.epoch,
-    })))
+    answer["as_of_seq"] = json!(head.seq);
+    answer["epoch"] = json!(head.epoch);
+    Ok(Json(answer))
 }
 
 async fn head(shared: &Shared, signed: &Signed) -> Result<Head, ApiError> {

@@ -1,8 +1,17 @@
 //! The responder for a chat without a provider: honest about what it is, and the same every time.
 
-use crate::{history::Role, jobs::Turn};
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _, stream};
+use tokio::time::sleep;
+
+use crate::{
+    history::{Failure, Role},
+    jobs::Turn,
+};
 
 const QUOTED_CHARS_MAX: usize = 160;
+const WORDS_AT_ONCE: usize = 3;
 
 const HOW_TO_CONFIGURE: &str = "\
 To get real answers, start the chat with an OpenAI-compatible server:
@@ -14,7 +23,26 @@ To get real answers, start the chat with an OpenAI-compatible server:
 | vLLM, llama.cpp | `http://localhost:8000/v1` | the model it serves |
 ";
 
-pub(super) fn answer(turns: &[Turn]) -> String {
+/// The answer, a few words at a time.
+pub(super) fn stream(
+    turns: &[Turn],
+    delay: Duration,
+    pause: Duration,
+) -> impl Stream<Item = Result<String, Failure>> + use<> {
+    let pieces = pieces(&answer(turns));
+    stream::iter(pieces.into_iter().enumerate()).then(move |(number, piece)| async move {
+        sleep(if number == 0 { delay } else { pause }).await;
+        Ok(piece)
+    })
+}
+
+/// Cut after white space, which stays.
+fn pieces(answer: &str) -> Vec<String> {
+    let words: Vec<&str> = answer.split_inclusive(char::is_whitespace).collect();
+    words.chunks(WORDS_AT_ONCE).map(<[&str]>::concat).collect()
+}
+
+fn answer(turns: &[Turn]) -> String {
     let question = turns.last().map(|turn| turn.content.trim()).unwrap_or_default();
     let words = question.to_lowercase();
     let mentions = |candidates: &[&str]| candidates.iter().any(|word| words.contains(word));
@@ -122,6 +150,14 @@ mod tests {
         assert!(ask("show me code").contains("```typescript"));
         assert!(ask("a table please").contains("|---|"));
         assert!(ask("make a list").contains("\n1. "));
+    }
+
+    #[test]
+    fn its_pieces_are_the_answer() {
+        let answer = ask("a table and code, please");
+        let pieces = pieces(&answer);
+        assert!(pieces.len() > 20);
+        assert_eq!(pieces.concat(), answer);
     }
 
     #[test]

@@ -1,14 +1,26 @@
 //! An OpenAI-compatible server, over its `/chat/completions`.
 
+mod error;
+mod reading;
+mod surrogates;
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, time::Duration};
 
-use reqwest::{Client, Response, StatusCode, Url};
-use serde::{Deserialize, Serialize};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use reqwest::{Client, Response, Url};
+use serde::Serialize;
+use tokio::time::timeout;
 
+pub(super) use self::error::ProviderError;
+use self::reading::{Reading, Step};
 use crate::{
-    history::{Failure, Role},
+    history::Role,
     jobs::Turn,
-    limits::{PROVIDER_CONNECT_TIMEOUT, PROVIDER_RESPONSE_BYTES_MAX, PROVIDER_TIMEOUT},
+    limits::{
+        PROVIDER_CONNECT_TIMEOUT, PROVIDER_FIRST_TIMEOUT, PROVIDER_STALL_TIMEOUT, PROVIDER_TIMEOUT,
+    },
 };
 
 const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
@@ -22,6 +34,28 @@ pub struct Provider {
     endpoint: Url,
     api_key: Option<String>,
     model: String,
+    patience: Patience,
+}
+
+/// How long a provider is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Until the first byte of an answer.
+    pub first: Duration,
+    /// From any byte to the next.
+    pub stall: Duration,
+    /// For a whole answer.
+    pub whole: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            first: PROVIDER_FIRST_TIMEOUT,
+            stall: PROVIDER_STALL_TIMEOUT,
+            whole: PROVIDER_TIMEOUT,
+        }
+    }
 }
 
 /// Why a provider cannot be configured this way.
@@ -45,36 +79,6 @@ pub enum InvalidProvider {
     Client(reqwest::Error),
 }
 
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ProviderError {
-    #[error(
-        "The AI provider cannot be reached. Check that it is running and that OPENAI_BASE_URL is \
-         right, then try again."
-    )]
-    Unreachable,
-    #[error("The AI provider took too long to answer. Try again, perhaps with a shorter question.")]
-    TimedOut,
-    #[error("The AI provider refused our key. Check OPENAI_API_KEY, then try again.")]
-    Unauthorized,
-    #[error("The AI provider is busy or the quota is used up. Wait a little, then try again.")]
-    RateLimited,
-    #[error(
-        "The AI provider does not know the model or the address. Check CHAT_MODEL and OPENAI_BASE_URL."
-    )]
-    NotFound,
-    #[error("The AI provider refused the question (HTTP {0}). Rephrase it, or try again.")]
-    Refused(u16),
-    #[error("The AI provider has a problem of its own (HTTP {0}). Try again in a moment.")]
-    Failed(u16),
-    #[error(
-        "The AI provider sent something that is no answer. Try again; if it persists, check OPENAI_BASE_URL."
-    )]
-    Unreadable,
-    #[error("The AI provider sent an empty answer. Try again.")]
-    Empty,
-}
-
 impl Provider {
     /// `None` if neither a base URL nor a key is given: then nothing is configured.
     pub fn configure(
@@ -82,15 +86,15 @@ impl Provider {
         api_key: Option<&str>,
         model: Option<&str>,
     ) -> Result<Option<Self>, InvalidProvider> {
-        Self::with_timeout(base_url, api_key, model, PROVIDER_TIMEOUT)
+        Self::with_patience(base_url, api_key, model, Patience::default())
     }
 
-    /// The same with another patience for a whole answer.
-    pub fn with_timeout(
+    /// The same with another patience.
+    pub fn with_patience(
         base_url: Option<&str>,
         api_key: Option<&str>,
         model: Option<&str>,
-        timeout: Duration,
+        patience: Patience,
     ) -> Result<Option<Self>, InvalidProvider> {
         let set = |value: Option<&str>| {
             value.map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned)
@@ -109,34 +113,42 @@ impl Provider {
         };
         let endpoint = endpoint(base_url.as_deref().unwrap_or(OPENAI_BASE_URL))?;
         let mut client =
-            Client::builder().connect_timeout(PROVIDER_CONNECT_TIMEOUT).timeout(timeout);
+            Client::builder().connect_timeout(PROVIDER_CONNECT_TIMEOUT).timeout(patience.whole);
         if endpoint.scheme() == "http" {
             // A local model must not need CA certificates to be installed.
             client = client.tls_certs_only([]);
         }
         let client = client.build().map_err(InvalidProvider::Client)?;
-        Ok(Some(Self { client, endpoint, api_key, model }))
+        Ok(Some(Self { client, endpoint, api_key, model, patience }))
     }
 
-    pub(super) async fn answer(&self, turns: &[Turn]) -> Result<String, ProviderError> {
+    /// The answer as it comes, from the first time that this is read.
+    pub(super) fn stream(
+        self,
+        turns: Vec<Turn>,
+    ) -> impl Stream<Item = Result<String, ProviderError>> + Send {
+        stream::once(async move {
+            let response = self.ask(&turns).await?;
+            Ok(pieces(response, self.patience))
+        })
+        .try_flatten()
+    }
+
+    async fn ask(&self, turns: &[Turn]) -> Result<Response, ProviderError> {
         let mut request = self.client.post(self.endpoint.clone()).json(&self.request(turns));
         if let Some(key) = &self.api_key {
             request = request.bearer_auth(key);
         }
-        let response = request.send().await.map_err(|error| self.lost(&error))?;
+        let response = timeout(self.patience.first, request.send())
+            .await
+            .map_err(|_| ProviderError::TimedOut)?
+            .map_err(|error| self.lost(&error))?;
         let status = response.status();
         if !status.is_success() {
             tracing::warn!(%status, model = self.model, "the provider refused to answer");
-            return Err(refusal(status));
+            return Err(ProviderError::of_status(status));
         }
-        let body = self.body(response).await?;
-        let completion: Completion =
-            serde_json::from_slice(&body).map_err(|_| ProviderError::Unreadable)?;
-        let choice = completion.choices.into_iter().next().ok_or(ProviderError::Unreadable)?;
-        match choice.message.content {
-            Some(content) if !content.trim().is_empty() => Ok(content),
-            _ => Err(ProviderError::Empty),
-        }
+        Ok(response)
     }
 
     fn request<'a>(&'a self, turns: &'a [Turn]) -> Request<'a> {
@@ -148,19 +160,8 @@ impl Provider {
         Request {
             model: &self.model,
             messages: std::iter::once(instructions).chain(turns).collect(),
-            stream: false,
+            stream: true,
         }
-    }
-
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, ProviderError> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.lost(&error))? {
-            if body.len() + chunk.len() > PROVIDER_RESPONSE_BYTES_MAX {
-                return Err(ProviderError::Unreadable);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
     }
 
     fn lost(&self, error: &reqwest::Error) -> ProviderError {
@@ -179,31 +180,53 @@ impl fmt::Debug for Provider {
     }
 }
 
-impl ProviderError {
-    pub(super) fn into_failure(self) -> Failure {
-        let code = match self {
-            Self::Unreachable => "provider_unreachable",
-            Self::TimedOut => "provider_timed_out",
-            Self::Unauthorized => "provider_unauthorized",
-            Self::RateLimited => "provider_rate_limited",
-            Self::NotFound => "provider_not_found",
-            Self::Refused(_) => "provider_refused",
-            Self::Failed(_) => "provider_failed",
-            Self::Unreadable => "provider_unreadable",
-            Self::Empty => "provider_empty",
-        };
-        Failure { code: code.into(), message: self.to_string() }
-    }
+/// A response on its way.
+struct Body {
+    response: Response,
+    reading: Reading,
+    patience: Patience,
+    /// How long the next byte is waited for.
+    wait: Duration,
 }
 
-fn refusal(status: StatusCode) -> ProviderError {
-    match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ProviderError::Unauthorized,
-        StatusCode::NOT_FOUND => ProviderError::NotFound,
-        StatusCode::TOO_MANY_REQUESTS => ProviderError::RateLimited,
-        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => ProviderError::TimedOut,
-        status if status.is_client_error() => ProviderError::Refused(status.as_u16()),
-        status => ProviderError::Failed(status.as_u16()),
+fn pieces(
+    response: Response,
+    patience: Patience,
+) -> impl Stream<Item = Result<String, ProviderError>> + Send {
+    let body = Body { response, reading: Reading::new(), patience, wait: patience.first };
+    stream::unfold(Some(body), async |body| {
+        let mut body = body?;
+        let step = body.next().await;
+        let rest = step.end.is_none().then_some(body);
+        let text = Some(Ok(step.text)).filter(|text| text != &Ok(String::new()));
+        let error = step.end.and_then(Result::err).map(Err);
+        Some((stream::iter(text.into_iter().chain(error)), rest))
+    })
+    .flatten()
+}
+
+impl Body {
+    async fn next(&mut self) -> Step {
+        match timeout(self.wait, self.response.chunk()).await {
+            Ok(Ok(Some(bytes))) => {
+                self.wait = self.patience.stall;
+                self.reading.take(&bytes)
+            }
+            Ok(Ok(None)) => std::mem::replace(&mut self.reading, Reading::new()).finish(),
+            Ok(Err(error)) if error.is_timeout() => self.cut(ProviderError::TimedOut),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the provider's answer broke off");
+                self.cut(ProviderError::EndedEarly)
+            }
+            Err(_) if self.reading.has_begun() => self.cut(ProviderError::Stalled),
+            Err(_) => self.cut(ProviderError::TimedOut),
+        }
+    }
+
+    fn cut(&mut self, error: ProviderError) -> Step {
+        let mut step = Step::default();
+        self.reading.cut(error, &mut step);
+        step
     }
 }
 
@@ -234,54 +257,4 @@ struct Request<'a> {
 struct RequestMessage<'a> {
     role: &'a str,
     content: &'a str,
-}
-
-#[derive(Deserialize)]
-struct Completion {
-    choices: Vec<Choice>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    message: CompletionMessage,
-}
-
-#[derive(Deserialize)]
-struct CompletionMessage {
-    content: Option<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base_urls_are_taken_with_and_without_their_ends() {
-        for (base, expected) in [
-            ("https://api.openai.com/v1", "https://api.openai.com/v1/chat/completions"),
-            ("http://localhost:11434/v1/", "http://localhost:11434/v1/chat/completions"),
-            ("http://localhost:11434", "http://localhost:11434/v1/chat/completions"),
-            ("https://example.org/openai/v1", "https://example.org/openai/v1/chat/completions"),
-        ] {
-            assert_eq!(endpoint(base).unwrap().as_str(), expected);
-        }
-        assert!(endpoint("localhost:11434").is_err());
-        assert!(endpoint("nonsense").is_err());
-    }
-
-    #[test]
-    fn a_model_is_only_assumed_where_it_is_known() {
-        let configure = Provider::configure;
-        assert!(configure(None, None, Some("m")).unwrap().is_none());
-        assert!(configure(Some(" "), Some(""), None).unwrap().is_none());
-        assert!(matches!(
-            configure(Some("http://localhost:11434/v1"), None, None),
-            Err(InvalidProvider::NoModel)
-        ));
-        let local = configure(Some("http://localhost:11434/v1"), None, Some("m")).unwrap().unwrap();
-        assert_eq!(
-            format!("{local:?}"),
-            "Provider(m at http://localhost:11434/v1/chat/completions)"
-        );
-    }
 }

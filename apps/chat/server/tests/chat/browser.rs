@@ -1,6 +1,9 @@
 //! What a browser does for a person: cookies, HTTP, one WebSocket.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::{Client, Response, header};
@@ -27,6 +30,15 @@ pub(crate) struct Person {
 /// An open, established connection from which everything is read.
 pub(crate) struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// What is on the screen of the answers that grow, by name.
+    growing: HashMap<String, Growing>,
+}
+
+/// An answer on the screen.
+#[derive(Clone)]
+pub(crate) struct Growing {
+    pub(crate) start: Value,
+    pub(crate) text: String,
 }
 
 pub(crate) async fn post(url: &str, path: &str, body: &Value) -> Response {
@@ -73,18 +85,31 @@ impl Person {
     }
 
     pub(crate) async fn messages(&self, conversation: &str) -> Vec<Value> {
-        let path = format!("/api/conversations/{conversation}/messages");
-        let (status, body) = self.get(&path).await;
+        self.history(conversation).await["messages"].as_array().unwrap().clone()
+    }
+
+    /// What a page loads when a conversation is opened.
+    pub(crate) async fn history(&self, conversation: &str) -> Value {
+        let (status, body) = self.get(&format!("/api/conversations/{conversation}/messages")).await;
         assert_eq!(status, 200);
-        body["messages"].as_array().unwrap().clone()
+        body
     }
 
     /// Connects as a fresh page does, asking for everything from the beginning.
     pub(crate) async fn connect(&self) -> Socket {
+        self.open(&json!({ "type": "get_pending", "after": 0 })).await
+    }
+
+    /// The same for a page that shows answers while they grow.
+    pub(crate) async fn watch(&self) -> Socket {
+        self.open(&json!({ "type": "get_pending", "after": 0, "have": [] })).await
+    }
+
+    async fn open(&self, get_pending: &Value) -> Socket {
         let (stream, _) = connect_async(self.upgrade()).await.unwrap();
-        let mut socket = Socket { stream };
+        let mut socket = Socket { stream, growing: HashMap::new() };
         socket.next_of("connection_established").await;
-        socket.send(&json!({ "type": "get_pending", "after": 0 })).await;
+        socket.send(get_pending).await;
         socket
     }
 
@@ -126,6 +151,23 @@ impl Socket {
             (frame["type"] == "accepted" || frame["type"] == "error") && frame["ref"] == id
         })
         .await
+    }
+
+    /// Waits until the answer to a send shows this text, and no other on the way.
+    pub(crate) async fn shows(&mut self, asked_by: &str, text: &str) -> Growing {
+        let watch = async {
+            loop {
+                let found = self.growing.values().find(|growing| growing.start["ref"] == asked_by);
+                if let Some(growing) = found {
+                    assert!(text.starts_with(&growing.text), "{:?} on the way", growing.text);
+                    if growing.text == text {
+                        return growing.clone();
+                    }
+                }
+                self.next().await.expect("the connection is open");
+            }
+        };
+        timeout(PATIENCE, watch).await.expect("the text arrives in time")
     }
 
     pub(crate) async fn next_of(&mut self, kind: &str) -> Value {
@@ -173,9 +215,38 @@ impl Socket {
     async fn next(&mut self) -> Option<Value> {
         loop {
             match self.stream.next().await?.ok()? {
-                Message::Text(text) => return Some(serde_json::from_str(&text).unwrap()),
+                Message::Text(text) => {
+                    let frame = serde_json::from_str(&text).unwrap();
+                    self.show(&frame);
+                    return Some(frame);
+                }
                 Message::Close(_) => return None,
                 _ => {}
+            }
+        }
+    }
+
+    /// As a page does, and strictly: nothing comes twice, out of order, or after the end.
+    fn show(&mut self, frame: &Value) {
+        let Some(name) = frame["message_uuid"].as_str() else { return };
+        match frame["type"].as_str().unwrap() {
+            "message_start" => {
+                let start = Growing { start: frame.clone(), text: String::new() };
+                self.growing.insert(name.into(), start);
+            }
+            "message_delta" => {
+                let growing = self.growing.get_mut(name).expect("a start comes before a delta");
+                assert_eq!(growing.start["attempt"], frame["attempt"]);
+                let length = growing.text.encode_utf16().count() as u64;
+                assert_eq!(frame["offset"].as_u64(), Some(length));
+                growing.text.push_str(frame["text"].as_str().unwrap());
+            }
+            _ => {
+                let content = frame["message"]["content"].as_str().unwrap();
+                if let Some(growing) = self.growing.remove(name) {
+                    assert_eq!(growing.start["attempt"], frame["attempt"]);
+                    assert!(content.starts_with(&growing.text), "what was shown stays");
+                }
             }
         }
     }

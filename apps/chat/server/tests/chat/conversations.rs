@@ -72,7 +72,7 @@ async fn a_repeated_question_is_accepted_again_and_asked_once() {
             "message_generate"
         ]
     );
-    assert_eq!(ada.messages(QUESTION).await.len(), 2);
+    assert_eq!(ada.messages(QUESTION).await.len(), 3, "a question, and two versions of its answer");
 }
 
 #[tokio::test]

@@ -6,8 +6,12 @@
 mod accounts;
 mod browser;
 mod conversations;
+mod growing;
+mod independent;
 mod process;
 mod provider;
 mod restarts;
 mod start;
+mod stops;
+mod versions;
 mod web;

@@ -48,7 +48,8 @@ impl Start {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tetherline-chat"));
         command
-            .args(["--listen", "127.0.0.1:0", "--built-in-delay-ms", "0", "--data"])
+            .args(["--listen", "127.0.0.1:0", "--built-in-delay-ms", "0"])
+            .args(["--built-in-pause-ms", "0", "--data"])
             .arg(&self.data)
             .args(&self.arguments)
             .env_remove("OPENAI_BASE_URL")
@@ -94,11 +95,21 @@ impl Chat {
 
     /// As the power supply does it.
     pub(crate) async fn kill(mut self) {
+        self.kill_now().await;
+    }
+
+    /// The same for a story that goes on with what is left.
+    pub(crate) async fn kill_now(&mut self) {
         self.child.kill().await.unwrap();
     }
 
     /// As the service manager does it; the exit code.
     pub(crate) async fn terminate(mut self) -> i32 {
+        self.terminate_now().await
+    }
+
+    /// The same for a story that goes on with what is left.
+    pub(crate) async fn terminate_now(&mut self) -> i32 {
         let pid = self.child.id().unwrap().to_string();
         Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
         timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap().code().unwrap()

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    convert::Infallible,
     future::pending,
     sync::{Arc, Mutex},
     time::Duration,
@@ -9,13 +10,15 @@ use std::{
 
 use axum::{
     Json, Router,
+    body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
+use futures_util::stream;
 use serde_json::{Value, json};
-use tetherline_chat::{Config, Provider, Responder};
+use tetherline_chat::{Config, Patience, Provider, Responder};
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 
 use crate::{
@@ -29,6 +32,36 @@ pub(crate) enum Mood {
     Reply(u16, &'static str),
     /// Never answers.
     Silence,
+    /// Streams what a [`Pen`] writes.
+    Dictation(mpsc::UnboundedReceiver<String>),
+}
+
+/// Writes an answer as the story goes on.
+pub(crate) struct Pen(mpsc::UnboundedSender<String>);
+
+impl Pen {
+    pub(crate) fn new() -> (Mood, Self) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Mood::Dictation(receiver), Self(sender))
+    }
+
+    pub(crate) fn write(&self, text: &str) {
+        self.event(&json!({ "choices": [{ "index": 0, "delta": { "content": text } }] }));
+    }
+
+    pub(crate) fn event(&self, event: &Value) {
+        // Whoever has stopped listening does not hear it.
+        let _ = self.0.send(format!("data: {event}\n\n"));
+    }
+
+    pub(crate) fn finish(self) {
+        self.event(&json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] }));
+    }
+
+    /// Returns once the chat has let go of the answer.
+    pub(crate) async fn is_let_go(&self) {
+        timeout(PATIENCE, self.0.closed()).await.expect("the chat lets go");
+    }
 }
 
 pub(crate) struct FakeProvider {
@@ -80,6 +113,13 @@ async fn complete(
         Mood::Answer(content) => completion(content).into_response(),
         Mood::Reply(status, body) => (StatusCode::from_u16(status).unwrap(), body).into_response(),
         Mood::Silence => pending().await,
+        Mood::Dictation(events) => {
+            let events = stream::unfold(events, async |mut events| {
+                events.recv().await.map(|event| (Ok::<_, Infallible>(event), events))
+            });
+            ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(events))
+                .into_response()
+        }
     }
 }
 
@@ -114,7 +154,7 @@ async fn the_provider_gets_the_conversation_and_its_answer_reaches_the_person() 
     let request = provider.request().await;
     assert_eq!(request["authorization"], "Bearer test-key");
     assert_eq!(request["model"], "test-model");
-    assert_eq!(request["stream"], false);
+    assert_eq!(request["stream"], true);
 
     let next = json!({ "type": "message_generate", "id": "q2", "message": "And one more?",
                        "conversation_uuid": "q1" });
@@ -157,9 +197,9 @@ async fn every_mood_of_a_provider_becomes_something_the_person_sees_and_can_retr
         socket.ask(&id, "Are you there?").await;
         let failed = failure(&mut socket, "message_generate").await;
         assert_eq!(failed["message"]["error"]["code"], code);
-        assert_eq!(failed["message"]["content"], "");
+        assert_eq!(failed["message"]["content"].as_str().unwrap().trim(), "");
 
-        let retry = json!({ "type": "message_regenerate", "id": format!("r{number}"),
+        let retry = json!({ "type": "message_regenerate", "id": format!("r{number}"), "retry": true,
                             "conversation_uuid": id, "message_uuid": failed["message"]["uuid"] });
         socket.send(&retry).await;
         let answer = socket.next_of("message_regenerate").await["message"].clone();
@@ -174,18 +214,20 @@ async fn every_mood_of_a_provider_becomes_something_the_person_sees_and_can_retr
 }
 
 #[tokio::test]
-async fn a_failed_retry_takes_nothing_away_from_the_answer_that_was_there() {
+async fn a_failed_version_takes_nothing_away_from_the_answer_that_was_there() {
     let folder = tempfile::tempdir().unwrap();
     let provider = FakeProvider::start([Mood::Answer("Good."), Mood::Reply(503, "")]).await;
     let chat = Start::on(folder.path()).provider(&provider.base_url).run().await;
-    let mut socket = Person::sign_up(&chat, "ada").await.connect().await;
+    let ada = Person::sign_up(&chat, "ada").await;
+    let mut socket = ada.connect().await;
     socket.ask("q1", "How are you?").await;
-    let good = socket.next_of("message_generate").await;
-    let retry = json!({ "type": "message_regenerate", "id": "r1", "conversation_uuid": "q1",
-                        "message_uuid": good["message"]["uuid"] });
-    socket.send(&retry).await;
-    let failed = failure(&mut socket, "message_regenerate").await;
-    assert_eq!(failed["message"]["content"], "Good.");
+    let good = socket.next_of("message_generate").await["message"].clone();
+    let again = json!({ "type": "message_regenerate", "id": "r1", "conversation_uuid": "q1",
+                        "message_uuid": good["uuid"] });
+    socket.send(&again).await;
+    let failed = failure(&mut socket, "message_regenerate").await["message"].clone();
+    assert_ne!(failed["uuid"], good["uuid"]);
+    assert_eq!(ada.messages("q1").await[1..], [good, failed]);
 }
 
 #[tokio::test]
@@ -203,8 +245,9 @@ async fn a_provider_that_is_not_there_is_said_so() {
 async fn a_provider_that_never_answers_is_given_up_by_a_chat_inside_another_program() {
     let folder = tempfile::tempdir().unwrap();
     let provider = FakeProvider::start([Mood::Silence]).await;
-    let patience = Duration::from_millis(200);
-    let provider = Provider::with_timeout(Some(&provider.base_url), Some("k"), Some("m"), patience);
+    let patience = Patience { first: Duration::from_millis(200), ..Patience::default() };
+    let provider =
+        Provider::with_patience(Some(&provider.base_url), Some("k"), Some("m"), patience);
     let config = Config {
         data: folder.path().into(),
         web: None,

@@ -24,6 +24,10 @@ pub(super) enum Event {
     },
     /// Only so many messages are kept.
     Trim(u64),
+    /// An answer begins, again perhaps; grows; or ends.
+    Open(u8),
+    Grow(u8, String),
+    Finish(u8),
     /// The socket has taken everything.
     Written,
     /// What is outstanding is answered.
@@ -63,6 +67,9 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         4 => (1..20_u64, size, proptest::bool::weighted(0.9))
             .prop_map(|(count, size, wakes)| Event::Publish { count, size, wakes }),
         1 => (0..40_u64).prop_map(Event::Trim),
+        1 => (0..3_u8).prop_map(Event::Open),
+        4 => (0..3_u8, "[a-c👍ü]{0,8}").prop_map(|(name, text)| Event::Grow(name, text)),
+        1 => (0..3_u8).prop_map(Event::Finish),
     ];
     let refusals =
         select(vec![ErrorCode::Unavailable, ErrorCode::Rejected, ErrorCode::RateLimited]);

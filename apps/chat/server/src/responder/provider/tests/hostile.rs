@@ -1,0 +1,172 @@
+use std::time::Duration;
+
+use super::{
+    PATIENT, answer,
+    server::{End, Script},
+};
+use crate::{
+    limits::PROVIDER_EVENT_BYTES_MAX,
+    responder::provider::{Patience, ProviderError},
+};
+
+fn events(data: &[&str]) -> String {
+    data.iter().flat_map(|data| ["data: ", data, "\n\n"]).collect()
+}
+
+const HELLO: &str = r#"{"choices":[{"index":0,"delta":{"content":"Hello"},"finish_reason":null}]}"#;
+
+async fn said(body: &str) -> (String, Result<(), ProviderError>) {
+    answer(Script::new(body, End::Proper), PATIENT).await
+}
+
+#[tokio::test]
+async fn whatever_reason_a_server_has_to_finish_it_has_finished() {
+    for reason in ["stop", "length", "eos", "", "eos_token", "Stop. Because."] {
+        let last = format!(r#"{{"choices":[{{"delta":{{}},"finish_reason":"{reason}"}}]}}"#);
+        assert_eq!(said(&events(&[HELLO, &last])).await, ("Hello".into(), Ok(())), "{reason:?}");
+    }
+    let done = said(&events(&[HELLO, "[DONE]"])).await;
+    assert_eq!(done, ("Hello".into(), Ok(())), "no reason, but an end");
+    let done = said(&format!("data: {HELLO}\n\ndata: [DONE]")).await;
+    assert_eq!(done, ("Hello".into(), Ok(())), "no empty line behind the last one");
+}
+
+#[tokio::test]
+async fn a_server_that_gives_an_empty_reason_with_every_piece_is_heard_to_the_end() {
+    let piece = |text: &str| {
+        format!(r#"{{"choices":[{{"delta":{{"content":"{text}"}},"finish_reason":""}}]}}"#)
+    };
+    let pieces = [piece(""), piece("Hel"), piece("lo")];
+    let [role, one, two] = pieces.each_ref().map(String::as_str);
+    let whole = said(&events(&[role, one, two, "[DONE]"])).await;
+    assert_eq!(whole, ("Hello".into(), Ok(())));
+    let cut = said(&events(&[role, one])).await;
+    assert_eq!(cut, ("Hel".into(), Err(ProviderError::EndedEarly)));
+}
+
+#[tokio::test]
+async fn a_stream_without_an_end_has_failed_and_keeps_its_text() {
+    let early = ("Hello".into(), Err(ProviderError::EndedEarly));
+    assert_eq!(said(&events(&[HELLO])).await, early);
+    assert_eq!(said(&format!("data: {HELLO}\n\ndata: {{\"choices\":[{{\"del")).await, early);
+    assert_eq!(answer(Script::new(events(&[HELLO]), End::Reset), PATIENT).await, early);
+    assert_eq!(said("").await, (String::new(), Err(ProviderError::EndedEarly)));
+}
+
+#[tokio::test]
+async fn an_error_inside_of_a_good_response_is_one() {
+    for (error, expected) in [
+        (r#"{"error":{"message":"boom","type":"server_error"}}"#, ProviderError::GaveUp),
+        (r#"{"error":"model runner has unexpectedly stopped"}"#, ProviderError::GaveUp),
+        (
+            r#"{"error":{"code":"rate_limit_exceeded","message":"slow down"}}"#,
+            ProviderError::RateLimited,
+        ),
+        (r#"{"error":{"type":"insufficient_quota","code":null}}"#, ProviderError::RateLimited),
+        (r#"{"error":{"code":429,"message":"slow down"}}"#, ProviderError::RateLimited),
+        (
+            r#"{"error":{"code":"503"},"choices":[{"delta":{"content":""},"finish_reason":"error"}]}"#,
+            ProviderError::Failed(503),
+        ),
+        (r#"{"error":{"code":"invalid_api_key"}}"#, ProviderError::Unauthorized),
+        (r#"{"object":"error","message":"too long","code":400}"#, ProviderError::Refused(400)),
+    ] {
+        let inside = said(&events(&[HELLO, error])).await;
+        assert_eq!(inside, ("Hello".into(), Err(expected.clone())), "{error}");
+        let instead = said(error).await;
+        assert_eq!(instead, (String::new(), Err(expected)), "as the whole body: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_in_one_piece_is_one_too() {
+    let whole = r#" {"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}]}"#;
+    assert_eq!(said(whole).await, ("Hello".into(), Ok(())));
+    assert_eq!(said(&events(&[whole])).await, ("Hello".into(), Ok(())), "as an event");
+    let pieces_then_whole = said(&events(&[HELLO, whole])).await;
+    assert_eq!(pieces_then_whole, ("Hello".into(), Ok(())), "nothing is said twice");
+    let cut = said(&whole[..whole.len() - 5]).await;
+    assert_eq!(cut, (String::new(), Err(ProviderError::EndedEarly)));
+}
+
+#[tokio::test]
+async fn what_is_not_text_is_skipped() {
+    let body = events(&[
+        r#"{"choices":[],"prompt_filter_results":[{"prompt_index":0}]}"#,
+        r#"{"choices":[{"delta":{"role":"assistant"}}]}"#,
+        r#"{"choices":[{"delta":{"content":null,"tool_calls":[]},"finish_reason":null}]}"#,
+        r#"{"choices":[{"finish_reason":null}]}"#,
+        r#"{"choices":null}"#,
+        r#"{"type":"ping"}"#,
+        "",
+        HELLO,
+        r#"{"choices":[],"usage":{"total_tokens":3},"error":null}"#,
+        "[DONE]",
+        r#"{"choices":[{"delta":{"content":"nobody hears this"}}]}"#,
+    ]);
+    let body =
+        format!("\u{feff}: a comment\n\nid: 7\nevent: completion\nretry: 10\nnonsense\n{body}");
+    assert_eq!(said(&body).await, ("Hello".into(), Ok(())));
+}
+
+#[tokio::test]
+async fn half_a_character_in_one_event_and_half_in_the_next_is_one() {
+    let first = r#"{"choices":[{"delta":{"content":"fine \ud83d"}}]}"#;
+    let second = r#"{"choices":[{"delta":{"content":"\udc4d"},"finish_reason":"stop"}]}"#;
+    assert_eq!(said(&events(&[first, second])).await, ("fine 👍".into(), Ok(())));
+}
+
+#[tokio::test]
+async fn nonsense_is_said_to_be_nonsense() {
+    for (body, text) in [
+        ("<html>not json</html>".to_owned(), ""),
+        ("null".to_owned(), ""),
+        (r#"{"choices":[]}"#.to_owned(), ""),
+        (r#"{"message":"?"}"#.to_owned(), ""),
+        (events(&[HELLO, "oops"]), "Hello"),
+        (events(&[HELLO, "7"]), "Hello"),
+    ] {
+        assert_eq!(said(&body).await, (text.into(), Err(ProviderError::Unreadable)), "{body}");
+    }
+    let blank = r#"{"choices":[{"delta":{"content":" \n"},"finish_reason":"stop"}]}"#;
+    assert_eq!(said(&events(&[blank])).await, (" \n".into(), Err(ProviderError::Empty)));
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_is_given_up_and_what_it_said_is_kept() {
+    let impatient = Patience { stall: Duration::from_millis(50), ..PATIENT };
+    let silent = answer(Script::new(events(&[HELLO]), End::Silence), impatient).await;
+    assert_eq!(silent, ("Hello".into(), Err(ProviderError::Stalled)));
+    let perhaps = r#"{"choices":[{"delta":{},"finish_reason":""}]}"#;
+    let whole = answer(Script::new(events(&[HELLO, perhaps]), End::Silence), impatient).await;
+    assert_eq!(whole, ("Hello".into(), Ok(())), "it had nothing left to say");
+
+    let impatient = Patience { first: Duration::from_millis(50), ..PATIENT };
+    let mute = answer(Script::new("", End::Silence), impatient).await;
+    assert_eq!(mute, (String::new(), Err(ProviderError::TimedOut)));
+}
+
+#[tokio::test]
+async fn signs_of_life_are_no_answer_for_ever() {
+    let impatient = Patience { whole: Duration::from_millis(200), ..PATIENT };
+    let alive = answer(Script::new(events(&[HELLO]), End::KeepAlives), impatient).await;
+    assert_eq!(alive, ("Hello".into(), Err(ProviderError::TimedOut)));
+}
+
+#[tokio::test]
+async fn the_largest_event_fits_and_a_larger_one_is_refused() {
+    fn event(bytes: usize) -> String {
+        let frame = r#"{"choices":[{"delta":{"content":""},"finish_reason":"stop"}]}"#;
+        let text = "x".repeat(bytes - frame.len());
+        frame.replace(r#""content":"""#, &format!(r#""content":"{text}""#))
+    }
+    for body in [event, |bytes| events(&[&event(bytes)])] as [fn(usize) -> String; 2] {
+        let (largest, larger) =
+            (body(PROVIDER_EVENT_BYTES_MAX), body(PROVIDER_EVENT_BYTES_MAX + 1));
+        assert_eq!(said(&largest).await.1, Ok(()));
+        assert_eq!(said(&larger).await, (String::new(), Err(ProviderError::Unreadable)));
+    }
+    let endless = format!("data: {}", "x".repeat(PROVIDER_EVENT_BYTES_MAX + 1));
+    let endless = answer(Script::new(endless, End::Silence), PATIENT).await;
+    assert_eq!(endless.1, Err(ProviderError::Unreadable), "before it ends");
+}

@@ -1,0 +1,262 @@
+//! Growing answers over HTTP, for a backend in any language: open one, add text, ask how far it got,
+//! end it.
+
+mod lines;
+mod problems;
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use tetherline_protocol::{
+    Attempt, MessageId, Seq, StreamStatus, UserId,
+    frame::{StreamEnding, StreamOpening},
+};
+
+use super::{
+    answer::Problem,
+    publish::{RETRY, authorize, parse_user, text_of},
+};
+use crate::{PipeError, StreamWriter, server::Shared, store::StreamPhase};
+use lines::Lines;
+use problems::{not_added, not_finished, not_opened, not_understood, unknown};
+
+const NDJSON: &str = "application/x-ndjson";
+
+#[derive(Serialize)]
+struct Opened {
+    message_uuid: MessageId,
+    attempt: Attempt,
+    next_offset: u64,
+    stopped: bool,
+}
+
+#[derive(Serialize)]
+struct Added {
+    next_offset: u64,
+}
+
+#[derive(Serialize)]
+struct Ended {
+    status: StreamStatus,
+    id: MessageId,
+    seq: Seq,
+}
+
+#[derive(Serialize)]
+struct Reading {
+    message_uuid: MessageId,
+    attempt: Attempt,
+    phase: &'static str,
+    next_offset: u64,
+    text: Box<str>,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    text: Box<str>,
+    offset: Option<u64>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Whence {
+    offset: Option<u64>,
+}
+
+/// `POST /v1/users/{user}/streams`: begins an attempt at an answer.
+pub(super) async fn open(
+    State(shared): State<Arc<Shared>>,
+    Path(user): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let opening = async {
+        authorize(&shared, &headers)?;
+        let user = parse_user(&user)?;
+        let text = text_of(&headers, body, shared.limits.publish_bytes_max).await?;
+        let opening = StreamOpening::parse(&text).map_err(|error| not_understood(&error))?;
+        let writer =
+            shared.open_stream(&user, opening).await.map_err(|error| not_opened(&error))?;
+        let opened = Opened {
+            message_uuid: writer.message_uuid().clone(),
+            attempt: writer.attempt(),
+            next_offset: 0,
+            stopped: writer.is_stopped(),
+        };
+        Ok((StatusCode::CREATED, Json(opened)))
+    };
+    answer(opening.await)
+}
+
+/// `GET /v1/users/{user}/streams/{message_uuid}`: how far an answer got.
+pub(super) async fn read(
+    State(shared): State<Arc<Shared>>,
+    Path((user, message_uuid)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let reading = async {
+        authorize(&shared, &headers)?;
+        let (user, message_uuid) = (parse_user(&user)?, parse_uuid(&message_uuid)?);
+        let state = shared.store.stream(&user, &message_uuid).await.map_err(|error| {
+            tracing::error!(%error, "an answer was not read");
+            Problem::unavailable("The answer cannot be read right now; try again.", RETRY)
+        })?;
+        let state = state.ok_or_else(unknown)?;
+        let phase = match state.phase {
+            StreamPhase::Open => "open",
+            StreamPhase::Stopped => "stopping",
+            StreamPhase::Finished(status) => status.as_str(),
+        };
+        let (attempt, next_offset, text) = (state.attempt, state.next_offset, state.text);
+        Ok(Json(Reading { message_uuid, attempt, phase, next_offset, text }))
+    };
+    answer(reading.await)
+}
+
+/// `POST …/{message_uuid}/{attempt}/text`: adds a piece of text, or every line of a long request.
+pub(super) async fn add(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<(String, String, String)>,
+    whence: Result<Query<Whence>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let adding = async {
+        authorize(&shared, &headers)?;
+        let name = Name::parse(&name)?;
+        let Ok(Query(Whence { offset })) = whence else {
+            return Err(Problem::invalid("offset", "`offset` is a number of UTF-16 units."));
+        };
+        if is_ndjson(&headers) {
+            return add_lines(&shared, name, offset, body).await;
+        }
+        let body = text_of(&headers, body, shared.limits.publish_bytes_max).await?;
+        let Text { text, offset: own } = serde_json::from_str(&body).map_err(|_| {
+            Problem::invalid(
+                "text",
+                "The body is {\"text\": …, \"offset\": …} in whole characters.",
+            )
+        })?;
+        let Name { user, message_uuid, attempt } = name;
+        let offset = own.or(offset);
+        let added = shared.append_text(&user, &message_uuid, attempt, offset, text).await;
+        Ok(Json(Added { next_offset: added.map_err(|error| not_added(&error))? }).into_response())
+    };
+    answer(adding.await)
+}
+
+/// `POST …/{message_uuid}/{attempt}/finish`: ends an attempt as its body says.
+pub(super) async fn finish(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<(String, String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let ending = async {
+        authorize(&shared, &headers)?;
+        let name = Name::parse(&name)?;
+        let text = text_of(&headers, body, shared.limits.publish_bytes_max).await?;
+        let text = if text.trim().is_empty() { "{}" } else { &text };
+        let ending = StreamEnding::parse(text).map_err(|error| not_understood(&error))?;
+        end(&shared, &name, ending).await
+    };
+    answer(ending.await)
+}
+
+/// `DELETE …/{message_uuid}/{attempt}`: ends an attempt as stopped.
+pub(super) async fn cancel(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let cancelling = async {
+        authorize(&shared, &headers)?;
+        let name = Name::parse(&name)?;
+        end(&shared, &name, StreamEnding::plain(StreamStatus::Stopped)).await
+    };
+    answer(cancelling.await)
+}
+
+/// Whose answer, which, and which attempt at it.
+struct Name {
+    user: UserId,
+    message_uuid: MessageId,
+    attempt: Attempt,
+}
+
+impl Name {
+    fn parse((user, message_uuid, attempt): &(String, String, String)) -> Result<Self, Problem> {
+        let attempt = attempt.parse().ok().and_then(Attempt::new).ok_or_else(|| {
+            Problem::invalid("attempt", "The attempt is the number that opening answered.")
+        })?;
+        let message_uuid = parse_uuid(message_uuid)?;
+        Ok(Self { user: parse_user(user)?, message_uuid, attempt })
+    }
+}
+
+async fn add_lines(
+    shared: &Arc<Shared>,
+    name: Name,
+    offset: Option<u64>,
+    body: Body,
+) -> Result<Response, Problem> {
+    let next_offset = match offset {
+        Some(offset) => offset,
+        None => shared
+            .append_text(&name.user, &name.message_uuid, name.attempt, None, "".into())
+            .await
+            .map_err(|error| not_added(&error))?,
+    };
+    let Name { user, message_uuid, attempt } = &name;
+    let mut writer = StreamWriter::going_on(
+        shared.clone(),
+        user.clone(),
+        message_uuid.clone(),
+        *attempt,
+        next_offset,
+    );
+    let mut lines = Lines::of(body, shared.limits.publish_bytes_max);
+    writer.pipe(lines.texts()).await.map_err(|error| match error {
+        PipeError::Source(problem) => problem,
+        PipeError::Text(error) => not_added(&error),
+    })?;
+    match lines.into_ending() {
+        Some(ending) => end(shared, &name, ending).await,
+        None => Ok(Json(Added { next_offset: writer.next_offset() }).into_response()),
+    }
+}
+
+async fn end(shared: &Arc<Shared>, name: &Name, ending: StreamEnding) -> Result<Response, Problem> {
+    let Name { user, message_uuid, attempt } = name;
+    let finished = shared
+        .finish_stream(user, message_uuid, *attempt, ending)
+        .await
+        .map_err(|error| not_finished(&error))?;
+    let ended = Ended { status: finished.status, id: finished.id, seq: finished.seq };
+    Ok(Json(ended).into_response())
+}
+
+fn is_ndjson(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.split(';').next().is_some_and(|kind| kind.trim() == NDJSON))
+}
+
+fn answer(outcome: Result<impl IntoResponse, Problem>) -> Response {
+    match outcome {
+        Ok(response) => response.into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn parse_uuid(text: &str) -> Result<MessageId, Problem> {
+    text.parse()
+        .map_err(|error| Problem::invalid("message_uuid", format!("The answer's name: {error}.")))
+}

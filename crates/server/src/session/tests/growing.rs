@@ -1,0 +1,170 @@
+//! Answers that grow on a connection.
+
+use serde_json::Value;
+use tetherline_protocol::limits::{STREAM_INTERVAL_MS, STREAM_PIECE_BYTES_MAX};
+
+use super::{super::answers::Answers, *};
+
+struct Story {
+    rig: Rig,
+    answers: Answers,
+}
+
+impl Story {
+    fn asks(get_pending: &str) -> Self {
+        let mut rig = rig(Wire::V1, 0, |_| {});
+        rig.input(Input::Text(get_pending));
+        Self { rig, answers: Answers::default() }
+    }
+
+    fn grows(&mut self, name: u8, text: &str) {
+        self.answers.grow(name, text);
+        self.rig.input(Input::Grown);
+    }
+
+    /// What is written until nothing more is, as short sentences. The socket takes it at once.
+    fn shows(&mut self) -> Vec<String> {
+        let mut shown = Vec::new();
+        while let Some(output) = self.rig.output() {
+            match output {
+                Output::ReadStreams(places) => {
+                    let page = self.answers.read(&places, STREAM_PIECE_BYTES_MAX);
+                    self.rig.input(Input::StreamPage(page));
+                }
+                Output::Write(frames) => {
+                    shown.extend(frames.iter().map(sentence));
+                    self.rig.input(Input::Written);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        shown
+    }
+}
+
+fn sentence(frame: &Outgoing) -> String {
+    let Outgoing::Text(text) = frame else { return "ping".into() };
+    let frame: Value = serde_json::from_str(text).unwrap();
+    let kind = frame["type"].as_str().unwrap();
+    match kind {
+        "message_start" => format!("start {} {}", frame["message_uuid"], frame["attempt"]),
+        "message_delta" => format!("{} {}", frame["offset"], frame["text"]),
+        "pending_check_complete" => format!("complete, {}", frame["data"]["streams"]),
+        other => other.into(),
+    }
+}
+
+const INTERVAL: Duration = Duration::from_millis(STREAM_INTERVAL_MS);
+
+#[test]
+fn an_answer_is_shown_from_where_the_reader_is_before_the_backlog_counts_as_sent() {
+    let mut story = Story::asks(
+        r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[{"message_uuid":"a1","attempt":1,"offset":3}]}"#,
+    );
+    story.answers.open(1);
+    story.answers.grow(1, "one two");
+    story.answers.open(2);
+    story.answers.grow(2, "new");
+    assert_eq!(
+        story.shows(),
+        [r#"3 " two""#, r#"start "a2" 1"#, r#"0 "new""#, "complete, 2"],
+        "the first it knows, the second it does not"
+    );
+}
+
+#[test]
+fn who_does_not_say_what_it_has_sees_no_answer_grow() {
+    let mut story = Story::asks(r#"{"type":"get_pending","after":0,"epoch":"e.0"}"#);
+    story.answers.open(1);
+    assert_eq!(story.shows(), ["complete, 0"]);
+    story.grows(1, "text");
+    story.rig.pass(INTERVAL);
+    assert!(story.shows().is_empty());
+}
+
+#[test]
+fn the_first_text_goes_out_at_once_and_what_follows_is_gathered() {
+    let mut story = Story::asks(r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#);
+    assert_eq!(story.shows(), ["complete, 0"]);
+    story.rig.pass(INTERVAL);
+    story.answers.open(1);
+    story.grows(1, "");
+    assert_eq!(story.shows(), [r#"start "a1" 1"#]);
+    story.grows(1, "a");
+    assert_eq!(story.shows(), [r#"0 "a""#], "at once, though something was written just now");
+    story.grows(1, "b");
+    story.grows(1, "c");
+    assert!(story.shows().is_empty(), "not yet");
+    story.rig.pass(Duration::from_millis(STREAM_INTERVAL_MS - 1));
+    assert!(story.shows().is_empty(), "not yet");
+    story.rig.pass(Duration::from_millis(1));
+    assert_eq!(story.shows(), [r#"1 "bc""#]);
+}
+
+#[test]
+fn a_slow_reader_gets_what_there_is_when_it_is_ready_in_pieces_that_fit() {
+    let mut story = Story::asks(r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#);
+    story.answers.open(1);
+    let Some(Output::ReadStreams(places)) = story.rig.output() else { panic!("a read") };
+    story.rig.input(Input::StreamPage(story.answers.read(&places, STREAM_PIECE_BYTES_MAX)));
+    let Some(Output::Write(_)) = story.rig.output() else { panic!("the start") };
+    for _ in 0..STREAM_PIECE_BYTES_MAX {
+        story.grows(1, "xyz");
+    }
+    assert_eq!(story.rig.output(), None, "nothing is read while the socket is busy");
+    story.rig.input(Input::Written);
+    let shown = story.shows();
+    let of_text: usize = shown.iter().filter(|frame| frame.contains("xyz")).count();
+    assert_eq!(of_text, 3, "{}", shown.len());
+}
+
+#[test]
+fn a_later_attempt_starts_over() {
+    let mut story = Story::asks(r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#);
+    story.answers.open(1);
+    story.answers.grow(1, "first");
+    assert_eq!(story.shows(), [r#"start "a1" 1"#, r#"0 "first""#, "complete, 1"]);
+    story.rig.pass(INTERVAL);
+    story.answers.open(1);
+    story.grows(1, "second");
+    assert_eq!(story.shows(), [r#"start "a1" 2"#, r#"0 "second""#]);
+}
+
+#[test]
+fn a_reader_that_found_a_hole_asks_again_and_goes_on_from_what_it_has() {
+    let mut story = Story::asks(r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#);
+    story.answers.open(1);
+    story.answers.grow(1, "one two three");
+    story.shows();
+    story.rig.input(Input::Text(
+        r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[{"message_uuid":"a1","attempt":1,"offset":4}]}"#,
+    ));
+    assert_eq!(story.shows(), [r#"4 "two three""#, "complete, 1"]);
+}
+
+#[test]
+fn what_is_durable_is_sent_before_what_still_grows() {
+    let mut rig = rig(Wire::V1, 2, |_| {});
+    rig.input(Input::Text(r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#));
+    let (ticket, ..) = rig.read();
+    assert_eq!(rig.output(), None, "no answer is read before the messages are there");
+    rig.page(ticket, 1..=2, 10);
+    assert_eq!(rig.written().len(), 2);
+    assert_eq!(rig.output(), Some(Output::ReadStreams(Vec::new())));
+}
+
+#[test]
+fn a_stop_has_its_turn_behind_the_send_that_it_is_about() {
+    let mut rig = rig(Wire::V1, 0, |_| {});
+    rig.input(Input::Text(r#"{"type":"ask","id":"q1"}"#));
+    rig.input(Input::Text(r#"{"type":"message_stop","id":"s1","ref":"q1"}"#));
+    let Some(Output::Receive { id, .. }) = rig.output() else { panic!("the send") };
+    assert_eq!(id.as_str(), "q1");
+    assert_eq!(rig.output(), None, "one after the other");
+    rig.input(Input::Settled(Ok(())));
+    let target = tetherline_protocol::StopTarget::Send("q1".parse().unwrap());
+    let stop =
+        Output::Receive { id: "s1".parse().unwrap(), named: true, errand: Errand::Stop(target) };
+    let outputs: Vec<Output> = std::iter::from_fn(|| rig.output()).collect();
+    assert!(outputs.contains(&stop), "{outputs:?}");
+}
