@@ -7,8 +7,11 @@ use anyhow::{Context as _, Result, bail};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use clap::Args;
 use serde::Deserialize;
-use tetherline::{Acknowledge, Client, Event, Status};
-use tetherline_protocol::{DeviceId, Seq, UserId};
+use tetherline::{Acknowledge, Client, Event, Status, StreamText};
+use tetherline_protocol::{
+    DeviceId, Seq, UserId,
+    frame::{MessageDelta, ServerFrame},
+};
 
 use crate::signals;
 
@@ -31,6 +34,9 @@ pub(crate) struct Options {
     /// Only look: what is printed comes again the next time.
     #[arg(long)]
     no_ack: bool,
+    /// Print answers while they grow, and not only as the messages that they become.
+    #[arg(long)]
+    stream: bool,
 }
 
 pub(crate) async fn run(options: Options) -> Result<()> {
@@ -42,6 +48,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         .acknowledge(if options.no_ack { Acknowledge::Never } else { Acknowledge::OnNext });
     if let Some(after) = options.after {
         builder = builder.start_after(after);
+    }
+    if options.stream {
+        builder = builder.follow_streams();
     }
     let mut client = builder.connect()?;
     tokio::spawn(say_how_it_goes(client.connection(), options.url.clone()));
@@ -62,6 +71,8 @@ async fn follow(client: &mut Client, url: &str) -> Result<()> {
         match event {
             Some(Event::Message(message)) => print(&message.text)?,
             Some(Event::CaughtUp { text, .. }) => print(&text)?,
+            Some(Event::StreamStarted(start)) => print(&start.text)?,
+            Some(Event::StreamGrew(piece)) => print(&delta(piece))?,
             Some(Event::Gap { after, next }) => {
                 eprintln!(
                     "tetherline: messages after {after} and before {next} are no longer there"
@@ -78,6 +89,12 @@ async fn follow(client: &mut Client, url: &str) -> Result<()> {
             None => bail!("the connection ended"),
         }
     }
+}
+
+/// The frame as the server would have sent just what is news of it.
+fn delta(StreamText { message_uuid, attempt, offset, text }: StreamText) -> String {
+    let delta = MessageDelta { message_uuid, attempt, offset, text };
+    ServerFrame::MessageDelta(delta).to_text().expect("a control frame is written here")
 }
 
 fn print(frame: &str) -> Result<()> {

@@ -45,6 +45,7 @@ pub struct Builder {
     token: Option<TokenProvider>,
     start_after: Option<Seq>,
     acknowledge: Acknowledge,
+    follow_streams: bool,
 }
 
 impl Builder {
@@ -56,6 +57,7 @@ impl Builder {
             token: None,
             start_after: None,
             acknowledge: Acknowledge::default(),
+            follow_streams: false,
         }
     }
 
@@ -110,6 +112,14 @@ impl Builder {
         self
     }
 
+    /// Shows answers while they grow: [`crate::Event::StreamStarted`] and
+    /// [`crate::Event::StreamGrew`]. Otherwise only the messages that they become are seen.
+    #[must_use]
+    pub fn follow_streams(mut self) -> Self {
+        self.follow_streams = true;
+        self
+    }
+
     /// Starts connecting, in a task of its own; it goes on until the client is dropped or closed.
     ///
     /// # Panics
@@ -125,6 +135,7 @@ impl Builder {
             token,
             start_after: self.start_after,
             acknowledge: self.acknowledge,
+            follow_streams: self.follow_streams,
         }))
     }
 }
@@ -135,4 +146,5 @@ pub(crate) struct Setup {
     pub(crate) token: TokenProvider,
     pub(crate) start_after: Option<Seq>,
     pub(crate) acknowledge: Acknowledge,
+    pub(crate) follow_streams: bool,
 }

@@ -1,7 +1,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use tetherline_engine::Status;
-use tetherline_protocol::limits::OUTBOX_TTL_MS;
+use tetherline_protocol::{StopTarget, limits::OUTBOX_TTL_MS};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -98,6 +98,12 @@ impl Client {
         self.sender().send_within(json, ttl).await
     }
 
+    /// Stops an answer: it keeps the text that it has. It is a send like any other, behind those that
+    /// were made before it.
+    pub async fn stop(&self, target: StopTarget) -> Result<Accepted, SendError> {
+        self.sender().stop(target).await
+    }
+
     /// A handle that sends while this client is busy with [`Client::next`].
     #[must_use]
     pub fn sender(&self) -> Sender {
@@ -145,6 +151,20 @@ impl Sender {
     pub async fn send_within(&self, json: &str, ttl: Duration) -> Result<Accepted, SendError> {
         let (answer, outcome) = oneshot::channel();
         let outgoing = Outgoing::parse(json, ttl, answer)?;
+        self.transmit(outgoing, outcome).await
+    }
+
+    /// See [`Client::stop`].
+    pub async fn stop(&self, target: StopTarget) -> Result<Accepted, SendError> {
+        let (answer, outcome) = oneshot::channel();
+        self.transmit(Outgoing::stop(&target, answer), outcome).await
+    }
+
+    async fn transmit(
+        &self,
+        outgoing: Outgoing,
+        outcome: oneshot::Receiver<Result<Accepted, SendError>>,
+    ) -> Result<Accepted, SendError> {
         self.commands.send(Command::Send(outgoing)).await.map_err(|_| SendError::Closed)?;
         outcome.await.map_err(|_| SendError::Closed)?
     }

@@ -4,6 +4,7 @@
 mod frames;
 mod held_back;
 mod in_hand;
+mod streams;
 
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
@@ -24,6 +25,7 @@ use crate::{
 use frames::Epochs;
 use held_back::HeldBack;
 use in_hand::InHand;
+use streams::Streams;
 
 /// Events that the engine caused and nobody has asked for: from here on the socket is not read.
 const EVENTS_MAX: usize = 16;
@@ -83,6 +85,7 @@ pub(crate) struct Driver {
     /// Frames that wait until the application asks.
     held_back: HeldBack,
     in_hand: InHand,
+    streams: Streams,
     life: Life,
 }
 
@@ -121,6 +124,7 @@ impl Driver {
             events: VecDeque::new(),
             held_back: HeldBack::default(),
             in_hand: InHand::default(),
+            streams: Streams::default(),
             life: Life::Running,
         }
     }
@@ -265,7 +269,8 @@ impl Driver {
                 Output::Detach(connection, code) => self.detach(connection, code),
                 Output::Ping => self.write(frames::ping(self.now())).await,
                 Output::GetPending { after, epoch } => {
-                    let text = frames::get_pending(after, self.epochs.text(epoch));
+                    let have = self.setup.follow_streams.then(|| self.streams.have());
+                    let text = frames::get_pending(after, self.epochs.text(epoch), have);
                     self.write(text).await;
                 }
                 Output::Ack(_) if self.setup.acknowledge == Acknowledge::Never => {}
@@ -281,6 +286,8 @@ impl Driver {
                 Output::Settled(send, outcome) => self.sends.settle(send, outcome),
                 Output::StatusChanged => self.report(),
                 Output::Gap { after, next } => self.events.push_back(Event::Gap { after, next }),
+                Output::StreamsDropped => self.streams.forget_all(),
+                Output::StreamDropped(stream) => self.streams.forget(stream),
                 Output::HandlerTimedOut(seq) => {
                     self.in_hand.give_up(seq);
                     self.events.push_back(Event::HandlerTimedOut(seq));

@@ -5,7 +5,7 @@ use std::{
 
 use tetherline_engine::Status;
 use tetherline_protocol::{
-    MessageId, Seq,
+    Attempt, MessageId, Seq,
     frame::{ErrorFrame, PendingSummary},
 };
 
@@ -15,6 +15,12 @@ use tetherline_protocol::{
 pub enum Event {
     /// A message for the application.
     Message(Message),
+    /// An answer begins to grow, or grows from its beginning again: forget what there was of it. Its
+    /// end is the [`Event::Message`] that [`Message::ends`] it.
+    StreamStarted(StreamStarted),
+    /// An answer has grown by a piece. Whatever the network does, the pieces of an attempt come in
+    /// order, without holes, and none twice: append them.
+    StreamGrew(StreamText),
     /// What waited has been delivered; what follows is live. `text` is the frame as it came.
     CaughtUp {
         /// The frame's `data`.
@@ -48,10 +54,38 @@ pub struct Message {
     pub seq: Option<Seq>,
     /// Its id.
     pub id: Option<MessageId>,
+    /// Which attempt at which answer it is the end of, if it is one.
+    pub ends: Option<(MessageId, Attempt)>,
     /// It was in the mailbox before this connection asked: no news.
     pub replayed: bool,
     /// What [`crate::Client::ack`] takes when it is handled.
     pub receipt: Receipt,
+}
+
+/// `message_start`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamStarted {
+    /// The answer's name.
+    pub message_uuid: MessageId,
+    /// Which attempt at it.
+    pub attempt: Attempt,
+    /// The send that it answers.
+    pub reference: Option<MessageId>,
+    /// The whole frame as it came, JSON text, with the application's fields.
+    pub text: Box<str>,
+}
+
+/// What of a `message_delta` is news.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamText {
+    /// The answer's name.
+    pub message_uuid: MessageId,
+    /// Which attempt at it.
+    pub attempt: Attempt,
+    /// How much there was of it before, in UTF-16 units.
+    pub offset: u64,
+    /// The piece.
+    pub text: Box<str>,
 }
 
 /// Stands for one message that was handed out, and for no other.

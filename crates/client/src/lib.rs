@@ -36,7 +36,7 @@ mod sends;
 
 pub use builder::{Acknowledge, Builder, SetupError};
 pub use client::{Client, Sender};
-pub use event::{Connection, Event, Message, Receipt};
+pub use event::{Connection, Event, Message, Receipt, StreamStarted, StreamText};
 pub use sends::{Accepted, SendError};
 pub use tetherline_engine::{NoToken, Status};
-pub use tetherline_protocol::{DeviceId, MessageId, Seq, UserId};
+pub use tetherline_protocol::{Attempt, DeviceId, MessageId, Seq, StopTarget, UserId};

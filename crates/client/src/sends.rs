@@ -5,8 +5,10 @@ use std::{
 
 use tetherline_engine::{SendNo, SendOutcome, SendRefused};
 use tetherline_protocol::{
-    MessageId,
+    MessageId, StopTarget,
     frame::{ErrorFrame, FrameError, Message},
+    limits::OUTBOX_TTL_MS,
+    message_type::MESSAGE_STOP,
 };
 use tokio::sync::oneshot;
 
@@ -69,6 +71,17 @@ impl Outgoing {
         let id = message.id().cloned().unwrap_or_else(new_id);
         let text = message.to_frame(&id, None, &now_ms().to_string()).into();
         Ok(Self { id, text, ttl_ms, answer })
+    }
+
+    /// Ids need no escaping.
+    pub(crate) fn stop(target: &StopTarget, answer: Answer) -> Self {
+        let id = new_id();
+        let (field, value) = match target {
+            StopTarget::Message(uuid) => ("message_uuid", uuid),
+            StopTarget::Send(send) => ("ref", send),
+        };
+        let text = format!(r#"{{"type":"{MESSAGE_STOP}","id":"{id}","{field}":"{value}"}}"#);
+        Self { id, text: text.into(), ttl_ms: OUTBOX_TTL_MS, answer }
     }
 
     pub(crate) fn refuse(self, refused: SendRefused) {

@@ -37,6 +37,8 @@ impl Driver {
             }
             Ok(
                 frame @ (ServerFrame::Application { .. }
+                | ServerFrame::MessageStart(_)
+                | ServerFrame::MessageDelta(_)
                 | ServerFrame::PendingCheckComplete(_)
                 | ServerFrame::MailboxGap(_)
                 | ServerFrame::Error(_)),
@@ -63,13 +65,18 @@ impl Driver {
 
     fn release(&mut self, connection: ConnectionNo, frame: ServerFrame, text: Box<str>) {
         match frame {
-            ServerFrame::Application { kind, seq, id, .. } => {
+            ServerFrame::Application { kind, seq, id, ends } => {
+                if let Some((message_uuid, attempt)) = &ends {
+                    self.stream_ended(connection, message_uuid, *attempt);
+                }
                 let delivery = self.engine.handle_message(connection, seq, 1, text.len());
                 if let Delivery::Deliver { replayed } = delivery {
                     let receipt = Receipt::new(seq);
-                    self.deliver(Message { text, kind, seq, id, replayed, receipt });
+                    self.deliver(Message { text, kind, seq, id, ends, replayed, receipt });
                 }
             }
+            ServerFrame::MessageStart(start) => self.stream_started(connection, start, text),
+            ServerFrame::MessageDelta(delta) => self.stream_grew(connection, delta),
             ServerFrame::PendingCheckComplete(summary) => {
                 self.events.push_back(Event::CaughtUp { summary, text });
             }
@@ -116,11 +123,11 @@ pub(super) fn ping(now: Instant) -> String {
     format!(r#"{{"type":"ping","timestamp":{}}}"#, now.as_millis())
 }
 
-pub(super) fn get_pending(after: Seq, epoch: Option<&Epoch>) -> String {
-    match epoch {
-        Some(epoch) => format!(r#"{{"type":"get_pending","after":{after},"epoch":"{epoch}"}}"#),
-        None => format!(r#"{{"type":"get_pending","after":{after}}}"#),
-    }
+/// `have` is JSON: what there is of growing answers, if anybody follows them.
+pub(super) fn get_pending(after: Seq, epoch: Option<&Epoch>, have: Option<String>) -> String {
+    let epoch = epoch.map(|epoch| format!(r#","epoch":"{epoch}""#)).unwrap_or_default();
+    let have = have.map(|have| format!(r#","have":{have}"#)).unwrap_or_default();
+    format!(r#"{{"type":"get_pending","after":{after}{epoch}{have}}}"#)
 }
 
 pub(super) fn ack(seq: Seq) -> String {

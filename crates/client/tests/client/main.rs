@@ -5,4 +5,5 @@ mod forgetting;
 mod reading;
 mod sending;
 mod signing_in;
+mod streaming;
 mod support;

@@ -154,8 +154,8 @@ function onlyFunctions(handlers: object | null | undefined): HandlersOf<string> 
 function followingClient(initial: ClientOptions) {
   let latest = initial;
   const client: Client = createClient({
-    streams: streamedMessages(),
     ...initial,
+    streams: initial.streams ?? streamedMessages(),
     url: (user) => urlOf(latest.url, user),
     getToken: (request) => latest.getToken(request),
     messages: {

@@ -1,0 +1,131 @@
+//! Growing answers: what the application has of each, and what of a frame is news.
+
+use std::{collections::HashMap, fmt::Write as _};
+
+use tetherline_engine::{ConnectionNo, Status, StreamDelta, StreamEnd, StreamNo, StreamStart};
+use tetherline_protocol::{
+    Attempt, MessageId,
+    frame::{MessageDelta, MessageStart},
+    utf16,
+};
+
+use super::Driver;
+use crate::{Event, StreamStarted, StreamText};
+
+/// What the application has of the answers that the engine knows.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    known: HashMap<MessageId, Known>,
+    last_no: u32,
+}
+
+#[derive(Debug)]
+struct Known {
+    no: StreamNo,
+    /// None before it has begun, and when it has ended.
+    growing: Option<Growing>,
+}
+
+/// So much of an attempt was handed out.
+#[derive(Debug)]
+struct Growing {
+    attempt: Attempt,
+    offset: u64,
+}
+
+impl Streams {
+    fn number(&mut self, uuid: &MessageId) -> StreamNo {
+        if let Some(known) = self.known.get(uuid) {
+            return known.no;
+        }
+        self.last_no += 1;
+        let no = StreamNo(self.last_no);
+        self.known.insert(uuid.clone(), Known { no, growing: None });
+        no
+    }
+
+    fn set(&mut self, uuid: &MessageId, growing: Option<Growing>) {
+        if let Some(known) = self.known.get_mut(uuid) {
+            known.growing = growing;
+        }
+    }
+
+    pub(super) fn forget(&mut self, no: StreamNo) {
+        self.known.retain(|_, known| known.no != no);
+    }
+
+    pub(super) fn forget_all(&mut self) {
+        self.known.clear();
+    }
+
+    /// The `have` of a `get_pending`, as JSON. Ids need no escaping.
+    pub(super) fn have(&self) -> String {
+        let mut json = String::from("[");
+        for (uuid, known) in &self.known {
+            let Some(Growing { attempt, offset }) = &known.growing else { continue };
+            let comma = if json.len() > 1 { "," } else { "" };
+            // Writing to a `String` cannot fail, hence the `let _`.
+            let _ = write!(
+                json,
+                r#"{comma}{{"message_uuid":"{uuid}","attempt":{attempt},"offset":{offset}}}"#
+            );
+        }
+        json.push(']');
+        json
+    }
+}
+
+impl Driver {
+    pub(super) fn stream_started(
+        &mut self,
+        connection: ConnectionNo,
+        start: MessageStart,
+        text: Box<str>,
+    ) {
+        let Some(no) = self.stream_no(&start.message_uuid) else { return };
+        let MessageStart { message_uuid, attempt, reference } = start;
+        if self.engine.handle_stream_start(connection, no, attempt) == StreamStart::Begin {
+            self.streams.set(&message_uuid, Some(Growing { attempt, offset: 0 }));
+            let started = StreamStarted { message_uuid, attempt, reference, text };
+            self.events.push_back(Event::StreamStarted(started));
+        }
+    }
+
+    pub(super) fn stream_grew(&mut self, connection: ConnectionNo, delta: MessageDelta) {
+        let Some(no) = self.stream_no(&delta.message_uuid) else { return };
+        let MessageDelta { message_uuid, attempt, offset, text } = delta;
+        let length = utf16::length(&text);
+        let news = self.engine.handle_stream_delta(connection, no, attempt, offset, length);
+        let StreamDelta::Append { skip } = news else { return };
+        let end = offset.saturating_add(length);
+        self.streams.set(&message_uuid, Some(Growing { attempt, offset: end }));
+        // No offset of a server that keeps the protocol lies within a surrogate pair.
+        let text = utf16::byte_index(&text, skip).map_or("", |index| &text[index..]).into();
+        let offset = offset.saturating_add(skip);
+        self.events.push_back(Event::StreamGrew(StreamText {
+            message_uuid,
+            attempt,
+            offset,
+            text,
+        }));
+    }
+
+    pub(super) fn stream_ended(
+        &mut self,
+        connection: ConnectionNo,
+        message_uuid: &MessageId,
+        attempt: Attempt,
+    ) {
+        let Some(no) = self.stream_no(message_uuid) else { return };
+        if self.engine.handle_stream_end(connection, no, attempt) == StreamEnd::Finish {
+            self.streams.set(message_uuid, None);
+        }
+    }
+
+    /// None if nobody follows answers here. Without a connection the engine takes no notice, and would
+    /// never say that it forgets.
+    fn stream_no(&mut self, message_uuid: &MessageId) -> Option<StreamNo> {
+        let follows = self.setup.follow_streams && self.engine.status() == Status::Connected;
+        follows.then(|| self.streams.number(message_uuid))
+    }
+}
