@@ -1,6 +1,7 @@
 import type { BurstPage } from './burst-page.js';
 import type { DispatchFigure, DispatchSize } from './dispatch.js';
 import type { RendersPage } from './renders-page.js';
+import type { StreamPage } from './stream-page.js';
 
 export interface DispatchPage {
   readonly measure: (size: DispatchSize) => Promise<DispatchFigure[]>;
@@ -8,9 +9,9 @@ export interface DispatchPage {
 
 declare global {
   /** What a page lets its benchmark call. */
-  var offered: DispatchPage & RendersPage & BurstPage;
+  var offered: DispatchPage & RendersPage & BurstPage & StreamPage;
 }
 
-export function offer(page: DispatchPage | RendersPage | BurstPage): void {
+export function offer(page: DispatchPage | RendersPage | BurstPage | StreamPage): void {
   Object.assign(globalThis, { offered: page });
 }
