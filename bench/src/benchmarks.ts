@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from '@playwright/test';
 
 import { openUnobserved } from './chromium.js';
+import { ANSWERS } from './pages/answers.js';
 import type { BurstReport } from './pages/burst-page.js';
 import type { ReducerName } from './pages/burst-store.js';
 import { COMPONENTS, CONTESTANTS } from './pages/contestants.js';
@@ -14,6 +15,8 @@ import type { BenchServer } from './server.js';
 const MESSAGES_PER_SECOND = 10_000;
 const BURST_SECONDS = 5;
 const UNCONCERNED_MESSAGES = 1_000;
+/** Of an answer, between two frames: some 1,200 a second. */
+const UNITS_PER_FRAME = 20;
 
 /** What a message costs from the frame to its handlers, by what plain JavaScript takes. */
 export async function dispatch(browser: Browser, server: BenchServer, isBrief: boolean) {
@@ -99,6 +102,27 @@ async function burstInto(
   }
   console.log();
   assert(busy.handled === messages && busy.misplaced === 0, 'Not every message was handled once.');
+}
+
+/** Answers of 20,000 UTF-16 units that grow in the chat's Markdown: what a frame has to do. */
+export async function stream(browser: Browser, server: BenchServer, isBrief: boolean) {
+  const unitsPerFrame = isBrief ? 20 * UNITS_PER_FRAME : UNITS_PER_FRAME;
+  console.log(`Growing answers: ${unitsPerFrame} units per frame`);
+  for (const [kind] of entries(ANSWERS)) {
+    // A page of its own for each: what one has warmed up is not for the next.
+    const page = await open(browser, server, 'stream');
+    const figure = await page.evaluate(([what, units]) => offered.grow(what, units), [
+      kind,
+      unitsPerFrame,
+    ] as const);
+    await page.close();
+    console.log(
+      `  ${kind}: ${figure.frames} frames; render and commit median ${figure.workMsMedian.toFixed(2)} ms, ` +
+        `p99 ${figure.workMsP99.toFixed(2)} ms, longest ${figure.workMsMax.toFixed(1)} ms; ` +
+        `layout median ${figure.layoutMsMedian.toFixed(2)} ms, p99 ${figure.layoutMsP99.toFixed(2)} ms`,
+    );
+  }
+  console.log();
 }
 
 async function open(browser: Browser, server: BenchServer, name: string): Promise<Page> {

@@ -1,6 +1,6 @@
 import { build } from 'esbuild';
 
-const PAGES = ['dispatch', 'renders', 'burst'];
+const PAGES = ['dispatch', 'renders', 'burst', 'stream'];
 
 /** As an application ships them: the built package, minified, React's production build. */
 export async function bundlePages(sources: URL, folder: URL, minify = true): Promise<void> {
@@ -15,6 +15,8 @@ export async function bundlePages(sources: URL, folder: URL, minify = true): Pro
     format: 'esm',
     target: 'es2022',
     jsx: 'automatic',
+    // What grows in the chat is measured as the chat has it.
+    alias: { '@': new URL('../../apps/chat/web/src', sources).pathname },
     define: { 'process.env.NODE_ENV': '"production"' },
     logLevel: 'warning',
     // The banners are for bundlers that split server from client components.

@@ -2,12 +2,12 @@ import { cpus, loadavg } from 'node:os';
 
 import { chromium } from '@playwright/test';
 
-import { burst, dispatch, dispatchInNode, renders } from './benchmarks.js';
+import { burst, dispatch, dispatchInNode, renders, stream } from './benchmarks.js';
 import { bundlePages } from './bundle.js';
 import { CHROMIUM, FLAGS } from './chromium.js';
 import { BenchServer } from './server.js';
 
-/** `node dist/main.mjs [--brief] [dispatch|renders|burst …]`: prints the figures, as text. */
+/** `node dist/main.mjs [--brief] [dispatch|renders|burst|stream …]`: prints the figures, as text. */
 const args = process.argv.slice(2);
 const isBrief = args.includes('--brief');
 const wanted = args.filter((name) => name !== '--brief');
@@ -32,6 +32,9 @@ try {
   }
   if (isWanted('burst')) {
     await burst(server, isBrief);
+  }
+  if (isWanted('stream')) {
+    await stream(browser, server, isBrief);
   }
 } finally {
   await browser.close();

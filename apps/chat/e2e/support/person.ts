@@ -77,6 +77,11 @@ export class Person {
     await expect(this.badge).toHaveText(/^Connected/);
   }
 
+  /** The conversation that was begun has an address, for reloads and other tabs. */
+  async hasAddress(): Promise<void> {
+    await expect(this.page).toHaveURL(/\/c\//);
+  }
+
   /** How often a text stands in the conversation. */
   said(text: string): Locator {
     return this.log.getByText(text, { exact: true });

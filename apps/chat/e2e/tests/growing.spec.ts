@@ -15,6 +15,7 @@ test('two tabs and a phone watch the same answer grow together', async ({
   const writing = provider.next();
   await desk.ask('Tell me a long story');
   const answer = await writing;
+  await desk.hasAddress();
   const tab = await desk.anotherTab();
   const phone = await arrive({ by: otherNetwork, viewport: PHONE });
   await phone.signIn(account);
@@ -74,6 +75,7 @@ test('a reload in the middle of an answer goes on where it was, without doubling
   const answer = await writing;
   for (const word of words(20)) answer.write(word);
   await expect(ada.answerText).toHaveText(answer.text.trim());
+  await ada.hasAddress();
 
   await ada.page.reload();
   await expect(ada.answerText).toHaveText(answer.text.trim());
@@ -145,6 +147,7 @@ test('a server that is killed in the middle of an answer keeps its text, and can
   const retry = ada.answer.getByRole('button', { name: 'Retry' });
   await expect(retry).toBeVisible();
   await expect(ada.answerText).toHaveText(answer.text.trim());
+  await ada.hasAddress();
   await ada.page.reload();
   await expect(ada.answerText).toHaveText(answer.text.trim());
 

@@ -13,6 +13,7 @@ test('an answer is stopped from another tab, keeps its text, and can be tried ag
   const answer = await writing;
   for (const word of words(20)) answer.write(word);
   await expect(first.answerText).toHaveText(answer.text.trim());
+  await first.hasAddress();
   const second = await first.anotherTab();
   await expect(second.answerText).toHaveText(answer.text.trim());
 
@@ -68,6 +69,7 @@ for (const [when, written] of [
     const answer = await writing;
     for (const word of words(written)) answer.write(word);
     if (written > 0) await expect(ada.answerText).toHaveText(answer.text.trim());
+    await ada.hasAddress();
     await ada.page.reload();
     await ada.isConnected();
     await ada.stopButton.click();

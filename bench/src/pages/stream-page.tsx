@@ -1,0 +1,131 @@
+import type { ReactNode } from 'react';
+import { flushSync } from 'react-dom';
+import { createRoot } from 'react-dom/client';
+import { createClient } from 'tetherline';
+import { useStreamedMessage, WebSocketInitializer } from 'tetherline/react';
+import { streamedMessages } from 'tetherline/streams';
+
+import { Markdown } from '@/components/chat/Markdown';
+
+import { ANSWERS, type AnswerKind } from './answers.js';
+import { MemorySocket, MemoryWebSocket } from './memory-socket.js';
+import { offer } from './offer.js';
+import { quantile } from './statistics.js';
+import { until } from './until.js';
+
+export interface StreamFigure {
+  readonly frames: number;
+  /** From the frame's beginning until what came since the last one is on the page, in ms. */
+  readonly workMsMedian: number;
+  readonly workMsP99: number;
+  readonly workMsMax: number;
+  /** Style and layout, which the page asks for right after, in ms. */
+  readonly layoutMsMedian: number;
+  readonly layoutMsP99: number;
+}
+
+export interface StreamPage {
+  /** Lets an answer grow by so many UTF-16 units in each frame. */
+  readonly grow: (kind: AnswerKind, unitsPerFrame: number) => Promise<StreamFigure>;
+}
+
+const client = createClient({
+  url: location.origin.replace('http', 'ws'),
+  getToken: () => 'token',
+  tabs: 'separate',
+  WebSocket: MemoryWebSocket,
+  streams: streamedMessages(),
+});
+
+/** The one component that renders while an answer grows, as the chat has it. */
+function Answer({ uuid }: { uuid: string }): ReactNode {
+  const message = useStreamedMessage(uuid);
+  return <Markdown isGrowing={message?.isGrowing === true}>{message?.text ?? ''}</Markdown>;
+}
+
+offer({
+  grow: async (kind, unitsPerFrame) => {
+    const text = ANSWERS[kind]();
+    const uuid = `answer-${kind}`;
+    const element = document.body.appendChild(document.createElement('div'));
+    const root = createRoot(element);
+    root.render(
+      <WebSocketInitializer client={client} user="reader">
+        <Answer uuid={uuid} />
+      </WebSocketInitializer>,
+    );
+    await until(() => client.getSnapshot().isConnected, 'the connection');
+    const named = { message_uuid: uuid, attempt: 1 };
+    receive({ type: 'message_start', ...named });
+    const workMs: number[] = [];
+    const layoutMs: number[] = [];
+    for (let offset = 0; offset < text.length; offset += unitsPerFrame) {
+      const piece = text.slice(offset, offset + unitsPerFrame);
+      const { work, layout } = await inOneFrame(element, () =>
+        receive({ type: 'message_delta', ...named, offset, text: piece }),
+      );
+      workMs.push(work);
+      layoutMs.push(layout);
+    }
+    receive({
+      type: 'message_generate',
+      id: uuid,
+      seq: (seq += 1),
+      ...named,
+      status: 'complete',
+      message: { uuid, content: text, status: 'complete', attempt: 1 },
+    });
+    await until(() => element.querySelector('[data-growing]') === null, 'the end of the answer');
+    if (element.innerHTML !== atOnce(text)) {
+      throw new Error(`What has grown is not what is there at once: ${kind}`);
+    }
+    root.unmount();
+    element.remove();
+    return {
+      frames: workMs.length,
+      workMsMedian: quantile(workMs, 0.5),
+      workMsP99: quantile(workMs, 0.99),
+      workMsMax: Math.max(...workMs),
+      layoutMsMedian: quantile(layoutMs, 0.5),
+      layoutMsP99: quantile(layoutMs, 0.99),
+    };
+  },
+});
+
+let seq = 0;
+
+function receive(frame: object): void {
+  MemorySocket.latest?.receive(JSON.stringify(frame));
+}
+
+/**
+ * What a frame does for a piece that came before it. Callbacks of a frame run in the order in which
+ * they were asked for: ours first, then the client's with all that React does, then ours again.
+ */
+function inOneFrame(
+  element: HTMLElement,
+  arrive: () => void,
+): Promise<{ work: number; layout: number }> {
+  return new Promise((resolve) => {
+    let began = 0;
+    requestAnimationFrame(() => (began = performance.now()));
+    arrive();
+    requestAnimationFrame(() => {
+      const shown = performance.now();
+      // Reading a size has the browser lay out what has changed.
+      element.getBoundingClientRect();
+      const laidOut = performance.now();
+      setTimeout(() => resolve({ work: shown - began, layout: laidOut - shown }));
+    });
+  });
+}
+
+/** The same text on a page of its own, in one parse. */
+function atOnce(text: string): string {
+  const element = document.createElement('div');
+  const root = createRoot(element);
+  flushSync(() => root.render(<Markdown>{text}</Markdown>));
+  const html = element.innerHTML;
+  root.unmount();
+  return html;
+}
