@@ -1,8 +1,6 @@
 //! Backends that write answers: piece by piece, again when nothing answers, on after a crash, and
 //! sometimes longer than anybody wants them to.
 
-use std::sync::Arc;
-
 use tetherline_protocol::{Attempt, StreamStatus, utf16};
 
 use crate::{
