@@ -1,16 +1,23 @@
 //! What every store promises, and what SQLite promises beyond it.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
+#[path = "store/growing.rs"]
+mod growing;
+#[path = "store/streams.rs"]
+mod streams;
+
 use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 
 use tetherline_protocol::{
-    DeviceId, ErrorCode, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
+    Attempt, DeviceId, ErrorCode, IdempotencyKey, Limits, MessageId, Seq, StopTarget, StreamStatus,
+    UserId,
+    frame::{Message, StreamEnding, StreamOpening},
 };
 use tetherline_server::{
     Refusal,
     store::{
         AppendError, Appended, Inbox as _, Mailbox as _, OpenError, Room, SqliteStore, Store,
-        Upkeep as _,
+        Streams as _, Upkeep as _,
     },
 };
 
@@ -70,6 +77,9 @@ async fn conforms<S: Store>(open: impl AsyncFn() -> S) {
     let outcome = store.outcome(&user("ina"), &"m1".parse().unwrap()).await.unwrap();
     assert_eq!(outcome, Some(Ok(())));
     assert_eq!(append(&store, "ada", "four").await.seq, seq(4));
+    drop(store);
+
+    streams::conform(open).await;
 }
 
 /// The same for what is forgotten. `open` opens the same store again and again.
@@ -406,6 +416,42 @@ async fn keys_and_ids_are_forgotten_after_the_window() {
     let again = store.append(&ada, Some(&key("k")), message("y")).await.unwrap();
     assert_eq!((again.repeated, again.seq), (false, seq(2)));
     assert_eq!(store.outcome(&ada, &id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_became_of_an_answer_is_known_as_long_as_its_message_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    let (ada, a1) = (user("ada"), "a1".parse().unwrap());
+    let store = SqliteStore::open(&path).unwrap();
+    let opening = Arc::new(StreamOpening::parse("{}").unwrap());
+    store.open_stream(&ada, &a1, opening.clone()).await.unwrap();
+    let ending = Arc::new(StreamEnding::plain(StreamStatus::Complete));
+    store.finish_stream(&ada, &a1, Attempt::FIRST, ending).await.unwrap();
+    let q1 = StopTarget::Send("q1".parse().unwrap());
+    store.stop_stream(&ada, &q1).await.unwrap();
+    drop(store);
+    let reopened = |dedupe_window_ms, retention_age_ms| {
+        let store = SqliteStore::open(&path).unwrap();
+        store.work_by(&limits(|limits| {
+            (limits.dedupe_window_ms, limits.retention_age_ms) =
+                (dedupe_window_ms, retention_age_ms);
+        }));
+        store
+    };
+    let (none, hour) = (0, 3_600_000);
+    // Nothing is kept for a shorter time than this, once the clock has moved on.
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    for (dedupe_window_ms, retention_age_ms) in [(none, hour), (hour, 1), (none, 0)] {
+        let store = reopened(dedupe_window_ms, retention_age_ms);
+        assert!(store.stream(&ada, &a1).await.unwrap().is_some(), "0 keeps messages for ever");
+    }
+    let store = reopened(none, 1);
+    assert_eq!(store.stream(&ada, &a1).await.unwrap(), None);
+    let opening = Arc::new(StreamOpening::parse(r#"{"ref":"q1"}"#).unwrap());
+    let opened = store.open_stream(&ada, &a1, opening).await.unwrap();
+    assert_eq!(opened.attempt, Attempt::FIRST);
+    assert!(!opened.is_stopped, "stops are forgotten with the sends that they are about");
 }
 
 #[tokio::test]

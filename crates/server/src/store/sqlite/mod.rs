@@ -2,6 +2,8 @@
 //! blocking threads, checkpoints on a thread of their own.
 
 mod checkpoint;
+mod commands;
+mod gather;
 mod reader;
 mod rules;
 mod schema;
@@ -28,9 +30,11 @@ use super::{
     AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Room, StoreError, Upkeep,
 };
 use crate::clock;
+use commands::Command;
 use reader::Readers;
 use rules::Rules;
-use writer::{Command, Writer};
+use streams::{Answers, Table};
+use writer::Writer;
 
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +69,7 @@ pub struct SqliteStore {
     writer: Writer,
     readers: Readers,
     rules: Arc<Rules>,
+    growing: Arc<Table>,
 }
 
 impl SqliteStore {
@@ -76,8 +81,11 @@ impl SqliteStore {
         let epoch: Arc<str> = schema::migrate(&mut connection)?.into();
         let checkpoints = checkpoint::start(path)?;
         let rules = Arc::new(Rules::default());
-        let writer = Writer::start(connection, rules.clone(), epoch.clone(), checkpoints, lock)?;
-        Ok(Self { writer, readers: Readers::new(path, epoch), rules })
+        let answers = Answers::load(&connection, clock::now_ms())?;
+        let growing = answers.table();
+        let writer =
+            Writer::start(connection, rules.clone(), epoch.clone(), answers, checkpoints, lock)?;
+        Ok(Self { writer, readers: Readers::new(path, epoch), rules, growing })
     }
 }
 

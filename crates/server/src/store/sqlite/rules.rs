@@ -21,6 +21,11 @@ pub(super) struct Rule {
     pub(super) dedupe_window_ms: i64,
     pub(super) retention_age_ms: Option<i64>,
     pub(super) retention_messages_max: Option<u64>,
+    pub(super) stream_bytes_max: usize,
+    pub(super) streams_per_user_max: usize,
+    pub(super) streams_bytes_max: usize,
+    pub(super) stream_idle_ms: i64,
+    pub(super) stream_stop_grace_ms: i64,
 }
 
 impl Default for Rules {
@@ -60,7 +65,18 @@ impl Rule {
                 .then_some(millis(limits.retention_age_ms)),
             retention_messages_max: (limits.retention_messages_max > 0)
                 .then_some(limits.retention_messages_max),
+            stream_bytes_max: limits.stream_bytes_max,
+            streams_per_user_max: limits.streams_per_user_max,
+            streams_bytes_max: limits.streams_bytes_max,
+            stream_idle_ms: millis(limits.stream_idle_ms),
+            stream_stop_grace_ms: millis(limits.stream_stop_grace_ms),
         }
+    }
+
+    /// How long it is known of a finished answer which attempt it was and how it ended: as long as
+    /// its message may be kept, or its writer may repeat itself. `None`: for ever.
+    pub(super) fn finished_ms(&self) -> Option<i64> {
+        Some(self.retention_age_ms?.max(self.dedupe_window_ms))
     }
 
     /// Up to where a mailbox is to be trimmed, if it is over its count by more than the slack.

@@ -12,7 +12,7 @@ use super::OpenError;
 
 /// Every step that a file went through; `user_version` says how many it has behind it. Steps are
 /// only ever added.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     // `messages` is ordered by append, so that a commit touches its end only. The unique index
     // over (user, seq) costs one page per user and commit; it is what makes reading cheap, and
     // folding it in behind the commits is a later refinement.
@@ -64,6 +64,38 @@ const MIGRATIONS: [&str; 2] = [
     // `erased` has the numbers under which erased users' rows are still to be deleted.
     "ALTER TABLE users ADD COLUMN trimmed INTEGER NOT NULL DEFAULT 0;
      CREATE TABLE erased (user INTEGER PRIMARY KEY) STRICT;",
+    // `streams` has the newest attempt at each answer; `text` what it had grown to at row `logged` of
+    // the log, and nothing when it is finished. `stream_log` has what came since, of all answers, one
+    // row for each commit. `stream_stops` has the sends that are not to be answered any more.
+    "CREATE TABLE streams (
+         number INTEGER PRIMARY KEY,
+         user INTEGER NOT NULL,
+         uuid TEXT NOT NULL,
+         attempt INTEGER NOT NULL,
+         kind TEXT NOT NULL,
+         reference TEXT,
+         opened_at INTEGER NOT NULL,
+         stopped_at INTEGER,
+         finished_at INTEGER,
+         status TEXT,
+         id TEXT,
+         seq INTEGER,
+         length INTEGER,
+         logged INTEGER NOT NULL,
+         fields TEXT NOT NULL,
+         text TEXT NOT NULL DEFAULT ''
+     ) STRICT;
+     CREATE UNIQUE INDEX streams_by_uuid ON streams (user, uuid);
+     CREATE INDEX streams_by_reference ON streams (user, reference) WHERE reference IS NOT NULL;
+     CREATE INDEX streams_unfinished ON streams (number) WHERE finished_at IS NULL;
+     CREATE TABLE stream_log (number INTEGER PRIMARY KEY, pieces TEXT NOT NULL) STRICT;
+     CREATE TABLE stream_stops (
+         number INTEGER PRIMARY KEY,
+         user INTEGER NOT NULL,
+         reference TEXT NOT NULL,
+         created_at INTEGER NOT NULL
+     ) STRICT;
+     CREATE UNIQUE INDEX stream_stops_by_reference ON stream_stops (user, reference);",
 ];
 
 /// Keeps every other process away from the file for as long as it lives.
@@ -120,7 +152,7 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // A log that starts over is cut, so that its size says how much waits to be copied.
     connection.pragma_update(None, "journal_size_limit", 0)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
-    connection.set_prepared_statement_cache_capacity(32);
+    connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
 

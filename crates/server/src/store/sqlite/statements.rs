@@ -302,6 +302,18 @@ pub(super) fn record(
     Ok(())
 }
 
+/// Overwrites what `change` deletes, instead of only unlinking it. What SQLite has moved before may
+/// leave a fragment here and there until its place is used again.
+pub(super) fn securely<T>(
+    connection: &Connection,
+    change: impl FnOnce() -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    connection.pragma_update(None, "secure_delete", true)?;
+    let changed = change();
+    connection.pragma_update(None, "secure_delete", false)?;
+    changed
+}
+
 /// At most 2⁵³−1, so the sign is never in question.
 pub(super) fn signed(position: Seq) -> i64 {
     i64::try_from(position.get()).unwrap_or(i64::MAX)
@@ -315,11 +327,11 @@ pub(super) fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
         .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
 
-fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<MessageId> {
+pub(super) fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<MessageId> {
     row.get_ref(column)?.as_str()?.parse().map_err(|error| invalid(column, error))
 }
 
-fn invalid(
+pub(super) fn invalid(
     column: usize,
     error: impl std::error::Error + Send + Sync + 'static,
 ) -> rusqlite::Error {

@@ -1,3 +1,15 @@
+//! Answers while they grow. The writer checks, commits and only then shows; readers find what is shown
+//! in memory.
+
+mod answers;
+mod commands;
+mod log;
+mod rows;
+mod table;
+#[cfg(test)]
+mod tests;
+mod text;
+
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -8,73 +20,120 @@ use tetherline_protocol::{
 
 use super::{
     super::{
-        AppendError, AppendTextError, FinishStreamError, FinishedStream, OpenStreamError,
-        OpenedStream, OverdueStream, StoppedStream, StoreError, StreamPage, StreamState, Streams,
+        AppendTextError, FinishStreamError, FinishedStream, OpenStreamError, OpenedStream,
+        OverdueStream, StoppedStream, StoreError, StreamPage, StreamState, Streams,
     },
     SqliteStore,
+    commands::Command,
 };
+use crate::clock;
+pub(super) use answers::Answers;
+pub(super) use commands::{StreamCommand, StreamDone};
+pub(super) use table::Table;
 
 impl Streams for SqliteStore {
     fn open_stream(
         &self,
-        _user: &UserId,
-        _message_uuid: &MessageId,
-        _opening: Arc<StreamOpening>,
+        user: &UserId,
+        message_uuid: &MessageId,
+        opening: Arc<StreamOpening>,
     ) -> BoxFuture<'_, Result<OpenedStream, OpenStreamError>> {
-        Box::pin(async { Err(missing().into()) })
+        let (user, message_uuid) = (user.clone(), message_uuid.clone());
+        Box::pin(async move {
+            self.writer
+                .ask(|reply| {
+                    Command::Stream(StreamCommand::Open { user, message_uuid, opening, reply })
+                })
+                .await?
+        })
     }
 
     fn append_text(
         &self,
-        _user: &UserId,
-        _message_uuid: &MessageId,
-        _attempt: Attempt,
-        _offset: Option<u64>,
-        _text: Box<str>,
+        user: &UserId,
+        message_uuid: &MessageId,
+        attempt: Attempt,
+        offset: Option<u64>,
+        text: Box<str>,
     ) -> BoxFuture<'_, Result<u64, AppendTextError>> {
-        Box::pin(async { Err(missing().into()) })
+        let (user, message_uuid) = (user.clone(), message_uuid.clone());
+        Box::pin(async move {
+            self.writer
+                .ask(|reply| {
+                    Command::Stream(StreamCommand::Append {
+                        user,
+                        message_uuid,
+                        attempt,
+                        offset,
+                        text,
+                        reply,
+                    })
+                })
+                .await?
+        })
     }
 
     fn finish_stream(
         &self,
-        _user: &UserId,
-        _message_uuid: &MessageId,
-        _attempt: Attempt,
-        _ending: Arc<StreamEnding>,
+        user: &UserId,
+        message_uuid: &MessageId,
+        attempt: Attempt,
+        ending: Arc<StreamEnding>,
     ) -> BoxFuture<'_, Result<FinishedStream, FinishStreamError>> {
-        Box::pin(async { Err(AppendError::from(missing()).into()) })
+        let (user, message_uuid) = (user.clone(), message_uuid.clone());
+        Box::pin(async move {
+            self.writer
+                .ask(|reply| {
+                    Command::Stream(StreamCommand::Finish {
+                        user,
+                        message_uuid,
+                        attempt,
+                        ending,
+                        reply,
+                    })
+                })
+                .await?
+        })
     }
 
     fn stop_stream(
         &self,
-        _user: &UserId,
-        _target: &StopTarget,
+        user: &UserId,
+        target: &StopTarget,
     ) -> BoxFuture<'_, Result<StoppedStream, StoreError>> {
-        Box::pin(async { Err(missing()) })
+        let (user, target) = (user.clone(), target.clone());
+        Box::pin(async move {
+            self.writer
+                .ask(|reply| Command::Stream(StreamCommand::Stop { user, target, reply }))
+                .await?
+        })
     }
 
+    /// Asks the writer, whose answer is in order with everything else that it does.
     fn stream(
         &self,
-        _user: &UserId,
-        _message_uuid: &MessageId,
+        user: &UserId,
+        message_uuid: &MessageId,
     ) -> BoxFuture<'_, Result<Option<StreamState>, StoreError>> {
-        Box::pin(async { Err(missing()) })
+        let (user, message_uuid) = (user.clone(), message_uuid.clone());
+        Box::pin(async move {
+            self.writer
+                .ask(|reply| Command::Stream(StreamCommand::Tell { user, message_uuid, reply }))
+                .await?
+        })
     }
 
     fn overdue_streams(&self) -> BoxFuture<'_, Result<Vec<OverdueStream>, StoreError>> {
-        Box::pin(async { Ok(Vec::new()) })
+        let overdue = self.growing.overdue(&self.rules.get(), clock::now_ms());
+        Box::pin(async move { Ok(overdue) })
     }
 
     fn read_streams(
         &self,
-        _user: &UserId,
-        _places: &[StreamPosition],
-        _room_bytes: usize,
+        user: &UserId,
+        places: &[StreamPosition],
+        room_bytes: usize,
     ) -> StreamPage {
-        StreamPage::default()
+        self.growing.read(user, places, room_bytes)
     }
-}
-
-fn missing() -> StoreError {
-    StoreError::new("this store keeps no growing answers yet")
 }

@@ -68,7 +68,9 @@ async fn a_file_of_the_first_format_is_brought_up_to_date() {
     rusqlite::Connection::open(&path)
         .unwrap()
         .execute_batch(
-            "ALTER TABLE users DROP COLUMN trimmed; DROP TABLE erased; PRAGMA user_version = 1",
+            "ALTER TABLE users DROP COLUMN trimmed; DROP TABLE erased;
+             DROP TABLE streams; DROP TABLE stream_log; DROP TABLE stream_stops;
+             PRAGMA user_version = 1",
         )
         .unwrap();
     let store = SqliteStore::open(&path).unwrap();

@@ -13,9 +13,10 @@ use tetherline_protocol::{Seq, UserId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
+    commands::Command,
     rules::Rule,
     statements::{self, Mailbox},
-    writer::{BATCH_MAX, Command},
+    writer::BATCH_MAX,
 };
 
 /// How often somebody looks whether there is something to forget, and how long the writer is left
@@ -40,6 +41,14 @@ pub(super) struct Upkeep {
     keys_forgotten_at: Option<Instant>,
     /// The last look did not get through.
     is_behind: bool,
+}
+
+/// Whether the log of growing answers still has text of users who were erased. As long as it does,
+/// they stay on the list of those who are to be deleted, so that a restart does not forget it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ErasedText {
+    Left,
+    Gone,
 }
 
 /// One pass over all users for each rule, which is known by its number.
@@ -92,8 +101,7 @@ impl Upkeep {
             return;
         }
         self.keys_forgotten_at = Some(Instant::now());
-        let before = now.saturating_sub(rule.dedupe_window_ms);
-        match forget_keys(connection, before) {
+        match forget_keys(connection, rule, now) {
             Ok(forgotten) if forgotten >= KEYS_MAX => self.keys_forgotten_at = None,
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "old keys and ids could not be forgotten"),
@@ -105,11 +113,12 @@ impl Upkeep {
     pub(super) fn forget_messages(
         &mut self,
         connection: &Connection,
+        log: ErasedText,
         rule: &Rule,
         now: i64,
     ) -> rusqlite::Result<Vec<(UserId, Seq)>> {
         let mut budget = Budget { messages: MESSAGES_MAX, bytes: MESSAGE_BYTES_MAX };
-        delete_erased(connection, &mut budget)?;
+        delete_erased(connection, log, &mut budget)?;
         if let Some(age_ms) = rule.retention_age_ms {
             trim_by_age(connection, now, now.saturating_sub(age_ms), &mut budget)?;
         }
@@ -197,34 +206,48 @@ impl Budget {
 
 /// Rows are in the order of their making, so the oldest come first and no index over time is
 /// needed. Answers how many were forgotten.
-fn forget_keys(connection: &Connection, before: i64) -> rusqlite::Result<i64> {
+fn forget_keys(connection: &Connection, rule: &Rule, now: i64) -> rusqlite::Result<i64> {
+    let known = Some(rule.dedupe_window_ms);
+    let tables = [
+        ("publishes", "created_at", known),
+        ("sends", "created_at", known),
+        ("stream_stops", "created_at", known),
+        ("streams", "finished_at", rule.finished_ms()),
+    ];
     let mut forgotten = 0;
-    for table in ["publishes", "sends"] {
+    for (table, at, kept_ms) in tables {
+        let Some(kept_ms) = kept_ms else { continue };
         let statement = format!(
-            "DELETE FROM {table} WHERE created_at < ?1 AND number IN
+            "DELETE FROM {table} WHERE {at} < ?1 AND number IN
                  (SELECT number FROM {table} ORDER BY number LIMIT ?2)"
         );
+        let before = now.saturating_sub(kept_ms);
         let rows = connection.prepare_cached(&statement)?.execute([before, KEYS_MAX])?;
         forgotten += count(rows);
     }
     Ok(forgotten)
 }
 
-/// The rows of erased users, overwritten and not only unlinked. What SQLite has moved before may leave
-/// a fragment here and there until its place is used again.
-fn delete_erased(connection: &Connection, budget: &mut Budget) -> rusqlite::Result<()> {
+/// The rows of erased users, overwritten and not only unlinked.
+fn delete_erased(
+    connection: &Connection,
+    log: ErasedText,
+    budget: &mut Budget,
+) -> rusqlite::Result<()> {
     let next = "SELECT min(user) FROM erased";
     let user: Option<i64> = connection.prepare_cached(next)?.query_row([], |row| row.get(0))?;
     let Some(user) = user else { return Ok(()) };
-    connection.pragma_update(None, "secure_delete", true)?;
-    let deleted = delete_user(connection, user, budget);
-    connection.pragma_update(None, "secure_delete", false)?;
-    deleted
+    statements::securely(connection, || delete_user(connection, user, log, budget))
 }
 
-fn delete_user(connection: &Connection, user: i64, budget: &mut Budget) -> rusqlite::Result<()> {
+fn delete_user(
+    connection: &Connection,
+    user: i64,
+    log: ErasedText,
+    budget: &mut Budget,
+) -> rusqlite::Result<()> {
     trim(connection, user, Seq::MAX, budget)?;
-    for table in ["publishes", "sends"] {
+    for table in ["publishes", "sends", "streams", "stream_stops"] {
         let statement = format!(
             "DELETE FROM {table} WHERE number IN
                  (SELECT number FROM {table} WHERE user = ?1 LIMIT ?2)"
@@ -232,11 +255,14 @@ fn delete_user(connection: &Connection, user: i64, budget: &mut Budget) -> rusql
         let rows = connection.prepare_cached(&statement)?.execute([user, budget.messages])?;
         budget.messages -= count(rows);
     }
-    if !budget.is_spent() {
-        connection.prepare_cached("DELETE FROM erased WHERE user = ?1")?.execute([user])?;
-        // There may be another one.
-        *budget = Budget { messages: 0, ..*budget };
+    if budget.is_spent() {
+        return Ok(());
     }
+    if log == ErasedText::Gone {
+        connection.prepare_cached("DELETE FROM erased WHERE user = ?1")?.execute([user])?;
+    }
+    // There may be another one, or more to wait for.
+    *budget = Budget { messages: 0, ..*budget };
     Ok(())
 }
 

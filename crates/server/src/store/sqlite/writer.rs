@@ -2,18 +2,22 @@ use std::{
     collections::HashMap,
     sync::{Arc, mpsc::SyncSender},
     thread::{self, JoinHandle},
+    time::Instant,
 };
 
 use rusqlite::Connection;
-use tetherline_protocol::{DeviceId, IdempotencyKey, MessageId, Seq, UserId, frame::Message};
+use tetherline_protocol::{IdempotencyKey, UserId, frame::Message};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    super::{AppendError, Appended, Outcome, Place, StoreError, fresh_id},
+    super::{AppendError, Appended, StoreError, fresh_id},
     OpenError,
-    rules::Rules,
+    commands::{Command, Done, Reply},
+    gather::{Pace, gather},
+    rules::{Rule, Rules},
     schema::Lock,
     statements::{self, Mailbox},
+    streams::Answers,
     upkeep::{self, Upkeep},
 };
 use crate::clock;
@@ -24,48 +28,6 @@ const COMMANDS_WAITING_MAX: usize = 1_024;
 pub(super) const BATCH_MAX: usize = 1_024;
 /// Users whose head is kept in memory.
 const MAILBOXES_MAX: usize = 262_144;
-
-pub(super) type Reply<T> = oneshot::Sender<T>;
-
-pub(super) enum Command {
-    Append {
-        user: UserId,
-        key: Option<(IdempotencyKey, [u8; 32])>,
-        message: Arc<Message>,
-        reply: Reply<Result<Appended, AppendError>>,
-    },
-    Greet {
-        user: UserId,
-        device: DeviceId,
-        reply: Reply<Result<Place, StoreError>>,
-    },
-    Acknowledge {
-        user: UserId,
-        device: Option<DeviceId>,
-        seq: Seq,
-        reply: Reply<Result<(), StoreError>>,
-    },
-    Record {
-        user: UserId,
-        id: MessageId,
-        outcome: Outcome,
-        reply: Reply<Result<(), StoreError>>,
-    },
-    /// Everything about a user is to be forgotten.
-    Erase {
-        user: UserId,
-        reply: Reply<Result<(), StoreError>>,
-    },
-    /// A device has connected.
-    Use {
-        user: UserId,
-        device: DeviceId,
-    },
-    /// Look whether there is something to forget. Answers whether there is more.
-    Look {
-        reply: Reply<bool>,
-    },
-}
 
 /// The one thread that writes. Everything that waits shares the next commit.
 pub(super) struct Writer {
@@ -79,6 +41,7 @@ impl Writer {
         connection: Connection,
         rules: Arc<Rules>,
         epoch: Arc<str>,
+        answers: Answers,
         checkpoints: SyncSender<()>,
         lock: Lock,
     ) -> Result<Self, OpenError> {
@@ -89,6 +52,8 @@ impl Writer {
             epoch,
             mailboxes: HashMap::new(),
             upkeep: Upkeep::default(),
+            answers,
+            pace: Pace::default(),
             _lock: lock,
         };
         let no_thread = |source| OpenError::File { path: "a thread".into(), source };
@@ -120,7 +85,12 @@ impl Writer {
         let gone = || StoreError::new("the store is closed");
         let (reply, answer) = oneshot::channel();
         let commands = self.commands.as_ref().ok_or_else(gone)?;
-        commands.send(command(reply)).await.map_err(|_| gone())?;
+        let command = command(reply);
+        let ends_gathering = !command.is_text();
+        commands.send(command).await.map_err(|_| gone())?;
+        if ends_gathering && let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
         answer.await.map_err(|_| gone())
     }
 }
@@ -136,27 +106,22 @@ impl Drop for Writer {
     }
 }
 
-struct Desk {
-    connection: Connection,
+pub(super) struct Desk {
+    pub(super) connection: Connection,
     rules: Arc<Rules>,
     epoch: Arc<str>,
     mailboxes: HashMap<UserId, Mailbox>,
     upkeep: Upkeep,
+    pub(super) answers: Answers,
+    pace: Pace,
     _lock: Lock,
-}
-
-/// What a command came to, kept back until the commit.
-enum Done {
-    Append(Result<Appended, AppendError>),
-    Greet(Place),
-    Looked { is_behind: bool },
-    Nothing,
 }
 
 impl Desk {
     fn run(mut self, mut waiting: mpsc::Receiver<Command>, checkpoints: &SyncSender<()>) {
         let mut batch = Vec::new();
         while waiting.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
+            self.gather(&mut waiting, &mut batch);
             self.upkeep.forget_keys(&self.connection, &self.rules.get(), clock::now_ms());
             let looks: Vec<Command> =
                 batch.extract_if(.., |command| matches!(command, Command::Look { .. })).collect();
@@ -166,11 +131,19 @@ impl Desk {
                 self.forget_messages();
             }
             for look in looks {
-                look.succeed(Done::Looked { is_behind: self.upkeep.is_behind() });
+                let is_behind = self.upkeep.is_behind() || self.answers.is_behind();
+                look.succeed(Done::Looked { is_behind });
             }
             // Full means that a checkpoint is about to look anyway.
             let _ = checkpoints.try_send(());
         }
+    }
+
+    fn gather(&mut self, waiting: &mut mpsc::Receiver<Command>, batch: &mut Vec<Command>) {
+        let now = Instant::now();
+        gather(waiting, batch, now + self.pace.linger());
+        let pieces = batch.iter().filter(|command| command.is_text()).count();
+        self.pace.note(pieces, now);
     }
 
     /// Commits and answers what waits.
@@ -207,8 +180,15 @@ impl Desk {
 
     fn commit(&mut self, batch: &[Command]) -> Result<Vec<Done>, StoreError> {
         let now = clock::now_ms();
-        self.transact(|desk| batch.iter().map(|command| desk.execute(command, now)).collect())
-            .inspect_err(|error| tracing::error!(%error, "a commit failed"))
+        let rule = self.rules.get();
+        let changed = self.transact(|desk| {
+            let done: rusqlite::Result<Vec<Done>> =
+                batch.iter().map(|command| desk.execute(command, &rule, now)).collect();
+            let done = done?;
+            desk.answers.write(&desk.connection)?;
+            Ok(done)
+        });
+        changed.inspect_err(|error| tracing::error!(%error, "a commit failed"))
     }
 
     fn transact<T>(
@@ -220,7 +200,10 @@ impl Desk {
             self.connection.execute_batch("COMMIT")?;
             Ok(done)
         });
-        if done.is_err() {
+        if done.is_ok() {
+            self.answers.committed();
+        } else {
+            self.answers.undone();
             // What was counted in memory did not happen.
             self.mailboxes.clear();
             self.upkeep.failed();
@@ -235,8 +218,10 @@ impl Desk {
 
     fn forget_messages(&mut self) {
         let (rule, now) = (self.rules.get(), clock::now_ms());
-        let forgotten =
-            self.transact(|desk| desk.upkeep.forget_messages(&desk.connection, &rule, now));
+        let forgotten = self.transact(|desk| {
+            let log = desk.answers.shorten_log(&desk.connection)?;
+            desk.upkeep.forget_messages(&desk.connection, log, &rule, now)
+        });
         match forgotten {
             Ok(all) => {
                 for (user, trimmed) in all {
@@ -249,7 +234,7 @@ impl Desk {
         }
     }
 
-    fn execute(&mut self, command: &Command, now: i64) -> rusqlite::Result<Done> {
+    fn execute(&mut self, command: &Command, rule: &Rule, now: i64) -> rusqlite::Result<Done> {
         match command {
             Command::Append { user, key, message, .. } => {
                 self.append(user, key.as_ref(), message, now).map(Done::Append)
@@ -289,11 +274,12 @@ impl Desk {
                 statements::note_use(&self.connection, user, device, now)?;
                 Ok(Done::Nothing)
             }
+            Command::Stream(command) => self.execute_stream(command, rule, now).map(Done::Stream),
             Command::Look { .. } => Ok(Done::Nothing),
         }
     }
 
-    fn append(
+    pub(super) fn append(
         &mut self,
         user: &UserId,
         key: Option<&(IdempotencyKey, [u8; 32])>,
@@ -333,13 +319,22 @@ impl Desk {
     fn erase(&mut self, user: &UserId) -> rusqlite::Result<()> {
         self.mailboxes.remove(user);
         if let Some(mailbox) = statements::known_mailbox(&self.connection, user)? {
+            self.answers.erased(user);
             upkeep::erase(&self.connection, mailbox)?;
             self.upkeep.erased();
         }
         Ok(())
     }
 
-    fn mailbox(&mut self, user: &UserId) -> rusqlite::Result<Mailbox> {
+    /// The mailbox of a user, unless nothing is known of them.
+    pub(super) fn known_mailbox(&mut self, user: &UserId) -> rusqlite::Result<Option<Mailbox>> {
+        match self.mailboxes.get(user) {
+            Some(mailbox) => Ok(Some(*mailbox)),
+            None => statements::known_mailbox(&self.connection, user),
+        }
+    }
+
+    pub(super) fn mailbox(&mut self, user: &UserId) -> rusqlite::Result<Mailbox> {
         if let Some(mailbox) = self.mailboxes.get(user) {
             return Ok(*mailbox);
         }
@@ -349,36 +344,5 @@ impl Desk {
         let mailbox = statements::mailbox(&self.connection, user)?;
         self.mailboxes.insert(user.clone(), mailbox);
         Ok(mailbox)
-    }
-}
-
-impl Command {
-    /// Whoever asked may be gone; that changes nothing about what is committed.
-    fn succeed(self, done: Done) {
-        match (self, done) {
-            (Self::Append { reply, .. }, Done::Append(appended)) => drop(reply.send(appended)),
-            (Self::Greet { reply, .. }, Done::Greet(place)) => drop(reply.send(Ok(place))),
-            (
-                Self::Acknowledge { reply, .. }
-                | Self::Record { reply, .. }
-                | Self::Erase { reply, .. },
-                Done::Nothing,
-            ) => drop(reply.send(Ok(()))),
-            (Self::Look { reply }, Done::Looked { is_behind }) => drop(reply.send(is_behind)),
-            (Self::Use { .. }, _) => {}
-            (command, _) => command.fail(&StoreError::new("an answer of the wrong kind")),
-        }
-    }
-
-    fn fail(self, error: &StoreError) {
-        let error = error.clone();
-        match self {
-            Self::Append { reply, .. } => drop(reply.send(Err(error.into()))),
-            Self::Greet { reply, .. } => drop(reply.send(Err(error))),
-            Self::Acknowledge { reply, .. }
-            | Self::Record { reply, .. }
-            | Self::Erase { reply, .. } => drop(reply.send(Err(error))),
-            Self::Look { .. } | Self::Use { .. } => {}
-        }
     }
 }

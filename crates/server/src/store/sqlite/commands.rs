@@ -1,0 +1,102 @@
+//! What the writer can be asked to do, and how it answers.
+
+use std::sync::Arc;
+
+use tetherline_protocol::{DeviceId, IdempotencyKey, MessageId, Seq, UserId, frame::Message};
+use tokio::sync::oneshot;
+
+use super::{
+    super::{AppendError, Appended, Outcome, Place, StoreError},
+    streams::{StreamCommand, StreamDone},
+};
+
+pub(super) type Reply<T> = oneshot::Sender<T>;
+
+pub(super) enum Command {
+    Append {
+        user: UserId,
+        key: Option<(IdempotencyKey, [u8; 32])>,
+        message: Arc<Message>,
+        reply: Reply<Result<Appended, AppendError>>,
+    },
+    Greet {
+        user: UserId,
+        device: DeviceId,
+        reply: Reply<Result<Place, StoreError>>,
+    },
+    Acknowledge {
+        user: UserId,
+        device: Option<DeviceId>,
+        seq: Seq,
+        reply: Reply<Result<(), StoreError>>,
+    },
+    Record {
+        user: UserId,
+        id: MessageId,
+        outcome: Outcome,
+        reply: Reply<Result<(), StoreError>>,
+    },
+    /// Everything about a user is to be forgotten.
+    Erase {
+        user: UserId,
+        reply: Reply<Result<(), StoreError>>,
+    },
+    /// A device has connected.
+    Use {
+        user: UserId,
+        device: DeviceId,
+    },
+    /// Something about an answer that grows.
+    Stream(StreamCommand),
+    /// Look whether there is something to forget. Answers whether there is more.
+    Look {
+        reply: Reply<bool>,
+    },
+}
+
+/// What a command came to, kept back until the commit.
+pub(super) enum Done {
+    Append(Result<Appended, AppendError>),
+    Greet(Place),
+    Looked { is_behind: bool },
+    Stream(StreamDone),
+    Nothing,
+}
+
+impl Command {
+    /// Whether it only adds text to answers, which may wait a moment for others of its kind.
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self, Self::Stream(StreamCommand::Append { .. }))
+    }
+
+    /// Whoever asked may be gone; that changes nothing about what is committed.
+    pub(super) fn succeed(self, done: Done) {
+        match (self, done) {
+            (Self::Append { reply, .. }, Done::Append(appended)) => drop(reply.send(appended)),
+            (Self::Greet { reply, .. }, Done::Greet(place)) => drop(reply.send(Ok(place))),
+            (
+                Self::Acknowledge { reply, .. }
+                | Self::Record { reply, .. }
+                | Self::Erase { reply, .. },
+                Done::Nothing,
+            ) => drop(reply.send(Ok(()))),
+            (Self::Look { reply }, Done::Looked { is_behind }) => drop(reply.send(is_behind)),
+            (Self::Stream(command), Done::Stream(done)) => command.succeed(done),
+            (Self::Use { .. }, _) => {}
+            (command, _) => command.fail(&StoreError::new("an answer of the wrong kind")),
+        }
+    }
+
+    pub(super) fn fail(self, error: &StoreError) {
+        let error = error.clone();
+        match self {
+            Self::Append { reply, .. } => drop(reply.send(Err(error.into()))),
+            Self::Greet { reply, .. } => drop(reply.send(Err(error))),
+            Self::Acknowledge { reply, .. }
+            | Self::Record { reply, .. }
+            | Self::Erase { reply, .. } => drop(reply.send(Err(error))),
+            Self::Stream(command) => command.fail(error),
+            Self::Look { .. } | Self::Use { .. } => {}
+        }
+    }
+}

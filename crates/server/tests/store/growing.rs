@@ -1,0 +1,395 @@
+//! Answers whose writers and readers do what they like, in any order, against a simple model.
+//!
+//! The seed is fixed, so that a run can be repeated; ARCHITECTURE.md says how to look further. A
+//! failure prints the shortest list of steps that leads to it: it becomes a test of its own.
+
+use std::collections::BTreeMap;
+
+use proptest::{
+    prelude::*,
+    test_runner::{Config, RngSeed},
+};
+use tetherline_protocol::{StreamPosition, utf16};
+use tetherline_server::store::{AppendTextError, FinishStreamError, StoppedStream, StreamPhase};
+
+use super::{
+    streams::{ALL, ONE, ending, opening, place, uuid},
+    *,
+};
+
+const ANSWERS: usize = 3;
+
+fn config() -> Config {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    let mut config =
+        Config { failure_persistence: None, cases: cases.unwrap_or(32), ..Config::default() };
+    // What the environment says goes first.
+    if config.rng_seed == RngSeed::Random {
+        config.rng_seed = RngSeed::Fixed(1);
+    }
+    config
+}
+
+/// What somebody does about the answer of that number.
+#[derive(Debug, Clone)]
+enum Step {
+    Open(usize),
+    Append(usize, String),
+    /// What comes at that share of the text once more, and then something new.
+    Overlap(usize, f64, String),
+    /// Any text at any offset: mostly none that fits.
+    Anywhere(usize, u64, String),
+    /// By an attempt that is over, or was never begun.
+    Stray(usize, i64, String),
+    Stop(usize),
+    StopBySend(usize),
+    Finish(usize, StreamStatus),
+    Read(usize),
+    Reopen,
+    Crash,
+    Erase,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let answer = 0..ANSWERS;
+    // Several scripts, combining characters, and pairs of surrogates.
+    let text = "[ab \u{301}ü世界👍👩\u{200d}]{0,12}";
+    let status = prop::sample::select(StreamStatus::ALL.to_vec());
+    prop_oneof![
+        3 => answer.clone().prop_map(Step::Open),
+        8 => (answer.clone(), text).prop_map(|(answer, text)| Step::Append(answer, text)),
+        4 => (answer.clone(), 0.0..=1.0, text)
+            .prop_map(|(answer, share, text)| Step::Overlap(answer, share, text)),
+        3 => (answer.clone(), 0..20_u64, text)
+            .prop_map(|(answer, offset, text)| Step::Anywhere(answer, offset, text)),
+        1 => (answer.clone(), -2..=2_i64, text)
+            .prop_map(|(answer, off_by, text)| Step::Stray(answer, off_by, text)),
+        1 => answer.clone().prop_map(Step::Stop),
+        1 => answer.clone().prop_map(Step::StopBySend),
+        2 => (answer.clone(), status).prop_map(|(answer, status)| Step::Finish(answer, status)),
+        3 => answer.prop_map(Step::Read),
+        1 => Just(Step::Reopen),
+        1 => Just(Step::Crash),
+        1 => Just(Step::Erase),
+    ]
+}
+
+/// An answer as it should be.
+#[derive(Debug, Clone)]
+struct Model {
+    attempt: Attempt,
+    text: String,
+    phase: StreamPhase,
+    /// When its newest attempt was opened, counted in openings.
+    opened: usize,
+}
+
+struct Rig {
+    folder: tempfile::TempDir,
+    store: Option<SqliteStore>,
+    answers: BTreeMap<usize, Model>,
+    /// Sends that were stopped before they were answered.
+    stopped: Vec<usize>,
+    openings: usize,
+    messages: u64,
+    /// What a reader who reads on from where they are has, of the newest attempt that they know.
+    seen: BTreeMap<String, (Attempt, String)>,
+}
+
+fn name(answer: usize) -> String {
+    format!("a{answer}")
+}
+
+fn send(answer: usize) -> String {
+    format!("q{answer}")
+}
+
+fn opened_in(folder: &Path) -> SqliteStore {
+    SqliteStore::open(&folder.join("mailbox.db")).unwrap()
+}
+
+impl Rig {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = opened_in(folder.path());
+        Self {
+            folder,
+            store: Some(store),
+            answers: BTreeMap::new(),
+            stopped: Vec::new(),
+            openings: 0,
+            messages: 0,
+            seen: BTreeMap::new(),
+        }
+    }
+
+    fn store(&self) -> &SqliteStore {
+        self.store.as_ref().unwrap()
+    }
+
+    async fn take(&mut self, step: &Step) {
+        match step {
+            Step::Open(answer) => self.open(*answer).await,
+            Step::Append(answer, text) => self.append(*answer, 0, None, text).await,
+            Step::Overlap(answer, share, text) => {
+                let there = self.answers.get(answer).map_or("", |model| &model.text);
+                let index = there.floor_char_boundary((share * there.len() as f64) as usize);
+                let offset = utf16::length(&there[..index]);
+                let text = format!("{}{text}", &there[index..]);
+                self.append(*answer, 0, Some(offset), &text).await;
+            }
+            Step::Anywhere(answer, offset, text) => {
+                self.append(*answer, 0, Some(*offset), text).await;
+            }
+            Step::Stray(answer, off_by, text) => self.append(*answer, *off_by, None, text).await,
+            Step::Stop(answer) => self.stop(*answer).await,
+            Step::StopBySend(answer) => self.stop_by_send(*answer).await,
+            Step::Finish(answer, status) => self.finish(*answer, *status).await,
+            Step::Read(answer) => self.read_at_every_offset(*answer),
+            Step::Reopen => {
+                self.store = None;
+                self.store = Some(opened_in(self.folder.path()));
+            }
+            Step::Crash => self.crash(),
+            Step::Erase => {
+                self.store().erase(&user("ada")).await.unwrap();
+                self.answers.clear();
+                self.stopped.clear();
+                self.seen.clear();
+            }
+        }
+        self.check().await;
+    }
+
+    /// Goes on with the files as they are at this moment, the log not yet folded in.
+    fn crash(&mut self) {
+        let crashed = tempfile::tempdir().unwrap();
+        for name in ["mailbox.db", "mailbox.db-wal"] {
+            std::fs::copy(self.folder.path().join(name), crashed.path().join(name)).unwrap();
+        }
+        self.store = Some(opened_in(crashed.path()));
+        self.folder = crashed;
+    }
+
+    async fn open(&mut self, answer: usize) {
+        let before = self.answers.get(&answer);
+        let attempt = before.map_or(ONE, |model| model.attempt.next());
+        let json = format!(r#"{{"ref":"{}"}}"#, send(answer));
+        let (ada, name) = (user("ada"), uuid(&name(answer)));
+        let opened = self.store().open_stream(&ada, &name, opening(&json)).await.unwrap();
+        let is_stopped = self.stopped.contains(&answer);
+        assert_eq!((opened.attempt, opened.is_stopped), (attempt, is_stopped));
+        let phase = if is_stopped { StreamPhase::Stopped } else { StreamPhase::Open };
+        self.openings += 1;
+        let model = Model { attempt, text: String::new(), phase, opened: self.openings };
+        self.answers.insert(answer, model);
+    }
+
+    async fn append(&mut self, answer: usize, off_by: i64, offset: Option<u64>, text: &str) {
+        let model = self.answers.get(&answer).cloned();
+        let newest = model.as_ref().map_or(1, |model| i64::from(model.attempt.get()));
+        let attempt = u32::try_from((newest + off_by).max(1)).unwrap();
+        let attempt = Attempt::new(attempt).unwrap();
+        let expected = match &model {
+            Some(model) => model.append(attempt, offset, text),
+            None => Err(AppendTextError::Unknown),
+        };
+        let (ada, name) = (user("ada"), uuid(&name(answer)));
+        let answered = self.store().append_text(&ada, &name, attempt, offset, text.into()).await;
+        assert_eq!(answered, expected.clone().map(|text| utf16::length(&text)));
+        if let (Ok(text), Some(model)) = (expected, self.answers.get_mut(&answer)) {
+            model.text = text;
+        }
+    }
+
+    async fn stop(&mut self, answer: usize) {
+        let target = StopTarget::Message(uuid(&name(answer)));
+        let stopped = self.store().stop_stream(&user("ada"), &target).await.unwrap();
+        let expected = match self.answers.get_mut(&answer) {
+            None => StoppedStream::Unknown,
+            Some(model) => model.stop(),
+        };
+        assert_eq!(stopped, expected);
+    }
+
+    async fn stop_by_send(&mut self, answer: usize) {
+        let target = StopTarget::Send(uuid(&send(answer)));
+        let stopped = self.store().stop_stream(&user("ada"), &target).await.unwrap();
+        let expected = if let Some(model) = self.answers.get_mut(&answer) {
+            model.stop()
+        } else {
+            self.stopped.push(answer);
+            StoppedStream::Remembered
+        };
+        assert_eq!(stopped, expected);
+    }
+
+    async fn finish(&mut self, answer: usize, status: StreamStatus) {
+        let attempt = self.answers.get(&answer).map_or(ONE, |model| model.attempt);
+        let (ada, name) = (user("ada"), uuid(&name(answer)));
+        let finished = self.store().finish_stream(&ada, &name, attempt, ending(status)).await;
+        let Some(model) = self.answers.get_mut(&answer) else {
+            assert!(matches!(finished, Err(FinishStreamError::Unknown)), "{finished:?}");
+            return;
+        };
+        let finished = finished.unwrap();
+        let (expected, is_new) = match model.phase {
+            StreamPhase::Finished(status) => (status, false),
+            StreamPhase::Stopped => (StreamStatus::Stopped, true),
+            _ => (status, true),
+        };
+        assert_eq!((finished.status, finished.delivery.is_some()), (expected, is_new));
+        model.phase = StreamPhase::Finished(expected);
+        if let Some(delivery) = finished.delivery {
+            self.messages += 1;
+            assert_eq!(delivery.seq.get(), self.messages);
+            let message: serde_json::Value = serde_json::from_str(&delivery.text).unwrap();
+            assert_eq!(message["message"]["content"], model.text);
+        }
+    }
+
+    /// Whoever has any part of it gets the rest; whoever is nowhere in it, all.
+    fn read_at_every_offset(&self, answer: usize) {
+        let Some(model) = self.answers.get(&answer).filter(|model| model.is_growing()) else {
+            return;
+        };
+        let name = name(answer);
+        for offset in 0..=utf16::length(&model.text) + 2 {
+            for room_bytes in [0, 1, 5, ALL] {
+                let places = [place(&name, model.attempt, offset)];
+                let page = self.store().read_streams(&user("ada"), &places, room_bytes);
+                let bytes: usize = page.pieces.iter().map(|piece| piece.text.len()).sum();
+                assert!(bytes <= room_bytes);
+                let is_this = |piece: &&tetherline_server::store::StreamPiece| {
+                    piece.position.message_uuid.as_str() == name
+                };
+                let piece = page.pieces.iter().find(is_this).unwrap();
+                let index = utf16::byte_index(&model.text, offset);
+                assert_eq!(piece.start.is_none(), index.is_some(), "{offset} of {model:?}");
+                let rest = &model.text[index.unwrap_or(0)..];
+                assert!(rest.starts_with(&*piece.text), "{:?} of {rest:?}", piece.text);
+                assert!(room_bytes < ALL || rest.len() == piece.text.len());
+                let end = index.unwrap_or(0) + piece.text.len();
+                assert_eq!(piece.position.offset, utf16::length(&model.text[..end]));
+            }
+        }
+    }
+
+    /// Everything there is, and a reader who has followed it all along.
+    async fn check(&mut self) {
+        let ada = user("ada");
+        for answer in 0..ANSWERS {
+            let told = self.store().stream(&ada, &uuid(&name(answer))).await.unwrap();
+            let Some(model) = self.answers.get(&answer) else {
+                assert_eq!(told, None);
+                continue;
+            };
+            let told = told.unwrap();
+            assert_eq!((told.attempt, told.phase), (model.attempt, model.phase));
+            assert_eq!(told.next_offset, utf16::length(&model.text));
+            assert_eq!(&*told.text, if model.is_growing() { &model.text } else { "" });
+        }
+        assert_eq!(self.store().head(&ada).await.unwrap().seq.get(), self.messages);
+        self.follow();
+        let mut growing: Vec<(&usize, &Model)> =
+            self.answers.iter().filter(|(_, model)| model.is_growing()).collect();
+        growing.sort_by_key(|(_, model)| model.opened);
+        let page = self.store().read_streams(&ada, &[], ALL);
+        let names: Vec<&str> =
+            page.pieces.iter().map(|piece| piece.position.message_uuid.as_str()).collect();
+        let expected: Vec<String> = growing.iter().map(|(answer, _)| name(**answer)).collect();
+        assert_eq!(names, expected, "the oldest first");
+        for (answer, model) in growing {
+            assert_eq!(self.seen[&name(*answer)], (model.attempt, model.text.clone()));
+        }
+    }
+
+    fn follow(&mut self) {
+        loop {
+            let places: Vec<StreamPosition> = self
+                .seen
+                .iter()
+                .map(|(name, (attempt, text))| place(name, *attempt, utf16::length(text)))
+                .collect();
+            let page = self.store().read_streams(&user("ada"), &places, 7);
+            for piece in page.pieces {
+                let StreamPosition { message_uuid, attempt, offset } = piece.position;
+                let fresh = (attempt, String::new());
+                let (known, text) =
+                    self.seen.entry(message_uuid.as_str().to_owned()).or_insert(fresh.clone());
+                if piece.start.is_some() {
+                    assert!(text.is_empty() || *known < attempt, "what was seen never shrinks");
+                    (*known, *text) = fresh;
+                }
+                assert_eq!(*known, attempt);
+                text.push_str(&piece.text);
+                assert_eq!(utf16::length(text), offset);
+            }
+            if !page.has_more {
+                return;
+            }
+        }
+    }
+}
+
+impl Model {
+    fn is_growing(&self) -> bool {
+        !matches!(self.phase, StreamPhase::Finished(_))
+    }
+
+    fn stop(&mut self) -> StoppedStream {
+        if self.phase != StreamPhase::Open {
+            return StoppedStream::Already;
+        }
+        self.phase = StreamPhase::Stopped;
+        StoppedStream::Stopped
+    }
+
+    /// What the whole text is afterwards.
+    fn append(
+        &self,
+        attempt: Attempt,
+        offset: Option<u64>,
+        text: &str,
+    ) -> Result<String, AppendTextError> {
+        let next_offset = utf16::length(&self.text);
+        match self.phase {
+            _ if attempt > self.attempt => return Err(AppendTextError::Unknown),
+            _ if attempt < self.attempt => {
+                return Err(AppendTextError::Superseded { attempt: self.attempt });
+            }
+            StreamPhase::Finished(status) => return Err(AppendTextError::Finished { status }),
+            StreamPhase::Stopped => return Err(AppendTextError::Stopped { next_offset }),
+            _ => {}
+        }
+        let offset = offset.unwrap_or(next_offset);
+        if offset > next_offset {
+            return Err(AppendTextError::Gap { next_offset });
+        }
+        let conflict = AppendTextError::Conflict { next_offset };
+        let index = utf16::byte_index(&self.text, offset).ok_or(conflict.clone())?;
+        let (before, there) = self.text.split_at(index);
+        match (there.starts_with(text), text.starts_with(there)) {
+            (true, _) => Ok(self.text.clone()),
+            (_, true) => Ok(format!("{before}{text}")),
+            (false, false) => Err(conflict),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn whatever_happens_an_answer_is_what_its_writers_were_told(
+        steps in prop::collection::vec(step(), 1..40),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut rig = Rig::new();
+            for step in &steps {
+                rig.take(step).await;
+            }
+        });
+    }
+}
