@@ -432,6 +432,21 @@ async fn what_a_writer_wrote_is_shown_even_if_it_hangs_up_before_it_is_answered(
 }
 
 #[tokio::test]
+async fn what_a_writer_left_behind_is_ended_after_a_restart_too() {
+    // Only opening and stopping began the watch: after a crash of server and backend together the
+    // answer grew for ever, until somebody opened another.
+    let server = TestServer::start(config()).await;
+    Backend::of(&server).open("ada", json!({ "message_uuid": "a1" })).await;
+    Backend::of(&server).add("ada/streams/a1/1", "left", None).await;
+    let mut hasty = config();
+    hasty.limits.stream_idle_ms = 50;
+    let server = server.restart(hasty, None).await;
+    let mut client = reader(&server, "laptop", json!([])).await;
+    let (_, message) = watch(&mut client).await;
+    assert_eq!(message["message"]["status"], "interrupted");
+}
+
+#[tokio::test]
 async fn an_answer_outlives_the_server_that_it_was_begun_on() {
     let server = TestServer::start(config()).await;
     Backend::of(&server).open("ada", json!({ "message_uuid": "a1", "topic": "rope" })).await;
