@@ -16,7 +16,7 @@ use crate::workspace::{command, files, target, walk};
 use patch::Patch;
 pub(crate) use patch::problems;
 
-const USAGE: &str = "cargo xtask mutants [--only NAME] [--seeds N]";
+const USAGE: &str = "cargo xtask mutants [--only NAME[,NAME]] [--seeds N]";
 /// How many seeds a planted bug may survive by default.
 const SEEDS: u64 = 10_000;
 /// The code without a bug has to keep its promises for so many seeds, or the table means nothing.
@@ -103,7 +103,7 @@ impl Options {
     }
 
     fn wants(&self, name: &str) -> bool {
-        self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
+        self.only.as_ref().is_none_or(|only| only.split(',').any(|only| name.contains(only)))
     }
 }
 

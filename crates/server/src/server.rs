@@ -5,6 +5,7 @@ use futures_util::future::BoxFuture;
 use tetherline_protocol::{
     ErrorCode, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
 };
+use tokio::runtime::Handle;
 
 use crate::{
     Application, Config, Incoming, Refusal, Stop,
@@ -77,7 +78,13 @@ impl Server {
             application: OnceLock::new(),
             watching_streams: OnceLock::new(),
         };
-        Self { shared: Arc::new(shared) }
+        let shared = Arc::new(shared);
+        // What was going on when the last server ended may have lost its writer, too. Outside of a
+        // runtime it has to wait for whoever opens an answer, or stops one.
+        if Handle::try_current().is_ok() {
+            shared.watch_streams();
+        }
+        Self { shared }
     }
 
     /// Names the application that takes clients' sends. Do it once, before serving.

@@ -16,8 +16,8 @@ use crate::{
     Server,
     server::Shared,
     store::{
-        AppendTextError, FinishStreamError, FinishedStream, OpenStreamError, StoppedStream,
-        StoreError, StreamState, fresh_id,
+        AppendTextError, FinishStreamError, FinishedStream, OpenStreamError, OpenedStream,
+        StoppedStream, StoreError, StreamState, fresh_id,
     },
 };
 pub use pipe::PipeError;
@@ -163,29 +163,32 @@ impl Shared {
     ) -> Result<StreamWriter, OpenStreamError> {
         self.watch_streams();
         let message_uuid = opening.message_uuid().cloned().unwrap_or_else(fresh_id);
-        let opened = self.store.open_stream(user, &message_uuid, Arc::new(opening)).await?;
-        self.hub.streamed(user);
-        Ok(StreamWriter {
-            shared: self.clone(),
-            user: user.clone(),
-            message_uuid,
-            attempt: opened.attempt,
-            next_offset: 0,
-            is_stopped: opened.is_stopped,
+        let (shared, user) = (self.clone(), user.clone());
+        to_the_end(async move {
+            let opened = shared.store.open_stream(&user, &message_uuid, Arc::new(opening)).await?;
+            shared.hub.streamed(&user);
+            let OpenedStream { attempt, is_stopped, .. } = opened;
+            Ok(StreamWriter { shared, user, message_uuid, attempt, next_offset: 0, is_stopped })
         })
+        .await
     }
 
     pub(crate) async fn append_text(
-        &self,
+        self: &Arc<Self>,
         user: &UserId,
         message_uuid: &MessageId,
         attempt: Attempt,
         offset: Option<u64>,
         text: Box<str>,
     ) -> Result<u64, AppendTextError> {
-        let end = self.store.append_text(user, message_uuid, attempt, offset, text).await?;
-        self.hub.streamed(user);
-        Ok(end)
+        let (shared, user, message_uuid) = (self.clone(), user.clone(), message_uuid.clone());
+        to_the_end(async move {
+            let store = &shared.store;
+            let end = store.append_text(&user, &message_uuid, attempt, offset, text).await?;
+            shared.hub.streamed(&user);
+            Ok(end)
+        })
+        .await
     }
 
     pub(crate) async fn finish_stream(
@@ -196,8 +199,7 @@ impl Shared {
         ending: StreamEnding,
     ) -> Result<FinishedStream, FinishStreamError> {
         let (shared, user, message_uuid) = (self.clone(), user.clone(), message_uuid.clone());
-        // In a task of its own, as publishing: whoever is connected hears of what was stored.
-        let finishing = tokio::spawn(async move {
+        to_the_end(async move {
             let ending = Arc::new(ending);
             let finished =
                 shared.store.finish_stream(&user, &message_uuid, attempt, ending).await?;
@@ -205,10 +207,8 @@ impl Shared {
                 shared.hub.published(&user, finished.seq, || delivery.clone());
             }
             Ok(finished)
-        });
-        finishing
-            .await
-            .unwrap_or_else(|_| Err(StoreError::new("ending an answer was cut off").into()))
+        })
+        .await
     }
 
     pub(crate) async fn stop_stream(
@@ -243,6 +243,15 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// In a task of its own, as publishing: whoever is connected hears of what was stored, even when its
+/// writer hangs up in between.
+async fn to_the_end<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+    work: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, E> {
+    let working = tokio::spawn(work).await;
+    working.unwrap_or_else(|_| Err(StoreError::new("writing an answer was cut off").into()))
 }
 
 /// For as long as the server exists.

@@ -5,11 +5,11 @@ mod support;
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt as _, future::BoxFuture, stream};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use support::{API_KEY, Client, TestServer, config, eventually, user};
-use tetherline_protocol::{MessageId, StopTarget, StreamStatus, frame::StreamOpening};
+use tetherline_protocol::{Attempt, MessageId, StopTarget, StreamStatus, frame::StreamOpening};
 use tetherline_server::{Application, Incoming, Refusal, Stop};
 use tokio::sync::Mutex;
 
@@ -447,6 +447,38 @@ async fn what_its_writer_leaves_behind_is_ended_for_it() {
         (&message["message"]["status"], &message["message"]["content"]),
         (&json!("interrupted"), &json!("left"))
     );
+}
+
+#[tokio::test]
+async fn what_a_writer_wrote_is_shown_even_if_it_hangs_up_before_it_is_answered() {
+    // The wake-up was the writer's own to make: one that hung up between commit and answer left text
+    // that was kept and that nobody was shown.
+    let server = TestServer::start(config()).await;
+    let mut client = reader(&server, "laptop", json!([])).await;
+    client.next_of("pending_check_complete").await;
+    let ada = user("ada");
+    let opening = StreamOpening::parse(r#"{"message_uuid":"a1"}"#).unwrap();
+    drop(server.server.open_stream(&ada, opening).now_or_never());
+    client.next_of("message_start").await;
+    let name = "a1".parse().unwrap();
+    let adding = server.server.append_text(&ada, &name, Attempt::FIRST, Some(0), "Hi");
+    drop(adding.now_or_never());
+    assert_eq!(client.next_of("message_delta").await["text"], "Hi");
+}
+
+#[tokio::test]
+async fn what_a_writer_left_behind_is_ended_after_a_restart_too() {
+    // Only opening and stopping began the watch: after a crash of server and backend together the
+    // answer grew for ever, until somebody opened another.
+    let server = TestServer::start(config()).await;
+    Backend::of(&server).open("ada", json!({ "message_uuid": "a1" })).await;
+    Backend::of(&server).add("ada/streams/a1/1", "left", None).await;
+    let mut hasty = config();
+    hasty.limits.stream_idle_ms = 50;
+    let server = server.restart(hasty, None).await;
+    let mut client = reader(&server, "laptop", json!([])).await;
+    let (_, message) = watch(&mut client).await;
+    assert_eq!(message["message"]["status"], "interrupted");
 }
 
 #[tokio::test]

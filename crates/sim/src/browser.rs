@@ -7,12 +7,13 @@ use tetherline_protocol::{Seq, frame::ServerFrame, limits};
 
 use crate::{
     Mutant,
+    event::Event,
     network::{Direction, Link, Up},
     page::Parked,
     sends::Verdict,
     tabs::{Post, UNKNOWN},
     upstream::number,
-    world::{Event, LinkNo, PageNo, PublishNo, World},
+    world::{LinkNo, PageNo, PublishNo, World},
 };
 
 /// What one call may lead to: an outbox full of sends that go out, or settle. More would be a loop.
@@ -86,8 +87,9 @@ impl World {
                     return;
                 }
                 let epoch = epoch.0 - 1;
+                let have = if self.streams { self.pages[page].texts.have() } else { String::new() };
                 let text =
-                    format!(r#"{{"type":"get_pending","after":{after},"epoch":"e{epoch}"}}"#);
+                    format!(r#"{{"type":"get_pending","after":{after},"epoch":"e{epoch}"{have}}}"#);
                 self.transmit(page, text);
             }
             Output::Ack(seq) => {
@@ -108,7 +110,7 @@ impl World {
                     if self.say_through(page, send) {
                         return;
                     }
-                    let text = format!(r#"{{"type":"say","id":"s{send}"}}"#);
+                    let text = self.sends[send].to_frame(send);
                     if self.fault(3) {
                         // Somebody on the way, or another driver, repeats it.
                         self.transmit(page, text.clone());
@@ -130,6 +132,8 @@ impl World {
                 target.parked.retain(|parked| parked.seq != seq.get());
                 target.reading.give_up(seq.get());
             }
+            Output::StreamsDropped => self.answers_dropped(page),
+            Output::StreamDropped(stream) => self.pages[page].texts.forget(stream),
             Output::HandlerTimedOut(seq) => self.handler_timed_out(page, seq.get()),
             Output::IdentityRefused => self.identity_refused(page),
             Output::Lock { steal } => self.request_lock(page, steal),
@@ -241,6 +245,9 @@ impl World {
                     heartbeat_interval_ms: frame.heartbeat_interval_ms,
                     token_expires_in_ms: frame.token_expires_in_ms,
                 };
+                if self.mutant == Some(Mutant::TextForgottenOnReconnect) {
+                    self.pages[page].texts.forget_all();
+                }
                 if self.pages[page].link == Some(link) {
                     self.established(page, link, epoch, self.links[link].truth);
                     self.pages[page].tab.established = Some((link, established));
@@ -255,6 +262,9 @@ impl World {
                 self.pages[page].engine.handle_complete(connection, now);
             }
             ServerFrame::MailboxGap(gap) => {
+                // Or another tab's: whatever grew may have ended in it.
+                self.pages[page].texts.history_lost(self.now);
+                let engine = &mut self.pages[page].engine;
                 engine.handle_gap(connection, gap.after, gap.next, now);
             }
             ServerFrame::Accepted(accepted) => {
@@ -278,7 +288,12 @@ impl World {
             ServerFrame::Application { seq: None, id: Some(id), .. } => {
                 self.hears(page, (link, connection), id.as_str(), size);
             }
-            ServerFrame::Application { seq: Some(seq), id: Some(id), .. } => {
+            ServerFrame::MessageStart(start) => self.answer_begins(page, connection, start),
+            ServerFrame::MessageDelta(delta) => self.answer_grows(page, connection, delta),
+            ServerFrame::Application { seq: Some(seq), id: Some(id), ends, .. } => {
+                if let Some(ends) = ends.as_ref().filter(|_| self.streams) {
+                    self.answer_ends(page, connection, ends);
+                }
                 self.message(page, link, connection, (*seq, size), number(id));
             }
             _ => engine.handle_received(connection),

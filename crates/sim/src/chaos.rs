@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 
-use crate::world::{Event, PageNo, World};
+use crate::{
+    event::Event,
+    world::{PageNo, World},
+};
 
 /// Longer than a send may wait.
 const A_DAY_AND_MORE_MS: u64 = 25 * 60 * 60 * 1_000;
@@ -19,7 +22,8 @@ impl World {
         let page = self.random.below(self.pages.len());
         let user = self.random.below(self.users.len());
         match self.random.below(100) {
-            0..25 => self.publish(user),
+            0..20 => self.publish(user),
+            20..25 => self.disturb_writers(user),
             25..28 => self.say(user),
             28..31 => (0..self.random.within(5, 30)).for_each(|_| self.publish(user)),
             31..35 => self.crash(),
@@ -28,7 +32,8 @@ impl World {
             38 => self.upkeep(user),
             39 if self.pages[page].is_signed_in() => self.sign_out_on_server(page),
             _ if !self.pages[page].is_open() => self.reopen(page),
-            41..60 => self.send(page),
+            41..57 => self.send(page),
+            57..60 => self.press_stop(page),
             60..63 => (0..self.random.within(3, 12)).for_each(|_| self.send(page)),
             63..70 => self.on_link(page, Self::cut),
             70..75 => self.on_link(page, Self::half_open),

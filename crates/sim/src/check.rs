@@ -135,6 +135,7 @@ impl World {
         let user = self.pages[page].user;
         let (head, trimmed) = (self.store.mailbox(user).head(), self.store.mailbox(user).trimmed());
         let is_current = self.pages[page].reading.epoch == Some(self.store.epoch(user));
+        self.pages[page].texts.history_lost(self.now);
         let reading = &mut self.pages[page].reading;
         if std::mem::take(&mut reading.owes_gap) {
             return;
@@ -279,6 +280,7 @@ impl World {
         let publishes = (0..self.publishes.len()).find_map(|no| self.problem_with_publish(no));
         publishes
             .or_else(|| (0..self.pages.len()).find_map(|no| self.problem_with_page(no)))
+            .or_else(|| self.problem_with_answers())
             .or_else(|| self.problem_with_sharing())
             .or_else(|| {
                 self.outlived_sign_in().map(|link| format!("link {link} outlived its sign-in"))
@@ -334,7 +336,7 @@ impl World {
             return Some(format!("page {page} has everything, but the cursor stays at {cursor}"));
         }
         match target.engine.outbox_len() {
-            0 => None,
+            0 => self.problem_with_texts(page),
             length => Some(format!("page {page} still has {length} sends")),
         }
     }

@@ -129,8 +129,8 @@ impl World {
 }
 
 /// The position of a message, without reading all of it.
-fn position_in(text: &str) -> Option<Seq> {
-    let (_, rest) = text[..text.len().min(160)].split_once(r#""seq":"#)?;
+pub(crate) fn position_in(text: &str) -> Option<Seq> {
+    let (_, rest) = text[..text.floor_char_boundary(160)].split_once(r#""seq":"#)?;
     let digits = rest.find(|next: char| !next.is_ascii_digit()).unwrap_or(rest.len());
     rest[..digits].parse().ok().and_then(Seq::new)
 }

@@ -4,8 +4,9 @@ use tetherline_protocol::limits::HANDLER_TIMEOUT_MS;
 
 use crate::{
     Mutant,
+    event::Event,
     page::{Parked, position},
-    world::{Event, PageNo, PublishNo, World},
+    world::{PageNo, PublishNo, World},
 };
 
 /// Handlers that go on, for one message.

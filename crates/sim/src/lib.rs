@@ -4,10 +4,14 @@
 //! A seed is a whole run: [`run`] with the same seed does the same, step by step. A checker looks
 //! at what publishers, pages and the application saw, and says what part of the promise broke.
 
+mod answers;
+mod archive;
 mod browser;
 mod chaos;
 mod check;
+mod event;
 mod flight;
+mod growing;
 mod handlers;
 mod mutant;
 mod network;
@@ -15,13 +19,17 @@ mod page;
 mod random;
 mod sends;
 mod server;
+mod shown;
+mod stops;
 mod store;
+mod streams;
 mod tabs;
 mod tokens;
 mod trace;
 mod upkeep;
 mod upstream;
 mod world;
+mod writers;
 
 pub use mutant::Mutant;
 

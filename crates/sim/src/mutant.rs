@@ -25,6 +25,30 @@ pub enum Mutant {
     HandlersKnownByPosition,
     /// A publisher that hangs up before its answer takes the wake-up with it.
     WakeLostWithPublisher,
+    /// Text of an answer is shown before it is committed.
+    ShownBeforeCommit,
+    /// A stop is accepted, and the answer takes text as before.
+    StopSealsNothing,
+    /// A stop of an answer that has not begun is not remembered.
+    EarlyStopForgotten,
+    /// An answer is over in one commit, and its message is there in the next.
+    EndInTwoCommits,
+    /// An earlier attempt may go on.
+    ZombieAccepted,
+    /// Text that comes again is added again.
+    RepeatAddedAgain,
+    /// Text is cut within a surrogate pair.
+    PairSplit,
+    /// An answer can be read as growing after its end.
+    ShownAfterItsEnd,
+    /// The last text of a growing answer does not survive a crash.
+    TextLostInCrash,
+    /// A writer that hangs up before its answer takes the wake-up with it.
+    GrowthLostWithWriter,
+    /// A page's driver forgets the text of answers on a new connection.
+    TextForgottenOnReconnect,
+    /// The leading tab does not tell the others what it shows of answers.
+    AskNotAnsweredWithTexts,
 }
 
 impl Mutant {
@@ -51,11 +75,23 @@ impl Mutant {
             Self::CursorOfAnotherDevice => "a device starts where it stands itself",
             Self::DeliveredAfterSignOut => "no handler is called after sign-out",
             Self::HandlersKnownByPosition => "a handler settles for its own message",
+            Self::ShownBeforeCommit => "what is shown is committed",
+            Self::StopSealsNothing | Self::EarlyStopForgotten => "nothing grows after a stop",
+            Self::EndInTwoCommits => "an answer that is over is in the mailbox",
+            Self::ZombieAccepted | Self::RepeatAddedAgain | Self::PairSplit => {
+                "an answer has its own writer's text, and all of it once"
+            }
+            Self::ShownAfterItsEnd => "nothing grows that is over",
+            Self::TextLostInCrash => "what was shown is kept",
+            Self::GrowthLostWithWriter | Self::AskNotAnsweredWithTexts => {
+                "every page shows all that there is of an answer"
+            }
+            Self::TextForgottenOnReconnect => "what is shown of an attempt never shrinks",
         }
     }
 
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 24] = [
         Self::AnsweredBeforeCommit,
         Self::DeliveredBeforeCommit,
         Self::CursorBeforeHandler,
@@ -68,6 +104,18 @@ impl Mutant {
         Self::DeliveredAfterSignOut,
         Self::HandlersKnownByPosition,
         Self::WakeLostWithPublisher,
+        Self::ShownBeforeCommit,
+        Self::StopSealsNothing,
+        Self::EarlyStopForgotten,
+        Self::EndInTwoCommits,
+        Self::ZombieAccepted,
+        Self::RepeatAddedAgain,
+        Self::PairSplit,
+        Self::ShownAfterItsEnd,
+        Self::TextLostInCrash,
+        Self::GrowthLostWithWriter,
+        Self::TextForgottenOnReconnect,
+        Self::AskNotAnsweredWithTexts,
     ];
 
     /// Within how many seeds it is found, counted from 0.

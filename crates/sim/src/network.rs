@@ -4,11 +4,13 @@ use tetherline_engine::ConnectionNo;
 use tetherline_server::simulation::{Seat, Session};
 
 use crate::{
+    event::Event,
     flight::Flight,
+    shown::Showing,
     store::DeviceNo,
     tokens::Token,
     upstream::UNANNOUNCED,
-    world::{Event, LinkNo, PageNo, UserNo, World},
+    world::{LinkNo, PageNo, UserNo, World},
 };
 
 /// One attempt at a connection, from a page to the server.
@@ -74,6 +76,7 @@ pub(crate) struct Upstream {
     /// It ends, once what was acknowledged is saved; with this close code; 1006 if nobody said why.
     pub(crate) ending: Option<u16>,
     pub(crate) flight: Flight,
+    pub(crate) showing: Showing,
 }
 
 impl Direction {

@@ -7,13 +7,15 @@ use tetherline_protocol::{Seq, frame::ServerFrame};
 
 use crate::{
     check::Reading,
+    event::Event,
+    growing::Texts,
     handlers::Held,
     network::{Down, Up},
     store::DeviceNo,
     tabs::Tab,
     tokens::{SignInNo, Token},
     upstream::UNANNOUNCED,
-    world::{Event, LinkNo, PageNo, PublishNo, SendNo, UserNo, World},
+    world::{LinkNo, PageNo, PublishNo, SendNo, UserNo, World},
 };
 
 pub(crate) struct Page {
@@ -25,6 +27,7 @@ pub(crate) struct Page {
     pub(crate) signed_in_at: u64,
     pub(crate) engine: Engine<SendNo>,
     pub(crate) reading: Reading,
+    pub(crate) texts: Texts,
     pub(crate) link: Option<LinkNo>,
     pub(crate) is_offline: bool,
     /// Everything that happens to a frozen page waits here.
@@ -106,6 +109,7 @@ impl World {
             signed_in_at: 0,
             engine: Engine::new(seed),
             reading: Reading::default(),
+            texts: Texts::default(),
             link: None,
             is_offline: false,
             frozen: None,
@@ -174,6 +178,9 @@ impl World {
         target.forget_sign_in();
         target.engine.sign_out(now);
         self.drain(page);
+        if !self.pages[page].texts.is_empty() {
+            self.fail(format!("page {page} signed out and still shows answers"));
+        }
         if let Some(left) = self.pages[page].outbox.values().next() {
             self.fail(format!("page {page} signed out and still has s{left}"));
         }

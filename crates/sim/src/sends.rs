@@ -3,7 +3,10 @@
 use tetherline_engine::{SendNo as Ticket, SendOutcome, SendRefused};
 use tetherline_protocol::limits::{OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, OUTBOX_TTL_MS};
 
-use crate::world::{PageNo, SendNo, UserNo, World};
+use crate::{
+    streams::Target,
+    world::{PageNo, SendNo, UserNo, World},
+};
 
 /// A send of a page.
 pub(crate) struct Send {
@@ -22,6 +25,32 @@ pub(crate) struct Send {
     told: Option<Verdict>,
     /// The page was told that it expired: from here on it has no place in the order.
     given_up: bool,
+    pub(crate) about: About,
+    /// It is a stop, and there was nothing of that name: a restored backup may have lost it.
+    pub(crate) was_unknown: bool,
+}
+
+/// What a send asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum About {
+    Anything,
+    /// It gets an answer that grows.
+    Question,
+    Stop(Target),
+}
+
+impl Send {
+    pub(crate) fn to_frame(&self, send: SendNo) -> String {
+        match self.about {
+            About::Stop(Target::Answer(answer)) => {
+                format!(r#"{{"type":"message_stop","id":"s{send}","message_uuid":"a{answer}"}}"#)
+            }
+            About::Stop(Target::Send(asked)) => {
+                format!(r#"{{"type":"message_stop","id":"s{send}","ref":"s{asked}"}}"#)
+            }
+            About::Anything | About::Question => format!(r#"{{"type":"say","id":"s{send}"}}"#),
+        }
+    }
 }
 
 /// What the application makes of a send.
@@ -57,18 +86,27 @@ impl World {
             1 | 2 => Nature::Later(self.random.within(1, 4) as u32),
             _ => Nature::Accept,
         };
-        self.send_one(page, size, nature);
+        let about = if self.random.percent(8) { About::Question } else { About::Anything };
+        self.send_one(page, size, nature, about);
+    }
+
+    pub(crate) fn send_stop(&mut self, page: PageNo, target: Target) {
+        let nature = match self.random.below(6) {
+            0 => Nature::Later(1),
+            _ => Nature::Accept,
+        };
+        self.send_one(page, 60, nature, About::Stop(target));
     }
 
     /// More at once than an outbox takes.
     pub(crate) fn flood(&mut self, page: PageNo) {
         self.note(&format!("page {page} sends more than fits"));
         for _ in 0..OUTBOX_MESSAGES_MAX + 10 {
-            self.send_one(page, 10, Nature::Accept);
+            self.send_one(page, 10, Nature::Accept, About::Anything);
         }
     }
 
-    fn send_one(&mut self, page: PageNo, size: usize, nature: Nature) {
+    fn send_one(&mut self, page: PageNo, size: usize, nature: Nature, about: About) {
         let send = self.sends.len();
         let target = &self.pages[page];
         let (user, generation) = (target.user, target.generation);
@@ -83,11 +121,13 @@ impl World {
             ticket: None,
             told: None,
             given_up: false,
+            about,
+            was_unknown: false,
         });
         let ttl =
             if self.random.percent(8) { self.random.within(500, 20_000) } else { OUTBOX_TTL_MS };
         if self.enqueue(page, send, Way::New, ttl) {
-            self.note(&format!("page {page} sends s{send}: {nature:?}"));
+            self.note(&format!("page {page} sends s{send}: {nature:?}, {about:?}"));
         } else {
             self.sends.pop();
         }
@@ -179,9 +219,10 @@ impl World {
 
     fn check_settled(&mut self, page: PageNo, send: SendNo, outcome: SendOutcome) {
         let now = self.instant(page).as_millis();
-        let Send { effects, nature, expires_at, .. } = self.sends[send];
+        let Send { effects, nature, expires_at, was_unknown, .. } = self.sends[send];
         let fits = match outcome {
             SendOutcome::Accepted => effects == 1,
+            SendOutcome::Refused if was_unknown => true,
             SendOutcome::Refused => effects == 0 && nature == Nature::Refuse,
             SendOutcome::SignedOut => !self.pages[page].is_signed_in(),
             SendOutcome::Expired => now >= expires_at,
@@ -197,6 +238,9 @@ impl World {
 
     /// A final answer came over the wire: there is only ever one.
     pub(crate) fn told(&mut self, send: SendNo, verdict: Verdict) {
+        if self.sends[send].was_unknown {
+            return;
+        }
         let before = *self.sends[send].told.get_or_insert(verdict);
         if before != verdict {
             self.fail(format!("s{send} is {verdict:?} on the wire and was {before:?}"));
@@ -210,7 +254,12 @@ impl World {
     pub(crate) fn take_effect(&mut self, send: SendNo) {
         self.note(&format!("s{send} takes effect"));
         self.sends[send].effects += 1;
-        let Send { effects, page, generation, given_up, .. } = self.sends[send];
+        let Send { effects, page, user, generation, given_up, about, .. } = self.sends[send];
+        match about {
+            About::Anything => {}
+            About::Question => self.answer_send(user, send),
+            About::Stop(target) => self.stop_writers(user, target),
+        }
         if effects > 1 {
             return self.fail(format!("s{send} took effect twice"));
         }

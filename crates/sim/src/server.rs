@@ -7,11 +7,12 @@ use tetherline_server::{Refusal, simulation::Hub, store::Outcome};
 
 use crate::{
     Mutant,
+    event::Event,
     network::Down,
-    sends::Nature,
+    sends::{About, Nature},
     store::{Answer, Operation},
     upstream::UNANNOUNCED,
-    world::{Event, LinkNo, Publish, PublishNo, SendNo, UserNo, World},
+    world::{LinkNo, Publish, PublishNo, SendNo, UserNo, World},
 };
 
 /// One process of the server, from its start to its crash.
@@ -93,12 +94,20 @@ impl World {
     }
 
     fn commit_all(&mut self) -> Vec<Answer> {
-        let answers = self.store.commit(&self.contents);
+        let answers = self.store.commit(&self.contents, self.now);
         for answer in &answers {
-            if let Answer::Erased { user } = answer {
-                self.forget_what_was_lost(*user);
-                self.erased(*user);
+            match answer {
+                Answer::Erased { user } => {
+                    self.forget_what_was_lost(*user);
+                    self.writers_look_up(*user);
+                    self.erased(*user);
+                }
+                Answer::Stream { reply, news, .. } => self.order_committed(reply, news.as_ref()),
+                _ => {}
             }
+        }
+        if let Some(problem) = self.store.take_problem() {
+            self.fail(problem);
         }
         answers
     }
@@ -106,6 +115,7 @@ impl World {
     /// The store could not: whoever asked hears so, and asks again if they care.
     fn not_committed(&mut self, life: u32, operation: &Operation) {
         match *operation {
+            Operation::Stream(ref order) => self.order_not_committed(life, order),
             Operation::Append { publish, .. } => {
                 self.note(&format!("m{publish} is answered 503"));
             }
@@ -158,6 +168,9 @@ impl World {
             Answer::Acknowledged { link } => self.acknowledged(link),
             Answer::Recorded { send, outcome } => self.settle(life, send, &outcome),
             Answer::Erased { .. } => {}
+            Answer::Stream { order, reply, news } => {
+                self.order_answered(life, &order, &reply, news);
+            }
         }
     }
 
@@ -181,6 +194,8 @@ impl World {
         if let Some(outcome) = known {
             let delay = self.delay(0, 5);
             self.after(delay, Event::Settle { life: number, send, outcome });
+        } else if let About::Stop(target) = self.sends[send].about {
+            self.seal(number, send, target);
         } else if self.mutant == Some(Mutant::AcceptedBeforeTaken) {
             self.after(0, Event::Settle { life: number, send, outcome: Ok(()) });
             let delay = self.delay(1, 400);
@@ -276,7 +291,10 @@ impl World {
         }
         if self.random.percent(35) && self.store.restore() {
             self.note("a backup is restored");
-            (0..self.users.len()).for_each(|user| self.forget_what_was_lost(user));
+            for user in 0..self.users.len() {
+                self.forget_what_was_lost(user);
+                self.writers_look_up(user);
+            }
         }
         let downtime = self.delay(1, 4_000);
         self.after(downtime, Event::Restart);
@@ -290,6 +308,7 @@ impl World {
             let number = self.lives;
             self.server =
                 Some(Life { number, hub, is_draining: false, under_way: BTreeMap::new() });
+            self.after(1_000, Event::Overdue { life: number });
         }
     }
 

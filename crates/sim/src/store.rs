@@ -1,12 +1,16 @@
 //! What a server keeps, as a model: what is committed survives a crash, what is not does not.
 
+mod growing;
+
 use std::collections::BTreeMap;
 
-use tetherline_protocol::{Epoch, Seq, UserId, frame::Message};
+use tetherline_protocol::{Attempt, Epoch, Limits, Seq, StreamStatus, UserId, frame::Message};
 use tetherline_server::store::{Appended, Delivery, Head, Outcome, Place, Room};
 
 use crate::{
     Mutant,
+    archive::Archive,
+    streams::{AnswerNo, Answers, Order, Reply},
     world::{LinkNo, PublishNo, SendNo, UserNo},
 };
 
@@ -29,6 +33,7 @@ pub(crate) struct Mailbox {
     trimmed: u64,
     erasures: u32,
     outcomes: BTreeMap<SendNo, Outcome>,
+    pub(crate) answers: Answers,
 }
 
 impl Mailbox {
@@ -94,6 +99,7 @@ pub(crate) enum Operation {
     Erase {
         user: UserNo,
     },
+    Stream(Order),
 }
 
 /// What is answered once an operation is committed.
@@ -104,6 +110,7 @@ pub(crate) enum Answer {
     Acknowledged { link: LinkNo },
     Recorded { send: SendNo, outcome: Outcome },
     Erased { user: UserNo },
+    Stream { order: Order, reply: Reply, news: Option<Delivery> },
 }
 
 pub(crate) struct Store {
@@ -116,19 +123,34 @@ pub(crate) struct Store {
     greetings: u64,
     /// In which history each message was committed first.
     homes: BTreeMap<PublishNo, u32>,
+    archive: Archive,
+    streams_max: usize,
+    /// Whether an attempt goes out of sight before the commit that ends it.
+    hides_early: bool,
+    /// Ended, with their message still to come, if a planted bug does it so.
+    half_ended: Vec<(UserNo, AnswerNo, Attempt, StreamStatus)>,
     mutant: Option<Mutant>,
 }
 
 impl Store {
-    pub(crate) fn new(users: usize, devices_max: usize, mutant: Option<Mutant>) -> Self {
+    pub(crate) fn new(
+        users: usize,
+        limits: &Limits,
+        hides_early: bool,
+        mutant: Option<Mutant>,
+    ) -> Self {
         Self {
             mailboxes: vec![Mailbox::default(); users],
             backup: None,
             waiting: Vec::new(),
             epoch: 0,
-            devices_max,
+            devices_max: limits.devices_max,
             greetings: 0,
             homes: BTreeMap::new(),
+            archive: Archive::default(),
+            streams_max: limits.streams_per_user_max,
+            hides_early,
+            half_ended: Vec::new(),
             mutant,
         }
     }
@@ -156,9 +178,12 @@ impl Store {
     }
 
     /// Everything that waits becomes durable, together.
-    pub(crate) fn commit(&mut self, publishes: &[(UserId, Message)]) -> Vec<Answer> {
+    pub(crate) fn commit(&mut self, publishes: &[(UserId, Message)], now: u64) -> Vec<Answer> {
+        for (user, answer, attempt, status) in std::mem::take(&mut self.half_ended) {
+            self.append_ended(user, answer, attempt, status);
+        }
         let waiting = std::mem::take(&mut self.waiting);
-        waiting.into_iter().map(|operation| self.apply(operation, publishes)).collect()
+        waiting.into_iter().map(|operation| self.apply(operation, publishes, now)).collect()
     }
 
     /// The disk takes nothing: nothing of what waits is changed.
@@ -169,6 +194,10 @@ impl Store {
     /// The machine stops: what was not committed is gone.
     pub(crate) fn crash(&mut self) {
         self.waiting.clear();
+        self.half_ended.clear();
+        if self.mutant == Some(Mutant::TextLostInCrash) {
+            self.forget_some_text();
+        }
     }
 
     pub(crate) fn back_up(&mut self) {
@@ -180,6 +209,7 @@ impl Store {
         let Some(backup) = self.backup.take() else { return false };
         self.mailboxes = backup;
         self.epoch += 1;
+        (0..self.mailboxes.len()).for_each(|user| self.begin_history(user));
         true
     }
 
@@ -227,7 +257,7 @@ impl Store {
         delivery(publish, self.mailboxes[user].head() + ahead.count() as u64, &content.1)
     }
 
-    fn apply(&mut self, operation: Operation, publishes: &[(UserId, Message)]) -> Answer {
+    fn apply(&mut self, operation: Operation, publishes: &[(UserId, Message)], now: u64) -> Answer {
         match operation {
             Operation::Append { publish, user } => {
                 let mailbox = &mut self.mailboxes[user];
@@ -276,6 +306,7 @@ impl Store {
                 self.mailboxes[user] = Mailbox { erasures, ..Mailbox::default() };
                 Answer::Erased { user }
             }
+            Operation::Stream(order) => self.apply_order(order, now),
         }
     }
 

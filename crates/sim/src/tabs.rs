@@ -6,8 +6,9 @@ use tetherline_engine::{ConnectionNo, EpochNo, Established, SendNo as Ticket, Ta
 use tetherline_protocol::{Seq, frame::ServerFrame};
 
 use crate::{
+    event::Event,
     store::DeviceNo,
-    world::{Event, LinkNo, PageNo, SendNo, UserNo, World},
+    world::{LinkNo, PageNo, SendNo, UserNo, World},
 };
 
 /// The pages of one profile in which the same person may be signed in.
@@ -239,7 +240,10 @@ impl World {
                     target.tab.passed_on.insert(ticket, send);
                 }
             }
-            Post::Ask { after, epoch } => target.engine.handle_ask(after, epoch, now),
+            Post::Ask { after, epoch } => {
+                self.answer_with_texts(to, from, epoch);
+                self.pages[to].engine.handle_ask(after, epoch, now);
+            }
         }
         self.drain(to);
     }

@@ -2,7 +2,10 @@
 
 use tetherline_engine::{ConnectionNo, NoToken, ProbeAnswer};
 
-use crate::world::{Event, LinkNo, PageNo, UserNo, World};
+use crate::{
+    event::Event,
+    world::{LinkNo, PageNo, UserNo, World},
+};
 
 /// Counts sign-ins, of all pages.
 pub(crate) type SignInNo = usize;

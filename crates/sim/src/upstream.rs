@@ -5,20 +5,22 @@ use std::collections::VecDeque;
 use tetherline_protocol::{MessageId, Seq};
 use tetherline_server::{
     simulation::{Action, Event as Happened, Session},
-    store::{Delivery, Outcome, Room, StoreError, StreamPage},
+    store::{Delivery, Outcome, Room, StoreError},
 };
 
 use crate::{
+    event::Event,
     flight::Flight,
     network::{Down, Up, Upstream},
+    shown::Showing,
     store::Operation,
     tokens::Token,
-    world::{Event, LinkNo, World},
+    world::{LinkNo, World},
 };
 
-/// A page of messages, one of live-only ones, control frames up to the bound at which nothing more is read, and what is
-/// answered at once to sends that a refusal holds back.
-const FRAMES_WAITING_MAX: usize = 2 * 256 + 64 + 2;
+/// A page of messages, one of live-only ones, one of growing answers, control frames up to the bound at which nothing more
+/// is read, and what is answered at once to sends that a refusal holds back.
+const FRAMES_WAITING_MAX: usize = 2 * 256 + 2 * 16 + 64 + 2;
 
 /// How many frames one event lets a session read. More would be a loop.
 const TURNS_MAX: usize = 10_000;
@@ -64,6 +66,7 @@ impl World {
         let place = self.store.place(user, device);
         let truth = self.store.mailbox(user).cursor(device);
         self.links[link].truth = truth;
+        let head = place.head.seq.get();
         let expires_in = self.links[link].token.expires_at.saturating_sub(self.now);
         let connection = id(&format!("c{link}"));
         let device = format!("d{device}").parse().expect("a letter and a number are an id");
@@ -77,6 +80,7 @@ impl World {
             saving: false,
             ending: None,
             flight: Flight::new(truth),
+            showing: Showing::new(head),
         });
         self.send_down(link, Down::Opened);
         self.pump(link);
@@ -126,6 +130,7 @@ impl World {
         let place = self.store.place(self.links[link].user, self.links[link].device);
         if let Some(upstream) = &mut self.links[link].upstream {
             upstream.flight.located(place.cursor.get());
+            upstream.showing.located(place.cursor.get());
         }
         self.tell(link, Happened::Located(Ok(place)));
     }
@@ -199,6 +204,8 @@ impl World {
             match upstream.unread.pop_front() {
                 Some(Up::Text(text)) => {
                     upstream.flight.heard(&text, frames);
+                    self.note_places(link, &text, frames);
+                    let Some(upstream) = &mut self.links[link].upstream else { return };
                     upstream.session.handle(Happened::Text(&text), self.now);
                 }
                 Some(Up::Pong) => upstream.session.handle(Happened::Pong, self.now),
@@ -238,6 +245,7 @@ impl World {
             _ if ends => {}
             Action::Write(batch) => {
                 self.check_batch(link, &batch);
+                self.check_shown(link, &batch);
                 for text in batch {
                     self.send_down(link, text.map_or(Down::Ping, Down::Text));
                 }
@@ -255,13 +263,13 @@ impl World {
                 let delay = self.delay(0, 8);
                 self.after(delay, Event::Read { link, job, ticket, after, room, page });
             }
-            Action::ReadStreams(_) => {
+            Action::ReadStreams(places) => {
+                let page = self.store.read_streams(user, &places);
                 if let Some(upstream) = &mut self.links[link].upstream {
-                    let page = Happened::StreamPage(StreamPage::default());
-                    upstream.session.handle(page, self.now);
+                    upstream.session.handle(Happened::StreamPage(page), self.now);
                 }
             }
-            Action::Stop(..) => self.tell_outcome(link, Ok(())),
+            Action::Stop(send, target) => self.receive_stop(link, number(&send), &target),
             Action::Locate => {
                 let delay = self.delay(0, 8);
                 self.after(delay, Event::Place { link });

@@ -2,20 +2,20 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
 
-use tetherline_engine::ConnectionNo;
-use tetherline_protocol::{Limits, Seq, UserId, frame::Message};
-use tetherline_server::store::{Delivery, Outcome, Room};
+use tetherline_protocol::{Limits, UserId, frame::Message};
 
 use crate::{
     Mutant,
-    network::{Down, Link, Up},
+    event::{Event, Scheduled},
+    network::Link,
     page::Page,
     random::Random,
     sends::Send,
     server::Life,
-    store::{Answer, DeviceNo, Store},
-    tabs::{Post, Profiles},
+    store::{DeviceNo, Store},
+    tabs::Profiles,
     trace::Trace,
+    writers::Writer,
 };
 
 pub(crate) type UserNo = usize;
@@ -53,6 +53,11 @@ pub(crate) struct World {
     pub(crate) publishes: Vec<Publish>,
     pub(crate) contents: Vec<(UserId, Message)>,
     pub(crate) sends: Vec<Send>,
+    pub(crate) writers: Vec<Writer>,
+    /// Whose each answer is, and in which history it began.
+    pub(crate) answers: Vec<(UserNo, u32)>,
+    /// Whether pages want to see answers grow.
+    pub(crate) streams: bool,
     pub(crate) quiet: bool,
     pub(crate) trace: Trace,
     pub(crate) failure: Option<String>,
@@ -85,134 +90,6 @@ pub(crate) struct Publish {
     pub(crate) lost: bool,
 }
 
-#[derive(Debug)]
-pub(crate) enum Event {
-    Chaos,
-    Quiet,
-    Attempt {
-        publish: PublishNo,
-    },
-    Commit {
-        life: u32,
-    },
-    Answered {
-        life: u32,
-        answer: Answer,
-    },
-    Decide {
-        life: u32,
-        send: SendNo,
-    },
-    Settle {
-        life: u32,
-        send: SendNo,
-        outcome: Outcome,
-    },
-    Restart,
-    /// A server that drains has waited long enough.
-    Drained {
-        life: u32,
-    },
-    Handshake {
-        link: LinkNo,
-    },
-    Located {
-        link: LinkNo,
-    },
-    Up {
-        link: LinkNo,
-        frame: Up,
-    },
-    Gone {
-        link: LinkNo,
-    },
-    Written {
-        link: LinkNo,
-    },
-    SessionTimer {
-        link: LinkNo,
-        at: u64,
-    },
-    Wake {
-        link: LinkNo,
-    },
-    Read {
-        link: LinkNo,
-        job: u32,
-        ticket: u32,
-        after: Seq,
-        room: Room,
-        page: Option<Vec<Delivery>>,
-    },
-    Place {
-        link: LinkNo,
-    },
-    Down {
-        link: LinkNo,
-        frame: Down,
-    },
-    /// The page's system says that the connection broke.
-    Lost {
-        link: LinkNo,
-    },
-    PageTimer {
-        page: PageNo,
-        at: u64,
-    },
-    Token {
-        page: PageNo,
-        request: u32,
-        fresh: bool,
-    },
-    Probe {
-        page: PageNo,
-        connection: ConnectionNo,
-        link: LinkNo,
-    },
-    HandlerSettles {
-        page: PageNo,
-        generation: u32,
-        seq: u64,
-        call: u64,
-    },
-    HandlerRegisters {
-        page: PageNo,
-    },
-    SignInAgain {
-        page: PageNo,
-        generation: u32,
-    },
-    /// The lock that was asked for is granted, or was taken away.
-    Lock {
-        page: PageNo,
-        request: u32,
-        granted: bool,
-    },
-    Posted {
-        from: PageNo,
-        to: PageNo,
-        channel: u32,
-        post: Option<Post>,
-    },
-    Thaw {
-        page: PageNo,
-    },
-    Online {
-        page: PageNo,
-    },
-    Restore {
-        page: PageNo,
-        generation: u32,
-        unsent: Vec<(SendNo, u64)>,
-    },
-}
-
-struct Scheduled {
-    at: u64,
-    order: u64,
-    event: Event,
-}
-
 impl World {
     pub(crate) fn new(seed: u64, mutant: Option<Mutant>) -> Self {
         let mut random = Random::new(seed);
@@ -226,10 +103,16 @@ impl World {
             limits.devices_max = random.within(1, 3) as usize;
             limits.live_messages_max = random.within(1, 8) as usize;
         }
+        // In some runs nobody ends what a writer has left: it grows to the end, for all to see.
+        if random.percent(70) {
+            limits.stream_idle_ms = random.within(3_000, 20_000);
+        }
+        limits.stream_stop_grace_ms = random.within(500, 8_000);
+        let (streams, hides_early) = (random.percent(90), random.percent(50));
         let users = (0..random.within(1, 2))
             .map(|user| format!("u{user}").parse().expect("a letter and a number are an id"))
             .collect::<Vec<UserId>>();
-        let store = Store::new(users.len(), limits.devices_max, mutant);
+        let store = Store::new(users.len(), &limits, hides_early, mutant);
         let tabs_share = random.percent(60);
         let mut world = Self {
             now: 1_000,
@@ -247,6 +130,9 @@ impl World {
             publishes: Vec::new(),
             contents: Vec::new(),
             sends: Vec::new(),
+            writers: Vec::new(),
+            answers: Vec::new(),
+            streams,
             quiet: false,
             trace: Trace::new(),
             failure: None,
@@ -340,6 +226,10 @@ impl World {
             Event::Answered { life, answer } => self.answered(life, answer),
             Event::Decide { life, send } => self.decide(life, send),
             Event::Settle { life, send, outcome } => self.settle(life, send, &outcome),
+            Event::Write { writer, serial } => self.write(writer, serial),
+            Event::Resume { writer, serial } => self.resume_writing(writer, serial),
+            Event::Streamed { life, user } => self.streamed(life, user),
+            Event::Overdue { life } => self.end_overdue(life),
             Event::Restart => self.restart(),
             Event::Drained { life } => self.drained(life),
             Event::Handshake { link } => self.handshake(link),
@@ -375,23 +265,3 @@ impl World {
         }
     }
 }
-
-impl Ord for Scheduled {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
-
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Scheduled {}

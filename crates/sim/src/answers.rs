@@ -1,0 +1,129 @@
+//! The server's part in growing answers: what it says when something is committed, and what becomes
+//! of those that nobody ends.
+
+use tetherline_protocol::{ErrorCode, frame::Message};
+use tetherline_server::{Refusal, store::Delivery};
+
+use crate::{
+    Mutant,
+    event::Event,
+    store::Operation,
+    streams::{Asker, Order, Phase, Reply},
+    world::{UserNo, World},
+};
+
+/// How often the server looks for answers that nobody ends, in ms.
+const LOOK_EVERY_MS: u64 = 1_000;
+
+impl World {
+    /// What an attempt becomes is known when it ends.
+    pub(crate) fn placeholder() -> Message {
+        Message::parse(r#"{"type":"message_generate"}"#).expect("it is written as messages are")
+    }
+
+    /// It is durable, whether anybody hears of it or not.
+    pub(crate) fn order_committed(&mut self, reply: &Reply, news: Option<&Delivery>) {
+        if let (Reply::Ended(publish), Some(_)) = (reply, news) {
+            let publish = &mut self.publishes[*publish];
+            (publish.answered, publish.lost) = (true, false);
+        }
+    }
+
+    pub(crate) fn order_not_committed(&mut self, life: u32, order: &Order) {
+        // A writer asks again, and so does the server's next look.
+        if let Asker::Page(send) = order.asker {
+            let refusal = Refusal::new(ErrorCode::Unavailable, "no disk");
+            self.settle(life, send, &Err(refusal));
+        }
+    }
+
+    pub(crate) fn order_answered(
+        &mut self,
+        life: u32,
+        order: &Order,
+        reply: &Reply,
+        news: Option<Delivery>,
+    ) {
+        let user = order.user;
+        let is_heard = !self.fault(12);
+        let is_forgotten = !is_heard && self.mutant == Some(Mutant::GrowthLostWithWriter);
+        match reply {
+            Reply::Opened { .. } | Reply::Added { .. } if !is_forgotten => {
+                let delay = if self.fault(10) { self.delay(1, 500) } else { 0 };
+                self.after(delay, Event::Streamed { life, user });
+            }
+            Reply::Ended(publish) => {
+                if let Some(delivery) = news.filter(|_| self.store.mailbox(user).has(*publish)) {
+                    self.note(&format!("m{publish} is {} of u{user}, an answer", delivery.seq));
+                    if let Some(life) = &self.server {
+                        life.hub.published(&self.users[user], delivery);
+                    }
+                    self.wake(user);
+                }
+            }
+            Reply::StopDone(stopped) => {
+                if let Asker::Page(send) = order.asker {
+                    self.stop_done(life, send, *stopped);
+                }
+            }
+            _ => {}
+        }
+        if let Asker::Writer(writer, serial) = order.asker {
+            if is_heard {
+                self.note(&format!("writer {writer} hears {reply:?}"));
+                self.writer_hears(writer, serial, reply);
+            } else if self.fault(20) {
+                self.note(&format!("writer {writer} dies before it hears {reply:?}"));
+                self.writers[writer].leave();
+            }
+        }
+    }
+
+    /// An answer has begun or grown.
+    pub(crate) fn streamed(&mut self, life: u32, user: UserNo) {
+        if let Some(running) = self.server.as_ref().filter(|running| running.number == life) {
+            running.hub.streamed(&self.users[user]);
+            self.wake(user);
+        }
+    }
+
+    /// From its start on, whether anybody opens an answer or not.
+    pub(crate) fn end_overdue(&mut self, life: u32) {
+        if self.server.as_ref().is_none_or(|running| running.number != life) {
+            return;
+        }
+        self.after(LOOK_EVERY_MS, Event::Overdue { life });
+        for order in self.store.overdue(self.now, &self.limits) {
+            self.note(&format!("nobody ends it: {:?}", order.request));
+            self.submit(Operation::Stream(order), life);
+        }
+    }
+
+    /// In the end: everything of an answer is kept, and in the mailbox once it is over.
+    pub(crate) fn problem_with_answers(&self) -> Option<String> {
+        for (answer, &(user, epoch)) in self.answers.iter().enumerate() {
+            let mailbox = self.store.mailbox(user);
+            let Some(newest) = mailbox.answers.get(answer) else { continue };
+            let current = self.store.epoch(user);
+            if !self.store.archive().keeps(current, answer, newest) {
+                return Some(format!("a{answer} of history {epoch} lost text in {current}"));
+            }
+            if newest.phase == Phase::Finished && !mailbox.has(newest.publish) {
+                return Some(format!("a{answer} is over, and its message is not there"));
+            }
+            if newest.grows() && self.is_overdue(newest.phase) {
+                return Some(format!("nobody ends a{answer}: {:?}", newest.phase));
+            }
+        }
+        None
+    }
+
+    fn is_overdue(&self, phase: Phase) -> bool {
+        let grace = 3 * LOOK_EVERY_MS;
+        match phase {
+            Phase::Open { heard_at } => self.now > heard_at + self.limits.stream_idle_ms + grace,
+            Phase::Stopped { at } => self.now > at + self.limits.stream_stop_grace_ms + grace,
+            Phase::Finished => false,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! All that was ever committed of answers, in every history: what the store's model may lose or
+//! get wrong, and nobody who looks at it may be shown.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use tetherline_protocol::{Attempt, StreamStatus};
+
+use crate::{
+    streams::{AnswerNo, Answers, Newest, Phase, Target},
+    world::SendNo,
+};
+
+/// An attempt in a history.
+pub(crate) type Name = (u32, AnswerNo, Attempt);
+
+#[derive(Default)]
+pub(crate) struct Archive {
+    records: BTreeMap<Name, Record>,
+    /// By history: sends whose answers shall not begin.
+    stops: BTreeSet<(u32, SendNo)>,
+    /// The first promise that a commit broke.
+    problem: Option<String>,
+}
+
+/// What an attempt came to.
+struct Record {
+    units: Vec<u16>,
+    /// What its writer has to say.
+    whole: Arc<[u16]>,
+    /// It was stopped, and ends here.
+    sealed_at: Option<usize>,
+    is_over: bool,
+}
+
+impl Archive {
+    pub(crate) fn take_problem(&mut self) -> Option<String> {
+        self.problem.take()
+    }
+
+    /// Another history begins with what is left of the one before.
+    pub(crate) fn begin(&mut self, epoch: u32, answers: &Answers) {
+        for (answer, newest) in answers.all() {
+            let units: Vec<u16> = newest.text.encode_utf16().collect();
+            let is_stopped = matches!(newest.phase, Phase::Stopped { .. });
+            let sealed_at = is_stopped.then_some(units.len());
+            let (whole, is_over) = (newest.whole.clone(), !newest.grows());
+            let record = Record { units, whole, sealed_at, is_over };
+            self.records.insert((epoch, answer, newest.attempt), record);
+        }
+        self.stops.extend(answers.stops().map(|send| (epoch, send)));
+    }
+
+    pub(crate) fn opened(
+        &mut self,
+        name: Name,
+        whole: Arc<[u16]>,
+        reference: Option<SendNo>,
+        is_stopped: bool,
+    ) {
+        let (epoch, answer, attempt) = name;
+        for (_, older) in self.records.range_mut((epoch, answer, Attempt::FIRST)..name) {
+            older.is_over = true;
+        }
+        let is_refused = reference.is_some_and(|send| self.stops.contains(&(epoch, send)));
+        let sealed_at = (is_refused || is_stopped).then_some(0);
+        let record = Record { units: Vec::new(), whole, sealed_at, is_over: false };
+        if self.records.insert(name, record).is_some() {
+            self.fail(format!("attempt {attempt} at a{answer} begins twice"));
+        }
+    }
+
+    /// All the text that there is now.
+    pub(crate) fn grew(&mut self, name: Name, text: &str) {
+        let (_, answer, attempt) = name;
+        let Some(record) = self.records.get_mut(&name) else {
+            return self.fail(format!("a{answer} grows before attempt {attempt} began"));
+        };
+        let before = record.units.len();
+        record.units.clear();
+        record.units.extend(text.encode_utf16());
+        let length = record.units.len();
+        let problem = if !record.whole.starts_with(&record.units) {
+            Some("has text that its writer did not write")
+        } else if length < before {
+            Some("lost text")
+        } else if length > before && record.is_over {
+            Some("grows after its end")
+        } else if record.sealed_at.is_some_and(|sealed_at| length > sealed_at) {
+            Some("grows after it was stopped")
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            self.fail(format!("attempt {attempt} at a{answer} {problem}"));
+        }
+    }
+
+    /// Somebody's stop is committed.
+    pub(crate) fn stopped(&mut self, epoch: u32, target: Target, meant: &[Name]) {
+        for name in meant {
+            if let Some(record) = self.records.get_mut(name).filter(|record| !record.is_over) {
+                let length = record.units.len();
+                record.sealed_at = Some(record.sealed_at.map_or(length, |at| at.min(length)));
+            }
+        }
+        if let (Target::Send(send), []) = (target, meant) {
+            self.stops.insert((epoch, send));
+        }
+    }
+
+    /// Its message is in the mailbox, with this text.
+    pub(crate) fn ended(&mut self, name: Name, status: StreamStatus, content: &str) {
+        let (_, answer, attempt) = name;
+        let Some(record) = self.records.get_mut(&name) else {
+            return self.fail(format!("attempt {attempt} at a{answer} ends before it began"));
+        };
+        let is_whole = record.units.len() == record.whole.len();
+        let problem = if std::mem::replace(&mut record.is_over, true) {
+            Some("ends twice")
+        } else if !content.encode_utf16().eq(record.units.iter().copied()) {
+            Some("ends with another text than it had")
+        } else if record.sealed_at.is_some() && status != StreamStatus::Stopped {
+            Some("was stopped and ends otherwise")
+        } else if status == StreamStatus::Complete && !is_whole {
+            Some("is called complete and is not")
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            self.fail(format!("attempt {attempt} at a{answer} {problem}: {status:?}"));
+        }
+    }
+
+    /// What an attempt came to, as far as anybody may know.
+    pub(crate) fn text(&self, name: Name) -> Option<&[u16]> {
+        self.records.get(&name).map(|record| &*record.units)
+    }
+
+    /// Whether the store has all that it said to have.
+    pub(crate) fn keeps(&self, epoch: u32, answer: AnswerNo, newest: &Newest) -> bool {
+        let text = self.text((epoch, answer, newest.attempt));
+        text.is_some_and(|units| newest.text.encode_utf16().eq(units.iter().copied()))
+    }
+
+    fn fail(&mut self, problem: String) {
+        self.problem.get_or_insert(problem);
+    }
+}

@@ -1,0 +1,182 @@
+//! What happens in a run, and when.
+
+use std::cmp::Ordering;
+
+use tetherline_engine::ConnectionNo;
+use tetherline_protocol::Seq;
+use tetherline_server::store::{Delivery, Outcome, Room};
+
+use crate::{
+    network::{Down, Up},
+    store::Answer,
+    tabs::Post,
+    world::{LinkNo, PageNo, PublishNo, SendNo, UserNo},
+    writers::WriterNo,
+};
+
+#[derive(Debug)]
+pub(crate) enum Event {
+    Chaos,
+    Quiet,
+    Attempt {
+        publish: PublishNo,
+    },
+    Commit {
+        life: u32,
+    },
+    Answered {
+        life: u32,
+        answer: Answer,
+    },
+    Decide {
+        life: u32,
+        send: SendNo,
+    },
+    Settle {
+        life: u32,
+        send: SendNo,
+        outcome: Outcome,
+    },
+    /// The writer's next request, or the same once more.
+    Write {
+        writer: WriterNo,
+        serial: u32,
+    },
+    /// A writer that crashed is there again.
+    Resume {
+        writer: WriterNo,
+        serial: u32,
+    },
+    /// An answer has begun or grown, and it took until now to say so.
+    Streamed {
+        life: u32,
+        user: UserNo,
+    },
+    /// The server looks for answers that nobody ends.
+    Overdue {
+        life: u32,
+    },
+    Restart,
+    /// A server that drains has waited long enough.
+    Drained {
+        life: u32,
+    },
+    Handshake {
+        link: LinkNo,
+    },
+    Located {
+        link: LinkNo,
+    },
+    Up {
+        link: LinkNo,
+        frame: Up,
+    },
+    Gone {
+        link: LinkNo,
+    },
+    Written {
+        link: LinkNo,
+    },
+    SessionTimer {
+        link: LinkNo,
+        at: u64,
+    },
+    Wake {
+        link: LinkNo,
+    },
+    Read {
+        link: LinkNo,
+        job: u32,
+        ticket: u32,
+        after: Seq,
+        room: Room,
+        page: Option<Vec<Delivery>>,
+    },
+    Place {
+        link: LinkNo,
+    },
+    Down {
+        link: LinkNo,
+        frame: Down,
+    },
+    /// The page's system says that the connection broke.
+    Lost {
+        link: LinkNo,
+    },
+    PageTimer {
+        page: PageNo,
+        at: u64,
+    },
+    Token {
+        page: PageNo,
+        request: u32,
+        fresh: bool,
+    },
+    Probe {
+        page: PageNo,
+        connection: ConnectionNo,
+        link: LinkNo,
+    },
+    HandlerSettles {
+        page: PageNo,
+        generation: u32,
+        seq: u64,
+        call: u64,
+    },
+    HandlerRegisters {
+        page: PageNo,
+    },
+    SignInAgain {
+        page: PageNo,
+        generation: u32,
+    },
+    /// The lock that was asked for is granted, or was taken away.
+    Lock {
+        page: PageNo,
+        request: u32,
+        granted: bool,
+    },
+    Posted {
+        from: PageNo,
+        to: PageNo,
+        channel: u32,
+        post: Option<Post>,
+    },
+    Thaw {
+        page: PageNo,
+    },
+    Online {
+        page: PageNo,
+    },
+    Restore {
+        page: PageNo,
+        generation: u32,
+        unsent: Vec<(SendNo, u64)>,
+    },
+}
+
+pub(crate) struct Scheduled {
+    pub(crate) at: u64,
+    pub(crate) order: u64,
+    pub(crate) event: Event,
+}
+
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Scheduled {}

@@ -1,0 +1,256 @@
+//! What a page shows of growing answers: its driver's table, kept as the engine says, and looked at.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use tetherline_engine::{ConnectionNo, EpochNo, StreamDelta, StreamEnd, StreamNo, StreamStart};
+use tetherline_protocol::{
+    Attempt, MessageId,
+    frame::{MessageDelta, MessageStart, ServerFrame},
+};
+
+use crate::{
+    Mutant,
+    streams::{AnswerNo, uuid},
+    tabs::{Post, tab_no},
+    upstream::number,
+    world::{PageNo, World},
+};
+
+/// The answers that a page has seen something of.
+#[derive(Default)]
+pub(crate) struct Texts {
+    known: BTreeMap<AnswerNo, Text>,
+    /// When this page lost its history and was told so.
+    lost_at: Option<u64>,
+}
+
+pub(crate) struct Text {
+    attempt: Attempt,
+    units: Vec<u16>,
+    is_over: bool,
+}
+
+impl Texts {
+    pub(crate) fn growing(&self) -> impl Iterator<Item = (AnswerNo, &Text)> {
+        let growing = self.known.iter().filter(|(_, text)| !text.is_over);
+        growing.map(|(answer, text)| (*answer, text))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    pub(crate) fn history_lost(&mut self, now: u64) {
+        self.lost_at = Some(now);
+    }
+
+    pub(crate) fn forget(&mut self, stream: StreamNo) {
+        self.known.remove(&(stream.0 as usize));
+    }
+
+    pub(crate) fn forget_all(&mut self) {
+        self.known.clear();
+    }
+
+    /// As `get_pending` has it.
+    pub(crate) fn have(&self) -> String {
+        let mut have = String::new();
+        for (answer, Text { attempt, units, .. }) in self.growing() {
+            let comma = if have.is_empty() { "" } else { "," };
+            let offset = units.len();
+            // Writing to a `String` cannot fail.
+            let _ = write!(
+                have,
+                r#"{comma}{{"message_uuid":"a{answer}","attempt":{attempt},"offset":{offset}}}"#
+            );
+        }
+        format!(r#","have":[{have}]"#)
+    }
+}
+
+impl World {
+    pub(crate) fn answer_begins(
+        &mut self,
+        page: PageNo,
+        connection: ConnectionNo,
+        frame: &MessageStart,
+    ) {
+        let (answer, attempt) = (number(&frame.message_uuid), frame.attempt);
+        let epoch = self.pages[page].reading.epoch;
+        let target = &mut self.pages[page];
+        let start = target.engine.handle_stream_start(connection, no(answer), attempt);
+        let known = target.texts.known.get(&answer);
+        let problem = match start {
+            StreamStart::Begin => {
+                let starts_over = known.is_some_and(|text| attempt <= text.attempt);
+                let text = Text { attempt, units: Vec::new(), is_over: false };
+                target.texts.known.insert(answer, text);
+                self.note(&format!("page {page} shows attempt {attempt} at a{answer}"));
+                let name = epoch.map(|epoch| (epoch, answer, attempt));
+                let is_committed =
+                    name.is_some_and(|name| self.store.archive().text(name).is_some());
+                if starts_over {
+                    Some("starts over")
+                } else if !is_committed {
+                    Some("is not committed")
+                } else {
+                    None
+                }
+            }
+            StreamStart::Known => {
+                let is_there = known.is_some_and(|text| text.attempt == attempt && !text.is_over);
+                (!is_there).then_some("is not there")
+            }
+            StreamStart::Drop => None,
+        };
+        if let Some(problem) = problem {
+            self.fail(format!("page {page} shows attempt {attempt} at a{answer}, which {problem}"));
+        }
+    }
+
+    pub(crate) fn answer_grows(
+        &mut self,
+        page: PageNo,
+        connection: ConnectionNo,
+        frame: &MessageDelta,
+    ) {
+        let (answer, attempt) = (number(&frame.message_uuid), frame.attempt);
+        let piece: Vec<u16> = frame.text.encode_utf16().collect();
+        let (offset, length) = (frame.offset, piece.len() as u64);
+        let epoch = self.pages[page].reading.epoch;
+        let target = &mut self.pages[page];
+        let stream = no(answer);
+        let delta = target.engine.handle_stream_delta(connection, stream, attempt, offset, length);
+        let StreamDelta::Append { skip } = delta else { return };
+        let is_right = |text: &&mut Text| {
+            text.attempt == attempt && !text.is_over && text.units.len() as u64 == offset + skip
+        };
+        let Some(text) = target.texts.known.get_mut(&answer).filter(is_right) else {
+            return self.fail(format!(
+                "page {page} adds {offset}+{skip} to attempt {attempt} at a{answer}, where it does \
+                 not belong"
+            ));
+        };
+        let from = text.units.len();
+        text.units.extend(piece.iter().skip(skip as usize));
+        let splits = text.units[from..].first().is_some_and(|unit| is_low(*unit))
+            || text.units.last().is_some_and(|unit| is_high(*unit));
+        let name = epoch.map(|epoch| (epoch, answer, attempt));
+        let committed = name.and_then(|name| self.store.archive().text(name)).unwrap_or_default();
+        let is_committed = committed.get(from..text.units.len()) == Some(&text.units[from..]);
+        let to = text.units.len();
+        self.note(&format!("page {page} shows a{answer} up to {to}"));
+        if splits {
+            self.fail(format!("page {page} splits a surrogate pair of a{answer}"));
+        } else if !is_committed {
+            self.fail(format!(
+                "page {page} shows {from} to {to} of attempt {attempt} at a{answer}, which is not \
+                 what is committed"
+            ));
+        }
+    }
+
+    /// The message has come that an attempt became, delivered now or not.
+    pub(crate) fn answer_ends(
+        &mut self,
+        page: PageNo,
+        connection: ConnectionNo,
+        (uuid, attempt): &(MessageId, Attempt),
+    ) {
+        let (answer, attempt) = (number(uuid), *attempt);
+        let target = &mut self.pages[page];
+        let end = target.engine.handle_stream_end(connection, no(answer), attempt);
+        if end == StreamEnd::Drop {
+            return;
+        }
+        let known = target.texts.known.remove(&answer);
+        let is_late = known.as_ref().is_some_and(|text| {
+            text.attempt > attempt || (text.attempt == attempt && text.is_over)
+        });
+        let shown = known.filter(|text| text.attempt == attempt);
+        let units = shown.map_or_else(Vec::new, |text| text.units);
+        target.texts.known.insert(answer, Text { attempt, units, is_over: true });
+        self.note(&format!("page {page} sees the end of attempt {attempt} at a{answer}"));
+        if is_late {
+            self.fail(format!("page {page} ends attempt {attempt} at a{answer} a second time"));
+        }
+    }
+
+    /// The engine says that all text is of a history that is no more, or of somebody who is gone.
+    pub(crate) fn answers_dropped(&mut self, page: PageNo) {
+        self.note(&format!("page {page} forgets all answers"));
+        let target = &mut self.pages[page];
+        let is_due = !target.is_signed_in() || target.texts.lost_at == Some(self.now);
+        target.texts.forget_all();
+        if !is_due {
+            self.fail(format!("page {page} forgets all answers for no reason"));
+        }
+    }
+
+    /// A tab has asked the leading one: what that shows of answers may have passed before it joined.
+    /// One that leads no more, or in another history, shows others nothing.
+    pub(crate) fn answer_with_texts(&mut self, page: PageNo, asker: PageNo, epoch: EpochNo) {
+        let target = &self.pages[page];
+        let leading = target
+            .tab
+            .established
+            .filter(|(link, established)| target.link == Some(*link) && established.epoch == epoch);
+        let Some((link, _)) = leading.filter(|_| self.streams) else { return };
+        if self.mutant == Some(Mutant::AskNotAnsweredWithTexts) {
+            return;
+        }
+        let mut frames = Vec::new();
+        for (answer, Text { attempt, units, .. }) in self.pages[page].texts.growing() {
+            frames.push(format!(
+                r#"{{"type":"message_start","message_uuid":"a{answer}","attempt":{attempt}}}"#
+            ));
+            if !units.is_empty() {
+                let text = String::from_utf16_lossy(units).into();
+                let (message_uuid, attempt) = (uuid(answer), *attempt);
+                let delta = MessageDelta { message_uuid, attempt, offset: 0, text };
+                frames.extend(ServerFrame::MessageDelta(delta).to_text());
+            }
+        }
+        for text in frames {
+            self.post(page, Some(tab_no(asker)), &Post::Frame { link, text });
+        }
+    }
+
+    /// In the end: a page shows of what grows all that there is, and nothing that is over as growing.
+    pub(crate) fn problem_with_texts(&self, page: PageNo) -> Option<String> {
+        if !self.streams {
+            return None;
+        }
+        let target = &self.pages[page];
+        let answers = &self.store.mailbox(target.user).answers;
+        let shown = &target.texts.known;
+        for (answer, newest) in answers.growing() {
+            let is_whole = shown.get(&answer).is_some_and(|text| {
+                text.attempt == newest.attempt
+                    && !text.is_over
+                    && newest.text.encode_utf16().eq(text.units.iter().copied())
+            });
+            if !is_whole {
+                let attempt = newest.attempt;
+                return Some(format!("page {page} lacks some of attempt {attempt} at a{answer}"));
+            }
+        }
+        let is_stale = |(answer, _): &(AnswerNo, &Text)| {
+            answers.get(*answer).is_none_or(|newest| !newest.grows())
+        };
+        let (answer, _) = target.texts.growing().find(is_stale)?;
+        Some(format!("page {page} shows a{answer} as growing, and it is over"))
+    }
+}
+
+fn no(answer: AnswerNo) -> StreamNo {
+    StreamNo(u32::try_from(answer).expect("few answers"))
+}
+
+fn is_high(unit: u16) -> bool {
+    (0xD800..0xDC00).contains(&unit)
+}
+
+fn is_low(unit: u16) -> bool {
+    (0xDC00..0xE000).contains(&unit)
+}

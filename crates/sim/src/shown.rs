@@ -1,0 +1,171 @@
+//! What the server writes of growing answers to one connection: nothing twice, nothing out of turn.
+
+use std::collections::BTreeMap;
+
+use tetherline_protocol::{
+    Attempt,
+    frame::{ClientFrame, ServerFrame},
+    limits::STREAM_PIECE_BYTES_MAX,
+};
+
+use crate::{
+    flight::position_in,
+    streams::AnswerNo,
+    upstream::number,
+    world::{LinkNo, World},
+};
+
+/// An attempt.
+type Name = (AnswerNo, Attempt);
+
+/// One connection's view of growing answers.
+#[derive(Debug)]
+pub(crate) struct Showing {
+    /// The mailbox's head when the connection opened.
+    head: u64,
+    /// The last position written since the client asked.
+    position: u64,
+    wish: Wish,
+}
+
+#[derive(Debug)]
+enum Wish {
+    /// The client did not ask, or does not want to see answers grow.
+    Nothing,
+    /// It asked while older frames waited for the socket, which look out of turn now.
+    Unclear,
+    Places {
+        /// Up to where each attempt was shown, here or before.
+        shown: BTreeMap<Name, u64>,
+        /// What there was when it asked, until it is told that it has everything.
+        owed: Option<BTreeMap<Name, u64>>,
+    },
+}
+
+impl Showing {
+    pub(crate) fn new(head: u64) -> Self {
+        Self { head, position: 0, wish: Wish::Nothing }
+    }
+
+    /// The session goes on from where the store says.
+    pub(crate) fn located(&mut self, cursor: u64) {
+        self.position = cursor;
+    }
+
+    /// `there`: what is committed of all attempts.
+    fn asked(&mut self, text: &str, frames_waiting: usize, there: BTreeMap<Name, u64>) {
+        let Ok(ClientFrame::GetPending { after, have, .. }) = ClientFrame::parse(text) else {
+            return;
+        };
+        self.position = after.map_or(0, tetherline_protocol::Seq::get);
+        self.wish = match have {
+            None => Wish::Nothing,
+            Some(_) if frames_waiting > 0 => Wish::Unclear,
+            Some(have) => {
+                let place = |it: &tetherline_protocol::StreamPosition| {
+                    ((number(&it.message_uuid), it.attempt), it.offset)
+                };
+                Wish::Places { shown: have.iter().map(place).collect(), owed: Some(there) }
+            }
+        };
+    }
+
+    /// Answers what is wrong with writing this.
+    fn write(&mut self, text: &str, is_late: impl Fn(&Name) -> bool) -> Option<&'static str> {
+        if let Some(seq) = position_in(text) {
+            self.position = seq.get();
+            return None;
+        }
+        let kinds = ["message_start", "message_delta", "mailbox_gap", "pending_check_complete"];
+        let kind = |kind: &&str| text[9..].starts_with(kind);
+        if !text.starts_with(r#"{"type":""#) || !kinds.iter().any(kind) {
+            return None;
+        }
+        match ServerFrame::parse(text).ok()? {
+            ServerFrame::MailboxGap(gap) => {
+                self.position = gap.next.previous().get();
+                None
+            }
+            ServerFrame::MessageStart(start) => {
+                let name = (number(&start.message_uuid), start.attempt);
+                self.show(name, None)
+            }
+            ServerFrame::MessageDelta(delta) => {
+                if delta.text.len() > STREAM_PIECE_BYTES_MAX || delta.text.is_empty() {
+                    return Some("is too much, or nothing, at once");
+                }
+                let name = (number(&delta.message_uuid), delta.attempt);
+                let length = delta.text.encode_utf16().count() as u64;
+                self.show(name, Some((delta.offset, length)))
+            }
+            ServerFrame::PendingCheckComplete(_) => {
+                let Wish::Places { shown, owed } = &mut self.wish else { return None };
+                let owed = owed.take().unwrap_or_default();
+                let is_missing = |(name, length): (&Name, &u64)| {
+                    is_late(name) && shown.get(name).is_none_or(|shown| shown < length)
+                };
+                owed.iter().any(is_missing).then_some("is not all that there was")
+            }
+            _ => None,
+        }
+    }
+
+    fn show(&mut self, name: Name, piece: Option<(u64, u64)>) -> Option<&'static str> {
+        let Wish::Places { shown, owed } = &mut self.wish else {
+            let is_wanted = matches!(self.wish, Wish::Unclear);
+            return (!is_wanted).then_some("is not wanted");
+        };
+        if owed.is_some() && self.position < self.head {
+            return Some("comes before what is durable");
+        }
+        match (piece, shown.get(&name)) {
+            (None, _) => {
+                shown.insert(name, 0);
+                None
+            }
+            (Some((offset, length)), Some(known)) if offset == *known => {
+                shown.insert(name, offset + length);
+                None
+            }
+            (Some(_), Some(_)) => Some("is not what comes next"),
+            (Some(_), None) => Some("has not begun"),
+        }
+    }
+}
+
+impl World {
+    /// A frame of the client is handed to the session, which may still have frames to write.
+    pub(crate) fn note_places(&mut self, link: LinkNo, text: &str, frames_waiting: usize) {
+        if !text.starts_with(r#"{"type":"get_pending""#) {
+            return;
+        }
+        let user = self.links[link].user;
+        let growing = self.store.mailbox(user).answers.growing();
+        let there = growing.filter(|(answer, _)| !self.store.is_hidden(user, *answer));
+        let there = there
+            .map(|(answer, newest)| {
+                let length = newest.text.encode_utf16().count() as u64;
+                ((answer, newest.attempt), length)
+            })
+            .collect();
+        if let Some(upstream) = &mut self.links[link].upstream {
+            upstream.showing.asked(text, frames_waiting, there);
+        }
+    }
+
+    pub(crate) fn check_shown(&mut self, link: LinkNo, batch: &[Option<String>]) {
+        let user = self.links[link].user;
+        for text in batch.iter().flatten() {
+            let answers = &self.store.mailbox(user).answers;
+            let is_late = |(answer, attempt): &Name| {
+                let newest = answers.get(*answer).filter(|newest| newest.grows());
+                newest.is_some_and(|newest| newest.attempt == *attempt)
+                    && !self.store.is_hidden(user, *answer)
+            };
+            let Some(upstream) = &mut self.links[link].upstream else { return };
+            if let Some(problem) = upstream.showing.write(text, is_late) {
+                return self.fail(format!("link {link} writes {text}, which {problem}"));
+            }
+        }
+    }
+}

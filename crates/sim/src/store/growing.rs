@@ -1,0 +1,171 @@
+//! Growing answers among everything else that a store commits.
+
+use tetherline_protocol::{
+    Attempt, Limits, StreamPosition, StreamStatus, limits::STREAM_PIECE_BYTES_MAX,
+};
+use tetherline_server::store::{Delivery, StreamPage};
+
+use super::{Answer, Operation, Store, delivery};
+use crate::{
+    Mutant,
+    archive::Archive,
+    streams::{AnswerNo, Asker, Order, Phase, Reply, Request},
+    world::UserNo,
+};
+
+impl Store {
+    /// From what is committed, at once.
+    pub(crate) fn read_streams(&self, user: UserNo, places: &[StreamPosition]) -> StreamPage {
+        let answers = &self.mailboxes[user].answers;
+        let room = STREAM_PIECE_BYTES_MAX;
+        if self.mutant == Some(Mutant::ShownBeforeCommit) {
+            let mut ahead = answers.clone();
+            for order in self.orders(user) {
+                if let Request::Add { .. } = order.request {
+                    ahead.apply(&order.request, 0, usize::MAX, None);
+                }
+            }
+            return ahead.read(places, room, |_| false, None);
+        }
+        answers.read(places, room, |answer| self.is_hidden(user, answer), self.mutant)
+    }
+
+    /// Whether a store that takes an attempt out of sight before it ends has done so.
+    pub(crate) fn is_hidden(&self, user: UserNo, answer: AnswerNo) -> bool {
+        let leaves = |order: &Order| match order.request {
+            Request::Open { answer: left, .. } | Request::End { answer: left, .. } => {
+                left == answer
+            }
+            Request::Add { .. } | Request::Stop(_) => false,
+        };
+        self.hides_early && self.orders(user).any(leaves)
+    }
+
+    fn orders(&self, user: UserNo) -> impl Iterator<Item = &Order> {
+        self.waiting.iter().filter_map(move |operation| match operation {
+            Operation::Stream(order) if order.user == user => Some(order),
+            _ => None,
+        })
+    }
+
+    /// What nobody has ended in time.
+    pub(crate) fn overdue(&self, now: u64, limits: &Limits) -> Vec<Order> {
+        let mut orders = Vec::new();
+        for user in 0..self.mailboxes.len() {
+            for (answer, newest) in self.mailboxes[user].answers.growing() {
+                let (since, patience, status) = match newest.phase {
+                    Phase::Open { heard_at } => {
+                        (heard_at, limits.stream_idle_ms, StreamStatus::Interrupted)
+                    }
+                    Phase::Stopped { at } => {
+                        (at, limits.stream_stop_grace_ms, StreamStatus::Stopped)
+                    }
+                    Phase::Finished => continue,
+                };
+                if now >= since + patience {
+                    let request = Request::End { answer, attempt: newest.attempt, status };
+                    orders.push(Order { user, epoch: None, asker: Asker::Server, request });
+                }
+            }
+        }
+        orders
+    }
+
+    pub(super) fn apply_order(&mut self, order: Order, now: u64) -> Answer {
+        let user = order.user;
+        let epoch = self.epoch(user);
+        if order.epoch.is_some_and(|asked_in| asked_in != epoch) {
+            return Answer::Stream { order, reply: Reply::Unknown, news: None };
+        }
+        let answers = &mut self.mailboxes[user].answers;
+        let meant = match order.request {
+            Request::Stop(target) => answers.meant(target),
+            _ => Vec::new(),
+        };
+        let reply = answers.apply(&order.request, now, self.streams_max, self.mutant);
+        let mut news = None;
+        match (&order.request, &reply) {
+            (
+                Request::Open { answer, whole, reference, .. },
+                Reply::Opened { attempt, is_stopped },
+            ) => {
+                let name = (epoch, *answer, *attempt);
+                self.archive.opened(name, whole.clone(), *reference, *is_stopped);
+            }
+            (Request::Add { answer, .. }, Reply::Added { .. }) => {
+                if let Some(newest) = answers.get(*answer) {
+                    self.archive.grew((epoch, *answer, newest.attempt), &newest.text);
+                }
+            }
+            (Request::End { answer, attempt, status }, Reply::Ended(_)) => {
+                news = self.end(user, *answer, *attempt, *status);
+            }
+            (Request::Stop(target), _) => {
+                let named = |(answer, attempt)| (epoch, answer, attempt);
+                let meant: Vec<_> = meant.into_iter().map(named).collect();
+                self.archive.stopped(epoch, *target, &meant);
+            }
+            _ => {}
+        }
+        Answer::Stream { order, reply, news }
+    }
+
+    /// It is over, and its message is there, in one commit. `None` if it was before.
+    fn end(
+        &mut self,
+        user: UserNo,
+        answer: AnswerNo,
+        attempt: Attempt,
+        status: StreamStatus,
+    ) -> Option<Delivery> {
+        let newest = self.mailboxes[user].answers.get(answer).filter(|newest| newest.grows())?;
+        let status = newest.ends_as(status);
+        self.mailboxes[user].answers.finish(answer);
+        if self.mutant == Some(Mutant::EndInTwoCommits) {
+            self.half_ended.push((user, answer, attempt, status));
+            return None;
+        }
+        self.append_ended(user, answer, attempt, status)
+    }
+
+    pub(super) fn append_ended(
+        &mut self,
+        user: UserNo,
+        answer: AnswerNo,
+        attempt: Attempt,
+        status: StreamStatus,
+    ) -> Option<Delivery> {
+        let epoch = self.epoch(user);
+        let mailbox = &mut self.mailboxes[user];
+        let newest = mailbox.answers.get(answer)?;
+        let message = newest.message(answer, status, &newest.text);
+        let publish = newest.publish;
+        self.archive.ended((epoch, answer, attempt), status, &newest.text);
+        let delivery = delivery(publish, mailbox.head() + 1, &message);
+        mailbox.messages.push((publish, delivery.clone()));
+        self.homes.entry(publish).or_insert(epoch);
+        Some(delivery)
+    }
+
+    /// What every reader may know of an attempt.
+    pub(crate) fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// The first promise about answers that a commit broke.
+    pub(crate) fn take_problem(&mut self) -> Option<String> {
+        self.archive.take_problem()
+    }
+
+    /// Positions and answers count in another history now.
+    pub(super) fn begin_history(&mut self, user: UserNo) {
+        let epoch = self.epoch(user);
+        self.archive.begin(epoch, &self.mailboxes[user].answers);
+    }
+
+    pub(super) fn forget_some_text(&mut self) {
+        for mailbox in &mut self.mailboxes {
+            mailbox.answers.cut_short();
+        }
+    }
+}

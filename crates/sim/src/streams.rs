@@ -1,0 +1,370 @@
+//! Growing answers in the store's model: what the trait `Streams` promises, for one user.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use tetherline_protocol::{
+    Attempt, MessageId, StreamPosition, StreamStatus,
+    frame::{Message, StreamEnding, StreamOpening},
+    utf16,
+};
+use tetherline_server::store::{StoppedStream, StreamPage, StreamPiece};
+
+use crate::{
+    Mutant,
+    world::{PublishNo, SendNo, UserNo},
+    writers::WriterNo,
+};
+
+/// An answer of a user, over all its attempts.
+pub(crate) type AnswerNo = usize;
+
+/// What somebody asks about an answer, and in which history of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    pub(crate) user: UserNo,
+    /// Backends are stopped before a backup is restored or a user erased: what they asked before
+    /// does not arrive after it. `None` for what others ask.
+    pub(crate) epoch: Option<u32>,
+    pub(crate) asker: Asker,
+    pub(crate) request: Request,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// With the number of the request.
+    Writer(WriterNo, u32),
+    /// A stop.
+    Page(SendNo),
+    /// The server itself, about an answer that nobody ends.
+    Server,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Request {
+    Open {
+        answer: AnswerNo,
+        writer: WriterNo,
+        reference: Option<SendNo>,
+        /// What the attempt becomes.
+        publish: PublishNo,
+        /// What its writer has to say, all of it: for who checks, and for nobody else.
+        whole: Arc<[u16]>,
+    },
+    Add {
+        answer: AnswerNo,
+        attempt: Attempt,
+        offset: u64,
+        text: String,
+    },
+    End {
+        answer: AnswerNo,
+        attempt: Attempt,
+        status: StreamStatus,
+    },
+    Stop(Target),
+}
+
+/// Which answer a stop is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    Answer(AnswerNo),
+    Send(SendNo),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Reply {
+    Opened {
+        attempt: Attempt,
+        is_stopped: bool,
+    },
+    TooMany,
+    Added {
+        end: u64,
+    },
+    /// The message is to be appended, or was before.
+    Ended(PublishNo),
+    StopDone(StoppedStream),
+    Unknown,
+    Superseded,
+    Stopped,
+    Finished,
+    Conflict,
+    Gap {
+        end: u64,
+    },
+}
+
+/// All answers of one user.
+#[derive(Clone, Default)]
+pub(crate) struct Answers {
+    newest: BTreeMap<AnswerNo, Newest>,
+    /// Sends whose answers are stopped when they begin.
+    stops: BTreeSet<SendNo>,
+    opened: u64,
+}
+
+/// The newest attempt at an answer.
+#[derive(Clone)]
+pub(crate) struct Newest {
+    pub(crate) attempt: Attempt,
+    pub(crate) writer: WriterNo,
+    pub(crate) publish: PublishNo,
+    pub(crate) phase: Phase,
+    pub(crate) text: String,
+    pub(crate) whole: Arc<[u16]>,
+    reference: Option<SendNo>,
+    opening: Arc<StreamOpening>,
+    order: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Open { heard_at: u64 },
+    Stopped { at: u64 },
+    Finished,
+}
+
+impl Newest {
+    pub(crate) fn grows(&self) -> bool {
+        self.phase != Phase::Finished
+    }
+
+    /// How an attempt ends that is to end as `status`.
+    pub(crate) fn ends_as(&self, status: StreamStatus) -> StreamStatus {
+        if let Phase::Stopped { .. } = self.phase { StreamStatus::Stopped } else { status }
+    }
+
+    /// The message that it becomes.
+    pub(crate) fn message(&self, answer: AnswerNo, status: StreamStatus, content: &str) -> Message {
+        let (uuid, ending) = (uuid(answer), StreamEnding::plain(status));
+        self.opening.message(&uuid, self.attempt, status, content, &ending)
+    }
+}
+
+impl Answers {
+    pub(crate) fn get(&self, answer: AnswerNo) -> Option<&Newest> {
+        self.newest.get(&answer)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = (AnswerNo, &Newest)> {
+        self.newest.iter().map(|(answer, newest)| (*answer, newest))
+    }
+
+    pub(crate) fn growing(&self) -> impl Iterator<Item = (AnswerNo, &Newest)> {
+        self.all().filter(|(_, newest)| newest.grows())
+    }
+
+    pub(crate) fn stops(&self) -> impl Iterator<Item = SendNo> {
+        self.stops.iter().copied()
+    }
+
+    /// Does what is asked, except that what an attempt becomes is appended by whoever calls.
+    pub(crate) fn apply(
+        &mut self,
+        request: &Request,
+        now: u64,
+        streams_max: usize,
+        mutant: Option<Mutant>,
+    ) -> Reply {
+        match request {
+            Request::Open { answer, writer, reference, publish, whole } => {
+                let others = self.growing().filter(|(other, _)| other != answer).count();
+                if others >= streams_max {
+                    return Reply::TooMany;
+                }
+                let attempt = self.get(*answer).map_or(Attempt::FIRST, |last| last.attempt.next());
+                let is_stopped = reference.is_some_and(|send| self.stops.contains(&send));
+                let phase = if is_stopped {
+                    Phase::Stopped { at: now }
+                } else {
+                    Phase::Open { heard_at: now }
+                };
+                self.opened += 1;
+                let newest = Newest {
+                    attempt,
+                    writer: *writer,
+                    publish: *publish,
+                    phase,
+                    text: String::new(),
+                    whole: whole.clone(),
+                    reference: *reference,
+                    opening: opening(*answer, *reference),
+                    order: self.opened,
+                };
+                self.newest.insert(*answer, newest);
+                Reply::Opened { attempt, is_stopped }
+            }
+            Request::Add { answer, attempt, offset, text } => {
+                match self.find(*answer, *attempt, mutant) {
+                    Ok(newest) => newest.add(*offset, text, now, mutant),
+                    Err(refusal) => refusal,
+                }
+            }
+            Request::End { answer, attempt, .. } => match self.find(*answer, *attempt, mutant) {
+                Ok(newest) => Reply::Ended(newest.publish),
+                Err(refusal) => refusal,
+            },
+            Request::Stop(target) => Reply::StopDone(self.stop(*target, now, mutant)),
+        }
+    }
+
+    /// In the same commit its message is appended.
+    pub(crate) fn finish(&mut self, answer: AnswerNo) {
+        if let Some(newest) = self.newest.get_mut(&answer) {
+            newest.phase = Phase::Finished;
+        }
+    }
+
+    /// What a planted bug does in a crash.
+    pub(crate) fn cut_short(&mut self) {
+        for newest in self.newest.values_mut().filter(|newest| newest.grows()) {
+            newest.text.pop();
+        }
+    }
+
+    fn find(
+        &mut self,
+        answer: AnswerNo,
+        attempt: Attempt,
+        mutant: Option<Mutant>,
+    ) -> Result<&mut Newest, Reply> {
+        let newest = self.newest.get_mut(&answer).ok_or(Reply::Unknown)?;
+        if attempt < newest.attempt && mutant != Some(Mutant::ZombieAccepted) {
+            return Err(Reply::Superseded);
+        }
+        if attempt > newest.attempt { Err(Reply::Unknown) } else { Ok(newest) }
+    }
+
+    /// The attempts that a stop is about.
+    pub(crate) fn meant(&self, target: Target) -> Vec<(AnswerNo, Attempt)> {
+        let is_meant = |(answer, newest): &(AnswerNo, &Newest)| newest.is_meant(*answer, target);
+        self.all().filter(is_meant).map(|(answer, newest)| (answer, newest.attempt)).collect()
+    }
+
+    fn stop(&mut self, target: Target, now: u64, mutant: Option<Mutant>) -> StoppedStream {
+        let mut is_known = false;
+        let mut stopped = StoppedStream::Already;
+        for (answer, newest) in &mut self.newest {
+            if !newest.is_meant(*answer, target) {
+                continue;
+            }
+            is_known = true;
+            if let Phase::Open { .. } = newest.phase {
+                stopped = StoppedStream::Stopped;
+                if mutant != Some(Mutant::StopSealsNothing) {
+                    newest.phase = Phase::Stopped { at: now };
+                }
+            }
+        }
+        match target {
+            _ if is_known => stopped,
+            Target::Answer(_) => StoppedStream::Unknown,
+            Target::Send(send) => {
+                if mutant != Some(Mutant::EarlyStopForgotten) {
+                    self.stops.insert(send);
+                }
+                StoppedStream::Remembered
+            }
+        }
+    }
+
+    /// `is_hidden`: a store takes an attempt out of sight a moment before it ends.
+    pub(crate) fn read(
+        &self,
+        places: &[StreamPosition],
+        mut room: usize,
+        is_hidden: impl Fn(AnswerNo) -> bool,
+        mutant: Option<Mutant>,
+    ) -> StreamPage {
+        let mut growing: Vec<_> =
+            self.all().filter(|(_, newest)| newest.is_shown(mutant)).collect();
+        growing.retain(|(answer, _)| !is_hidden(*answer));
+        growing.sort_by_key(|(_, newest)| newest.order);
+        let mut page = StreamPage::default();
+        for (answer, newest) in growing {
+            let piece = newest.piece(uuid(answer), places, room, mutant);
+            room = room.saturating_sub(piece.text.len());
+            page.has_more |= piece.position.offset < utf16::length(&newest.text);
+            page.pieces.push(piece);
+        }
+        page
+    }
+}
+
+impl Newest {
+    fn is_meant(&self, answer: AnswerNo, target: Target) -> bool {
+        match target {
+            Target::Answer(meant) => answer == meant,
+            Target::Send(send) => self.reference == Some(send),
+        }
+    }
+
+    fn is_shown(&self, mutant: Option<Mutant>) -> bool {
+        self.grows() || mutant == Some(Mutant::ShownAfterItsEnd)
+    }
+
+    /// What is there already is compared, and not added again.
+    fn add(&mut self, offset: u64, text: &str, now: u64, mutant: Option<Mutant>) -> Reply {
+        match &mut self.phase {
+            Phase::Finished => return Reply::Finished,
+            Phase::Stopped { .. } => return Reply::Stopped,
+            Phase::Open { heard_at } => *heard_at = now,
+        }
+        let end = utf16::length(&self.text);
+        if offset > end {
+            return Reply::Gap { end };
+        }
+        let Some(index) = utf16::byte_index(&self.text, offset) else { return Reply::Conflict };
+        let there = &self.text[index..];
+        let news = if mutant == Some(Mutant::RepeatAddedAgain) {
+            text
+        } else if there.starts_with(text) {
+            ""
+        } else if let Some(news) = text.strip_prefix(there) {
+            news
+        } else {
+            return Reply::Conflict;
+        };
+        self.text.push_str(news);
+        Reply::Added { end: utf16::length(&self.text) }
+    }
+
+    fn piece(
+        &self,
+        message_uuid: MessageId,
+        places: &[StreamPosition],
+        room: usize,
+        mutant: Option<Mutant>,
+    ) -> StreamPiece {
+        let place = places
+            .iter()
+            .find(|place| place.message_uuid == message_uuid && place.attempt == self.attempt);
+        let known = place.and_then(|place| utf16::byte_index(&self.text, place.offset));
+        let rest = &self.text[known.unwrap_or_default()..];
+        let mut text = rest[..rest.floor_char_boundary(room)].to_owned();
+        if mutant == Some(Mutant::PairSplit) {
+            let units: Vec<u16> = text.encode_utf16().collect();
+            text = String::from_utf16_lossy(&units[..units.len().min(7)]);
+        }
+        let start =
+            known.is_none().then(|| self.opening.start_frame(&message_uuid, self.attempt).into());
+        let offset = place.filter(|_| known.is_some()).map_or(0, |place| place.offset)
+            + utf16::length(&text);
+        let position = StreamPosition { message_uuid, attempt: self.attempt, offset };
+        StreamPiece { position, start, text: text.into() }
+    }
+}
+
+fn opening(answer: AnswerNo, reference: Option<SendNo>) -> Arc<StreamOpening> {
+    let reference =
+        reference.map(|send| format!("s{send}").parse().expect("a letter and a number are an id"));
+    let fields = format!(r#""topic":{answer}"#).into();
+    Arc::new(StreamOpening::from_stored("message_generate".into(), uuid(answer), reference, fields))
+}
+
+pub(crate) fn uuid(answer: AnswerNo) -> MessageId {
+    format!("a{answer}").parse().expect("a letter and a number are an id")
+}
