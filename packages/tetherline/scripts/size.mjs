@@ -11,7 +11,8 @@ import { ENGINE_WASM } from '../dist/generated/engine-wasm.js';
 const BUDGETS = {
   'engine (wasm)': 12_000,
   tetherline: 20_500,
-  '+ tetherline/react': 4_000,
+  // With `tetherline/streams`, which the provider brings along.
+  '+ tetherline/react': 4_250,
   '+ tetherline/redux': 2_000,
   '+ tetherline/outbox': 2_000,
   '+ tetherline/streams': 1_000,

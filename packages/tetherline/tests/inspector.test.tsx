@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { createClient, type HandlerMap } from '../src/index.js';
 import { WebSocketInspector } from '../src/inspector/index.js';
 import { WebSocketInitializer } from '../src/react/index.js';
+import { streamedMessages } from '../src/streams/index.js';
 import { createFakeServer } from '../src/testing/index.js';
 import { FRAME_TEXT_MAX, FRAMES_MAX } from '../src/inspector/records.js';
 
@@ -22,7 +23,7 @@ afterEach(() => {
 async function given(handlers: HandlerMap = {}) {
   const server = createFakeServer({ user: 'ann' });
   const logger = { log: vi.fn(), warn: vi.fn(), error: vi.fn() };
-  const client = createClient({ ...server.options, logger });
+  const client = createClient({ ...server.options, logger, streams: streamedMessages() });
   client.on(handlers);
   render(
     <WebSocketInitializer client={client} user="ann">
@@ -166,6 +167,26 @@ it('shows what has not settled, and where the page stands', async () => {
   press();
   expect(panel.getByText('unanswered')).toBeTruthy();
   expect(panel.getByText('Position').nextSibling?.textContent).toBe('1');
+});
+
+it('lists the answers that grow, and takes their pieces for one frame', async () => {
+  const world = await given();
+  const { server, panel, pass } = world;
+  const answer = server.openStream({ message_uuid: 'the-answer' });
+  for (let piece = 0; piece < 2 * FRAMES_MAX; piece++) {
+    answer.append('ab');
+  }
+  await pass(SECOND_MS);
+  press();
+  expect(panel.getByText('the-answer').nextSibling?.textContent).toBe(
+    'attempt 1, 2.0 KiB, growing',
+  );
+  answer.finish();
+  await pass(SECOND_MS);
+  expect(panel.getByText('the-answer').nextSibling?.textContent).toMatch(/complete$/);
+  view(world, 'Frames');
+  expect(panel.getByRole('button', { name: /message_delta/ }).textContent).toContain('× 1000');
+  expect(panel.getByRole('button', { name: /connection_established/ })).toBeTruthy();
 });
 
 it('remembers so many frames, and so much of each', async () => {

@@ -6,6 +6,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   ConnectionStatus,
   useConnection,
+  useStreamedMessage,
+  useStreamedMessages,
   useTetherlineClient,
   useWebSocketContext,
   useWebSocketHandlers,
@@ -61,6 +63,8 @@ describe('outside of the provider', () => {
     useWebSocketHandlers: () => useWebSocketHandlers({ news: () => undefined }),
     useConnection: () => useConnection((snapshot) => snapshot.status),
     useTetherlineClient,
+    useStreamedMessage: () => useStreamedMessage('a'),
+    useStreamedMessages,
   };
   it.each(Object.keys(uses))('%s says what is missing', (name) => {
     const use = uses[name]!;

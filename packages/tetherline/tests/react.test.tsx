@@ -128,7 +128,7 @@ describe('WebSocketInitializer', () => {
 });
 
 describe('the context value', () => {
-  it('is exactly six keys, and a new object only when one of the two values changes', async () => {
+  it('is exactly seven keys, and a new object only when one of the two values changes', async () => {
     const values = new Set<WebSocketContextValue>();
     function Collect() {
       values.add(useWebSocketContext());
@@ -152,6 +152,7 @@ describe('the context value', () => {
       'registerHandlers',
       'requestPending',
       'send',
+      'stop',
       'unregisterHandlers',
     ]);
   });

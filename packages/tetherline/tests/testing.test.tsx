@@ -3,20 +3,22 @@ import { act, cleanup, render, screen } from '@testing-library/react';
 import { useEffect, useState } from 'react';
 import { afterEach, expect, it, vi } from 'vitest';
 
-import { useWebSocketContext, WebSocketContext } from '../src/react/index.js';
+import { useStreamedMessage, useWebSocketContext, WebSocketContext } from '../src/react/index.js';
 import { mockWebSocketContext } from '../src/testing/index.js';
 
 afterEach(cleanup);
 
 function Counter() {
-  const { isConnected, registerHandlers, requestPending, send } = useWebSocketContext();
+  const { isConnected, registerHandlers, requestPending, send, stop } = useWebSocketContext();
+  const answer = useStreamedMessage('an-answer');
   const [count, setCount] = useState(0);
   useEffect(() => {
     requestPending();
     void send({ type: 'ask' });
+    void stop({ message_uuid: 'an-answer' });
     return registerHandlers({ news: () => setCount((current) => current + 1) });
-  }, [registerHandlers, requestPending, send]);
-  return <p>{`${isConnected ? 'up' : 'down'} ${count}`}</p>;
+  }, [registerHandlers, requestPending, send, stop]);
+  return <p>{`${isConnected ? 'up' : 'down'} ${count}${answer?.text ?? ''}`}</p>;
 }
 
 it('the mock stands in for the connection', () => {
@@ -29,6 +31,7 @@ it('the mock stands in for the connection', () => {
   act(() => mock.deliver({ type: 'news' }));
   expect(screen.getByText('down 1')).toBeTruthy();
   expect(mock.sent).toEqual([{ type: 'ask' }]);
+  expect(mock.stopped).toEqual([{ message_uuid: 'an-answer' }]);
   expect(mock.pendingRequests()).toBe(1);
   cleanup();
   mock.deliver({ type: 'news' });
@@ -59,4 +62,9 @@ it('so does a literal of spies, as the quick start writes it', () => {
     </WebSocketContext.Provider>,
   );
   expect(mockContext.registerHandlers).toHaveBeenCalled();
+  // It was written before there was a `stop`.
+  expect(mockContext.send).toHaveBeenLastCalledWith({
+    type: 'message_stop',
+    message_uuid: 'an-answer',
+  });
 });

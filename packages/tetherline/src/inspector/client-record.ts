@@ -1,5 +1,6 @@
 import type { Loop } from '../core/loop.js';
 import type { Session } from '../core/session.js';
+import { MESSAGE_DELTA } from '../generated/protocol.js';
 import type { Client, ConnectionStatus, Handler, Message } from '../index.js';
 import {
   type Direction,
@@ -50,17 +51,25 @@ export class ClientRecord {
 
   frame(direction: Direction, text: string, isShared = false): Message | null {
     const frame = parse(text);
+    const before = this.frames.items.at(-1);
+    const goesOn = frame?.type === MESSAGE_DELTA && before?.type === MESSAGE_DELTA;
     this.#numbers += 1;
-    this.frames.push({
-      number: this.#numbers,
+    const record: FrameRecord = {
+      number: goesOn ? before.number : this.#numbers,
       at: Date.now(),
       direction,
       type: frame?.type ?? '(no frame)',
       text: text.slice(0, FRAME_TEXT_MAX),
       size: text.length,
       seq: typeof frame?.seq === 'number' ? frame.seq : undefined,
+      count: goesOn ? before.count + 1 : 1,
       isShared,
-    });
+    };
+    if (goesOn) {
+      this.frames.replaceLast(record);
+    } else {
+      this.frames.push(record);
+    }
     this.#changed();
     return frame;
   }

@@ -117,7 +117,9 @@ function FrameRow({ frame, isChosen, onChoose }: RowProps): ReactNode {
       onClick={() => onChoose(frame)}
     >
       <span className="frame__way">{frame.direction === 'in' ? '↓ in' : '↑ out'}</span>
-      <span className="frame__type">{frame.type}</span>
+      <span className="frame__type">
+        {frame.count > 1 ? `${frame.type} × ${frame.count}` : frame.type}
+      </span>
       <span className="frame__seq">{frame.seq === undefined ? '' : `#${frame.seq}`}</span>
       <span className="frame__size">{size(frame.size)}</span>
       <time>{clock(frame.at)}</time>

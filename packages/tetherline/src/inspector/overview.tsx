@@ -1,5 +1,6 @@
 import { type ReactNode, useEffect, useState } from 'react';
 
+import { Answers } from './answers.js';
 import type { ClientRecord } from './client-record.js';
 import type { Moment, StateRecord, TabRecord } from './records.js';
 import { clock, duration, size, STATUS_WORDS } from './words.js';
@@ -21,6 +22,7 @@ export function Overview({ record }: { record: ClientRecord }): ReactNode {
       <div className="cards">
         <Positions record={record} />
         <Outbox record={record} />
+        <Answers record={record} />
         <TabList tabs={record.tabs.list} now={now} />
       </div>
     </div>

@@ -29,6 +29,10 @@ export class Ring<T> {
     this.#items = [...this.#items.slice(1 - this.#max), item];
   }
 
+  replaceLast(item: T): void {
+    this.#items = [...this.#items.slice(0, -1), item];
+  }
+
   clear(): void {
     this.#items = [];
   }
@@ -45,6 +49,8 @@ export interface FrameRecord {
   readonly text: string;
   /** Of the whole text, in UTF-16 units. */
   readonly size: number;
+  /** So many that came in a row: of an answer's pieces only the last is kept. */
+  readonly count: number;
   readonly seq: number | undefined;
   /** It came by way of the tab that leads. */
   readonly isShared: boolean;

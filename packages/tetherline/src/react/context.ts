@@ -1,16 +1,26 @@
 'use client';
 
-import { createContext, useContext } from 'react';
+import { createContext, useContext, useMemo } from 'react';
 
-import type { Accepted, Client, HandlersOf, OutgoingMessage, SendOptions } from '../index.js';
+import { MESSAGE_STOP } from '../generated/protocol.js';
+import type {
+  Accepted,
+  Client,
+  HandlersOf,
+  OutgoingMessage,
+  SendOptions,
+  StopTarget,
+} from '../index.js';
 
-/** What components get of the connection: exactly this, so that a literal can stand in for it. */
+/** What components get of the connection. */
 export interface WebSocketContextValue<Own extends object = object> {
   isConnected: boolean;
   /** Attempts since the last connection; 0 while connected. */
   reconnectAttempts: number;
   /** Sends, now or when there is a connection again. Nobody has to look at the promise. */
   send: (message: OutgoingMessage, options?: SendOptions) => Promise<Accepted>;
+  /** Stops an answer: it keeps the text that it has. Nobody has to look at the promise. */
+  stop: (target: StopTarget) => Promise<Accepted>;
   /** Asks for what waits in the mailbox. */
   requestPending: () => void;
   /** Registers handlers; returns the function that takes them away again. */
@@ -21,7 +31,14 @@ export interface WebSocketContextValue<Own extends object = object> {
 /** The same, as {@link withWebSocket} passes it to a component. */
 export type WebSocketProps<Own extends object = object> = WebSocketContextValue<Own>;
 
-export const WebSocketContext = createContext<WebSocketContextValue | null>(null);
+/** What may stand in for it in a test, as a literal: `stop` then goes out by `send`. */
+export type ProvidedWebSocketContextValue<Own extends object = object> = Omit<
+  WebSocketContextValue<Own>,
+  'stop'
+> &
+  Partial<Pick<WebSocketContextValue<Own>, 'stop'>>;
+
+export const WebSocketContext = createContext<ProvidedWebSocketContextValue | null>(null);
 WebSocketContext.displayName = 'WebSocketContext';
 
 /** The client itself, for what few components need. */
@@ -30,12 +47,26 @@ ClientContext.displayName = 'TetherlineClientContext';
 
 /** The connection. Renders again only when `isConnected` or `reconnectAttempts` change. */
 export function useWebSocketContext(): WebSocketContextValue {
-  return provided(useContext(WebSocketContext), 'useWebSocketContext');
+  return useWhole('useWebSocketContext');
 }
 
 /** The same, under the name that goes with {@link WebSocketProps}. */
 export function useWebSocketProps(): WebSocketProps {
-  return provided(useContext(WebSocketContext), 'useWebSocketProps');
+  return useWhole('useWebSocketProps');
+}
+
+export function useWhole(hook: string): WebSocketContextValue {
+  const value = provided(useContext(WebSocketContext), hook);
+  // Everybody gets the provider's own object; only a literal has to be completed.
+  return useMemo(() => (canStop(value) ? value : withStop(value)), [value]);
+}
+
+function canStop(value: ProvidedWebSocketContextValue): value is WebSocketContextValue {
+  return value.stop !== undefined;
+}
+
+function withStop(value: ProvidedWebSocketContextValue): WebSocketContextValue {
+  return { ...value, stop: (target) => value.send({ ...target, type: MESSAGE_STOP }) };
 }
 
 export function provided<T>(value: T | null, hook: string): T {

@@ -5,6 +5,7 @@ import { type Context, createElement, type ReactNode } from 'react';
 import { type ClientOf, type ClientOptions, createClient } from '../index.js';
 import type { HandlersOf, Messages } from '../index.js';
 import {
+  type ProvidedWebSocketContextValue,
   useWebSocketContext,
   useWebSocketProps,
   WebSocketContext,
@@ -13,6 +14,7 @@ import {
 } from './context.js';
 import { WebSocketInitializer, type WebSocketInitializerProps } from './initializer.js';
 import { useConnection, useTetherlineClient } from './use-connection.js';
+import { useStreamedMessage, useStreamedMessages } from './use-streamed-message.js';
 import { useWebSocketHandlers } from './use-handlers.js';
 import { withWebSocket, type WithWebSocket } from './with-websocket.js';
 
@@ -20,8 +22,10 @@ import { withWebSocket, type WithWebSocket } from './with-websocket.js';
 export interface Tetherline<Own extends object> {
   createClient: (options: Omit<ClientOptions, 'messages'>) => ClientOf<Own>;
   WebSocketInitializer: (props: WebSocketInitializerProps) => ReactNode;
-  WebSocketContext: Context<WebSocketContextValue<Own> | null>;
+  WebSocketContext: Context<ProvidedWebSocketContextValue<Own> | null>;
   useConnection: typeof useConnection;
+  useStreamedMessage: typeof useStreamedMessage;
+  useStreamedMessages: typeof useStreamedMessages;
   useTetherlineClient: () => ClientOf<Own>;
   useWebSocketContext: () => WebSocketContextValue<Own>;
   useWebSocketHandlers: <Type extends string>(handlers: HandlersOf<Type, Own>) => void;
@@ -41,6 +45,8 @@ export function createTetherline<Own extends object>(messages?: Messages<Own>): 
       : WebSocketInitializer,
     WebSocketContext,
     useConnection,
+    useStreamedMessage,
+    useStreamedMessages,
     useTetherlineClient,
     useWebSocketContext,
     useWebSocketHandlers,

@@ -1,36 +1,42 @@
-import type { Client, Snapshot } from '../index.js';
+import type { Client, Snapshot, StreamedMessage } from '../index.js';
 
 /** A page that draws nothing, although it is not said to be hidden, waits so long at most. */
 const FRAME_MS_MAX = 100;
 
+/** What changes, and says so. */
+interface Source<T> {
+  readonly get: () => T;
+  readonly subscribe: (listener: () => void) => () => void;
+}
+
 /**
- * What components see of a client: its snapshot as of the last frame. However often it changes
- * between two frames, they render once, and all of them see the same one.
+ * What components see of a client: something of it as of the last frame. However often it changes
+ * between two frames, they render once, and all of them see the same.
  */
-export class Frames {
-  readonly #client: Client;
+export class Frames<T> {
+  readonly #source: Source<T>;
   readonly #listeners = new Set<() => void>();
-  #shown: Snapshot;
+  #shown: T;
   #unsubscribe: (() => void) | undefined;
   #cancel: (() => void) | undefined;
 
-  constructor(client: Client) {
-    this.#client = client;
-    this.#shown = client.getSnapshot();
+  constructor(source: Source<T>) {
+    this.#source = source;
+    this.#shown = source.get();
   }
 
-  readonly getSnapshot = (): Snapshot => {
+  readonly get = (): T => {
     // Nobody is rendered who could disagree.
     if (this.#listeners.size === 0) {
-      this.#shown = this.#client.getSnapshot();
+      this.#shown = this.#source.get();
     }
     return this.#shown;
   };
 
   readonly subscribe = (listener: () => void): (() => void) => {
     if (this.#listeners.size === 0) {
-      this.#shown = this.#client.getSnapshot();
-      this.#unsubscribe = this.#client.subscribe(() => {
+      this.#shown = this.#source.get();
+      this.#unsubscribe = this.#source.subscribe(() => {
         this.#cancel ??= beforeNextFrame(() => this.#show());
       });
     }
@@ -47,24 +53,32 @@ export class Frames {
 
   #show(): void {
     this.#cancel = undefined;
-    this.#shown = this.#client.getSnapshot();
+    this.#shown = this.#source.get();
     for (const listener of this.#listeners) {
       listener();
     }
   }
 }
 
-/** One for every component of a client. */
-export function framesOf(client: Client): Frames {
+interface FramesOfClient {
+  readonly snapshot: Frames<Snapshot>;
+  readonly streams: Frames<readonly StreamedMessage[]>;
+}
+
+/** The same for every component of a client. */
+export function framesOf(client: Client): FramesOfClient {
   let frames = known.get(client);
   if (!frames) {
-    frames = new Frames(client);
+    frames = {
+      snapshot: new Frames({ get: client.getSnapshot, subscribe: client.subscribe }),
+      streams: new Frames({ get: client.getStreams, subscribe: client.subscribeStreams }),
+    };
     known.set(client, frames);
   }
   return frames;
 }
 
-const known = new WeakMap<Client, Frames>();
+const known = new WeakMap<Client, FramesOfClient>();
 
 /** Hidden pages have no frames: they do not wait. Returns its own undoing. */
 function beforeNextFrame(run: () => void): (() => void) | undefined {

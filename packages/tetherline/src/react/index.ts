@@ -6,6 +6,7 @@ export {
   type ConnectionTexts,
 } from './connection-status.js';
 export {
+  type ProvidedWebSocketContextValue,
   useWebSocketContext,
   useWebSocketProps,
   WebSocketContext,
@@ -16,5 +17,6 @@ export { createTetherline, type Tetherline } from './create-tetherline.js';
 export { WebSocketInitializer, type WebSocketInitializerProps } from './initializer.js';
 export { type Toast, type ToastCallbacks, type ToastTexts, toToasts } from './toasts.js';
 export { useConnection, useTetherlineClient } from './use-connection.js';
+export { useStreamedMessage, useStreamedMessages } from './use-streamed-message.js';
 export { useWebSocketHandlers } from './use-handlers.js';
 export { withWebSocket, type WithWebSocket } from './with-websocket.js';

@@ -3,6 +3,7 @@
 import { type ReactNode, useEffect, useLayoutEffect, useMemo, useState } from 'react';
 
 import { type Client, type ClientOptions, createClient, type HandlersOf } from '../index.js';
+import { streamedMessages } from '../streams/index.js';
 import { complain } from './complain.js';
 import { ClientContext, WebSocketContext, type WebSocketContextValue } from './context.js';
 import { useSnapshot } from './use-connection.js';
@@ -51,6 +52,7 @@ function Provider({ client, user, children }: GivenClientProps): ReactNode {
       isConnected,
       reconnectAttempts,
       send: client.send,
+      stop: client.stop,
       requestPending: client.requestPending,
       ...registering,
     }),
@@ -152,6 +154,7 @@ function onlyFunctions(handlers: object | null | undefined): HandlersOf<string> 
 function followingClient(initial: ClientOptions) {
   let latest = initial;
   const client: Client = createClient({
+    streams: streamedMessages(),
     ...initial,
     url: (user) => urlOf(latest.url, user),
     getToken: (request) => latest.getToken(request),

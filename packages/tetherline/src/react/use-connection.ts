@@ -21,11 +21,11 @@ export function useTetherlineClient(): Client {
 }
 
 export function useSnapshot<T>(client: Client, selector: (snapshot: Snapshot) => T): T {
-  const frames = framesOf(client);
+  const frames = framesOf(client).snapshot;
   const select = remembering(selector);
   return useSyncExternalStore(
     frames.subscribe,
-    () => select(frames.getSnapshot()),
+    () => select(frames.get()),
     // A page hydrates as what the server has rendered, even if there is a connection by then.
     () => select(SIGNED_OUT),
   );

@@ -9,10 +9,9 @@ import {
   type FunctionComponent,
   type PropsWithoutRef,
   type RefAttributes,
-  useContext,
 } from 'react';
 
-import { provided, WebSocketContext, type WebSocketProps } from './context.js';
+import { useWhole, type WebSocketProps } from './context.js';
 
 interface Injected<Own extends object = object> {
   websocket: WebSocketProps<Own>;
@@ -56,7 +55,7 @@ export interface WithWebSocket<Own extends object> {
 export const withWebSocket: WithWebSocket<object> = (Wrapped: ComponentType<Injected>) => {
   const name = nameOf(Wrapped);
   const WithWebSocket = forwardRef<never, object>((props, ref) => {
-    const websocket = provided(useContext(WebSocketContext), `withWebSocket(${name})`);
+    const websocket = useWhole(`withWebSocket(${name})`);
     return createElement(Wrapped, { ...props, websocket, ...(ref === null ? null : { ref }) });
   });
   WithWebSocket.displayName = `withWebSocket(${name})`;

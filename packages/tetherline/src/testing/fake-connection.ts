@@ -25,6 +25,8 @@ export class FakeConnection {
   closeCode: number | null = null;
   /** From its `get_pending` on it gets what is published. */
   isReading = false;
+  /** Whether it sees answers grow: whether its `get_pending` has said what it has of them. */
+  seesStreams = false;
   /** The refused send that has to come before any later one. */
   blockedBy: { id: unknown; code: string } | null = null;
   #isHalfOpen = false;
@@ -77,7 +79,7 @@ export class FakeConnection {
 
   /** Closes behind everything that was sent. */
   close(code: number): void {
-    this.isReading = false;
+    this.isReading = this.seesStreams = false;
     this.#line.carry(() => this.end(code));
   }
 
@@ -92,7 +94,7 @@ export class FakeConnection {
   /** Nothing gets through any more, in either direction, and nobody is told. */
   goHalfOpen(): void {
     this.#isHalfOpen = true;
-    this.isReading = false;
+    this.isReading = this.seesStreams = false;
     this.#line.silence();
   }
 
@@ -109,7 +111,7 @@ export class FakeConnection {
   hungUp(code: number): void {
     if (this.isOpen) {
       this.closeCode = code;
-      this.isReading = false;
+      this.isReading = this.seesStreams = false;
       this.#line.silence();
     }
   }

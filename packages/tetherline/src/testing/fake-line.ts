@@ -6,6 +6,8 @@ export interface FakeNetwork {
   loseNext: number;
   /** So many of the next frames arrive twice. */
   duplicateNext: number;
+  /** So many of the next frames arrive behind the one after them. */
+  delayNext: number;
 }
 
 /**
@@ -15,6 +17,7 @@ export interface FakeNetwork {
 export class Line {
   readonly #network: FakeNetwork;
   readonly #queue: { isDue: boolean; readonly arrive: () => void }[] = [];
+  #delayed: (() => void) | null = null;
   #isInClient = false;
   #isSilent = false;
 
@@ -26,6 +29,7 @@ export class Line {
   silence(): void {
     this.#isSilent = true;
     this.#queue.length = 0;
+    this.#delayed = null;
   }
 
   /** What arrives instead of everything that is under way, and last of all. */
@@ -45,10 +49,20 @@ export class Line {
       network.loseNext -= 1;
       return;
     }
+    const delayed = this.#delayed;
+    if (!delayed && network.delayNext > 0) {
+      network.delayNext -= 1;
+      this.#delayed = arrive;
+      return;
+    }
     this.carry(arrive);
     if (network.duplicateNext > 0) {
       network.duplicateNext -= 1;
       this.carry(arrive);
+    }
+    if (delayed) {
+      this.#delayed = null;
+      this.carry(delayed);
     }
   }
 

@@ -8,9 +8,9 @@ import {
   CONNECTION_ESTABLISHED,
   DEFAULT_HEARTBEAT_INTERVAL_MS,
   DEFAULT_MESSAGE_BYTES_MAX,
-  ERROR,
   GET_PENDING,
   MAILBOX_GAP,
+  MESSAGE_STOP,
   PENDING_CHECK_COMPLETE,
   PING,
   PONG,
@@ -21,7 +21,9 @@ import { settled, type VirtualClock, virtualClock } from './clock.js';
 import { FakeConnection, type FakePeer } from './fake-connection.js';
 import type { FakeNetwork } from './fake-line.js';
 import { FakeMailbox, type FakeMessage } from './fake-mailbox.js';
+import { type Refusal, refusalOf } from './fake-refusal.js';
 import { fakeWebSocket } from './fake-socket.js';
+import { type FakeStream, type FakeStreamOpening, FakeStreams } from './fake-streams.js';
 
 /** What a browser makes of a connection that broke, or never came about. */
 const CLOSE_ABNORMAL = 1006;
@@ -37,15 +39,8 @@ export interface FakeServerOptions {
   tokenLifetimeMs?: number;
   /** The application behind the server: called once for every send that is accepted. */
   onSend?: (message: Message, user: string) => void;
-}
-
-/** How a send is refused. */
-export interface Refusal {
-  code: string;
-  message?: string;
-  /** Whether the client is to try again. Default: no. */
-  retryable?: boolean;
-  retryAfterMs?: number;
+  /** Called once for every `message_stop` that is accepted; the answer is stopped already. */
+  onStop?: (message: Message, user: string) => void;
 }
 
 /** What an attempt to connect comes to. */
@@ -68,12 +63,13 @@ export class FakeServer {
   readonly connections: FakeConnection[] = [];
   /** What was sent to the application and accepted, in order. */
   readonly taken: Message[] = [];
-  readonly network: FakeNetwork = { delayMs: 0, loseNext: 0, duplicateNext: 0 };
+  readonly network: FakeNetwork = { delayMs: 0, loseNext: 0, duplicateNext: 0, delayNext: 0 };
   readonly clock: VirtualClock = virtualClock;
   /** Whether pings, sends and `get_pending` are answered at all. */
   isAnswering = true;
   readonly #config: FakeServerOptions;
   readonly #mailboxes = new Map<string, FakeMailbox>();
+  readonly #streams = new Map<string, FakeStreams>();
   readonly #outcomes = new Map<string, Message>();
   readonly #refusals: Refusal[] = [];
   readonly #seenTokens = new Set<string>();
@@ -109,6 +105,26 @@ export class FakeServer {
       this.#mailboxes.set(user, mailbox);
     }
     return mailbox;
+  }
+
+  streams(user = this.#user): FakeStreams {
+    let streams = this.#streams.get(user);
+    if (!streams) {
+      streams = new FakeStreams({
+        send: (frame) =>
+          this.#of(user)
+            .filter(({ seesStreams }) => seesStreams)
+            .forEach((connection) => connection.send(frame)),
+        publish: (message) => this.publish(message, user),
+      });
+      this.#streams.set(user, streams);
+    }
+    return streams;
+  }
+
+  /** Begins an answer, or tries again: then `append` to it, and `finish` it. */
+  openStream(opening: FakeStreamOpening = {}, user = this.#user): FakeStream {
+    return this.streams(user).open(opening);
   }
 
   /** Puts a message into a mailbox, and sends it to whoever reads there. */
@@ -198,12 +214,14 @@ export class FakeServer {
   /** Erases a user; clients come back into a new epoch. */
   erase(user = this.#user): void {
     this.mailbox(user).erase();
+    this.streams(user).clear();
     this.#of(user).forEach((connection) => connection.end(CLOSE_ERASED));
   }
 
   /** Comes back from a backup that ends at this position, in a new epoch. */
   restoreBackup(head: number, user = this.#user): void {
     this.mailbox(user).restore(head);
+    this.streams(user).clear();
     this.#of(user).forEach((connection) => connection.end(CLOSE_RESTART));
   }
 
@@ -312,16 +330,18 @@ export class FakeServer {
     };
   }
 
-  #sendPending(connection: FakeConnection, { after: wanted, epoch }: Message): void {
+  #sendPending(connection: FakeConnection, { after: wanted, epoch, have }: Message): void {
     const mailbox = this.mailbox(connection.user);
     const { after, known } = mailbox.start(wanted, epoch, connection.device);
     const { next, messages, recovered } = mailbox.read(after);
+    const streams = this.streams(connection.user);
     connection.isReading = true;
+    connection.seesStreams = Array.isArray(have);
     if (next !== null) {
       connection.send({ type: MAILBOX_GAP, after, next });
     }
-    for (const message of messages) {
-      connection.send(message);
+    for (const frame of [...messages, ...(Array.isArray(have) ? streams.resume(have) : [])]) {
+      connection.send(frame);
     }
     connection.send({
       type: PENDING_CHECK_COMPLETE,
@@ -329,7 +349,7 @@ export class FakeServer {
         delivered: messages.length,
         head: mailbox.head,
         recovered: recovered && known,
-        streams: 0,
+        streams: streams.growing.length,
       },
     });
   }
@@ -347,7 +367,7 @@ export class FakeServer {
       return refusalOf(frame, { code: blockedBy.code, retryable: true });
     }
     connection.blockedBy = null;
-    const refusal = this.#refusals.shift();
+    const refusal = this.#refusals.shift() ?? this.#stop(connection, frame);
     if (refusal?.retryable) {
       connection.blockedBy = { id: frame.id, code: refusal.code };
       return refusalOf(frame, refusal);
@@ -356,27 +376,22 @@ export class FakeServer {
     this.#outcomes.set(key, outcome);
     if (!refusal) {
       this.taken.push(frame);
-      this.#config.onSend?.(frame, connection.user);
+      const { onSend, onStop } = this.#config;
+      (frame.type === MESSAGE_STOP ? onStop : onSend)?.(frame, connection.user);
     }
     return outcome;
+  }
+
+  /** Nothing that is no stop is refused here. */
+  #stop({ user }: FakeConnection, frame: Message): Refusal | undefined {
+    const isUnknown = frame.type === MESSAGE_STOP && !this.streams(user).stop(frame);
+    return isUnknown ? { code: 'not_found' } : undefined;
   }
 }
 
 /** A Tetherline server in memory: see {@link FakeServer}. */
 export function createFakeServer(options?: FakeServerOptions): FakeServer {
   return new FakeServer(options);
-}
-
-function refusalOf(frame: Message, refusal: Refusal): Message {
-  const { code, message = `The test refuses this: ${code}.`, retryable = false } = refusal;
-  return {
-    type: ERROR,
-    ref: String(frame.id),
-    code,
-    message,
-    retryable,
-    ...(refusal.retryAfterMs === undefined ? null : { retry_after_ms: refusal.retryAfterMs }),
-  };
 }
 
 function now(): string {

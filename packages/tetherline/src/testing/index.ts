@@ -1,4 +1,4 @@
-import type { Message, MessageMeta, OutgoingMessage } from '../index.js';
+import type { Message, MessageMeta, OutgoingMessage, StopTarget } from '../index.js';
 import { callHandlers, Handlers } from '../core/handlers.js';
 import type { WebSocketContextValue } from '../react/index.js';
 
@@ -6,12 +6,14 @@ export type { VirtualClock } from './clock.js';
 export type { FakeConnection, FakePeer } from './fake-connection.js';
 export type { FakeNetwork } from './fake-line.js';
 export type { FakeMailbox, FakeMessage } from './fake-mailbox.js';
-export {
-  createFakeServer,
-  FakeServer,
-  type FakeServerOptions,
-  type Refusal,
-} from './fake-server.js';
+export type { Refusal } from './fake-refusal.js';
+export { createFakeServer, FakeServer, type FakeServerOptions } from './fake-server.js';
+export type {
+  FakeStream,
+  FakeStreamEnding,
+  FakeStreamOpening,
+  FakeStreams,
+} from './fake-streams.js';
 
 /** A context value for tests, with what a test wants to do and see beside it. */
 export interface MockWebSocketContext extends WebSocketContextValue {
@@ -19,6 +21,8 @@ export interface MockWebSocketContext extends WebSocketContextValue {
   deliver: (message: Message, meta?: Partial<MessageMeta>) => void;
   /** What was sent, in order. Every send is accepted at once. */
   sent: OutgoingMessage[];
+  /** What was to be stopped, in order. */
+  stopped: StopTarget[];
   /** How often `requestPending` was called. */
   pendingRequests: () => number;
 }
@@ -32,6 +36,7 @@ export function mockWebSocketContext(
 ): MockWebSocketContext {
   const handlers = new Handlers();
   const sent: OutgoingMessage[] = [];
+  const stopped: StopTarget[] = [];
   let pendingRequests = 0;
   return {
     isConnected: true,
@@ -39,6 +44,10 @@ export function mockWebSocketContext(
     send: (message) => {
       sent.push(message);
       return Promise.resolve({ id: message.id ?? `mock-${sent.length}` });
+    },
+    stop: (target) => {
+      stopped.push(target);
+      return Promise.resolve({ id: `mock-stop-${stopped.length}` });
     },
     requestPending: () => {
       pendingRequests += 1;
@@ -61,6 +70,7 @@ export function mockWebSocketContext(
       }
     },
     sent,
+    stopped,
     pendingRequests: () => pendingRequests,
   };
 }
