@@ -3,6 +3,9 @@ import { fileURLToPath } from 'node:url';
 
 import type { Browser, Page } from '@playwright/test';
 
+import { openUnobserved } from './chromium.js';
+import type { BurstReport } from './pages/burst-page.js';
+import type { ReducerName } from './pages/burst-store.js';
 import { COMPONENTS, CONTESTANTS } from './pages/contestants.js';
 import type { DispatchFigure, DispatchSize } from './pages/dispatch.js';
 import { chatFrame } from './pages/texts.js';
@@ -55,36 +58,41 @@ export async function renders(browser: Browser, server: BenchServer, isBrief: bo
 }
 
 /** A list in Redux that takes a burst: counted exactly, and the page stays at hand. */
-export async function burst(browser: Browser, server: BenchServer, isBrief: boolean) {
-  await burstInto('burst', 'a plain reducer', browser, server, isBrief);
-  await burstInto('burst?drafting', 'a reducer with Immer', browser, server, isBrief);
+export async function burst(server: BenchServer, isBrief: boolean) {
+  for (const [reducer, name] of entries(REDUCERS)) {
+    await burstInto(reducer, name, server, isBrief);
+  }
 }
 
+const REDUCERS: Record<ReducerName, string> = {
+  plain: 'a plain reducer',
+  immer: 'a reducer with Immer',
+  'one-draft': 'one with Immer that keeps every message, in one draft',
+};
+
 async function burstInto(
-  path: string,
-  reducer: string,
-  browser: Browser,
+  reducer: ReducerName,
+  name: string,
   server: BenchServer,
   isBrief: boolean,
 ) {
   const seconds = isBrief ? 1 : BURST_SECONDS;
   const messages = seconds * MESSAGES_PER_SECOND;
-  const page = await open(browser, server, path);
-  await page.evaluate((url) => offered.connect(url), `ws://127.0.0.1:${server.port}`);
-  const idle = await page.evaluate((ms) => offered.watch(0, ms), seconds * 1_000);
-  const watching = page.evaluate((count) => offered.watch(count, 0), messages);
-  const { tookMs } = await server.publish(messages, MESSAGES_PER_SECOND, (seq) =>
-    chatFrame(seq, 'ascii'),
-  );
-  const busy = await watching;
-  await page.close();
-  console.log(
-    `Burst: ${messages} messages in ${(tookMs / 1_000).toFixed(2)} s, into ${reducer} and React`,
-  );
+  const published = server
+    .posted('publish')
+    .then(() => server.publish(messages, MESSAGES_PER_SECOND, (seq) => chatFrame(seq, 'ascii')));
+  const url = `http://127.0.0.1:${server.port}/burst?${reducer}&${messages}&${seconds * 1_000}`;
+  const report = JSON.parse(await openUnobserved(url, server.posted('report'))) as BurstReport;
+  if ('error' in report) {
+    throw new Error(report.error);
+  }
+  const { idle, busy } = report;
+  const { tookMs } = await published;
+  console.log(`Burst: ${messages} messages in ${(tookMs / 1_000).toFixed(2)} s, into ${name}`);
   console.log(`  handled ${busy.handled}, out of order or missing ${busy.misplaced}`);
-  for (const [name, figure] of entries({ idle, busy })) {
+  for (const [when, figure] of entries({ idle, busy })) {
     console.log(
-      `  ${name}: ${figure.longTasks} tasks over 50 ms, blocked for ${figure.blockedMsMax.toFixed(1)} ms ` +
+      `  ${when}: ${figure.longTasks} tasks over 50 ms, blocked for ${figure.blockedMsMax.toFixed(1)} ms ` +
         `at most; ${figure.frames} frames, median ${figure.frameMsMedian.toFixed(1)} ms, ` +
         `p99 ${figure.frameMsP99.toFixed(1)} ms`,
     );

@@ -1,7 +1,10 @@
+import { cpus, loadavg } from 'node:os';
+
 import { chromium } from '@playwright/test';
 
 import { burst, dispatch, dispatchInNode, renders } from './benchmarks.js';
 import { bundlePages } from './bundle.js';
+import { CHROMIUM, FLAGS } from './chromium.js';
 import { BenchServer } from './server.js';
 
 /** `node dist/main.mjs [--brief] [dispatch|renders|burst …]`: prints the figures, as text. */
@@ -13,17 +16,12 @@ const isWanted = (name: string) => wanted.length === 0 || wanted.includes(name);
 const folder = new URL('pages/', import.meta.url);
 await bundlePages(new URL('../src/', import.meta.url), folder);
 const server = await BenchServer.start(folder);
-const browser = await chromium.launch({
-  executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--js-flags=--expose-gc --min-semi-space-size=64',
-  ],
-});
-console.log(`Chromium ${browser.version()}, Node ${process.versions.node}\n`);
+const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+const [load = 0] = loadavg();
+console.log(
+  `Chromium ${browser.version()}, Node ${process.versions.node}, ` +
+    `${cpus().length} cores, load before ${load.toFixed(1)}\n`,
+);
 try {
   if (isWanted('dispatch')) {
     await dispatch(browser, server, isBrief);
@@ -33,7 +31,7 @@ try {
     await renders(browser, server, isBrief);
   }
   if (isWanted('burst')) {
-    await burst(browser, server, isBrief);
+    await burst(server, isBrief);
   }
 } finally {
   await browser.close();

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 
 import { type WebSocket, WebSocketServer } from 'ws';
 
@@ -16,6 +17,7 @@ const TICK_MS = 5;
 export class BenchServer {
   readonly #http: Server;
   readonly #sockets: WebSocketServer;
+  readonly #awaited = new Map<string, (body: string) => void>();
 
   private constructor(http: Server) {
     this.#http = http;
@@ -34,6 +36,11 @@ export class BenchServer {
   static async start(folder: URL): Promise<BenchServer> {
     const http = createServer((request, response) => {
       const name = /^\/([a-z-]+)(\?|$)/.exec(request.url ?? '')?.[1];
+      if (request.method === 'POST') {
+        void text(request).then((body) => server.#awaited.get(name ?? '')?.(body));
+        response.end();
+        return;
+      }
       // Isolated pages have a finer clock.
       response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
       response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
@@ -47,12 +54,18 @@ export class BenchServer {
         `<!doctype html><title>${name}</title><body><script type="module">${script.replaceAll('</script', '<\\/script')}</script>`,
       );
     });
+    const server = new BenchServer(http);
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
-    return new BenchServer(http);
+    return server;
   }
 
   get port(): number {
     return (this.#http.address() as AddressInfo).port;
+  }
+
+  /** What a page posts to this path, next. */
+  posted(path: string): Promise<string> {
+    return new Promise((resolve) => this.#awaited.set(path, resolve));
   }
 
   /** Sends so many messages to every connection, at an even rate whatever the timers do. */
@@ -67,9 +80,9 @@ export class BenchServer {
       const timer = setInterval(() => {
         const due = Math.min(count, ((performance.now() - started) * perSecond) / 1_000);
         while (sent < due) {
-          const text = frame(++sent);
+          const message = frame(++sent);
           for (const socket of this.#sockets.clients) {
-            socket.send(text);
+            socket.send(message);
           }
         }
         if (sent >= count) {
@@ -95,8 +108,8 @@ export class BenchServer {
   }
 }
 
-function answer(socket: WebSocket, text: string): void {
-  if (text.startsWith('{"type":"get_pending"')) {
+function answer(socket: WebSocket, frame: string): void {
+  if (frame.startsWith('{"type":"get_pending"')) {
     socket.send(COMPLETE);
   }
 }

@@ -1,17 +1,9 @@
-import {
-  type Action,
-  combineReducers,
-  configureStore,
-  createAction,
-  createReducer,
-} from '@reduxjs/toolkit';
 import type { ReactNode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { Provider, useSelector } from 'react-redux';
-import { createClient, type Message } from 'tetherline';
-import { acceptBatches, tetherlineMiddleware } from 'tetherline/redux';
+import { createClient } from 'tetherline';
 
-import { offer } from './offer.js';
+import { makeStore, type ReducerName, ROWS_SHOWN, type State } from './burst-store.js';
 import { quantile } from './statistics.js';
 import { until } from './until.js';
 
@@ -28,85 +20,17 @@ export interface BurstFigure {
   readonly blockedMsMax: number;
 }
 
-export interface BurstPage {
-  readonly connect: (url: string) => Promise<void>;
-  /** Watches the page until so many messages more are in the list, and so many ms have gone by. */
-  readonly watch: (messages: number, atLeastMs: number) => Promise<BurstFigure>;
-}
+/** What the page reports when it is done: the same page with nothing to do, and under the burst. */
+export type BurstReport =
+  { readonly idle: BurstFigure; readonly busy: BurstFigure } | { readonly error: string };
 
-const ROWS_MAX = 100;
-
-interface Row {
-  readonly id: string;
-  readonly text: string;
-}
-
-interface Chat {
-  rows: Row[];
-  total: number;
-  position: number;
-  misplaced: number;
-}
-
-interface State {
-  chat: Chat;
-}
-
-const initialState: Chat = { rows: [], total: 0, position: 0, misplaced: 0 };
-
-const received = createAction<Row & { seq: number }>('received');
-
-/** As Redux asks for it: what changes is made anew. */
-function plainReducer(state = initialState, action: Action): Chat {
-  if (!received.match(action)) {
-    return state;
-  }
-  const { id, text, seq } = action.payload;
-  return {
-    rows: [...state.rows.slice(1 - ROWS_MAX), { id, text }],
-    total: state.total + 1,
-    position: seq,
-    misplaced: state.misplaced + (seq === state.position + 1 ? 0 : 1),
-  };
-}
-
-/** As Redux Toolkit advises: Immer makes it out of changes to a draft. */
-const draftingReducer = createReducer(initialState, (builder) => {
-  builder.addCase(received, (state, { payload: { id, text, seq } }) => {
-    state.rows.push({ id, text });
-    if (state.rows.length > ROWS_MAX) {
-      state.rows.shift();
-    }
-    state.total += 1;
-    state.misplaced += seq === state.position + 1 ? 0 : 1;
-    state.position = seq;
-  });
+/** `/burst?REDUCER&MESSAGES&IDLE_MS`. */
+const [reducer = 'plain', messages = 0, idleMs = 0] = location.search.slice(1).split('&');
+const client = createClient({
+  url: location.origin.replace('http', 'ws'),
+  getToken: () => 'token',
 });
-
-// `/burst?drafting` is the one with Immer.
-const isDrafting = location.search === '?drafting';
-const origin = location.origin.replace('http', 'ws');
-const client = createClient({ url: origin, getToken: () => 'token' });
-
-const store = configureStore({
-  reducer: acceptBatches<State>(
-    combineReducers({ chat: isDrafting ? draftingReducer : plainReducer }),
-  ),
-  middleware: (defaults) =>
-    defaults().concat(
-      tetherlineMiddleware({
-        client,
-        actions: {
-          message_generate: (message: Message, meta) =>
-            received({
-              id: String(meta.id),
-              text: String(message['message']),
-              seq: meta.seq ?? 0,
-            }),
-        },
-      }),
-    ),
-});
+const store = makeStore(client, reducer as ReducerName);
 
 function List(): ReactNode {
   const rows = useSelector((state: State) => state.chat.rows);
@@ -115,7 +39,7 @@ function List(): ReactNode {
     <>
       <h1>{total} messages</h1>
       <ul>
-        {rows.map((row) => (
+        {rows.slice(-ROWS_SHOWN).map((row) => (
           <li key={row.id}>{row.text}</li>
         ))}
       </ul>
@@ -123,47 +47,51 @@ function List(): ReactNode {
   );
 }
 
-offer({
-  connect: async () => {
-    const element = document.body.appendChild(document.createElement('div'));
-    createRoot(element).render(
-      <Provider store={store}>
-        <List />
-      </Provider>,
-    );
-    client.signIn('reader');
-    await until(() => client.getSnapshot().isConnected, 'the connection');
-  },
-  watch: async (messages, atLeastMs) => {
-    const before = store.getState().chat;
-    const long: PerformanceEntry[] = [];
-    const observer = new PerformanceObserver((list) => long.push(...list.getEntries()));
-    observer.observe({ entryTypes: ['longtask'] });
-    const frames = watchFrames();
-    const timers = watchTimers();
-    const started = performance.now();
-    await until(
-      () =>
-        store.getState().chat.total - before.total >= messages &&
-        performance.now() - started >= atLeastMs,
-      `${messages} messages`,
-    );
-    const frameMs = frames();
-    const blockedMs = timers();
-    long.push(...observer.takeRecords());
-    observer.disconnect();
-    const after = store.getState().chat;
-    return {
-      handled: after.total - before.total,
-      misplaced: after.misplaced - before.misplaced,
-      frames: frameMs.length,
-      frameMsMedian: quantile(frameMs, 0.5),
-      frameMsP99: quantile(frameMs, 0.99),
-      longTasks: long.length,
-      blockedMsMax: Math.max(...blockedMs),
-    };
-  },
-});
+async function measure(): Promise<BurstReport> {
+  const element = document.body.appendChild(document.createElement('div'));
+  createRoot(element).render(
+    <Provider store={store}>
+      <List />
+    </Provider>,
+  );
+  client.signIn('reader');
+  await until(() => client.getSnapshot().isConnected, 'the connection');
+  const idle = await watch(0, Number(idleMs));
+  const busy = watch(Number(messages), 0);
+  await fetch('/publish', { method: 'POST' });
+  return { idle, busy: await busy };
+}
+
+/** Watches the page until so many messages more are in the list, and so many ms have gone by. */
+async function watch(messages: number, atLeastMs: number): Promise<BurstFigure> {
+  const before = store.getState().chat;
+  const long: PerformanceEntry[] = [];
+  const observer = new PerformanceObserver((list) => long.push(...list.getEntries()));
+  observer.observe({ entryTypes: ['longtask'] });
+  const frames = watchFrames();
+  const timers = watchTimers();
+  const started = performance.now();
+  await until(
+    () =>
+      store.getState().chat.total - before.total >= messages &&
+      performance.now() - started >= atLeastMs,
+    `${messages} messages`,
+  );
+  const frameMs = frames();
+  const blockedMs = timers();
+  long.push(...observer.takeRecords());
+  observer.disconnect();
+  const after = store.getState().chat;
+  return {
+    handled: after.total - before.total,
+    misplaced: after.misplaced - before.misplaced,
+    frames: frameMs.length,
+    frameMsMedian: quantile(frameMs, 0.5),
+    frameMsP99: quantile(frameMs, 0.99),
+    longTasks: long.length,
+    blockedMsMax: Math.max(...blockedMs),
+  };
+}
 
 /** The time between every two frames, until the function that it returns is called. */
 function watchFrames(): () => number[] {
@@ -195,3 +123,6 @@ function watchTimers(): () => number[] {
 function differences(times: readonly number[]): number[] {
   return times.slice(1).map((time, index) => time - (times[index] ?? time));
 }
+
+const report = await measure().catch((error: unknown): BurstReport => ({ error: String(error) }));
+await fetch('/report', { method: 'POST', body: JSON.stringify(report) });

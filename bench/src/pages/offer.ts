@@ -1,4 +1,3 @@
-import type { BurstPage } from './burst-page.js';
 import type { DispatchFigure, DispatchSize } from './dispatch.js';
 import type { RendersPage } from './renders-page.js';
 
@@ -8,9 +7,9 @@ export interface DispatchPage {
 
 declare global {
   /** What a page lets its benchmark call. */
-  var offered: DispatchPage & RendersPage & BurstPage;
+  var offered: DispatchPage & RendersPage;
 }
 
-export function offer(page: DispatchPage | RendersPage | BurstPage): void {
+export function offer(page: DispatchPage | RendersPage): void {
   Object.assign(globalThis, { offered: page });
 }

@@ -72,7 +72,8 @@ pub enum Output {
     /// More was parked than fits, or the history is another one now: drop the parked message at
     /// this position.
     ParkedDropped(Seq),
-    /// The history is another one now, or nobody is signed in: forget the text of every answer.
+    /// The history is another one now or has a hole, or nobody is signed in: forget the text of every
+    /// answer.
     StreamsDropped,
     /// More answers are known than may be: forget the text of this one.
     StreamDropped(StreamNo),

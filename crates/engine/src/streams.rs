@@ -145,6 +145,11 @@ impl Streams {
         !was_empty
     }
 
+    /// Whether the end of anything is still to come.
+    pub(crate) fn has_unfinished(&self) -> bool {
+        self.known.iter().any(|stream| stream.growth != Growth::Finished)
+    }
+
     /// A new connection was asked nothing.
     pub(crate) fn connect(&mut self) {
         self.questions = 0;

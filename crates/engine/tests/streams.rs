@@ -245,6 +245,45 @@ fn a_restored_backup_and_signing_out_forget_all_text() {
 }
 
 #[test]
+fn an_answer_whose_end_was_trimmed_does_not_grow_for_ever() {
+    // A page was away for so long that retention took the message that its answer had become. It
+    // heard of a gap, and showed the answer as growing from then on.
+    let mut page = Page::connected();
+    page.start(ANSWER, FIRST);
+    page.piece(FIRST, 0, "Hello");
+    page.start(StreamNo(2), FIRST);
+    page.lose_connection();
+    page.connect(1);
+    let next = Seq::new(51).expect("small");
+    page.engine.handle_gap(page.connection, Seq::default(), next, page.now);
+    assert_eq!(page.questions(), 1, "what still grows is asked for");
+    assert!(page.texts.is_empty());
+    assert_eq!(page.start(StreamNo(2), FIRST), StreamStart::Begin, "and comes again");
+}
+
+#[test]
+fn a_tab_does_not_keep_what_the_leading_one_showed_it_before_a_gap() {
+    // The leading tab came back, passed on what it had of an answer to a tab that had just joined, and
+    // was told of a gap in which the answer had ended. The gap was before that tab's own beginning.
+    let mut page = Page::joined();
+    page.start(ANSWER, FIRST);
+    page.piece(FIRST, 0, "Hello");
+    let (after, next) = (Seq::default(), Seq::new(1).expect("small"));
+    page.engine.handle_gap(page.connection, after, next, page.now);
+    assert_eq!(page.questions(), 1);
+    assert!(page.texts.is_empty());
+}
+
+#[test]
+fn a_gap_is_no_reason_to_ask_while_nothing_grows() {
+    let mut page = Page::connected();
+    page.end(FIRST);
+    page.engine.handle_gap(page.connection, Seq::default(), Seq::new(9).expect("small"), page.now);
+    assert_eq!(page.questions(), 0);
+    assert_eq!(page.start(ANSWER, FIRST), StreamStart::Drop, "it is over all the same");
+}
+
+#[test]
 fn as_many_answers_are_known_as_may_be_and_the_finished_ones_make_room_first() {
     let mut page = Page::connected();
     page.start(ANSWER, FIRST);

@@ -90,6 +90,42 @@ export class Person {
     return this.page.getByRole('log');
   }
 
+  /** The answer at the end of the conversation. */
+  get answer(): Locator {
+    return this.log
+      .getByRole('listitem')
+      .filter({ hasText: /^Answer:/ })
+      .last();
+  }
+
+  /** The text of that answer, without what can be done about it. */
+  get answerText(): Locator {
+    return this.answer.locator('.markdown');
+  }
+
+  get stopButton(): Locator {
+    return this.page.getByRole('button', { name: 'Stop', exact: true });
+  }
+
+  /** Notes down every text that the last answer shows, from now on. */
+  async watchAnswer(): Promise<() => Promise<string[]>> {
+    await this.page.evaluate(() => {
+      const seen: string[] = [];
+      const look = (): void => {
+        const texts = [...document.querySelectorAll('.message--answer .markdown')];
+        const text = texts.at(-1)?.textContent ?? '';
+        if (text !== seen.at(-1)) seen.push(text);
+      };
+      new MutationObserver(look).observe(document.body, {
+        subtree: true,
+        childList: true,
+        characterData: true,
+      });
+      Object.assign(window, { seen });
+    });
+    return () => this.page.evaluate(() => (window as unknown as { seen: string[] }).seen);
+  }
+
   get badge(): Locator {
     return this.page.getByTestId('connection-status');
   }

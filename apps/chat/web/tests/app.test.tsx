@@ -196,7 +196,7 @@ describe('asking', () => {
     );
     await say.click(screen.getByRole('button', { name: 'Again' }));
     await screen.findByText('Too many messages wait to be sent.');
-    expect(context.store.getState().conversation.regenerating).toEqual({});
+    expect(context.store.getState().conversation.regenerations).toEqual({ c: [] });
   });
 
   it('keeps the old answer when writing it anew fails, and says why', async () => {

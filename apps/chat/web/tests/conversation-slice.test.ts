@@ -181,7 +181,7 @@ describe('what is on its way', () => {
   });
 
   it('again ends with the answer to that very request, or with its refusal', () => {
-    const { store, add, state } = givenStore();
+    const { store, state } = givenStore();
     const begin = (id: string) =>
       store.dispatch(
         regenerationStarted({

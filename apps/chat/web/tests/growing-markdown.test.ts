@@ -8,7 +8,7 @@ import { documents, EVERYTHING, FRAGMENTS } from './support/documents';
 
 /** What a document is, wherever it stands: whether a list is loose is said in either of two places. */
 function plain(node: Nodes): unknown {
-  const { position: _, ...rest } = node;
+  const rest = { ...node, position: undefined };
   const children = 'children' in node ? { children: node.children.map(plain) } : {};
   const isLoose =
     node.type === 'list' && (node.spread === true || node.children.some((item) => item.spread));

@@ -37,6 +37,7 @@ impl<P> Engine<P> {
         let arrival = self.reader.arrive(seq, handlers, size);
         if let Some(after) = arrival.gap_after {
             self.outputs.push_back(Output::Gap { after, next: seq });
+            self.doubt_streams();
         }
         while let Some(dropped) = self.reader.pop_parked_over_limit() {
             self.outputs.push_back(Output::ParkedDropped(dropped));
@@ -82,6 +83,8 @@ impl<P> Engine<P> {
         if let Some(after) = self.reader.pass_gap(after, next) {
             self.outputs.push_back(Output::Gap { after, next });
         }
+        // It may be another tab's gap, which has shown this one what it had.
+        self.doubt_streams();
         self.schedule_ack();
     }
 

@@ -79,6 +79,17 @@ impl<P> Engine<P> {
         }
     }
 
+    /// Messages are missing, and one of them may have ended what grows here. What still grows comes
+    /// again, from its beginning.
+    pub(super) fn doubt_streams(&mut self) {
+        if self.streams.has_unfinished() {
+            self.forget_streams();
+            if let Some(resume) = self.reader.ask_again() {
+                self.ask(&resume);
+            }
+        }
+    }
+
     fn drop_streams_over_limit(&mut self) {
         if let Some(dropped) = self.streams.pop_over_limit() {
             self.outputs.push_back(Output::StreamDropped(dropped));

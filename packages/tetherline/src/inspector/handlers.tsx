@@ -15,10 +15,10 @@ export function HandlerTable({ handlers }: { handlers: readonly HandlerRecord[] 
             <th scope="col">Message type</th>
             <th scope="col">Handler</th>
             <th scope="col">Calls</th>
+            <th scope="col">Errors</th>
             <th scope="col">Time in all</th>
             <th scope="col">Longest</th>
             <th scope="col">Running</th>
-            <th scope="col">Errors</th>
           </tr>
         </thead>
         <tbody>
@@ -31,13 +31,13 @@ export function HandlerTable({ handlers }: { handlers: readonly HandlerRecord[] 
                 <code>{each.name}</code>
               </td>
               <td>{each.calls}</td>
-              <td>{duration(each.totalMs)}</td>
-              <td>{duration(each.longestMs)}</td>
-              <td>{each.pending}</td>
               <td data-bad={each.errors > 0}>
                 {each.errors}
                 {each.lastError !== null && <small>{each.lastError}</small>}
               </td>
+              <td>{duration(each.totalMs)}</td>
+              <td>{duration(each.longestMs)}</td>
+              <td>{each.pending}</td>
             </tr>
           ))}
         </tbody>

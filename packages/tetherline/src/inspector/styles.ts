@@ -177,5 +177,7 @@ td small { display: block; max-width: 20rem; margin-left: auto; font-weight: 400
   .frame { grid-template-columns: 3rem minmax(0, 1fr) auto auto; gap: 8px; }
   .frame__size { display: none; }
   input { max-width: none; flex-basis: 100%; }
+  th, td { padding: 6px 8px; }
+  td small { min-width: 6rem; }
 }
 `;

@@ -26,12 +26,19 @@ export function useWebSocketHandlers<Type extends string>(handlers: HandlersOf<T
         Object.fromEntries(
           (JSON.parse(types) as [string, string][]).map(([type, kind]) => [
             type,
-            kind === 'function'
-              ? (((message, meta) => latest.current[type]?.(message, meta)) satisfies Handler)
-              : (latest.current[type] as Handler),
+            kind === 'function' ? latestOf(latest, type) : (latest.current[type] as Handler),
           ]),
         ),
       ),
     [registerHandlers, types],
   );
+}
+
+function latestOf(
+  latest: { readonly current: Readonly<Record<string, Handler>> },
+  type: string,
+): Handler {
+  const handler: Handler = (message, meta) => latest.current[type]?.(message, meta);
+  // The inspector and stack traces know it by the name of what it calls.
+  return Object.defineProperty(handler, 'name', { value: latest.current[type]?.name });
 }

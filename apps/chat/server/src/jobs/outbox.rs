@@ -7,9 +7,11 @@ use tetherline_protocol::{
     frame::{FrameError, StreamEnding, StreamOpening},
     message_type::MESSAGE_CREATED,
 };
+use uuid::Uuid;
 
 use super::{Job, Outcome, Pending};
 use crate::{
+    clock::rfc3339,
     history::{self, About, ChatMessage, Conversation},
     limits::OUTBOX_PAGE,
 };
@@ -29,7 +31,8 @@ pub(crate) struct Publication {
 pub(crate) struct Ending {
     pub(crate) message_uuid: String,
     pub(crate) attempt: u32,
-    pub(crate) ending: String,
+    /// What it adds, as JSON.
+    pub(crate) fields: String,
 }
 
 /// A publication that is done.
@@ -55,8 +58,8 @@ pub(crate) fn unsent(connection: &Connection) -> rusqlite::Result<Vec<Publicatio
         )?
         .query_map([OUTBOX_PAGE], |row| {
             let ending = match row.get(6)? {
-                Some(ending) => {
-                    Some(Ending { message_uuid: row.get(4)?, attempt: row.get(5)?, ending })
+                Some(fields) => {
+                    Some(Ending { message_uuid: row.get(4)?, attempt: row.get(5)?, fields })
                 }
                 None => None,
             };
@@ -116,6 +119,7 @@ pub(super) fn queue_ending(
     job: &Job,
     outcome: &Outcome,
     message: &ChatMessage,
+    now_ms: i64,
 ) -> rusqlite::Result<()> {
     #[derive(Serialize)]
     struct Fields<'a> {
@@ -130,13 +134,14 @@ pub(super) fn queue_ending(
     let opening = job.opening().map_err(ours)?;
     let whole =
         opening.message(&job.answer, outcome.attempt, outcome.status, &outcome.text, &parsed);
+    let id: MessageId = Uuid::now_v7().to_string().parse().map_err(ours)?;
     transaction.execute(
         "INSERT INTO publications (user_uuid, key, frame, message_uuid, attempt, ending)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![
             job.user.as_str(),
             format!("answered:{}", job.send_id),
-            whole.to_object(),
+            whole.to_frame(&id, None, &format!("\"{}\"", rfc3339(now_ms))),
             job.answer.as_str(),
             outcome.attempt.get(),
             ending,
@@ -173,7 +178,7 @@ impl Job {
 impl Ending {
     /// Whose end it is, and what it adds.
     pub(crate) fn parse(&self) -> Option<(MessageId, Attempt, StreamEnding)> {
-        let ending = StreamEnding::parse(&self.ending).ok()?;
+        let ending = StreamEnding::parse(&self.fields).ok()?;
         Some((self.message_uuid.parse().ok()?, Attempt::new(self.attempt)?, ending))
     }
 }

@@ -9,15 +9,16 @@ use super::{Job, Kind, Outcome, Pending, Turn, outbox, turns};
 use crate::{
     clock::rfc3339,
     history::{self, About, ChatMessage, Role},
-    limits::{ANSWERS_AT_ONCE_PER_USER_MAX, JOBS_KEPT_MS},
+    limits::{ANSWERS_AT_ONCE_PER_USER_MAX, HISTORY_MESSAGES_MAX, JOBS_KEPT_MS},
 };
 
 const JOB_COLUMNS: &str = "j.position, j.user_uuid, j.send_id, j.kind, j.conversation_uuid, \
                            j.question_uuid, j.answer_uuid, j.version, j.stopped_at IS NOT NULL";
 
 /// Takes the oldest answer that may be begun now, and what goes to the provider with it. A person's
-/// share is bounded, and a question that follows an answer waits for it. What was stopped waits for
-/// nothing, because it is only to be said so; `has_room` is about all others.
+/// share is bounded, and a question waits for every answer that the provider is to be told of with
+/// it. What was stopped waits for nothing, because it is only to be said so; `has_room` is about all
+/// others.
 pub(crate) fn claim(
     transaction: &Transaction<'_>,
     has_room: bool,
@@ -25,20 +26,27 @@ pub(crate) fn claim(
     let job = transaction
         .prepare_cached(&format!(
             "SELECT {JOB_COLUMNS} FROM jobs j
-             LEFT JOIN messages q ON q.user_uuid = j.user_uuid AND q.uuid = j.question_uuid
              WHERE j.done_at IS NULL AND j.attempt IS NULL
                AND NOT EXISTS (SELECT 1 FROM temp.running r WHERE r.job = j.position)
                AND (j.stopped_at IS NOT NULL
                     OR (?1
-                        AND NOT EXISTS (SELECT 1 FROM jobs before
-                                        WHERE before.user_uuid = j.user_uuid
-                                          AND before.answer_uuid = q.parent
-                                          AND before.done_at IS NULL)
+                        AND NOT EXISTS (
+                            WITH RECURSIVE branch (uuid, depth) AS (
+                                VALUES (j.question_uuid, 0)
+                                UNION ALL
+                                SELECT m.parent, branch.depth + 1 FROM branch
+                                JOIN messages m
+                                    ON m.user_uuid = j.user_uuid AND m.uuid = branch.uuid
+                                WHERE m.parent IS NOT NULL AND branch.depth + 1 < ?3
+                            )
+                            SELECT 1 FROM branch
+                            JOIN jobs before ON before.user_uuid = j.user_uuid
+                                AND before.answer_uuid = branch.uuid AND before.done_at IS NULL)
                         AND (SELECT count(*) FROM temp.running r
                              WHERE r.user_uuid = j.user_uuid) < ?2))
              ORDER BY j.stopped_at IS NULL, j.position LIMIT 1",
         ))?
-        .query_row(params![has_room, ANSWERS_AT_ONCE_PER_USER_MAX], job_from)
+        .query_row(params![has_room, ANSWERS_AT_ONCE_PER_USER_MAX, HISTORY_MESSAGES_MAX], job_from)
         .optional()?;
     let Some(job) = job else {
         return Ok(None);
@@ -98,7 +106,7 @@ pub(crate) fn finish(
         },
     };
     history::put(transaction, user, &job.conversation, &message, now_ms)?;
-    outbox::queue_ending(transaction, job, outcome, &message)
+    outbox::queue_ending(transaction, job, outcome, &message, now_ms)
 }
 
 /// What an earlier life has begun and not ended, and the attempts.

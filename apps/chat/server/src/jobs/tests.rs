@@ -143,6 +143,24 @@ async fn along_a_branch_one_answer_follows_the_other_and_knows_it() {
     assert_eq!(said(&turns), ["q1?", "a1", "q2?"]);
 }
 
+/// A question whose own parent was there was answered without what stood before it: the answer to
+/// the first question still grew, the second question had been stopped, and the third only looked
+/// at the second's answer.
+#[tokio::test]
+async fn a_question_waits_for_all_that_stands_before_it_and_not_for_its_parent_only() {
+    let story = Story::with(&["ada"]).await;
+    story.ask("ada", "q1", None).await;
+    story.ask("ada", "q2", Some("q1")).await;
+    let first = story.claim().await.unwrap();
+    story.stop(StopTarget::Send("q2".parse().unwrap())).await;
+    let (stopped, _) = story.claim().await.unwrap();
+    story.end(stopped, "", StreamStatus::Stopped).await;
+    story.ask("ada", "q3", Some("q1")).await;
+    assert!(story.claim().await.is_none());
+    story.finish(first, "a1").await;
+    assert_eq!(said(&story.claim().await.unwrap().1), ["q1?", "a1", "q2?", "q3?"]);
+}
+
 #[tokio::test]
 async fn branches_do_not_wait_for_each_other_and_know_nothing_of_each_other() {
     let story = Story::with(&["ada"]).await;
@@ -268,6 +286,22 @@ async fn an_answer_that_nobody_wants_any_more_waits_for_nothing() {
     let begun =
         move |transaction: &rusqlite::Transaction<'_>| begun(transaction, position, Attempt::FIRST);
     assert!(story.database.write(begun).await.unwrap(), "and hears of it when it begins");
+}
+
+#[tokio::test]
+async fn whoever_stops_an_answer_at_the_last_moment_is_what_its_row_says() {
+    let story = Story::with(&["ada"]).await;
+    let answer = story.answered("q1", None, Place::Newest).await;
+    let publications = story.database.read(unsent).await.unwrap();
+    let ending = publications[1].ending.as_ref().unwrap().parse().unwrap();
+    assert_eq!((ending.0.as_str(), ending.1), (answer.as_str(), Attempt::FIRST));
+    let ended = Some(("ada".into(), answer, StreamStatus::Stopped));
+    let told = [Sent { position: publications[1].position, ended }];
+    story.database.write(move |transaction| sent(transaction, &told)).await.unwrap();
+    assert_eq!(story.unsent().await, ["created:q1"]);
+    let messages = |connection: &_| history::messages(connection, "ada", "q1");
+    let messages = story.database.read(messages).await.unwrap();
+    assert_eq!(messages[1].status, StreamStatus::Stopped);
 }
 
 #[tokio::test]

@@ -239,7 +239,7 @@ fn what_became_of(
 pub(super) fn interrupted() -> Failure {
     Failure {
         code: "interrupted".into(),
-        message: "The server stopped in the middle of this answer. Try again.".into(),
+        message: "This answer was interrupted before its end. Try again.".into(),
     }
 }
 

@@ -170,6 +170,12 @@ impl Socket {
         timeout(PATIENCE, watch).await.expect("the text arrives in time")
     }
 
+    /// What the answer to a send shows by now; empty once it has ended.
+    pub(crate) fn shown(&self, asked_by: &str) -> &str {
+        let found = self.growing.values().find(|growing| growing.start["ref"] == asked_by);
+        found.map_or("", |growing| &growing.text)
+    }
+
     pub(crate) async fn next_of(&mut self, kind: &str) -> Value {
         self.next_where(|frame| frame["type"] == kind).await
     }

@@ -125,6 +125,38 @@ async fn when_the_power_fails_in_the_middle_the_text_stays_and_can_be_tried_agai
 }
 
 #[tokio::test]
+async fn however_often_the_power_fails_nothing_that_was_seen_is_lost() {
+    let words: Vec<String> = (0..400).map(|number| format!("{number} 👍 ")).collect();
+    let whole = words.concat();
+    let mut story = Story::with([]).await;
+    let mut asked_by = "q1".to_owned();
+    let mut ask = json!({ "type": "message_generate", "id": "q1", "message": "Count." });
+    for round in 1..=5 {
+        let (mood, pen) = Pen::new();
+        story.provider.then(mood);
+        let mut screen = story.ada.watch().await;
+        screen.send(&ask).await;
+        // All at once: much of it is on its way when the power fails.
+        for word in &words {
+            pen.write(word);
+        }
+        screen
+            .next_where(|frame| frame["type"] == "message_delta" && frame["attempt"] == round)
+            .await;
+        let seen = screen.shown(&asked_by).to_owned();
+        assert!(!seen.is_empty());
+        story.kill_and_start_again().await;
+        let end = end_of(&mut story.ada.watch().await, &asked_by).await;
+        let kept = end["message"]["content"].as_str().unwrap();
+        assert_eq!((&end["status"], &end["attempt"]), (&json!("interrupted"), &json!(round)));
+        assert!(kept.starts_with(&seen) && whole.starts_with(kept), "{seen:?}, then {kept:?}");
+        assert_eq!(story.ada.messages("q1").await[1], end["message"]);
+        asked_by = format!("r{round}");
+        ask = retry(&asked_by, &end["message_uuid"]);
+    }
+}
+
+#[tokio::test]
 async fn when_the_chat_is_told_to_stop_in_the_middle_it_is_the_same() {
     let (mood, pen) = Pen::new();
     let mut story = Story::with([mood]).await;
@@ -207,7 +239,8 @@ async fn an_end_that_was_committed_and_not_told_is_told_after_the_restart_once()
                          "message": { "role": "assistant" } });
     database
         .execute(
-            "INSERT INTO publications (user_uuid, key, frame, message_uuid, attempt, ending)
+            "INSERT OR REPLACE INTO publications
+                 (user_uuid, key, frame, message_uuid, attempt, ending)
              VALUES (?1, 'answered:q1', ?2, ?3, 1, ?4)",
             (
                 &story.ada.uuid,

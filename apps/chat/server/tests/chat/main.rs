@@ -7,6 +7,7 @@ mod accounts;
 mod browser;
 mod conversations;
 mod growing;
+mod independent;
 mod process;
 mod provider;
 mod restarts;

@@ -56,14 +56,15 @@ const Item = memo(function Item({ item, isLoose }: { item: ListItem; isLoose: bo
   const list: List = { type: 'list', spread: isLoose, children: [item] };
   const [element] = toHtml({ type: 'root', children: [list] }).children;
   const children = element?.type === 'element' ? element.children : [];
-  return toJsx(children, COMPONENTS);
+  return toJsx(children, MARKDOWN_COMPONENTS);
 });
 
 function render(document: Root): ReactNode {
-  return toJsx(toHtml(document).children, COMPONENTS);
+  return toJsx(toHtml(document).children, MARKDOWN_COMPONENTS);
 }
 
-const COMPONENTS: Record<string, ComponentType<ElementProps>> = {
+/** What stands for which element. */
+export const MARKDOWN_COMPONENTS: Record<string, ComponentType<ElementProps>> = {
   a: ({ href, children }) => <Link href={href}>{children}</Link>,
   // A picture would tell its server who reads this, and when: it is offered instead.
   img: ({ src, alt }) => <Link href={src}>{`Picture: ${alt ?? 'untitled'}`}</Link>,

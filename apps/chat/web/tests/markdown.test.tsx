@@ -1,0 +1,155 @@
+import { render } from '@testing-library/react';
+import fc from 'fast-check';
+import type { ReactElement } from 'react';
+import ReactMarkdown from 'react-markdown';
+import remarkGfm from 'remark-gfm';
+import { describe, expect, it } from 'vitest';
+import { CodeBlock } from '@/components/chat/CodeBlock';
+import { Markdown, MARKDOWN_COMPONENTS } from '@/components/chat/Markdown';
+import { mend } from '@/lib/markdown/mend';
+import { documents, EVERYTHING, FRAGMENTS } from './support/documents';
+
+/** What is on the page, but for lines between blocks, which show nothing. */
+function htmlOf(element: Element): string {
+  const copy = element.cloneNode(true) as Element;
+  for (const parent of [copy, ...copy.querySelectorAll('ul, ol')]) {
+    for (const child of [...parent.childNodes]) {
+      if (child.nodeType === Node.TEXT_NODE && child.textContent === '\n') {
+        child.remove();
+      }
+    }
+  }
+  copy.normalize();
+  return copy.innerHTML;
+}
+
+function shown(element: ReactElement): string {
+  const { container, unmount } = render(element);
+  const html = htmlOf(container.firstElementChild!);
+  unmount();
+  return html;
+}
+
+/** The whole in one go, by the library that others use for it. */
+function byTheLibrary(text: string): string {
+  return shown(
+    <div>
+      <ReactMarkdown
+        remarkPlugins={[remarkGfm]}
+        urlTransform={(url) => url}
+        components={MARKDOWN_COMPONENTS as object}
+      >
+        {text}
+      </ReactMarkdown>
+    </div>,
+  );
+}
+
+function grown(text: string, cuts: readonly number[]): string {
+  const { container, rerender, unmount } = render(<Markdown isGrowing>{''}</Markdown>);
+  for (const cut of cuts) {
+    rerender(<Markdown isGrowing>{text.slice(0, cut)}</Markdown>);
+  }
+  rerender(<Markdown>{text}</Markdown>);
+  const html = htmlOf(container.firstElementChild!);
+  unmount();
+  return html;
+}
+
+describe('Markdown', () => {
+  it('shows what the library shows', () => {
+    for (const text of [...FRAGMENTS, EVERYTHING]) {
+      expect(shown(<Markdown>{text}</Markdown>), text).toBe(byTheLibrary(text));
+    }
+  });
+
+  it('that has grown is on the page as if it had come at once', () => {
+    const cuts = fc.array(fc.integer({ min: 0, max: 400 }), { minLength: 1, maxLength: 8 });
+    fc.assert(
+      fc.property(documents, cuts, (text, at) => {
+        const inOrder = at.map((cut) => Math.min(cut, text.length)).sort((a, b) => a - b);
+        expect(grown(text, inOrder)).toBe(byTheLibrary(text));
+      }),
+      { seed: 5, numRuns: 60 },
+    );
+  });
+
+  it('keeps its finished blocks and items as they are while the last one grows', () => {
+    const text = '# Title\n\nA paragraph.\n\n- one\n- two\n- thr';
+    const { container, rerender } = render(<Markdown isGrowing>{text}</Markdown>);
+    const before = [...container.querySelectorAll('h1, p, ul, li')];
+    rerender(<Markdown isGrowing>{`${text}ee\n- four\n\nMore`}</Markdown>);
+    rerender(<Markdown>{`${text}ee\n- four\n\nMore and more.`}</Markdown>);
+    const after = [...container.querySelectorAll('h1, p, ul, li')];
+    expect(after.slice(0, before.length)).toEqual(before);
+    expect(after).toHaveLength(before.length + 2);
+  });
+
+  it('says that it grows, for the caret', () => {
+    const { container, rerender } = render(<Markdown isGrowing>one</Markdown>);
+    expect(container.querySelector('[data-growing]')).not.toBeNull();
+    rerender(<Markdown>one</Markdown>);
+    expect(container.querySelector('[data-growing]')).toBeNull();
+  });
+
+  it('starts over with another text', () => {
+    const { container, rerender } = render(<Markdown isGrowing>{'# First\n\ntext'}</Markdown>);
+    rerender(<Markdown isGrowing>{'Second'}</Markdown>);
+    expect(container.textContent).toBe('Second');
+  });
+
+  it('never runs what a text brings along, at any point of its growth', () => {
+    const text =
+      '<img src=x onerror=alert(1)> [a](javascript:alert) ![b](javascript:alert) <b>c</b>';
+    const { container, rerender } = render(<Markdown isGrowing>{''}</Markdown>);
+    for (let length = 1; length <= text.length; length += 1) {
+      rerender(<Markdown isGrowing>{text.slice(0, length)}</Markdown>);
+      expect(container.querySelector('img, b, [onerror], a')).toBeNull();
+    }
+  });
+});
+
+describe('a code block', () => {
+  const code = Array.from({ length: 300 }, (_, line) => `const a${line} = "${line}"; // why`);
+
+  it('is highlighted in the end as in one go, however long it grew', () => {
+    const text = `\`\`\`js\n${code.join('\n')}\n\`\`\``;
+    const cuts = Array.from({ length: 40 }, (_, index) => index * 250);
+    expect(grown(text, cuts)).toBe(byTheLibrary(text));
+  });
+
+  it('does not highlight again what is far above its end', () => {
+    const grow = (lines: number) => (
+      <Markdown isGrowing>{`\`\`\`js\n${code.slice(0, lines).join('\n')}`}</Markdown>
+    );
+    const { container, rerender } = render(grow(250));
+    const first = container.querySelector('code span');
+    expect(first?.className).toBe('hljs-keyword');
+    rerender(grow(300));
+    expect(container.querySelector('code span')).toBe(first);
+    expect(container.querySelector('code')?.textContent).toBe(`${code.join('\n')}\n`);
+  });
+
+  it('of a language that nobody knows is plain text', () => {
+    const { container } = render(<CodeBlock language="klingon" code={'Qapla’ <b>'} />);
+    expect(container.querySelector('code')?.innerHTML).toBe('Qapla’ &lt;b&gt;');
+  });
+});
+
+describe('what is half written', () => {
+  it.each([
+    ['a **bold', 'a **bold**'],
+    ['see [the page](https://exam', 'see the page'],
+    ['a `code', 'a `code`'],
+    ['Here it is:\n-', 'Here it is:'],
+    ['Here it is:\n**', 'Here it is:'],
+    ['Text\n\n#', 'Text\n'],
+    ['Text\n\n2', 'Text\n'],
+    ['| Na', '| Na\n|---|'],
+    ['Look:\n\n| a | b |\n|--', 'Look:\n\n| a | b |\n|---|---|'],
+    ['| a |\n|---|\n| x', '| a |\n|---|\n| x'],
+    ['it costs $5 ~ 6 <b', 'it costs $5 ~ 6 <b'],
+  ])('%j is shown as %j', (text, mended) => {
+    expect(mend(text)).toBe(mended);
+  });
+});
