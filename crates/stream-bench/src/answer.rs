@@ -92,7 +92,10 @@ async fn speak(model: &Model, speech: Speech) -> Vec<Moment> {
     for _ in 0..speech.words {
         next += speech.interval;
         tokio::time::sleep_until(next.into()).await;
-        said.push(model.say());
+        // No two words are the same one, however late they are.
+        let moment = said.last().map_or(now(), |&last: &Moment| now().max(last + 1));
+        model.say(moment);
+        said.push(moment);
     }
     model.end();
     said

@@ -25,6 +25,8 @@ use crate::{
 const ANSWERS: usize = 1_000;
 const WORDS_PER_S: u32 = 50;
 const SECONDS: u32 = 15;
+/// Who needs longer for it than this does not keep up, and is not waited for.
+const LATE_MAX: Duration = Duration::from_secs(3);
 /// How many connect at a time.
 const CONNECTING_MAX: usize = 50;
 /// What a server that does not keep up leaves lying about, in bytes of one answer. Then it is over.
@@ -50,7 +52,7 @@ pub(crate) async fn run(server: &Server, brief: bool) -> Result<()> {
         .try_collect()
         .await?;
     let started = server.usage();
-    let behind = speak(&mut answers, seconds * WORDS_PER_S).await?;
+    let speech = speak(&mut answers, seconds * WORDS_PER_S).await?;
     let ended = server.usage();
     let unsent = answers.iter().filter(|answer| !answer.unsent.is_empty()).count();
     let count = answers.len();
@@ -61,9 +63,15 @@ pub(crate) async fn run(server: &Server, brief: bool) -> Result<()> {
         .await?;
 
     println!("\n{count} answers at once, {WORDS_PER_S} words/s each, for {seconds} s");
-    println!("  this side was behind by     {behind}");
+    println!(
+        "  words said                  {} of {} in {:.1} s",
+        speech.behind.len(),
+        count * (seconds * WORDS_PER_S) as usize,
+        speech.took.as_secs_f64()
+    );
+    println!("  this side was behind by     {}", speech.behind);
     println!("  answers with words unsent   {unsent} when the last was said");
-    shown(&seen, seconds);
+    shown(&seen, speech.took);
     if let (Some(before), Some(started), Some(ended)) = (before, started, ended) {
         cost(&started.since(&before), &ended.since(&started));
     }
@@ -121,12 +129,21 @@ impl Answer {
     }
 }
 
-/// Has all of them speak in turn, evenly, and says how far behind its time it was.
-async fn speak(answers: &mut [Answer], rounds: u32) -> Result<Delays> {
+struct Speech {
+    /// How late words were said.
+    behind: Delays,
+    took: Duration,
+}
+
+/// Has all of them speak in turn, evenly.
+async fn speak(answers: &mut [Answer], rounds: u32) -> Result<Speech> {
     let interval = Duration::from_secs(1) / WORDS_PER_S;
     let count = u32::try_from(answers.len())?;
     let (started, mut behind) = (Instant::now(), Delays::default());
     for round in 0..rounds {
+        if started.elapsed() > interval * round + LATE_MAX {
+            break;
+        }
         for (number, answer) in (0..).zip(answers.iter_mut()) {
             let due = started + interval * round + interval * number / count;
             if due > Instant::now() {
@@ -138,7 +155,7 @@ async fn speak(answers: &mut [Answer], rounds: u32) -> Result<Delays> {
         // Whoever is late lets the readers read all the same.
         tokio::task::yield_now().await;
     }
-    Ok(behind)
+    Ok(Speech { behind, took: started.elapsed() })
 }
 
 /// A chunk of a chunked request; an empty one is the last.
@@ -146,7 +163,7 @@ fn chunk(text: &str) -> Vec<u8> {
     format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
 }
 
-fn shown(seen: &[Seen], seconds: u32) {
+fn shown(seen: &[Seen], took: Duration) {
     let frames: u64 = seen.iter().map(|seen| seen.frames).sum();
     let (mut all, mut early, mut late) = (Delays::default(), Delays::default(), Delays::default());
     for Seen { words, .. } in seen {
@@ -159,14 +176,14 @@ fn shown(seen: &[Seen], seconds: u32) {
             }
         }
     }
-    println!("  pieces shown                {:.0} /s", frames as f64 / f64::from(seconds));
+    println!("  pieces shown                {:.0} /s", frames as f64 / took.as_secs_f64());
     println!("  from said to shown          {all}");
     println!("    in the first quarter      {early}");
     println!("    in the last quarter       {late}");
 }
 
 fn cost(idle: &Used, busy: &Used) {
-    println!("  the server's core           {:.0} % busy", busy.cpu_share * 100.0);
+    println!("  the server used             {:.0} % of a core", busy.cpu_share * 100.0);
     if let Some(flushes) = busy.flushes_per_s {
         println!("  flushes of its disk         {flushes:.0} /s");
     }

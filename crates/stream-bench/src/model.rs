@@ -11,7 +11,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use serde::Deserialize;
 use tokio::{net::TcpListener, sync::broadcast};
 
-use crate::words::{Moment, now, word};
+use crate::words::{Moment, word};
 
 /// More than can wait between two looks: everybody here reads at once.
 const WAITING_MAX: usize = 4_096;
@@ -38,12 +38,10 @@ impl Model {
         self.voice.receiver_count()
     }
 
-    pub(crate) fn say(&self) -> Moment {
-        let moment = now();
+    pub(crate) fn say(&self, moment: Moment) {
         let chunk = format!(r#"{{"choices":[{{"delta":{{"content":"{}"}}}}]}}"#, word(moment));
         // Who has hung up is missed where its words are compared.
         let _ = self.voice.send(Some(format!("data: {chunk}\n\n")));
-        moment
     }
 
     pub(crate) fn end(&self) {
