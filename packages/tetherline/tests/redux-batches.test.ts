@@ -5,6 +5,7 @@ import {
   configureStore,
   createAction,
   createSlice,
+  type Dispatch,
   isDraft,
   type Middleware,
   original,
@@ -18,6 +19,7 @@ import {
   BATCH_ACTIONS_MAX,
   BATCH_TASK_MS,
   BATCH_WAITING_MAX,
+  batched,
   inOneDraft,
   tetherlineMiddleware,
   toHandlers,
@@ -43,11 +45,18 @@ afterEach(() => {
 });
 
 /** A store, and a way for messages with a number into it. */
-function given(reducer: Reducer<readonly number[]> = numbers) {
+function given(reducer = numbers, onBatch: (dispatch: Dispatch) => void = () => undefined) {
   const dispatched: string[] = [];
-  const watching: Middleware = () => (next) => (action) => {
+  /** How many actions each batch had. */
+  const batches: number[] = [];
+  const watching: Middleware = (api) => (next) => (action) => {
     dispatched.push((action as Action).type);
-    return next(action);
+    const result = next(action);
+    if (batched.match(action)) {
+      batches.push(action.payload.length);
+      onBatch(api.dispatch);
+    }
+    return result;
   };
   const store = configureStore({
     reducer: acceptBatches(reducer),
@@ -63,7 +72,7 @@ function given(reducer: Reducer<readonly number[]> = numbers) {
   /** What became of the handlers of all that was received. */
   const outcomes = async () =>
     (await Promise.allSettled(handled)).map(({ status }) => status === 'fulfilled');
-  return { store, dispatched, receive, outcomes };
+  return { store, dispatched, batches, receive, outcomes };
 }
 
 const range = (from: number, to: number) =>
@@ -121,17 +130,13 @@ describe('what waits', () => {
     expect(store.getState()).toEqual([...range(1, BATCH_ACTIONS_MAX + 1), 0]);
   });
 
-  it('goes before what a subscriber dispatches on seeing the first of it', async () => {
-    const { store, receive } = given();
-    const unsubscribe = store.subscribe(() => {
-      unsubscribe();
-      // As one who signs out: what came before must not turn up afterwards.
-      store.dispatch(cleared());
-    });
+  it('goes before what a listener dispatches on seeing the first of it', async () => {
+    // As one who signs out: what came before must not turn up afterwards.
+    const { store, batches, receive } = given(numbers, (dispatch) => dispatch(cleared()));
     receive(1, BATCH_ACTIONS_MAX + 1);
     await frame();
-    await frame();
     expect(store.getState()).toEqual([]);
+    expect(batches).toEqual([BATCH_ACTIONS_MAX, 1]);
   });
 });
 
@@ -147,27 +152,32 @@ describe('a reducer that takes long', () => {
 
   it('gets less at once, down to a few, and more again once it is quick', async () => {
     let ms = BATCH_TASK_MS;
-    const { store, receive } = given(taking(() => ms));
-    const perDispatch: number[] = [];
-    let before = 0;
-    store.subscribe(() => {
-      perDispatch.push(store.getState().length - before);
-      before = store.getState().length;
-    });
+    const { batches, receive } = given(taking(() => ms));
     for (let round = 0; round < 7; round++) {
       receive(1, BATCH_ACTIONS_MAX);
       vi.advanceTimersToNextFrame();
       await vi.runAllTimersAsync();
     }
-    expect(perDispatch.slice(0, 3)).toEqual([256, 128, 128]);
-    expect(perDispatch.at(-1)).toBe(16);
+    expect(batches.slice(0, 3)).toEqual([256, 128, 128]);
+    expect(batches.at(-1)).toBe(16);
     ms = 0;
-    perDispatch.length = 0;
+    batches.length = 0;
     for (let round = 0; round < 5; round++) {
       receive(1, BATCH_ACTIONS_MAX);
       await frame();
     }
-    expect(perDispatch.at(-1)).toBe(BATCH_ACTIONS_MAX);
+    expect(batches.at(-1)).toBe(BATCH_ACTIONS_MAX);
+  });
+
+  it('has subscribers told when it is done, and not before', async () => {
+    const { store, receive } = given(taking(() => 1));
+    const told = vi.fn();
+    store.subscribe(() => void told(store.getState().length));
+    receive(1, BATCH_ACTIONS_MAX + 1);
+    vi.advanceTimersToNextFrame();
+    expect(told).not.toHaveBeenCalled();
+    await frame();
+    expect(told.mock.calls).toEqual([[BATCH_ACTIONS_MAX + 1]]);
   });
 
   it('does not keep a page waiting that nobody sees', async () => {
@@ -269,10 +279,10 @@ describe('in one draft', () => {
 
   it('states that cannot be drafted, and none at all, are reduced as ever', async () => {
     const counter = (state: number | undefined) => (state ?? 0) + 1;
-    const { count } = await reduced(
-      acceptBatches({ count: inOneDraft(counter) }),
-      [pushed(1), pushed(2)],
-    );
+    const { count } = await reduced(acceptBatches({ count: inOneDraft(counter) }), [
+      pushed(1),
+      pushed(2),
+    ]);
     // One of each action, and one to begin with.
     expect(count).toBeGreaterThanOrEqual(3);
     expect(inOneDraft(list.reducer)(undefined, pushed(1))).toEqual({ values: [1] });

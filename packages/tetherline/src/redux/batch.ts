@@ -1,4 +1,4 @@
-import type { Action, Dispatch } from '@reduxjs/toolkit';
+import { type Action, type Dispatch, SHOULD_AUTOBATCH } from '@reduxjs/toolkit';
 
 import { batched, batchesTaken } from './reducers.js';
 
@@ -16,6 +16,9 @@ export const BATCH_TASK_MS = 8;
 
 /** Fewer would not be worth a dispatch, and what renders for it, however long they take. */
 const SLICE_ACTIONS_MIN = 16;
+
+/** A store of Redux Toolkit's tells its subscribers only after the last, or with the next frame. */
+const MORE_FOLLOWS = { meta: { [SHOULD_AUTOBATCH]: true } };
 
 /** What one message has become. It stays together. */
 interface Waiting {
@@ -70,9 +73,11 @@ export class Batch {
   readonly #run = (): void => {
     this.#cancel = null;
     const until = performance.now() + BATCH_TASK_MS;
+    let tookMs: number;
     do {
-      this.#dispatchOldest();
-    } while (this.#slices.length > 0 && (isHidden() || performance.now() < until));
+      tookMs = this.#dispatchOldest();
+      // As if the next one took as long as this one.
+    } while (this.#slices.length > 0 && (isHidden() || performance.now() + tookMs < until));
     this.#schedule(afterOtherTasks);
   };
 
@@ -92,14 +97,17 @@ export class Batch {
     return slice;
   }
 
-  #dispatchOldest(): void {
+  /** Answers how long it took, in ms. */
+  #dispatchOldest(): number {
     const slice = this.#slices.shift();
+    const started = performance.now();
     if (slice) {
       this.#waiting -= slice.length;
-      const started = performance.now();
       this.#dispatchTogether(slice.messages);
-      this.#learn(performance.now() - started);
     }
+    const tookMs = performance.now() - started;
+    this.#learn(tookMs);
+    return tookMs;
   }
 
   /** A slice that leaves nothing of its task to others was too long. */
@@ -112,9 +120,10 @@ export class Batch {
   }
 
   #dispatchTogether(messages: readonly Waiting[]): void {
+    const batch = batched(messages.flatMap(({ actions }) => actions));
     const before = batchesTaken();
     const failure = attempt(() =>
-      this.#dispatch(batched(messages.flatMap(({ actions }) => actions))),
+      this.#dispatch(this.#slices.length > 0 ? { ...batch, ...MORE_FOLLOWS } : batch),
     );
     if (batchesTaken() !== before) {
       messages.forEach(({ resolve }) => resolve());
