@@ -15,6 +15,12 @@ const wasmOpt = join(fileURLToPath(import.meta.resolve('binaryen')), '../bin/was
 
 // `strip` removes the section that names the features in use, so they are named here.
 const WASM_OPT_FLAGS = [
+  // The first KiB is the far end of the stack, where no pointer points.
+  '--low-memory-unused',
+  // Control flow is taken apart and put together anew, which a second pass then makes something of.
+  '--flatten',
+  '--rereloop',
+  '-Oz',
   '-Oz',
   '--enable-bulk-memory',
   '--enable-sign-ext',
