@@ -73,7 +73,8 @@ pub(crate) async fn run(server: &Server, brief: bool) -> Result<()> {
     println!("  answers with words unsent   {unsent} when the last was said");
     shown(&seen, speech.took);
     if let (Some(before), Some(started), Some(ended)) = (before, started, ended) {
-        cost(&started.since(&before), &ended.since(&started));
+        let words = seen.iter().map(|seen| seen.words.len()).sum();
+        cost(&started.since(&before), &ended.since(&started), words);
     }
     Ok(())
 }
@@ -182,8 +183,12 @@ fn shown(seen: &[Seen], took: Duration) {
     println!("    in the last quarter       {late}");
 }
 
-fn cost(idle: &Used, busy: &Used) {
-    println!("  the server used             {:.0} % of a core", busy.cpu_share * 100.0);
+fn cost(idle: &Used, busy: &Used, words: usize) {
+    println!(
+        "  the server used             {:.0} % of a core, {:.1} µs a word",
+        busy.cpu_share * 100.0,
+        busy.cpu_s * 1e6 / words as f64
+    );
     if let Some(flushes) = busy.flushes_per_s {
         println!("  flushes of its disk         {flushes:.0} /s");
     }
