@@ -22,7 +22,6 @@ use crate::{
     writer::Writer,
 };
 
-const ANSWERS: usize = 1_000;
 const WORDS_PER_S: u32 = 50;
 const SECONDS: u32 = 15;
 /// Who needs longer for it than this does not keep up, and is not waited for.
@@ -42,8 +41,8 @@ struct Answer {
     reading: JoinHandle<Result<Seen>>,
 }
 
-pub(crate) async fn run(server: &Server, brief: bool) -> Result<()> {
-    let (answers, seconds) = if brief { (20, 1) } else { (ANSWERS, SECONDS) };
+pub(crate) async fn run(server: &Server, answers: usize, brief: bool) -> Result<()> {
+    let (answers, seconds) = if brief { (answers.min(20), 1) } else { (answers, SECONDS) };
     let http = Client::new();
     let before = server.usage();
     let mut answers: Vec<Answer> = stream::iter(0..answers)
