@@ -16,7 +16,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
         Some((what, rest)) if what == "streams" => of_streams(root, true, rest),
         _ => bail!(
             "use `cargo xtask bench browser [--brief] [dispatch|renders|burst …]` \
-             or `cargo xtask bench streams [--brief] [latency|load …]`"
+             or `cargo xtask bench streams [--brief] [--answers N] [latency|load …]`"
         ),
     }
 }

@@ -43,7 +43,7 @@ cargo xtask mutants [--only NAME] [--seeds N]
     plant one bug after the other in a copy of the code, and see whether the simulator finds it
 cargo xtask bench browser [--brief] [dispatch|renders|burst …]
     measure what a message costs in Chromium
-cargo xtask bench streams [--brief] [latency|load …]
+cargo xtask bench streams [--brief] [--answers N] [latency|load …]
     measure how much later words come than straight from a model, and what a thousand answers cost
 cargo xtask docs
     check the snippets in README.md and docs/";

@@ -1,4 +1,4 @@
-mod streams;
+mod answers;
 
 use std::{
     fs,
@@ -70,7 +70,7 @@ pub(crate) struct Options {
     )]
     retention_messages: u32,
     #[command(flatten)]
-    streams: streams::Streams,
+    answers: answers::Answers,
 }
 
 pub(crate) async fn run(options: Options) -> Result<()> {
@@ -109,7 +109,7 @@ fn config(options: &Options) -> Result<Config> {
     config.allow_query_token = options.allow_query_token;
     config.limits.retention_age_ms = u64::from(options.retention_days) * DAY_MS;
     config.limits.retention_messages_max = u64::from(options.retention_messages);
-    options.streams.set(&mut config.limits);
+    options.answers.set(&mut config.limits);
     Ok(config)
 }
 

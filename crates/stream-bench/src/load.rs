@@ -22,7 +22,6 @@ use crate::{
     writer::Writer,
 };
 
-const ANSWERS: usize = 1_000;
 const WORDS_PER_S: u32 = 50;
 const SECONDS: u32 = 15;
 /// Who needs longer for it than this does not keep up, and is not waited for.
@@ -42,8 +41,8 @@ struct Answer {
     reading: JoinHandle<Result<Seen>>,
 }
 
-pub(crate) async fn run(server: &Server, brief: bool) -> Result<()> {
-    let (answers, seconds) = if brief { (20, 1) } else { (ANSWERS, SECONDS) };
+pub(crate) async fn run(server: &Server, answers: usize, brief: bool) -> Result<()> {
+    let (answers, seconds) = if brief { (answers.min(20), 1) } else { (answers, SECONDS) };
     let http = Client::new();
     let before = server.usage();
     let mut answers: Vec<Answer> = stream::iter(0..answers)
@@ -73,7 +72,8 @@ pub(crate) async fn run(server: &Server, brief: bool) -> Result<()> {
     println!("  answers with words unsent   {unsent} when the last was said");
     shown(&seen, speech.took);
     if let (Some(before), Some(started), Some(ended)) = (before, started, ended) {
-        cost(&started.since(&before), &ended.since(&started));
+        let words = seen.iter().map(|seen| seen.words.len()).sum();
+        cost(&started.since(&before), &ended.since(&started), words);
     }
     Ok(())
 }
@@ -182,8 +182,12 @@ fn shown(seen: &[Seen], took: Duration) {
     println!("    in the last quarter       {late}");
 }
 
-fn cost(idle: &Used, busy: &Used) {
-    println!("  the server used             {:.0} % of a core", busy.cpu_share * 100.0);
+fn cost(idle: &Used, busy: &Used, words: usize) {
+    println!(
+        "  the server used             {:.0} % of a core, {:.1} µs a word",
+        busy.cpu_share * 100.0,
+        busy.cpu_s * 1e6 / words as f64
+    );
     if let Some(flushes) = busy.flushes_per_s {
         println!("  flushes of its disk         {flushes:.0} /s");
     }

@@ -35,6 +35,9 @@ struct Options {
     /// So short that the figures mean nothing; text is compared all the same.
     #[arg(long)]
     brief: bool,
+    /// How many answers grow at once under load, each at 50 words/s.
+    #[arg(long, default_value_t = 1_000)]
+    answers: usize,
     /// What to measure; all of it if nothing is named.
     #[arg(value_enum)]
     what: Vec<What>,
@@ -67,7 +70,8 @@ async fn run(options: &Options, cores: cores::Cores) -> Result<()> {
         latency::run(&Server::start(&binary, cores).await?, options.brief).await?;
     }
     if wanted(What::Load) {
-        load::run(&Server::start(&binary, cores).await?, options.brief).await?;
+        let server = Server::start(&binary, cores).await?;
+        load::run(&server, options.answers, options.brief).await?;
     }
     println!("afterwards {}", usage::busy());
     Ok(())

@@ -15,6 +15,7 @@ pub(crate) struct Usage {
 
 /// Between two moments.
 pub(crate) struct Used {
+    pub(crate) cpu_s: f64,
     /// Of one core.
     pub(crate) cpu_share: f64,
     pub(crate) resident_mib: f64,
@@ -42,8 +43,10 @@ impl Usage {
         let seconds = (self.at - before.at).as_secs_f64();
         let mib = |kib: u64| kib as f64 / 1024.0;
         let flushes = self.flushes.zip(before.flushes);
+        let cpu_s = self.cpu_s - before.cpu_s;
         Used {
-            cpu_share: (self.cpu_s - before.cpu_s) / seconds,
+            cpu_s,
+            cpu_share: cpu_s / seconds,
             resident_mib: mib(self.resident_kib),
             grown_mib: mib(self.resident_kib) - mib(before.resident_kib),
             flushes_per_s: flushes.map(|(now, then)| (now - then) as f64 / seconds),

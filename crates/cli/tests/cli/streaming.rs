@@ -121,7 +121,8 @@ async fn an_example_ends_quietly_what_a_person_has_stopped() {
 async fn an_example_fails_the_answer_when_the_model_fails() {
     let error = json!({ "error": { "message": "out of memory" } }).to_string();
     for example in Example::ALL {
-        for (last, said) in [(format!("data: {error}\n\n"), "out of memory"), ("".into(), "broke")]
+        for (last, said) in
+            [(format!("data: {error}\n\n"), "out of memory"), (String::new(), "broke")]
         {
             let (server, model) = (patient_server(), Model::start());
             let mut reader = Reader::of(&server).await;

@@ -6,7 +6,7 @@ const SECOND_MS: u64 = 1_000;
 /// What growing answers may cost.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Answers that grow")]
-pub(super) struct Streams {
+pub(super) struct Answers {
     /// Longest answer, in bytes.
     #[arg(
         long,
@@ -53,7 +53,7 @@ pub(super) struct Streams {
     stream_stop_grace: u32,
 }
 
-impl Streams {
+impl Answers {
     pub(super) fn set(&self, limits: &mut Limits) {
         limits.stream_bytes_max = self.stream_bytes_max as usize;
         limits.streams_per_user_max = self.streams_per_user_max as usize;
@@ -72,7 +72,7 @@ mod tests {
     #[derive(Parser)]
     struct Only {
         #[command(flatten)]
-        streams: Streams,
+        answers: Answers,
     }
 
     fn limits(arguments: &[&str]) -> Limits {
@@ -83,7 +83,7 @@ mod tests {
         limits.streams_bytes_max = 0;
         limits.stream_idle_ms = 0;
         limits.stream_stop_grace_ms = 1;
-        Only::parse_from(arguments).streams.set(&mut limits);
+        Only::parse_from(arguments).answers.set(&mut limits);
         limits
     }
 
