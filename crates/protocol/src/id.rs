@@ -1,4 +1,4 @@
-use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::{fmt, str::FromStr};
 
 use crate::limits;
@@ -60,7 +60,7 @@ macro_rules! identifier {
     ($(#[$documentation:meta])* $name:ident, $max_bytes:expr, $allowed:expr) => {
         $(#[$documentation])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The identifier as it stands on the wire.

@@ -212,6 +212,7 @@ impl Driver {
                     self.session.handle(input, Instant::now());
                 }
                 Output::ReadStreams(places) => {
+                    self.ticket.reads_growth();
                     let page = self.shared.store.read_streams(
                         &self.user,
                         &places,

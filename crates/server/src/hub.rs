@@ -52,8 +52,6 @@ struct Channel {
     head: AtomicU64,
     /// How many live-only messages there ever were.
     said: AtomicU64,
-    /// How often an answer has begun or grown.
-    streamed: AtomicU64,
     live: Mutex<Live>,
 }
 
@@ -80,6 +78,8 @@ struct Seat {
     sent: AtomicU64,
     /// Up to where this connection has taken live-only messages, or missed them.
     heard: AtomicU64,
+    /// An answer has begun or grown, and this connection has not looked since.
+    grown: AtomicBool,
     session: Mutex<Option<Box<str>>>,
 }
 
@@ -90,9 +90,7 @@ pub(crate) struct Ticket {
     channel: Arc<Channel>,
     seat: Arc<Seat>,
     /// What [`Ticket::has_news`] last reported.
-    seen: (u64, u64, u64, u8),
-    /// Up to where [`Ticket::has_grown`] was answered.
-    grown: u64,
+    seen: (u64, u64, bool, u8),
 }
 
 impl Hub {
@@ -134,13 +132,14 @@ impl Hub {
             notice: AtomicU8::new(Notice::Nothing as u8),
             sent: AtomicU64::new(0),
             heard: AtomicU64::new(live.ring.said()),
+            grown: AtomicBool::new(false),
             session: Mutex::new(session),
         });
         live.seats.push(seat.clone());
         drop(live);
         self.connections.fetch_add(1, Ordering::SeqCst);
         let (hub, user) = (self.clone(), user.clone());
-        Ok(Ticket { hub, user, channel, seat, seen: (0, 0, 0, 0), grown: 0 })
+        Ok(Ticket { hub, user, channel, seat, seen: (0, 0, false, 0) })
     }
 
     fn check(&self, of_user: usize) -> Result<(), Refused> {
@@ -176,9 +175,11 @@ impl Hub {
     /// An answer has begun or grown.
     pub(crate) fn streamed(&self, user: &UserId) {
         let Some(channel) = lock(&self.users).get(user).cloned() else { return };
-        channel.streamed.fetch_add(1, Ordering::SeqCst);
         for seat in &lock(&channel.live).seats {
-            seat.waker.wake();
+            // Whoever was told and has not read since will find this, too.
+            if !seat.grown.swap(true, Ordering::SeqCst) {
+                seat.waker.wake();
+            }
         }
     }
 
@@ -233,12 +234,7 @@ impl Hub {
 
 impl Channel {
     fn new() -> Arc<Self> {
-        Arc::new(Self {
-            head: AtomicU64::new(0),
-            said: AtomicU64::new(0),
-            streamed: AtomicU64::new(0),
-            live: Mutex::default(),
-        })
+        Arc::new(Self { head: AtomicU64::new(0), said: AtomicU64::new(0), live: Mutex::default() })
     }
 
     fn published(&self, seq: Seq, delivery: Delivery) {
@@ -307,16 +303,21 @@ impl Ticket {
         let now = (
             self.channel.head.load(Ordering::SeqCst),
             self.channel.said.load(Ordering::SeqCst),
-            self.channel.streamed.load(Ordering::SeqCst),
+            self.seat.grown.load(Ordering::SeqCst),
             self.seat.notice.load(Ordering::SeqCst),
         );
         std::mem::replace(&mut self.seen, now) != now
     }
 
-    /// Whether an answer has begun or grown since this was asked.
-    pub(crate) fn has_grown(&mut self) -> bool {
-        let now = self.channel.streamed.load(Ordering::SeqCst);
-        std::mem::replace(&mut self.grown, now) != now
+    /// Whether an answer has begun or grown since [`Ticket::reads_growth`].
+    pub(crate) fn has_grown(&self) -> bool {
+        self.seat.grown.load(Ordering::SeqCst)
+    }
+
+    /// What growing answers have is about to be read: from here on more is news.
+    pub(crate) fn reads_growth(&mut self) {
+        self.seat.grown.store(false, Ordering::SeqCst);
+        self.seen.2 = false;
     }
 
     pub(crate) fn head(&self) -> Seq {

@@ -33,6 +33,7 @@ mod session;
 pub mod simulation;
 pub mod store;
 mod streams;
+mod to_the_end;
 #[cfg(feature = "webhook")]
 mod webhook;
 

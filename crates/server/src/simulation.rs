@@ -252,7 +252,10 @@ impl Session {
                 }
                 session::Output::Locate => Action::Locate,
                 session::Output::Acknowledge(seq) => Action::Acknowledge(seq),
-                session::Output::ReadStreams(places) => Action::ReadStreams(places),
+                session::Output::ReadStreams(places) => {
+                    self.ticket.reads_growth();
+                    Action::ReadStreams(places)
+                }
                 session::Output::Receive { id, errand, .. } => match errand {
                     Errand::Message(message) => Action::Receive(id, message),
                     Errand::Stop(target) => Action::Stop(id, target),

@@ -19,6 +19,7 @@ use crate::{
         AppendTextError, FinishStreamError, FinishedStream, OpenStreamError, OpenedStream,
         StoppedStream, StoreError, StreamState, fresh_id,
     },
+    to_the_end::ToTheEnd,
 };
 pub use pipe::PipeError;
 
@@ -164,7 +165,7 @@ impl Shared {
         self.watch_streams();
         let message_uuid = opening.message_uuid().cloned().unwrap_or_else(fresh_id);
         let (shared, user) = (self.clone(), user.clone());
-        to_the_end(async move {
+        ToTheEnd::of(async move {
             let opened = shared.store.open_stream(&user, &message_uuid, Arc::new(opening)).await?;
             shared.hub.streamed(&user);
             let OpenedStream { attempt, is_stopped, .. } = opened;
@@ -182,7 +183,7 @@ impl Shared {
         text: Box<str>,
     ) -> Result<u64, AppendTextError> {
         let (shared, user, message_uuid) = (self.clone(), user.clone(), message_uuid.clone());
-        to_the_end(async move {
+        ToTheEnd::of(async move {
             let store = &shared.store;
             let end = store.append_text(&user, &message_uuid, attempt, offset, text).await?;
             shared.hub.streamed(&user);
@@ -199,7 +200,7 @@ impl Shared {
         ending: StreamEnding,
     ) -> Result<FinishedStream, FinishStreamError> {
         let (shared, user, message_uuid) = (self.clone(), user.clone(), message_uuid.clone());
-        to_the_end(async move {
+        ToTheEnd::of(async move {
             let ending = Arc::new(ending);
             let finished =
                 shared.store.finish_stream(&user, &message_uuid, attempt, ending).await?;
@@ -243,15 +244,6 @@ impl Shared {
         }
         Ok(())
     }
-}
-
-/// In a task of its own, as publishing: whoever is connected hears of what was stored, even when its
-/// writer hangs up in between.
-async fn to_the_end<T: Send + 'static, E: From<StoreError> + Send + 'static>(
-    work: impl Future<Output = Result<T, E>> + Send + 'static,
-) -> Result<T, E> {
-    let working = tokio::spawn(work).await;
-    working.unwrap_or_else(|_| Err(StoreError::new("writing an answer was cut off").into()))
 }
 
 /// For as long as the server exists.

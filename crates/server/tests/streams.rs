@@ -1,4 +1,4 @@
-//! Answers that grow: over HTTP in, over WebSockets out.
+//! Answers that grow: in over HTTP, out to whoever is connected.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 mod support;
@@ -508,7 +508,7 @@ async fn a_writer_in_process_gathers_what_comes_while_it_waits() {
     let broken = stream::iter(pieces.chain([Err("the model went away")]));
     let failed = writer.pipe(broken).await.unwrap_err();
     assert_eq!(failed.to_string(), "the source of the text failed: the model went away");
-    let whole: String = (0..1_000).map(|n| format!("{n} ")).collect();
+    let whole: String = (0..1_000).flat_map(|n| [n.to_string(), " ".into()]).collect();
     assert_eq!(writer.next_offset(), whole.len() as u64, "everything before the fault is added");
     let failed = tetherline_protocol::frame::StreamEnding::plain(StreamStatus::Failed);
     writer.finish(failed).await.unwrap();
