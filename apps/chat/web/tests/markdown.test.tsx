@@ -127,7 +127,7 @@ describe('a code block', () => {
     expect(first?.className).toBe('hljs-keyword');
     rerender(grow(300));
     expect(container.querySelector('code span')).toBe(first);
-    expect(container.querySelector('code')?.textContent).toBe(`${code.join('\n')}\n`);
+    expect(container.querySelector('code')?.textContent).toBe(code.join('\n'));
   });
 
   it('of a language that nobody knows is plain text', () => {
