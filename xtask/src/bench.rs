@@ -1,4 +1,5 @@
-//! `cargo xtask bench browser`: dispatch, render counts and a burst in a real Chromium.
+//! `cargo xtask bench browser`: dispatch, render counts, a burst and growing answers in a
+//! real Chromium.
 
 use std::path::Path;
 
@@ -12,7 +13,7 @@ const WORKSPACE: &str = "@tetherline/bench";
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     match arguments.split_first() {
         Some((what, rest)) if what == "browser" => in_browser(root, rest),
-        _ => bail!("use `cargo xtask bench browser [--brief] [dispatch|renders|burst …]`"),
+        _ => bail!("use `cargo xtask bench browser [--brief] [dispatch|renders|burst|stream …]`"),
     }
 }
 

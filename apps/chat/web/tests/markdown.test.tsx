@@ -56,7 +56,7 @@ function grown(text: string, cuts: readonly number[]): string {
   return html;
 }
 
-describe('Markdown', () => {
+describe('Markdown', { timeout: 60_000 }, () => {
   it('shows what the library shows', () => {
     for (const text of [...FRAGMENTS, EVERYTHING]) {
       expect(shown(<Markdown>{text}</Markdown>), text).toBe(byTheLibrary(text));
