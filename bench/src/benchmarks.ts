@@ -9,6 +9,8 @@ import type { BurstReport } from './pages/burst-page.js';
 import type { ReducerName } from './pages/burst-store.js';
 import { COMPONENTS, CONTESTANTS } from './pages/contestants.js';
 import type { DispatchFigure, DispatchSize } from './pages/dispatch.js';
+import { quantile } from './pages/statistics.js';
+import type { StreamFigure, StreamPage } from './pages/stream-page.js';
 import { chatFrame } from './pages/texts.js';
 import type { BenchServer } from './server.js';
 
@@ -17,6 +19,7 @@ const BURST_SECONDS = 5;
 const UNCONCERNED_MESSAGES = 1_000;
 /** Of an answer, between two frames: some 1,200 a second. */
 const UNITS_PER_FRAME = 20;
+const STREAM_RUNS = 5;
 
 /** What a message costs from the frame to its handlers, by what plain JavaScript takes. */
 export async function dispatch(browser: Browser, server: BenchServer, isBrief: boolean) {
@@ -107,22 +110,47 @@ async function burstInto(
 /** Answers of 20,000 UTF-16 units that grow in the chat's Markdown: what a frame has to do. */
 export async function stream(browser: Browser, server: BenchServer, isBrief: boolean) {
   const unitsPerFrame = isBrief ? 20 * UNITS_PER_FRAME : UNITS_PER_FRAME;
-  console.log(`Growing answers: ${unitsPerFrame} units per frame`);
+  const runs = isBrief ? 1 : STREAM_RUNS;
+  console.log(`Growing answers: ${unitsPerFrame} units per frame, ${runs} runs`);
   for (const [kind] of entries(ANSWERS)) {
-    // A page of its own for each: what one has warmed up is not for the next.
-    const page = await open(browser, server, 'stream');
-    const figure = await page.evaluate(([what, units]) => offered.grow(what, units), [
-      kind,
-      unitsPerFrame,
-    ] as const);
-    await page.close();
-    console.log(
-      `  ${kind}: ${figure.frames} frames; render and commit median ${figure.workMsMedian.toFixed(2)} ms, ` +
-        `p99 ${figure.workMsP99.toFixed(2)} ms, longest ${figure.workMsMax.toFixed(1)} ms; ` +
-        `layout median ${figure.layoutMsMedian.toFixed(2)} ms, p99 ${figure.layoutMsP99.toFixed(2)} ms`,
-    );
+    await streamOne(browser, server, runs, [kind, unitsPerFrame, 'by the block']);
   }
+  await streamOne(browser, server, runs, ['mixed', 20 * UNITS_PER_FRAME, 'as a whole']);
   console.log();
+}
+
+async function streamOne(
+  browser: Browser,
+  server: BenchServer,
+  runs: number,
+  args: Parameters<StreamPage['grow']>,
+) {
+  const figures: StreamFigure[] = [];
+  for (let run = 0; run < runs; run += 1) {
+    // On a page of its own: what one answer has warmed up is not for the next.
+    const page = await open(browser, server, 'stream');
+    figures.push(await page.evaluate((all) => offered.grow(...all), args));
+    await page.close();
+  }
+  const [kind, , parsed] = args;
+  const works = figures.map(({ workMs }) => workMs);
+  console.log(`  ${kind}, parsed ${parsed}, ${works[0]?.length ?? 0} frames`);
+  printFrames('render and commit', works);
+  printFrames(
+    'style and layout',
+    figures.map(({ layoutMs }) => layoutMs),
+  );
+}
+
+/** Every run does the same in the same frame: what it takes at its quickest nobody interrupted. */
+function printFrames(what: string, runs: readonly (readonly number[])[]): void {
+  const quickest = (runs[0] ?? []).map((_, frame) =>
+    Math.min(...runs.map((run) => run[frame] ?? Infinity)),
+  );
+  const say = (values: readonly number[]) =>
+    `median ${quantile(values, 0.5).toFixed(2)} ms, p99 ${quantile(values, 0.99).toFixed(2)} ms, ` +
+    `longest ${Math.max(...values).toFixed(1)} ms`;
+  console.log(`    ${what}: each frame at its quickest ${say(quickest)}; all ${say(runs.flat())}`);
 }
 
 async function open(browser: Browser, server: BenchServer, name: string): Promise<Page> {

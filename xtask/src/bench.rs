@@ -1,4 +1,5 @@
-//! `cargo xtask bench browser`: dispatch, render counts and a burst in a real Chromium.
+//! `cargo xtask bench browser`: dispatch, render counts, a burst and growing answers in a
+//! real Chromium.
 //! `cargo xtask bench streams`: what growing answers cost, against the real server.
 
 use std::path::Path;
@@ -15,7 +16,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
         Some((what, rest)) if what == "browser" => in_browser(root, rest),
         Some((what, rest)) if what == "streams" => of_streams(root, true, rest),
         _ => bail!(
-            "use `cargo xtask bench browser [--brief] [dispatch|renders|burst …]` \
+            "use `cargo xtask bench browser [--brief] [dispatch|renders|burst|stream …]` \
              or `cargo xtask bench streams [--brief] [--answers N] [latency|load …]`"
         ),
     }

@@ -41,7 +41,7 @@ cargo xtask fuzz [--seconds N] [TARGET]
     fuzz the parsers of what comes from outside, each for a minute or so long
 cargo xtask mutants [--only NAME] [--seeds N]
     plant one bug after the other in a copy of the code, and see whether the simulator finds it
-cargo xtask bench browser [--brief] [dispatch|renders|burst …]
+cargo xtask bench browser [--brief] [dispatch|renders|burst|stream …]
     measure what a message costs in Chromium
 cargo xtask bench streams [--brief] [--answers N] [latency|load …]
     measure how much later words come than straight from a model, and what a thousand answers cost

@@ -62,6 +62,42 @@ for (const colorScheme of ['light', 'dark'] as const) {
   }
 }
 
+for (const [device, viewport, colorScheme] of [
+  ['a desk in light', { width: 1280, height: 800 }, 'light'],
+  ['a phone in dark', { width: 390, height: 844 }, 'dark'],
+] as const) {
+  test(`what grows, stops and has versions pleases axe on ${device}`, async ({
+    arrive,
+    provider,
+  }) => {
+    const ada = await arrive({ viewport, colorScheme, reducedMotion: 'reduce' });
+    await ada.signUp(newAccount('Ada'));
+    const looksGood = async (): Promise<void> => {
+      expect(await violations(ada.page)).toEqual([]);
+      expect(await sideways(ada.page)).toBe(0);
+    };
+    const writing = provider.next();
+    await ada.ask('Show me everything');
+    const answer = await writing;
+    await expect(ada.stopButton).toBeVisible();
+    await looksGood();
+    answer.write('## A title\n\n- one\n- two\n\n```js\nlet a = 1;\n\n');
+    await expect(ada.answerText).toContainText('let a');
+    await looksGood();
+    await ada.composer.press('Escape');
+    await expect(ada.answer.getByText('Stopped', { exact: true })).toBeVisible();
+    await looksGood();
+    await ada.answer.getByRole('button', { name: 'Try again' }).click();
+    await expect(ada.said('You said: Show me everything')).toHaveCount(1);
+    await ada.answer.getByRole('button', { name: 'Answer again' }).click();
+    await expect(ada.answer.getByText('Version 2 of 2')).toHaveCount(1);
+    await expect(ada.said('You said: Show me everything')).toHaveCount(1);
+    await looksGood();
+    await ada.log.getByRole('button', { name: 'Edit question' }).click();
+    await looksGood();
+  });
+}
+
 test('the whole way is possible with the keyboard alone', async ({ arrive }) => {
   const ada = await arrive();
   const { page } = ada;

@@ -40,6 +40,7 @@ export function Answer({ place, conversationUuid, isLast }: MessageProps) {
         )}
         {final !== undefined && <Outcome message={final} onRetry={again} />}
         <div className="message__actions">
+          {final?.status === 'stopped' && <Stopped onRetry={again} />}
           {final !== undefined && final.content !== '' && (
             <CopyButton text={() => final.content} label="Copy answer" />
           )}
@@ -75,22 +76,28 @@ const AnswerText = memo(function AnswerText({
   return <Markdown isGrowing={isGrowing}>{shown}</Markdown>;
 });
 
-/** What there is to say about an answer that has not become whole, and a way to have it so. */
+/** Somebody wanted no more of it. */
+function Stopped({ onRetry }: { onRetry: () => void }) {
+  return (
+    <>
+      <p className="stopped">
+        <CircleStop aria-hidden="true" />
+        <span>Stopped</span>
+      </p>
+      <button type="button" className="text-button" onClick={onRetry}>
+        <RefreshCw aria-hidden="true" />
+        Try again
+      </button>
+    </>
+  );
+}
+
+/** Why an answer has not become whole, and a way to have it so. */
 function Outcome({ message, onRetry }: { message: ChatMessage; onRetry: () => void }) {
   switch (message.status) {
     case 'complete':
-      return null;
     case 'stopped':
-      return (
-        <div className="stopped">
-          <CircleStop aria-hidden="true" />
-          <p>Stopped</p>
-          <button type="button" className="text-button" onClick={onRetry}>
-            <RefreshCw aria-hidden="true" />
-            Try again
-          </button>
-        </div>
-      );
+      return null;
     case 'failed':
     case 'interrupted': {
       const isInterrupted = message.status === 'interrupted';

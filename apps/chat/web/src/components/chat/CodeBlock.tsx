@@ -28,8 +28,10 @@ const Part = memo(function Part({ part }: { part: CodePart }) {
   return toJsx(part.content);
 });
 
-function useHighlighted(language: string | undefined, code: string): readonly CodePart[] {
+function useHighlighted(language: string | undefined, whole: string): readonly CodePart[] {
   const isGrowing = useContext(GrowingContext);
+  // Until there is another line, what grows is on this one.
+  const code = isGrowing ? whole.replace(/\n$/, '') : whole;
   const [shown, setShown] = useState<Shown>(NOTHING);
   if (shown.language === language && shown.code === code && shown.isGrowing === isGrowing) {
     return shown.parts;
