@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use tokio::time::sleep;
 
 use crate::{
+    answers::Answers,
     application::Application,
     ledger::count,
     report::{Progress, Verdict},
@@ -23,10 +24,13 @@ pub(crate) async fn run(binary: &Path, kills: u32, seed: u64) -> Result<Verdict>
     let server = launch.start_and_listen().await?;
     let play = Play::begin(&launch, application.clone(), &mut random).await?;
     let scene = play.scene.clone();
+    let answers = Answers::begin(&launch, scene.clone(), &mut random).await?;
     let progress = Progress::start("kills", scene.clone());
     let ended = async {
-        let server = kill_again_and_again(&launch, &scene, server, kills, &mut random).await?;
+        let server =
+            kill_again_and_again((&launch, &scene, &answers), server, kills, &mut random).await?;
         play.end().await?;
+        answers.end().await?;
         server.stop().await
     };
     let ended = ended.await;
@@ -35,8 +39,7 @@ pub(crate) async fn run(binary: &Path, kills: u32, seed: u64) -> Result<Verdict>
 }
 
 async fn kill_again_and_again(
-    launch: &Launch,
-    scene: &Arc<Scene>,
+    (launch, scene, answers): (&Launch, &Arc<Scene>, &Answers),
     mut server: Server,
     kills: u32,
     random: &mut fastrand::Rng,
@@ -60,9 +63,13 @@ async fn kill_again_and_again(
             () = sleep(lives) => {}
         }
         scene.trouble();
+        let are_growing = answers.are_growing();
         server.kill().await?;
         scene.trouble_is_over();
         count(&scene.ledger.counts.kills);
+        if are_growing {
+            count(&scene.ledger.counts.kills_while_growing);
+        }
         server = launch.start()?;
     }
     ensure!(server.listens().await, "the server did not start: {:?}", launch.words.lines());

@@ -6,6 +6,7 @@
 //! killed and what everybody does, and not how far they get.
 #![allow(clippy::doc_markdown, reason = "the comments on options are the help that people read")]
 
+mod answers;
 mod application;
 mod full_disk;
 mod kills;
@@ -14,9 +15,11 @@ mod life;
 mod medium;
 mod page;
 mod publisher;
+mod reader;
 mod report;
 mod scene;
 mod server;
+mod writer;
 
 use std::{path::PathBuf, process::ExitCode};
 

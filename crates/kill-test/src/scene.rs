@@ -25,7 +25,7 @@ const PUBLISHERS_PER_USER: u16 = 2;
 /// The last of them restarts its page all the time; the others live through everything.
 pub(crate) const DEVICES_PER_USER: usize = 3;
 /// How long everything may take to arrive, once nothing more goes wrong.
-const CALM: Duration = Duration::from_secs(90);
+pub(crate) const CALM: Duration = Duration::from_secs(90);
 /// The newest messages of a mailbox that are read once more at the end: fewer than a server keeps.
 const AUDITED_MAX: u64 = 9_000;
 

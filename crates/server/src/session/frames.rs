@@ -23,6 +23,8 @@ impl Session {
             ClientFrame::Ping { timestamp } => self.ping(timestamp, now),
             ClientFrame::GetPending { after, epoch, have } => {
                 self.growing.start(have.filter(|_| self.wire == Wire::V1));
+                // What was to be read for news a moment ago is from where this client no longer is.
+                self.requests.retain(|request| !matches!(request, Output::ReadStreams(_)));
                 match self.feed.get_pending(after, epoch.as_ref()) {
                     Located::Here => {}
                     Located::AskTheStore => self.requests.push_back(Output::Locate),

@@ -119,6 +119,21 @@ fn a_slow_reader_gets_what_there_is_when_it_is_ready_in_pieces_that_fit() {
 }
 
 #[test]
+fn a_question_takes_back_what_was_to_be_read_before_it() {
+    // News and a question came in one go. What was read for the news passed for the answer to the
+    // question, which went on from where that client was no longer.
+    let mut story = Story::asks(r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#);
+    story.answers.open(1);
+    story.answers.grow(1, "one ");
+    assert_eq!(story.shows(), [r#"start "a1" 1"#, r#"0 "one ""#, "complete, 1"]);
+    story.rig.pass(INTERVAL);
+    story.grows(1, "two");
+    let question = r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#;
+    story.rig.input(Input::Text(question));
+    assert_eq!(story.shows(), [r#"start "a1" 1"#, r#"0 "one two""#, "complete, 1"]);
+}
+
+#[test]
 fn a_later_attempt_starts_over() {
     let mut story = Story::asks(r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#);
     story.answers.open(1);
