@@ -228,6 +228,19 @@ describe('what goes wrong', () => {
   });
 });
 
+// It took the batch for itself, and the other reducers of the store never saw it.
+it('batches that only a part of the store accepts reach all of it', async () => {
+  const store = configureStore({
+    reducer: { accepting: acceptBatches(numbers), other: numbers },
+    middleware: (defaults) => defaults().concat(tetherlineMiddleware()),
+  });
+  const { news } = toHandlers(store.dispatch, { news: ({ value }) => added(Number(value)) });
+  void news?.({ type: 'news', value: 1 }, { replayed: false });
+  void news?.({ type: 'news', value: 2 }, { replayed: false });
+  await frame();
+  expect(store.getState()).toEqual({ accepting: [1, 2], other: [1, 2] });
+});
+
 describe('in one draft', () => {
   const list = createSlice({
     name: 'list',

@@ -89,7 +89,7 @@ it('shows the past while somebody looks at it, and goes on recording what comes'
   server.publish({ type: 'news', title: 'Meanwhile' });
   await server.clock.advance(1_000);
   expect(store.getState().titles).toEqual([]);
-  expect(panel.actions().at(-1)).toMatchObject({ type: 'tetherline/batched' });
+  expect(panel.actions().at(-1)).toMatchObject({ type: 'titled' });
   expect(panel.states().at(-1)).toMatchObject({
     connection: { status: 'connected' },
     titles: ['Meanwhile'],

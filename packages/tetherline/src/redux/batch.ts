@@ -1,6 +1,6 @@
-import { type Action, type Dispatch, SHOULD_AUTOBATCH } from '@reduxjs/toolkit';
+import { type Action, type Dispatch, type MiddlewareAPI, SHOULD_AUTOBATCH } from '@reduxjs/toolkit';
 
-import { batched, batchesTaken } from './reducers.js';
+import { batched, offering } from './reducers.js';
 
 /** How many actions are dispatched at once at most, unless one message becomes more. */
 export const BATCH_ACTIONS_MAX = 256;
@@ -35,15 +35,15 @@ interface Slice {
 
 /** Gathers actions until the next frame; a page that nobody sees has none, and does not wait. */
 export class Batch {
-  readonly #dispatch: Dispatch;
+  readonly #store: MiddlewareAPI<Dispatch, unknown>;
   #slices: Slice[] = [];
   #waiting = 0;
   /** How many actions a slice takes: fewer as long as they take long. */
   #sliceActions = BATCH_ACTIONS_MAX;
   #cancel: (() => void) | null = null;
 
-  constructor(dispatch: Dispatch) {
-    this.#dispatch = dispatch;
+  constructor(store: MiddlewareAPI<Dispatch, unknown>) {
+    this.#store = store;
   }
 
   /** The promise is for the handler: its message is handled when the store has it. */
@@ -121,11 +121,13 @@ export class Batch {
 
   #dispatchTogether(messages: readonly Waiting[]): void {
     const batch = batched(messages.flatMap(({ actions }) => actions));
-    const before = batchesTaken();
+    const offer = { state: this.#store.getState(), isTaken: false };
     const failure = attempt(() =>
-      this.#dispatch(this.#slices.length > 0 ? { ...batch, ...MORE_FOLLOWS } : batch),
+      offering(offer, () =>
+        this.#store.dispatch(this.#slices.length > 0 ? { ...batch, ...MORE_FOLLOWS } : batch),
+      ),
     );
-    if (batchesTaken() !== before) {
+    if (offer.isTaken) {
       messages.forEach(({ resolve }) => resolve());
       tellApart(failure);
     } else if (!this.#dispatchEach([...messages, ...this.#takeRest()])) {
@@ -140,7 +142,7 @@ export class Batch {
   #dispatchEach(messages: readonly Waiting[]): boolean {
     let hasFailed = false;
     for (const { actions, resolve, reject } of messages) {
-      const failures = actions.map((action) => attempt(() => this.#dispatch(action)));
+      const failures = actions.map((action) => attempt(() => this.#store.dispatch(action)));
       const failure = failures.find((each) => each !== null);
       if (failure) {
         hasFailed = true;

@@ -8,7 +8,7 @@ export { BATCH_ACTIONS_MAX, BATCH_TASK_MS, BATCH_WAIT_MS, BATCH_WAITING_MAX } fr
 export { connectionChanged, connectionSlice } from './connection.js';
 export { type ActionCreators, toHandlers } from './handlers.js';
 export { tetherlineMiddleware, type TetherlineMiddlewareOptions } from './middleware.js';
-export { acceptBatches, batched, inOneDraft } from './reducers.js';
+export { acceptBatches, type AcceptingBatches, batched, inOneDraft } from './reducers.js';
 
 /**
  * Ties a client to a store that has no `tetherlineMiddleware`: messages become actions, and

@@ -30,8 +30,9 @@ export function tetherlineMiddleware<Types extends string = never>({
   signedOut,
   actions,
 }: TetherlineMiddlewareOptions<Types> = {}): Middleware {
-  return ({ dispatch }) => {
-    const batch = new Batch(dispatch);
+  return (store) => {
+    const { dispatch } = store;
+    const batch = new Batch(store);
     if (client) {
       follow(client, dispatch);
       if (actions) {

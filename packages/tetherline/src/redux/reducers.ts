@@ -21,16 +21,30 @@ interface Box<S> {
 /** The folds of reducers that know a better way than one action after another. */
 const folds = new WeakMap<object, unknown>();
 
-let taken = 0;
+/** A batch on its way into a store. */
+export interface Offer {
+  /** All that the store has: a reducer of a part of it would keep the batch from the others. */
+  readonly state: unknown;
+  isTaken: boolean;
+}
 
-/** How many batches reducers have taken. Only its standing still means anything. */
-export function batchesTaken(): number {
-  return taken;
+let offered: Offer | null = null;
+
+/** Dispatches a batch; then the offer says whether a reducer has taken it, even if something threw. */
+export function offering(offer: Offer, dispatch: () => unknown): void {
+  const outer = offered;
+  offered = offer;
+  try {
+    dispatch();
+  } finally {
+    offered = outer;
+  }
 }
 
 /**
  * A reducer that takes batches: one dispatch, and one notification, for all messages of a frame.
- * Takes what `configureStore` takes, one reducer or several by name, and belongs around all of it.
+ * Takes what `configureStore` takes, one reducer or several by name, and belongs around all of it;
+ * around a part of it, it does nothing.
  */
 export function acceptBatches<R extends Reducer | ReducersMapObject>(
   reducers: R,
@@ -59,11 +73,14 @@ function accepting(reducers: Reducer | ReducersMapObject): Reducer<unknown> {
       ? [reducers as Reducer<unknown>, foldOf<unknown>(reducers)]
       : combined(reducers);
   return (state: unknown, action) => {
-    if (!batched.match(action)) {
+    // Without an offer it is a store's history that is gone through again.
+    if (!batched.match(action) || (offered && offered.state !== state)) {
       return reducer(state, action);
     }
     const next = fold(state, action.payload);
-    taken += 1;
+    if (offered) {
+      offered.isTaken = true;
+    }
     return next;
   };
 }
