@@ -3,6 +3,7 @@
 
 mod delivery;
 mod forgetting;
+mod growing;
 mod mistakes;
 mod streaming;
 mod support;
