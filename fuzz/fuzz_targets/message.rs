@@ -11,7 +11,7 @@ fuzz_target!(|text: &str| {
     let Ok(message) = Message::parse(text) else { return };
     let frame = message.to_frame(&"own".parse().expect("an id"), Seq::new(7), "\"now\"");
     match ServerFrame::parse(&frame) {
-        Ok(ServerFrame::Application { kind, seq, id }) => {
+        Ok(ServerFrame::Application { kind, seq, id, .. }) => {
             assert_eq!(&*kind, message.kind());
             assert_eq!(seq, Seq::new(7));
             assert_eq!(id.expect("the header has one").as_str(), "own");
