@@ -276,6 +276,22 @@ describe('several tabs', () => {
     expect((await stored()).map(({ id }) => id)).toEqual(['one']);
   });
 
+  it('take over from one that dies while they live', async () => {
+    // A browser takes a moment to let go of what a closed page held. Whoever looked in that moment
+    // took it for living, and what it had left waited for somebody to load another page.
+    const closed = givenPage(offline);
+    closed.signIn();
+    void closed.client.send({ type: 'ask', id: 'one' });
+    await untilStored(1);
+    const page = await givenReloaded();
+    await page.client.send({ type: 'ask', id: 'two' });
+    expect(page.restored).toEqual([]);
+    closed.die();
+    await untilStored(0);
+    expect(await asked()).toEqual(['two', 'one']);
+    expect(page.restored.map(({ message }) => message.id)).toEqual(['one']);
+  });
+
   it('see to it that exactly one takes what a dead one left', async () => {
     await givenLeft([{ type: 'ask', id: 'one' }]);
     const pages = [givenPage(offline), givenPage(offline), givenPage(offline)];

@@ -30,13 +30,25 @@ export class Owner {
       return await adopt(() => true);
     }
     await (this.#holding ??= this.#hold(locks));
-    await Promise.all(leftBehind().map((owner) => hasGone(locks, owner)));
+    await Promise.all(
+      leftBehind().map((owner) =>
+        untilGone(locks, owner, AbortSignal.timeout(PREDECESSOR_TIMEOUT_MS)),
+      ),
+    );
     return await locks.request(`${PREFIX}adopt`, { signal }, async () => {
       // After ours is held and before anybody else may ask: no page can take ours for an orphan.
       const { held = [] } = await locks.query();
       const living = new Set(held.map(({ name }) => name));
       return await adopt((owner) => owner === this.id || !living.has(PREFIX + owner));
     });
+  }
+
+  /** Resolves when this owner is gone, whatever ended it. */
+  async untilGone(owner: string): Promise<void> {
+    const locks = webLocks();
+    if (locks) {
+      await untilGone(locks, owner);
+    }
   }
 
   async #hold(locks: LockManager): Promise<void> {
@@ -72,10 +84,8 @@ function leftBehind(): string[] {
   return predecessors;
 }
 
-/** It lives on if this tab is a copy of its. */
-async function hasGone(locks: LockManager, owner: string): Promise<void> {
-  const signal = AbortSignal.timeout(PREDECESSOR_TIMEOUT_MS);
-  await locks
-    .request(PREFIX + owner, { mode: 'shared', signal }, () => undefined)
-    .catch(() => undefined);
+/** Or until nobody wants to know: an owner lives on if this tab is a copy of its. */
+async function untilGone(locks: LockManager, owner: string, signal?: AbortSignal): Promise<void> {
+  const options = { mode: 'shared', signal } as LockOptions;
+  await locks.request(PREFIX + owner, options, () => undefined).catch(() => undefined);
 }

@@ -33,6 +33,8 @@ export class RestoringOutbox implements KeptOutbox {
   readonly #scope: string;
   /** What this page sends, by id. */
   readonly #sends = new Map<string, StoredSend>();
+  /** Pages that send something of this user's, and whose end this one waits for. */
+  readonly #others = new Set<string>();
   #last = 0;
 
   constructor(
@@ -52,6 +54,11 @@ export class RestoringOutbox implements KeptOutbox {
 
   /** Sends what earlier pages left. Never rejects. */
   async restore(): Promise<void> {
+    await this.#adopt();
+    this.#page.restored();
+  }
+
+  async #adopt(): Promise<void> {
     const deadline = AbortSignal.timeout(RESTORE_TIMEOUT_MS);
     try {
       const found = this.#owner.adopt(deadline, (isOrphan) => this.#take(deadline, isOrphan));
@@ -63,7 +70,23 @@ export class RestoringOutbox implements KeptOutbox {
     } catch (error) {
       this.#failed(error);
     }
-    this.#page.restored();
+  }
+
+  /**
+   * What another page sends is this one's as soon as that one is gone. It may be gone already: a
+   * browser takes a moment to let go of what a closed page held.
+   */
+  #followOn(owner: string): void {
+    if (owner === this.#owner.id || this.#others.has(owner)) {
+      return;
+    }
+    this.#others.add(owner);
+    void this.#owner.untilGone(owner).then(() => {
+      this.#others.delete(owner);
+      if (this.#page.session.isLive) {
+        void this.#adopt();
+      }
+    });
   }
 
   put(send: KeptSend): void {
@@ -175,6 +198,8 @@ export class RestoringOutbox implements KeptOutbox {
       const settled = this.#page.restore(message, ttlMs);
       this.#removeWhenSettled(send, settled);
       this.#tell(message, settled);
+    } else if (fate === 'left') {
+      this.#followOn(send.owner);
     }
   }
 
