@@ -88,7 +88,8 @@ impl Growing {
     pub(super) fn next_at(&self) -> Option<Instant> {
         match self {
             Self::Seen {
-                pace: Pace::Live { news: News::Something | News::PutOff, next_at }, ..
+                pace: Pace::Live { news: News::Something | News::PutOff, next_at },
+                ..
             } => Some(*next_at),
             _ => None,
         }
