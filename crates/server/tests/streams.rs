@@ -499,6 +499,20 @@ async fn an_answer_outlives_the_server_that_it_was_begun_on() {
 }
 
 #[tokio::test]
+async fn nothing_that_a_source_says_behind_its_failure_is_added() {
+    // While what came before it was being added, the source was read on.
+    let server = TestServer::start(config()).await;
+    let opening = StreamOpening::parse(r#"{"message_uuid":"a1"}"#).unwrap();
+    let mut writer = server.server.open_stream(&user("ada"), opening).await.unwrap();
+    let pieces = [Ok("before".to_owned()), Err("it broke"), Ok("behind".to_owned())];
+    let failed = writer.pipe(stream::iter(pieces)).await.unwrap_err();
+    assert_eq!(failed.to_string(), "the source of the text failed: it broke");
+    let uuid: MessageId = "a1".parse().unwrap();
+    let state = server.server.stream(&user("ada"), &uuid).await.unwrap().unwrap();
+    assert_eq!(&*state.text, "before");
+}
+
+#[tokio::test]
 async fn a_writer_in_process_gathers_what_comes_while_it_waits() {
     let server = TestServer::start(config()).await;
     let mut client = reader(&server, "laptop", json!([])).await;
