@@ -358,6 +358,26 @@ async fn a_long_request_that_broke_off_is_gone_on_with() {
     assert_eq!(backend.lines(name, "{\"text\":\"!\"}").await.1, json!({ "next_offset": 8 }));
 }
 
+#[tokio::test]
+async fn a_line_that_says_more_than_its_text_is_refused() {
+    // The `offset` of a line went unread, so that a repeated request doubled the text; and with its
+    // `status` an answer that was complete became an interrupted one.
+    let server = TestServer::start(config()).await;
+    let backend = Backend::of(&server);
+    backend.open("ada", json!({ "message_uuid": "a1" })).await;
+    for more in [r#""offset":0"#, r#""status":"complete""#] {
+        let body = format!("{{\"text\":\"one\"}}\n{{\"text\":\"two\",{more}}}\n");
+        let name = "ada/streams/a1/1";
+        let request = backend.request(Method::POST, &format!("{name}/text?offset=0"));
+        let request = request.header("content-type", "application/x-ndjson");
+        let (status, error) = answer(request.body(body)).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{more}");
+        assert!(error["error"]["message"].as_str().unwrap().starts_with("Line 2"), "{error}");
+    }
+    let (_, state) = answer(backend.request(Method::GET, "ada/streams/a1")).await;
+    assert_eq!((&state["phase"], &state["text"]), (&json!("open"), &json!("one")));
+}
+
 /// Notes what it is told.
 #[derive(Default)]
 struct Notes(Mutex<Vec<StopTarget>>);
