@@ -358,6 +358,26 @@ async fn a_long_request_that_broke_off_is_gone_on_with() {
     assert_eq!(backend.lines(name, "{\"text\":\"!\"}").await.1, json!({ "next_offset": 8 }));
 }
 
+#[tokio::test]
+async fn a_line_that_says_more_than_its_text_is_refused() {
+    // The `offset` of a line went unread, so that a repeated request doubled the text; and with its
+    // `status` an answer that was complete became an interrupted one.
+    let server = TestServer::start(config()).await;
+    let backend = Backend::of(&server);
+    backend.open("ada", json!({ "message_uuid": "a1" })).await;
+    for more in [r#""offset":0"#, r#""status":"complete""#] {
+        let body = format!("{{\"text\":\"one\"}}\n{{\"text\":\"two\",{more}}}\n");
+        let name = "ada/streams/a1/1";
+        let request = backend.request(Method::POST, &format!("{name}/text?offset=0"));
+        let request = request.header("content-type", "application/x-ndjson");
+        let (status, error) = answer(request.body(body)).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{more}");
+        assert!(error["error"]["message"].as_str().unwrap().starts_with("Line 2"), "{error}");
+    }
+    let (_, state) = answer(backend.request(Method::GET, "ada/streams/a1")).await;
+    assert_eq!((&state["phase"], &state["text"]), (&json!("open"), &json!("one")));
+}
+
 /// Notes what it is told.
 #[derive(Default)]
 struct Notes(Mutex<Vec<StopTarget>>);
@@ -496,6 +516,20 @@ async fn an_answer_outlives_the_server_that_it_was_begun_on() {
     backend.finish("ada/streams/a1/1", json!({})).await;
     let (_, message) = watch_on(&mut client, text).await;
     assert_eq!(message["message"]["content"], "before, after");
+}
+
+#[tokio::test]
+async fn nothing_that_a_source_says_behind_its_failure_is_added() {
+    // While what came before it was being added, the source was read on.
+    let server = TestServer::start(config()).await;
+    let opening = StreamOpening::parse(r#"{"message_uuid":"a1"}"#).unwrap();
+    let mut writer = server.server.open_stream(&user("ada"), opening).await.unwrap();
+    let pieces = [Ok("before".to_owned()), Err("it broke"), Ok("behind".to_owned())];
+    let failed = writer.pipe(stream::iter(pieces)).await.unwrap_err();
+    assert_eq!(failed.to_string(), "the source of the text failed: it broke");
+    let uuid: MessageId = "a1".parse().unwrap();
+    let state = server.server.stream(&user("ada"), &uuid).await.unwrap().unwrap();
+    assert_eq!(&*state.text, "before");
 }
 
 #[tokio::test]

@@ -201,6 +201,19 @@ describe('what is on its way', () => {
     expect(ids()).toEqual([]);
   });
 
+  it('is not waited for when the history had its end first, where it was for ever', () => {
+    const { store, state } = givenStore();
+    const regeneration = { id: 'send-1', messageUuid: 'a', isRetry: true };
+    store.dispatch(regenerationStarted({ conversationUuid: 'c1', regeneration }));
+    store.dispatch(
+      historyLoaded({ conversation: CONVERSATION, messages: [end()], pending: [], asOf: 9 }),
+    );
+    const late = end({ asOf: 8 });
+    store.dispatch(addMessage({ conversationUuid: 'c1', message: late, ref: 'send-1' }));
+    expect(state().regenerations.c1).toEqual([]);
+    expect(state().messages.c1?.map(({ asOf }) => asOf)).toEqual([9]);
+  });
+
   it('is stopped until it has ended, or could not be told', () => {
     const { store, add, state } = givenStore();
     store.dispatch(stopRequested({ answer: 'a' }));

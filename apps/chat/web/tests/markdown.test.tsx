@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { CodeBlock } from '@/components/chat/CodeBlock';
 import { Markdown, MARKDOWN_COMPONENTS } from '@/components/chat/Markdown';
 import { mend } from '@/lib/markdown/mend';
+import { NESTING_MAX } from '@/lib/markdown/parse';
 import { documents, EVERYTHING, FRAGMENTS } from './support/documents';
 
 /** What is on the page, but for lines between blocks, which show nothing. */
@@ -151,5 +152,32 @@ describe('what is half written', () => {
     ['it costs $5 ~ 6 <b', 'it costs $5 ~ 6 <b'],
   ])('%j is shown as %j', (text, mended) => {
     expect(mend(text)).toBe(mended);
+  });
+});
+
+describe('what is nested without an end', { timeout: 60_000 }, () => {
+  const shownText = (element: ReactElement) => {
+    const { container, unmount } = render(element);
+    const text = container.textContent;
+    unmount();
+    return text;
+  };
+
+  it('is shown as the text that it is, where it ended the stack and blanked the page', () => {
+    for (const text of [`${'>'.repeat(3_000)}a`, `${'- '.repeat(2_000)}a`]) {
+      expect(shownText(<Markdown>{text}</Markdown>)).toBe(text);
+      expect(shownText(<Markdown isGrowing>{text}</Markdown>)).toBe(text);
+    }
+  });
+
+  it('begins at one level more than may be', () => {
+    const quotesOf = (levels: number) => {
+      const { container, unmount } = render(<Markdown>{`${'>'.repeat(levels)}a`}</Markdown>);
+      const { length } = container.querySelectorAll('blockquote');
+      unmount();
+      return length;
+    };
+    expect(quotesOf(NESTING_MAX)).toBe(NESTING_MAX);
+    expect(quotesOf(NESTING_MAX + 1)).toBe(0);
   });
 });

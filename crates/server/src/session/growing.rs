@@ -35,7 +35,9 @@ pub(super) enum News {
     Nothing,
     /// Something has begun or grown.
     Something,
-    /// The same, and it was asked for.
+    /// It was looked at before it was time, and is no first text.
+    PutOff,
+    /// It was asked for.
     Asked,
 }
 
@@ -74,6 +76,9 @@ impl Growing {
             {
                 *news = News::Asked;
             }
+            Pace::Live { news: news @ News::PutOff, next_at } if now >= *next_at => {
+                *news = News::Asked;
+            }
             _ => return None,
         }
         Some(places.clone())
@@ -82,9 +87,10 @@ impl Growing {
     /// When to ask next, with the socket free.
     pub(super) fn next_at(&self) -> Option<Instant> {
         match self {
-            Self::Seen { pace: Pace::Live { news: News::Something, next_at }, .. } => {
-                Some(*next_at)
-            }
+            Self::Seen {
+                pace: Pace::Live { news: News::Something | News::PutOff, next_at },
+                ..
+            } => Some(*next_at),
             _ => None,
         }
     }
@@ -92,21 +98,48 @@ impl Growing {
     /// What was read, as frames.
     pub(super) fn take(&mut self, page: StreamPage, now: Instant) -> Vec<Outgoing> {
         let Self::Seen { places, pace } = self else { return Vec::new() };
-        if !matches!(pace, Pace::Asked | Pace::Live { news: News::Asked, .. }) {
-            return Vec::new();
-        }
-        *places = page.pieces.iter().map(|piece| piece.position.clone()).collect();
-        *pace = match pace {
-            Pace::Asked if page.has_more => Pace::Owed,
-            // What did not fit follows at once: it is late already.
-            _ if page.has_more => Pace::Live { news: News::Something, next_at: now },
-            _ => {
-                let next_at = now + Duration::from_millis(STREAM_INTERVAL_MS);
-                Pace::Live { news: News::Nothing, next_at }
-            }
+        let due_at = match pace {
+            Pace::Asked => now,
+            Pace::Live { news: News::Asked, next_at } => *next_at,
+            _ => return Vec::new(),
         };
-        page.pieces.into_iter().flat_map(in_frames).map(Outgoing::Text).collect()
+        let StreamPage { mut pieces, has_more } = page;
+        let has_put_off = now < due_at && put_off(&mut pieces, places);
+        let news = if has_put_off { News::PutOff } else { News::Nothing };
+        *places = pieces.iter().map(|piece| piece.position.clone()).collect();
+        let frames: Vec<Outgoing> =
+            pieces.into_iter().flat_map(in_frames).map(Outgoing::Text).collect();
+        *pace = match pace {
+            Pace::Asked if has_more => Pace::Owed,
+            // What did not fit follows at once: it is late already.
+            _ if has_more => Pace::Live { news: News::Something, next_at: now },
+            _ if has_put_off && frames.is_empty() => Pace::Live { news, next_at: due_at },
+            _ => Pace::Live { news, next_at: now + Duration::from_millis(STREAM_INTERVAL_MS) },
+        };
+        frames
     }
+}
+
+/// Before it is time only first texts are shown: what else was read is read again. Answers whether
+/// there is any.
+fn put_off(pieces: &mut [StreamPiece], places: &[StreamPosition]) -> bool {
+    let mut has_any = false;
+    for StreamPiece { position, start, text } in pieces {
+        let goes_on = |place: &&StreamPosition| {
+            place.offset > 0
+                && place.message_uuid == position.message_uuid
+                && place.attempt == position.attempt
+        };
+        if start.is_none()
+            && !text.is_empty()
+            && let Some(place) = places.iter().find(goes_on)
+        {
+            position.offset = place.offset;
+            *text = Box::default();
+            has_any = true;
+        }
+    }
+    has_any
 }
 
 /// An answer that has begun and shows no text yet: its first goes out at once.

@@ -49,7 +49,9 @@ impl StreamWriter {
             if appending.is_none() && !gathered.is_empty() {
                 appending = Some(self.begin(std::mem::take(&mut gathered).into(), None));
             }
-            match next(&mut appending, &mut pieces, gathered.len()).await {
+            // Behind its failure a source is not listened to.
+            let has_room = failed.is_none() && gathered.len() < STREAM_PIECE_BYTES_MAX;
+            match next(&mut appending, &mut pieces, has_room).await {
                 Event::Piece(Some(Ok(piece))) => gathered.push_str(&piece),
                 Event::Piece(Some(Err(error))) => failed = Some(error),
                 Event::Appended(_, Ok(end)) => {
@@ -90,9 +92,9 @@ enum Event<E> {
 async fn next<E, S: Stream<Item = Result<String, E>>>(
     appending: &mut Option<Appending>,
     pieces: &mut std::pin::Pin<&mut Fuse<S>>,
-    gathered: usize,
+    has_room: bool,
 ) -> Event<E> {
-    let wants_more = gathered < STREAM_PIECE_BYTES_MAX && !pieces.is_done();
+    let wants_more = has_room && !pieces.is_done();
     let Some(running) = appending else { return Event::Piece(pieces.next().await) };
     let (text, appended) = if wants_more {
         match select(running, pieces.next()).await {

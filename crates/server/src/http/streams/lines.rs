@@ -8,7 +8,7 @@ use futures_util::{
     stream::{self, BoxStream, Stream},
 };
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use tetherline_protocol::{ErrorCode, frame::StreamEnding};
 use tokio_util::{
     codec::{FramedRead, LinesCodec, LinesCodecError},
@@ -27,6 +27,9 @@ pub(super) struct Lines {
 #[derive(Deserialize)]
 struct Line {
     text: Option<String>,
+    /// What a piece of text cannot say here, and would be misunderstood if it did.
+    offset: Option<IgnoredAny>,
+    status: Option<IgnoredAny>,
 }
 
 impl Lines {
@@ -63,8 +66,14 @@ impl Lines {
             let parsed = serde_json::from_str(&line)
                 .map_err(|_| self.invalid("a line is one JSON object with whole characters"))?;
             match parsed {
-                Line { text: Some(text) } => return Ok(Some(text)),
-                Line { text: None } => {
+                Line { text: Some(text), offset: None, status: None } => return Ok(Some(text)),
+                Line { text: Some(_), .. } => {
+                    return Err(self.invalid(
+                        "a line of text has no `offset`, which stands in the URL, and no `status`, \
+                         which is for a line of its own",
+                    ));
+                }
+                Line { text: None, .. } => {
                     self.ending =
                         Some(StreamEnding::parse(&line).map_err(|error| not_understood(&error))?);
                 }

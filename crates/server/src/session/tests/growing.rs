@@ -102,6 +102,26 @@ fn the_first_text_goes_out_at_once_and_what_follows_is_gathered() {
 }
 
 #[test]
+fn an_answer_without_a_word_does_not_hurry_the_others() {
+    // As long as one was thought about, each piece of another went out at once, in a frame of its own.
+    let mut story = Story::asks(r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#);
+    story.answers.open(1);
+    story.answers.grow(1, "a");
+    story.answers.open(2);
+    story.shows();
+    story.grows(1, "b");
+    story.grows(1, "c");
+    assert!(story.shows().is_empty(), "not yet");
+    story.rig.pass(INTERVAL);
+    assert_eq!(story.shows(), [r#"1 "bc""#]);
+    story.grows(1, "d");
+    story.grows(2, "x");
+    assert_eq!(story.shows(), [r#"0 "x""#], "only the first of the second");
+    story.rig.pass(INTERVAL);
+    assert_eq!(story.shows(), [r#"3 "d""#]);
+}
+
+#[test]
 fn a_slow_reader_gets_what_there_is_when_it_is_ready_in_pieces_that_fit() {
     let mut story = Story::asks(r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#);
     story.answers.open(1);

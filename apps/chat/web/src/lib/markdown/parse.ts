@@ -1,5 +1,5 @@
 import type { Root as Html, RootContent as HtmlContent } from 'hast';
-import type { Root } from 'mdast';
+import type { Root, Text } from 'mdast';
 import remarkGfm from 'remark-gfm';
 import remarkParse from 'remark-parse';
 import remarkRehype from 'remark-rehype';
@@ -9,8 +9,24 @@ const parser = unified().use(remarkParse).use(remarkGfm).freeze();
 // Raw HTML comes through, so that it can be shown as what it is: text.
 const renderer = unified().use(remarkRehype, { allowDangerousHtml: true }).freeze();
 
+/** Quotes and lists that one line may be in. More are nobody's meaning, and end the parser's stack. */
+export const NESTING_MAX = 200;
+
+const TOO_DEEP = new RegExp(
+  String.raw`^(?:[ \t]*(?:>|[-+*](?=[ \t])|\d{1,9}[.)](?=[ \t]))){${NESTING_MAX + 1}}`,
+  'm',
+);
+
+/** Reads a text as Markdown; one that is nested without an end is a paragraph as it stands. */
 export function parse(text: string): Root {
-  return parser.parse(text);
+  return TOO_DEEP.test(text) ? asItStands(text) : parser.parse(text);
+}
+
+function asItStands(text: string): Root {
+  const start = { line: 1, column: 1, offset: 0 };
+  const end = { line: 1, column: text.length + 1, offset: text.length };
+  const children: Text[] = [{ type: 'text', value: text }];
+  return { type: 'root', children: [{ type: 'paragraph', children, position: { start, end } }] };
 }
 
 /** What the page shows of a document: elements and text, and nothing that a text brought along. */

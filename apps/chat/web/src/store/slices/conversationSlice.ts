@@ -130,15 +130,17 @@ const conversationSlice = createSlice({
       >,
     ) {
       const { conversationUuid, message, ref } = payload;
-      if (isOutdated(message, find(state, conversationUuid, message.uuid))) {
+      const isOld = isOutdated(message, find(state, conversationUuid, message.uuid));
+      // The end of what a send has asked for is its end also if the history had it first.
+      if (message.role === 'assistant' && (!isOld || ref !== undefined)) {
+        forgetUnderWay(state, conversationUuid, message.uuid, ref);
+      }
+      if (isOld) {
         return;
       }
       forgetDraft(state, conversationUuid, message);
       const known = state.messages[conversationUuid] ?? [];
       state.messages[conversationUuid] = withMessage(known, message);
-      if (message.role === 'assistant') {
-        forgetUnderWay(state, conversationUuid, message.uuid, ref);
-      }
     },
     /** The server has begun to look for an answer. */
     answerAwaited(state, { payload }: PayloadAction<InConversation & { answer: PendingAnswer }>) {
