@@ -72,7 +72,7 @@ impl World {
             if is_heard {
                 self.note(&format!("writer {writer} hears {reply:?}"));
                 self.writer_hears(writer, serial, reply);
-            } else if self.fault(20) {
+            } else if self.fault(40) {
                 self.note(&format!("writer {writer} dies before it hears {reply:?}"));
                 self.writers[writer].leave();
             }
