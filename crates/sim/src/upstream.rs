@@ -80,7 +80,7 @@ impl World {
             saving: false,
             ending: None,
             flight: Flight::new(truth),
-            showing: Showing::new(head),
+            showing: Showing::new(head, self.store.hides_early()),
             busy_until: 0,
         });
         self.send_down(link, Down::Opened);

@@ -41,6 +41,10 @@ impl Store {
         self.hides_early && self.orders(user).any(leaves)
     }
 
+    pub(crate) fn hides_early(&self) -> bool {
+        self.hides_early
+    }
+
     fn orders(&self, user: UserNo) -> impl Iterator<Item = &Order> {
         self.waiting.iter().filter_map(move |operation| match operation {
             Operation::Stream(order) if order.user == user => Some(order),
