@@ -248,7 +248,9 @@ impl Shared {
         let (shared, user) = (self.clone(), user.clone());
         // In a task of its own, as publishing: no connection stays in a history that is no more.
         let erasing = tokio::spawn(async move {
-            shared.store.erase(&user).await?;
+            let erased = shared.store.erase(&user).await;
+            // What grows is out of sight while it goes: if it did not go, it is there again.
+            erased.inspect_err(|_| shared.hub.streamed(&user))?;
             shared.hub.erased(&user);
             Ok(())
         });

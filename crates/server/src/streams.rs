@@ -166,9 +166,10 @@ impl Shared {
         let message_uuid = opening.message_uuid().cloned().unwrap_or_else(fresh_id);
         let (shared, user) = (self.clone(), user.clone());
         ToTheEnd::of(async move {
-            let opened = shared.store.open_stream(&user, &message_uuid, Arc::new(opening)).await?;
+            let opened = shared.store.open_stream(&user, &message_uuid, Arc::new(opening)).await;
+            // If it failed, the attempt before may have been out of sight for a moment.
             shared.hub.streamed(&user);
-            let OpenedStream { attempt, is_stopped, .. } = opened;
+            let OpenedStream { attempt, is_stopped, .. } = opened?;
             Ok(StreamWriter { shared, user, message_uuid, attempt, next_offset: 0, is_stopped })
         })
         .await
@@ -202,8 +203,9 @@ impl Shared {
         let (shared, user, message_uuid) = (self.clone(), user.clone(), message_uuid.clone());
         ToTheEnd::of(async move {
             let ending = Arc::new(ending);
-            let finished =
-                shared.store.finish_stream(&user, &message_uuid, attempt, ending).await?;
+            let finished = shared.store.finish_stream(&user, &message_uuid, attempt, ending).await;
+            // Nobody is shown an attempt while it ends: if it did not, it is there again.
+            let finished = finished.inspect_err(|_| shared.hub.streamed(&user))?;
             if let Some(delivery) = &finished.delivery {
                 shared.hub.published(&user, finished.seq, || delivery.clone());
             }

@@ -10,9 +10,10 @@ use std::sync::{
 
 use futures_util::future::{BoxFuture, ready};
 use reqwest::StatusCode;
-use support::{API_KEY, config, token};
+use support::{API_KEY, Client, config, token, user};
 use tetherline_protocol::{
-    Attempt, DeviceId, IdempotencyKey, Limits, MessageId, Seq, StopTarget, StreamPosition, UserId,
+    Attempt, DeviceId, IdempotencyKey, Limits, MessageId, Seq, StopTarget, StreamPosition,
+    StreamStatus, UserId,
     frame::{Message, StreamEnding, StreamOpening},
 };
 use tetherline_server::{
@@ -23,11 +24,14 @@ use tetherline_server::{
         SqliteStore, StoppedStream, StoreError, StreamPage, StreamState, Streams, Upkeep,
     },
 };
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 /// A real store behind a switch.
 struct Switched {
     store: SqliteStore,
     off: Arc<AtomicBool>,
+    /// Growing answers are out of sight, as they are while a commit that ends them is under way.
+    hides: Arc<AtomicBool>,
 }
 
 impl Switched {
@@ -159,6 +163,9 @@ impl Streams for Switched {
         places: &[StreamPosition],
         room_bytes: usize,
     ) -> StreamPage {
+        if self.hides.load(Ordering::SeqCst) {
+            return StreamPage::default();
+        }
         self.store.read_streams(user, places, room_bytes)
     }
 }
@@ -178,7 +185,8 @@ async fn while_the_store_is_gone_nothing_is_promised_and_it_recovers_by_itself()
     let folder = tempfile::tempdir().unwrap();
     let off = Arc::new(AtomicBool::new(true));
     let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
-    let server = Server::open(config(), Switched { store, off: off.clone() });
+    let server =
+        Server::open(config(), Switched { store, off: off.clone(), hides: Arc::default() });
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(serve(listener, server.router(), std::future::pending()));
@@ -201,5 +209,37 @@ async fn while_the_store_is_gone_nothing_is_promised_and_it_recovers_by_itself()
     assert_eq!(answer.status(), StatusCode::CREATED);
     assert_eq!(answer.json::<serde_json::Value>().await.unwrap()["seq"], 1);
     assert_eq!(probe().await.unwrap().status(), StatusCode::UPGRADE_REQUIRED);
+    serving.abort();
+}
+
+#[tokio::test]
+async fn an_answer_that_could_not_be_ended_is_shown_again() {
+    // A store takes an attempt out of sight before the commit that ends it, and whoever looked just
+    // then was not told when that commit failed.
+    let folder = tempfile::tempdir().unwrap();
+    let (off, hides) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
+    let switched = Switched { store, off: off.clone(), hides: hides.clone() };
+    let server = Server::open(config(), switched);
+    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("ws://{}/ws/user/ada?device=laptop", listener.local_addr().unwrap());
+    let serving = tokio::spawn(serve(listener, server.router(), std::future::pending()));
+    let opening = StreamOpening::parse(r#"{"message_uuid":"a1"}"#).unwrap();
+    let mut writer = server.open_stream(&user("ada"), opening).await.unwrap();
+    writer.append("text").await.unwrap();
+
+    let mut request = url.into_client_request().unwrap();
+    let offer = format!("tetherline.v1, bearer.{}", token("ada"));
+    request.headers_mut().insert("sec-websocket-protocol", offer.parse().unwrap());
+    let mut client = Client::open(request).await.unwrap();
+    hides.store(true, Ordering::SeqCst);
+    client.send(r#"{"type":"get_pending","have":[]}"#).await;
+    let complete = client.next_of("pending_check_complete").await;
+    assert_eq!(complete["data"]["streams"], 0, "it is about to end");
+    off.store(true, Ordering::SeqCst);
+    hides.store(false, Ordering::SeqCst);
+    writer.finish(StreamEnding::plain(StreamStatus::Complete)).await.unwrap_err();
+    client.next_of("message_start").await;
+    assert_eq!(client.next_of("message_delta").await["text"], "text");
     serving.abort();
 }

@@ -8,7 +8,7 @@ use crate::{
     Mutant,
     event::Event,
     store::Operation,
-    streams::{Asker, Order, Phase, Reply},
+    streams::{Asker, Order, Phase, Reply, Request},
     world::{UserNo, World},
 };
 
@@ -30,6 +30,10 @@ impl World {
     }
 
     pub(crate) fn order_not_committed(&mut self, life: u32, order: &Order) {
+        // What was out of sight because it was about to end is there again.
+        if let Request::Open { .. } | Request::End { .. } = order.request {
+            self.after(0, Event::Streamed { life, user: order.user });
+        }
         // A writer asks again, and so does the server's next look.
         if let Asker::Page(send) = order.asker {
             let refusal = Refusal::new(ErrorCode::Unavailable, "no disk");
@@ -72,7 +76,7 @@ impl World {
             if is_heard {
                 self.note(&format!("writer {writer} hears {reply:?}"));
                 self.writer_hears(writer, serial, reply);
-            } else if self.fault(20) {
+            } else if self.fault(40) {
                 self.note(&format!("writer {writer} dies before it hears {reply:?}"));
                 self.writers[writer].leave();
             }

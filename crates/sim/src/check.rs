@@ -313,6 +313,14 @@ impl World {
     }
 
     fn problem_with_page(&self, page: PageNo) -> Option<String> {
+        self.problem_with_messages(page).or_else(|| {
+            let target = &self.pages[page];
+            let is_there = target.is_open() && target.is_signed_in();
+            is_there.then(|| self.problem_with_texts(page)).flatten()
+        })
+    }
+
+    pub(crate) fn problem_with_messages(&self, page: PageNo) -> Option<String> {
         let target = &self.pages[page];
         if !target.is_open() || !target.is_signed_in() {
             return None;
@@ -336,7 +344,7 @@ impl World {
             return Some(format!("page {page} has everything, but the cursor stays at {cursor}"));
         }
         match target.engine.outbox_len() {
-            0 => self.problem_with_texts(page),
+            0 => None,
             length => Some(format!("page {page} still has {length} sends")),
         }
     }

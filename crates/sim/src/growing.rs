@@ -16,12 +16,17 @@ use crate::{
     world::{PageNo, World},
 };
 
+/// Growing text is looked for once a second.
+const LATE_LOOKS_MAX: u32 = 4;
+
 /// The answers that a page has seen something of.
 #[derive(Default)]
 pub(crate) struct Texts {
     known: BTreeMap<AnswerNo, Text>,
     /// When this page lost its history and was told so.
     lost_at: Option<u64>,
+    /// How many looks in a row found it behind, with nothing in its way.
+    late_looks: u32,
 }
 
 pub(crate) struct Text {
@@ -214,6 +219,34 @@ impl World {
         for text in frames {
             self.post(page, Some(tab_no(asker)), &Post::Frame { link, text });
         }
+    }
+
+    /// Nothing has to come first, no connection is broken, and still the newest text does not come.
+    pub(crate) fn check_promptness(&mut self) {
+        for page in 0..self.pages.len() {
+            let is_late = self.pages[page].is_open()
+                && self.pages[page].is_signed_in()
+                && self.has_good_connection(page)
+                && self.problem_with_messages(page).is_none()
+                && self.problem_with_texts(page).is_some();
+            let looks = &mut self.pages[page].texts.late_looks;
+            *looks = if is_late { *looks + 1 } else { 0 };
+            if *looks > LATE_LOOKS_MAX {
+                let problem = self.problem_with_texts(page).unwrap_or_default();
+                self.fail(format!("for {LATE_LOOKS_MAX} s already, {problem}"));
+            }
+        }
+    }
+
+    fn has_good_connection(&self, page: PageNo) -> bool {
+        let target = &self.pages[page];
+        let through = target.tab.joined.and(target.tab.welcomed).map(|(link, _)| link);
+        let Some(link) = target.link.or(through).map(|link| &self.links[link]) else {
+            return false;
+        };
+        let is_free = link.upstream.as_ref().is_some_and(|end| end.busy_until <= self.now);
+        let is_whole = link.up.is_open() && link.down.is_open() && is_free;
+        is_whole && self.is_connected(page) && self.server.is_some()
     }
 
     /// In the end: a page shows of what grows all that there is, and nothing that is over as growing.

@@ -77,6 +77,8 @@ pub(crate) struct Upstream {
     pub(crate) ending: Option<u16>,
     pub(crate) flight: Flight,
     pub(crate) showing: Showing,
+    /// Until then the socket takes nothing.
+    pub(crate) busy_until: u64,
 }
 
 impl Direction {
@@ -86,6 +88,10 @@ impl Direction {
 
     pub(crate) fn delivers(&self, now: u64) -> bool {
         self.state != Way::Dead && now < self.torn_at
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == Way::Open
     }
 
     pub(crate) fn close(&mut self) {

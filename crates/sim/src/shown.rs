@@ -25,6 +25,8 @@ pub(crate) struct Showing {
     head: u64,
     /// The last position written since the client asked.
     position: u64,
+    /// What went out of sight because it was about to end comes back when that fails, from its beginning.
+    may_come_back: bool,
     wish: Wish,
 }
 
@@ -43,8 +45,8 @@ enum Wish {
 }
 
 impl Showing {
-    pub(crate) fn new(head: u64) -> Self {
-        Self { head, position: 0, wish: Wish::Nothing }
+    pub(crate) fn new(head: u64, may_come_back: bool) -> Self {
+        Self { head, position: 0, may_come_back, wish: Wish::Nothing }
     }
 
     /// The session goes on from where the store says.
@@ -119,6 +121,7 @@ impl Showing {
             return Some("comes before what is durable");
         }
         match (piece, shown.get(&name)) {
+            (None, Some(_)) if !self.may_come_back => Some("has begun before"),
             (None, _) => {
                 shown.insert(name, 0);
                 None

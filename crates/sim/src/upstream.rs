@@ -80,7 +80,8 @@ impl World {
             saving: false,
             ending: None,
             flight: Flight::new(truth),
-            showing: Showing::new(head),
+            showing: Showing::new(head, self.store.hides_early()),
+            busy_until: 0,
         });
         self.send_down(link, Down::Opened);
         self.pump(link);
@@ -251,6 +252,9 @@ impl World {
                 }
                 let slow = self.links[link].is_slow && self.fault(50);
                 let delay = if slow { self.delay(500, 40_000) } else { self.delay(0, 3) };
+                if let Some(upstream) = &mut self.links[link].upstream {
+                    upstream.busy_until = self.now + delay;
+                }
                 self.after(delay, Event::Written { link });
             }
             Action::Read(ticket, after, room) => {

@@ -104,7 +104,7 @@ impl World {
             limits.live_messages_max = random.within(1, 8) as usize;
         }
         // In some runs nobody ends what a writer has left: it grows to the end, for all to see.
-        if random.percent(70) {
+        if random.percent(50) {
             limits.stream_idle_ms = random.within(3_000, 20_000);
         }
         limits.stream_stop_grace_ms = random.within(500, 8_000);
@@ -171,6 +171,7 @@ impl World {
             }
             if self.quiet && self.now >= next_look {
                 next_look = self.now + LOOK_EVERY_MS;
+                self.check_promptness();
                 if self.what_is_missing().is_none() {
                     return;
                 }

@@ -95,10 +95,11 @@ impl World {
 
     fn start_writer(&mut self, answer: AnswerNo, reference: Option<SendNo>) {
         let (user, epoch) = self.answers[answer];
-        let length = match self.random.below(60) {
-            0 => self.random.within(5_000, 12_000),
-            1..6 => 0,
-            _ => self.random.within(1, 120),
+        let length = match self.random.below(300) {
+            // More than one page of text, even for whoever comes late.
+            0 => self.random.within(4_000, 9_000),
+            1..25 => 0,
+            _ => self.random.within(1, 100),
         };
         let text = (0..length).map(|_| ALPHABET[self.random.below(ALPHABET.len())]).collect();
         let status = match self.random.below(6) {

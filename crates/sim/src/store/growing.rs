@@ -32,13 +32,24 @@ impl Store {
 
     /// Whether a store that takes an attempt out of sight before it ends has done so.
     pub(crate) fn is_hidden(&self, user: UserNo, answer: AnswerNo) -> bool {
+        let answers = &self.mailboxes[user].answers;
+        let Some(newest) = answers.get(answer).filter(|_| self.hides_early) else { return false };
+        let has_room =
+            answers.growing().filter(|(other, _)| *other != answer).count() < self.streams_max;
         let leaves = |order: &Order| match order.request {
-            Request::Open { answer: left, .. } | Request::End { answer: left, .. } => {
-                left == answer
+            Request::Open { answer: left, .. } => left == answer && has_room,
+            Request::End { answer: left, attempt, .. } => {
+                left == answer && attempt == newest.attempt
             }
             Request::Add { .. } | Request::Stop(_) => false,
         };
-        self.hides_early && self.orders(user).any(leaves)
+        let epoch = self.epoch(user);
+        let counts = |order: &&Order| order.epoch.is_none_or(|asked_in| asked_in == epoch);
+        self.orders(user).filter(counts).any(leaves)
+    }
+
+    pub(crate) fn hides_early(&self) -> bool {
+        self.hides_early
     }
 
     fn orders(&self, user: UserNo) -> impl Iterator<Item = &Order> {
