@@ -19,7 +19,8 @@ pub trait Application: Send + Sync + 'static {
 
     /// Somebody does not want more of an answer. From before this call on it takes no text; whoever
     /// writes it has `stream_stop_grace_ms` to end it. For a send whose answer has not begun this comes,
-    /// too: then it need not begin at all. A stop may come twice.
+    /// too: then it need not begin at all. A stop may come twice. A refusal that is final changes nothing:
+    /// the answer is stopped.
     fn stop(&self, stop: Stop) -> BoxFuture<'_, Result<(), Refusal>> {
         let _ = stop;
         Box::pin(std::future::ready(Ok(())))

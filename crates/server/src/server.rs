@@ -194,9 +194,14 @@ impl Shared {
             Ok(_) => {}
             Err(error) => return Err(unavailable(&error)),
         }
-        match self.application.get() {
-            Some(application) => application.stop(stop).await,
-            None => Ok(()),
+        let Some(application) = self.application.get() else { return Ok(()) };
+        match application.stop(stop).await {
+            Err(refusal) if !refusal.is_retryable() => {
+                // It is stopped all the same, and the person shall not be told otherwise.
+                tracing::warn!(code = refusal.code(), "the application refuses to hear of a stop");
+                Ok(())
+            }
+            told => told,
         }
     }
 

@@ -101,6 +101,16 @@ async fn a_stop_is_told_as_a_send_is() {
 }
 
 #[tokio::test]
+async fn a_backend_that_knows_no_stop_does_not_keep_one_from_counting() {
+    // The answer was stopped, and the person read that it could not be.
+    let (_, address) = Receiver::start(&[(422, "")]).await;
+    let server = server_with(address).await;
+    let mut client = server.connect("ada", "laptop").await;
+    client.send(r#"{"type":"message_stop","id":"s1","ref":"q1"}"#).await;
+    assert_eq!(client.next().await, json!({"type":"accepted","ref":"s1"}));
+}
+
+#[tokio::test]
 async fn a_4xx_refuses_for_good_in_the_applications_own_words() {
     let own = r#"{"error":{"code":"quota_used_up","message":"Come back tomorrow."}}"#;
     let (receiver, address) = Receiver::start(&[(402, own), (400, "<html>")]).await;

@@ -38,20 +38,21 @@ function Growing() {
 async function given(...uuids: (string | null)[]) {
   const server = createFakeServer({ user: 'ann' });
   const pass = (ms: number) => act(() => server.clock.advance(ms));
-  render(
+  const tree = (user: string | null) => (
     <StrictMode>
-      <WebSocketInitializer {...server.options} user="ann">
+      <WebSocketInitializer {...server.options} user={user}>
         {uuids.map((uuid) => (
           <Answer key={uuid} uuid={uuid} />
         ))}
         <Growing />
       </WebSocketInitializer>
-    </StrictMode>,
+    </StrictMode>
   );
+  const { rerender } = render(tree('ann'));
   await pass(1_000);
   renders.clear();
   const [connection] = server.open;
-  return { server, pass, connection: connection! };
+  return { server, pass, connection: connection!, signOut: () => rerender(tree(null)) };
 }
 
 const shown = (uuid: string) => screen.getByTestId(uuid).textContent;
@@ -87,6 +88,17 @@ describe('useStreamedMessage', () => {
     }
     expect(shown('a')).toBe(`${'x'.repeat(5_000)}…`);
     expect(['a', 'b', 'null'].map(rendersOf)).toEqual([5, 0, 0]);
+  });
+
+  it('is gone with whoever signs out, before the next frame', async () => {
+    // Whoever signed in on the same page could read it for that long.
+    const { pass, connection, signOut } = await given('a');
+    connection.send(start('a'));
+    connection.send(delta('a', 0, 'Hello'));
+    await pass(FRAME_MS);
+    expect(shown('a')).toBe('Hello…');
+    signOut();
+    expect([shown('a'), shown('growing')]).toEqual(['-', '']);
   });
 
   it('does not wait for frames on a hidden page, which has none', async () => {

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { CodeBlock } from '@/components/chat/CodeBlock';
 import { Markdown, MARKDOWN_COMPONENTS } from '@/components/chat/Markdown';
 import { mend } from '@/lib/markdown/mend';
-import { NESTING_MAX } from '@/lib/markdown/parse';
+import { NESTING_MAX, MARKS_MAX } from '@/lib/markdown/parse';
 import { documents, EVERYTHING, FRAGMENTS } from './support/documents';
 
 /** What is on the page, but for lines between blocks, which show nothing. */
@@ -179,5 +179,22 @@ describe('what is nested without an end', { timeout: 60_000 }, () => {
     };
     expect(quotesOf(NESTING_MAX)).toBe(NESTING_MAX);
     expect(quotesOf(NESTING_MAX + 1)).toBe(0);
+  });
+
+  it('has more marks of emphasis than a paragraph may have, where that took seconds of each frame', () => {
+    const emphasised = (marks: number) => {
+      const text = '*a*\n'.repeat(marks / 2);
+      const { container, unmount } = render(<Markdown>{text}</Markdown>);
+      const { length } = container.querySelectorAll('em');
+      unmount();
+      return length;
+    };
+    expect(emphasised(MARKS_MAX)).toBe(MARKS_MAX / 2);
+    expect(emphasised(MARKS_MAX + 2)).toBe(0);
+    const run = '*'.repeat(8_000);
+    expect(shownText(<Markdown>{`${run}a${run}`}</Markdown>)).toBe(`${run}a${run}`);
+    const code = `\`\`\`\n${'_'.repeat(MARKS_MAX + 1)}\n\`\`\`\n\n*so*`;
+    const { container } = render(<Markdown>{code}</Markdown>);
+    expect(container.querySelector('em')?.textContent).toBe('so');
   });
 });

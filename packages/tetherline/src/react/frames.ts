@@ -6,6 +6,8 @@ const FRAME_MS_MAX = 100;
 /** What changes, and says so. */
 interface Source<T> {
   readonly get: () => T;
+  /** Whether what there is now has to be seen before the next frame. */
+  readonly isUrgent?: () => boolean;
   readonly subscribe: (listener: () => void) => () => void;
 }
 
@@ -37,7 +39,12 @@ export class Frames<T> {
     if (this.#listeners.size === 0) {
       this.#shown = this.#source.get();
       this.#unsubscribe = this.#source.subscribe(() => {
-        this.#cancel ??= beforeNextFrame(() => this.#show());
+        if (this.#source.isUrgent?.()) {
+          this.#cancel?.();
+          this.#show();
+        } else {
+          this.#cancel ??= beforeNextFrame(() => this.#show());
+        }
       });
     }
     this.#listeners.add(listener);
@@ -71,7 +78,12 @@ export function framesOf(client: Client): FramesOfClient {
   if (!frames) {
     frames = {
       snapshot: new Frames({ get: client.getSnapshot, subscribe: client.subscribe }),
-      streams: new Frames({ get: client.getStreams, subscribe: client.subscribeStreams }),
+      streams: new Frames({
+        get: client.getStreams,
+        subscribe: client.subscribeStreams,
+        // Nothing of one person is on the screen when the next one signs in.
+        isUrgent: () => client.getStreams().length === 0,
+      }),
     };
     known.set(client, frames);
   }

@@ -1,6 +1,6 @@
 import type { Element } from 'hast';
 import type { List, ListItem, Root, RootContent } from 'mdast';
-import { type ComponentType, memo, type ReactNode, useState } from 'react';
+import { Component, type ComponentType, memo, type ReactNode, useState } from 'react';
 import { CodeBlock } from '@/components/chat/CodeBlock';
 import { GrowingContext } from '@/contexts/GrowingContext';
 import { GrowingMarkdown } from '@/lib/markdown/growing';
@@ -14,7 +14,32 @@ interface Props {
 }
 
 /** Somebody's text as Markdown. Raw HTML stays text; only web and mail links become links. */
-export const Markdown = memo(function Markdown({ children, isGrowing = false }: Props) {
+export const Markdown = memo(function Markdown(props: Props) {
+  return (
+    <OrPlain text={props.children}>
+      <Rendered {...props} />
+    </OrPlain>
+  );
+});
+
+/** No text of anybody's, whatever a parser makes of it, takes the rest of the page with it. */
+class OrPlain extends Component<{ text: string; children: ReactNode }, { hasFailed: boolean }> {
+  override state = { hasFailed: false };
+
+  static getDerivedStateFromError() {
+    return { hasFailed: true };
+  }
+
+  override render() {
+    return this.state.hasFailed ? (
+      <p className="markdown markdown--plain">{this.props.text}</p>
+    ) : (
+      this.props.children
+    );
+  }
+}
+
+function Rendered({ children, isGrowing = false }: Props) {
   const [text] = useState(() => new GrowingMarkdown());
   const reading = text.read(children, isGrowing);
   return (
@@ -28,7 +53,7 @@ export const Markdown = memo(function Markdown({ children, isGrowing = false }: 
           ))}
     </div>
   );
-});
+}
 
 const Block = memo(function Block({ node }: { node: RootContent }) {
   return render({ type: 'root', children: [node] });

@@ -17,9 +17,36 @@ const TOO_DEEP = new RegExp(
   'm',
 );
 
-/** Reads a text as Markdown; one that is nested without an end is a paragraph as it stands. */
+/**
+ * Marks of emphasis in one paragraph. The parser compares each with all others, so that twice as many
+ * take four times as long, and in the end its stack.
+ */
+export const MARKS_MAX = 1_000;
+
+/** Reads a text as Markdown; one that is nested or marked without an end is a paragraph as it stands. */
 export function parse(text: string): Root {
-  return TOO_DEEP.test(text) ? asItStands(text) : parser.parse(text);
+  return TOO_DEEP.test(text) || hasTooManyMarks(text) ? asItStands(text) : parser.parse(text);
+}
+
+function hasTooManyMarks(text: string): boolean {
+  if (text.length <= MARKS_MAX) {
+    return false;
+  }
+  let [marks, fence] = [0, ''];
+  for (const line of text.split('\n')) {
+    const opening = /^ {0,3}(`{3,}|~{3,})/.exec(line)?.[1] ?? '';
+    if (fence !== '') {
+      // Within code they mean nothing.
+      fence = opening.startsWith(fence) ? '' : fence;
+      continue;
+    }
+    fence = opening;
+    marks = line.trim() === '' ? 0 : marks + (line.match(/[*_~]/g)?.length ?? 0);
+    if (marks > MARKS_MAX) {
+      return true;
+    }
+  }
+  return false;
 }
 
 function asItStands(text: string): Root {
