@@ -65,6 +65,6 @@ fn search() -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-fn is_root(root: &Path) -> bool {
+pub(crate) fn is_root(root: &Path) -> bool {
     output(root, "id", &["-u"]).is_ok_and(|id| id.trim() == "0")
 }

@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
+    browser::is_root,
     progress::step,
     workspace::{build, command, output, run, target},
 };
@@ -139,9 +140,7 @@ fn compiler(root: &Path) -> Result<()> {
     if is_there() {
         return Ok(());
     }
-    if output(root, "id", &["-u"]).is_ok_and(|id| id.trim() == "0")
-        && command(root, "apt-get").arg("--version").output().is_ok()
-    {
+    if is_root(root) && command(root, "apt-get").arg("--version").output().is_ok() {
         step("C++ compiler", || {
             build(root, "apt-get", &["update"])?;
             build(root, "apt-get", &["install", "--yes", "--no-install-recommends", "g++"])

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
+    browser::is_root,
     fingerprint::Product,
     progress::{current, quiet_step, step},
     workspace::{binary, build, output},
@@ -32,6 +33,24 @@ pub(crate) fn tools(root: &Path) -> Result<()> {
     node(root)?;
     wasm_target(root)?;
     npm_packages(root)
+}
+
+/// An example is written in Python, and the tests run it.
+pub(crate) fn python(root: &Path) -> Result<()> {
+    let is_there = || output(root, "python3", &["--version"]).is_ok();
+    if !is_there() && is_root(root) && Path::new("/etc/debian_version").exists() {
+        step("Python from Debian's packages", || {
+            build(root, "apt-get", &["update"])?;
+            build(root, "apt-get", &["install", "--yes", "--no-install-recommends", "python3"])
+        })?;
+    }
+    if !is_there() {
+        bail!(
+            "no Python was found, and an example is written in it: install Python 3.11 or newer (on \
+             Debian `apt-get install python3`)"
+        );
+    }
+    Ok(())
 }
 
 /// The browser engine and the npm package around it.
