@@ -219,12 +219,11 @@ impl Answers {
         connection: &Connection,
         growing: Arc<Growing>,
     ) -> rusqlite::Result<u64> {
-        let mut state = growing.state();
-        let text = state.text.as_str();
-        rows::checkpoint(connection, growing.number, text, self.log.newest())?;
+        // A copy, so that no reader waits for the disk. Nobody but this thread changes it meanwhile.
+        let text: Box<str> = growing.state().text.as_str().into();
+        rows::checkpoint(connection, growing.number, &text, self.log.newest())?;
         let bytes = text.len() as u64;
-        let pin_before = state.pin.take();
-        drop(state);
+        let pin_before = growing.state().pin.take();
         self.changes.push(Change::Checkpointed { growing, pin_before });
         Ok(bytes)
     }
