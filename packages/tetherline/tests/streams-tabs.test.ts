@@ -1,6 +1,10 @@
 // @vitest-environment jsdom
 import { describe, expect, it } from 'vitest';
 
+import { webSocketUrl } from '../src/core/address.js';
+import * as Tab from '../src/core/tab.js';
+import type { Post } from '../src/core/tabs.js';
+import { SUBPROTOCOL } from '../src/generated/protocol.js';
 import type { Client } from '../src/index.js';
 import { streamedMessages } from '../src/streams/index.js';
 import { delta, end, start } from './support/answers.js';
@@ -53,5 +57,33 @@ describe('an answer that grows in several tabs', () => {
     await shows(third, 'Hello, you.');
     context.server.publish('ann', end('a', 'Hello, you.'));
     await until(() => third.getStream('a')?.status, 'the end');
+  });
+
+  it('the leading one says nothing to whoever reads another history', async () => {
+    // A backup was restored. A tab that had heard of it was shown text of before.
+    const leader = context.client({ streams: streamedMessages(), tabs: 'shared', device: 'd' });
+    let epoch: unknown;
+    leader.on({ connection_established: (established) => (epoch = established.epoch) });
+    leader.signIn('ann');
+    await isConnected(leader);
+    const connection = await context.server.connection(1);
+    connection.send(start('a'));
+    connection.send(delta('a', 0, 'Hello'));
+    await shows(leader, 'Hello');
+
+    const [stranger, fellow] = [77, 78];
+    const told: unknown[] = [];
+    const url = webSocketUrl(context.server.url, 'ann', 'd');
+    const channel = new BroadcastChannel(`${SUBPROTOCOL} ${url}`);
+    channel.onmessage = ({ data }: MessageEvent<Post>) => {
+      if (data[0] === Tab.FRAME) {
+        told.push(data[2]);
+      }
+    };
+    channel.postMessage([Tab.ASK, stranger, 0, 0, 0, 0, 'another'] satisfies Post);
+    channel.postMessage([Tab.ASK, fellow, 0, 0, 0, 0, epoch] satisfies Post);
+    await until(() => told.length >= 2, 'what grows');
+    channel.close();
+    expect(told).toEqual([fellow, fellow]);
   });
 });

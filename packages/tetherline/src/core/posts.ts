@@ -27,9 +27,12 @@ export function receivePost(
       }
       return;
     case Tab.ASK:
-      // What it is missing of growing answers is here; the server need not say it again.
-      for (const text of inbound.streams?.frames() ?? []) {
-        session.tabs?.post(Tab.FRAME, from, 0, 0, 0, text);
+      // What it is missing of growing answers is here; the server need not say it again. Whoever does
+      // not lead any more, or reads another history, has nothing to say.
+      if (link?.established?.epoch === payload) {
+        for (const text of inbound.streams?.frames() ?? []) {
+          session.tabs?.post(Tab.FRAME, from, 0, 0, 0, text);
+        }
       }
       return call((engine, now) => engine.ask(a, inbound.epochNumber(payload), now));
     case Tab.WELCOME:
