@@ -9,25 +9,34 @@ const [user, prompt] = process.argv.slice(2);
 const { env } = process;
 const streams = `${env.TETHERLINE_URL}/v1/users/${user}/streams`;
 const apiKey = readFileSync(env.TETHERLINE_API_KEY_FILE, 'utf8').trim();
-let said = '';
-let ending = null;
-let wake = () => {};
 
-async function call(method, url, body, key = apiKey, type = 'application/json') {
-  const headers = { Authorization: `Bearer ${key}`, 'Content-Type': type };
-  const response = await fetch(url, { method, headers, body, duplex: 'half' });
-  if (!response.ok) throw new Error(`${url} answered ${response.status}.`);
-  return response;
+async function post(url, body, key = apiKey) {
+  const headers = { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' };
+  return await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) });
 }
 
-const line = (fields) => Buffer.from(`${JSON.stringify(fields)}\n`);
+/** Until there is an answer: with its `offset`, a piece that comes twice is added once. */
+async function say(url, body, tries = 0) {
+  const answer = await post(url, body).catch(() => ({ status: 503 }));
+  if (answer.status < 500) return answer;
+  if (tries === 20) throw new Error('Tetherline cannot be reached.');
+  await sleep(Math.min(100 * 2 ** tries, 5_000));
+  return await say(url, body, tries + 1);
+}
 
-/** Has `said` grow until the model is done. */
-async function listen() {
-  const messages = [{ role: 'user', content: prompt }];
-  const question = line({ model: env.CHAT_MODEL, stream: true, messages });
-  const url = `${env.OPENAI_BASE_URL}/chat/completions`;
-  const { body } = await call('POST', url, question, env.OPENAI_API_KEY);
+/** What the model says, piece by piece. */
+async function* model() {
+  const question = {
+    model: env.CHAT_MODEL,
+    stream: true,
+    messages: [{ role: 'user', content: prompt }],
+  };
+  const { ok, status, body } = await post(
+    `${env.OPENAI_BASE_URL}/chat/completions`,
+    question,
+    env.OPENAI_API_KEY,
+  );
+  if (!ok) throw new Error(`The model answered ${status}.`);
   let rest = '';
   for await (const text of body.pipeThrough(new TextDecoderStream())) {
     const events = (rest + text).split('\n');
@@ -37,52 +46,23 @@ async function listen() {
       if (data === '[DONE]') return;
       const { error, choices } = JSON.parse(data);
       if (error) throw new Error(JSON.stringify(error));
-      said += (choices ?? []).map(({ delta }) => delta?.content ?? '').join('');
-      wake();
+      yield (choices ?? []).map(({ delta }) => delta?.content ?? '').join('');
     }
   }
   throw new Error('The model broke off.');
 }
 
-/** The text from `offset` on, each new piece as it comes, and how it ended. */
-async function* lines(offset) {
-  while (offset < said.length || !ending) {
-    const text = said.slice(offset);
-    offset += text.length;
-    if (text) yield line({ text });
-    else await new Promise((resolve) => (wake = resolve));
+const { message_uuid, attempt } = await (await say(streams, {})).json();
+const answer = `${streams}/${message_uuid}/${attempt}`;
+let [offset, ending] = [0, { status: 'complete' }];
+try {
+  for await (const text of model()) {
+    const added = await say(`${answer}/text`, { text, offset });
+    if (!added.ok) break; // Somebody stopped it, or began anew.
+    offset = (await added.json()).next_offset;
   }
-  yield line(ending);
+} catch ({ message }) {
+  ending = { status: 'failed', message: { error: message } };
 }
-
-const opened = await (await call('POST', streams, '{}')).json();
-const answer = `${streams}/${opened.message_uuid}`;
-const attempt = `${answer}/${opened.attempt}`;
-const failed = ({ message }) => ({ status: 'failed', message: { error: message } });
-void listen()
-  .then(() => ({ status: 'complete' }), failed)
-  .then((how) => {
-    ending = how;
-    wake();
-  });
-
-for (let tries = 0; ; tries += 1) {
-  try {
-    const state = await (await call('GET', answer)).json();
-    if (state.phase === 'stopping') {
-      await call('DELETE', attempt);
-    } else if (state.phase === 'open' && state.attempt === opened.attempt) {
-      const url = `${attempt}/text?offset=${state.next_offset}`;
-      await call('POST', url, lines(state.next_offset), apiKey, 'application/x-ndjson');
-    }
-    break; // It is written, or somebody stopped it or began anew.
-  } catch {
-    // The request was refused or broke: look how far it got, and go on from there.
-    await sleep(Math.min(100 * 2 ** tries, 5_000));
-    if (tries === 20) {
-      await call('POST', `${attempt}/finish`, line({ status: 'failed' }));
-      break;
-    }
-  }
-}
+await say(`${answer}/finish`, ending);
 process.exit(); // The model may go on: nobody listens any more.
