@@ -15,6 +15,7 @@ use crate::{
     hub::Hub,
     reception::{HandingOver, Reception, unavailable},
     store::{AppendError, Delivery, Head, Outcome, StoppedStream, Store, StoreError, fresh_id},
+    to_the_end::ToTheEnd,
 };
 
 /// The delivery server: a handle, cheap to clone.
@@ -227,12 +228,8 @@ impl Shared {
         message: Message,
     ) -> Result<Published, PublishError> {
         let (shared, user, key) = (self.clone(), user.clone(), key.cloned());
-        // In a task of its own: whoever is connected hears of what was stored, even when its
-        // publisher leaves in between.
-        let publishing = tokio::spawn(async move { shared.append(&user, key, message).await });
-        publishing.await.unwrap_or_else(|_| {
-            Err(AppendError::from(StoreError::new("publishing was cut off")).into())
-        })
+        // Whoever is connected hears of what was stored, even when its publisher leaves in between.
+        ToTheEnd::of(async move { shared.append(&user, key, message).await }).await
     }
 
     pub(crate) fn publish_live(
@@ -251,15 +248,15 @@ impl Shared {
 
     pub(crate) async fn erase(self: &Arc<Self>, user: &UserId) -> Result<(), StoreError> {
         let (shared, user) = (self.clone(), user.clone());
-        // In a task of its own, as publishing: no connection stays in a history that is no more.
-        let erasing = tokio::spawn(async move {
+        // As publishing: no connection stays in a history that is no more.
+        ToTheEnd::of(async move {
             let erased = shared.store.erase(&user).await;
             // What grows is out of sight while it goes: if it did not go, it is there again.
             erased.inspect_err(|_| shared.hub.streamed(&user))?;
             shared.hub.erased(&user);
             Ok(())
-        });
-        erasing.await.unwrap_or_else(|_| Err(StoreError::new("erasing was cut off")))
+        })
+        .await
     }
 
     fn check_size(&self, message: &Message) -> Result<(), PublishError> {

@@ -15,7 +15,7 @@ async fn append(store: &SqliteStore, name: &str, key: Option<String>, text: &str
 }
 
 /// Waits for what the store does in the background.
-async fn eventually(mut condition: impl AsyncFnMut() -> bool) {
+pub(super) async fn eventually(mut condition: impl AsyncFnMut() -> bool) {
     let met = tokio::time::timeout(Duration::from_secs(20), async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(5)).await;

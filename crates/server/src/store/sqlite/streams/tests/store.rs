@@ -1,11 +1,12 @@
 //! The store as a whole, with a file that others look into.
 
-use std::time::Duration;
-
 use tetherline_protocol::StreamStatus;
 
 use super::{
-    super::super::super::{Mailbox as _, Upkeep as _},
+    super::super::{
+        super::{Mailbox as _, Upkeep as _},
+        tests::eventually,
+    },
     *,
 };
 
@@ -35,16 +36,6 @@ async fn the_last_byte_of_all_growing_answers_fits_and_one_more_does_not() {
     let ending = Arc::new(StreamEnding::plain(StreamStatus::Complete));
     store.finish_stream(&user("bob"), &a2, Attempt::FIRST.next(), ending).await.unwrap();
     assert_eq!(second("0").await, Ok(10));
-}
-
-/// Waits for what the store does in the background.
-async fn eventually(mut condition: impl AsyncFnMut() -> bool) {
-    let met = tokio::time::timeout(Duration::from_secs(20), async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    met.await.expect("the condition is met in time");
 }
 
 #[tokio::test]
