@@ -267,6 +267,25 @@ describe('an attempt that does not open', () => {
     await isConnected(flaky);
     expect(context.logger.error.mock.calls[0]![0]).toContain('`getToken` failed');
   });
+
+  // An empty text from a backend's 502, or an object where a text was meant, signed the person out.
+  it.each([
+    ['an empty text', ''],
+    ['undefined', undefined],
+    ['a value of type object', { token: 'secret' }],
+    ['a text with characters that no token has', '<html>502 Bad Gateway</html>'],
+  ])('for %s instead of a token is tried again, and says so once', async (words, answer) => {
+    const answers: unknown[] = [answer];
+    const client = context.client({
+      getToken: () => (answers.length > 0 ? answers.pop() : 'token') as string,
+    });
+    client.signIn('ann');
+    await isConnected(client);
+    expect(context.logger.error).toHaveBeenCalledOnce();
+    const said = String(context.logger.error.mock.calls[0]![0]);
+    expect(said).toContain(`answered ${words} instead of a token`);
+    expect(said).not.toMatch(/secret|502/);
+  });
 });
 
 describe('a connection whose token runs out', () => {

@@ -3,6 +3,7 @@ import { act, cleanup, render, screen } from '@testing-library/react';
 import { Component, createRef, memo, Profiler, StrictMode, useEffect } from 'react';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
+import type { OutboxPage } from '../src/index.js';
 import {
   useConnection,
   useWebSocketContext,
@@ -54,6 +55,48 @@ describe('WebSocketInitializer', () => {
     unmount();
     await until(() => context.server.open.length === 0, 'the last connection to close');
     expect(context.server.connections).toHaveLength(3);
+  });
+
+  // An auth library that loads again has no user for one render. That signed out every tab, and
+  // deleted what was not sent yet.
+  it('only leaves while it is not known who is signed in', async () => {
+    const cleared = vi.fn();
+    const outbox = {
+      open: ({ restored }: OutboxPage) => {
+        restored();
+        return { put: () => undefined, clear: cleared };
+      },
+    };
+    const tree = (user: string | null | undefined) => (
+      <WebSocketInitializer {...context.options({ outbox })} user={user}>
+        <Badge />
+      </WebSocketInitializer>
+    );
+    const { rerender } = render(tree('ann'));
+    await shows('Connected 0');
+    rerender(tree(undefined));
+    await shows('Offline 0');
+    expect(cleared).not.toHaveBeenCalled();
+    rerender(tree('ann'));
+    await shows('Connected 0');
+    rerender(tree(null));
+    await shows('Offline 0');
+    expect(cleared).toHaveBeenCalledExactlyOnceWith('user');
+  });
+
+  it('leaves the connection of whoever was there when the next user is none', async () => {
+    // The sentence was said, and the former user's connection stayed open.
+    vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    const tree = (user: string) => (
+      <WebSocketInitializer {...context.options()} user={user}>
+        <Badge />
+      </WebSocketInitializer>
+    );
+    const { rerender } = render(tree('ann'));
+    await shows('Connected 0');
+    rerender(tree(''));
+    await shows('Offline 0');
+    expect(console.error).toHaveBeenCalledOnce();
   });
 
   it('opens one connection under StrictMode', async () => {

@@ -32,12 +32,18 @@ export function resolveToken(
       return;
     }
     session.askedAt = Infinity;
-    if (typeof token === 'string' && token !== '') {
+    if (isToken(token)) {
       session.isTokenOverdue = false;
       session.token = token;
       call((engine, now) => engine.token(now));
-    } else {
+    } else if (token === null) {
       call((engine, now) => engine.token_unavailable(1, now));
+    } else {
+      complain(
+        `\`getToken\` answered ${inWords(token)} instead of a token, or null when nobody is signed in; ` +
+          'it is asked again with each attempt.',
+      );
+      call((engine, now) => engine.token_unavailable(0, now));
     }
   };
   const failed = (error: unknown) => {
@@ -51,4 +57,17 @@ export function resolveToken(
   Promise.resolve()
     .then(() => (signal.aborted ? null : options.getToken({ user: session.user, fresh, signal })))
     .then(answer, failed);
+}
+
+/** What a WebSocket takes as a subprotocol, and so does every JWT: RFC 9110's `token`. */
+function isToken(answer: unknown): answer is string {
+  return typeof answer === 'string' && /^[\w!#$%&'*+.^`|~-]+$/.test(answer);
+}
+
+/** Never the text itself: it may hold half a secret, or a whole page. */
+function inWords(answer: unknown): string {
+  if (typeof answer === 'string') {
+    return answer === '' ? 'an empty text' : 'a text with characters that no token has';
+  }
+  return answer === undefined ? 'undefined' : `a value of type ${typeof answer}`;
 }

@@ -9,7 +9,11 @@ import { ClientContext, WebSocketContext, type WebSocketContextValue } from './c
 import { useSnapshot } from './use-connection.js';
 
 interface UserProps {
-  /** Whoever is signed in; null or undefined while nobody is. */
+  /**
+   * Whoever is signed in; null when nobody is, which signs out every tab and forgets what was not
+   * sent. Undefined while that is not known yet, as when an auth library loads again: then this page
+   * only leaves its connection.
+   */
   user: string | null | undefined;
   children?: ReactNode;
 }
@@ -75,13 +79,17 @@ const uses = new WeakMap<Client, number>();
 function useSignedIn(client: Client, user: string | null | undefined): void {
   useBeforeOtherEffects(() => {
     try {
-      if (user) {
-        client.signIn(user);
-      } else {
+      if (user === null) {
         client.signOut();
+      } else if (user === undefined) {
+        client.leave();
+      } else {
+        client.signIn(user);
       }
     } catch (error) {
-      // A user or an address that is none costs the connection, and not the page.
+      // A user or an address that is none costs the connection, and not the page. Whoever was
+      // signed in before is not the one who is asked for now.
+      client.leave();
       complain(error);
     }
   }, [client, user]);
