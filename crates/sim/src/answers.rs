@@ -112,7 +112,7 @@ impl World {
             if !self.store.archive().keeps(current, answer, newest) {
                 return Some(format!("a{answer} of history {epoch} lost text in {current}"));
             }
-            if newest.phase == Phase::Finished && !mailbox.has(newest.publish) {
+            if !newest.grows() && !mailbox.has(newest.publish) {
                 return Some(format!("a{answer} is over, and its message is not there"));
             }
             if newest.grows() && self.is_overdue(newest.phase) {
@@ -127,7 +127,7 @@ impl World {
         match phase {
             Phase::Open { heard_at } => self.now > heard_at + self.limits.stream_idle_ms + grace,
             Phase::Stopped { at } => self.now > at + self.limits.stream_stop_grace_ms + grace,
-            Phase::Finished => false,
+            Phase::Finished { .. } => false,
         }
     }
 }

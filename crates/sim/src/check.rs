@@ -199,7 +199,7 @@ impl World {
             return self.fail(format!("page {page} got m{publish} of a later history"));
         }
         let is_current = epoch == Some(self.store.epoch(user));
-        let stored = self.store.mailbox(user).messages.get(seq as usize - 1);
+        let stored = self.store.mailbox(user).message(seq);
         if is_current && stored.is_none_or(|(stored, _)| *stored != publish) {
             self.fail(format!("link {link} brought m{publish} as {seq}, which is not committed"));
         }
@@ -295,8 +295,7 @@ impl World {
         if !known.answered {
             return Some(format!("m{publish} was never answered"));
         }
-        let messages = &self.store.mailbox(known.user).messages;
-        match messages.iter().filter(|(stored, _)| *stored == publish).count() {
+        match self.store.mailbox(known.user).count(publish) {
             1 => None,
             count => Some(format!("m{publish} was answered 2xx and is there {count} times")),
         }

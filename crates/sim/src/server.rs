@@ -65,9 +65,9 @@ impl World {
         self.note(&format!("m{publish} is published for u{user}"));
         if self.fault(10) {
             // The publisher's proxy repeats the request.
-            self.submit(Operation::Append { publish, user }, number);
+            self.submit(Operation::Append { publish, user, key: Some(publish) }, number);
         }
-        self.submit(Operation::Append { publish, user }, number);
+        self.submit(Operation::Append { publish, user, key: Some(publish) }, number);
     }
 
     /// Hands an operation to the store's writer; the commit comes for all that waits.
@@ -163,6 +163,9 @@ impl World {
                     // Its user may have been erased before the answer was out.
                     self.publishes[publish].lost = !is_kept;
                 }
+            }
+            Answer::Conflict { publish } => {
+                self.fail(format!("m{publish} is taken for another message of its key"));
             }
             Answer::Greeted { link } => self.after(0, Event::Located { link }),
             Answer::Acknowledged { link } => self.acknowledged(link),

@@ -4,27 +4,34 @@ mod growing;
 
 use std::collections::BTreeMap;
 
-use tetherline_protocol::{Attempt, Epoch, Limits, Seq, StreamStatus, UserId, frame::Message};
+use tetherline_protocol::{Epoch, Limits, Seq, UserId, frame::Message};
 use tetherline_server::store::{Appended, Delivery, Head, Outcome, Place, Room};
+
+use growing::HalfEnded;
 
 use crate::{
     Mutant,
     archive::Archive,
-    streams::{AnswerNo, Answers, Order, Reply},
+    streams::{Answers, Order, Reply},
     world::{LinkNo, PublishNo, SendNo, UserNo},
 };
 
 /// How often a user can be erased until a backup is restored.
 const ERASURES_MAX: u32 = 1_000;
 
+/// What a publisher says its message is known by.
+pub(crate) type KeyNo = usize;
+
 /// A device of a user.
 pub(crate) type DeviceNo = usize;
 
 #[derive(Clone, Default)]
 pub(crate) struct Mailbox {
-    /// The message with position n is at n-1.
-    pub(crate) messages: Vec<(PublishNo, Delivery)>,
-    keys: BTreeMap<PublishNo, u64>,
+    /// What was erased had the positions up to here.
+    erased: u64,
+    /// The message with the nth position behind that is at n-1.
+    messages: Vec<(PublishNo, Delivery)>,
+    keys: BTreeMap<KeyNo, u64>,
     cursors: BTreeMap<DeviceNo, u64>,
     /// When each device was greeted last, in greetings.
     greeted: BTreeMap<DeviceNo, u64>,
@@ -38,11 +45,26 @@ pub(crate) struct Mailbox {
 
 impl Mailbox {
     pub(crate) fn head(&self) -> u64 {
-        self.messages.len() as u64
+        self.erased + self.messages.len() as u64
+    }
+
+    /// The message at a position, trimmed or not.
+    pub(crate) fn message(&self, position: u64) -> Option<&(PublishNo, Delivery)> {
+        let index = position.checked_sub(self.erased + 1)?;
+        self.messages.get(usize::try_from(index).ok()?)
+    }
+
+    /// The position of a message, trimmed or not.
+    pub(crate) fn find(&self, publish: PublishNo) -> Option<&Delivery> {
+        self.messages.iter().find(|(stored, _)| *stored == publish).map(|(_, delivery)| delivery)
+    }
+
+    pub(crate) fn count(&self, publish: PublishNo) -> usize {
+        self.messages.iter().filter(|(stored, _)| *stored == publish).count()
     }
 
     pub(crate) fn has(&self, publish: PublishNo) -> bool {
-        self.messages.iter().any(|(stored, _)| *stored == publish)
+        self.find(publish).is_some()
     }
 
     pub(crate) fn trimmed(&self) -> u64 {
@@ -77,6 +99,7 @@ pub(crate) enum Operation {
     Append {
         publish: PublishNo,
         user: UserNo,
+        key: Option<KeyNo>,
     },
     /// `forgets`: if all places are taken, the least recent device makes room.
     Greet {
@@ -105,12 +128,34 @@ pub(crate) enum Operation {
 /// What is answered once an operation is committed.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
-    Appended { publish: PublishNo, user: UserNo, repeated: bool, delivery: Delivery },
-    Greeted { link: LinkNo },
-    Acknowledged { link: LinkNo },
-    Recorded { send: SendNo, outcome: Outcome },
-    Erased { user: UserNo },
-    Stream { order: Order, reply: Reply, news: Option<Delivery> },
+    Appended {
+        publish: PublishNo,
+        user: UserNo,
+        repeated: bool,
+        delivery: Delivery,
+    },
+    /// Its key was used before, for another message.
+    Conflict {
+        publish: PublishNo,
+    },
+    Greeted {
+        link: LinkNo,
+    },
+    Acknowledged {
+        link: LinkNo,
+    },
+    Recorded {
+        send: SendNo,
+        outcome: Outcome,
+    },
+    Erased {
+        user: UserNo,
+    },
+    Stream {
+        order: Order,
+        reply: Reply,
+        news: Option<Delivery>,
+    },
 }
 
 pub(crate) struct Store {
@@ -119,16 +164,15 @@ pub(crate) struct Store {
     backup: Option<Vec<Mailbox>>,
     waiting: Vec<Operation>,
     epoch: u32,
-    devices_max: usize,
+    limits: Limits,
     greetings: u64,
     /// In which history each message was committed first.
     homes: BTreeMap<PublishNo, u32>,
     archive: Archive,
-    streams_max: usize,
     /// Whether an attempt goes out of sight before the commit that ends it.
     hides_early: bool,
     /// Ended, with their message still to come, if a planted bug does it so.
-    half_ended: Vec<(UserNo, AnswerNo, Attempt, StreamStatus)>,
+    half_ended: Vec<HalfEnded>,
     mutant: Option<Mutant>,
 }
 
@@ -144,11 +188,10 @@ impl Store {
             backup: None,
             waiting: Vec::new(),
             epoch: 0,
-            devices_max: limits.devices_max,
+            limits: limits.clone(),
             greetings: 0,
             homes: BTreeMap::new(),
             archive: Archive::default(),
-            streams_max: limits.streams_per_user_max,
             hides_early,
             half_ended: Vec::new(),
             mutant,
@@ -179,8 +222,8 @@ impl Store {
 
     /// Everything that waits becomes durable, together.
     pub(crate) fn commit(&mut self, publishes: &[(UserId, Message)], now: u64) -> Vec<Answer> {
-        for (user, answer, attempt, status) in std::mem::take(&mut self.half_ended) {
-            self.append_ended(user, answer, attempt, status);
+        for half_ended in std::mem::take(&mut self.half_ended) {
+            self.append_ended(&half_ended);
         }
         let waiting = std::mem::take(&mut self.waiting);
         waiting.into_iter().map(|operation| self.apply(operation, publishes, now)).collect()
@@ -228,13 +271,15 @@ impl Store {
     }
 
     pub(crate) fn read(&self, user: UserNo, after: Seq, room: Room) -> Vec<Delivery> {
-        let mut from = after.get().max(self.mailboxes[user].trimmed) as usize;
+        let mailbox = &self.mailboxes[user];
+        let from = after.get().max(mailbox.trimmed);
+        let mut skipped = (from - mailbox.erased) as usize;
         if self.mutant == Some(Mutant::ReplayOffByOne) && from > 0 {
-            from += 1;
+            skipped += 1;
         }
         let mut bytes = 0;
         let mut page = Vec::new();
-        for (_, delivery) in self.mailboxes[user].messages.iter().skip(from).take(room.messages) {
+        for (_, delivery) in mailbox.messages.iter().skip(skipped).take(room.messages) {
             bytes += delivery.text.len();
             if bytes > room.bytes && !page.is_empty() {
                 break;
@@ -259,18 +304,22 @@ impl Store {
 
     fn apply(&mut self, operation: Operation, publishes: &[(UserId, Message)], now: u64) -> Answer {
         match operation {
-            Operation::Append { publish, user } => {
+            Operation::Append { publish, user, key } => {
                 let mailbox = &mut self.mailboxes[user];
-                if let Some(&known) = mailbox.keys.get(&publish)
+                if let Some((stored, delivery)) =
+                    key.and_then(|key| mailbox.message(*mailbox.keys.get(&key)?))
                     && self.mutant != Some(Mutant::PublishKeyIgnored)
                 {
-                    let delivery = mailbox.messages[known as usize - 1].1.clone();
+                    if publishes[*stored].1 != publishes[publish].1 {
+                        return Answer::Conflict { publish };
+                    }
+                    let delivery = delivery.clone();
                     return Answer::Appended { publish, user, repeated: true, delivery };
                 }
                 let position = mailbox.head() + 1;
                 let delivery = delivery(publish, position, &publishes[publish].1);
                 mailbox.messages.push((publish, delivery.clone()));
-                mailbox.keys.insert(publish, position);
+                mailbox.keys.extend(key.map(|key| (key, position)));
                 let epoch = self.epoch(user);
                 self.homes.entry(publish).or_insert(epoch);
                 Answer::Appended { publish, user, repeated: false, delivery }
@@ -278,7 +327,8 @@ impl Store {
             Operation::Greet { link, user, device, forgets } => {
                 self.greetings += 1;
                 let mailbox = &mut self.mailboxes[user];
-                let is_full = !mailbox.knows(device) && mailbox.cursors.len() >= self.devices_max;
+                let is_full =
+                    !mailbox.knows(device) && mailbox.cursors.len() >= self.limits.devices_max;
                 if is_full && forgets {
                     mailbox.forget_least_recent();
                 }
@@ -302,8 +352,11 @@ impl Store {
                 Answer::Recorded { send, outcome }
             }
             Operation::Erase { user } => {
-                let erasures = self.mailboxes[user].erasures + 1;
-                self.mailboxes[user] = Mailbox { erasures, ..Mailbox::default() };
+                let before = &self.mailboxes[user];
+                let (erasures, head) = (before.erasures + 1, before.head());
+                let (erased, trimmed, floor) = (head, head, head);
+                self.mailboxes[user] =
+                    Mailbox { erased, trimmed, floor, erasures, ..Mailbox::default() };
                 Answer::Erased { user }
             }
             Operation::Stream(order) => self.apply_order(order, now),
@@ -316,7 +369,8 @@ impl Store {
 }
 
 fn delivery(publish: PublishNo, position: u64, message: &Message) -> Delivery {
-    let id = format!("m{publish}").parse().expect("a letter and a number are an id");
+    let fresh = || format!("m{publish}").parse().expect("a letter and a number are an id");
+    let id = message.id().cloned().unwrap_or_else(fresh);
     let appended = Appended { id, seq: seq(position), repeated: false, created_at_ms: 0 };
     Delivery::new(message, &appended)
 }

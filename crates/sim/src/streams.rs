@@ -1,13 +1,14 @@
 //! Growing answers in the store's model: what the trait `Streams` promises, for one user.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
 use tetherline_protocol::{
     Attempt, MessageId, StreamPosition, StreamStatus,
     frame::{Message, StreamEnding, StreamOpening},
+    limits::STREAM_STOPS_MAX,
     utf16,
 };
 use tetherline_server::store::{StoppedStream, StreamPage, StreamPiece};
@@ -52,17 +53,20 @@ pub(crate) enum Request {
         publish: PublishNo,
         /// What its writer has to say, all of it: for who checks, and for nobody else.
         whole: Arc<[u16]>,
+        uuid: MessageId,
+        opening: Arc<StreamOpening>,
     },
     Add {
         answer: AnswerNo,
         attempt: Attempt,
-        offset: u64,
+        /// At the end, if it is not said.
+        offset: Option<u64>,
         text: String,
     },
     End {
         answer: AnswerNo,
         attempt: Attempt,
-        status: StreamStatus,
+        ending: Arc<StreamEnding>,
     },
     Stop(Target),
 }
@@ -81,6 +85,8 @@ pub(crate) enum Reply {
         is_stopped: bool,
     },
     TooMany,
+    TooLong,
+    Crowded,
     Added {
         end: u64,
     },
@@ -101,10 +107,24 @@ pub(crate) enum Reply {
 #[derive(Clone, Default)]
 pub(crate) struct Answers {
     newest: BTreeMap<AnswerNo, Newest>,
-    /// Sends whose answers are stopped when they begin.
-    stops: BTreeSet<SendNo>,
+    /// Sends whose answers are stopped when they begin, the oldest first.
+    stops: VecDeque<SendNo>,
     opened: u64,
 }
+
+/// How much there may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Of one user.
+    pub(crate) streams_max: usize,
+    /// Of one answer.
+    pub(crate) bytes_max: usize,
+    /// By so much all of all users may still grow.
+    pub(crate) room_bytes: usize,
+}
+
+/// What an answer counts besides its text and its fields.
+const ANSWER_BYTES: usize = 1_024;
 
 /// The newest attempt at an answer.
 #[derive(Clone)]
@@ -115,6 +135,7 @@ pub(crate) struct Newest {
     pub(crate) phase: Phase,
     pub(crate) text: String,
     pub(crate) whole: Arc<[u16]>,
+    uuid: MessageId,
     reference: Option<SendNo>,
     opening: Arc<StreamOpening>,
     order: u64,
@@ -124,12 +145,16 @@ pub(crate) struct Newest {
 pub(crate) enum Phase {
     Open { heard_at: u64 },
     Stopped { at: u64 },
-    Finished,
+    Finished { status: StreamStatus },
 }
 
 impl Newest {
     pub(crate) fn grows(&self) -> bool {
-        self.phase != Phase::Finished
+        !matches!(self.phase, Phase::Finished { .. })
+    }
+
+    fn bytes(&self) -> usize {
+        bytes_of(&self.opening) + self.text.len()
     }
 
     /// How an attempt ends that is to end as `status`.
@@ -138,9 +163,8 @@ impl Newest {
     }
 
     /// The message that it becomes.
-    pub(crate) fn message(&self, answer: AnswerNo, status: StreamStatus, content: &str) -> Message {
-        let (uuid, ending) = (uuid(answer), StreamEnding::plain(status));
-        self.opening.message(&uuid, self.attempt, status, content, &ending)
+    pub(crate) fn message(&self, status: StreamStatus, ending: &StreamEnding) -> Message {
+        self.opening.message(&self.uuid, self.attempt, status, &self.text, ending)
     }
 }
 
@@ -157,6 +181,11 @@ impl Answers {
         self.all().filter(|(_, newest)| newest.grows())
     }
 
+    /// What all that grows counts together.
+    pub(crate) fn bytes(&self) -> usize {
+        self.growing().map(|(_, newest)| newest.bytes()).sum()
+    }
+
     pub(crate) fn stops(&self) -> impl Iterator<Item = SendNo> {
         self.stops.iter().copied()
     }
@@ -166,14 +195,19 @@ impl Answers {
         &mut self,
         request: &Request,
         now: u64,
-        streams_max: usize,
+        bounds: Bounds,
         mutant: Option<Mutant>,
     ) -> Reply {
         match request {
-            Request::Open { answer, writer, reference, publish, whole } => {
+            Request::Open { answer, writer, reference, publish, whole, uuid, opening } => {
                 let others = self.growing().filter(|(other, _)| other != answer).count();
-                if others >= streams_max {
+                if others >= bounds.streams_max {
                     return Reply::TooMany;
+                }
+                let left = self.get(*answer).filter(|before| before.grows());
+                let freed = left.map_or(0, Newest::bytes);
+                if bytes_of(opening) > bounds.room_bytes + freed {
+                    return Reply::Crowded;
                 }
                 let attempt = self.get(*answer).map_or(Attempt::FIRST, |last| last.attempt.next());
                 let is_stopped = reference.is_some_and(|send| self.stops.contains(&send));
@@ -190,8 +224,9 @@ impl Answers {
                     phase,
                     text: String::new(),
                     whole: whole.clone(),
+                    uuid: uuid.clone(),
                     reference: *reference,
-                    opening: opening(*answer, *reference),
+                    opening: opening.clone(),
                     order: self.opened,
                 };
                 self.newest.insert(*answer, newest);
@@ -199,7 +234,7 @@ impl Answers {
             }
             Request::Add { answer, attempt, offset, text } => {
                 match self.find(*answer, *attempt, mutant) {
-                    Ok(newest) => newest.add(*offset, text, now, mutant),
+                    Ok(newest) => newest.add(*offset, text, now, bounds, mutant),
                     Err(refusal) => refusal,
                 }
             }
@@ -212,9 +247,9 @@ impl Answers {
     }
 
     /// In the same commit its message is appended.
-    pub(crate) fn finish(&mut self, answer: AnswerNo) {
+    pub(crate) fn finish(&mut self, answer: AnswerNo, status: StreamStatus) {
         if let Some(newest) = self.newest.get_mut(&answer) {
-            newest.phase = Phase::Finished;
+            newest.phase = Phase::Finished { status };
         }
     }
 
@@ -263,8 +298,11 @@ impl Answers {
             _ if is_known => stopped,
             Target::Answer(_) => StoppedStream::Unknown,
             Target::Send(send) => {
-                if mutant != Some(Mutant::EarlyStopForgotten) {
-                    self.stops.insert(send);
+                if mutant != Some(Mutant::EarlyStopForgotten) && !self.stops.contains(&send) {
+                    self.stops.push_back(send);
+                    if self.stops.len() > STREAM_STOPS_MAX {
+                        self.stops.pop_front();
+                    }
                 }
                 StoppedStream::Remembered
             }
@@ -284,8 +322,8 @@ impl Answers {
         growing.retain(|(answer, _)| !is_hidden(*answer));
         growing.sort_by_key(|(_, newest)| newest.order);
         let mut page = StreamPage::default();
-        for (answer, newest) in growing {
-            let piece = newest.piece(uuid(answer), places, room, mutant);
+        for (_, newest) in growing {
+            let piece = newest.piece(places, room, mutant);
             room = room.saturating_sub(piece.text.len());
             page.has_more |= piece.position.offset < utf16::length(&newest.text);
             page.pieces.push(piece);
@@ -307,13 +345,21 @@ impl Newest {
     }
 
     /// What is there already is compared, and not added again.
-    fn add(&mut self, offset: u64, text: &str, now: u64, mutant: Option<Mutant>) -> Reply {
+    fn add(
+        &mut self,
+        offset: Option<u64>,
+        text: &str,
+        now: u64,
+        bounds: Bounds,
+        mutant: Option<Mutant>,
+    ) -> Reply {
         match &mut self.phase {
-            Phase::Finished => return Reply::Finished,
+            Phase::Finished { .. } => return Reply::Finished,
             Phase::Stopped { .. } => return Reply::Stopped,
             Phase::Open { heard_at } => *heard_at = now,
         }
         let end = utf16::length(&self.text);
+        let offset = offset.unwrap_or(end);
         if offset > end {
             return Reply::Gap { end };
         }
@@ -328,17 +374,18 @@ impl Newest {
         } else {
             return Reply::Conflict;
         };
+        if !news.is_empty() && self.text.len() + news.len() > bounds.bytes_max {
+            return Reply::TooLong;
+        }
+        if news.len() > bounds.room_bytes {
+            return Reply::Crowded;
+        }
         self.text.push_str(news);
         Reply::Added { end: utf16::length(&self.text) }
     }
 
-    fn piece(
-        &self,
-        message_uuid: MessageId,
-        places: &[StreamPosition],
-        room: usize,
-        mutant: Option<Mutant>,
-    ) -> StreamPiece {
+    fn piece(&self, places: &[StreamPosition], room: usize, mutant: Option<Mutant>) -> StreamPiece {
+        let message_uuid = self.uuid.clone();
         let place = places
             .iter()
             .find(|place| place.message_uuid == message_uuid && place.attempt == self.attempt);
@@ -358,7 +405,12 @@ impl Newest {
     }
 }
 
-fn opening(answer: AnswerNo, reference: Option<SendNo>) -> Arc<StreamOpening> {
+fn bytes_of(opening: &StreamOpening) -> usize {
+    ANSWER_BYTES + opening.fields().len()
+}
+
+/// What the simulated backends begin an answer with.
+pub(crate) fn opening(answer: AnswerNo, reference: Option<SendNo>) -> Arc<StreamOpening> {
     let reference =
         reference.map(|send| format!("s{send}").parse().expect("a letter and a number are an id"));
     let fields = format!(r#""topic":{answer}"#).into();

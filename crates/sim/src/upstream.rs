@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use tetherline_protocol::{MessageId, Seq};
+use tetherline_protocol::{MessageId, Seq, limits::STREAM_PIECE_BYTES_MAX};
 use tetherline_server::{
     simulation::{Action, Event as Happened, Session},
     store::{Delivery, Outcome, Room, StoreError},
@@ -268,7 +268,7 @@ impl World {
                 self.after(delay, Event::Read { link, job, ticket, after, room, page });
             }
             Action::ReadStreams(places) => {
-                let page = self.store.read_streams(user, &places);
+                let page = self.store.read_streams(user, &places, STREAM_PIECE_BYTES_MAX);
                 if let Some(upstream) = &mut self.links[link].upstream {
                     upstream.session.handle(Happened::StreamPage(page), self.now);
                 }

@@ -1,12 +1,14 @@
 //! Backends that write answers: piece by piece, again when nothing answers, on after a crash, and
 //! sometimes longer than anybody wants them to.
 
-use tetherline_protocol::{Attempt, StreamStatus, utf16};
+use std::sync::Arc;
+
+use tetherline_protocol::{Attempt, StreamStatus, frame::StreamEnding, utf16};
 
 use crate::{
     event::Event,
     store::Operation,
-    streams::{AnswerNo, Asker, Order, Reply, Request, Target},
+    streams::{AnswerNo, Asker, Order, Reply, Request, Target, opening, uuid},
     world::{Publish, SendNo, UserNo, World},
 };
 
@@ -184,17 +186,19 @@ impl World {
             self.publishes.push(Publish { user, kind: 0, answered: false, lost: true });
             self.contents.push((self.users[user].clone(), World::placeholder()));
             let whole = self.writers[writer].text.encode_utf16().collect();
-            return Request::Open { answer, writer, reference, publish, whole };
+            let (uuid, opening) = (uuid(answer), opening(answer, reference));
+            return Request::Open { answer, writer, reference, publish, whole, uuid, opening };
         };
         if step == Step::Ending {
-            return Request::End { answer, attempt, status };
+            let ending = Arc::new(StreamEnding::plain(status));
+            return Request::End { answer, attempt, ending };
         }
         let longest = self.writers[writer].text.len() as u64 / 8 + 20;
         let size = self.random.within(1, longest) as usize;
         let target = &self.writers[writer];
         let rest = &target.text[target.written..];
         let text = rest[..rest.ceil_char_boundary(size)].to_owned();
-        let offset = utf16::length(&target.text[..target.written]);
+        let offset = Some(utf16::length(&target.text[..target.written]));
         Request::Add { answer, attempt, offset, text }
     }
 

@@ -1,28 +1,41 @@
 //! Growing answers among everything else that a store commits.
 
-use tetherline_protocol::{
-    Attempt, Limits, StreamPosition, StreamStatus, limits::STREAM_PIECE_BYTES_MAX,
-};
+use std::sync::Arc;
+
+use tetherline_protocol::{Attempt, Limits, StreamPosition, StreamStatus, frame::StreamEnding};
 use tetherline_server::store::{Delivery, StreamPage};
 
 use super::{Answer, Operation, Store, delivery};
 use crate::{
     Mutant,
     archive::Archive,
-    streams::{AnswerNo, Asker, Order, Phase, Reply, Request},
+    streams::{AnswerNo, Asker, Bounds, Order, Phase, Reply, Request},
     world::UserNo,
 };
 
+/// An attempt that is over.
+pub(super) struct HalfEnded {
+    user: UserNo,
+    answer: AnswerNo,
+    attempt: Attempt,
+    status: StreamStatus,
+    ending: Arc<StreamEnding>,
+}
+
 impl Store {
     /// From what is committed, at once.
-    pub(crate) fn read_streams(&self, user: UserNo, places: &[StreamPosition]) -> StreamPage {
+    pub(crate) fn read_streams(
+        &self,
+        user: UserNo,
+        places: &[StreamPosition],
+        room: usize,
+    ) -> StreamPage {
         let answers = &self.mailboxes[user].answers;
-        let room = STREAM_PIECE_BYTES_MAX;
         if self.mutant == Some(Mutant::ShownBeforeCommit) {
             let mut ahead = answers.clone();
             for order in self.orders(user) {
                 if let Request::Add { .. } = order.request {
-                    ahead.apply(&order.request, 0, usize::MAX, None);
+                    ahead.apply(&order.request, 0, self.bounds(), None);
                 }
             }
             return ahead.read(places, room, |_| false, None);
@@ -34,8 +47,8 @@ impl Store {
     pub(crate) fn is_hidden(&self, user: UserNo, answer: AnswerNo) -> bool {
         let answers = &self.mailboxes[user].answers;
         let Some(newest) = answers.get(answer).filter(|_| self.hides_early) else { return false };
-        let has_room =
-            answers.growing().filter(|(other, _)| *other != answer).count() < self.streams_max;
+        let has_room = answers.growing().filter(|(other, _)| *other != answer).count()
+            < self.limits.streams_per_user_max;
         let leaves = |order: &Order| match order.request {
             Request::Open { answer: left, .. } => left == answer && has_room,
             Request::End { answer: left, attempt, .. } => {
@@ -71,10 +84,14 @@ impl Store {
                     Phase::Stopped { at } => {
                         (at, limits.stream_stop_grace_ms, StreamStatus::Stopped)
                     }
-                    Phase::Finished => continue,
+                    Phase::Finished { .. } => continue,
                 };
                 if now >= since + patience {
-                    let request = Request::End { answer, attempt: newest.attempt, status };
+                    let request = Request::End {
+                        answer,
+                        attempt: newest.attempt,
+                        ending: Arc::new(StreamEnding::plain(status)),
+                    };
                     orders.push(Order { user, epoch: None, asker: Asker::Server, request });
                 }
             }
@@ -88,12 +105,13 @@ impl Store {
         if order.epoch.is_some_and(|asked_in| asked_in != epoch) {
             return Answer::Stream { order, reply: Reply::Unknown, news: None };
         }
+        let bounds = self.bounds();
         let answers = &mut self.mailboxes[user].answers;
         let meant = match order.request {
             Request::Stop(target) => answers.meant(target),
             _ => Vec::new(),
         };
-        let reply = answers.apply(&order.request, now, self.streams_max, self.mutant);
+        let reply = answers.apply(&order.request, now, bounds, self.mutant);
         let mut news = None;
         match (&order.request, &reply) {
             (
@@ -108,8 +126,8 @@ impl Store {
                     self.archive.grew((epoch, *answer, newest.attempt), &newest.text);
                 }
             }
-            (Request::End { answer, attempt, status }, Reply::Ended(_)) => {
-                news = self.end(user, *answer, *attempt, *status);
+            (Request::End { answer, ending, .. }, Reply::Ended(_)) => {
+                news = self.end(user, *answer, ending);
             }
             (Request::Stop(target), _) => {
                 let named = |(answer, attempt)| (epoch, answer, attempt);
@@ -126,36 +144,40 @@ impl Store {
         &mut self,
         user: UserNo,
         answer: AnswerNo,
-        attempt: Attempt,
-        status: StreamStatus,
+        ending: &Arc<StreamEnding>,
     ) -> Option<Delivery> {
         let newest = self.mailboxes[user].answers.get(answer).filter(|newest| newest.grows())?;
-        let status = newest.ends_as(status);
-        self.mailboxes[user].answers.finish(answer);
+        let (attempt, status) = (newest.attempt, newest.ends_as(ending.status));
+        let half_ended = HalfEnded { user, answer, attempt, status, ending: ending.clone() };
+        self.mailboxes[user].answers.finish(answer, status);
         if self.mutant == Some(Mutant::EndInTwoCommits) {
-            self.half_ended.push((user, answer, attempt, status));
+            self.half_ended.push(half_ended);
             return None;
         }
-        self.append_ended(user, answer, attempt, status)
+        self.append_ended(&half_ended)
     }
 
-    pub(super) fn append_ended(
-        &mut self,
-        user: UserNo,
-        answer: AnswerNo,
-        attempt: Attempt,
-        status: StreamStatus,
-    ) -> Option<Delivery> {
+    pub(super) fn append_ended(&mut self, ended: &HalfEnded) -> Option<Delivery> {
+        let HalfEnded { user, answer, attempt, status, ref ending } = *ended;
         let epoch = self.epoch(user);
         let mailbox = &mut self.mailboxes[user];
         let newest = mailbox.answers.get(answer)?;
-        let message = newest.message(answer, status, &newest.text);
+        let message = newest.message(status, ending);
         let publish = newest.publish;
         self.archive.ended((epoch, answer, attempt), status, &newest.text);
         let delivery = delivery(publish, mailbox.head() + 1, &message);
         mailbox.messages.push((publish, delivery.clone()));
         self.homes.entry(publish).or_insert(epoch);
         Some(delivery)
+    }
+
+    fn bounds(&self) -> Bounds {
+        let bytes: usize = self.mailboxes.iter().map(|mailbox| mailbox.answers.bytes()).sum();
+        Bounds {
+            streams_max: self.limits.streams_per_user_max,
+            bytes_max: self.limits.stream_bytes_max,
+            room_bytes: self.limits.streams_bytes_max.saturating_sub(bytes),
+        }
     }
 
     /// What every reader may know of an attempt.
