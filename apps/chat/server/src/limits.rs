@@ -70,6 +70,10 @@ pub const PROVIDER_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub const PROVIDER_FIRST_TIMEOUT: Duration = Duration::from_mins(2);
 /// How long a provider that has begun to send may send nothing at all.
 pub const PROVIDER_STALL_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long the end of a body is waited for behind the reason why the answer is over.
+pub const PROVIDER_END_TIMEOUT: Duration = Duration::from_secs(5);
+/// How much of a provider's refusal is read, in bytes.
+pub const PROVIDER_ERROR_BYTES_MAX: usize = 16 * 1024;
 /// How long a provider may take for a whole answer, however often it says that it is still there.
 pub const PROVIDER_TIMEOUT: Duration = Duration::from_mins(10);
 /// Largest event of a provider's stream, and largest answer that comes in one piece, in bytes.

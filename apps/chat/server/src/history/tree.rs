@@ -10,7 +10,8 @@ use crate::jobs;
 pub(crate) enum Place {
     /// At the end of the newest branch.
     Newest,
-    /// Behind this message.
+    /// Behind this message, and behind whatever was asked there meanwhile: what two tabs ask at once
+    /// are two questions, and not two versions of one.
     After(String),
     /// Beside this question, as another version of it.
     InsteadOf(String),
@@ -34,17 +35,36 @@ pub(crate) fn parent_at(
             let question = here(question)?.filter(|found| found.about.role == Role::User);
             Ok(question.map(|question| question.about.parent))
         }
-        Place::After(uuid) => match here(uuid)? {
-            Some(found) if found.about.role == Role::Assistant => Ok(Some(Some(found.uuid))),
-            // Whoever follows a question follows its answer, although that may be still to come.
-            Some(question) => answer_below(connection, user, conversation, question.uuid)
-                .map(|leaf| Some(Some(leaf))),
-            None if jobs::is_pending_in(connection, user, conversation, uuid)? => {
-                Ok(Some(Some(uuid.clone())))
-            }
-            None => Ok(None),
-        },
+        Place::After(uuid) => {
+            let behind = match here(uuid)? {
+                // Whoever follows a question follows its answer, although that may be still to come.
+                Some(found) if found.about.role == Role::User => {
+                    answer_below(connection, user, conversation, found.uuid)?
+                }
+                Some(answer) => answer.uuid,
+                None if jobs::is_pending_in(connection, user, conversation, uuid)? => uuid.clone(),
+                None => return Ok(None),
+            };
+            end_of_branch(connection, user, conversation, behind).map(|end| Some(Some(end)))
+        }
     }
+}
+
+/// The last answer of the newest branch behind this one, there or still to come.
+fn end_of_branch(
+    connection: &Connection,
+    user: &str,
+    conversation: &str,
+    mut answer: String,
+) -> rusqlite::Result<String> {
+    while let Some((question, _)) = newest_child(connection, user, conversation, &answer)? {
+        let next = answer_below(connection, user, conversation, question)?;
+        if next == answer {
+            break;
+        }
+        answer = next;
+    }
+    Ok(answer)
 }
 
 /// Where the branch ends in which something happened last. It may be an answer that is still to

@@ -188,7 +188,7 @@ async fn a_question_without_a_place_goes_where_something_happened_last() {
     let first = story.answered("q1", None, Place::Newest).await;
     let second = story.answered("q2", Some("q1"), Place::Newest).await;
     assert_eq!(story.newest_leaf().await, Some(second.clone()));
-    let branched = story.answered("q3", Some("q1"), Place::After(first.clone())).await;
+    let branched = story.answered("q3", Some("q1"), Place::InsteadOf("q2".into())).await;
     assert_eq!(story.newest_leaf().await, Some(branched.clone()));
     assert_eq!(story.again("r1", &first, false).await, Taken::New);
     assert_eq!(story.newest_leaf().await, Some(branched), "until there is something to follow");
@@ -207,7 +207,7 @@ async fn a_question_may_follow_an_answer_that_is_still_to_come() {
     assert_eq!(story.newest_leaf().await, Some(coming.message_uuid.clone()));
     for (id, place) in [
         ("q2", Place::After(coming.message_uuid.clone())),
-        ("q3", Place::After("q1".into())),
+        ("q3", Place::InsteadOf("q2".into())),
         ("q4", Place::InsteadOf("q2".into())),
     ] {
         assert_eq!(story.ask_at("ada", id, Some("q1"), place).await, Taken::New);
@@ -219,6 +219,28 @@ async fn a_question_may_follow_an_answer_that_is_still_to_come() {
     let answer = story.finish(claimed, "a1").await;
     assert_eq!(answer, coming.message_uuid);
     assert_eq!(said(&story.claim().await.unwrap().1), ["q1?", "a1", "q2?"]);
+}
+
+#[tokio::test]
+async fn what_two_tabs_ask_at_once_are_two_questions() {
+    // The second became another version of the first, and the page showed only one of them.
+    let story = Story::with(&["ada"]).await;
+    let first = story.answered("q1", None, Place::Newest).await;
+    for id in ["q2", "q3"] {
+        let behind = Place::After(first.clone());
+        assert_eq!(story.ask_at("ada", id, Some("q1"), behind).await, Taken::New);
+    }
+    let tree = story.tree().await;
+    let [.., (_, to_first, version), (_, to_second, other_version)] = &tree[..] else { panic!() };
+    assert_eq!((to_first.as_ref(), *version), (Some(&first), 1));
+    assert_eq!(*other_version, 1);
+    let claimed = story.claim().await.unwrap();
+    let answer = story.finish(claimed, "a2").await;
+    assert_eq!(to_second.as_ref(), Some(&answer), "it follows the other's answer");
+    assert_eq!(said(&story.claim().await.unwrap().1), ["q1?", "to q1", "q2?", "a2", "q3?"]);
+    let late = story.ask_at("ada", "q4", Some("q1"), Place::After("q1".into())).await;
+    assert_eq!(late, Taken::New);
+    assert_eq!(story.tree().await.last().unwrap().2, 1, "behind all of them");
 }
 
 #[tokio::test]

@@ -19,7 +19,8 @@ use crate::{
     history::Role,
     jobs::Turn,
     limits::{
-        PROVIDER_CONNECT_TIMEOUT, PROVIDER_FIRST_TIMEOUT, PROVIDER_STALL_TIMEOUT, PROVIDER_TIMEOUT,
+        PROVIDER_CONNECT_TIMEOUT, PROVIDER_END_TIMEOUT, PROVIDER_ERROR_BYTES_MAX,
+        PROVIDER_FIRST_TIMEOUT, PROVIDER_STALL_TIMEOUT, PROVIDER_TIMEOUT,
     },
 };
 
@@ -146,9 +147,25 @@ impl Provider {
         let status = response.status();
         if !status.is_success() {
             tracing::warn!(%status, model = self.model, "the provider refused to answer");
-            return Err(ProviderError::of_status(status));
+            return Err(self.refusal(response).await);
         }
         Ok(response)
+    }
+
+    /// The status says what kind of refusal it is, unless its body says it better.
+    async fn refusal(&self, mut response: Response) -> ProviderError {
+        let status = response.status();
+        let mut body = Vec::new();
+        let reading = async {
+            while let Ok(Some(chunk)) = response.chunk().await
+                && body.len() + chunk.len() <= PROVIDER_ERROR_BYTES_MAX
+            {
+                body.extend_from_slice(&chunk);
+            }
+        };
+        // What has come by then counts.
+        let _ = timeout(self.patience.first.min(PROVIDER_END_TIMEOUT), reading).await;
+        ProviderError::of_refusal(status, &body)
     }
 
     fn request<'a>(&'a self, turns: &'a [Turn]) -> Request<'a> {
@@ -209,8 +226,13 @@ impl Body {
     async fn next(&mut self) -> Step {
         match timeout(self.wait, self.response.chunk()).await {
             Ok(Ok(Some(bytes))) => {
-                self.wait = self.patience.stall;
-                self.reading.take(&bytes)
+                let step = self.reading.take(&bytes);
+                self.wait = if self.reading.may_be_whole() {
+                    self.patience.stall.min(PROVIDER_END_TIMEOUT)
+                } else {
+                    self.patience.stall
+                };
+                step
             }
             Ok(Ok(None)) => std::mem::replace(&mut self.reading, Reading::new()).finish(),
             Ok(Err(error)) if error.is_timeout() => self.cut(ProviderError::TimedOut),

@@ -39,6 +39,18 @@ pub(in crate::responder) enum ProviderError {
     Unreadable,
     #[error("The AI provider sent an empty answer. Try again.")]
     Empty,
+    #[error(
+        "The model reached its length limit before it wrote anything. Ask for something shorter, or \
+         raise the limit."
+    )]
+    OutOfRoom,
+    #[error("The AI provider's content filter held the answer back. Rephrase the question.")]
+    Filtered,
+    #[error(
+        "The conversation is longer than the model can read. Start a new one, or shorten the \
+         question."
+    )]
+    ContextTooLong,
 }
 
 /// How much of an error's own words goes to the log, in characters.
@@ -57,12 +69,32 @@ impl ProviderError {
         }
     }
 
+    /// What a status other than success means, and the body that came with it.
+    pub(super) fn of_refusal(status: StatusCode, body: &[u8]) -> Self {
+        let told = serde_json::from_slice::<Value>(body).ok().map(|mut body| {
+            let error = body["error"].take();
+            Self::told(if error.is_null() { &body } else { &error })
+        });
+        match told {
+            Some(Self::ContextTooLong) => Self::ContextTooLong,
+            _ => Self::of_status(status),
+        }
+    }
+
     /// What an error means that stands where an answer should. Its words are for whoever runs the
     /// chat: they may name accounts and machines.
     pub(super) fn told(error: &Value) -> Self {
         let words: String = error.to_string().chars().take(LOGGED_CHARS_MAX).collect();
         tracing::warn!(error = words, "the provider reported an error instead of an answer");
         let code = &error["code"];
+        let named = |name: &str| {
+            [code, &error["type"]]
+                .iter()
+                .any(|said| said.as_str().is_some_and(|said| said.contains(name)))
+        };
+        if named("context_length") || named("exceed_context_size") {
+            return Self::ContextTooLong;
+        }
         let status = code.as_u64().or_else(|| code.as_str()?.parse().ok());
         if let Some(status) = status.and_then(|status| u16::try_from(status).ok())
             && (400..600).contains(&status)
@@ -70,11 +102,6 @@ impl ProviderError {
         {
             return Self::of_status(status);
         }
-        let named = |name: &str| {
-            [code, &error["type"]]
-                .iter()
-                .any(|said| said.as_str().is_some_and(|said| said.contains(name)))
-        };
         if named("rate_limit") || named("quota") {
             Self::RateLimited
         } else if named("api_key") || named("authentication") {
@@ -100,6 +127,9 @@ impl ProviderError {
             Self::GaveUp => "provider_gave_up",
             Self::Unreadable => "provider_unreadable",
             Self::Empty => "provider_empty",
+            Self::OutOfRoom => "provider_out_of_room",
+            Self::Filtered => "provider_filtered",
+            Self::ContextTooLong => "provider_context_too_long",
         };
         Failure { code: code.into(), message: self.to_string() }
     }

@@ -40,14 +40,59 @@ enum Shape {
     Whole(Vec<u8>),
 }
 
-/// Whether the provider has said that the answer is whole.
+/// Whether the provider has said that the answer is whole. Some say so early, with every piece, or
+/// before they tell what it cost, so whatever follows is read all the same.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Finish {
     Unsaid,
-    /// It gave an empty reason. Some servers do with every piece, so more text may come.
-    Perhaps,
-    Said,
+    /// It gave a reason, which may be an empty one.
+    Said(Reason),
+    /// It gave a reason and went on, so its reasons mean nothing unless the body ends in order.
+    SaidTooSoon(Reason),
 }
+
+/// Why a provider wrote no more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    Unnamed,
+    Stop,
+    Length,
+    Filter,
+}
+
+impl Reason {
+    fn of(name: &str) -> Self {
+        match name {
+            "" => Self::Unnamed,
+            "length" | "max_tokens" => Self::Length,
+            "content_filter" => Self::Filter,
+            _ => Self::Stop,
+        }
+    }
+
+    /// What stands behind an answer that is not all that it could have been.
+    fn note(self) -> Option<&'static str> {
+        match self {
+            Self::Unnamed | Self::Stop => None,
+            Self::Length => Some(
+                "\n\n*(The model reached its length limit here. Write “continue” to have the rest.)*",
+            ),
+            Self::Filter => Some("\n\n*(The provider's content filter ended the answer here.)*"),
+        }
+    }
+
+    /// What it means if nothing was written at all.
+    fn without_text(self) -> ProviderError {
+        match self {
+            Self::Unnamed | Self::Stop => ProviderError::Empty,
+            Self::Length => ProviderError::OutOfRoom,
+            Self::Filter => ProviderError::Filtered,
+        }
+    }
+}
+
+/// Stands in an answer where an event was too large to be read, such as one with a picture in it.
+const LEFT_OUT: &str = "\n\n*(A part of the answer was too large to be kept and is left out.)*\n\n";
 
 impl Reading {
     pub(super) fn new() -> Self {
@@ -62,6 +107,11 @@ impl Reading {
 
     pub(super) fn has_begun(&self) -> bool {
         !matches!(self.shape, Shape::Unknown)
+    }
+
+    /// Whether nothing is missing if no more comes.
+    pub(super) fn may_be_whole(&self) -> bool {
+        self.has_text && matches!(self.finish, Finish::Said(reason) if reason != Reason::Unnamed)
     }
 
     /// Takes the next bytes of the body, cut wherever the network cut them.
@@ -100,19 +150,21 @@ impl Reading {
             Shape::Unknown => {}
         }
         if step.end.is_none() {
-            let error = if self.has_events || matches!(self.shape, Shape::Unknown) {
-                ProviderError::EndedEarly
-            } else {
-                ProviderError::Unreadable
+            let end = match self.finish {
+                Finish::Said(_) | Finish::SaidTooSoon(_) => Ok(()),
+                Finish::Unsaid if self.has_events || matches!(self.shape, Shape::Unknown) => {
+                    Err(ProviderError::EndedEarly)
+                }
+                Finish::Unsaid => Err(ProviderError::Unreadable),
             };
-            self.cut(error, &mut step);
+            self.end(end, &mut step);
         }
         step
     }
 
-    /// Nothing more comes, and that is an error unless the answer may have been whole.
+    /// The body broke off, and that is an error unless the answer was whole before.
     pub(super) fn cut(&mut self, error: ProviderError, step: &mut Step) {
-        let is_whole = self.finish == Finish::Perhaps;
+        let is_whole = matches!(self.finish, Finish::Said(_));
         self.end(if is_whole { Ok(()) } else { Err(error) }, step);
     }
 
@@ -124,9 +176,17 @@ impl Reading {
             match event {
                 Ok(SseEvent::Message(event)) => self.take_event(&event.data, step),
                 Ok(SseEvent::Retry(_)) => {}
-                Err(_) => self.end(Err(ProviderError::Unreadable), step),
+                // The decoder goes on behind it.
+                Err(_) => self.leave_out(step),
             }
         }
+    }
+
+    fn leave_out(&mut self, step: &mut Step) {
+        tracing::warn!("an event of the provider's answer was too large");
+        self.has_events = true;
+        self.joiner.finish(&mut step.text);
+        step.text.push_str(LEFT_OUT);
     }
 
     fn take_event(&mut self, data: &str, step: &mut Step) {
@@ -176,22 +236,28 @@ impl Reading {
         self.joiner.push(&said.unwrap_or_default(), &mut step.text);
         let has_news = step.text.len() > before;
         self.has_text |= !step.text[before..].trim().is_empty();
-        self.finish = match choice.finish_reason.as_deref() {
-            Some("") | None if has_news => Finish::Unsaid,
-            Some("") => Finish::Perhaps,
+        let went_on = has_news && self.finish != Finish::Unsaid;
+        self.finish = match choice.finish_reason.as_deref().map(Reason::of) {
+            Some(Reason::Unnamed) | None if has_news => Finish::Unsaid,
             None => self.finish,
-            Some(_) => Finish::Said,
+            Some(reason) if went_on => Finish::SaidTooSoon(reason),
+            Some(reason) => Finish::Said(reason),
         };
-        if self.finish == Finish::Said {
-            self.end(Ok(()), step);
-        }
     }
 
     fn end(&mut self, end: Result<(), ProviderError>, step: &mut Step) {
         self.joiner.finish(&mut step.text);
+        let reason = match self.finish {
+            Finish::Said(reason) | Finish::SaidTooSoon(reason) => reason,
+            Finish::Unsaid => Reason::Unnamed,
+        };
         step.end = Some(match end {
-            Ok(()) if !self.has_text => Err(ProviderError::Empty),
-            end => end,
+            Ok(()) if !self.has_text => Err(reason.without_text()),
+            Ok(()) => {
+                step.text.push_str(reason.note().unwrap_or_default());
+                Ok(())
+            }
+            failed => failed,
         });
     }
 }

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use reqwest::StatusCode;
+
 use super::{
     PATIENT, answer,
     server::{End, Script},
@@ -21,7 +23,7 @@ async fn said(body: &str) -> (String, Result<(), ProviderError>) {
 
 #[tokio::test]
 async fn whatever_reason_a_server_has_to_finish_it_has_finished() {
-    for reason in ["stop", "length", "eos", "", "eos_token", "Stop. Because."] {
+    for reason in ["stop", "eos", "", "eos_token", "Stop. Because."] {
         let last = format!(r#"{{"choices":[{{"delta":{{}},"finish_reason":"{reason}"}}]}}"#);
         assert_eq!(said(&events(&[HELLO, &last])).await, ("Hello".into(), Ok(())), "{reason:?}");
     }
@@ -29,6 +31,60 @@ async fn whatever_reason_a_server_has_to_finish_it_has_finished() {
     assert_eq!(done, ("Hello".into(), Ok(())), "no reason, but an end");
     let done = said(&format!("data: {HELLO}\n\ndata: [DONE]")).await;
     assert_eq!(done, ("Hello".into(), Ok(())), "no empty line behind the last one");
+}
+
+#[tokio::test]
+async fn an_answer_that_was_cut_says_so() {
+    // It looked like an answer that its model had ended.
+    let last =
+        |reason: &str| format!(r#"{{"choices":[{{"delta":{{}},"finish_reason":"{reason}"}}]}}"#);
+    for (reason, words, error) in [
+        ("length", "length limit here. Write “continue”", ProviderError::OutOfRoom),
+        ("content_filter", "content filter ended", ProviderError::Filtered),
+    ] {
+        let (text, end) = said(&events(&[HELLO, &last(reason), "[DONE]"])).await;
+        assert!(text.starts_with("Hello") && text.contains(words), "{text}");
+        assert_eq!(end, Ok(()));
+        let nothing = said(&events(&[&last(reason), "[DONE]"])).await;
+        assert_eq!(nothing, (String::new(), Err(error)), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_says_early_that_it_has_finished_is_heard_to_the_end() {
+    // Reading stopped at the first reason: of servers that give one early, in every piece or before
+    // they tell the usage, the rest was missing.
+    let piece = |text: &str, reason: &str| {
+        format!(r#"{{"choices":[{{"delta":{{"content":"{text}"}},"finish_reason":{reason}}}]}}"#)
+    };
+    let usage = r#"{"choices":[],"usage":{"total_tokens":3}}"#;
+    for reasons in [["\"stop\"", "null", "null"], ["\"stop\""; 3], ["null", "\"stop\"", "null"]] {
+        let pieces =
+            [piece("One", reasons[0]), piece(" two", reasons[1]), piece(" three", reasons[2])];
+        let [one, two, three] = pieces.each_ref().map(String::as_str);
+        let whole = said(&events(&[one, two, usage, three, "[DONE]"])).await;
+        assert_eq!(whole, ("One two three".into(), Ok(())), "{reasons:?}");
+    }
+    let always = [piece("One", "\"stop\""), piece(" two", "\"stop\"")];
+    let [one, two] = always.each_ref().map(String::as_str);
+    let whole = answer(Script::new(events(&[one, two]), End::Proper), PATIENT).await;
+    assert_eq!(whole, ("One two".into(), Ok(())), "the body ends in order");
+    let cut = answer(Script::new(events(&[one, two]), End::Reset), PATIENT).await;
+    assert_eq!(
+        cut,
+        ("One two".into(), Err(ProviderError::EndedEarly)),
+        "reasons mean nothing here"
+    );
+    let whole = answer(Script::new(events(&[one]), End::Reset), PATIENT).await;
+    assert_eq!(whole, ("One".into(), Ok(())), "only the end of the body is missing");
+}
+
+#[tokio::test]
+async fn a_server_that_leaves_the_body_open_behind_its_answer_is_not_waited_for() {
+    let last = r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
+    let impatient = Patience { stall: Duration::from_millis(50), ..PATIENT };
+    let open = answer(Script::new(events(&[HELLO, last]), End::Silence), impatient).await;
+    assert_eq!(open, ("Hello".into(), Ok(())));
 }
 
 #[tokio::test]
@@ -69,6 +125,11 @@ async fn an_error_inside_of_a_good_response_is_one() {
             ProviderError::Failed(503),
         ),
         (r#"{"error":{"code":"invalid_api_key"}}"#, ProviderError::Unauthorized),
+        (r#"{"error":{"code":"context_length_exceeded"}}"#, ProviderError::ContextTooLong),
+        (
+            r#"{"error":{"code":400,"type":"exceed_context_size_error"}}"#,
+            ProviderError::ContextTooLong,
+        ),
         (r#"{"object":"error","message":"too long","code":400}"#, ProviderError::Refused(400)),
     ] {
         let inside = said(&events(&[HELLO, error])).await;
@@ -76,6 +137,17 @@ async fn an_error_inside_of_a_good_response_is_one() {
         let instead = said(error).await;
         assert_eq!(instead, (String::new(), Err(expected)), "as the whole body: {error}");
     }
+}
+
+#[test]
+fn a_conversation_that_is_too_long_is_not_told_to_rephrase() {
+    // All that was looked at of a refusal was its status.
+    let too_long =
+        br#"{"error":{"code":"context_length_exceeded","type":"invalid_request_error"}}"#;
+    let refused = |body: &[u8]| ProviderError::of_refusal(StatusCode::BAD_REQUEST, body);
+    assert_eq!(refused(too_long), ProviderError::ContextTooLong);
+    assert_eq!(refused(br#"{"error":{"message":"no"}}"#), ProviderError::Refused(400));
+    assert_eq!(refused(b"<html>"), ProviderError::Refused(400));
 }
 
 #[tokio::test]
@@ -160,13 +232,16 @@ async fn the_largest_event_fits_and_a_larger_one_is_refused() {
         let text = "x".repeat(bytes - frame.len());
         frame.replace(r#""content":"""#, &format!(r#""content":"{text}""#))
     }
-    for body in [event, |bytes| events(&[&event(bytes)])] as [fn(usize) -> String; 2] {
-        let (largest, larger) =
-            (body(PROVIDER_EVENT_BYTES_MAX), body(PROVIDER_EVENT_BYTES_MAX + 1));
-        assert_eq!(said(&largest).await.1, Ok(()));
-        assert_eq!(said(&larger).await, (String::new(), Err(ProviderError::Unreadable)));
-    }
+    let (largest, larger) = (event(PROVIDER_EVENT_BYTES_MAX), event(PROVIDER_EVENT_BYTES_MAX + 1));
+    assert_eq!(said(&largest).await.1, Ok(()));
+    assert_eq!(said(&larger).await, (String::new(), Err(ProviderError::Unreadable)));
+    assert_eq!(said(&events(&[&largest])).await.1, Ok(()));
+    // A picture in the midst of an answer failed all of it.
+    let (text, end) = said(&events(&[HELLO, &larger, HELLO, "[DONE]"])).await;
+    assert_eq!(end, Ok(()));
+    assert!(text.starts_with("Hello") && text.ends_with("Hello") && text.contains("left out"));
+    let impatient = Patience { stall: Duration::from_millis(50), ..PATIENT };
     let endless = format!("data: {}", "x".repeat(PROVIDER_EVENT_BYTES_MAX + 1));
-    let endless = answer(Script::new(endless, End::Silence), PATIENT).await;
-    assert_eq!(endless.1, Err(ProviderError::Unreadable), "before it ends");
+    let endless = answer(Script::new(endless, End::Silence), impatient).await;
+    assert_eq!(endless.1, Err(ProviderError::Stalled));
 }
