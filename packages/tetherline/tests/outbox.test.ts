@@ -404,6 +404,39 @@ describe('a browser that does not keep', () => {
     expect(context.logger.error).toHaveBeenCalledOnce();
   });
 
+  // What was sent just then was not kept, and a reload lost it.
+  it('of a connection for ever has the send that found it closed kept on another one', async () => {
+    const opened: IDBDatabase[] = [];
+    const open = indexedDB.open.bind(indexedDB);
+    vi.spyOn(indexedDB, 'open').mockImplementation((...which) => {
+      const request = open(...which);
+      request.addEventListener('success', () => opened.push(request.result));
+      return request;
+    });
+    context.server.accepts = false;
+    const page = givenPage();
+    page.signIn();
+    await isConnected(page.client);
+    await until(() => opened.length === 1, 'the database');
+    // A browser that clears memory, or a page of a newer version, does it.
+    opened[0]!.close();
+    void page.client.send({ type: 'ask', id: 'kept' });
+    await untilStored(1);
+    expect(context.logger.error).not.toHaveBeenCalled();
+  });
+
+  it('where locks are refused takes what earlier pages left all the same', async () => {
+    await givenLeft([{ type: 'ask', id: 'one' }]);
+    const page = givenPage();
+    const refused = () => Promise.reject(new DOMException('Blocked.', 'SecurityError'));
+    vi.stubGlobal('navigator', { locks: { request: refused, query: refused } });
+    page.client.signIn('ann');
+    await isConnected(page.client);
+    await untilStored(0);
+    expect(await asked()).toEqual(['one']);
+    expect(context.logger.error).not.toHaveBeenCalled();
+  });
+
   it('that is out of space is warned about once, and sends all the same', async () => {
     const page = await givenReloaded();
     await page.client.send({ type: 'ask', id: 'one' });

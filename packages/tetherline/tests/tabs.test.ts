@@ -211,6 +211,27 @@ describe('a tab has a connection of its own', () => {
     expect(context.server.open).toHaveLength(2);
   });
 
+  // The constructor threw out of `signIn`, and nothing connected.
+  it('where channels are there and refuse', async () => {
+    vi.stubGlobal('BroadcastChannel', function refuse() {
+      throw new DOMException('Storage is blocked.', 'SecurityError');
+    });
+    await tabs(2);
+    expect(context.server.open).toHaveLength(2);
+  });
+
+  it('where locks are there and throw', async () => {
+    browser.locks.request = () => {
+      throw new DOMException('Storage is blocked.', 'SecurityError');
+    };
+    const [one, other] = (await tabs(2)) as [Tab, Tab];
+    publish(1);
+    for (const { seen } of [one, other]) {
+      await until(() => seen.length > 0, 'the message');
+    }
+    expect(context.server.open).toHaveLength(2);
+  });
+
   it('where there are no locks', async () => {
     Reflect.deleteProperty(navigator, 'locks');
     await tabs(2);

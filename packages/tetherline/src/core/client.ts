@@ -16,7 +16,7 @@ import { NO_STREAMS } from './no-streams.js';
 import { Snapshots } from './snapshot.js';
 import { Socket } from './socket.js';
 import * as Tab from './tab.js';
-import { canShare, TabLink, Tabs } from './tabs.js';
+import { meetTabs, TabLink, type Tabs } from './tabs.js';
 import { inspector } from './tap.js';
 import { resolveToken } from './token.js';
 import { transmitSend } from './transmit.js';
@@ -99,8 +99,10 @@ class TetherlineClient implements Client {
     }
     const session = this.#session;
     this.#machine?.loop.callAtOnce((engine, now) => {
-      if (this.#options.tabs !== 'separate' && canShare()) {
+      if (this.#options.tabs !== 'separate') {
         session.tabs ??= this.#meetTabs(session);
+      }
+      if (session.tabs) {
         engine.sign_in_among_tabs(isVisible() ? 1 : 0, now);
       } else {
         engine.sign_in(now);
@@ -322,8 +324,8 @@ class TetherlineClient implements Client {
     }
   }
 
-  #meetTabs(session: Session): Tabs {
-    return new Tabs(session.tabsName, {
+  #meetTabs(session: Session): Tabs | null {
+    return meetTabs(session.tabsName, {
       posted: (post) => {
         const inbound = this.#machine?.inbound;
         if (session.isLive && inbound) {

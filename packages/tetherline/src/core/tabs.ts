@@ -18,14 +18,19 @@ export interface TabEvents {
   locked(isGranted: boolean): void;
 }
 
-/** What a browser needs for its tabs to share a connection. */
-export function canShare(): boolean {
-  return (
-    typeof document === 'object' &&
-    typeof BroadcastChannel === 'function' &&
-    // Missing on pages that did not come over HTTPS.
-    typeof (navigator as Partial<Navigator>).locks?.request === 'function'
-  );
+/** The other tabs; null where the browser lacks, or refuses, what sharing a connection needs. */
+export function meetTabs(name: string, events: TabEvents): Tabs | null {
+  try {
+    const canShare =
+      typeof document === 'object' &&
+      typeof BroadcastChannel === 'function' &&
+      // Missing on pages that did not come over HTTPS.
+      typeof (navigator as Partial<Navigator>).locks?.request === 'function';
+    return canShare ? new Tabs(name, events) : null;
+  } catch {
+    // Blocked cookies and sandboxed frames: it is there, and throws.
+    return null;
+  }
 }
 
 /** The other tabs in which the same user is signed in, and the lock that one of them holds. */
@@ -51,7 +56,11 @@ export class Tabs {
   }
 
   post(kind: number, to: number, a = 0, b = 0, c = 0, payload?: unknown): void {
-    this.#channel.postMessage([kind, this.me, to, a, b, c, payload] satisfies Post);
+    try {
+      this.#channel.postMessage([kind, this.me, to, a, b, c, payload] satisfies Post);
+    } catch {
+      // As if nobody had heard it: whoever waits for an answer has a timer for that.
+    }
   }
 
   lock(steal: boolean): void {
@@ -82,7 +91,9 @@ class LockRequest {
           events.locked(true);
         }
       });
-    navigator.locks.request(name, options, hold).catch(() => {
+    // What throws at once is a refusal as well.
+    const request = async () => await navigator.locks.request(name, options, hold);
+    request().catch(() => {
       if (!signal.aborted) {
         // Stolen; or, before it was granted, not to be had here at all: then this tab is on its own.
         events.locked(this.#release === null);

@@ -21,10 +21,27 @@ export interface StoredSend {
 export class Database {
   #opening: Promise<IDBDatabase> | undefined;
 
-  /** Runs `work` in one transaction, after those of earlier calls. Resolves when it is committed. */
+  /**
+   * Runs `work` in one transaction, after those of earlier calls. Resolves when it is committed.
+   * Browsers lose connections now and then, and close them for a newer page: what fails on one that
+   * was open before is run once more on a new one.
+   */
   async write(work: (table: IDBObjectStore) => void): Promise<void> {
+    const known = this.#opening;
     try {
-      const database = await (this.#opening ??= open());
+      await this.#writeOnce(work);
+    } catch (error) {
+      if (!known) {
+        throw error;
+      }
+      await this.#writeOnce(work);
+    }
+  }
+
+  async #writeOnce(work: (table: IDBObjectStore) => void): Promise<void> {
+    const opening = (this.#opening ??= open());
+    try {
+      const database = await opening;
       await new Promise<void>((resolve, reject) => {
         const transaction = database.transaction(TABLE, 'readwrite');
         transaction.oncomplete = () => resolve();
@@ -32,8 +49,10 @@ export class Database {
         work(transaction.objectStore(TABLE));
       });
     } catch (error) {
-      // Browsers lose connections now and then: the next call opens anew.
-      this.#opening = undefined;
+      // The next call opens anew; one that is opening already is left to it.
+      if (this.#opening === opening) {
+        this.#opening = undefined;
+      }
       throw error;
     }
   }

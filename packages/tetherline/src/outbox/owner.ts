@@ -15,21 +15,23 @@ const ofThisPage: string[] = [];
  */
 export class Owner {
   readonly id = uuidv7();
-  #holding: Promise<void> | undefined;
+  /** Whether the lock is held, or is not to be had. */
+  #holding: Promise<boolean> | undefined;
 
   /**
    * Calls `adopt` with the question whether an owner is gone, while no other page does the same.
-   * Without Web Locks (plain http) everybody else counts as gone: the server recognises repeats.
+   * Without Web Locks (plain http), or where they are refused (blocked cookies, a sandboxed frame),
+   * everybody else counts as gone: the server recognises repeats.
    */
   async adopt<T>(
     signal: AbortSignal,
     adopt: (isOrphan: (owner: string) => boolean) => Promise<T>,
   ): Promise<T> {
     const locks = webLocks();
-    if (!locks) {
+    const isHeld = (this.#holding ??= locks ? this.#hold(locks) : Promise.resolve(false));
+    if (!locks || !(await isHeld)) {
       return await adopt(() => true);
     }
-    await (this.#holding ??= this.#hold(locks));
     await Promise.all(
       leftBehind().map((owner) =>
         untilGone(locks, owner, AbortSignal.timeout(PREDECESSOR_TIMEOUT_MS)),
@@ -51,15 +53,19 @@ export class Owner {
     }
   }
 
-  async #hold(locks: LockManager): Promise<void> {
-    await new Promise<void>((granted, failed) => {
-      locks
-        .request(PREFIX + this.id, () => {
-          granted();
-          return new Promise(() => undefined);
-        })
-        .catch(failed);
-    });
+  async #hold(locks: LockManager): Promise<boolean> {
+    try {
+      await new Promise<void>((granted, failed) => {
+        locks
+          .request(PREFIX + this.id, () => {
+            granted();
+            return new Promise(() => undefined);
+          })
+          .catch(failed);
+      });
+    } catch {
+      return false;
+    }
     ofThisPage.push(this.id);
     leftBehind();
     try {
@@ -67,6 +73,7 @@ export class Owner {
     } catch {
       // A reload then finds no predecessor, and does not wait for it.
     }
+    return true;
   }
 }
 

@@ -136,6 +136,9 @@ export class RestoringOutbox implements KeptOutbox {
     const found: [StoredSend, Fate][] = [];
     let [messages, bytes, later] = [0, 0, 0];
     await this.#database.write((table) => {
+      // It may be run a second time, on another connection.
+      [messages, bytes, later] = [0, 0, 0];
+      found.length = 0;
       const reading = table.getAll() as IDBRequest<StoredSend[]>;
       reading.onsuccess = () => {
         for (const send of reading.result) {
