@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const [user, prompt] = process.argv.slice(2);
 const { env } = process;
-const streams = `${env.TETHERLINE_URL}/v1/users/${user}/streams`;
+const streams = `${env.TETHERLINE_URL}/v1/users/${encodeURIComponent(user)}/streams`;
 const apiKey = readFileSync(env.TETHERLINE_API_KEY_FILE, 'utf8').trim();
 
 async function post(url, body, key = apiKey) {

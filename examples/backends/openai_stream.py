@@ -4,10 +4,11 @@
 """
 
 import json, os, sys, time
+from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 user, prompt = sys.argv[1:]
-streams = f"{os.environ['TETHERLINE_URL']}/v1/users/{user}/streams"
+streams = f"{os.environ['TETHERLINE_URL']}/v1/users/{quote(user, safe='')}/streams"
 api_key = open(os.environ["TETHERLINE_API_KEY_FILE"]).read().strip()
 said, ending = "", {"status": "complete"}
 

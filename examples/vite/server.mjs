@@ -81,7 +81,8 @@ app.post('/api/webhook', express.text({ type: '*/*', limit: '1mb' }), async (req
 });
 
 async function publish(user, key, message) {
-  const response = await globalThis.fetch(`${options.tetherline}/v1/users/${user}/messages`, {
+  const mailbox = `${options.tetherline}/v1/users/${encodeURIComponent(user)}`;
+  const response = await globalThis.fetch(`${mailbox}/messages`, {
     method: 'POST',
     headers: { authorization: `Bearer ${apiKey}`, 'idempotency-key': key },
     body: JSON.stringify(message),

@@ -1,4 +1,5 @@
-//! Names and positions: whatever is accepted goes through a URL, a header and JSON unescaped.
+//! Names and positions: whatever is accepted goes through a URL and a header, encoded if it is a
+//! user's, and unescaped otherwise.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -7,14 +8,23 @@ use tetherline_protocol::{
 };
 
 fuzz_target!(|text: &str| {
-    let user: Result<UserId, InvalidId> = text.parse();
-    assert_eq!(user.is_ok(), text.parse::<DeviceId>().is_ok());
-    assert_eq!(user.is_ok(), text.parse::<MessageId>().is_ok());
-    assert_eq!(user.is_ok(), text.parse::<Epoch>().is_ok());
-    if let Ok(user) = user {
-        assert_eq!(user.as_str(), text);
+    let device: Result<DeviceId, InvalidId> = text.parse();
+    assert_eq!(device.is_ok(), text.parse::<MessageId>().is_ok());
+    assert_eq!(device.is_ok(), text.parse::<Epoch>().is_ok());
+    if let Ok(device) = device {
+        assert_eq!(device.as_str(), text);
         assert!((1..=limits::ID_BYTES_MAX).contains(&text.len()));
         assert!(!text.contains(['"', '\\', '/', '?', '#', '%', ' ']));
+        assert_eq!(text.parse::<UserId>().is_ok(), !matches!(text, "." | ".."));
+    }
+    if let Ok(user) = text.parse::<UserId>() {
+        assert_eq!(user.as_str(), text);
+        assert!((1..=limits::USER_ID_BYTES_MAX).contains(&text.len()));
+        let encoded = user.in_url().to_string();
+        let address: http::Uri = format!("/ws/user/{encoded}").parse().expect("one segment");
+        assert_eq!(address.path().split('/').count(), 4);
+        assert!(http::HeaderValue::from_str(&encoded).is_ok());
+        assert!(!format!("{user:?}").contains(char::is_control));
     }
     if text.parse::<IdempotencyKey>().is_ok() {
         assert!((1..=limits::IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len()));

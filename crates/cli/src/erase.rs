@@ -37,23 +37,23 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         let text = answer.text().await.unwrap_or_default();
         bail!("{}", refusal(status.as_u16(), &text));
     }
-    eprintln!("erased {}", options.user);
+    eprintln!("erased {:?}", options.user);
     Ok(())
 }
 
 /// Nobody erases the wrong user by pressing a key too fast: the answer is the user's id.
 fn ask(user: &UserId) -> Result<()> {
     if !io::stdin().is_terminal() {
-        bail!("erasing {user} cannot be undone; say --yes to do it without being asked");
+        bail!("erasing {user:?} cannot be undone; say --yes to do it without being asked");
     }
     let mut stderr = io::stderr().lock();
-    write!(stderr, "Everything kept for {user} will be gone. Type the user's id to go on: ")
+    write!(stderr, "Everything kept for {user:?} will be gone. Type the user's id to go on: ")
         .and_then(|()| stderr.flush())
         .context("cannot ask")?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).context("cannot read the answer")?;
-    if answer.trim() != user.as_str() {
-        bail!("nothing was erased: the answer was not {user}");
+    if answer.trim_end_matches(['\r', '\n']) != user.as_str() {
+        bail!("nothing was erased: the answer was not {user:?}");
     }
     Ok(())
 }

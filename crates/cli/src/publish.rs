@@ -23,7 +23,7 @@ pub(crate) struct Api {
 pub(crate) struct Options {
     #[command(flatten)]
     api: Api,
-    /// Whose mailbox: 1 to 128 URL-safe characters, usually a UUID.
+    /// Whose mailbox: the id as in the user's tokens, such as a UUID or auth0|5f7c.
     #[arg(long)]
     user: UserId,
     /// The message's type, such as notification_new.
@@ -113,7 +113,7 @@ pub(crate) fn user_url(server: &str, user: &UserId) -> Result<String> {
     if !known {
         bail!("`{server}` is not the URL of a server: it looks like http://127.0.0.1:8080");
     }
-    Ok(format!("{}/v1/users/{user}", server.trim_end_matches('/')))
+    Ok(format!("{}/v1/users/{}", server.trim_end_matches('/'), user.in_url()))
 }
 
 pub(crate) fn unreachable(url: &str, error: &reqwest::Error) -> anyhow::Error {

@@ -12,7 +12,7 @@ pub(crate) struct Options {
     /// The server's signing secret.
     #[arg(long, value_name = "FILE", env = "TETHERLINE_JWT_SECRET_FILE")]
     jwt_secret_file: PathBuf,
-    /// Who may connect with it: 1 to 128 URL-safe characters, usually a UUID.
+    /// Who may connect with it: 1 to 255 bytes, such as a UUID or auth0|5f7c.
     #[arg(long)]
     user: UserId,
     /// How long it is good for, such as 90s, 15m, 1h or 7d.

@@ -20,6 +20,7 @@ impl Endpoint {
         let host = parsed.host_str().filter(|host| !host.is_empty())?;
         let port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();
         let path = parsed.path().trim_end_matches('/');
+        let user = user.in_url();
         let device = device.map(|device| format!("?device={device}")).unwrap_or_default();
         Some(Self { tls, rest: format!("{host}{port}{path}/ws/user/{user}{device}").into() })
     }
@@ -44,6 +45,18 @@ mod tests {
         assert_eq!(endpoint.web_socket(), "wss://example.org/chat/ws/user/ada?device=phone");
         let endpoint = Endpoint::new("ws://127.0.0.1:8080", &user, None).unwrap();
         assert_eq!(endpoint.http(), "http://127.0.0.1:8080/ws/user/ada");
+    }
+
+    #[test]
+    fn a_user_is_one_segment_whatever_the_name() {
+        // `?` began the query, and `%2F` meant another user.
+        for (user, segment) in
+            [("auth0|5f7c", "auth0%7C5f7c"), ("a?b#c d", "a%3Fb%23c%20d"), ("%2F", "%252F")]
+        {
+            let endpoint =
+                Endpoint::new("ws://127.0.0.1:8080", &user.parse().unwrap(), None).unwrap();
+            assert_eq!(endpoint.web_socket(), format!("ws://127.0.0.1:8080/ws/user/{segment}"));
+        }
     }
 
     #[test]

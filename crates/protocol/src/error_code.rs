@@ -24,6 +24,8 @@ pub enum ErrorCode {
     NotFound,
     /// The token or key is missing, expired or wrong.
     Unauthorized,
+    /// The token is good, but only from a later time on: a clock is wrong, or nearly so.
+    TokenNotYetValid,
     /// The token is good, but for another user; or the page's origin is not allowed.
     Forbidden,
     /// The same idempotency key came with another body.
@@ -34,7 +36,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::BadJson,
         Self::BadFrame,
         Self::UnknownType,
@@ -45,6 +47,7 @@ impl ErrorCode {
         Self::RateLimited,
         Self::NotFound,
         Self::Unauthorized,
+        Self::TokenNotYetValid,
         Self::Forbidden,
         Self::Conflict,
         Self::Internal,
@@ -64,6 +67,7 @@ impl ErrorCode {
             Self::RateLimited => "rate_limited",
             Self::NotFound => "not_found",
             Self::Unauthorized => "unauthorized",
+            Self::TokenNotYetValid => "token_not_yet_valid",
             Self::Forbidden => "forbidden",
             Self::Conflict => "conflict",
             Self::Internal => "internal",
@@ -73,7 +77,10 @@ impl ErrorCode {
     /// Whether sending the very same message again may succeed.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
-        matches!(self, Self::Unavailable | Self::RateLimited | Self::Internal)
+        matches!(
+            self,
+            Self::Unavailable | Self::RateLimited | Self::TokenNotYetValid | Self::Internal
+        )
     }
 }
 

@@ -1,5 +1,8 @@
 use alloc::sync::Arc;
-use core::{fmt, str::FromStr};
+use core::{
+    fmt::{self, Write as _},
+    str::FromStr,
+};
 
 use crate::limits;
 
@@ -14,8 +17,11 @@ pub enum InvalidId {
         /// The limit that was passed, in bytes.
         max_bytes: usize,
     },
-    /// A character outside `A–Z a–z 0–9 - _ . ~` (for keys: outside visible ASCII).
+    /// A character outside `A–Z a–z 0–9 - _ . ~` (for keys: outside visible ASCII; for users: a
+    /// control character, `/` or `\\`).
     Character(char),
+    /// `.` or `..`, which a URL takes for a way and not for a name.
+    Dots,
 }
 
 impl fmt::Display for InvalidId {
@@ -28,6 +34,7 @@ impl fmt::Display for InvalidId {
             Self::Character(character) => {
                 write!(formatter, "{character:?} is not allowed in an identifier")
             }
+            Self::Dots => formatter.write_str("`.` and `..` are no identifiers"),
         }
     }
 }
@@ -41,6 +48,11 @@ fn is_unreserved(character: char) -> bool {
 
 fn is_visible_ascii(character: char) -> bool {
     character.is_ascii_graphic()
+}
+
+/// What is not, would be a part of a path of its own, or end a line where it is written.
+fn is_of_a_user(character: char) -> bool {
+    !character.is_control() && !matches!(character, '/' | '\\')
 }
 
 fn check(text: &str, max_bytes: usize, allowed: fn(char) -> bool) -> Result<(), InvalidId> {
@@ -91,6 +103,13 @@ macro_rules! identifier {
             }
         }
 
+        as_text!($name);
+    };
+}
+
+/// An identifier in JSON.
+macro_rules! as_text {
+    ($name:ident) => {
         #[cfg(feature = "serde")]
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -108,10 +127,70 @@ macro_rules! identifier {
     };
 }
 
-identifier! {
-    /// Whose mailbox it is: 1–128 URL-safe characters, usually a UUID.
-    UserId, limits::ID_BYTES_MAX, is_unreserved
+/// Whose mailbox it is, as identity providers name people: 1 to 255 bytes of UTF-8 without control
+/// characters, `/` and `\\`, and neither `.` nor `..`.
+///
+/// Two are the same user only if they are the same bytes. There is no `Display`, because nearly every place
+/// where a name is written wants it another way: [`Self::in_url`] for addresses and headers, JSON by a
+/// serialiser, and [`Debug`](fmt::Debug), which escapes what would mislead a reader, for logs and people.
+///
+/// ```
+/// use tetherline_protocol::UserId;
+///
+/// let user: UserId = "auth0|5f7c".parse()?;
+/// assert_eq!(user.as_str(), "auth0|5f7c");
+/// assert_eq!(user.in_url().to_string(), "auth0%7C5f7c");
+/// assert_eq!(format!("{user:?}"), "\"auth0|5f7c\"");
+/// # Ok::<(), tetherline_protocol::InvalidId>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(Arc<str>);
+
+impl UserId {
+    /// The identifier itself, unescaped.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Percent-encoded (RFC 3986, section 2.1): for one segment of a path, and for header values.
+    #[must_use]
+    pub fn in_url(&self) -> impl fmt::Display {
+        InUrl(&self.0)
+    }
 }
+
+impl FromStr for UserId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        check(text, limits::USER_ID_BYTES_MAX, is_of_a_user)?;
+        if matches!(text, "." | "..") {
+            return Err(InvalidId::Dots);
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Debug for UserId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, formatter)
+    }
+}
+
+as_text!(UserId);
+
+struct InUrl<'a>(&'a str);
+
+impl fmt::Display for InUrl<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.bytes().try_for_each(|byte| match char::from(byte) {
+            character if is_unreserved(character) => formatter.write_char(character),
+            _ => write!(formatter, "%{byte:02X}"),
+        })
+    }
+}
+
 identifier! {
     /// One browser profile or installation of one user, chosen at random by the client.
     DeviceId, limits::ID_BYTES_MAX, is_unreserved
@@ -131,27 +210,81 @@ identifier! {
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::String;
+    use alloc::{
+        format,
+        string::{String, ToString as _},
+    };
 
     use super::*;
 
     #[test]
-    fn a_user_id_is_1_to_128_url_safe_characters() {
-        assert!("a".parse::<UserId>().is_ok());
-        assert!("7b0e8a52-5a3c-4f43-9a55-0f6a9a3b9c11".parse::<UserId>().is_ok());
+    fn a_user_is_named_as_an_identity_provider_does() {
+        for name in [
+            "a",
+            "7b0e8a52-5a3c-4f43-9a55-0f6a9a3b9c11",
+            "auth0|5f7c8e",
+            "someone@example.org",
+            "urn:uuid:7b0e8a52-5a3c-4f43-9a55-0f6a9a3b9c11",
+            "Ада Лавлейс",
+            "👩\u{200d}🚀",
+            "%2F",
+            "\"}'",
+            "...",
+            " ",
+        ] {
+            let user: UserId = name.parse().unwrap();
+            assert_eq!(user.as_str(), name);
+        }
         assert_eq!("".parse::<UserId>(), Err(InvalidId::Empty));
-        assert_eq!("a/b".parse::<UserId>(), Err(InvalidId::Character('/')));
-        assert_eq!("ü".parse::<UserId>(), Err(InvalidId::Character('ü')));
+        for (name, character) in [
+            ("a/b", '/'),
+            ("a\\b", '\\'),
+            ("a\0", '\0'),
+            ("\u{7f}", '\u{7f}'),
+            ("\u{85}", '\u{85}'),
+        ] {
+            assert_eq!(name.parse::<UserId>(), Err(InvalidId::Character(character)));
+        }
+        assert_eq!(".".parse::<UserId>(), Err(InvalidId::Dots));
+        assert_eq!("..".parse::<UserId>(), Err(InvalidId::Dots));
+    }
+
+    #[test]
+    fn users_differ_as_soon_as_a_byte_does() {
+        let users =
+            ["Zoë", "Zoe\u{308}", "zoë", "Zoë "].map(|name| name.parse::<UserId>().unwrap());
+        for (index, user) in users.iter().enumerate() {
+            assert!(users[index + 1..].iter().all(|other| other != user), "{user:?}");
+        }
+    }
+
+    #[test]
+    fn a_user_is_percent_encoded_in_a_url_and_escaped_for_people() {
+        let user: UserId = "a b/\u{202e}é%\"".replace('/', "|").parse().unwrap();
+        assert_eq!(user.in_url().to_string(), "a%20b%7C%E2%80%AE%C3%A9%25%22");
+        assert_eq!(format!("{user:?}"), r#""a b|\u{202e}é%\"""#);
     }
 
     #[test]
     fn the_longest_id_fits_and_one_more_byte_does_not() {
-        let longest: String = core::iter::repeat_n('x', limits::ID_BYTES_MAX).collect();
+        fn edge<T: FromStr<Err = InvalidId> + fmt::Debug + PartialEq>(max_bytes: usize) {
+            let longest: String = core::iter::repeat_n('x', max_bytes).collect();
+            assert!(longest.parse::<T>().is_ok());
+            assert_eq!((longest + "x").parse::<T>(), Err(InvalidId::TooLong { max_bytes }));
+        }
+        edge::<UserId>(limits::USER_ID_BYTES_MAX);
+        edge::<DeviceId>(limits::ID_BYTES_MAX);
+        edge::<MessageId>(limits::ID_BYTES_MAX);
+        // In bytes, not in characters.
+        let longest = "é".repeat(limits::USER_ID_BYTES_MAX / 2);
         assert!(longest.parse::<UserId>().is_ok());
-        let longer = longest + "x";
-        assert_eq!(
-            longer.parse::<UserId>(),
-            Err(InvalidId::TooLong { max_bytes: limits::ID_BYTES_MAX })
-        );
+        assert!((longest + "é").parse::<UserId>().is_err());
+    }
+
+    #[test]
+    fn devices_and_messages_are_url_safe_words() {
+        assert!("a-b_c.d~e".parse::<DeviceId>().is_ok());
+        assert_eq!("a|b".parse::<DeviceId>(), Err(InvalidId::Character('|')));
+        assert_eq!("ü".parse::<MessageId>(), Err(InvalidId::Character('ü')));
     }
 }

@@ -3,7 +3,9 @@
 //! Constants are part of the protocol and the same everywhere. [`Limits`] holds what an operator
 //! may change and the server announces in `connection_established`.
 
-/// Longest user, device or message id, in bytes.
+/// Longest user id, in bytes of UTF-8.
+pub const USER_ID_BYTES_MAX: usize = 255;
+/// Longest device or message id, in bytes.
 pub const ID_BYTES_MAX: usize = 128;
 /// Longest `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
@@ -19,6 +21,8 @@ pub const BAD_FRAMES_MAX: u32 = 16;
 pub const CONNECT_TIMEOUT_MS: u64 = 10_000;
 /// How long a client waits for the application's token callback, in ms.
 pub const TOKEN_TIMEOUT_MS: u64 = 10_000;
+/// How far the clocks of whoever signs tokens and of the server may be apart, in ms.
+pub const TOKEN_LEEWAY_MS: u64 = 10_000;
 /// How long a client waits for anything at all after its ping, in ms.
 pub const PONG_TIMEOUT_MS: u64 = 10_000;
 /// The same, when the operating system has just said that the network went away, in ms.

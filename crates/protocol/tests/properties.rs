@@ -26,6 +26,17 @@ fn config() -> Config {
     config
 }
 
+/// A percent-encoded text, decoded once.
+fn decoded(text: &str) -> Vec<u8> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..2], 16).expect("two digits"));
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    bytes
+}
+
 const ID: &str = "[A-Za-z0-9_.~-]{1,128}";
 
 fn seq() -> impl Strategy<Value = Seq> {
@@ -257,17 +268,34 @@ proptest! {
     fn an_id_is_exactly_what_its_pattern_says(text in prop_oneof![any::<String>(), ID.boxed()]) {
         let is_one = (1..=limits::ID_BYTES_MAX).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte));
-        prop_assert_eq!(text.parse::<UserId>().is_ok(), is_one);
         prop_assert_eq!(text.parse::<DeviceId>().is_ok(), is_one);
         prop_assert_eq!(text.parse::<MessageId>().is_ok(), is_one);
         let is_key = (1..=limits::IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len())
             && text.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
         prop_assert_eq!(text.parse::<IdempotencyKey>().is_ok(), is_key);
         let json = json!(text).to_string();
+        let read: Result<MessageId, _> = serde_json::from_str(&json);
+        prop_assert_eq!(read.is_ok(), is_one);
+        if let Ok(message) = read {
+            prop_assert_eq!(json!(message).to_string(), json);
+        }
+    }
+
+    #[test]
+    fn a_user_is_what_can_be_one_segment_of_a_path(text in prop_oneof![any::<String>(), ID.boxed()]) {
+        let is_one = (1..=limits::USER_ID_BYTES_MAX).contains(&text.len())
+            && !text.chars().any(|character| character.is_control() || "/\\".contains(character))
+            && text != "." && text != "..";
+        prop_assert_eq!(text.parse::<UserId>().is_ok(), is_one);
+        let json = json!(text).to_string();
         let read: Result<UserId, _> = serde_json::from_str(&json);
         prop_assert_eq!(read.is_ok(), is_one);
         if let Ok(user) = read {
             prop_assert_eq!(json!(user).to_string(), json);
+            let encoded = user.in_url().to_string();
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~%".contains(&byte);
+            prop_assert!(encoded.bytes().all(is_plain));
+            prop_assert_eq!(decoded(&encoded), text.into_bytes());
         }
     }
 

@@ -4,13 +4,19 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, TokenData, Validation};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
-use tetherline_protocol::{ErrorCode, UserId};
+use tetherline_protocol::{ErrorCode, UserId, limits::TOKEN_LEEWAY_MS};
 
 /// Shortest signing secret and API key, in bytes: below it, guessing becomes practical.
 pub const SECRET_BYTES_MIN: usize = 16;
+
+/// How far the clock of whoever signs a token and ours may be apart.
+const LEEWAY: Duration = Duration::from_millis(TOKEN_LEEWAY_MS);
+/// The longest that a client is told to wait for its token to count: a clock that is wrong may be put
+/// right at any moment.
+const NOT_YET_VALID_WAIT_SECS_MAX: f64 = 30.0;
 
 /// What tokens are signed and checked with: HS256 with one shared secret.
 #[derive(Clone)]
@@ -63,25 +69,24 @@ impl JwtKeys {
     }
 
     pub(crate) fn verify(&self, token: &str) -> Result<Identity, InvalidToken> {
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.keys.decoding, &self.rules())
-            .map_err(|error| InvalidToken::from(error.kind()))?
-            .claims;
-        let user = claims.sub.parse().map_err(|_| InvalidToken::Malformed)?;
-        let now = since_epoch();
-        let expires_in = Duration::from_secs(claims.exp).saturating_sub(now);
-        // The library lets the very second of `exp` pass; RFC 7519 does not.
-        if expires_in.is_zero() {
-            return Err(InvalidToken::Expired);
+        let TokenData { header, claims } =
+            jsonwebtoken::decode::<Claims>(token, &self.keys.decoding, &self.rules())
+                .map_err(|error| InvalidToken::from(error.kind()))?;
+        // RFC 7515, section 4.1.11: whoever does not understand what it names refuses the token, and
+        // there is nothing that we do.
+        if header.crit.is_some() {
+            return Err(InvalidToken::Malformed);
         }
+        let user = claims.sub.parse().map_err(|_| InvalidToken::Malformed)?;
+        let expires_in = claims.time_left(since_epoch())?;
         Ok(Identity { user, session: claims.sid, expires_in })
     }
 
     fn rules(&self) -> Validation {
         let mut rules = Validation::new(Algorithm::HS256);
-        // A token is good until `exp` and not a second longer: connections are closed by it.
-        rules.leeway = 0;
-        rules.validate_nbf = true;
-        rules.set_required_spec_claims(&["exp", "sub"]);
+        // The library rounds times to seconds; [`Claims`] takes them as they are.
+        rules.validate_exp = false;
+        rules.set_required_spec_claims(&["sub"]);
         match &self.issuer {
             Some(issuer) => {
                 rules.set_issuer(&[issuer]);
@@ -126,9 +131,9 @@ impl fmt::Debug for JwtKeys {
 #[must_use]
 pub fn issue_token(keys: &JwtKeys, user: &UserId, session: Option<&str>, ttl: Duration) -> String {
     let now = since_epoch();
-    let claims = Claims {
+    let claims = NewClaims {
         sub: user.as_str().into(),
-        iat: Some(now.as_secs()),
+        iat: now.as_secs(),
         exp: now.saturating_add(ttl).as_secs(),
         sid: session.map(Into::into),
         iss: keys.issuer.clone(),
@@ -173,8 +178,14 @@ pub(crate) struct Identity {
 pub(crate) enum InvalidToken {
     #[error("the token has expired; fetch a fresh one")]
     Expired,
-    #[error("the token is not valid yet")]
-    NotYetValid,
+    #[error(
+        "the token is not valid yet: it counts from a moment that this server's clock has not \
+         reached, so its issuer's clock or the server's is wrong"
+    )]
+    NotYetValid {
+        /// When it is worth another try.
+        wait: Duration,
+    },
     #[error("the token was issued for another service")]
     OtherService,
     #[error("the token is not one of ours: wrong signature, algorithm or shape")]
@@ -189,6 +200,7 @@ impl InvalidToken {
     pub(crate) fn code(self) -> ErrorCode {
         match self {
             Self::Undecided => ErrorCode::Unavailable,
+            Self::NotYetValid { .. } => ErrorCode::TokenNotYetValid,
             _ => ErrorCode::Unauthorized,
         }
     }
@@ -198,25 +210,51 @@ impl From<&jsonwebtoken::errors::ErrorKind> for InvalidToken {
     fn from(kind: &jsonwebtoken::errors::ErrorKind) -> Self {
         use jsonwebtoken::errors::ErrorKind;
         match kind {
-            ErrorKind::ExpiredSignature => Self::Expired,
-            ErrorKind::ImmatureSignature => Self::NotYetValid,
             ErrorKind::InvalidIssuer | ErrorKind::InvalidAudience => Self::OtherService,
             _ => Self::Malformed,
         }
     }
 }
 
-#[derive(Serialize, Deserialize)]
+/// What is read of a token. `iss` and `aud` are the library's to check. Times are what RFC 7519, section 2,
+/// takes for one: any JSON number of seconds since 1970, with a fraction or an exponent, too.
+#[derive(Deserialize)]
 struct Claims {
     sub: Box<str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    iat: Option<u64>,
-    exp: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     sid: Option<Box<str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exp: f64,
+    nbf: Option<f64>,
+    iat: Option<f64>,
+}
+
+impl Claims {
+    /// How long the token counts from now on: until `exp`, and as much longer as clocks may be apart.
+    fn time_left(&self, now: Duration) -> Result<Duration, InvalidToken> {
+        let (now, leeway) = (now.as_secs_f64(), LEEWAY.as_secs_f64());
+        let left = self.exp - now + leeway;
+        if left <= 0.0 {
+            return Err(InvalidToken::Expired);
+        }
+        let ahead = [self.nbf, self.iat].into_iter().flatten().fold(now, f64::max) - now - leeway;
+        if ahead > 0.0 {
+            let wait = Duration::from_secs_f64(ahead.min(NOT_YET_VALID_WAIT_SECS_MAX));
+            return Err(InvalidToken::NotYetValid { wait });
+        }
+        Ok(Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX))
+    }
+}
+
+/// What our own tokens say.
+#[derive(Serialize)]
+struct NewClaims {
+    sub: Box<str>,
+    iat: u64,
+    exp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     iss: Option<Box<str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none", skip_deserializing)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     aud: Option<Box<str>>,
 }
 
@@ -233,6 +271,9 @@ fn since_epoch() -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+    use serde_json::json;
+
     use super::*;
 
     fn keys() -> JwtKeys {
@@ -256,18 +297,17 @@ mod tests {
         assert!(identity.expires_in > Duration::from_secs(50));
     }
 
+    fn verify(claims: &serde_json::Value) -> Result<Identity, InvalidToken> {
+        keys().verify(&signed(&keys(), claims))
+    }
+
     #[test]
-    fn what_we_did_not_sign_for_now_is_refused() {
+    fn what_we_did_not_sign_is_refused() {
         let now = since_epoch().as_secs();
-        let claims = |exp: u64, nbf: u64| serde_json::json!({"sub": "ada", "exp": exp, "nbf": nbf});
-        let verify = |claims| keys().verify(&signed(&keys(), &claims)).unwrap_err();
-        assert_eq!(verify(claims(now - 1, 0)), InvalidToken::Expired);
-        assert_eq!(verify(claims(now + 60, now + 30)), InvalidToken::NotYetValid);
-        assert_eq!(verify(serde_json::json!({"sub": "ada"})), InvalidToken::Malformed);
-        assert_eq!(
-            verify(serde_json::json!({"sub": "a/b", "exp": now + 60})),
-            InvalidToken::Malformed
-        );
+        let claims = json!({"sub": "ada", "exp": now + 60});
+        assert_eq!(verify(&json!({"sub": "ada"})), Err(InvalidToken::Malformed));
+        assert_eq!(verify(&json!({"exp": now + 60})), Err(InvalidToken::Malformed));
+        assert_eq!(verify(&json!({"sub": "a/b", "exp": now + 60})), Err(InvalidToken::Malformed));
 
         let other = JwtKeys::from_secret(b"another secret of enough bytes").unwrap();
         let forged = issue_token(&other, &user(), None, Duration::from_mins(1));
@@ -276,13 +316,98 @@ mod tests {
         let unsigned =
             "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.eyJzdWIiOiJhZGEiLCJleHAiOjk5OTk5OTk5OTl9.";
         assert_eq!(keys().verify(unsigned), Err(InvalidToken::Malformed));
-        let hs384 = jsonwebtoken::encode(
-            &Header::new(Algorithm::HS384),
-            &claims(now + 60, 0),
-            &keys().keys.encoding,
-        )
-        .unwrap();
+        let hs384 =
+            jsonwebtoken::encode(&Header::new(Algorithm::HS384), &claims, &keys().keys.encoding)
+                .unwrap();
         assert_eq!(keys().verify(&hs384), Err(InvalidToken::Malformed));
+    }
+
+    #[test]
+    fn a_header_that_demands_to_be_understood_is_refused() {
+        // What an extension restricts (a key, a payload) was taken for unrestricted.
+        let claims = json!({"sub": "ada", "exp": since_epoch().as_secs() + 60});
+        let with = |crit: Option<Vec<String>>| {
+            let header = Header { crit, ..Header::new(Algorithm::HS256) };
+            jsonwebtoken::encode(&header, &claims, &keys().keys.encoding).unwrap()
+        };
+        assert!(keys().verify(&with(None)).is_ok());
+        for names in [vec!["b64".into()], vec!["exp".into()], vec![]] {
+            assert_eq!(keys().verify(&with(Some(names))), Err(InvalidToken::Malformed));
+        }
+    }
+
+    #[test]
+    fn times_are_any_json_numbers() {
+        // Identity providers whose times have fractions were told that their tokens are forged.
+        let now = since_epoch().as_secs_f64();
+        let token = |times: &str| {
+            let claims: serde_json::Value = serde_json::from_str(times).unwrap();
+            verify(&claims)
+        };
+        let taken = [
+            format!(r#"{{"sub":"ada","exp":{:.3}}}"#, now + 60.5),
+            r#"{"sub":"ada","exp":9.9e9,"nbf":1.5e9,"iat":1.5e9}"#.to_owned(),
+            r#"{"sub":"ada","exp":99e8,"nbf":0,"iat":-1.5}"#.to_owned(),
+            r#"{"sub":"ada","exp":99e8,"nbf":-1e300,"iat":null}"#.to_owned(),
+            r#"{"sub":"ada","exp":18446744073709551615}"#.to_owned(),
+            r#"{"sub":"ada","exp":1e308}"#.to_owned(),
+        ];
+        for times in taken {
+            assert!(token(&times).is_ok(), "{times}");
+        }
+        for times in ["0", "-1", "-1e300", "1e-300"] {
+            let times = format!(r#"{{"sub":"ada","exp":{times}}}"#);
+            assert_eq!(token(&times), Err(InvalidToken::Expired), "{times}");
+        }
+        for times in [r#""9999999999""#, "null", "[9999999999]", "true"] {
+            let times = format!(r#"{{"sub":"ada","exp":{times}}}"#);
+            assert_eq!(token(&times), Err(InvalidToken::Malformed), "{times}");
+        }
+        let far = token(r#"{"sub":"ada","exp":9.9e9,"nbf":1e300}"#);
+        assert_eq!(far, Err(InvalidToken::NotYetValid { wait: Duration::from_secs(30) }));
+        // No number that JSON's readers have: not ours, but no harm either.
+        let huge = fuzzable(br#"{"sub":"ada","exp":1e400}"#);
+        assert_eq!(keys().verify(&huge), Err(InvalidToken::Malformed));
+    }
+
+    /// A token with these very claims.
+    fn fuzzable(claims: &[u8]) -> String {
+        let encode = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(part);
+        let signed = format!("{}.{}", encode(br#"{"alg":"HS256"}"#), encode(claims));
+        let key = &keys().keys.encoding;
+        let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), key, Algorithm::HS256);
+        format!("{signed}.{}", signature.unwrap())
+    }
+
+    #[test]
+    fn clocks_may_be_apart_by_the_leeway_and_no_more() {
+        let now = Duration::from_secs(1_800_000_000);
+        let claims = |exp: f64, nbf: Option<f64>, iat: Option<f64>| {
+            Claims { sub: "ada".into(), sid: None, exp, nbf, iat }.time_left(now)
+        };
+        let (now, leeway) = (now.as_secs_f64(), LEEWAY.as_secs_f64());
+        assert_eq!(claims(now + 60.0, None, None), Ok(Duration::from_secs(60) + LEEWAY));
+        assert_eq!(claims(now - leeway + 0.5, None, None), Ok(Duration::from_millis(500)));
+        assert_eq!(claims(now - leeway, None, None), Err(InvalidToken::Expired));
+
+        let good = now + 60.0;
+        assert!(claims(good, Some(now + leeway), Some(now + leeway)).is_ok());
+        let late = InvalidToken::NotYetValid { wait: Duration::from_millis(250) };
+        assert_eq!(claims(good, Some(now + leeway + 0.25), None), Err(late));
+        assert_eq!(claims(good, None, Some(now + leeway + 0.25)), Err(late));
+        assert_eq!(late.code(), ErrorCode::TokenNotYetValid);
+    }
+
+    #[test]
+    fn an_audience_may_be_one_of_several() {
+        let named = keys().with_audience("chat");
+        let token = |aud: serde_json::Value| {
+            signed(&keys(), &json!({"sub": "ada", "exp": since_epoch().as_secs() + 60, "aud": aud}))
+        };
+        assert!(named.verify(&token(json!("chat"))).is_ok());
+        assert!(named.verify(&token(json!(["mail", "chat"]))).is_ok());
+        assert_eq!(named.verify(&token(json!(["mail"]))), Err(InvalidToken::OtherService));
+        assert!(named.verify(&token(json!([]))).is_err());
     }
 
     #[test]

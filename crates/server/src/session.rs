@@ -308,7 +308,10 @@ impl Session {
             Err(InvalidToken::SignedOut) => self.close(CloseCode::TokenExpired, "signed out"),
             Err(error) => {
                 let message = format!("The new token was refused: {error}.");
-                let refusal = Refusal::new(error.code(), message);
+                let mut refusal = Refusal::new(error.code(), message);
+                if let InvalidToken::NotYetValid { wait } = error {
+                    refusal = refusal.retry_after(wait);
+                }
                 self.answer(None, Err(refusal));
             }
         }

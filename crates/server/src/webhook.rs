@@ -10,8 +10,10 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures_util::future::BoxFuture;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::{Client, StatusCode, Url, redirect};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use sha2::Sha256;
-use tetherline_protocol::{DeviceId, ErrorCode, StopTarget, UserId, message_type};
+use tetherline_protocol::{DeviceId, ErrorCode, MessageId, StopTarget, UserId, message_type};
 
 use crate::{Application, Incoming, Refusal, Stop, clock};
 
@@ -124,7 +126,7 @@ impl Application for Webhook {
         Box::pin(async move {
             let Incoming { user, device, id, message } = incoming;
             let message = message.to_frame(&id, None, &now());
-            self.deliver(&format!("{user}/{id}"), &body(&user, device.as_ref(), &message)).await
+            self.deliver(&key(&user, &id), &body(&user, device.as_ref(), &message)).await
         })
     }
 
@@ -138,7 +140,7 @@ impl Application for Webhook {
             let (kind, now) = (message_type::MESSAGE_STOP, now());
             let message =
                 format!(r#"{{"type":"{kind}","id":"{id}","timestamp":{now},"{field}":"{name}"}}"#);
-            self.deliver(&format!("{user}/{id}"), &body(&user, device.as_ref(), &message)).await
+            self.deliver(&key(&user, &id), &body(&user, device.as_ref(), &message)).await
         })
     }
 }
@@ -159,10 +161,21 @@ enum Answer {
     Unknown(&'static str),
 }
 
-/// Users, devices and ids are URL-safe words and the message is JSON: nothing needs escaping.
+/// What the application knows a repeat by: a header value, whatever the user is called.
+fn key(user: &UserId, id: &MessageId) -> String {
+    format!("{}/{id}", user.in_url())
+}
+
+/// The message goes through byte for byte.
 fn body(user: &UserId, device: Option<&DeviceId>, message: &str) -> String {
-    let device = device.map_or("null".into(), |device| format!("\"{device}\""));
-    format!(r#"{{"user":"{user}","device":{device},"message":{message}}}"#)
+    #[derive(Serialize)]
+    struct Body<'a> {
+        user: &'a UserId,
+        device: Option<&'a DeviceId>,
+        message: &'a RawValue,
+    }
+    let message = serde_json::from_str(message).expect("a frame is JSON");
+    serde_json::to_string(&Body { user, device, message }).expect("names and JSON are JSON")
 }
 
 /// As JSON.

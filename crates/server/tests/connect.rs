@@ -14,11 +14,15 @@ use std::{
 
 use futures_util::{SinkExt as _, future::BoxFuture};
 use reqwest::StatusCode;
-use support::{Client, ORIGIN, TestServer, config, keys, refused, token, user};
-use tetherline_protocol::UserId;
+use serde_json::{Value, json};
+use support::{Client, ORIGIN, TestServer, config, keys, now, refused, signed, token, user};
+use tetherline_protocol::{UserId, limits::TOKEN_LEEWAY_MS};
 use tetherline_server::{Application, Incoming, JwtKeys, Refusal, StoreError, issue_token};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::{Message as Frame, handshake::client::Request};
+
+/// How far clocks may be apart, in seconds.
+const LEEWAY_SECS: f64 = TOKEN_LEEWAY_MS as f64 / 1_000.0;
 
 fn with(mut request: Request, headers: &[(&'static str, String)]) -> Request {
     for (name, value) in headers {
@@ -60,7 +64,7 @@ async fn an_upgrade_without_a_good_token_is_refused() {
     let other = JwtKeys::from_secret(b"somebody else's signing secret").unwrap();
     let hour = Duration::from_hours(1);
     let forged = issue_token(&other, &user("ada"), None, hour);
-    let expired = issue_token(&keys(), &user("ada"), None, Duration::ZERO);
+    let expired = signed(&json!({"sub": "ada", "exp": now() - LEEWAY_SECS - 1.0}));
     for bad in [forged, expired, "nonsense".into(), String::new()] {
         let (status, _, body) = refused(with(request(), &[bearer(&bad)])).await;
         assert_eq!((status, &body["error"]["code"]), (401, &"unauthorized".into()), "{bad}");
@@ -68,6 +72,54 @@ async fn an_upgrade_without_a_good_token_is_refused() {
     }
     let (status, _, body) = refused(with(request(), &[bearer(&token("bob"))])).await;
     assert_eq!((status, &body["error"]["code"]), (403, &"forbidden".into()));
+}
+
+#[tokio::test]
+async fn a_token_is_taken_as_identity_providers_write_it() {
+    // Fractions in times were a forged token, and so was a clock that is ahead by a second.
+    let server = TestServer::start(config()).await;
+    let now = now();
+    for claims in [
+        json!({"sub": "ada", "exp": now + 60.25, "iat": now - 0.5, "nbf": now - 0.5}),
+        json!({"sub": "ada", "exp": 9.9e9, "iat": now + LEEWAY_SECS - 5.0, "aud": ["us", "them"]}),
+        json!({"sub": "ada", "exp": now + 60.0, "scope": "openid", "azp": 7, "iss": ["a", "b"]}),
+        json!({"sub": "ada", "exp": 1e300, "nbf": -1e300}),
+    ] {
+        let request = with(server.request("/ws/user/ada"), &[bearer(&signed(&claims))]);
+        assert!(Client::open(request).await.is_ok(), "{claims}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_valid_yet_is_worth_another_try() {
+    // A server whose clock was late told everybody to sign in again.
+    let server = TestServer::start(config()).await;
+    let token = signed(&json!({"sub": "ada", "exp": 9.9e9, "nbf": now() + LEEWAY_SECS + 15.0}));
+    let is_named = |status: u16, retry_after: &str, body: &Value| {
+        assert_eq!(status, 401);
+        let seconds: u64 = retry_after.parse().unwrap();
+        assert!((1..=15).contains(&seconds), "{seconds}");
+        assert_eq!(body["error"]["code"], "token_not_yet_valid");
+        let message = body["error"]["message"].as_str().unwrap();
+        assert!(message.contains("not valid yet"), "{message}");
+    };
+    let request = with(server.request("/ws/user/ada"), &[bearer(&token)]);
+    let (status, headers, body) = refused(request).await;
+    is_named(status, headers["retry-after"].to_str().unwrap(), &body);
+
+    let probe = reqwest::Client::new().get(server.http("/ws/user/ada")).bearer_auth(&token);
+    let answer = probe.send().await.unwrap();
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    is_named(status, headers["retry-after"].to_str().unwrap(), &answer.json().await.unwrap());
+
+    let mut client = server.connect("ada", "laptop").await;
+    client.send(&json!({"type": "authenticate", "token": token}).to_string()).await;
+    let error = client.next_of("error").await;
+    assert_eq!(
+        (&error["code"], &error["retryable"]),
+        (&json!("token_not_yet_valid"), &json!(true))
+    );
+    assert!(error["retry_after_ms"].as_u64().unwrap() <= 15_000);
 }
 
 #[tokio::test]
@@ -207,7 +259,8 @@ async fn one_connection_too_many_is_told_when_to_come_back() {
 #[tokio::test]
 async fn a_token_that_expires_ends_its_connection() {
     let server = TestServer::start(config()).await;
-    let token = issue_token(&keys(), &user("ada"), None, Duration::from_secs(3));
+    // Expired already, and within what clocks may be apart.
+    let token = signed(&json!({"sub": "ada", "exp": now() + 3.0 - LEEWAY_SECS}));
     let mut client = server.connect_with("ada", "laptop", &token).await;
     assert!(client.established["token_expires_in_ms"].as_u64().unwrap() <= 3_000);
     assert_eq!(client.closed().await, 4401);
@@ -216,7 +269,7 @@ async fn a_token_that_expires_ends_its_connection() {
 #[tokio::test]
 async fn a_renewed_token_keeps_the_connection_and_another_users_ends_it() {
     let server = TestServer::start(config()).await;
-    let short = issue_token(&keys(), &user("ada"), None, Duration::from_secs(3));
+    let short = signed(&json!({"sub": "ada", "exp": now() + 3.0 - LEEWAY_SECS}));
     let expiry = SystemTime::now() + Duration::from_secs(3);
     let mut client = server.connect_with("ada", "laptop", &short).await;
     client.send(r#"{"type":"authenticate","token":"nonsense"}"#).await;

@@ -15,7 +15,8 @@ export function secret(name: 'jwt.secret' | 'api.key' | 'webhook.secret'): strin
 }
 
 export async function publish(user: string, key: string, message: object): Promise<void> {
-  const response = await fetch(`${address()}/v1/users/${user}/messages`, {
+  const mailbox = `${address()}/v1/users/${encodeURIComponent(user)}`;
+  const response = await fetch(`${mailbox}/messages`, {
     method: 'POST',
     headers: { authorization: `Bearer ${secret('api.key')}`, 'idempotency-key': key },
     body: JSON.stringify(message),

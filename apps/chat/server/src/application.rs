@@ -124,7 +124,7 @@ impl ChatApplication {
             (None, None) => Place::Newest,
         };
         let question = Question {
-            user: incoming.user.to_string(),
+            user: incoming.user.as_str().to_owned(),
             id: incoming.id.to_string(),
             text: fields.message,
             conversation: fields.conversation_uuid,
@@ -139,7 +139,7 @@ impl ChatApplication {
     async fn regenerate(&self, incoming: &Incoming) -> Result<Taken, Refusal> {
         let fields: AgainFields = fields(incoming, "`conversation_uuid` and `message_uuid`")?;
         let again = Again {
-            user: incoming.user.to_string(),
+            user: incoming.user.as_str().to_owned(),
             id: incoming.id.to_string(),
             conversation: fields.conversation_uuid,
             answer: fields.message_uuid,

@@ -67,6 +67,11 @@ impl Problem {
             .retry_after(retry_after)
     }
 
+    pub(super) fn code(mut self, code: ErrorCode) -> Self {
+        self.code = code;
+        self
+    }
+
     pub(super) fn field(mut self, field: &str) -> Self {
         self.field = Some(field.into());
         self
@@ -98,7 +103,10 @@ impl Problem {
     }
 
     pub(super) fn retry_after(self, wait: Duration) -> Self {
-        self.header(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)))
+        self.header(
+            header::RETRY_AFTER,
+            HeaderValue::from(wait.as_millis().div_ceil(1_000).max(1) as u64),
+        )
     }
 }
 

@@ -136,9 +136,13 @@ pub(super) fn token<'a>(
 }
 
 fn untrusted(error: InvalidToken) -> Problem {
+    let problem = |error: InvalidToken| {
+        Problem::unauthorized(format!("The token was refused: {error}.")).code(error.code())
+    };
     match error {
         InvalidToken::Undecided => out_of_order(),
-        error => Problem::unauthorized(format!("The token was refused: {error}.")),
+        InvalidToken::NotYetValid { wait } => problem(error).retry_after(wait),
+        error => problem(error),
     }
 }
 

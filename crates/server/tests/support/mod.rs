@@ -1,7 +1,12 @@
 //! A real server on a real port, and clients that speak raw frames.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
@@ -45,6 +50,18 @@ pub fn user(name: &str) -> UserId {
 
 pub fn token(name: &str) -> String {
     issue_token(&keys(), &user(name), None, Duration::from_hours(1))
+}
+
+/// A token with these claims, as an identity provider would write them.
+pub fn signed(claims: &Value) -> String {
+    let header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET);
+    jsonwebtoken::encode(&header, claims, &key).unwrap()
+}
+
+/// The time as claims have it.
+pub fn now() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64()
 }
 
 pub struct TestServer {
@@ -118,7 +135,8 @@ impl TestServer {
     }
 
     pub async fn connect_with(&self, name: &str, device: &str, token: &str) -> Client {
-        let mut request = self.request(&format!("/ws/user/{name}?device={device}"));
+        let path = format!("/ws/user/{}?device={device}", user(name).in_url());
+        let mut request = self.request(&path);
         let offer = format!("tetherline.v1, bearer.{token}");
         request.headers_mut().insert("sec-websocket-protocol", offer.parse().unwrap());
         Client::open(request).await.unwrap()

@@ -2,7 +2,7 @@ import { ACK, AUTHENTICATE, MESSAGE_STOP } from '../generated/protocol.js';
 import type { Engine } from './engine.js';
 import { TetherlineError } from './errors.js';
 import { Handlers } from './handlers.js';
-import { isId } from './identity.js';
+import { isUserId } from './identity.js';
 import { Inbound } from './inbound.js';
 import { type Call, Loop } from './loop.js';
 import { isTooLarge, prepare, signedOut, tooLarge } from './outbox.js';
@@ -77,9 +77,9 @@ class TetherlineClient implements Client {
     if (this.#isDestroyed) {
       throw new Error('Tetherline: this client is destroyed; create another one.');
     }
-    if (!isId(user)) {
+    if (!isUserId(user)) {
       throw new TypeError(
-        `Tetherline: "${user}" is no user id; that is 1 to 128 letters, digits and - . _ ~.`,
+        `Tetherline: ${JSON.stringify(user)} is no user id; that is 1 to 255 bytes without / and \\.`,
       );
     }
     if (!this.#session?.isLive || this.#session.user !== user) {

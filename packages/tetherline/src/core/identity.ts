@@ -1,16 +1,24 @@
-import { ID_BYTES_MAX } from '../generated/protocol.js';
+import { ID_BYTES_MAX, USER_ID_BYTES_MAX } from '../generated/protocol.js';
 import { uuidv7 } from './uuid.js';
 
 const inMemory = new Map<string, string>();
 
-/** User, device and message ids: 1–128 characters that no URL escapes. */
+/** A user's id, as identity providers name people: compared as it is, never normalised. */
+export function isUserId(text: string): boolean {
+  return (
+    /^(?!\.\.?$)[^\p{Cc}\p{Cs}/\\]+$/u.test(text) &&
+    new TextEncoder().encode(text).length <= USER_ID_BYTES_MAX
+  );
+}
+
+/** Device and message ids: 1–128 characters that no URL escapes. */
 export function isId(text: string): boolean {
   return text.length <= ID_BYTES_MAX && /^[\w.~-]+$/.test(text);
 }
 
 /** This browser profile's name for the user's cursor: the only thing that is ever stored. */
 export function deviceOf(user: string): string {
-  const key = `tetherline:device:${user}`;
+  const key = `tetherline:device:${encodeURIComponent(user)}`;
   try {
     const known = localStorage.getItem(key);
     if (known !== null && isId(known)) {

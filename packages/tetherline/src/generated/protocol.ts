@@ -98,6 +98,7 @@ export const ERROR_CODES = [
   'rate_limited',
   'not_found',
   'unauthorized',
+  'token_not_yet_valid',
   'forbidden',
   'conflict',
   'internal',
@@ -105,9 +106,17 @@ export const ERROR_CODES = [
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
-export const RETRYABLE_ERROR_CODES = ['unavailable', 'rate_limited', 'internal'] as const;
+export const RETRYABLE_ERROR_CODES = [
+  'unavailable',
+  'rate_limited',
+  'token_not_yet_valid',
+  'internal',
+] as const;
 
-/** Longest user, device or message id, in bytes. */
+/** Longest user id, in bytes of UTF-8. */
+export const USER_ID_BYTES_MAX = 255;
+
+/** Longest device or message id, in bytes. */
 export const ID_BYTES_MAX = 128;
 
 /** Longest `Idempotency-Key`, in bytes. */
@@ -130,6 +139,9 @@ export const CONNECT_TIMEOUT_MS = 10_000;
 
 /** How long a client waits for the application's token callback, in ms. */
 export const TOKEN_TIMEOUT_MS = 10_000;
+
+/** How far the clocks of whoever signs tokens and of the server may be apart, in ms. */
+export const TOKEN_LEEWAY_MS = 10_000;
 
 /** How long a client waits for anything at all after its ping, in ms. */
 export const PONG_TIMEOUT_MS = 10_000;

@@ -241,7 +241,7 @@ export class RestoringOutbox implements KeptOutbox {
 function scopeOf({ user, url }: OutboxPage['session']): string {
   const address = new URL(url);
   address.searchParams.delete('device');
-  return `${user} ${address.href}`;
+  return `${encodeURIComponent(user)} ${address.href}`;
 }
 
 function markOf(scope: string): string {

@@ -1,5 +1,7 @@
 //! What may happen to a session.
 
+use std::time::Duration;
+
 use proptest::{prelude::*, sample::select};
 use tetherline_protocol::{ErrorCode, Limits};
 
@@ -73,7 +75,11 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
     ];
     let refusals =
         select(vec![ErrorCode::Unavailable, ErrorCode::Rejected, ErrorCode::RateLimited]);
-    let invalid = select(vec![InvalidToken::Expired, InvalidToken::SignedOut]);
+    let invalid = select(vec![
+        InvalidToken::Expired,
+        InvalidToken::SignedOut,
+        InvalidToken::NotYetValid { wait: Duration::from_secs(1) },
+    ]);
     let answers = prop_oneof![
         8 => Just(Event::Written),
         8 => (proptest::bool::weighted(0.01), proptest::bool::weighted(0.1))

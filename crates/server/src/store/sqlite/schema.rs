@@ -12,7 +12,7 @@ use super::OpenError;
 
 /// Every step that a file went through; `user_version` says how many it has behind it. Steps are
 /// only ever added.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     // `messages` is ordered by append, so that a commit touches its end only. The unique index
     // over (user, seq) costs one page per user and commit; it is what makes reading cheap, and
     // folding it in behind the commits is a later refinement.
@@ -96,6 +96,9 @@ const MIGRATIONS: [&str; 3] = [
          created_at INTEGER NOT NULL
      ) STRICT;
      CREATE UNIQUE INDEX stream_stops_by_reference ON stream_stops (user, reference);",
+    // Once they were users; in a URL they are ways. No user of before has a `%`, so these are free.
+    "UPDATE users SET name = '%2E' WHERE name = '.';
+     UPDATE users SET name = '%2E%2E' WHERE name = '..';",
 ];
 
 /// Keeps every other process away from the file for as long as it lives.

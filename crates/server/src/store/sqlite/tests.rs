@@ -79,6 +79,47 @@ async fn a_file_of_the_first_format_is_brought_up_to_date() {
 }
 
 #[tokio::test]
+async fn a_user_who_can_be_none_any_more_gets_another_name() {
+    // `.` was a user. Now it is none, and nobody could have erased what is kept for it.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    let store = SqliteStore::open(&path).unwrap();
+    for name in ["ada", "dot", "dots"] {
+        append(&store, name, None, "x").await;
+    }
+    drop(store);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "UPDATE users SET name = '.' WHERE name = 'dot';
+             UPDATE users SET name = '..' WHERE name = 'dots';
+             PRAGMA user_version = 3",
+        )
+        .unwrap();
+    drop(connection);
+    let store = SqliteStore::open(&path).unwrap();
+    for name in ["ada", "%2E", "%2E%2E"] {
+        assert_eq!(append(&store, name, None, "y").await.seq.get(), 2, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn users_are_told_apart_by_their_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    let names = ["zoe", "Zoe", "zoe ", "Zo\u{eb}", "Zoe\u{308}", "%5A", "Z", "a'--", "a\"b"];
+    let store = SqliteStore::open(&path).unwrap();
+    for name in names {
+        assert_eq!(append(&store, name, None, "x").await.seq.get(), 1, "{name}");
+    }
+    drop(store);
+    let store = SqliteStore::open(&path).unwrap();
+    for name in names {
+        assert_eq!(append(&store, name, None, "y").await.seq.get(), 2, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_lower_count_reaches_every_mailbox_however_many_there_are() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mailbox.db");
