@@ -3,6 +3,7 @@
 mod bench;
 mod browser;
 mod codegen;
+mod compat;
 mod docs;
 mod examples;
 mod fingerprint;
@@ -37,6 +38,8 @@ cargo xtask sim --seeds N [--from SEED]
     run that many seeds of the simulator, and replay the first that breaks a promise
 cargo xtask kill-test --kills N [--full-disks N] [--seed SEED]
     kill the real server so many times under full load, fill its disk, and count what is lost
+cargo xtask compat
+    hold server, page and native client to what older versions said and kept
 cargo xtask fuzz [--seconds N] [TARGET]
     fuzz the parsers of what comes from outside, each for a minute or so long
 cargo xtask mutants [--only NAME] [--seeds N]
@@ -75,6 +78,7 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         ("tidy", []) => tidy::run(&root),
         ("sim", _) => sim::run_seeds(&root, rest),
         ("kill-test", _) => kill_test::run_for(&root, rest),
+        ("compat", []) => compat::run(&root),
         ("fuzz", _) => fuzz::fuzz(&root, rest),
         ("bench", _) => bench::run(&root, rest),
         ("docs", []) => docs::run(&root),

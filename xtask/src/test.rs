@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use crate::{
-    bench, browser, codegen, docs, examples, fuzz, kill_test, prepare,
+    bench, browser, codegen, compat, docs, examples, fuzz, kill_test, prepare,
     progress::Elapsed,
     publishing, runner, tidy,
     workspace::{self, run},
@@ -21,7 +21,7 @@ struct Check {
 }
 
 /// In the order in which they run: what fails soonest comes first, what needs a build after it.
-const CHECKS: [Check; 23] = [
+const CHECKS: [Check; 24] = [
     Check { name: "tools", about: "Node, the wasm target, npm packages", run: prepare::tools },
     Check { name: "format", about: "cargo fmt --check", run: format },
     Check { name: "codegen", about: "generated files are current", run: codegen_is_current },
@@ -42,6 +42,7 @@ const CHECKS: [Check; 23] = [
     Check { name: "lint", about: "eslint", run: lint },
     Check { name: "prettier", about: "prettier --check", run: prettier },
     Check { name: "unit", about: "vitest", run: unit },
+    Check { name: "compat", about: "older pages, servers and folders", run: compat::run },
     Check { name: "web", about: "the chat's page builds", run: prepare::web },
     Check { name: "servers", about: "the binaries that people start build", run: servers },
     Check {

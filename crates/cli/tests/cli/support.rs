@@ -67,10 +67,14 @@ impl Process {
         self.lines.recv_timeout(PATIENCE).expect("a line on stdout")
     }
 
-    /// Asks it to end, and waits until it has.
-    pub(crate) fn terminate(mut self) -> bool {
+    pub(crate) fn ask_to_end(&self) {
         let asked = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(asked.success());
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn terminate(mut self) -> bool {
+        self.ask_to_end();
         self.child.wait().unwrap().success()
     }
 
@@ -93,6 +97,7 @@ pub(crate) struct Server {
     process: Option<Process>,
     pub(crate) url: String,
     folder: TempDir,
+    more: Vec<String>,
 }
 
 impl Server {
@@ -101,9 +106,14 @@ impl Server {
     }
 
     pub(crate) fn start_with(more: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_on(tempfile::tempdir().unwrap(), more)
+    }
+
+    /// On a data folder that is there.
+    pub(crate) fn start_on(folder: TempDir, more: &[&str]) -> Self {
         let (process, url) = serve(folder.path(), "127.0.0.1:0", more);
-        Self { process: Some(process), url, folder }
+        let more = more.iter().map(|&word| word.to_owned()).collect();
+        Self { process: Some(process), url, folder, more }
     }
 
     pub(crate) fn erase(&self, user: &str, more: &[&str]) -> Output {
@@ -115,7 +125,9 @@ impl Server {
     /// Starts it again on the same folder and port, as an operator would.
     pub(crate) fn start_again(&mut self) {
         assert!(self.process.is_none(), "it still runs");
-        let (process, url) = serve(self.folder.path(), self.url.trim_start_matches("http://"), &[]);
+        let more: Vec<&str> = self.more.iter().map(String::as_str).collect();
+        let listen = self.url.trim_start_matches("http://");
+        let (process, url) = serve(self.folder.path(), listen, &more);
         assert_eq!(url, self.url);
         self.process = Some(process);
     }
@@ -124,8 +136,17 @@ impl Server {
         assert!(self.process.take().unwrap().terminate(), "it did not end in order");
     }
 
+    /// Asks it to end, and does not wait for it.
+    pub(crate) fn ask_to_end(&self) {
+        self.process.as_ref().unwrap().ask_to_end();
+    }
+
     pub(crate) fn kill(&mut self) {
         self.process.take().unwrap().kill();
+    }
+
+    pub(crate) fn api_key(&self) -> String {
+        std::fs::read_to_string(self.file("api.key")).unwrap().trim().to_owned()
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {

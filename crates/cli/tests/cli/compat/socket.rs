@@ -1,0 +1,84 @@
+//! A client of the wire that is neither page nor native client.
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::Value;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{
+        Error, Message,
+        client::IntoClientRequest as _,
+        http::HeaderValue,
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
+};
+
+use crate::support::{PATIENCE, Server};
+
+pub(crate) struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    pub(crate) selected: Option<String>,
+}
+
+impl Socket {
+    /// Connects to this path, or answers the status of the refusal.
+    pub(crate) async fn open(
+        server: &Server,
+        path: &str,
+        protocols: &[String],
+    ) -> Result<Self, u16> {
+        let url = format!("{}{path}", server.url.replace("http", "ws"));
+        let mut request = url.into_client_request().unwrap();
+        let offer = HeaderValue::from_str(&protocols.join(", ")).unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", offer);
+        match connect_async(request).await {
+            Ok((stream, response)) => {
+                let selected = response.headers().get("sec-websocket-protocol");
+                let selected = selected.map(|name| name.to_str().unwrap().to_owned());
+                Ok(Self { stream, selected })
+            }
+            Err(Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("{path}: {error}"),
+        }
+    }
+
+    /// A device of a user's, as any client of version 1.
+    pub(crate) async fn of(server: &Server, user: &str, device: &str) -> Self {
+        let protocols = ["tetherline.v1".to_owned(), format!("bearer.{}", server.token(user))];
+        let path = format!("/ws/user/{user}?device={device}");
+        Self::open(server, &path, &protocols).await.unwrap_or_else(|status| panic!("{status}"))
+    }
+
+    pub(crate) async fn send(&mut self, frame: &Value) {
+        self.stream.send(Message::text(frame.to_string())).await.unwrap();
+    }
+
+    /// The next frame, or the code of the close.
+    pub(crate) async fn next(&mut self) -> Result<Value, u16> {
+        loop {
+            let next = timeout(PATIENCE, self.stream.next()).await.expect("something in time");
+            match next {
+                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Close(Some(CloseFrame { code, .. })))) => return Err(code.into()),
+                None | Some(Err(_) | Ok(Message::Close(None))) => return Err(1006),
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// The next frame of this type.
+    pub(crate) async fn frame(&mut self, kind: &str) -> Value {
+        loop {
+            let frame = self.next().await.unwrap_or_else(|code| panic!("closed with {code}"));
+            if frame["type"] == kind {
+                return frame;
+            }
+        }
+    }
+
+    pub(crate) async fn close(&mut self, code: u16) {
+        let code = CloseCode::from(code);
+        let frame = CloseFrame { code, reason: "".into() };
+        self.stream.close(Some(frame)).await.unwrap();
+    }
+}
