@@ -1,13 +1,13 @@
 use std::{
     future::{Future, poll_fn},
+    io,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket};
-use futures_util::{SinkExt as _, StreamExt as _, future::BoxFuture, sink::Sink};
+use futures_util::future::BoxFuture;
 use tetherline_protocol::{CloseCode, DeviceId, Seq, UserId, limits};
 use tokio::time::{Sleep, sleep_until, timeout};
 
@@ -16,21 +16,17 @@ use crate::{
     auth::{Identity, InvalidToken},
     hub::Ticket,
     server::Shared,
-    session::{Errand, Input, Outgoing, Output, Session},
+    session::{Errand, Input, Output, Session},
+    socket::{CLOSE_TIMEOUT, Goodbye, Read, Received, Socket, Written},
     store::{Delivery, Outcome, Place, StoreError},
 };
 
-/// How long a peer may take to answer our close.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// After an unreadable frame the peer's bytes cannot be read any more. Hanging up at once would
-/// reset the connection and take the close frame with it.
-const LINGER: Duration = Duration::from_secs(1);
 /// The alarm when no timer is set.
 const FAR: Duration = Duration::from_hours(24);
 
 /// The loop around one session: it moves bytes and holds no policy.
 pub(crate) struct Driver {
-    socket: WebSocket,
+    socket: Socket,
     session: Session,
     ticket: Ticket,
     shared: Arc<Shared>,
@@ -49,10 +45,8 @@ type Verified = Result<Identity, InvalidToken>;
 type Job<T> = BoxFuture<'static, T>;
 
 enum Event {
-    Frame(Frame),
-    Unreadable(CloseCode),
-    Gone,
-    Written,
+    Read(Read),
+    Written(io::Result<Written>),
     Woken,
     Page(u32, Page),
     Located(Result<Place, StoreError>),
@@ -64,13 +58,14 @@ enum Event {
 
 enum Ending {
     Ours(CloseCode, &'static str),
-    Theirs,
+    /// The peer has closed, with this code.
+    Theirs(Option<u16>),
     Unannounced,
 }
 
 impl Driver {
     pub(crate) fn new(
-        socket: WebSocket,
+        socket: Socket,
         session: Session,
         ticket: Ticket,
         shared: Arc<Shared>,
@@ -100,19 +95,14 @@ impl Driver {
         if timeout(CLOSE_TIMEOUT, self.save_acknowledgements()).await.is_err() {
             tracing::warn!("the store took no acknowledgement in time");
         }
-        let socket = &mut self.socket;
-        match ending {
-            Ending::Ours(code, reason) => {
-                tracing::debug!(code = code.code(), reason, "closing a connection");
-                let goodbye = close(socket, code, reason, unreadable);
-                if timeout(CLOSE_TIMEOUT, goodbye).await.is_err() {
-                    tracing::debug!("the peer did not answer the close");
-                }
-            }
-            // The reply is queued already.
-            Ending::Theirs => drop(timeout(CLOSE_TIMEOUT, socket.flush()).await),
-            Ending::Unannounced => {}
-        }
+        let goodbye = match ending {
+            Ending::Ours(code, reason) if unreadable => Goodbye::Breach(code, reason),
+            Ending::Ours(code, reason) => Goodbye::Ours(code, reason),
+            Ending::Theirs(code) => Goodbye::Answer(code),
+            Ending::Unannounced => return,
+        };
+        tracing::debug!(?goodbye, "closing a connection");
+        self.socket.close(goodbye).await;
     }
 
     async fn serve(&mut self, unreadable: &mut bool) -> Ending {
@@ -129,18 +119,24 @@ impl Driver {
             let event = poll_fn(|context| self.poll_event(context, alarm.as_mut())).await;
             let now = Instant::now();
             match event {
-                Event::Gone => return Ending::Unannounced,
-                Event::Frame(Frame::Close(_)) => return Ending::Theirs,
-                Event::Frame(frame) => {
+                Event::Read(Read::Gone) => return Ending::Unannounced,
+                Event::Read(Read::Frame(Received::Close(code))) => return Ending::Theirs(code),
+                Event::Read(Read::Frame(received)) => {
                     // What was published before the frame came counts as known to it.
                     self.session.handle(Input::Head(self.ticket.head()), now);
-                    self.frame(&frame, now);
+                    self.frame(received, now);
                 }
-                Event::Unreadable(code) => {
+                Event::Read(Read::Some) => self.session.handle(Input::Heard, now),
+                Event::Read(Read::Unreadable(code)) => {
                     *unreadable = true;
                     self.session.handle(Input::Unreadable(code), now);
                 }
-                Event::Written => self.session.handle(Input::Written, now),
+                Event::Written(Ok(Written::Some)) => self.session.handle(Input::Progress, now),
+                Event::Written(Ok(Written::All)) => self.session.handle(Input::Written, now),
+                Event::Written(Err(error)) => {
+                    tracing::debug!(%error, "a connection broke");
+                    return Ending::Unannounced;
+                }
                 Event::Woken => {
                     self.session.handle(Input::Notice(self.ticket.notice()), now);
                     self.session.handle(Input::Head(self.ticket.head()), now);
@@ -169,14 +165,13 @@ impl Driver {
         }
     }
 
-    fn frame(&mut self, frame: &Frame, now: Instant) {
-        let input = match frame {
-            Frame::Text(text) => Input::Text(text),
-            Frame::Binary(_) => Input::Binary,
-            Frame::Pong(payload) => Input::Pong(payload),
-            Frame::Ping(_) | Frame::Close(_) => Input::Ping,
-        };
-        self.session.handle(input, now);
+    fn frame(&mut self, received: Received, now: Instant) {
+        match received {
+            Received::Text(text) => self.session.handle(Input::Text(&text), now),
+            Received::Ping(payload) => self.session.handle(Input::Ping(payload), now),
+            Received::Pong(payload) => self.session.handle(Input::Pong(&payload), now),
+            Received::Close(_) => {}
+        }
     }
 
     /// Does what the session wants; answers how the connection ends, if it does.
@@ -184,15 +179,7 @@ impl Driver {
         while let Some(output) = self.session.poll_output(Instant::now()) {
             match output {
                 Output::Write(batch) => {
-                    for outgoing in batch {
-                        let frame = match outgoing {
-                            Outgoing::Text(text) => Frame::Text(text),
-                            Outgoing::Ping(payload) => Frame::Ping(payload),
-                        };
-                        if Pin::new(&mut self.socket).start_send(frame).is_err() {
-                            return Some(Ending::Unannounced);
-                        }
-                    }
+                    self.socket.write(batch);
                     self.writing = true;
                 }
                 Output::Read { ticket, after, room } => {
@@ -289,10 +276,10 @@ impl Driver {
 
     fn poll_event(&mut self, context: &mut Context<'_>, alarm: Pin<&mut Sleep>) -> Poll<Event> {
         if self.writing
-            && let Poll::Ready(flushed) = Pin::new(&mut self.socket).poll_flush(context)
+            && let Poll::Ready(written) = self.socket.poll_write(context)
         {
-            self.writing = false;
-            return Poll::Ready(if flushed.is_ok() { Event::Written } else { Event::Gone });
+            self.writing = matches!(written, Ok(Written::Some));
+            return Poll::Ready(Event::Written(written));
         }
         self.ticket.waker().register(context.waker());
         if self.ticket.has_news() {
@@ -319,11 +306,7 @@ impl Driver {
         if !self.session.wants_input() {
             return Poll::Pending;
         }
-        self.socket.poll_next_unpin(context).map(|frame| match frame {
-            Some(Ok(frame)) => Event::Frame(frame),
-            Some(Err(error)) => reason(error).map_or(Event::Gone, Event::Unreadable),
-            None => Event::Gone,
-        })
+        self.socket.poll_read(context).map(Event::Read)
     }
 }
 
@@ -334,28 +317,4 @@ fn poll_job<T>(job: &mut Option<Job<T>>, context: &mut Context<'_>) -> Poll<T> {
         *job = None;
     }
     done
-}
-
-async fn close(socket: &mut WebSocket, code: CloseCode, reason: &'static str, unreadable: bool) {
-    let frame = CloseFrame { code: code.code(), reason: reason.into() };
-    if socket.send(Frame::Close(Some(frame))).await.is_err() {
-        return;
-    }
-    if unreadable {
-        return tokio::time::sleep(LINGER).await;
-    }
-    while let Some(Ok(_)) = socket.next().await {}
-}
-
-/// Whose fault it is that nothing more can be read; `None` if the peer is simply gone.
-fn reason(error: axum::Error) -> Option<CloseCode> {
-    use tungstenite::{Error, error::ProtocolError};
-    let error = error.into_inner();
-    match error.downcast_ref::<Error>()? {
-        Error::Capacity(_) => Some(CloseCode::TooBig),
-        Error::Utf8(_) => Some(CloseCode::InvalidUtf8),
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
-        Error::Protocol(_) => Some(CloseCode::ProtocolError),
-        _ => None,
-    }
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use axum::extract::ws::Utf8Bytes;
+use bytestring::ByteString;
 use futures_util::task::AtomicWaker;
 use tetherline_protocol::{Limits, Seq, UserId};
 use tokio::sync::Notify;
@@ -161,7 +161,7 @@ impl Hub {
     }
 
     /// A live-only message is for whoever is connected now. It is built only if somebody is.
-    pub(crate) fn say(&self, user: &UserId, text: impl FnOnce() -> Utf8Bytes) {
+    pub(crate) fn say(&self, user: &UserId, text: impl FnOnce() -> ByteString) {
         let Some(channel) = lock(&self.users).get(user).cloned() else { return };
         let text = text();
         let mut live = lock(&channel.live);
@@ -365,7 +365,7 @@ impl Ticket {
     }
 
     /// Takes some of them; those that were overwritten meanwhile are missed.
-    pub(crate) fn hear(&self, room: Room) -> Vec<Utf8Bytes> {
+    pub(crate) fn hear(&self, room: Room) -> Vec<ByteString> {
         let mut live = lock(&self.channel.live);
         let (page, heard) = live.ring.read(self.seat.heard.load(Ordering::SeqCst), room);
         self.seat.heard.store(heard, Ordering::SeqCst);

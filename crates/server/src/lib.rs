@@ -31,6 +31,7 @@ mod server;
 mod session;
 #[cfg(feature = "simulation")]
 pub mod simulation;
+mod socket;
 pub mod store;
 mod streams;
 mod to_the_end;

@@ -18,6 +18,7 @@ mod tests;
 
 use std::{
     collections::VecDeque,
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -89,7 +90,10 @@ enum Live {
 
 enum Socket {
     Free,
-    Writing { since: Instant },
+    /// The peer has taken nothing since then.
+    Writing {
+        since: Instant,
+    },
 }
 
 impl Session {
@@ -197,8 +201,11 @@ impl Session {
                 self.heard(now);
                 self.frame(text, now);
             }
-            Input::Binary => self.close(CloseCode::Unsupported, "frames are text"),
-            Input::Ping => self.heard(now),
+            Input::Heard => self.heard(now),
+            Input::Ping(payload) => {
+                self.heard(now);
+                self.owe_pong(payload);
+            }
             Input::Pong(payload) => {
                 self.heard(now);
                 self.pong(payload);
@@ -207,7 +214,7 @@ impl Session {
             Input::Head(head) => self.feed.note_head(head),
             Input::Page { ticket, page } => self.page(ticket, page),
             Input::Located(Ok(place)) => self.located(&place),
-            Input::Located(Err(_)) => self.fault(),
+            Input::Located(Err(error)) => self.fault(&error),
             Input::Acknowledged => self.acknowledged(),
             Input::Settled(outcome) => {
                 if let Some((id, outcome)) = self.sends.settle(outcome) {
@@ -215,6 +222,11 @@ impl Session {
                 }
             }
             Input::Verified(verified) => self.verified(verified, now),
+            Input::Progress => {
+                if let Socket::Writing { since } = &mut self.socket {
+                    *since = now;
+                }
+            }
             Input::Written => self.socket = Socket::Free,
             Input::Live => self.live = Live::Waiting,
             Input::LivePage { texts, more } => {
@@ -278,7 +290,10 @@ impl Session {
     }
 
     fn page(&mut self, ticket: u32, page: Result<Vec<Delivery>, StoreError>) {
-        let Ok(page) = page else { return self.fault() };
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => return self.fault(&error),
+        };
         match self.feed.take_page(ticket, page) {
             Progress::Stale => {}
             Progress::Missing => self.requests.push_back(Output::Locate),
@@ -294,7 +309,9 @@ impl Session {
         match self.feed.located(place) {
             Whereabouts::Known => {}
             Whereabouts::Skipped(gap) => self.frames.extend(gap.map(Outgoing::Text)),
-            Whereabouts::Nowhere => self.fault(),
+            Whereabouts::Nowhere => {
+                self.fault(&"the store has nothing where it promised something")
+            }
             Whereabouts::Erased => self.erased(),
         }
     }
@@ -357,12 +374,21 @@ impl Session {
         self.hearing = Hearing::Silent { since: now };
     }
 
+    /// One at a time, for the newest ping (RFC 6455, section 5.5.3).
+    fn owe_pong(&mut self, payload: Bytes) {
+        let owed = self.frames.iter_mut().find(|frame| matches!(frame, Outgoing::Pong(_)));
+        match owed {
+            Some(owed) => *owed = Outgoing::Pong(payload),
+            None => self.frames.push_back(Outgoing::Pong(payload)),
+        }
+    }
+
     fn erased(&mut self) {
         self.close(CloseCode::Erased, "the mailbox was erased");
     }
 
-    fn fault(&mut self) {
-        tracing::error!(connection = %self.connection, "the store failed this connection");
+    fn fault(&mut self, error: &dyn fmt::Display) {
+        tracing::error!(connection = %self.connection, %error, "this connection cannot go on");
         self.close(CloseCode::Internal, "internal error");
     }
 
@@ -374,8 +400,9 @@ impl Session {
     }
 
     fn write(&mut self, frame: &ServerFrame) {
-        if let Some(text) = frame.to_text() {
-            self.frames.push_back(Outgoing::Text(text.into()));
+        match frame.to_text() {
+            Some(text) => self.frames.push_back(Outgoing::Text(text.into())),
+            None => self.fault(&"a frame cannot be written"),
         }
     }
 
@@ -392,6 +419,7 @@ fn unreadable(code: CloseCode) -> &'static str {
     match code {
         CloseCode::TooBig => "the message is larger than message_bytes_max",
         CloseCode::InvalidUtf8 => "text is UTF-8",
+        CloseCode::Unsupported => "frames are text",
         _ => "not the WebSocket protocol",
     }
 }

@@ -281,6 +281,6 @@ impl Session {
 fn text(outgoing: Outgoing) -> Option<String> {
     match outgoing {
         Outgoing::Text(text) => Some(text.to_string()),
-        Outgoing::Ping(_) => None,
+        Outgoing::Ping(_) | Outgoing::Pong(_) => None,
     }
 }

@@ -217,7 +217,7 @@ async fn reading_takes_what_fits_and_at_least_one(store: &impl Store) {
     let size = one[0].text.len();
     assert_eq!(read(0, Room { bytes: size * 2, ..ROOM }).await, [1, 2]);
     assert_eq!(read(0, Room { bytes: size * 2 - 1, ..ROOM }).await, [1]);
-    let text = one[0].text.as_str();
+    let text: &str = one[0].text.as_ref();
     assert!(text.starts_with(r#"{"type":"t","id":""#) && text.contains(r#""seq":1,"#), "{text}");
 }
 

@@ -4,15 +4,14 @@ use std::{
 };
 
 use axum::{
-    extract::{
-        Path, Query, State, WebSocketUpgrade, rejection::QueryRejection,
-        ws::rejection::WebSocketUpgradeRejection,
-    },
+    extract::{Path, Query, Request, State, rejection::QueryRejection},
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use hyper::upgrade::OnUpgrade;
 use serde::Deserialize;
-use tetherline_protocol::{BEARER_PREFIX, DeviceId, ErrorCode, SUBPROTOCOL, limits};
+use tetherline_protocol::{BEARER_PREFIX, DeviceId, ErrorCode, SUBPROTOCOL};
+use tokio::time::timeout;
 
 use super::answer::{Problem, bearer};
 use crate::{
@@ -23,15 +22,12 @@ use crate::{
     origin::RequestOrigin,
     server::Shared,
     session::{Opening, Session, Wire},
+    socket::{Handshake, NoHandshake, Socket},
     store::fresh_id,
 };
 
-/// axum's default of 128 KiB would be most of what an idle connection costs.
-const READ_BUFFER_BYTES: usize = 1024;
-/// Frames of one batch gather here before they reach the socket.
-const WRITE_BUFFER_BYTES: usize = limits::REPLAY_PIECE_BYTES_MAX;
-/// Room in the write buffer beside a message and a `pong` of the largest size: control frames.
-const WRITE_BUFFER_SLACK_BYTES: usize = 256 * 1024;
+/// How long the answer to a handshake may take to go out.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 /// When somebody with too many connections may try again.
 const CROWDED_RETRY: Duration = Duration::from_secs(10);
 /// When anybody may try again who came at a bad moment.
@@ -49,10 +45,12 @@ pub(super) async fn connect(
     State(shared): State<Arc<Shared>>,
     Path(user): Path<String>,
     parameters: Result<Query<Parameters>, QueryRejection>,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
 ) -> Response {
-    let origin = RequestOrigin::of(&headers, &shared.config.allowed_origins);
+    let (mut request, _) = request.into_parts();
+    let upgrade = request.extensions.remove::<OnUpgrade>();
+    let headers = &request.headers;
+    let origin = RequestOrigin::of(headers, &shared.config.allowed_origins);
     if origin == RequestOrigin::Foreign {
         return foreign().into_response();
     }
@@ -60,7 +58,7 @@ pub(super) async fn connect(
         let Ok(Query(parameters)) = parameters else {
             return Err(Problem::invalid("query", "The query string cannot be read."));
         };
-        let identity = identify(&shared, &headers, &parameters)?;
+        let identity = identify(&shared, headers, &parameters)?;
         if identity.user.as_str() != user {
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
@@ -69,9 +67,20 @@ pub(super) async fn connect(
             ));
         }
         let device = device(&parameters)?;
-        match upgrade {
-            Ok(upgrade) => open(shared, identity, device, upgrade).await,
-            Err(rejection) => Err(probe(&shared, identity, &headers, &rejection).await),
+        let handshake = Handshake::of(&request.method, request.version, headers);
+        match (handshake, upgrade) {
+            (Ok(handshake), Some(upgrade)) => {
+                let wire = if protocols(headers).any(|name| name == SUBPROTOCOL) {
+                    Wire::V1
+                } else {
+                    Wire::Plain
+                };
+                open(shared, identity, (device, wire), upgrade).await?;
+                Ok(switching_protocols(&handshake, wire))
+            }
+            // Something in between has taken the connection for itself.
+            (Ok(_), None) => Err(probe(&shared, identity, &NoHandshake::Malformed).await),
+            (Err(none), _) => Err(probe(&shared, identity, &none).await),
         }
     };
     let response = admitted.await.unwrap_or_else(IntoResponse::into_response);
@@ -161,12 +170,13 @@ pub(super) fn device(parameters: &Parameters) -> Result<Option<DeviceId>, Proble
         .map_err(|error| Problem::invalid("device", format!("`device` is no device id: {error}.")))
 }
 
+/// Admits a connection, which begins when the answer is out.
 async fn open(
     shared: Arc<Shared>,
     identity: Identity,
-    device: Option<DeviceId>,
-    upgrade: WebSocketUpgrade,
-) -> Result<Response, Problem> {
+    (device, wire): (Option<DeviceId>, Wire),
+    upgrade: OnUpgrade,
+) -> Result<(), Problem> {
     let verified_at = Instant::now();
     // Joining first: a sign-in that ends after the look at it, and what is published after the
     // look at the mailbox, is then noticed.
@@ -178,18 +188,12 @@ async fn open(
         tracing::error!(%error, "a connection was refused");
         out_of_order()
     })?;
-    let bytes_max = shared.limits.message_bytes_max;
-    let upgrade = upgrade
-        .protocols([SUBPROTOCOL])
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(
-            shared.limits.publish_bytes_max + bytes_max + WRITE_BUFFER_SLACK_BYTES,
-        )
-        .max_message_size(bytes_max)
-        .max_frame_size(bytes_max);
-    let wire = if upgrade.selected_protocol().is_some() { Wire::V1 } else { Wire::Plain };
-    Ok(upgrade.on_upgrade(move |socket| async move {
+    tokio::spawn(async move {
+        let upgraded = match timeout(UPGRADE_TIMEOUT, upgrade).await {
+            Ok(Ok(upgraded)) => upgraded,
+            Ok(Err(error)) => return tracing::debug!(%error, "a peer left before its upgrade"),
+            Err(_) => return tracing::debug!("a peer did not take the answer to its upgrade"),
+        };
         let now = Instant::now();
         let opening = Opening {
             connection: fresh_id(),
@@ -201,33 +205,42 @@ async fn open(
             time_ms: clock::now_ms(),
         };
         let session = Session::open(opening, now);
+        let socket = Socket::of(upgraded, shared.limits.message_bytes_max);
         Driver::new(socket, session, ticket, shared, user, device).run().await;
-    }))
+    });
+    Ok(())
 }
 
-async fn probe(
-    shared: &Shared,
-    identity: Identity,
-    headers: &HeaderMap,
-    rejection: &WebSocketUpgradeRejection,
-) -> Problem {
+fn switching_protocols(handshake: &Handshake, wire: Wire) -> Response {
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, handshake.accept());
+    if wire == Wire::V1 {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    response
+}
+
+async fn probe(shared: &Shared, identity: Identity, handshake: &NoHandshake) -> Problem {
     let user = match shared.still_stands(identity).await {
         Ok(identity) => identity.user,
         Err(error) => return untrusted(error),
     };
-    let wants_websocket = headers
-        .get(header::UPGRADE)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    if matches!(rejection, WebSocketUpgradeRejection::InvalidWebSocketVersionHeader(_)) {
-        return upgrade_required("This server speaks version 13 of the WebSocket protocol.")
-            .header(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-    }
-    if wants_websocket {
-        return Problem::new(
-            StatusCode::BAD_REQUEST,
-            ErrorCode::BadFrame,
-            "This is not a WebSocket handshake as RFC 6455 describes it.",
-        );
+    match handshake {
+        NoHandshake::Unwanted => {}
+        NoHandshake::Version => {
+            return upgrade_required("This server speaks version 13 of the WebSocket protocol.")
+                .header(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
+        NoHandshake::Malformed => {
+            return Problem::new(
+                StatusCode::BAD_REQUEST,
+                ErrorCode::BadFrame,
+                "This is not a WebSocket handshake as RFC 6455 describes it.",
+            );
+        }
     }
     if let Err(refused) = shared.hub.admits(&user) {
         return crowded(refused);

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use axum::extract::ws::Utf8Bytes;
+use bytestring::ByteString;
 
 use crate::store::Room;
 
@@ -10,7 +10,7 @@ use crate::store::Room;
 pub(super) struct Ring {
     /// How many were ever pushed: the newest has this number.
     said: u64,
-    texts: VecDeque<Utf8Bytes>,
+    texts: VecDeque<ByteString>,
     bytes: usize,
 }
 
@@ -20,7 +20,7 @@ impl Ring {
     }
 
     /// The newest always stays, whatever its size.
-    pub(super) fn push(&mut self, text: Utf8Bytes, messages_max: usize, bytes_max: usize) {
+    pub(super) fn push(&mut self, text: ByteString, messages_max: usize, bytes_max: usize) {
         self.said += 1;
         self.bytes += text.len();
         self.texts.push_back(text);
@@ -31,7 +31,7 @@ impl Ring {
     }
 
     /// Reads on after number `heard`, at least one if there is one, and answers where that ended.
-    pub(super) fn read(&self, heard: u64, room: Room) -> (Vec<Utf8Bytes>, u64) {
+    pub(super) fn read(&self, heard: u64, room: Room) -> (Vec<ByteString>, u64) {
         let missed = self.said - self.texts.len() as u64;
         let from = heard.max(missed);
         let skipped = usize::try_from(from - missed).unwrap_or(usize::MAX);
@@ -64,7 +64,7 @@ mod tests {
     fn ring(messages_max: usize, bytes_max: usize, texts: &[&'static str]) -> Ring {
         let mut ring = Ring::default();
         for text in texts {
-            ring.push(Utf8Bytes::from_static(text), messages_max, bytes_max);
+            ring.push(ByteString::from_static(text), messages_max, bytes_max);
         }
         ring
     }

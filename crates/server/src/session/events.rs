@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
-use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
+use bytestring::ByteString;
 use tetherline_protocol::{CloseCode, Limits, MessageId, Seq, StreamPosition, UserId};
 
 use super::sends::Errand;
@@ -37,10 +37,10 @@ pub(crate) struct Opening {
 pub(crate) enum Input<'a> {
     /// A text frame came.
     Text(&'a str),
-    /// A binary frame came.
-    Binary,
-    /// A WebSocket Ping came; the transport answers it.
-    Ping,
+    /// Some bytes came, and no whole frame.
+    Heard,
+    /// A WebSocket Ping came.
+    Ping(Bytes),
     /// A WebSocket Pong came.
     Pong(&'a [u8]),
     /// The transport cannot go on reading, for this reason.
@@ -57,12 +57,14 @@ pub(crate) enum Input<'a> {
     Settled(Outcome),
     /// The answer to [`Output::Verify`].
     Verified(Result<Identity, InvalidToken>),
-    /// The socket took everything of the last [`Output::Write`].
+    /// The peer took some of the last [`Output::Write`].
+    Progress,
+    /// It took everything of it.
     Written,
     /// There are live-only messages.
     Live,
     /// The answer to [`Output::ReadLive`], and whether there is more.
-    LivePage { texts: Vec<Utf8Bytes>, more: bool },
+    LivePage { texts: Vec<ByteString>, more: bool },
     /// An answer has begun or grown.
     Grown,
     /// The answer to [`Output::ReadStreams`].
@@ -99,15 +101,16 @@ pub(crate) enum Output {
 /// One frame for the socket.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Outgoing {
-    Text(Utf8Bytes),
+    Text(ByteString),
     Ping(Bytes),
+    Pong(Bytes),
 }
 
 impl Outgoing {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
-            Self::Ping(payload) => payload.len(),
+            Self::Ping(payload) | Self::Pong(payload) => payload.len(),
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
+use bytestring::ByteString;
 use tetherline_protocol::{
     Epoch, Limits, Seq,
     frame::{MailboxGap, PendingSummary, ServerFrame},
@@ -95,13 +95,13 @@ pub(super) enum Progress {
     /// The store has nothing there any more: ask it where the mailbox begins.
     Missing,
     /// `ping`: a plain client's Pong to this position says that everything up to it is handled.
-    Deliver { texts: Vec<Utf8Bytes>, ping: Option<Seq> },
+    Deliver { texts: Vec<ByteString>, ping: Option<Seq> },
 }
 
 pub(super) enum Whereabouts {
     Known,
     /// The mailbox begins later now; on the plain wire there is no word for it.
-    Skipped(Option<Utf8Bytes>),
+    Skipped(Option<ByteString>),
     /// The store has nothing where it promised something.
     Nowhere,
     /// Positions count in another history now.
@@ -383,7 +383,7 @@ impl Feed {
     }
 }
 
-fn gap(after: Seq, next: Seq) -> Utf8Bytes {
+fn gap(after: Seq, next: Seq) -> ByteString {
     let frame = ServerFrame::MailboxGap(MailboxGap { after, next });
     frame.to_text().unwrap_or_default().into()
 }

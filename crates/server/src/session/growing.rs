@@ -147,7 +147,7 @@ fn has_unbegun(places: &[StreamPosition]) -> bool {
     places.iter().any(|place| place.offset == 0)
 }
 
-fn in_frames(piece: StreamPiece) -> impl Iterator<Item = axum::extract::ws::Utf8Bytes> {
+fn in_frames(piece: StreamPiece) -> impl Iterator<Item = bytestring::ByteString> {
     let StreamPiece { position, start, text } = piece;
     let delta = (!text.is_empty()).then(|| {
         let StreamPosition { message_uuid, attempt, offset } = position;

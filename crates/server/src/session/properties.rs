@@ -166,7 +166,7 @@ impl Rig {
             Event::Authenticate => r#"{"type":"authenticate","token":"t"}"#.into(),
             Event::Text(text) => text.clone(),
             Event::Pong(number) => return self.input(Input::Pong(number.to_string().as_bytes())),
-            _ => return self.input(Input::Binary),
+            _ => return self.input(Input::Unreadable(CloseCode::Unsupported)),
         };
         if matches!(event, Event::GetPending(..)) && !self.session.closed {
             // Whatever comes from here on may come again.

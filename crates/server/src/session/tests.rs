@@ -207,6 +207,48 @@ fn a_reader_that_takes_nothing_is_closed_however_much_it_sends() {
 }
 
 #[test]
+fn a_reader_that_takes_something_is_not_stuck_however_long_it_takes() {
+    // Whoever read evenly, and slower than 30 s for a batch, was closed as stuck.
+    let mut rig = rig(Wire::V1, 0, |_| {});
+    rig.input(Input::Text(r#"{"type":"ping"}"#));
+    assert!(matches!(rig.output(), Some(Output::Write(_))));
+    for _ in 0..5 {
+        rig.pass(Duration::from_millis(29_999));
+        rig.input(Input::Progress);
+        rig.input(Input::Text(r#"{"type":"ping"}"#));
+    }
+    assert_eq!(rig.close_code(), None);
+    rig.pass(Duration::from_millis(29_999));
+    assert_eq!(rig.close_code(), None);
+    rig.pass(Duration::from_millis(1));
+    assert_eq!(rig.close_code(), Some(CloseCode::Stuck));
+}
+
+#[test]
+fn a_frame_whose_bytes_come_slowly_is_no_silence() {
+    // One slow frame counted as silence: only whole frames were heard.
+    let mut rig = rig(Wire::V1, 0, |_| {});
+    for _ in 0..10 {
+        rig.pass(Duration::from_secs(44));
+        rig.input(Input::Heard);
+    }
+    assert_eq!(rig.output(), None);
+}
+
+#[test]
+fn one_pong_is_owed_for_the_newest_ping() {
+    let mut rig = rig(Wire::V1, 0, |_| {});
+    rig.input(Input::Ping("1".into()));
+    assert!(matches!(rig.output(), Some(Output::Write(_))));
+    for n in 2..100 {
+        assert!(rig.session.wants_input());
+        rig.input(Input::Ping(n.to_string().into()));
+    }
+    rig.input(Input::Written);
+    assert_eq!(rig.written(), [Outgoing::Pong("99".into())]);
+}
+
+#[test]
 fn a_peer_that_reads_nothing_is_soon_not_read_either() {
     let mut rig = rig(Wire::V1, 0, |_| {});
     rig.input(Input::Text(r#"{"type":"ping"}"#));

@@ -6,7 +6,7 @@ mod streams;
 
 use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
+use bytestring::ByteString;
 use futures_util::future::BoxFuture;
 use tetherline_protocol::{
     DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
@@ -142,7 +142,7 @@ pub struct Delivery {
     /// Its position.
     pub seq: Seq,
     /// The whole frame.
-    pub text: Utf8Bytes,
+    pub text: ByteString,
 }
 
 impl Delivery {

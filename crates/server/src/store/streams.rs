@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
+use bytestring::ByteString;
 use futures_util::future::BoxFuture;
 use tetherline_protocol::{
     Attempt, MessageId, Seq, StopTarget, StreamPosition, StreamStatus, UserId,
@@ -170,7 +170,7 @@ pub struct StreamPiece {
     /// Where the reader is once it has this piece.
     pub position: StreamPosition,
     /// The `message_start`, for a reader who has not heard of this attempt.
-    pub start: Option<Utf8Bytes>,
+    pub start: Option<ByteString>,
     /// The text up to `position`; empty if there is nothing new, or no room for it.
     pub text: Box<str>,
 }

@@ -218,7 +218,7 @@ async fn what_is_finished_is_a_message_and_nothing_else(store: &impl Store) {
     assert_eq!((first.status, first.seq), (StreamStatus::Complete, seq(2)));
     let page = store.read(&eli, seq(1), ROOM).await.unwrap();
     assert_eq!(page, [first.delivery.clone().unwrap()]);
-    let text = page[0].text.as_str();
+    let text: &str = page[0].text.as_ref();
     let begin = format!(r#"{{"type":"message_regenerate","id":"{}","seq":2,"#, first.id);
     assert!(text.starts_with(&begin), "{text}");
     let end_of_it = r#""ref":"q1","message_uuid":"a1","attempt":1,"status":"complete","parent":"p1","message":{"uuid":"a1","content":"Hi \"👍\"","status":"complete","attempt":1,"role":"assistant"}}"#;

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use axum::extract::ws::Utf8Bytes;
+use bytestring::ByteString;
 use tetherline_protocol::{
     Attempt, MessageId, StreamPosition, StreamStatus, UserId, frame::StreamOpening,
 };
@@ -32,7 +32,7 @@ pub(super) struct Growing {
     pub(super) message_uuid: MessageId,
     pub(super) attempt: Attempt,
     pub(super) opening: Arc<StreamOpening>,
-    start: Utf8Bytes,
+    start: ByteString,
     state: Mutex<State>,
 }
 

@@ -1,0 +1,153 @@
+//! One upgraded connection: RFC 6455 below, text frames above.
+//!
+//! Both halves are ours. A server's frames are not masked, so one is a header in front of bytes that
+//! all sockets share: nothing is copied per socket, no buffer keeps its high-water mark, and no cap
+//! stands between a legal message and its client. And only who counts bytes can tell a slow peer from
+//! one that is stuck or silent; no library shows them.
+
+mod closing;
+mod frame;
+mod handshake;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tetherline_protocol::CloseCode;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use crate::session::Outgoing;
+pub(crate) use closing::{CLOSE_TIMEOUT, Goodbye};
+pub(crate) use handshake::{Handshake, NoHandshake};
+#[cfg(feature = "fuzzing")]
+pub(crate) use reader::Decoder;
+#[cfg(not(feature = "fuzzing"))]
+use reader::Decoder;
+pub(crate) use reader::Received;
+use writer::Writer;
+
+/// What may wait in the kernel without being on its way, in bytes. With the default send buffer a
+/// reader that takes 15 kB/s shows no progress for more than a minute.
+const NOT_SENT_BYTES_MAX: u32 = 64 * 1024;
+/// How much is read at once, in bytes: on the stack, so that a connection keeps nothing of it.
+const READ_BYTES_MAX: usize = 4 * 1024;
+
+/// What carries the bytes: a TCP stream, and in tests or behind other layers anything else.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+pub(crate) struct Socket {
+    stream: Box<dyn Stream>,
+    decoder: Decoder,
+    /// What came behind the last frame that was handed out.
+    unread: Bytes,
+    writer: Writer,
+}
+
+/// What reading brought.
+#[derive(Debug)]
+pub(crate) enum Read {
+    Frame(Received),
+    /// Bytes of a frame that is not complete.
+    Some,
+    /// The peer broke the protocol: nothing more can be read.
+    Unreadable(CloseCode),
+    /// The peer is gone.
+    Gone,
+}
+
+/// What writing brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// The peer took some bytes.
+    Some,
+    All,
+}
+
+/// Lets little wait in the kernel, so that a peer's progress can be seen.
+pub(crate) fn show_progress(stream: &TcpStream) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(NOT_SENT_BYTES_MAX) {
+        tracing::debug!(%error, "the kernel keeps as much for a connection as it likes");
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (stream, NOT_SENT_BYTES_MAX);
+}
+
+impl Socket {
+    /// Takes over what HTTP has upgraded.
+    pub(crate) fn of(upgraded: Upgraded, message_bytes_max: usize) -> Self {
+        match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(parts) => {
+                let stream = parts.io.into_inner();
+                show_progress(&stream);
+                Self::new(Box::new(stream), parts.read_buf, message_bytes_max)
+            }
+            Err(other) => Self::new(Box::new(TokioIo::new(other)), Bytes::new(), message_bytes_max),
+        }
+    }
+
+    /// `unread`: what the peer has sent ahead.
+    fn new(stream: Box<dyn Stream>, unread: Bytes, message_bytes_max: usize) -> Self {
+        // A slice would keep the whole buffer that HTTP read into.
+        let unread = Bytes::copy_from_slice(&unread);
+        let (decoder, writer) = (Decoder::new(message_bytes_max), Writer::default());
+        Self { stream, decoder, unread, writer }
+    }
+
+    /// Takes a batch, once the last one is written.
+    pub(crate) fn write(&mut self, batch: Vec<Outgoing>) {
+        self.writer.extend(batch.into_iter().map(Into::into));
+    }
+
+    /// Is ready as soon as the peer took anything.
+    pub(crate) fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Written>> {
+        self.writer.poll(&mut *self.stream, context)
+    }
+
+    pub(crate) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Read> {
+        if self.unread.is_empty() {
+            let mut space = [0; READ_BYTES_MAX];
+            let mut space = ReadBuf::new(&mut space);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut space));
+            if read.is_err() || space.filled().is_empty() {
+                return Poll::Ready(Read::Gone);
+            }
+            let mut bytes = space.filled();
+            let read = self.decode(&mut bytes);
+            self.unread = Bytes::copy_from_slice(bytes);
+            return Poll::Ready(read);
+        }
+        let unread = std::mem::take(&mut self.unread);
+        let mut bytes = &unread[..];
+        let read = self.decode(&mut bytes);
+        if !bytes.is_empty() {
+            self.unread = unread.slice(unread.len() - bytes.len()..);
+        }
+        Poll::Ready(read)
+    }
+
+    fn decode(&mut self, bytes: &mut &[u8]) -> Read {
+        match self.decoder.take(bytes) {
+            Ok(Some(received)) => Read::Frame(received),
+            Ok(None) => Read::Some,
+            Err(code) => {
+                *bytes = &[];
+                Read::Unreadable(code)
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+use std::{future::poll_fn, io, pin::Pin, time::Duration};
+
+use tetherline_protocol::CloseCode;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
+};
+
+use super::{Read, Received, Socket, Written, frame::Frame};
+
+/// How long a close may wait behind a frame that is half written, and as long again for the peer's
+/// answer.
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// After a breach the peer's bytes mean nothing. Hanging up on them at once would reset the connection
+/// and take the close frame with it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How a connection ends that is still there.
+#[derive(Debug)]
+pub(crate) enum Goodbye {
+    /// We close, and wait for the peer to say so, too.
+    Ours(CloseCode, &'static str),
+    /// The peer can be read no more.
+    Breach(CloseCode, &'static str),
+    /// The peer has closed, with this code.
+    Answer(Option<u16>),
+}
+
+impl Socket {
+    /// Says goodbye in bounded time, whatever the peer does.
+    pub(crate) async fn close(mut self, goodbye: Goodbye) {
+        let frame = match goodbye {
+            Goodbye::Ours(code, reason) | Goodbye::Breach(code, reason) => {
+                Frame::close(code, reason)
+            }
+            Goodbye::Answer(code) => Frame::closed(code),
+        };
+        self.writer.finish_begun();
+        self.writer.extend([frame].into_iter());
+        if !matches!(timeout(CLOSE_TIMEOUT, self.write_all()).await, Ok(Ok(()))) {
+            tracing::debug!("the peer did not take the close");
+            return;
+        }
+        match goodbye {
+            Goodbye::Ours(..) => {
+                if timeout(CLOSE_TIMEOUT, self.closed()).await.is_err() {
+                    tracing::debug!("the peer did not answer the close");
+                }
+                self.shut_down().await;
+            }
+            Goodbye::Breach(..) => {
+                self.shut_down().await;
+                drop(timeout(LINGER, self.discard()).await);
+            }
+            Goodbye::Answer(_) => self.shut_down().await,
+        }
+    }
+
+    async fn write_all(&mut self) -> io::Result<()> {
+        while poll_fn(|context| self.poll_write(context)).await? != Written::All {}
+        Ok(())
+    }
+
+    /// The peer's close, or its end.
+    async fn closed(&mut self) {
+        loop {
+            match poll_fn(|context| self.poll_read(context)).await {
+                Read::Frame(Received::Close(_)) | Read::Unreadable(_) | Read::Gone => return,
+                Read::Frame(_) | Read::Some => {}
+            }
+        }
+    }
+
+    /// Ends our side. The peer sees it, also when it goes on sending.
+    async fn shut_down(&mut self) {
+        drop(timeout(CLOSE_TIMEOUT, self.stream.shutdown()).await);
+    }
+
+    async fn discard(&mut self) {
+        let mut space = [0; super::READ_BYTES_MAX];
+        while matches!(Pin::new(&mut self.stream).read(&mut space).await, Ok(1..)) {}
+    }
+}
