@@ -24,7 +24,7 @@ const tokenKey = Buffer.from(secret('jwt.secret'));
 // A cookie is no token, and a token is no cookie.
 const cookieKey = Buffer.from(`cookie:${secret('jwt.secret')}`);
 const apiKey = secret('api.key');
-const webhook = new Webhook(Buffer.from(secret('webhook.secret')), { format: 'raw' });
+const webhook = new Webhook(secret('webhook.secret'));
 
 const app = express();
 app.disable('x-powered-by');

@@ -6,8 +6,9 @@ use tetherline_protocol::frame::{ErrorFrame, ServerFrame};
 use tetherline_server::fuzzing;
 
 fuzz_target!(|answer: &[u8]| {
-    let refusal = fuzzing::refusal(answer);
-    assert!(!refusal.is_retryable(), "a 4xx is final");
+    let Some(refusal) = fuzzing::refusal(answer) else { return };
+    assert!(!refusal.is_retryable(), "a refusal in our form is final");
+    assert!((1..=64).contains(&refusal.code().len()));
     // It goes on to the client in a frame.
     let frame = ServerFrame::Error(ErrorFrame {
         code: refusal.code().into(),

@@ -6,7 +6,7 @@ use tetherline_protocol::UserId;
 
 use crate::{
     files,
-    publish::{Api, refusal, unreachable, user_url},
+    publish::{Access, refusal},
 };
 
 /// Removes the user's messages, devices, keys and recorded sends for good. Whoever is connected is
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    api: Api,
+    api: Access,
     /// Who is to be forgotten.
     #[arg(long)]
     user: UserId,
@@ -25,13 +25,13 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: Options) -> Result<()> {
-    let url = user_url(&options.api.url, &options.user)?;
+    let (http, user) = options.api.user(&options.user)?;
     let key = files::api_key(&options.api.api_key_file)?;
     if !options.yes {
         ask(&options.user)?;
     }
-    let request = reqwest::Client::new().delete(url).bearer_auth(key);
-    let answer = request.send().await.map_err(|error| unreachable(&options.api.url, &error))?;
+    let request = http.delete(user).bearer_auth(key);
+    let answer = request.send().await.map_err(|error| options.api.unreachable(error))?;
     let status = answer.status();
     if !status.is_success() {
         let text = answer.text().await.unwrap_or_default();

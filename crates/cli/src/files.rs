@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
-use tetherline_server::{ApiKey, JwtKeys, secret_file};
+use tetherline_server::{ApiKey, JwtKeys, SecretFileError, secret_file, webhook_secret_file};
 
 /// The signing secret in a file that the operator named, so that it has to be there.
 pub(crate) fn jwt_keys(path: &Path) -> Result<JwtKeys> {
@@ -28,8 +28,21 @@ pub(crate) fn server_api_key(key: &str, path: &Path) -> Result<ApiKey> {
 
 /// A secret in the data folder: made on the first start, and said so.
 pub(crate) fn made_if_missing(path: &Path, what: &str) -> Result<String> {
+    made_with(secret_file, path, what)
+}
+
+/// The same in the form of Standard Webhooks.
+pub(crate) fn webhook_secret_made_if_missing(path: &Path) -> Result<String> {
+    made_with(webhook_secret_file, path, "secret for signing requests to the webhook")
+}
+
+fn made_with(
+    read_or_make: fn(&Path) -> Result<String, SecretFileError>,
+    path: &Path,
+    what: &str,
+) -> Result<String> {
     let is_new = !path.exists();
-    let secret = secret_file(path)?;
+    let secret = read_or_make(path)?;
     if is_new {
         eprintln!("made a new {what}: {}", path.display());
     }

@@ -2,27 +2,59 @@ use std::{io, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tetherline_protocol::{IdempotencyKey, MessageId, Seq, UserId, frame::Message};
+use tetherline_server::{NoHttpClient, chain, http_client};
 
 use crate::files;
 
 /// Where the API is, and what opens it.
 #[derive(Debug, Args)]
-pub(crate) struct Api {
+pub(crate) struct Access {
     /// The server, such as http://127.0.0.1:8080.
     #[arg(long, env = "TETHERLINE_URL")]
     pub(crate) url: String,
     /// The server's key for publishers.
     #[arg(long, value_name = "FILE", env = "TETHERLINE_API_KEY_FILE")]
     pub(crate) api_key_file: PathBuf,
+    /// The proxy on the way to the server, such as http://127.0.0.1:3128. HTTP_PROXY and the like in the
+    /// environment count for nothing: the key would go there.
+    #[arg(long, value_name = "URL", env = "TETHERLINE_PROXY")]
+    proxy: Option<String>,
+}
+
+impl Access {
+    /// What is kept for a user on the server, and what to ask it with.
+    pub(crate) fn user(&self, user: &UserId) -> Result<(Client, String)> {
+        let (http, _) =
+            http_client(&self.url, self.proxy.as_deref(), |builder| builder).map_err(|error| {
+                match error {
+                    NoHttpClient::Address(url) => anyhow::anyhow!(
+                        "`{url}` is not the URL of a server: it looks like http://127.0.0.1:8080"
+                    ),
+                    error => error.into(),
+                }
+            })?;
+        Ok((http, format!("{}/v1/users/{}", self.url.trim_end_matches('/'), user.in_url())))
+    }
+
+    pub(crate) fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
+        let why = chain(&error.without_url()).to_string();
+        match &self.proxy {
+            None => {
+                anyhow::anyhow!("cannot reach {}: {why}; is the server running there?", self.url)
+            }
+            Some(_) => anyhow::anyhow!("cannot reach {} through the proxy: {why}", self.url),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    api: Api,
+    api: Access,
     /// Whose mailbox: the id as in the user's tokens, such as a UUID or auth0|5f7c.
     #[arg(long)]
     user: UserId,
@@ -50,19 +82,17 @@ struct Published {
 pub(crate) async fn run(options: Options) -> Result<()> {
     let body = message(&options.kind, &json(options.json)?)?;
     let key = files::api_key(&options.api.api_key_file)?;
-    let mut url = messages_url(&options.api.url, &options.user)?;
-    if options.live {
-        url.push_str("?durable=false");
-    }
-    let mut request = reqwest::Client::new()
-        .post(url)
+    let (http, user) = options.api.user(&options.user)?;
+    let query = if options.live { "?durable=false" } else { "" };
+    let mut request = http
+        .post(format!("{user}/messages{query}"))
         .bearer_auth(key)
         .header("content-type", "application/json")
         .body(body);
     if let Some(key) = &options.idempotency_key {
         request = request.header("idempotency-key", key.as_str());
     }
-    let answer = request.send().await.map_err(|error| unreachable(&options.api.url, &error))?;
+    let answer = request.send().await.map_err(|error| options.api.unreachable(error))?;
     let status = answer.status();
     let text = answer
         .text()
@@ -100,28 +130,6 @@ fn message(kind: &str, json: &str) -> Result<String> {
     let text = format!(r#"{{"type":{kind}{comma}{written}"#);
     Message::parse(&text).map_err(|error| anyhow::anyhow!("this is no message: {error}"))?;
     Ok(text)
-}
-
-fn messages_url(server: &str, user: &UserId) -> Result<String> {
-    Ok(format!("{}/messages", user_url(server, user)?))
-}
-
-/// Where a server keeps a user.
-pub(crate) fn user_url(server: &str, user: &UserId) -> Result<String> {
-    let known =
-        reqwest::Url::parse(server).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-    if !known {
-        bail!("`{server}` is not the URL of a server: it looks like http://127.0.0.1:8080");
-    }
-    Ok(format!("{}/v1/users/{}", server.trim_end_matches('/'), user.in_url()))
-}
-
-pub(crate) fn unreachable(url: &str, error: &reqwest::Error) -> anyhow::Error {
-    let mut reason: &dyn std::error::Error = error;
-    while let Some(source) = reason.source() {
-        reason = source;
-    }
-    anyhow::anyhow!("cannot reach {url}: {reason}; is the server running there?")
 }
 
 pub(crate) fn refusal(status: u16, body: &str) -> String {

@@ -11,7 +11,8 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::Args;
 use tetherline_server::{
-    ApiKey, Config, JwtKeys, Origin, Server, Webhook, listen, serve, store::SqliteStore,
+    ApiKey, Config, JwtKeys, Origin, Server, Webhook, WebhookOptions, listen, serve,
+    store::SqliteStore,
 };
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
@@ -45,6 +46,19 @@ pub(crate) struct Options {
         requires = "webhook_url"
     )]
     webhook_secret_file: Option<PathBuf>,
+    /// The proxy on the way to the webhook, such as http://127.0.0.1:3128. HTTP_PROXY and the like in the
+    /// environment count for nothing: people's messages would go there.
+    #[arg(long, value_name = "URL", env = "TETHERLINE_WEBHOOK_PROXY", requires = "webhook_url")]
+    webhook_proxy: Option<String>,
+    /// How many requests are with the webhook at a time; further sends wait, and then come again.
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 256,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000),
+        env = "TETHERLINE_WEBHOOK_REQUESTS_MAX"
+    )]
+    webhook_requests_max: u32,
     /// A web page's origin that may connect, such as https://app.example.com. May be repeated.
     #[arg(long = "allow-origin", value_name = "URL")]
     allow_origins: Vec<Origin>,
@@ -134,12 +148,12 @@ fn webhook(options: &Options) -> Result<Option<Webhook>> {
     let Some(url) = &options.webhook_url else { return Ok(None) };
     let secret = match &options.webhook_secret_file {
         Some(path) => files::webhook_secret(path)?,
-        None => files::made_if_missing(
-            &options.data.join("webhook.secret"),
-            "secret for signing requests to the webhook",
-        )?,
+        None => files::webhook_secret_made_if_missing(&options.data.join("webhook.secret"))?,
     };
-    Webhook::new(url, &secret).context("--webhook-url").map(Some)
+    let mut webhook = WebhookOptions::new(url, &secret);
+    webhook.proxy = options.webhook_proxy.as_deref();
+    webhook.requests_max = options.webhook_requests_max as usize;
+    Webhook::open(webhook).context("--webhook-url").map(Some)
 }
 
 /// Pages that this very listener serves are its own.
@@ -212,5 +226,6 @@ mod tests {
         let limits = tetherline_protocol::Limits::default();
         assert_eq!(u64::from(options.retention_days) * DAY_MS, limits.retention_age_ms);
         assert_eq!(u64::from(options.retention_messages), limits.retention_messages_max);
+        assert_eq!(options.webhook_requests_max as usize, tetherline_server::WEBHOOK_REQUESTS_MAX);
     }
 }

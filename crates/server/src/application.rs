@@ -67,6 +67,10 @@ pub struct Stop {
     pub target: StopTarget,
 }
 
+/// Longest code that an application may give a refusal over HTTP, in bytes.
+#[cfg(any(feature = "webhook", feature = "fuzzing"))]
+const CODE_BYTES_MAX: usize = tetherline_protocol::limits::TYPE_BYTES_MAX;
+
 /// Why a message was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -95,9 +99,11 @@ impl Refusal {
         Self { code: code.into(), message: message.into(), retryable: false, retry_after: None }
     }
 
-    /// The final refusal that an application writes as `{"error": {"code", "message"}}`.
+    /// The final refusal that an application writes as `{"error": {"code", "message"}}`, the message being
+    /// optional. Anything else is something else's answer, and so is a code that the protocol has for what is
+    /// not final.
     #[cfg(any(feature = "webhook", feature = "fuzzing"))]
-    pub(crate) fn from_answer(answer: &[u8]) -> Self {
+    pub(crate) fn from_answer(answer: &[u8]) -> Option<Self> {
         #[derive(serde::Deserialize)]
         struct Body {
             error: Reason,
@@ -105,12 +111,17 @@ impl Refusal {
         #[derive(serde::Deserialize)]
         struct Reason {
             code: String,
-            message: String,
+            message: Option<String>,
         }
-        match serde_json::from_slice(answer) {
-            Ok(Body { error: Reason { code, message } }) => Self::with_own_code(code, message),
-            Err(_) => Self::new(ErrorCode::Rejected, "The application refused this message."),
+        let Body { error: Reason { code, message } } = serde_json::from_slice(answer).ok()?;
+        let is_retryable =
+            ErrorCode::ALL.iter().any(|known| known.is_retryable() && known.as_str() == code);
+        if is_retryable || code.is_empty() || code.len() > CODE_BYTES_MAX {
+            return None;
         }
+        let message =
+            message.map_or(Cow::Borrowed("The application refused this message."), Cow::Owned);
+        Some(Self::with_own_code(code, message))
     }
 
     /// Makes it retryable: the same message is worth another try after this time.

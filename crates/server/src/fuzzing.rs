@@ -37,9 +37,9 @@ pub fn signed(keys: &JwtKeys, claims: &[u8]) -> String {
     format!("{signed}.{signature}")
 }
 
-/// What a webhook's 4xx says.
+/// What a webhook's 4xx says, if it is the application's.
 #[must_use]
-pub fn refusal(answer: &[u8]) -> Refusal {
+pub fn refusal(answer: &[u8]) -> Option<Refusal> {
     Refusal::from_answer(answer)
 }
 

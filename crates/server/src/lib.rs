@@ -24,6 +24,8 @@ pub mod fuzzing;
 mod http;
 mod hub;
 mod origin;
+#[cfg(feature = "webhook")]
+mod outbound;
 mod reception;
 mod secret;
 mod serve;
@@ -42,6 +44,10 @@ pub use application::{Application, Incoming, Refusal, Stop};
 pub use auth::{ApiKey, JwtKeys, SECRET_BYTES_MIN, WeakSecret, issue_token};
 pub use config::Config;
 pub use origin::{InvalidOrigin, Origin};
+#[cfg(feature = "webhook")]
+pub use outbound::{NoHttpClient, chain, http_client};
+#[cfg(feature = "webhook")]
+pub use secret::webhook_secret_file;
 pub use secret::{SecretFileError, secret_file};
 pub use serve::{LISTEN_BACKLOG, listen, serve};
 pub use server::{PublishError, Published, Server};
@@ -49,5 +55,6 @@ pub use store::{Head, StoreError};
 pub use streams::{PipeError, StreamWriter};
 #[cfg(feature = "webhook")]
 pub use webhook::{
-    InvalidWebhook, WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_ATTEMPTS_MAX, WEBHOOK_TIMEOUT, Webhook,
+    InvalidWebhook, WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_ATTEMPTS_MAX, WEBHOOK_BYTES_MAX,
+    WEBHOOK_REQUESTS_MAX, WEBHOOK_TIMEOUT, WEBHOOK_TURN_TIMEOUT, Webhook, WebhookOptions,
 };

@@ -35,12 +35,29 @@ pub enum SecretFileError {
 /// Reads the secret in this file. If there is no such file, it is created with 32 random bytes as
 /// base64url text, readable by its owner only.
 pub fn secret_file(path: &Path) -> Result<String, SecretFileError> {
+    read_or_create(path, |secret| BASE64_URL_SAFE_NO_PAD.encode(secret))
+}
+
+/// The same for what requests to a webhook are signed with. A new one is written as Standard Webhooks has
+/// it, so that its libraries take the file's text as it is: `whsec_` and the key in base64.
+#[cfg(feature = "webhook")]
+pub fn webhook_secret_file(path: &Path) -> Result<String, SecretFileError> {
+    use base64::prelude::BASE64_STANDARD;
+    let written =
+        |secret| format!("{}{}", crate::webhook::SECRET_PREFIX, BASE64_STANDARD.encode(secret));
+    read_or_create(path, written)
+}
+
+fn read_or_create(
+    path: &Path,
+    written: fn([u8; SECRET_BYTES]) -> String,
+) -> Result<String, SecretFileError> {
     let failed = |source| SecretFileError::File { path: path.into(), source };
     match fs::read_to_string(path) {
         Ok(text) => {
             secret_in(&text).map(Into::into).ok_or_else(|| SecretFileError::Empty(path.into()))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(path, written),
         Err(error) => Err(failed(error)),
     }
 }
@@ -50,11 +67,14 @@ pub(crate) fn secret_in(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|secret| !secret.is_empty())
 }
 
-fn create(path: &Path) -> Result<String, SecretFileError> {
+fn create(
+    path: &Path,
+    written: fn([u8; SECRET_BYTES]) -> String,
+) -> Result<String, SecretFileError> {
     let failed = |source| SecretFileError::File { path: path.into(), source };
     let mut secret = [0_u8; SECRET_BYTES];
     getrandom::fill(&mut secret).map_err(SecretFileError::Random)?;
-    let text = BASE64_URL_SAFE_NO_PAD.encode(secret);
+    let text = written(secret);
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }

@@ -4,18 +4,29 @@
 //! that its libraries can verify it, and an `Idempotency-Key`, since a request whose answer was
 //! lost is made again.
 
-use std::{fmt, time::Duration};
+mod budget;
+mod signature;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{Client, Response, StatusCode, Url, redirect};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use sha2::Sha256;
 use tetherline_protocol::{DeviceId, ErrorCode, MessageId, StopTarget, UserId, message_type};
 
-use crate::{Application, Incoming, Refusal, Stop, clock};
+pub use self::budget::{WEBHOOK_BYTES_MAX, WEBHOOK_REQUESTS_MAX, WEBHOOK_TURN_TIMEOUT};
+pub(crate) use self::signature::PREFIX as SECRET_PREFIX;
+use self::{budget::Budget, signature::SigningSecret};
+use crate::{
+    Application, Incoming, Refusal, Stop, clock,
+    outbound::{NoHttpClient, chain, http_client},
+};
 
 /// How long one request may take.
 pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,64 +39,101 @@ const RETRY_WAIT: Duration = Duration::from_millis(200);
 /// When the client comes again after that.
 const CLIENT_RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Hands sends to a URL. A 2xx settles them as accepted, a 4xx as refused for good; anything else
-/// leaves the outcome unknown, and the request is made again.
+/// Hands sends to a URL. A 2xx settles them as accepted, a 4xx with `{"error": {"code"}}` in its body as
+/// refused for good. Anything else may come from what lies in between, and leaves the outcome unknown: the
+/// request is made again.
 pub struct Webhook {
     url: Url,
-    secret: Box<[u8]>,
+    secret: SigningSecret,
     http: Client,
+    budget: Budget,
+    /// Requests without an outcome since the last that had one.
+    unanswered: AtomicU64,
+}
+
+/// Where a webhook is, and how it is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct WebhookOptions<'a> {
+    /// Its address.
+    pub url: &'a str,
+    /// What its requests are signed with: `whsec_` and a key in base64, as [`crate::webhook_secret_file`]
+    /// has it, or the key itself.
+    pub secret: &'a str,
+    /// The proxy on the way to it, such as `http://127.0.0.1:3128`. The environment names none.
+    pub proxy: Option<&'a str>,
+    /// Requests at a time.
+    pub requests_max: usize,
+    /// Sends that wait or are under way, in bytes.
+    pub bytes_max: usize,
+}
+
+impl<'a> WebhookOptions<'a> {
+    /// No proxy, and the limits as they are documented.
+    #[must_use]
+    pub fn new(url: &'a str, secret: &'a str) -> Self {
+        let (requests_max, bytes_max) = (WEBHOOK_REQUESTS_MAX, WEBHOOK_BYTES_MAX);
+        Self { url, secret, proxy: None, requests_max, bytes_max }
+    }
 }
 
 /// Why there is no webhook.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidWebhook {
-    /// Not an address that can be asked.
-    #[error("{0} is not an http:// or https:// address")]
-    Address(Box<str>),
-    /// The HTTP client cannot be set up on this machine.
-    #[error("no HTTP client can be made: {0}")]
-    Client(reqwest::Error),
+    /// It cannot be asked.
+    #[error(transparent)]
+    Http(#[from] NoHttpClient),
+    /// The secret says that it is one of Standard Webhooks, and is not.
+    #[error(
+        "the secret begins with whsec_, and what follows is not at least 16 bytes in base64; delete \
+         its file to have one made"
+    )]
+    Secret,
 }
 
 impl Webhook {
-    /// A webhook at `url` whose requests are signed with `secret`, the very bytes.
+    /// A webhook at `url` whose requests are signed with `secret`.
     pub fn new(url: &str, secret: &str) -> Result<Self, InvalidWebhook> {
-        let url = Url::parse(url)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-            .ok_or_else(|| InvalidWebhook::Address(url.into()))?;
-        let http = Client::builder()
-            .timeout(WEBHOOK_TIMEOUT)
+        Self::open(WebhookOptions::new(url, secret))
+    }
+
+    /// The same with everything that can be chosen.
+    pub fn open(options: WebhookOptions<'_>) -> Result<Self, InvalidWebhook> {
+        let secret = SigningSecret::parse(options.secret).map_err(|_| InvalidWebhook::Secret)?;
+        let (http, url) = http_client(options.url, options.proxy, |builder| {
             // A redirected request would carry a person's message somewhere that nobody named.
-            .redirect(redirect::Policy::none())
-            .build()
-            .map_err(InvalidWebhook::Client)?;
-        Ok(Self { url, secret: secret.as_bytes().into(), http })
+            builder.timeout(WEBHOOK_TIMEOUT).redirect(redirect::Policy::none())
+        })?;
+        let budget = Budget::new(options.requests_max, options.bytes_max);
+        Ok(Self { url, secret, http, budget, unanswered: AtomicU64::new(0) })
     }
 
-    async fn deliver(&self, key: &str, body: &str) -> Result<(), Refusal> {
+    async fn deliver(&self, key: &str, body: String) -> Result<(), Undelivered> {
+        let _room = self.budget.admit(body.len()).ok_or(Undelivered::Busy)?;
+        let body = Bytes::from(body);
         let mut wait = RETRY_WAIT;
-        for attempt in 1..=WEBHOOK_ATTEMPTS_MAX {
-            match self.ask(key, body).await {
-                Answer::Final(outcome) => return outcome,
-                Answer::Unknown(reason) => {
-                    tracing::warn!(attempt, reason, "the webhook gave no outcome");
-                }
+        let mut attempt = 1;
+        loop {
+            let turn = self.budget.turn().await.ok_or(Undelivered::Busy)?;
+            let answer = self.ask(key, &body).await;
+            drop(turn);
+            self.notice(attempt, &answer);
+            let undelivered = match answer {
+                Answer::Accepted => return Ok(()),
+                Answer::Refused(refusal) => return Err(Undelivered::Refused(refusal)),
+                Answer::Informal(_) => Undelivered::Informal,
+                Answer::Unknown(_) => Undelivered::Unknown,
+            };
+            if attempt == WEBHOOK_ATTEMPTS_MAX {
+                return Err(undelivered);
             }
-            if attempt < WEBHOOK_ATTEMPTS_MAX {
-                tokio::time::sleep(wait).await;
-                wait *= 2;
-            }
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+            attempt += 1;
         }
-        let refusal = Refusal::new(
-            ErrorCode::Unavailable,
-            "The application does not answer at the moment. Your message is kept and sent again.",
-        );
-        Err(refusal.retry_after(CLIENT_RETRY_AFTER))
     }
 
-    async fn ask(&self, key: &str, body: &str) -> Answer {
+    async fn ask(&self, key: &str, body: &Bytes) -> Answer {
         // Anew for every request: receivers refuse timestamps that are old.
         let timestamp = (clock::now_ms() / 1_000).to_string();
         let request = self
@@ -95,52 +143,74 @@ impl Webhook {
             .header("idempotency-key", key)
             .header("webhook-id", key)
             .header("webhook-timestamp", &timestamp)
-            .header("webhook-signature", self.sign(key, &timestamp, body))
-            .body(body.to_owned());
+            .header("webhook-signature", self.secret.sign(key, &timestamp, body))
+            .body(body.clone());
         let answer = match request.send().await {
             Ok(answer) => answer,
-            Err(error) if error.is_timeout() => return Answer::Unknown("it took too long"),
-            Err(error) if error.is_connect() => return Answer::Unknown("it cannot be reached"),
-            Err(_) => return Answer::Unknown("the connection broke"),
+            Err(error) => return Answer::broken(error),
         };
         match answer.status() {
-            status if status.is_success() => Answer::Final(Ok(())),
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
-                Answer::Unknown("it asked for patience")
-            }
-            status if status.is_client_error() => Answer::Final(Err(refusal(answer).await)),
-            _ => Answer::Unknown("it failed"),
+            status if status.is_success() => Answer::Accepted,
+            status @ (StatusCode::REQUEST_TIMEOUT
+            | StatusCode::TOO_EARLY
+            | StatusCode::TOO_MANY_REQUESTS) => Answer::Unknown(format!("it answered {status}")),
+            status if status.is_client_error() => match text_of(answer).await {
+                Ok(text) => {
+                    Refusal::from_answer(&text).map_or(Answer::Informal(status), Answer::Refused)
+                }
+                Err(error) => Answer::broken(error),
+            },
+            status => Answer::Unknown(format!("it answered {status}")),
         }
     }
 
-    fn sign(&self, id: &str, timestamp: &str, body: &str) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret)
-            .expect("HMAC takes a key of any length (RFC 2104)");
-        mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
-        format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()))
+    /// Says when the webhook stops answering and when it answers again, and not each time in between.
+    fn notice(&self, attempt: u32, answer: &Answer) {
+        let reason = match answer {
+            Answer::Accepted | Answer::Refused(_) => {
+                let unanswered = self.unanswered.swap(0, Ordering::Relaxed);
+                if unanswered > 0 {
+                    tracing::info!(unanswered, "the webhook gives outcomes again");
+                }
+                return;
+            }
+            Answer::Informal(status) => format!(
+                "it answered {status} without {{\"error\": {{\"code\": …}}}}, as something in between would"
+            ),
+            Answer::Unknown(reason) => reason.clone(),
+        };
+        if self.unanswered.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::warn!(attempt, reason, "the webhook gave no outcome");
+        } else {
+            tracing::debug!(attempt, reason, "the webhook gave no outcome");
+        }
     }
 }
 
 impl Application for Webhook {
     fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<(), Refusal>> {
-        Box::pin(async move {
-            let Incoming { user, device, id, message } = incoming;
-            let message = message.to_frame(&id, None, &now());
-            self.deliver(&key(&user, &id), &body(&user, device.as_ref(), &message)).await
-        })
+        let Incoming { user, device, id, message } = incoming;
+        let message = message.to_frame(&id, None, &now());
+        let (key, body) = (key(&user, &id), body(&user, device.as_ref(), &message));
+        Box::pin(async move { self.deliver(&key, body).await.map_err(Undelivered::into_refusal) })
     }
 
     fn stop(&self, stop: Stop) -> BoxFuture<'_, Result<(), Refusal>> {
+        let Stop { user, device, id, target } = stop;
+        let (field, name) = match target {
+            StopTarget::Message(uuid) => ("message_uuid", uuid),
+            StopTarget::Send(send) => ("ref", send),
+        };
+        let (kind, now) = (message_type::MESSAGE_STOP, now());
+        let message =
+            format!(r#"{{"type":"{kind}","id":"{id}","timestamp":{now},"{field}":"{name}"}}"#);
+        let (key, body) = (key(&user, &id), body(&user, device.as_ref(), &message));
         Box::pin(async move {
-            let Stop { user, device, id, target } = stop;
-            let (field, name) = match target {
-                StopTarget::Message(uuid) => ("message_uuid", uuid),
-                StopTarget::Send(send) => ("ref", send),
-            };
-            let (kind, now) = (message_type::MESSAGE_STOP, now());
-            let message =
-                format!(r#"{{"type":"{kind}","id":"{id}","timestamp":{now},"{field}":"{name}"}}"#);
-            self.deliver(&key(&user, &id), &body(&user, device.as_ref(), &message)).await
+            match self.deliver(&key, body).await {
+                // A backend that knows no stops, most likely. It takes no more text all the same.
+                Err(Undelivered::Informal) => Ok(()),
+                told => told.map_err(Undelivered::into_refusal),
+            }
         })
     }
 }
@@ -155,10 +225,45 @@ impl fmt::Debug for Webhook {
     }
 }
 
+/// What became of one request.
 enum Answer {
-    Final(Result<(), Refusal>),
+    Accepted,
+    Refused(Refusal),
+    /// A 4xx that is not in our form: the application's, or something's in between.
+    Informal(StatusCode),
     /// The application may or may not have taken it.
-    Unknown(&'static str),
+    Unknown(String),
+}
+
+impl Answer {
+    fn broken(error: reqwest::Error) -> Self {
+        // The address may hold a secret.
+        Self::Unknown(chain(&error.without_url()).to_string())
+    }
+}
+
+/// Why a send was not taken.
+enum Undelivered {
+    Refused(Refusal),
+    Informal,
+    Unknown,
+    /// Too many others wait.
+    Busy,
+}
+
+impl Undelivered {
+    fn into_refusal(self) -> Refusal {
+        let message = match self {
+            Self::Refused(refusal) => return refusal,
+            Self::Informal | Self::Unknown => {
+                "The application does not answer at the moment. Your message is kept and sent again."
+            }
+            Self::Busy => {
+                "The application has more to do than it can take. Your message is kept and sent again."
+            }
+        };
+        Refusal::new(ErrorCode::Unavailable, message).retry_after(CLIENT_RETRY_AFTER)
+    }
 }
 
 /// What the application knows a repeat by: a header value, whatever the user is called.
@@ -183,15 +288,14 @@ fn now() -> String {
     format!("\"{}\"", clock::rfc3339(clock::now_ms()))
 }
 
-/// What a refusing application says in its body, if it says something that can be passed on.
-async fn refusal(mut answer: reqwest::Response) -> Refusal {
+/// What an answer says, as far as it counts.
+async fn text_of(mut answer: Response) -> Result<Vec<u8>, reqwest::Error> {
     let mut text = Vec::new();
-    while let Ok(Some(chunk)) = answer.chunk().await {
+    while let Some(chunk) = answer.chunk().await? {
         text.extend_from_slice(&chunk);
         if text.len() > WEBHOOK_ANSWER_BYTES_MAX {
-            text.clear();
-            break;
+            return Ok(Vec::new());
         }
     }
-    Refusal::from_answer(&text)
+    Ok(text)
 }

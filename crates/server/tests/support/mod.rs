@@ -33,6 +33,35 @@ pub const ORIGIN: &str = "https://app.example.com";
 /// Far more than anything here takes; a test that waits so long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What identity providers and people who mean no good call users.
+pub const NAMES: [&str; 14] = [
+    "auth0|5f7c8e",
+    "someone@example.org",
+    "urn:uuid:7b0e8a52-5a3c-4f43-9a55-0f6a9a3b9c11",
+    "Ада Лавлейс",
+    "👩\u{200d}🚀",
+    " a b ",
+    "%2F",
+    "%",
+    "\",\"device\":\"x",
+    "a?b=c&d#e;f",
+    "...",
+    "\u{202e}gro.elpmaxe@ada",
+    "'; DROP TABLE users; --",
+    "${user}{}+~",
+];
+
+/// A percent-encoded text, decoded once.
+pub fn decoded(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
 pub fn keys() -> JwtKeys {
     JwtKeys::from_secret(SECRET).unwrap()
 }

@@ -12,7 +12,7 @@ interface Sent {
 export async function POST(request: Request): Promise<Response> {
   let sent: Sent;
   try {
-    const webhook = new Webhook(Buffer.from(secret('webhook.secret')), { format: 'raw' });
+    const webhook = new Webhook(secret('webhook.secret'));
     const headers = Object.fromEntries(request.headers);
     sent = webhook.verify(await request.text(), headers) as Sent;
   } catch {
