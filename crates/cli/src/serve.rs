@@ -102,12 +102,15 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     }
     announce(address)?;
     let draining = server.clone();
-    serve(listener, server.router(), async move {
+    let served = serve(listener, server.router(), async move {
         stop.await;
         draining.drain().await;
-    })
-    .await
-    .context("the server stopped")
+    });
+    tokio::select! {
+        served = served => served.context("the server stopped"),
+        // Whatever supervises this process can do more about it than a server without a store.
+        error = server.failed() => Err(anyhow::Error::new(error).context("the server has to end")),
+    }
 }
 
 fn log_to_stderr() {

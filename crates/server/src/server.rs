@@ -158,6 +158,14 @@ impl Server {
         self.shared.hub.connections()
     }
 
+    /// Resolves, with the reason, when the store will never keep anything again: a thread of it has
+    /// died, or its file was replaced under it. Everything is refused from then on, so end the process,
+    /// with an exit code that is none of success; whatever supervises it can then start it anew.
+    #[must_use]
+    pub fn failed(&self) -> impl Future<Output = StoreError> + Send + use<> {
+        self.shared.store.failed()
+    }
+
     /// Refuses new connections, closes all others with 1012 and waits for them, for a bounded time.
     pub async fn drain(&self) {
         self.shared.hub.drain().await;

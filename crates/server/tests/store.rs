@@ -1,6 +1,8 @@
 //! What every store promises, and what SQLite promises beyond it.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
+#[path = "store/file.rs"]
+mod file;
 #[path = "store/growing.rs"]
 mod growing;
 #[path = "store/streams.rs"]
@@ -413,9 +415,9 @@ async fn keys_and_ids_are_forgotten_after_the_window() {
     tokio::time::sleep(Duration::from_millis(5)).await;
     let store = SqliteStore::open(&path).unwrap();
     store.work_by(&limits(|limits| limits.dedupe_window_ms = 0));
+    eventually(async || store.outcome(&ada, &id).await.unwrap().is_none()).await;
     let again = store.append(&ada, Some(&key("k")), message("y")).await.unwrap();
     assert_eq!((again.repeated, again.seq), (false, seq(2)));
-    assert_eq!(store.outcome(&ada, &id).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -447,7 +449,7 @@ async fn what_became_of_an_answer_is_known_as_long_as_its_message_is_kept() {
         assert!(store.stream(&ada, &a1).await.unwrap().is_some(), "0 keeps messages for ever");
     }
     let store = reopened(none, 1);
-    assert_eq!(store.stream(&ada, &a1).await.unwrap(), None);
+    eventually(async || store.stream(&ada, &a1).await.unwrap().is_none()).await;
     let opening = Arc::new(StreamOpening::parse(r#"{"ref":"q1"}"#).unwrap());
     let opened = store.open_stream(&ada, &a1, opening).await.unwrap();
     assert_eq!(opened.attempt, Attempt::FIRST);
@@ -469,12 +471,12 @@ async fn forgetting_keeps_up_however_many_there_are() {
 
     let store = SqliteStore::open(&path).unwrap();
     store.work_by(&limits(|limits| limits.dedupe_window_ms = 0));
-    for _ in 0..3 {
-        append(&store, "ada", "next").await;
-    }
-    let newest = key(&format!("k{}", number - 1));
-    let again = store.append(&ada, Some(&newest), message("m")).await.unwrap();
-    assert!(!again.repeated, "its key was over the time, too");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let known = || {
+        let count = "SELECT count(*) FROM publishes";
+        connection.query_row(count, [], |row| row.get::<_, u32>(0)).unwrap()
+    };
+    eventually(async || known() == 0).await;
 }
 
 #[tokio::test]

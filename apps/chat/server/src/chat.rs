@@ -174,6 +174,15 @@ impl Chat {
         &self.shared.server
     }
 
+    /// Resolves, with the reason, when the database or the mailboxes will never keep anything again.
+    /// End the process then, so that whatever supervises it can start it anew.
+    pub async fn failed(&self) -> StoreError {
+        tokio::select! {
+            error = self.shared.server.failed() => error,
+            () = self.shared.database.ended() => StoreError::new("the database's thread has ended"),
+        }
+    }
+
     /// Sends everybody away, to come back, and stops the work in the background. What is
     /// unfinished goes on at the next start.
     pub async fn shut_down(&self) {

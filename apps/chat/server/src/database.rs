@@ -119,6 +119,11 @@ impl Database {
         .await
     }
 
+    /// Resolves when the thread is gone, which it is when an operation has panicked.
+    pub(crate) async fn ended(&self) {
+        self.operations.closed().await;
+    }
+
     async fn call<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,

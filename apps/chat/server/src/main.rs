@@ -10,7 +10,7 @@ use std::{
 
 use clap::Parser;
 use tetherline_chat::{Chat, Config, InvalidProvider, OpenChatError, Provider, Responder};
-use tetherline_server::{Origin, listen, serve};
+use tetherline_server::{Origin, StoreError, listen, serve};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -61,6 +61,8 @@ enum RunError {
     Open(#[from] OpenChatError),
     #[error("the server stopped: {0}")]
     Serve(io::Error),
+    #[error("the chat has to end: {0}")]
+    Failed(StoreError),
     #[error("cannot start: {0}")]
     Start(io::Error),
 }
@@ -106,7 +108,10 @@ async fn run(arguments: Arguments) -> Result<(), RunError> {
         }
         chat.shut_down().await;
     };
-    serve(listener, chat.router(), told_to_stop).await.map_err(RunError::Serve)
+    tokio::select! {
+        served = serve(listener, chat.router(), told_to_stop) => served.map_err(RunError::Serve),
+        error = chat.failed() => Err(RunError::Failed(error)),
+    }
 }
 
 fn responder(arguments: &Arguments) -> Result<Responder, InvalidProvider> {

@@ -6,6 +6,7 @@ mod delivery;
 mod forgetting;
 mod growing;
 mod mistakes;
+mod store;
 mod streaming;
 mod support;
 mod webhook;

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
     time::{Duration, Instant},
@@ -78,6 +78,18 @@ impl Process {
         self.child.wait().unwrap().success()
     }
 
+    /// Waits until it has ended by itself.
+    pub(crate) fn ended(mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Ends it as a power cut would.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
@@ -139,6 +151,10 @@ impl Server {
     /// Asks it to end, and does not wait for it.
     pub(crate) fn ask_to_end(&self) {
         self.process.as_ref().unwrap().ask_to_end();
+    }
+
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        self.process.take().unwrap().ended()
     }
 
     pub(crate) fn kill(&mut self) {

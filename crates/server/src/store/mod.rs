@@ -96,6 +96,12 @@ pub trait Upkeep: Send + Sync + 'static {
     /// epoch is another one from then on, and positions go on from where they were. Once this
     /// answers, a crash brings nothing back; what is appended afterwards is kept.
     fn erase(&self, user: &UserId) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Resolves, with the reason, when the store will never keep anything again: a thread of it has
+    /// died, or its file was replaced. A store that recovers by itself never does.
+    fn failed(&self) -> BoxFuture<'static, StoreError> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// What is final about a send: taken, or refused for good.

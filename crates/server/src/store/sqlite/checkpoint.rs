@@ -1,54 +1,197 @@
+//! Copies the write-ahead log into the file, off the commit path, and never waits for anybody while
+//! it does: whoever reads the file (a backup, a shell, a snapshot) keeps the log from starting over,
+//! and nothing else.
+
 use std::{
     io,
     path::Path,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
-    thread,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 
-use super::{OpenError, schema};
+use super::{
+    OpenError,
+    failure::Alarm,
+    schema,
+    trouble::{Trouble, Word},
+};
 
-/// A write-ahead log of this size is copied into the file.
-const CHECKPOINT_BYTES: u64 = 4 * 1024 * 1024;
-/// At this size writers wait for the copy to be complete, so that the log starts over.
-const CHECKPOINT_HARD_BYTES: u64 = 256 * 1024 * 1024;
+/// How often is looked whether a log that has grown large can start over, when nothing is committed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Starts the thread that copies the log into the file, off the commit path. Every message says
-/// that something was committed; it ends when the sender is dropped.
-pub(super) fn start(path: &Path) -> Result<SyncSender<()>, OpenError> {
-    let connection = schema::connect(path)?;
-    let log = schema::write_ahead_log(path);
-    let (sender, commits) = sync_channel(1);
-    thread::Builder::new()
-        .name("tetherline-checkpoint".into())
-        .spawn(move || run(&connection, &log, &commits))
-        .map_err(|source| OpenError::File { path: path.into(), source })?;
-    Ok(sender)
+/// Sizes of the write-ahead log, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LogSizes {
+    /// So much that was added is copied into the file.
+    pub(super) copy_bytes: u64,
+    /// At this size it has to start over, which under load needs the writer's help.
+    pub(super) start_over_bytes: u64,
+    /// At this size it is said that it is large.
+    pub(super) large_bytes: u64,
 }
 
-fn run(connection: &Connection, log: &Path, commits: &Receiver<()>) {
-    let mut copied_at = 0;
-    while commits.recv().is_ok() {
-        let bytes = size(log).unwrap_or(0);
-        if bytes < copied_at {
-            copied_at = 0;
-        }
-        if bytes >= CHECKPOINT_HARD_BYTES {
-            copy(connection, "TRUNCATE");
-        } else if bytes >= copied_at + CHECKPOINT_BYTES {
-            copy(connection, "PASSIVE");
-            copied_at = bytes;
-        }
+impl Default for LogSizes {
+    fn default() -> Self {
+        const MIB: u64 = 1024 * 1024;
+        Self { copy_bytes: 4 * MIB, start_over_bytes: 64 * MIB, large_bytes: 256 * MIB }
     }
-    copy(connection, "TRUNCATE");
 }
 
-fn copy(connection: &Connection, mode: &str) {
-    let done = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
-    if let Err(error) = done {
-        tracing::warn!(%error, "the write-ahead log was not copied into the mailbox file");
+/// The thread that copies.
+pub(super) struct Checkpoints {
+    commits: Option<SyncSender<()>>,
+    starts_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpoints {
+    pub(super) fn start(path: &Path, sizes: LogSizes, alarm: &Alarm) -> Result<Self, OpenError> {
+        let connection = schema::connect(path)?;
+        connection.busy_timeout(Duration::ZERO)?;
+        let (sender, commits) = sync_channel(1);
+        let starts_over = Arc::new(AtomicBool::new(false));
+        let mut log = Log {
+            connection,
+            path: schema::write_ahead_log(path).into(),
+            sizes,
+            copied_bytes: 0,
+            starts_over: starts_over.clone(),
+            is_large: false,
+            trouble: Trouble::default(),
+        };
+        let watched = alarm.watch("the thread that copies the write-ahead log");
+        let thread = thread::Builder::new()
+            .name("tetherline-checkpoint".into())
+            .spawn(move || watched.run(|| log.run(&commits)))
+            .map_err(|source| OpenError::File { path: path.into(), source })?;
+        Ok(Self { commits: Some(sender), starts_over, thread: Some(thread) })
     }
+
+    /// Something was committed on this connection, which is the only one that writes.
+    pub(super) fn committed(&self, writer: &Connection) {
+        if self.starts_over.swap(false, Ordering::SeqCst) {
+            // Nearly all is copied. With readers in the way it copies the rest and leaves it at that,
+            // because this connection is told not to wait.
+            let _ = writer.busy_timeout(Duration::ZERO);
+            let _ = checkpoint(writer, "TRUNCATE");
+        }
+        if let Some(commits) = &self.commits {
+            // Full means that it is about to look anyway.
+            let _ = commits.try_send(());
+        }
+    }
+}
+
+impl Drop for Checkpoints {
+    /// Waits for it: a process that ends meanwhile would leave part of the file in the log.
+    fn drop(&mut self) {
+        self.commits = None;
+        if let Some(thread) = self.thread.take() {
+            // If it panicked, that was said.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Log {
+    connection: Connection,
+    path: Box<Path>,
+    sizes: LogSizes,
+    /// How large it was when it was last copied.
+    copied_bytes: u64,
+    /// The writer is to have it start over.
+    starts_over: Arc<AtomicBool>,
+    is_large: bool,
+    trouble: Trouble,
+}
+
+impl Log {
+    fn run(&mut self, commits: &Receiver<()>) {
+        loop {
+            let look = if self.is_large { LOOK_EVERY } else { Duration::MAX };
+            match commits.recv_timeout(look) {
+                Err(RecvTimeoutError::Disconnected) => break,
+                Ok(()) | Err(RecvTimeoutError::Timeout) => self.look(),
+            }
+        }
+        // Nobody writes any more. The last connection that is closed takes the log away, unless
+        // another program has the file open.
+        let _ = checkpoint(&self.connection, "TRUNCATE");
+    }
+
+    fn look(&mut self) {
+        let bytes = size(&self.path).unwrap_or(0);
+        if bytes < self.copied_bytes {
+            self.copied_bytes = 0;
+        }
+        if self.is_large || bytes >= self.copied_bytes + self.sizes.copy_bytes {
+            self.copy(bytes);
+        }
+        self.watch(bytes);
+    }
+
+    fn copy(&mut self, bytes: u64) {
+        match checkpoint(&self.connection, "PASSIVE") {
+            Ok(Progress { frames, copied_frames }) => {
+                self.copied_bytes = bytes;
+                let left_bytes = match frames {
+                    0 => 0,
+                    _ => bytes / frames * frames.saturating_sub(copied_frames),
+                };
+                if bytes >= self.sizes.start_over_bytes && left_bytes <= self.sizes.copy_bytes {
+                    self.starts_over.store(true, Ordering::SeqCst);
+                }
+                if let Some(Word::Works { .. }) = self.trouble.worked(Instant::now()) {
+                    tracing::info!("the write-ahead log is copied into the mailbox file again");
+                }
+            }
+            Err(error) => {
+                if let Some(Word::Fails { times }) = self.trouble.failed(Instant::now()) {
+                    tracing::warn!(
+                        %error,
+                        times,
+                        "the write-ahead log was not copied into the mailbox file"
+                    );
+                }
+            }
+        }
+    }
+
+    fn watch(&mut self, bytes: u64) {
+        if !self.is_large && bytes >= self.sizes.large_bytes {
+            self.is_large = true;
+            tracing::warn!(
+                bytes,
+                "the write-ahead log is large and cannot start over: another program has been reading \
+                 the mailbox file for long, or writing it is slow; end that program before the disk is \
+                 full"
+            );
+        } else if self.is_large && bytes < self.sizes.start_over_bytes {
+            self.is_large = false;
+            tracing::info!(bytes, "the write-ahead log has started over");
+        }
+    }
+}
+
+struct Progress {
+    frames: u64,
+    copied_frames: u64,
+}
+
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Progress> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+        // −1 when there is no log.
+        let (frames, copied): (i64, i64) = (row.get(1)?, row.get(2)?);
+        let count = |number: i64| u64::try_from(number).unwrap_or(0);
+        Ok(Progress { frames: count(frames), copied_frames: count(copied) })
+    })
 }
 
 fn size(path: &Path) -> io::Result<u64> {

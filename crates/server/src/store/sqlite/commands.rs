@@ -52,6 +52,11 @@ pub(super) enum Command {
     Look {
         reply: Reply<bool>,
     },
+    /// Whoever does it dies.
+    #[cfg(test)]
+    Panic {
+        reply: Reply<()>,
+    },
 }
 
 /// What a command came to, kept back until the commit.
@@ -97,6 +102,8 @@ impl Command {
             | Self::Erase { reply, .. } => drop(reply.send(Err(error))),
             Self::Stream(command) => command.fail(error),
             Self::Look { .. } | Self::Use { .. } => {}
+            #[cfg(test)]
+            Self::Panic { reply } => drop(reply),
         }
     }
 }

@@ -3,7 +3,9 @@
 
 mod checkpoint;
 mod commands;
+mod failure;
 mod gather;
+mod presence;
 mod reader;
 mod rules;
 mod schema;
@@ -11,6 +13,7 @@ mod statements;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod upkeep;
 mod writer;
 
@@ -30,11 +33,14 @@ use super::{
     AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Room, StoreError, Upkeep,
 };
 use crate::clock;
+use checkpoint::{Checkpoints, LogSizes};
 use commands::Command;
+use failure::Alarm;
+use presence::{Lock, Presence};
 use reader::Readers;
 use rules::Rules;
 use streams::{Answers, Table};
-use writer::Writer;
+use writer::{Desk, Writer};
 
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +57,12 @@ pub enum OpenError {
     /// A store has one process at a time.
     #[error("{} is in use by another server; stop that one, or choose another folder", .0.display())]
     InUse(PathBuf),
+    /// There was a mailbox here, and now there is nothing.
+    #[error(
+        "{} is missing or empty, although there was a mailbox: put it back, or restore a backup; only \
+         to start anew without its messages, delete {}-lock", .0.display(), .0.display()
+    )]
+    Missing(PathBuf),
     /// A newer version of this program wrote it.
     #[error("the file has format {version}, but this program knows only {newest}; update it")]
     Newer {
@@ -64,28 +76,56 @@ pub enum OpenError {
     Sqlite(#[from] rusqlite::Error),
 }
 
-/// Mailboxes in one SQLite file. Dropping it commits what was accepted and closes the file.
+/// Mailboxes in one SQLite file. Dropping it commits what was accepted and closes the file; unless
+/// another program has it open, everything is in that one file then.
 pub struct SqliteStore {
-    writer: Writer,
+    // Closed before the writer, whose thread folds the log into the file as the last one.
     readers: Readers,
+    writer: Writer,
     rules: Arc<Rules>,
     growing: Arc<Table>,
+    alarm: Alarm,
+}
+
+/// What a test may have otherwise.
+#[derive(Default)]
+struct Setup {
+    log: LogSizes,
 }
 
 impl SqliteStore {
     /// Opens the file, or creates it.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        schema::create(path)?;
-        let lock = schema::lock(path)?;
+        Self::open_with(path, Setup::default())
+    }
+
+    fn open_with(path: &Path, setup: Setup) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::File { path: path.into(), source };
+        let path = &std::path::absolute(path).map_err(failed)?;
+        presence::create_folder(path)?;
+        let mut lock = Lock::take(path)?;
+        if lock.had_a_mailbox() && presence::is_empty(path) {
+            return Err(OpenError::Missing(path.into()));
+        }
+        presence::create(path)?;
         let mut connection = schema::connect(path)?;
+        if lock.had_a_mailbox() && schema::version(&connection)? == 0 {
+            return Err(OpenError::Missing(path.into()));
+        }
         let epoch: Arc<str> = schema::migrate(&mut connection)?.into();
-        let checkpoints = checkpoint::start(path)?;
+        lock.has_a_mailbox();
+        let presence = Presence::of(path, lock)?;
+        let alarm = Alarm::new();
+        let checkpoints = Checkpoints::start(path, setup.log, &alarm)?;
         let rules = Arc::new(Rules::default());
         let answers = Answers::load(&connection, clock::now_ms())?;
         let growing = answers.table();
-        let writer =
-            Writer::start(connection, rules.clone(), epoch.clone(), answers, checkpoints, lock)?;
-        Ok(Self { writer, readers: Readers::new(path, epoch), rules, growing })
+        let writer = Writer::start(
+            Desk::new(connection, rules.clone(), epoch.clone(), answers, presence),
+            checkpoints,
+            &alarm,
+        )?;
+        Ok(Self { readers: Readers::new(path, epoch), writer, rules, growing, alarm })
     }
 }
 
@@ -197,11 +237,18 @@ impl Upkeep for SqliteStore {
         let user = user.clone();
         Box::pin(async move { self.writer.ask(|reply| Command::Erase { user, reply }).await? })
     }
+
+    fn failed(&self) -> BoxFuture<'static, StoreError> {
+        self.alarm.raised()
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::new(error.to_string())
+        match error.sqlite_error() {
+            Some(sqlite) => Self::new(format!("{error} (SQLite code {})", sqlite.extended_code)),
+            None => Self::new(error.to_string()),
+        }
     }
 }
 

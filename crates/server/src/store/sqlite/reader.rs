@@ -1,6 +1,6 @@
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use rusqlite::Connection;
@@ -19,13 +19,13 @@ pub(super) struct Readers {
 struct Shared {
     path: Box<Path>,
     epoch: Arc<str>,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Option<Vec<Connection>>>,
     permits: Arc<Semaphore>,
 }
 
 impl Readers {
     pub(super) fn new(path: &Path, epoch: Arc<str>) -> Self {
-        let idle = Mutex::default();
+        let idle = Mutex::new(Some(Vec::new()));
         let permits = Arc::new(Semaphore::new(READERS_MAX));
         Self { shared: Arc::new(Shared { path: path.into(), epoch, idle, permits }) }
     }
@@ -48,19 +48,33 @@ impl Readers {
     }
 }
 
+impl Drop for Readers {
+    /// Reads that are under way close their connection themselves.
+    fn drop(&mut self) {
+        *self.shared.idle() = None;
+    }
+}
+
 impl Shared {
+    /// `None` once the store is closed.
+    fn idle(&self) -> MutexGuard<'_, Option<Vec<Connection>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn read<T>(
         &self,
         read: impl FnOnce(&Connection, &str) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.idle().as_mut().and_then(Vec::pop);
         let connection = match idle {
             Some(connection) => connection,
             None => schema::connect(&self.path)?,
         };
         let answer = read(&connection, &self.epoch)?;
         // A connection that failed is not used again.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        if let Some(idle) = self.idle().as_mut() {
+            idle.push(connection);
+        }
         Ok(answer)
     }
 }
@@ -84,7 +98,7 @@ mod tests {
         // Whoever connected and left in a hurry had as many readers as they liked.
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mailbox.db");
-        schema::create(&path).unwrap();
+        super::super::presence::create(&path).unwrap();
         let readers = Readers::new(&path, "epoch".into());
         let mut held = Vec::new();
         for _ in 0..READERS_MAX {

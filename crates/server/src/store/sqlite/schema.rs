@@ -1,14 +1,12 @@
 use std::{
-    fs::{File, OpenOptions},
-    io,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
-use super::OpenError;
+use super::{OpenError, presence::sibling};
 
 /// Every step that a file went through; `user_version` says how many it has behind it. Steps are
 /// only ever added.
@@ -101,49 +99,11 @@ const MIGRATIONS: [&str; 4] = [
      UPDATE users SET name = '%2E%2E' WHERE name = '..';",
 ];
 
-/// Keeps every other process away from the file for as long as it lives.
-pub(super) struct Lock {
-    _file: File,
-}
-
-pub(super) fn lock(path: &Path) -> Result<Lock, OpenError> {
-    let lock_path = sibling(path, "-lock");
-    let failed = |source| OpenError::File { path: lock_path.clone(), source };
-    let file = owners_only().create(true).truncate(false).open(&lock_path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Lock { _file: file }),
-        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(path.into())),
-        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
-    }
-}
-
-/// Creates the file, if there is none, readable by its owner only. SQLite gives its side files the
-/// same mode.
-pub(super) fn create(path: &Path) -> Result<(), OpenError> {
-    let failed = |source| OpenError::File { path: path.into(), source };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    match owners_only().create_new(true).open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(error)),
-        _ => Ok(()),
-    }
-}
-
-fn owners_only() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
-    options
-}
+/// How long a connection waits for a lock that another program holds.
+pub(super) const LOCK_WAIT: Duration = Duration::from_secs(2);
 
 pub(super) fn write_ahead_log(path: &Path) -> PathBuf {
     sibling(path, "-wal")
-}
-
-fn sibling(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
@@ -154,16 +114,20 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     // A log that starts over is cut, so that its size says how much waits to be copied.
     connection.pragma_update(None, "journal_size_limit", 0)?;
-    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.busy_timeout(LOCK_WAIT)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// How many steps the file has behind it; none if there is nothing in it.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<usize> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))? as usize)
 }
 
 /// Brings the file up to date and answers the store's epoch.
 pub(super) fn migrate(connection: &mut Connection) -> Result<String, OpenError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    let version: usize =
-        connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))? as usize;
+    let version = version(connection)?;
     let newest = MIGRATIONS.len();
     let Some(steps) = MIGRATIONS.get(version..) else {
         return Err(OpenError::Newer { version, newest });

@@ -1,6 +1,8 @@
 //! What is in the file itself.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
 
 use super::*;
 
@@ -158,4 +160,71 @@ async fn what_came_between_two_changes_of_the_limits_is_found() {
     append(&store, "ada", None, "x").await;
     store.work_by(&one);
     eventually(async || trimmed().await == 2).await;
+}
+
+/// A small log, so that it is large soon.
+fn small_log() -> Setup {
+    Setup { log: LogSizes { copy_bytes: 1 << 16, start_over_bytes: 1 << 18, large_bytes: 1 << 19 } }
+}
+
+fn log_bytes(path: &Path) -> u64 {
+    std::fs::metadata(schema::write_ahead_log(path)).unwrap().len()
+}
+
+#[tokio::test]
+async fn who_reads_the_file_for_long_stops_nobody_from_writing() {
+    // From a certain size of the log on, a checkpoint held the writers up until the reader had gone.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    let store = SqliteStore::open_with(&path, small_log()).unwrap();
+    append(&store, "ada", None, "x").await;
+    let reader = rusqlite::Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM messages").unwrap();
+    let text = "x".repeat(10_000);
+    let started = Instant::now();
+    while log_bytes(&path) < 1 << 21 {
+        append(&store, "ada", None, &text).await;
+    }
+    // One that waits for the reader waits for two seconds at the least, and again and again.
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    reader.execute_batch("COMMIT").unwrap();
+    // Somebody who writes, or looks for something to forget, has the log start over then.
+    eventually(async || {
+        append(&store, "ada", None, &text).await;
+        log_bytes(&path) < 1 << 18
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_log_starts_over_under_a_load_that_never_pauses() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    let store = SqliteStore::open_with(&path, small_log()).unwrap();
+    let text = "x".repeat(10_000);
+    let (mut largest, mut over) = (0, 0);
+    for _ in 0..1_000 {
+        let writing = (0..4).map(|n| append(&store, ["a", "b", "c", "d"][n], None, &text));
+        futures_util::future::join_all(writing).await;
+        let bytes = log_bytes(&path);
+        over += u32::from(bytes < largest);
+        largest = bytes;
+    }
+    assert!(over > 1, "40 MB were written, and the log has {largest} bytes");
+}
+
+#[tokio::test]
+async fn a_thread_that_dies_is_said_and_nothing_hangs() {
+    // A process lived on that answered 503 for ever.
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
+    append(&store, "ada", None, "x").await;
+    assert!(store.failed().now_or_never().is_none());
+    let failed = store.failed();
+    let asked = store.writer.ask(|reply| Command::Panic { reply });
+    assert!(asked.await.is_err());
+    let reason = tokio::time::timeout(Duration::from_secs(20), failed).await.unwrap().to_string();
+    assert!(reason.contains("the store's writer has panicked"), "{reason}");
+    let message = Arc::new(Message::parse(r#"{"type":"t"}"#).unwrap());
+    store.append(&user("ada"), None, message).await.unwrap_err();
 }

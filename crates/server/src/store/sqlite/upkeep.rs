@@ -5,7 +5,7 @@ use std::{
     io,
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rusqlite::Connection;
@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     commands::Command,
+    failure::Alarm,
     rules::Rule,
     statements::{self, Mailbox},
     writer::BATCH_MAX,
@@ -38,7 +39,8 @@ const DUE_USERS_MAX: usize = 65_536;
 pub(super) struct Upkeep {
     due: HashSet<UserId>,
     survey: Survey,
-    keys_forgotten_at: Option<Instant>,
+    /// The last look did not forget all keys that are old enough.
+    keys_are_left: bool,
     /// The last look did not get through.
     is_behind: bool,
 }
@@ -95,17 +97,15 @@ impl Upkeep {
         self.is_behind = false;
     }
 
-    /// Forgets old keys and ids, now and then.
-    pub(super) fn forget_keys(&mut self, connection: &Connection, rule: &Rule, now: i64) {
-        if self.keys_forgotten_at.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
-            return;
-        }
-        self.keys_forgotten_at = Some(Instant::now());
-        match forget_keys(connection, rule, now) {
-            Ok(forgotten) if forgotten >= KEYS_MAX => self.keys_forgotten_at = None,
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "old keys and ids could not be forgotten"),
-        }
+    /// Forgets old keys and ids, within a transaction of the caller's.
+    pub(super) fn forget_keys(
+        &mut self,
+        connection: &Connection,
+        rule: &Rule,
+        now: i64,
+    ) -> rusqlite::Result<()> {
+        self.keys_are_left = forget_keys(connection, rule, now)? >= KEYS_MAX;
+        Ok(())
     }
 
     /// Forgets some messages, within a transaction of the caller's. Answers those mailboxes that
@@ -125,7 +125,7 @@ impl Upkeep {
         self.survey(connection, rule)?;
         let trimmed = self.trim_by_count(connection, rule, &mut budget)?;
         let surveying = matches!(self.survey, Survey::Running { .. });
-        self.is_behind = budget.is_spent() || surveying;
+        self.is_behind = budget.is_spent() || surveying || self.keys_are_left;
         Ok(trimmed)
     }
 
@@ -362,11 +362,15 @@ pub(super) fn erase(connection: &Connection, mailbox: Mailbox) -> rusqlite::Resu
 
 /// Starts the thread that has the writer look for something to forget when nobody writes. A message
 /// says to look now; it ends when the sender is dropped.
-pub(super) fn start(commands: mpsc::WeakSender<Command>) -> io::Result<SyncSender<()>> {
+pub(super) fn start(
+    commands: mpsc::WeakSender<Command>,
+    alarm: &Alarm,
+) -> io::Result<SyncSender<()>> {
     let (sender, wishes) = sync_channel(1);
+    let watched = alarm.watch("the thread that looks for what is to be forgotten");
     thread::Builder::new()
         .name("tetherline-upkeep".into())
-        .spawn(move || run(&commands, &wishes))?;
+        .spawn(move || watched.run(|| run(&commands, &wishes)))?;
     Ok(sender)
 }
 
@@ -383,7 +387,10 @@ fn run(commands: &mpsc::WeakSender<Command>, wishes: &Receiver<()>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::schema, *};
+    use super::{
+        super::{presence, schema},
+        *,
+    };
 
     struct Table {
         connection: Connection,
@@ -394,7 +401,7 @@ mod tests {
     fn table(rows: &[(i64, i64, i64)]) -> Table {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mailbox.db");
-        schema::create(&path).unwrap();
+        presence::create(&path).unwrap();
         let mut connection = schema::connect(&path).unwrap();
         schema::migrate(&mut connection).unwrap();
         for (user, seq, created_at) in rows {

@@ -2,7 +2,7 @@ use std::{
     collections::HashMap,
     sync::{Arc, mpsc::SyncSender},
     thread::{self, JoinHandle},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
@@ -12,12 +12,16 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     super::{AppendError, Appended, StoreError, fresh_id},
     OpenError,
+    checkpoint::Checkpoints,
     commands::{Command, Done, Reply},
+    failure::Alarm,
     gather::{Pace, gather},
+    presence::Presence,
     rules::{Rule, Rules},
-    schema::Lock,
+    schema::LOCK_WAIT,
     statements::{self, Mailbox},
     streams::Answers,
+    trouble::{Blame, Fault, Trouble, Word},
     upkeep::{self, Upkeep},
 };
 use crate::clock;
@@ -26,6 +30,8 @@ use crate::clock;
 const COMMANDS_WAITING_MAX: usize = 1_024;
 /// Commands that share one commit.
 pub(super) const BATCH_MAX: usize = 1_024;
+/// How long the writer waits for a lock for which it has waited in vain before.
+const LOCK_WAIT_AGAIN: Duration = Duration::from_millis(100);
 /// Users whose head is kept in memory.
 const MAILBOXES_MAX: usize = 262_144;
 
@@ -38,29 +44,21 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn start(
-        connection: Connection,
-        rules: Arc<Rules>,
-        epoch: Arc<str>,
-        answers: Answers,
-        checkpoints: SyncSender<()>,
-        lock: Lock,
+        desk: Desk,
+        checkpoints: Checkpoints,
+        alarm: &Alarm,
     ) -> Result<Self, OpenError> {
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING_MAX);
-        let desk = Desk {
-            connection,
-            rules,
-            epoch,
-            mailboxes: HashMap::new(),
-            upkeep: Upkeep::default(),
-            answers,
-            pace: Pace::default(),
-            _lock: lock,
-        };
         let no_thread = |source| OpenError::File { path: "a thread".into(), source };
-        let upkeep = upkeep::start(commands.downgrade()).map_err(no_thread)?;
+        let upkeep = upkeep::start(commands.downgrade(), alarm).map_err(no_thread)?;
+        let (alarm, watched) = (alarm.clone(), alarm.watch("the store's writer"));
         let thread = thread::Builder::new()
             .name("tetherline-writer".into())
-            .spawn(move || desk.run(waiting, &checkpoints))
+            .spawn(move || {
+                if let Err(error) = watched.run(|| desk.run(waiting, checkpoints)) {
+                    alarm.raise(error);
+                }
+            })
             .map_err(no_thread)?;
         Ok(Self { commands: Some(commands), upkeep, thread: Some(thread) })
     }
@@ -98,10 +96,9 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.commands = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the store's writer had panicked");
+        if let Some(thread) = self.thread.take() {
+            // If it panicked, the alarm was raised.
+            let _ = thread.join();
         }
     }
 }
@@ -114,29 +111,60 @@ pub(super) struct Desk {
     upkeep: Upkeep,
     pub(super) answers: Answers,
     pace: Pace,
-    _lock: Lock,
+    trouble: Trouble,
+    /// The last commit waited for another program's lock, in vain.
+    is_locked: bool,
+    // Lets go of the lock after the connection is closed.
+    presence: Presence,
 }
 
 impl Desk {
-    fn run(mut self, mut waiting: mpsc::Receiver<Command>, checkpoints: &SyncSender<()>) {
+    pub(super) fn new(
+        connection: Connection,
+        rules: Arc<Rules>,
+        epoch: Arc<str>,
+        answers: Answers,
+        presence: Presence,
+    ) -> Self {
+        Self {
+            connection,
+            rules,
+            epoch,
+            mailboxes: HashMap::new(),
+            upkeep: Upkeep::default(),
+            answers,
+            pace: Pace::default(),
+            trouble: Trouble::default(),
+            is_locked: false,
+            presence,
+        }
+    }
+
+    /// Ends when nobody can ask any more, or with the reason why nothing will be kept ever again.
+    fn run(
+        mut self,
+        mut waiting: mpsc::Receiver<Command>,
+        checkpoints: Checkpoints,
+    ) -> Result<(), StoreError> {
         let mut batch = Vec::new();
         while waiting.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
             self.gather(&mut waiting, &mut batch);
-            self.upkeep.forget_keys(&self.connection, &self.rules.get(), clock::now_ms());
             let looks: Vec<Command> =
                 batch.extract_if(.., |command| matches!(command, Command::Look { .. })).collect();
-            self.serve(&mut batch);
+            self.serve(&mut batch)?;
             // After the answers: nobody waits for what is forgotten.
             if !looks.is_empty() || self.upkeep.is_behind() {
-                self.forget_messages();
+                self.forget()?;
             }
             for look in looks {
                 let is_behind = self.upkeep.is_behind() || self.answers.is_behind();
                 look.succeed(Done::Looked { is_behind });
             }
-            // Full means that a checkpoint is about to look anyway.
-            let _ = checkpoints.try_send(());
+            checkpoints.committed(&self.connection);
         }
+        // Before this connection is closed, which takes the log away as the last one.
+        drop(checkpoints);
+        Ok(())
     }
 
     fn gather(&mut self, waiting: &mut mpsc::Receiver<Command>, batch: &mut Vec<Command>) {
@@ -147,55 +175,80 @@ impl Desk {
     }
 
     /// Commits and answers what waits.
-    fn serve(&mut self, batch: &mut Vec<Command>) {
+    fn serve(&mut self, batch: &mut Vec<Command>) -> Result<(), StoreError> {
         if batch.is_empty() {
-            return;
+            return Ok(());
         }
         match self.commit(batch) {
             Ok(done) => {
                 for (command, done) in batch.drain(..).zip(done) {
                     command.succeed(done);
                 }
+                Ok(())
             }
-            // One of them may be to blame; nobody else shall pay for it.
-            Err(_) if batch.len() > 1 => {
-                for command in batch.drain(..) {
-                    self.commit_alone(command);
-                }
+            // One of them is to blame; nobody else shall pay for it.
+            Err(fault) if fault.blame == Blame::Command && batch.len() > 1 => {
+                self.commit_each(batch)
             }
-            Err(error) => {
-                for command in batch.drain(..) {
-                    command.fail(&error);
-                }
-            }
+            Err(fault) => fail_all(batch.drain(..), fault),
         }
     }
 
-    fn commit_alone(&mut self, command: Command) {
-        match self.commit(std::slice::from_ref(&command)) {
-            Ok(mut done) => command.succeed(done.pop().unwrap_or(Done::Nothing)),
-            Err(error) => command.fail(&error),
+    fn commit_each(&mut self, batch: &mut Vec<Command>) -> Result<(), StoreError> {
+        let mut commands = batch.drain(..);
+        while let Some(command) = commands.next() {
+            match self.commit(std::slice::from_ref(&command)) {
+                Ok(mut done) => command.succeed(done.pop().unwrap_or(Done::Nothing)),
+                Err(fault) if fault.blame == Blame::Command => command.fail(&fault.error),
+                Err(fault) => return fail_all(std::iter::once(command).chain(commands), fault),
+            }
         }
+        Ok(())
     }
 
-    fn commit(&mut self, batch: &[Command]) -> Result<Vec<Done>, StoreError> {
+    fn commit(&mut self, batch: &[Command]) -> Result<Vec<Done>, Fault> {
         let now = clock::now_ms();
         let rule = self.rules.get();
-        let changed = self.transact(|desk| {
+        let wait = if self.is_locked { LOCK_WAIT_AGAIN } else { LOCK_WAIT };
+        let changed = self.transact(wait, |desk| {
             let done: rusqlite::Result<Vec<Done>> =
                 batch.iter().map(|command| desk.execute(command, &rule, now)).collect();
             let done = done?;
             desk.answers.write(&desk.connection)?;
             Ok(done)
         });
-        changed.inspect_err(|error| tracing::error!(%error, "a commit failed"))
+        self.is_locked = changed.as_ref().is_err_and(|fault| fault.is_locked);
+        self.note(&changed);
+        changed
     }
 
+    fn note<T>(&mut self, done: &Result<T, Fault>) {
+        let now = Instant::now();
+        match done {
+            Ok(_) => {
+                if let Some(Word::Works { times }) = self.trouble.worked(now) {
+                    tracing::info!(failed_again = times, "the store commits again");
+                }
+            }
+            Err(Fault { error, .. }) => {
+                if let Some(Word::Fails { times }) = self.trouble.failed(now) {
+                    tracing::error!(%error, times, "the store could not commit");
+                }
+            }
+        }
+    }
+
+    /// What is answered is in the file, and the file is where it will be looked for.
     fn transact<T>(
         &mut self,
+        lock_wait: Duration,
         change: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
-        let begun = self.connection.execute_batch("BEGIN IMMEDIATE");
+    ) -> Result<T, Fault> {
+        self.presence.check()?;
+        let begun = self
+            .connection
+            .busy_timeout(lock_wait)
+            .and_then(|()| self.connection.execute_batch("BEGIN IMMEDIATE"));
         let done = begun.and_then(|()| change(self)).and_then(|done| {
             self.connection.execute_batch("COMMIT")?;
             Ok(done)
@@ -213,15 +266,23 @@ impl Desk {
                 tracing::error!(%error, "a failed commit could not be rolled back");
             }
         }
-        Ok(done?)
+        let done = done?;
+        self.presence.check()?;
+        Ok(done)
     }
 
-    fn forget_messages(&mut self) {
+    /// Forgets a bit of what is old, unless another program has the file just now.
+    fn forget(&mut self) -> Result<(), StoreError> {
         let (rule, now) = (self.rules.get(), clock::now_ms());
-        let forgotten = self.transact(|desk| {
+        let forgotten = self.transact(Duration::ZERO, |desk| {
+            desk.upkeep.forget_keys(&desk.connection, &rule, now)?;
             let log = desk.answers.shorten_log(&desk.connection)?;
             desk.upkeep.forget_messages(&desk.connection, log, &rule, now)
         });
+        // That another program writes just now is no trouble: nobody waits for this.
+        if !forgotten.as_ref().is_err_and(|fault| fault.is_locked) {
+            self.note(&forgotten);
+        }
         match forgotten {
             Ok(all) => {
                 for (user, trimmed) in all {
@@ -229,8 +290,11 @@ impl Desk {
                         mailbox.trimmed = trimmed.max(mailbox.trimmed);
                     }
                 }
+                Ok(())
             }
-            Err(error) => tracing::warn!(%error, "old messages could not be trimmed"),
+            Err(Fault { blame: Blame::Gone, error, .. }) => Err(error),
+            // It was said, and comes again.
+            Err(_) => Ok(()),
         }
     }
 
@@ -276,6 +340,8 @@ impl Desk {
             }
             Command::Stream(command) => self.execute_stream(command, rule, now).map(Done::Stream),
             Command::Look { .. } => Ok(Done::Nothing),
+            #[cfg(test)]
+            Command::Panic { .. } => panic!("as the test wants it"),
         }
     }
 
@@ -345,4 +411,12 @@ impl Desk {
         self.mailboxes.insert(user.clone(), mailbox);
         Ok(mailbox)
     }
+}
+
+/// Fails them at once; goes on unless there is nothing to go on with.
+fn fail_all(commands: impl Iterator<Item = Command>, fault: Fault) -> Result<(), StoreError> {
+    for command in commands {
+        command.fail(&fault.error);
+    }
+    if fault.blame == Blame::Gone { Err(fault.error) } else { Ok(()) }
 }

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use tetherline_protocol::Limits;
 
 use super::{
-    super::{rules::Rules, schema},
+    super::{presence, rules::Rules, schema},
     log::{LOG_BYTES_MAX, LOG_ROWS_MAX},
     table::{GROWING_BYTES, Growing, OVERDUE_MAX, Phase},
     *,
@@ -47,7 +47,7 @@ impl Desk {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mailbox.db");
-        schema::create(&path).unwrap();
+        presence::create(&path).unwrap();
         let mut connection = schema::connect(&path).unwrap();
         schema::migrate(&mut connection).unwrap();
         // No disk is lost here, only transactions.

@@ -1,0 +1,233 @@
+//! The file itself, and what others may do to it: read it, copy it, lock it, move it away, delete it.
+
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+use tetherline_server::StoreError;
+
+use super::*;
+
+/// A store in a folder of its own.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.data().join(name)
+    }
+
+    fn open(&self) -> Result<SqliteStore, OpenError> {
+        SqliteStore::open(&self.file("mailbox.db"))
+    }
+
+    /// As another program would.
+    fn connect(&self) -> Connection {
+        Connection::open(self.file("mailbox.db")).unwrap()
+    }
+}
+
+async fn attempt(store: &SqliteStore, text: &str) -> Result<Appended, AppendError> {
+    store.append(&user("ada"), None, message(text)).await
+}
+
+async fn failed(store: &SqliteStore) -> StoreError {
+    tokio::time::timeout(Duration::from_secs(30), store.failed()).await.expect("it fails for good")
+}
+
+#[tokio::test]
+async fn a_lock_of_another_program_is_answered_in_time_and_over_when_it_is() {
+    // Locked by another program for 25 s, publishes hung as long and then succeeded.
+    let place = Place::new();
+    let store = place.open().unwrap();
+    let other = place.connect();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let started = Instant::now();
+    let refused = futures_util::future::join_all((0..50).map(|_| attempt(&store, "x"))).await;
+    assert!(refused.iter().all(Result::is_err));
+    let words = refused[0].as_ref().unwrap_err().to_string();
+    assert!(words.contains("database is locked"), "{words}");
+    // Each of them was tried alone, for ten seconds each.
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    store.read(&user("ada"), Seq::ZERO, ROOM).await.expect("reading waits for nobody");
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(
+        attempt(&store, "x").await.unwrap().seq,
+        seq(1),
+        "and nothing was kept of the others"
+    );
+}
+
+#[tokio::test]
+async fn only_the_culprit_of_a_batch_fails() {
+    let place = Place::new();
+    let store = place.open().unwrap();
+    append(&store, "ada", "x").await;
+    // Somebody has written where this user's next message will be, and lets go of the file once three
+    // publishes wait for it.
+    let other = place.connect();
+    let stray = "INSERT INTO messages (user, seq, id, kind, created_at, fields)
+                 SELECT user, 2, id, kind, created_at, fields FROM messages";
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    other.execute(stray, []).unwrap();
+    let mut writing = Box::pin(async {
+        tokio::join!(append(&store, "eve", "x"), attempt(&store, "y"), append(&store, "bob", "x"))
+    });
+    assert!(futures_util::FutureExt::now_or_never(&mut writing).is_none());
+    other.execute_batch("COMMIT").unwrap();
+    let (eve, ada, bob) = writing.await;
+    assert_eq!((eve.seq, bob.seq), (seq(1), seq(1)));
+    // Alone, and with a fresh look at the file, it finds its place.
+    assert_eq!(ada.unwrap().seq, seq(3));
+}
+
+#[tokio::test]
+async fn a_copy_of_the_file_after_a_clean_stop_has_everything() {
+    // 2.8 MB lay in the log after a clean stop, and whoever copied the one file had half a backup.
+    let place = Place::new();
+    let store = place.open().unwrap();
+    for _ in 0..100 {
+        append(&store, "ada", &"x".repeat(10_000)).await;
+    }
+    assert_eq!(positions(&store, "ada").await.len(), 100);
+    drop(store);
+    assert!(!place.file("mailbox.db-wal").exists());
+    let copied = Place::new();
+    fs::create_dir(copied.data()).unwrap();
+    fs::copy(place.file("mailbox.db"), copied.file("mailbox.db")).unwrap();
+    let store = copied.open().unwrap();
+    assert_eq!(positions(&store, "ada").await.len(), 100);
+}
+
+#[tokio::test]
+async fn a_missing_or_empty_file_is_no_new_mailbox() {
+    // It started, and everything that had been acknowledged was gone without a word.
+    let place = Place::new();
+    let store = place.open().unwrap();
+    append(&store, "ada", "x").await;
+    drop(store);
+    let path = place.file("mailbox.db");
+    let away = place.file("away.db");
+    fs::rename(&path, &away).unwrap();
+    for content in [None, Some("")] {
+        if let Some(content) = content {
+            fs::write(&path, content).unwrap();
+        }
+        let refused = place.open().err().unwrap();
+        assert!(matches!(refused, OpenError::Missing(_)), "{refused}");
+        let words = refused.to_string();
+        assert!(words.contains("put it back") && words.contains("mailbox.db-lock"), "{words}");
+    }
+    // A database with nothing in it is no mailbox either.
+    fs::remove_file(&path).unwrap();
+    place.connect().execute_batch("PRAGMA user_version = 0; VACUUM").unwrap();
+    assert!(matches!(place.open(), Err(OpenError::Missing(_))));
+
+    fs::rename(&away, &path).unwrap();
+    let store = place.open().unwrap();
+    assert_eq!(positions(&store, "ada").await, [1]);
+    drop(store);
+    // What the sentence says is how to start anew.
+    fs::remove_file(&path).unwrap();
+    fs::remove_file(place.file("mailbox.db-lock")).unwrap();
+    let store = place.open().unwrap();
+    assert_eq!(append(&store, "ada", "x").await.seq, seq(1));
+}
+
+#[tokio::test]
+async fn a_lock_file_of_before_says_that_there_was_a_mailbox_too() {
+    let place = Place::new();
+    fs::create_dir(place.data()).unwrap();
+    fs::write(place.file("mailbox.db-lock"), "").unwrap();
+    assert!(matches!(place.open(), Err(OpenError::Missing(_))));
+}
+
+#[tokio::test]
+async fn a_first_start_that_was_cut_short_is_begun_again() {
+    let place = Place::new();
+    fs::create_dir(place.file("mailbox.db").parent().unwrap()).unwrap();
+    fs::create_dir(place.file("mailbox.db")).unwrap();
+    place.open().err().unwrap();
+    fs::remove_dir(place.file("mailbox.db")).unwrap();
+    let store = place.open().unwrap();
+    assert_eq!(append(&store, "ada", "x").await.seq, seq(1));
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_while_the_folder_is_away_and_it_goes_on_when_it_is_back() {
+    // It went on answering 201 to what nobody would ever find.
+    let place = Place::new();
+    let store = place.open().unwrap();
+    append(&store, "ada", "x").await;
+    let away = place.folder.path().join("away");
+    fs::rename(place.data(), &away).unwrap();
+    let words = attempt(&store, "y").await.unwrap_err().to_string();
+    assert!(words.contains("is not there any more"), "{words}");
+    fs::rename(&away, place.data()).unwrap();
+    assert_eq!(attempt(&store, "y").await.unwrap().seq, seq(2));
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_once_a_file_is_deleted() {
+    for name in ["mailbox.db", "mailbox.db-wal"] {
+        let place = Place::new();
+        let store = place.open().unwrap();
+        append(&store, "ada", "x").await;
+        fs::remove_file(place.file(name)).unwrap();
+        attempt(&store, "y").await.unwrap_err();
+        attempt(&store, "y").await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_was_replaced_ends_the_store_for_good() {
+    let place = Place::new();
+    let store = place.open().unwrap();
+    append(&store, "ada", "x").await;
+    let copy = place.file("copy.db");
+    fs::copy(place.file("mailbox.db"), &copy).unwrap();
+    fs::rename(&copy, place.file("mailbox.db")).unwrap();
+    attempt(&store, "y").await.unwrap_err();
+    let reason = failed(&store).await.to_string();
+    assert!(reason.contains("was replaced under the running server"), "{reason}");
+    attempt(&store, "y").await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_lock_file_that_is_deleted_keeps_a_second_server_away_all_the_same() {
+    // A second server started, and both wrote.
+    let place = Place::new();
+    let store = place.open().unwrap();
+    append(&store, "ada", "x").await;
+    fs::remove_file(place.file("mailbox.db-lock")).unwrap();
+    append(&store, "ada", "y").await;
+    assert!(matches!(place.open(), Err(OpenError::InUse(_))));
+}
+
+#[tokio::test]
+async fn who_is_slower_than_a_second_server_ends_before_it_acknowledges_anything() {
+    let place = Place::new();
+    let first = place.open().unwrap();
+    append(&first, "ada", "x").await;
+    fs::remove_file(place.file("mailbox.db-lock")).unwrap();
+    let second = place.open().unwrap();
+    assert_eq!(append(&second, "ada", "y").await.seq, seq(2));
+    attempt(&first, "z").await.unwrap_err();
+    let reason = failed(&first).await.to_string();
+    assert!(reason.contains("mailbox.db-lock was replaced"), "{reason}");
+    drop(first);
+    assert_eq!(append(&second, "ada", "z").await.seq, seq(3));
+    assert_eq!(positions(&second, "ada").await, [1, 2, 3]);
+}
