@@ -12,6 +12,7 @@
 //! | ```` ```sh run ```` | run by bash in a folder that the blocks of one document share, with `tetherline` on the PATH; variables live on in the next block |
 //! | ```` ```sh run background ```` | the same, left running until the document ends |
 //! | ```` ```text output ```` | what the block before it prints on stdout; `…` stands for anything |
+//! | ```` ```nginx file PATH ````, or another language of data | the same text as that file, which tests run |
 //! | any of these with `no-run` and a reason | left alone: ```` ```sh no-run the end-to-end tests start it ```` |
 //! | `text`, `mermaid` and other data | left alone |
 //!
@@ -63,6 +64,8 @@ pub(crate) enum Treatment<'a> {
     },
     /// What the shell block before it prints.
     Output,
+    /// What stands in this file, relative to the root.
+    File(&'a str),
     None,
     /// Left alone, for this reason.
     Excused(&'a str),
@@ -110,6 +113,12 @@ pub(crate) fn problems(root: &Path, documents: &[Document]) -> Vec<String> {
                         problems.push(format!("{place}: this is not JSON: {error}"));
                     }
                 }
+                Ok(Treatment::File(file)) => {
+                    let there = std::fs::read_to_string(root.join(file)).unwrap_or_default();
+                    if there != block.text {
+                        problems.push(format!("{place}: this is not what stands in {file}"));
+                    }
+                }
                 Ok(Treatment::Rust) if !doctests.contains(path.as_str()) => {
                     problems.push(format!(
                         "{place}: Rust in a file that {DOCTESTS} does not include: add it there"
@@ -145,6 +154,7 @@ pub(crate) fn treatment(block: &Block) -> Result<Treatment<'_>> {
         ("sh", []) => bail!("write ```sh run, or ```sh no-run and why it cannot be run in a test"),
         ("text", ["output"]) => Treatment::Output,
         (data, []) if DATA.contains(&data) => Treatment::None,
+        (data, ["file", path]) if DATA.contains(&data) => Treatment::File(path),
         ("bash" | "shell" | "console", _) => {
             bail!("write ```sh, with the output in ```text output")
         }
@@ -191,6 +201,8 @@ mod tests {
             treatment(&block("tsx continues")).unwrap(),
             Treatment::TypeScript(Part::Continues)
         );
+        let file = block("nginx file docs/proxies/nginx.conf");
+        assert_eq!(treatment(&file).unwrap(), Treatment::File("docs/proxies/nginx.conf"));
         assert_eq!(treatment(&block("tsx test")).unwrap(), Treatment::TypeScript(Part::Tests));
     }
 }

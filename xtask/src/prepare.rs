@@ -37,20 +37,40 @@ pub(crate) fn tools(root: &Path) -> Result<()> {
 
 /// An example is written in Python, and the tests run it.
 pub(crate) fn python(root: &Path) -> Result<()> {
-    let is_there = || output(root, "python3", &["--version"]).is_ok();
-    if !is_there() && is_root(root) && Path::new("/etc/debian_version").exists() {
-        step("Python from Debian's packages", || {
+    from_debian(root, "Python", "python3", "an example is written in it (3.11 or newer)")
+}
+
+/// The proxies of `docs/streaming.md`, which the tests put in front of the server.
+pub(crate) fn proxies(root: &Path) -> Result<()> {
+    let why = "the tests put it in front of the server, as docs/streaming.md has it";
+    from_debian(root, "nginx", "nginx", why)?;
+    from_debian(root, "HAProxy", "haproxy", why)
+}
+
+/// A program that is there, or is installed just now. Its Debian package has its name.
+fn from_debian(root: &Path, name: &str, program: &str, why: &str) -> Result<()> {
+    if is_installed(program) {
+        return Ok(());
+    }
+    if is_root(root) && Path::new("/etc/debian_version").exists() {
+        step(&format!("{name} from Debian's packages"), || {
             build(root, "apt-get", &["update"])?;
-            build(root, "apt-get", &["install", "--yes", "--no-install-recommends", "python3"])
+            // In this run level Debian starts no service that a package brings.
+            let install = ["RUNLEVEL=1", "apt-get", "install", "--yes", "--no-install-recommends"];
+            build(root, "env", &[&install[..], &[program]].concat())
         })?;
     }
-    if !is_there() {
-        bail!(
-            "no Python was found, and an example is written in it: install Python 3.11 or newer (on \
-             Debian `apt-get install python3`)"
-        );
+    if !is_installed(program) {
+        bail!("no {name} was found, and {why}: install it (on Debian `apt-get install {program}`)");
     }
     Ok(())
+}
+
+/// Whether a program is on the PATH, or where Debian has those of administrators.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.into_iter().any(|folder| folder.join(program).is_file())
 }
 
 /// The browser engine and the npm package around it.

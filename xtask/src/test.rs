@@ -155,6 +155,7 @@ fn clippy_wasm(root: &Path) -> Result<()> {
 
 fn rust_tests(root: &Path) -> Result<()> {
     prepare::python(root)?;
+    prepare::proxies(root)?;
     // cargo-nextest is nicer to read and no requirement.
     let nextest = workspace::command(root, "cargo").args(["nextest", "--version"]).output();
     if nextest.is_ok_and(|output| output.status.success()) {

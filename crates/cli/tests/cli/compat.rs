@@ -5,7 +5,7 @@ mod folder;
 mod frames;
 mod native;
 mod said;
-mod socket;
+
 mod transcript;
 
 /// Everything that was recorded of the oldest version that is held to.

@@ -6,6 +6,8 @@ mod delivery;
 mod forgetting;
 mod growing;
 mod mistakes;
+mod proxies;
+mod socket;
 mod store;
 mod streaming;
 mod support;

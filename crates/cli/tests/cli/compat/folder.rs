@@ -7,8 +7,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{RECORDED, application, socket::Socket};
-use crate::support::{Server, complaint, text};
+use super::{RECORDED, application};
+use crate::{
+    socket::Socket,
+    support::{Server, complaint, text},
+};
 
 /// Nothing of the fixture is old enough for this, and its times are moved forward.
 const KEEP: [&str; 2] = ["--retention-days", "off"];

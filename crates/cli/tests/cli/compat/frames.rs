@@ -8,10 +8,9 @@ use serde_json::Value;
 use super::{
     application,
     said::Names,
-    socket::Socket,
     transcript::{self, Answer, By, Request, Step},
 };
-use crate::support::Server;
+use crate::{socket::Socket, support::Server};
 
 struct Player {
     server: Server,
@@ -89,7 +88,7 @@ impl Player {
                 let token = self.token(*status);
                 let protocols: Vec<String> =
                     protocols.iter().map(|name| name.replace("{token}", &token)).collect();
-                let opened = Socket::open(&self.server, path, &protocols).await;
+                let opened = Socket::open(&self.server.url, path, &protocols).await;
                 let now = opened.as_ref().map_or_else(|status| *status, |_| 101);
                 if now != *status {
                     return Err(format!("answered {now} instead of {status}"));

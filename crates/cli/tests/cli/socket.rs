@@ -22,12 +22,8 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// Connects to this path, or answers the status of the refusal.
-    pub(crate) async fn open(
-        server: &Server,
-        path: &str,
-        protocols: &[String],
-    ) -> Result<Self, u16> {
-        let url = format!("{}{path}", server.url.replace("http", "ws"));
+    pub(crate) async fn open(url: &str, path: &str, protocols: &[String]) -> Result<Self, u16> {
+        let url = format!("{}{path}", url.replacen("http", "ws", 1));
         let mut request = url.into_client_request().unwrap();
         let offer = HeaderValue::from_str(&protocols.join(", ")).unwrap();
         request.headers_mut().insert("sec-websocket-protocol", offer);
@@ -44,9 +40,14 @@ impl Socket {
 
     /// A device of a user's, as any client of version 1.
     pub(crate) async fn of(server: &Server, user: &str, device: &str) -> Self {
-        let protocols = ["tetherline.v1".to_owned(), format!("bearer.{}", server.token(user))];
+        Self::at(&server.url, &server.token(user), user, device).await
+    }
+
+    /// The same at another address.
+    pub(crate) async fn at(url: &str, token: &str, user: &str, device: &str) -> Self {
+        let protocols = ["tetherline.v1".to_owned(), format!("bearer.{token}")];
         let path = format!("/ws/user/{user}?device={device}");
-        Self::open(server, &path, &protocols).await.unwrap_or_else(|status| panic!("{status}"))
+        Self::open(url, &path, &protocols).await.unwrap_or_else(|status| panic!("{status}"))
     }
 
     pub(crate) async fn send(&mut self, frame: &Value) {
