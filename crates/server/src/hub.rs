@@ -60,6 +60,9 @@ struct Live {
     seats: Vec<Arc<Seat>>,
     tail: VecDeque<Delivery>,
     tail_bytes: usize,
+    /// Up to here the mailbox keeps nothing any more, as far as a connection has seen. A publisher that
+    /// resumes late may still report what was erased meanwhile.
+    gone: Seq,
     ring: Ring,
 }
 
@@ -251,6 +254,9 @@ impl Live {
     /// Commits of one user may be reported out of order: then the tail starts over, and what it
     /// does not have is read from the store.
     fn push(&mut self, delivery: Delivery) {
+        if delivery.seq <= self.gone {
+            return;
+        }
         match self.tail.back() {
             Some(last) if delivery.seq <= last.seq => return,
             Some(last) if last.seq.next() != Some(delivery.seq) => self.clear(),
@@ -330,6 +336,15 @@ impl Ticket {
             1 => Notice::Erased,
             2 => Notice::Drain,
             _ => Notice::SignedOut,
+        }
+    }
+
+    /// This connection has looked the mailbox up: nothing up to `trimmed` is kept, nor read from memory.
+    pub(crate) fn begins_after(&self, trimmed: Seq) {
+        let mut live = lock(&self.channel.live);
+        live.gone = live.gone.max(trimmed);
+        if live.tail.front().is_some_and(|first| first.seq <= trimmed) {
+            live.clear();
         }
     }
 

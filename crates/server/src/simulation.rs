@@ -147,6 +147,7 @@ impl Session {
         now_ms: u64,
     ) -> Self {
         let Seat { ticket, user } = seat;
+        ticket.begins_after(place.trimmed);
         let start = Instant::now();
         let opening = Opening {
             connection,

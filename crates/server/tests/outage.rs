@@ -24,6 +24,7 @@ use tetherline_server::{
         SqliteStore, StoppedStream, StoreError, StreamPage, StreamState, Streams, Upkeep,
     },
 };
+use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 /// A real store behind a switch.
@@ -32,6 +33,8 @@ struct Switched {
     off: Arc<AtomicBool>,
     /// Growing answers are out of sight, as they are while a commit that ends them is under way.
     hides: Arc<AtomicBool>,
+    /// Appends are answered when this is notified: their publisher resumes late.
+    late: Option<Arc<Notify>>,
 }
 
 impl Switched {
@@ -53,7 +56,13 @@ impl Mailbox for Switched {
         key: Option<&IdempotencyKey>,
         message: Arc<Message>,
     ) -> BoxFuture<'_, Result<Appended, AppendError>> {
-        self.when_on(self.store.append(user, key, message))
+        let appending = self.when_on(self.store.append(user, key, message));
+        let Some(late) = self.late.clone() else { return appending };
+        Box::pin(async move {
+            let appended = appending.await;
+            late.notified().await;
+            appended
+        })
     }
 
     fn read(
@@ -185,8 +194,10 @@ async fn while_the_store_is_gone_nothing_is_promised_and_it_recovers_by_itself()
     let folder = tempfile::tempdir().unwrap();
     let off = Arc::new(AtomicBool::new(true));
     let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
-    let server =
-        Server::open(config(), Switched { store, off: off.clone(), hides: Arc::default() });
+    let server = Server::open(
+        config(),
+        Switched { store, off: off.clone(), hides: Arc::default(), late: None },
+    );
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(serve(listener, server.router(), std::future::pending()));
@@ -219,7 +230,7 @@ async fn an_answer_that_could_not_be_ended_is_shown_again() {
     let folder = tempfile::tempdir().unwrap();
     let (off, hides) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
-    let switched = Switched { store, off: off.clone(), hides: hides.clone() };
+    let switched = Switched { store, off: off.clone(), hides: hides.clone(), late: None };
     let server = Server::open(config(), switched);
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("ws://{}/ws/user/ada?device=laptop", listener.local_addr().unwrap());
@@ -241,5 +252,38 @@ async fn an_answer_that_could_not_be_ended_is_shown_again() {
     writer.finish(StreamEnding::plain(StreamStatus::Complete)).await.unwrap_err();
     client.next_of("message_start").await;
     assert_eq!(client.next_of("message_delta").await["text"], "text");
+    serving.abort();
+}
+
+#[tokio::test]
+async fn an_erased_message_does_not_come_back_with_a_publisher_that_resumes_late() {
+    // It was put into the memory from which whoever is connected reads.
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
+    let late = Arc::new(Notify::new());
+    let switched =
+        Switched { store, off: Arc::default(), hides: Arc::default(), late: Some(late.clone()) };
+    let server = Server::open(config(), switched);
+    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("ws://{}/ws/user/ada?device=laptop", listener.local_addr().unwrap());
+    let serving = tokio::spawn(serve(listener, server.router(), std::future::pending()));
+    let publishing = tokio::spawn({
+        let server = server.clone();
+        async move {
+            let message = Message::parse(r#"{"type":"number","n":1}"#).unwrap();
+            server.publish(&user("ada"), None, message).await
+        }
+    });
+    support::eventually(|| async { server.head(&user("ada")).await.unwrap().seq.get() == 1 }).await;
+    server.erase(&user("ada")).await.unwrap();
+
+    let mut request = url.into_client_request().unwrap();
+    let offer = format!("tetherline.v1, bearer.{}", token("ada"));
+    request.headers_mut().insert("sec-websocket-protocol", offer.parse().unwrap());
+    let mut client = Client::open(request).await.unwrap();
+    late.notify_one();
+    publishing.await.unwrap().unwrap();
+    let (numbers, summary) = client.pending(r#"{"type":"get_pending","after":0}"#).await;
+    assert_eq!((numbers, &summary["recovered"]), (vec![], &false.into()));
     serving.abort();
 }

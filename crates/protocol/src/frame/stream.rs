@@ -168,6 +168,12 @@ impl StreamOpening {
 }
 
 impl StreamEnding {
+    /// How much the application has put into it, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.fields.len() + self.message.len()
+    }
+
     /// An ending that adds nothing.
     #[must_use]
     pub fn plain(status: StreamStatus) -> Self {

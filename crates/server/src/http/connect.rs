@@ -188,6 +188,7 @@ async fn open(
         tracing::error!(%error, "a connection was refused");
         out_of_order()
     })?;
+    ticket.begins_after(place.trimmed);
     tokio::spawn(async move {
         let upgraded = match timeout(UPGRADE_TIMEOUT, upgrade).await {
             Ok(Ok(upgraded)) => upgraded,

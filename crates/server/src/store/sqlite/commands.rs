@@ -3,14 +3,30 @@
 use std::sync::Arc;
 
 use tetherline_protocol::{DeviceId, IdempotencyKey, MessageId, Seq, UserId, frame::Message};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     super::{AppendError, Appended, Outcome, Place, StoreError},
     streams::{StreamCommand, StreamDone},
 };
 
-pub(super) type Reply<T> = oneshot::Sender<T>;
+/// Answers whoever asked, and gives back the room that the question took meanwhile.
+pub(super) struct Reply<T> {
+    sender: oneshot::Sender<T>,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl<T> Reply<T> {
+    pub(super) fn new(room: Option<OwnedSemaphorePermit>) -> (Self, oneshot::Receiver<T>) {
+        let (sender, answer) = oneshot::channel();
+        (Self { sender, _room: room }, answer)
+    }
+
+    /// Whoever asked may be gone.
+    pub(super) fn send(self, answer: T) {
+        let _ = self.sender.send(answer);
+    }
+}
 
 pub(super) enum Command {
     Append {
@@ -77,15 +93,15 @@ impl Command {
     /// Whoever asked may be gone; that changes nothing about what is committed.
     pub(super) fn succeed(self, done: Done) {
         match (self, done) {
-            (Self::Append { reply, .. }, Done::Append(appended)) => drop(reply.send(appended)),
-            (Self::Greet { reply, .. }, Done::Greet(place)) => drop(reply.send(Ok(place))),
+            (Self::Append { reply, .. }, Done::Append(appended)) => reply.send(appended),
+            (Self::Greet { reply, .. }, Done::Greet(place)) => reply.send(Ok(place)),
             (
                 Self::Acknowledge { reply, .. }
                 | Self::Record { reply, .. }
                 | Self::Erase { reply, .. },
                 Done::Nothing,
-            ) => drop(reply.send(Ok(()))),
-            (Self::Look { reply }, Done::Looked { is_behind }) => drop(reply.send(is_behind)),
+            ) => reply.send(Ok(())),
+            (Self::Look { reply }, Done::Looked { is_behind }) => reply.send(is_behind),
             (Self::Stream(command), Done::Stream(done)) => command.succeed(done),
             (Self::Use { .. }, _) => {}
             (command, _) => command.fail(&StoreError::new("an answer of the wrong kind")),
@@ -95,11 +111,11 @@ impl Command {
     pub(super) fn fail(self, error: &StoreError) {
         let error = error.clone();
         match self {
-            Self::Append { reply, .. } => drop(reply.send(Err(error.into()))),
-            Self::Greet { reply, .. } => drop(reply.send(Err(error))),
+            Self::Append { reply, .. } => reply.send(Err(error.into())),
+            Self::Greet { reply, .. } => reply.send(Err(error)),
             Self::Acknowledge { reply, .. }
             | Self::Record { reply, .. }
-            | Self::Erase { reply, .. } => drop(reply.send(Err(error))),
+            | Self::Erase { reply, .. } => reply.send(Err(error)),
             Self::Stream(command) => command.fail(error),
             Self::Look { .. } | Self::Use { .. } => {}
             #[cfg(test)]

@@ -88,10 +88,11 @@ fn windows_between(since: Instant, now: Instant) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::{
+        super::{commands::Reply, streams::StreamCommand},
+        *,
+    };
     use tetherline_protocol::Attempt;
-    use tokio::sync::oneshot;
-
-    use super::{super::streams::StreamCommand, *};
 
     /// Longer than any test may take.
     const FOR_EVER: Duration = Duration::from_hours(1);
@@ -103,12 +104,12 @@ mod tests {
             attempt: Attempt::FIRST,
             offset: None,
             text: "x".into(),
-            reply: oneshot::channel().0,
+            reply: Reply::new(None).0,
         })
     }
 
     fn look() -> Command {
-        Command::Look { reply: oneshot::channel().0 }
+        Command::Look { reply: Reply::new(None).0 }
     }
 
     #[test]

@@ -139,7 +139,8 @@ impl Mailbox for SqliteStore {
         let key = key.map(|key| (key.clone(), digest(&message)));
         let user = user.clone();
         Box::pin(async move {
-            self.writer.ask(|reply| Command::Append { user, key, message, reply }).await?
+            let bytes = message.fields().len();
+            self.writer.ask(bytes, |reply| Command::Append { user, key, message, reply }).await?
         })
     }
 
@@ -179,7 +180,7 @@ impl Mailbox for SqliteStore {
                 .await?;
             match (device, seen_at) {
                 (Some(device), None) => {
-                    self.writer.ask(|reply| Command::Greet { user, device, reply }).await?
+                    self.writer.ask(0, |reply| Command::Greet { user, device, reply }).await?
                 }
                 (Some(device), Some(at)) if self.rules.should_note_use(at, clock::now_ms()) => {
                     // Nobody waits for it: if it is lost, the next connection says it again.
@@ -199,7 +200,7 @@ impl Mailbox for SqliteStore {
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         let (user, device) = (user.clone(), device.cloned());
         Box::pin(async move {
-            self.writer.ask(|reply| Command::Acknowledge { user, device, seq, reply }).await?
+            self.writer.ask(0, |reply| Command::Acknowledge { user, device, seq, reply }).await?
         })
     }
 }
@@ -222,7 +223,7 @@ impl Inbox for SqliteStore {
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         let (user, id, outcome) = (user.clone(), id.clone(), outcome.clone());
         Box::pin(async move {
-            self.writer.ask(|reply| Command::Record { user, id, outcome, reply }).await?
+            self.writer.ask(0, |reply| Command::Record { user, id, outcome, reply }).await?
         })
     }
 }
@@ -235,7 +236,7 @@ impl Upkeep for SqliteStore {
 
     fn erase(&self, user: &UserId) -> BoxFuture<'_, Result<(), StoreError>> {
         let user = user.clone();
-        Box::pin(async move { self.writer.ask(|reply| Command::Erase { user, reply }).await? })
+        Box::pin(async move { self.writer.ask(0, |reply| Command::Erase { user, reply }).await? })
     }
 
     fn failed(&self) -> BoxFuture<'static, StoreError> {

@@ -41,7 +41,7 @@ impl Streams for SqliteStore {
         let (user, message_uuid) = (user.clone(), message_uuid.clone());
         Box::pin(async move {
             self.writer
-                .ask(|reply| {
+                .ask(opening.fields().len(), |reply| {
                     Command::Stream(StreamCommand::Open { user, message_uuid, opening, reply })
                 })
                 .await?
@@ -59,7 +59,7 @@ impl Streams for SqliteStore {
         let (user, message_uuid) = (user.clone(), message_uuid.clone());
         Box::pin(async move {
             self.writer
-                .ask(|reply| {
+                .ask(text.len(), |reply| {
                     Command::Stream(StreamCommand::Append {
                         user,
                         message_uuid,
@@ -83,7 +83,7 @@ impl Streams for SqliteStore {
         let (user, message_uuid) = (user.clone(), message_uuid.clone());
         Box::pin(async move {
             self.writer
-                .ask(|reply| {
+                .ask(ending.bytes(), |reply| {
                     Command::Stream(StreamCommand::Finish {
                         user,
                         message_uuid,
@@ -104,7 +104,7 @@ impl Streams for SqliteStore {
         let (user, target) = (user.clone(), target.clone());
         Box::pin(async move {
             self.writer
-                .ask(|reply| Command::Stream(StreamCommand::Stop { user, target, reply }))
+                .ask(0, |reply| Command::Stream(StreamCommand::Stop { user, target, reply }))
                 .await?
         })
     }
@@ -118,7 +118,7 @@ impl Streams for SqliteStore {
         let (user, message_uuid) = (user.clone(), message_uuid.clone());
         Box::pin(async move {
             self.writer
-                .ask(|reply| Command::Stream(StreamCommand::Tell { user, message_uuid, reply }))
+                .ask(0, |reply| Command::Stream(StreamCommand::Tell { user, message_uuid, reply }))
                 .await?
         })
     }

@@ -221,10 +221,44 @@ async fn a_thread_that_dies_is_said_and_nothing_hangs() {
     append(&store, "ada", None, "x").await;
     assert!(store.failed().now_or_never().is_none());
     let failed = store.failed();
-    let asked = store.writer.ask(|reply| Command::Panic { reply });
+    let asked = store.writer.ask(0, |reply| Command::Panic { reply });
     assert!(asked.await.is_err());
     let reason = tokio::time::timeout(Duration::from_secs(20), failed).await.unwrap().to_string();
     assert!(reason.contains("the store's writer has panicked"), "{reason}");
     let message = Arc::new(Message::parse(r#"{"type":"t"}"#).unwrap());
     store.append(&user("ada"), None, message).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn what_waits_to_be_written_is_bounded_in_bytes() {
+    // A thousand commands of a megabyte each could wait.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    let store = SqliteStore::open(&path).unwrap();
+    append(&store, "ada", None, "x").await;
+    let text = |count| format!(r#"{{"type":"t","text":"{}"}}"#, "x".repeat(count));
+    let carried = 2 * 1024 * 1024 - writer::COMMAND_BYTES;
+    let around = Message::parse(&text(0)).unwrap().fields().len();
+    let message = Arc::new(Message::parse(&text(carried - around)).unwrap());
+    assert_eq!(message.fields().len(), carried);
+    // Nothing is taken out of the queue meanwhile but what is being committed.
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let most = writer::COMMANDS_BYTES_MAX / (2 * 1024 * 1024);
+    let (ada, mut waiting) = (user("ada"), Vec::new());
+    for _ in 0..most {
+        let mut asked = store.append(&ada, None, message.clone());
+        assert!(asked.as_mut().now_or_never().is_none(), "the last that fits waits");
+        waiting.push(asked);
+    }
+    let refused = store.head(&ada).await.map(|head| head.seq.get());
+    assert_eq!(refused.unwrap(), 1, "reading needs no room");
+    let refused = store.acknowledge(&ada, None, Seq::ZERO).now_or_never();
+    let words = refused.expect("at once").unwrap_err().to_string();
+    assert!(words.contains("too much waits"), "{words}");
+    other.execute_batch("COMMIT").unwrap();
+    for asked in waiting {
+        asked.await.unwrap();
+    }
+    store.acknowledge(&ada, None, Seq::ZERO).await.expect("the room is given back");
 }

@@ -10,10 +10,10 @@ use std::{
 
 use rusqlite::Connection;
 use tetherline_protocol::{Seq, UserId};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::{
-    commands::Command,
+    commands::{Command, Reply},
     failure::Alarm,
     rules::Rule,
     statements::{self, Mailbox},
@@ -377,7 +377,7 @@ pub(super) fn start(
 fn run(commands: &mpsc::WeakSender<Command>, wishes: &Receiver<()>) {
     let mut pause = LOOK_EVERY;
     while wishes.recv_timeout(pause) != Err(RecvTimeoutError::Disconnected) {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Reply::new(None);
         // Held for this statement only: the writer ends when nobody can ask it any more.
         let asked = commands.upgrade().map(|open| open.blocking_send(Command::Look { reply }));
         let (Some(Ok(())), Ok(is_behind)) = (asked, answer.blocking_recv()) else { return };

@@ -7,7 +7,7 @@ use std::{
 
 use rusqlite::Connection;
 use tetherline_protocol::{IdempotencyKey, UserId, frame::Message};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     super::{AppendError, Appended, StoreError, fresh_id},
@@ -28,6 +28,11 @@ use crate::clock;
 
 /// Commands that wait for the writer; whoever comes later waits to be let in.
 const COMMANDS_WAITING_MAX: usize = 1_024;
+/// The same in bytes, of those that wait to be let in, too: what is more is refused at once, because
+/// a caller who waits keeps all of it in memory.
+pub(super) const COMMANDS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What a command counts besides what it carries, in bytes.
+pub(super) const COMMAND_BYTES: usize = 1_024;
 /// Commands that share one commit.
 pub(super) const BATCH_MAX: usize = 1_024;
 /// How long the writer waits for a lock for which it has waited in vain before.
@@ -38,6 +43,7 @@ const MAILBOXES_MAX: usize = 262_144;
 /// The one thread that writes. Everything that waits shares the next commit.
 pub(super) struct Writer {
     commands: Option<mpsc::Sender<Command>>,
+    room: Arc<Semaphore>,
     upkeep: SyncSender<()>,
     thread: Option<JoinHandle<()>>,
 }
@@ -60,7 +66,8 @@ impl Writer {
                 }
             })
             .map_err(no_thread)?;
-        Ok(Self { commands: Some(commands), upkeep, thread: Some(thread) })
+        let room = Arc::new(Semaphore::new(COMMANDS_BYTES_MAX));
+        Ok(Self { commands: Some(commands), room, upkeep, thread: Some(thread) })
     }
 
     /// Has it look soon whether there is something to forget.
@@ -76,13 +83,18 @@ impl Writer {
         }
     }
 
+    /// For a command that carries so many bytes.
     pub(super) async fn ask<T>(
         &self,
+        bytes: usize,
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<T, StoreError> {
         let gone = || StoreError::new("the store is closed");
-        let (reply, answer) = oneshot::channel();
         let commands = self.commands.as_ref().ok_or_else(gone)?;
+        let bytes = (bytes + COMMAND_BYTES).min(COMMANDS_BYTES_MAX) as u32;
+        let room = self.room.clone().try_acquire_many_owned(bytes);
+        let room = room.map_err(|_| StoreError::new("too much waits to be written"))?;
+        let (reply, answer) = Reply::new(Some(room));
         let command = command(reply);
         let ends_gathering = !command.is_text();
         commands.send(command).await.map_err(|_| gone())?;

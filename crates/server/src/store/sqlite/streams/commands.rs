@@ -69,24 +69,24 @@ pub(in super::super) enum StreamDone {
 impl StreamCommand {
     pub(in super::super) fn succeed(self, done: StreamDone) {
         match (self, done) {
-            (Self::Open { reply, .. }, StreamDone::Open(opened)) => drop(reply.send(opened)),
-            (Self::Append { reply, .. }, StreamDone::Append(end)) => drop(reply.send(end)),
+            (Self::Open { reply, .. }, StreamDone::Open(opened)) => reply.send(opened),
+            (Self::Append { reply, .. }, StreamDone::Append(end)) => reply.send(end),
             (Self::Finish { reply, .. }, StreamDone::Finish(finished)) => {
-                drop(reply.send(finished));
+                reply.send(finished);
             }
-            (Self::Stop { reply, .. }, StreamDone::Stop(stopped)) => drop(reply.send(Ok(stopped))),
-            (Self::Tell { reply, .. }, StreamDone::Tell(state)) => drop(reply.send(Ok(state))),
+            (Self::Stop { reply, .. }, StreamDone::Stop(stopped)) => reply.send(Ok(stopped)),
+            (Self::Tell { reply, .. }, StreamDone::Tell(state)) => reply.send(Ok(state)),
             (command, _) => command.fail(StoreError::new("an answer of the wrong kind")),
         }
     }
 
     pub(in super::super) fn fail(self, error: StoreError) {
         match self {
-            Self::Open { reply, .. } => drop(reply.send(Err(error.into()))),
-            Self::Append { reply, .. } => drop(reply.send(Err(error.into()))),
-            Self::Finish { reply, .. } => drop(reply.send(Err(error.into()))),
-            Self::Stop { reply, .. } => drop(reply.send(Err(error))),
-            Self::Tell { reply, .. } => drop(reply.send(Err(error))),
+            Self::Open { reply, .. } => reply.send(Err(error.into())),
+            Self::Append { reply, .. } => reply.send(Err(error.into())),
+            Self::Finish { reply, .. } => reply.send(Err(error.into())),
+            Self::Stop { reply, .. } => reply.send(Err(error)),
+            Self::Tell { reply, .. } => reply.send(Err(error)),
         }
     }
 }
