@@ -1,6 +1,6 @@
 use tetherline_protocol::Limits;
 
-use crate::{ApiKey, JwtKeys, Origin};
+use crate::{ApiKey, JwtKeys, Origin, REQUEST_BODIES_BYTES_MAX};
 
 /// How a server is set up. Everything secret comes from the caller; nothing has a default key.
 #[derive(Debug, Clone)]
@@ -13,6 +13,8 @@ pub struct Config {
     pub allowed_origins: Vec<Origin>,
     /// Whether `?token=` is taken as a credential. It ends up in other people's logs.
     pub allow_query_token: bool,
+    /// All requests that have not come to their end together, in bytes. Over it, 503.
+    pub request_bodies_bytes_max: usize,
     /// What is announced to every client.
     pub limits: Limits,
 }
@@ -26,6 +28,7 @@ impl Config {
             api_key: None,
             allowed_origins: Vec::new(),
             allow_query_token: false,
+            request_bodies_bytes_max: REQUEST_BODIES_BYTES_MAX,
             limits: Limits::default(),
         }
     }

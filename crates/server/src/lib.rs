@@ -43,13 +43,19 @@ mod webhook;
 pub use application::{Application, Incoming, Refusal, Stop};
 pub use auth::{ApiKey, JwtKeys, SECRET_BYTES_MIN, WeakSecret, issue_token};
 pub use config::Config;
+pub use http::{
+    BODY_PROGRESS_BYTES_MIN, BODY_PROGRESS_TIMEOUT, BodyError, REQUEST_BODIES_BYTES_MAX,
+};
 pub use origin::{InvalidOrigin, Origin};
 #[cfg(feature = "webhook")]
 pub use outbound::{NoHttpClient, chain, http_client};
 #[cfg(feature = "webhook")]
 pub use secret::webhook_secret_file;
 pub use secret::{SecretFileError, secret_file};
-pub use serve::{LISTEN_BACKLOG, listen, serve};
+pub use serve::{
+    ANSWER_STUCK_TIMEOUT, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, LINGER_BYTES_MAX, LINGER_TIMEOUT,
+    LISTEN_BACKLOG, listen, serve,
+};
 pub use server::{PublishError, Published, Server};
 pub use store::{Head, StoreError};
 pub use streams::{PipeError, StreamWriter};

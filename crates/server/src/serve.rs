@@ -1,19 +1,30 @@
-use std::{future::Future, io, net::SocketAddr, pin::pin, time::Duration};
+//! The HTTP server: accepting, and what holds for every connection whatever is asked on it.
+
+mod front;
+mod peer;
+
+use std::{error::Error as _, future::Future, io, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::Router;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpSocket},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
 };
+use tracing::Instrument as _;
+
+use front::Front;
+use peer::Exchange;
+pub(crate) use peer::Peer;
+pub use peer::{ANSWER_STUCK_TIMEOUT, LINGER_BYTES_MAX, LINGER_TIMEOUT};
 
 /// Connections that may wait to be accepted: a deploy brings everybody back at once.
 pub const LISTEN_BACKLOG: u32 = 4_096;
-const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
-const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// How long a request may take to say what it wants, up to the end of its header.
+pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest header of a request, its first line included, in bytes; one that is larger is refused
+/// with 431.
+pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// How long requests that are under way may take after the shutdown began.
 const GRACE: Duration = Duration::from_secs(5);
@@ -44,10 +55,10 @@ pub async fn serve(
         .max_header_size(HEADER_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX);
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_RETRY).await;
@@ -55,27 +66,9 @@ pub async fn serve(
                 }
             },
         };
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "the peer left before it was served");
-            continue;
-        }
-        let connection = http
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone()))
-            .with_upgrades();
-        let mut ending = ending.subscribe();
-        tokio::spawn(async move {
-            let mut connection = pin!(connection);
-            let served = tokio::select! {
-                served = &mut connection => served,
-                _ = ending.changed() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            if let Err(error) = served {
-                tracing::debug!(%error, "an HTTP connection ended early");
-            }
-        });
+        let span = tracing::debug_span!("connection", %peer);
+        let served = serve_one(stream, http.clone(), app.clone(), ending.subscribe());
+        tokio::spawn(served.instrument(span));
     }
     drop(listener);
     ending.send_replace(());
@@ -84,4 +77,36 @@ pub async fn serve(
         tracing::warn!("requests were still under way when the grace period ended");
     }
     Ok(())
+}
+
+/// One connection, until it ends or becomes a WebSocket.
+async fn serve_one(
+    stream: TcpStream,
+    http: hyper::server::conn::http1::Builder,
+    app: Router,
+    mut ending: watch::Receiver<()>,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "the peer left before it was served");
+        return;
+    }
+    tracing::debug!("connected");
+    let exchange = Exchange::new();
+    let peer = TokioIo::new(Peer::new(stream, exchange.clone()));
+    let connection = http.serve_connection(peer, Front { app, exchange }).with_upgrades();
+    let mut connection = pin!(connection);
+    let served = tokio::select! {
+        served = &mut connection => served,
+        _ = ending.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    match served {
+        Ok(()) => tracing::debug!("the HTTP connection ended"),
+        Err(error) => {
+            let cause = error.source().map(ToString::to_string);
+            tracing::debug!(%error, cause, "the HTTP connection ended early");
+        }
+    }
 }

@@ -1,7 +1,9 @@
 use std::sync::{Arc, OnceLock};
 
-use axum::Router;
+use axum::{Router, body::Body};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use http::HeaderMap;
 use tetherline_protocol::{
     ErrorCode, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
 };
@@ -11,7 +13,7 @@ use crate::{
     Application, Config, Incoming, Refusal, Stop,
     auth::{Identity, InvalidToken},
     clock,
-    http::router,
+    http::{Bodies, BodyError, router},
     hub::Hub,
     reception::{HandingOver, Reception, unavailable},
     store::{AppendError, Delivery, Head, Outcome, StoppedStream, Store, StoreError, fresh_id},
@@ -31,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) reception: Reception,
+    pub(crate) bodies: Bodies,
     application: OnceLock<Arc<dyn Application>>,
     pub(crate) watching_streams: OnceLock<()>,
 }
@@ -66,6 +69,8 @@ impl Server {
     pub fn open(config: Config, store: impl Store) -> Self {
         let hub = Arc::new(Hub::new(&config.limits));
         let reception = Reception::new(config.limits.connections_per_user_max);
+        let bodies_max = config.request_bodies_bytes_max;
+        let bodies = Bodies::new(bodies_max, config.limits.publish_bytes_max);
         // One source of truth: what is announced to clients is what is kept.
         store.work_by(&config.limits);
         let store: Arc<dyn Store> = Arc::new(store);
@@ -76,6 +81,7 @@ impl Server {
             store,
             hub,
             reception,
+            bodies,
             application: OnceLock::new(),
             watching_streams: OnceLock::new(),
         };
@@ -150,6 +156,18 @@ impl Server {
     /// on, [`Application::is_signed_in`] has to answer that it has ended.
     pub fn sign_out(&self, user: &UserId, session: &str) {
         self.shared.hub.sign_out(user, session);
+    }
+
+    /// Reads the body of a request to a route of the application's own by the rules of this server's:
+    /// within the room that all requests share, not compressed, and not slower than
+    /// [`BODY_PROGRESS_BYTES_MIN`](crate::BODY_PROGRESS_BYTES_MIN).
+    pub async fn read_body(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        bytes_max: usize,
+    ) -> Result<Bytes, BodyError> {
+        self.shared.bodies.read(headers, body, bytes_max).await
     }
 
     /// How many WebSocket connections are open.

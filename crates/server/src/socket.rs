@@ -28,7 +28,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::session::Outgoing;
+use crate::{serve::Peer, session::Outgoing};
 pub(crate) use closing::{CLOSE_TIMEOUT, Goodbye};
 pub(crate) use handshake::{Handshake, NoHandshake};
 #[cfg(feature = "fuzzing")]
@@ -90,14 +90,19 @@ pub(crate) fn show_progress(stream: &TcpStream) {
 impl Socket {
     /// Takes over what HTTP has upgraded.
     pub(crate) fn of(upgraded: Upgraded, message_bytes_max: usize) -> Self {
-        match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => {
-                let stream = parts.io.into_inner();
-                show_progress(&stream);
-                Self::new(Box::new(stream), parts.read_buf, message_bytes_max)
-            }
-            Err(other) => Self::new(Box::new(TokioIo::new(other)), Bytes::new(), message_bytes_max),
-        }
+        // Ours when `serve` accepted it, a plain stream when the router is served by something else.
+        let (stream, unread) = match upgraded.downcast::<TokioIo<Peer>>() {
+            Ok(parts) => (parts.io.into_inner().into_stream(), parts.read_buf),
+            Err(other) => match other.downcast::<TokioIo<TcpStream>>() {
+                Ok(parts) => (parts.io.into_inner(), parts.read_buf),
+                Err(other) => {
+                    let stream = Box::new(TokioIo::new(other));
+                    return Self::new(stream, Bytes::new(), message_bytes_max);
+                }
+            },
+        };
+        show_progress(&stream);
+        Self::new(Box::new(stream), unread, message_bytes_max)
     }
 
     /// `unread`: what the peer has sent ahead.

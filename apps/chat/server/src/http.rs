@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, State},
+    extract::State,
     http::{HeaderValue, header},
     middleware::map_response,
     response::Response,
@@ -18,7 +18,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use self::error::ApiError;
-use crate::{chat::Shared, limits::API_BODY_BYTES_MAX, web::Web};
+use crate::{chat::Shared, web::Web};
 
 /// Everything on one port.
 pub(crate) fn router(shared: Arc<Shared>, web: Web) -> Router {
@@ -37,7 +37,6 @@ fn api(shared: Arc<Shared>) -> Router {
         .route("/conversations/{uuid}/messages", get(conversations::messages))
         .fallback(async || ApiError::not_found("There is nothing at this address of the API."))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX))
         .layer(map_response(personal))
         .with_state(shared)
 }

@@ -10,7 +10,7 @@ use tetherline_protocol::{Attempt, ErrorCode, StreamStatus};
 
 /// An error as HTTP says it: `{"error": {"code", "message", "field"?, "reason"?, …}}`.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     status: StatusCode,
     code: ErrorCode,
     message: String,
@@ -48,12 +48,12 @@ struct Error<'a> {
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
         let (details, headers) = (Details::default(), Vec::new());
         Self { status, code, message: message.into(), field: None, details, headers }
     }
 
-    pub(super) fn invalid(field: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(field: &str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, ErrorCode::BadFrame, message).field(field)
     }
 
@@ -72,7 +72,7 @@ impl Problem {
         self
     }
 
-    pub(super) fn field(mut self, field: &str) -> Self {
+    pub(crate) fn field(mut self, field: &str) -> Self {
         self.field = Some(field.into());
         self
     }

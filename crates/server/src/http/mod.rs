@@ -2,6 +2,7 @@
 //! erasing.
 
 mod answer;
+mod body;
 mod connect;
 mod erase;
 #[cfg(feature = "fuzzing")]
@@ -14,6 +15,12 @@ use std::sync::Arc;
 use axum::{
     Router,
     routing::{delete, get, post},
+};
+
+pub(crate) use answer::Problem;
+pub(crate) use body::Bodies;
+pub use body::{
+    BODY_PROGRESS_BYTES_MIN, BODY_PROGRESS_TIMEOUT, BodyError, REQUEST_BODIES_BYTES_MAX,
 };
 
 use crate::server::Shared;

@@ -2,18 +2,21 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    body::{Body, to_bytes},
+    body::Body,
     extract::{Path, Query, State, rejection::QueryRejection},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use tetherline_protocol::{
     ErrorCode, IdempotencyKey, MessageId, Seq, UserId,
     frame::{FrameError, Message},
 };
 
-use super::answer::{Problem, bearer};
+use super::{
+    answer::{Problem, bearer},
+    body::BodyError,
+};
 use crate::{
     server::{PublishError, Published, Shared},
     store::AppendError,
@@ -74,7 +77,7 @@ async fn take(
              `Idempotency-Key` out.",
         ));
     }
-    let message = message(headers, body, shared.limits.publish_bytes_max).await?;
+    let message = message(shared, headers, body).await?;
     if !durable {
         let id = shared.publish_live(&user, &message).map_err(refused)?;
         return Ok((StatusCode::ACCEPTED, Receipt { id, seq: None }));
@@ -116,8 +119,8 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyK
     }
 }
 
-async fn message(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Message, Problem> {
-    let text = text_of(headers, body, bytes_max).await?;
+async fn message(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Message, Problem> {
+    let text = text_of(shared, headers, body).await?;
     Message::parse(&text).map_err(|error| {
         let message = format!("The message was not understood: {error}.");
         let problem = Problem::new(StatusCode::BAD_REQUEST, error.code(), message);
@@ -128,21 +131,13 @@ async fn message(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Me
     })
 }
 
-/// A whole body of bounded size.
+/// A whole body of at most `publish_bytes_max`.
 pub(super) async fn text_of(
+    shared: &Shared,
     headers: &HeaderMap,
     body: Body,
-    bytes_max: usize,
 ) -> Result<String, Problem> {
-    let too_large = || too_large(bytes_max);
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.parse::<usize>().ok());
-    if announced.is_some_and(|bytes| bytes > bytes_max) {
-        return Err(too_large());
-    }
-    let bytes = to_bytes(body, bytes_max).await.map_err(|_| too_large())?;
+    let bytes = shared.bodies.read(headers, body, shared.limits.publish_bytes_max).await?;
     String::from_utf8(bytes.into()).map_err(|_| {
         Problem::new(StatusCode::BAD_REQUEST, ErrorCode::BadJson, "The body is not UTF-8.")
     })
@@ -160,17 +155,9 @@ pub(super) fn field(error: &FrameError) -> Option<&str> {
     }
 }
 
-fn too_large(bytes_max: usize) -> Problem {
-    Problem::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        ErrorCode::MessageTooLarge,
-        format!("The message is larger than publish_bytes_max, {bytes_max} bytes."),
-    )
-}
-
 fn refused(error: PublishError) -> Problem {
     match error {
-        PublishError::TooLarge { bytes_max } => too_large(bytes_max),
+        PublishError::TooLarge { bytes_max } => BodyError::TooLarge { bytes_max }.into(),
         PublishError::Append(AppendError::Conflict) => Problem::new(
             StatusCode::CONFLICT,
             ErrorCode::Conflict,

@@ -4,7 +4,7 @@
 mod lines;
 mod problems;
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -12,21 +12,30 @@ use axum::{
     extract::{Path, Query, State, rejection::QueryRejection},
     response::{IntoResponse, Response},
 };
+use futures_util::future::{Either, select};
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tetherline_protocol::{
     Attempt, MessageId, Seq, StreamStatus, UserId,
     frame::{StreamEnding, StreamOpening},
 };
+use tokio::time::sleep;
 
 use super::{
     answer::Problem,
+    body::check_coding,
     publish::{RETRY, authorize, parse_user, text_of},
 };
-use crate::{PipeError, StreamWriter, server::Shared, store::StreamPhase};
+use crate::{
+    PipeError, StreamWriter,
+    server::Shared,
+    store::{AppendTextError, StreamPhase},
+};
 use lines::Lines;
 use problems::{not_added, not_finished, not_opened, not_understood, unknown};
 
+/// How often a long request looks whether its attempt still grows.
+const STILL_GROWS_INTERVAL: Duration = Duration::from_secs(2);
 const NDJSON: &str = "application/x-ndjson";
 
 #[derive(Serialize)]
@@ -79,7 +88,7 @@ pub(super) async fn open(
     let opening = async {
         authorize(&shared, &headers)?;
         let user = parse_user(&user)?;
-        let text = text_of(&headers, body, shared.limits.publish_bytes_max).await?;
+        let text = text_of(&shared, &headers, body).await?;
         let opening = StreamOpening::parse(&text).map_err(|error| not_understood(&error))?;
         let writer =
             shared.open_stream(&user, opening).await.map_err(|error| not_opened(&error))?;
@@ -134,9 +143,10 @@ pub(super) async fn add(
             return Err(Problem::invalid("offset", "`offset` is a number of UTF-16 units."));
         };
         if is_ndjson(&headers) {
+            check_coding(&headers)?;
             return add_lines(&shared, name, offset, body).await;
         }
-        let body = text_of(&headers, body, shared.limits.publish_bytes_max).await?;
+        let body = text_of(&shared, &headers, body).await?;
         let Text { text, offset: own } = serde_json::from_str(&body).map_err(|_| {
             Problem::invalid(
                 "text",
@@ -161,7 +171,7 @@ pub(super) async fn finish(
     let ending = async {
         authorize(&shared, &headers)?;
         let name = Name::parse(&name)?;
-        let text = text_of(&headers, body, shared.limits.publish_bytes_max).await?;
+        let text = text_of(&shared, &headers, body).await?;
         let text = if text.trim().is_empty() { "{}" } else { &text };
         let ending = StreamEnding::parse(text).map_err(|error| not_understood(&error))?;
         end(&shared, &name, ending).await
@@ -221,14 +231,42 @@ async fn add_lines(
         *attempt,
         next_offset,
     );
-    let mut lines = Lines::of(body, shared.limits.publish_bytes_max);
-    writer.pipe(lines.texts()).await.map_err(|error| match error {
-        PipeError::Source(problem) => problem,
-        PipeError::Text(error) => not_added(&error),
-    })?;
+    let mut lines = Lines::of(body, shared.limits.publish_bytes_max, &shared.bodies);
+    {
+        let piped = pin!(writer.pipe(lines.texts()));
+        let over = pin!(over(shared, &name));
+        // A writer that says nothing would not hear that there is nobody to say it to.
+        match select(piped, over).await {
+            Either::Left((piped, _)) => piped.map_err(|error| match error {
+                PipeError::Source(problem) => problem,
+                PipeError::Text(error) => not_added(&error),
+            })?,
+            Either::Right((error, _)) => return Err(not_added(&error)),
+        }
+    }
     match lines.into_ending() {
         Some(ending) => end(shared, &name, ending).await,
         None => Ok(Json(Added { next_offset: writer.next_offset() }).into_response()),
+    }
+}
+
+/// Why an attempt takes no text any more, as soon as it is gone from what grows.
+async fn over(shared: &Arc<Shared>, name: &Name) -> AppendTextError {
+    let Name { user, message_uuid, attempt } = name;
+    loop {
+        sleep(STILL_GROWS_INTERVAL).await;
+        let page = shared.store.read_streams(user, &[], 0);
+        let grows = page.pieces.iter().any(|piece| {
+            piece.position.message_uuid == *message_uuid && piece.position.attempt == *attempt
+        });
+        if grows {
+            continue;
+        }
+        let nothing = shared.append_text(user, message_uuid, *attempt, None, "".into());
+        match nothing.await {
+            Ok(_) | Err(AppendTextError::Store(_) | AppendTextError::Crowded) => {}
+            Err(error) => return error,
+        }
     }
 }
 

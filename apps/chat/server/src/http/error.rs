@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
+use tetherline_server::BodyError;
 
 use crate::{accounts::InvalidSignUp, database::DatabaseError, password::PasswordError};
 
@@ -35,10 +36,6 @@ impl ApiError {
     pub(super) fn method_not_allowed() -> Self {
         let message = "This address of the API does not take this HTTP method.";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
-    }
-
-    pub(super) fn too_large(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     }
 
     pub(super) fn email_taken() -> Self {
@@ -85,6 +82,37 @@ impl ApiError {
 impl From<InvalidSignUp> for ApiError {
     fn from(invalid: InvalidSignUp) -> Self {
         Self { field: Some(invalid.field()), ..Self::invalid(invalid.to_string()) }
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { bytes_max } => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                format!("Send at most {bytes_max} bytes."),
+            ),
+            BodyError::Encoded => Self::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported",
+                "Send the JSON as it is, without a Content-Encoding.",
+            ),
+            BodyError::TooSlow => Self::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "too_slow",
+                "The request came too slowly. Send it again.",
+            ),
+            BodyError::Crowded => Self {
+                retry_after: Some(Duration::from_secs(1)),
+                ..Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "unavailable",
+                    "Too much is going on just now. Try again in a moment.",
+                )
+            },
+            _ => Self::invalid("The request broke off. Send it again."),
+        }
     }
 }
 

@@ -1,9 +1,8 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Bytes,
     extract::{FromRequest, FromRequestParts, Request},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
 use jsonwebtoken::{Algorithm, Validation};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -24,13 +23,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Body<T> {
         if !is_json {
             return Err(ApiError::invalid("Send JSON, with Content-Type: application/json."));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                ApiError::too_large(format!("Send at most {API_BODY_BYTES_MAX} bytes."))
-            } else {
-                ApiError::invalid("The request broke off. Send it again.")
-            }
-        })?;
+        let (parts, body) = request.into_parts();
+        let bytes = state.server.read_body(&parts.headers, body, API_BODY_BYTES_MAX).await?;
         serde_json::from_slice(&bytes)
             .map(Self)
             .map_err(|error| ApiError::invalid(format!("The JSON is not as expected: {error}.")))

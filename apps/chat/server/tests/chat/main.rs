@@ -10,6 +10,7 @@ mod growing;
 mod independent;
 mod process;
 mod provider;
+mod refusals;
 mod restarts;
 mod start;
 mod stops;

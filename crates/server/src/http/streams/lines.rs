@@ -1,24 +1,27 @@
 //! One long request: a line of JSON for every piece of text, and at the end, perhaps, how it ended.
 
-use std::io;
-
-use axum::body::{Body, BodyDataStream};
-use futures_util::{
-    StreamExt as _, TryStreamExt as _,
-    stream::{self, BoxStream, Stream},
-};
+use axum::body::Body;
+use bytes::BytesMut;
+use futures_util::stream::{self, Stream};
 use http::StatusCode;
 use serde::{Deserialize, de::IgnoredAny};
 use tetherline_protocol::{ErrorCode, frame::StreamEnding};
-use tokio_util::{
-    codec::{FramedRead, LinesCodec, LinesCodecError},
-    io::StreamReader,
+
+use super::{
+    super::{
+        answer::Problem,
+        body::{Bodies, BodyError, Room, data},
+    },
+    problems::not_understood,
 };
 
-use super::{super::answer::Problem, problems::not_understood};
-
 pub(super) struct Lines {
-    rest: BoxStream<'static, Result<String, LinesCodecError>>,
+    body: Body,
+    /// What has come of lines that are not read yet, and the room that it takes.
+    waiting: BytesMut,
+    room: Room,
+    /// How much of it has no line break.
+    searched: usize,
     line_bytes_max: usize,
     number: usize,
     ending: Option<StreamEnding>,
@@ -33,12 +36,9 @@ struct Line {
 }
 
 impl Lines {
-    pub(super) fn of(body: Body, line_bytes_max: usize) -> Self {
-        let bytes: BodyDataStream = body.into_data_stream();
-        let reader = StreamReader::new(bytes.map_err(io::Error::other));
-        let codec = LinesCodec::new_with_max_length(line_bytes_max);
-        let rest = FramedRead::new(reader, codec).boxed();
-        Self { rest, line_bytes_max, number: 0, ending: None }
+    pub(super) fn of(body: Body, line_bytes_max: usize, bodies: &Bodies) -> Self {
+        let (waiting, room) = (BytesMut::new(), bodies.room());
+        Self { body, waiting, room, searched: 0, line_bytes_max, number: 0, ending: None }
     }
 
     /// The pieces of text, up to the end of the request.
@@ -54,9 +54,7 @@ impl Lines {
     }
 
     async fn next_text(&mut self) -> Result<Option<String>, Problem> {
-        while let Some(line) = self.rest.next().await {
-            self.number += 1;
-            let line = line.map_err(|error| self.broken(&error))?;
+        while let Some(line) = self.next_line().await? {
             if line.trim().is_empty() {
                 continue;
             }
@@ -82,6 +80,37 @@ impl Lines {
         Ok(None)
     }
 
+    /// The next line without its break; the last one may have none.
+    async fn next_line(&mut self) -> Result<Option<String>, Problem> {
+        self.number += 1;
+        loop {
+            let end = self.waiting[self.searched..].iter().position(|&byte| byte == b'\n');
+            let length = end.map_or(self.waiting.len(), |end| self.searched + end);
+            if length > self.line_bytes_max {
+                return Err(self.too_long());
+            }
+            if end.is_some() {
+                return self.take(length, 1).map(Some);
+            }
+            self.searched = length;
+            match data(&mut self.body).await.map_err(|error| self.broken(error))? {
+                Some(more) => {
+                    self.room.grow(more.len()).map_err(|error| self.broken(error))?;
+                    self.waiting.extend_from_slice(&more);
+                }
+                None if self.waiting.is_empty() => return Ok(None),
+                None => return self.take(length, 0).map(Some),
+            }
+        }
+    }
+
+    fn take(&mut self, length: usize, line_break: usize) -> Result<String, Problem> {
+        let line = self.waiting.split_to(length + line_break);
+        self.room.shrink_to(self.waiting.len());
+        self.searched = 0;
+        String::from_utf8(line[..length].to_vec()).map_err(|_| self.invalid("it is not UTF-8"))
+    }
+
     fn invalid(&self, what: &str) -> Problem {
         Problem::invalid(
             "text",
@@ -89,17 +118,21 @@ impl Lines {
         )
     }
 
-    fn broken(&self, error: &LinesCodecError) -> Problem {
-        match error {
-            LinesCodecError::MaxLineLengthExceeded => Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                ErrorCode::MessageTooLarge,
-                format!(
-                    "Line {} is longer than {} bytes; what came before is added.",
-                    self.number, self.line_bytes_max
-                ),
+    fn too_long(&self) -> Problem {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::MessageTooLarge,
+            format!(
+                "Line {} is longer than {} bytes; what came before is added.",
+                self.number, self.line_bytes_max
             ),
-            LinesCodecError::Io(_) => self.invalid("the request broke off, or is not UTF-8"),
+        )
+    }
+
+    fn broken(&self, error: BodyError) -> Problem {
+        match error {
+            BodyError::Crowded => error.into(),
+            _ => self.invalid("the request broke off"),
         }
     }
 }

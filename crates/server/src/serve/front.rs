@@ -1,0 +1,142 @@
+//! What every request meets before any route, and every answer on its way out.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    response::{IntoResponse as _, Response},
+};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header, uri::Authority};
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use tetherline_protocol::ErrorCode;
+use tower::ServiceExt as _;
+use tracing::Instrument as _;
+
+use super::peer::Exchange;
+use crate::http::Problem;
+
+/// The rest of a request that is read without ado, so that a refusal does not cost the connection.
+const SMALL_BODY_BYTES: u64 = 16 * 1024;
+
+/// The application, as one connection sees it.
+pub(super) struct Front {
+    pub(super) app: Router,
+    pub(super) exchange: Exchange,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Front {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        // Never the query: it may hold a token.
+        let span = tracing::debug_span!(
+            "request",
+            method = %request.method(),
+            path = request.uri().path()
+        );
+        let (app, exchange) = (self.app.clone(), self.exchange.clone());
+        Box::pin(answer(app, exchange, request).instrument(span))
+    }
+}
+
+async fn answer(
+    app: Router,
+    exchange: Exchange,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    let began = Instant::now();
+    let size = request.body().size_hint();
+    if request.body().is_end_stream() {
+        exchange.request_ended();
+    }
+    let mut response = match malformed(request.headers(), request.version()) {
+        Some(problem) => problem.into_response(),
+        None => app.oneshot(request.map(|body| Watched::body(body, exchange.clone()))).await?,
+    };
+    tracing::debug!(status = response.status().as_u16(), took = ?began.elapsed(), "answered");
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        exchange.upgraded();
+    } else if exchange.is_asking() && size.upper().is_none_or(|bytes| bytes > SMALL_BODY_BYTES) {
+        tracing::debug!(
+            "the answer came before the end of the request; the connection ends with it"
+        );
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+/// What RFC 9112 has a server refuse, whatever was asked for (sections 3.2 and 6.1).
+fn malformed(headers: &HeaderMap, version: Version) -> Option<Problem> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let has_host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => is_host(host),
+        (None, _) => version < Version::HTTP_11,
+        (Some(_), Some(_)) => false,
+    };
+    if !has_host {
+        return Some(Problem::invalid(
+            "Host",
+            "A request has exactly one `Host`, a name or address.",
+        ));
+    }
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        let message = "This server knows no transfer coding but `chunked`.";
+        return Some(
+            Problem::new(StatusCode::NOT_IMPLEMENTED, ErrorCode::BadFrame, message)
+                .field("Transfer-Encoding"),
+        );
+    }
+    None
+}
+
+fn is_host(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    bytes.is_empty() || (!bytes.contains(&b'@') && Authority::try_from(bytes).is_ok())
+}
+
+/// A request's body that says when it was read to its end.
+struct Watched {
+    body: Incoming,
+    exchange: Exchange,
+}
+
+impl Watched {
+    fn body(body: Incoming, exchange: Exchange) -> Body {
+        if body.is_end_stream() { Body::empty() } else { Body::new(Self { body, exchange }) }
+    }
+}
+
+impl hyper::body::Body for Watched {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.exchange.request_ended();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

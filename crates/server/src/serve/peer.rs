@@ -1,0 +1,190 @@
+//! The other end of a connection, before and without a WebSocket: it may still be talking when it is
+//! answered, and may never read what it is told.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Sleep, sleep},
+};
+
+/// Whoever takes no byte of an answer for so long is cut off.
+pub const ANSWER_STUCK_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it is read on after an answer that came before the end of the request. Closed at once, a
+/// peer that is still sending would see a reset instead of its answer.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much is read on, in bytes.
+pub const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Where the exchange on a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Every request that began has been read to its end.
+    Quiet,
+    /// The peer has not finished what it is saying.
+    Asking,
+    /// It is a WebSocket, whose driver has its own rules.
+    Upgraded,
+}
+
+/// Shared by the socket, which sees bytes, and the service, which sees requests.
+#[derive(Debug, Clone)]
+pub(super) struct Exchange(Arc<Mutex<Phase>>);
+
+impl Exchange {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Phase::Quiet)))
+    }
+
+    pub(super) fn request_ended(&self) {
+        self.change(|_| Phase::Quiet);
+    }
+
+    pub(super) fn is_asking(&self) -> bool {
+        self.phase() == Phase::Asking
+    }
+
+    pub(super) fn upgraded(&self) {
+        self.change(|_| Phase::Upgraded);
+    }
+
+    fn heard(&self) {
+        self.change(|phase| if phase == Phase::Upgraded { phase } else { Phase::Asking });
+    }
+
+    fn phase(&self) -> Phase {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, next: impl FnOnce(Phase) -> Phase) {
+        let mut phase = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *phase = next(*phase);
+    }
+}
+
+/// A socket that closes so that the answer arrives, and that gives up a peer that takes nothing.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    stream: TcpStream,
+    exchange: Exchange,
+    /// Runs while the peer takes nothing.
+    stuck: Option<Pin<Box<Sleep>>>,
+    lingering: Option<Lingering>,
+}
+
+/// Our side is closed; what still comes is thrown away.
+#[derive(Debug)]
+struct Lingering {
+    until: Pin<Box<Sleep>>,
+    bytes_left: usize,
+}
+
+impl Peer {
+    pub(super) fn new(stream: TcpStream, exchange: Exchange) -> Self {
+        Self { stream, exchange, stuck: None, lingering: None }
+    }
+
+    /// Hands the socket on once it is no HTTP any more.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
+    fn watch(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() || self.exchange.phase() == Phase::Upgraded {
+            self.stuck = None;
+            return written;
+        }
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(ANSWER_STUCK_TIMEOUT)));
+        ready!(stuck.as_mut().poll(context));
+        // What nobody takes is not kept by the kernel either.
+        let _ = self.stream.set_zero_linger();
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer was not read")))
+    }
+}
+
+impl Lingering {
+    fn begin() -> Self {
+        Self { until: Box::pin(sleep(LINGER_TIMEOUT)), bytes_left: LINGER_BYTES_MAX }
+    }
+
+    /// Done when the peer is, or when it has had its time or its bytes.
+    fn poll(&mut self, stream: &mut TcpStream, context: &mut Context<'_>) -> Poll<()> {
+        let mut thrown_away = [0; 8 * 1024];
+        while self.bytes_left > 0 && self.until.as_mut().poll(context).is_pending() {
+            let mut buffer = ReadBuf::new(&mut thrown_away);
+            match ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {
+                    self.bytes_left = self.bytes_left.saturating_sub(buffer.filled().len());
+                }
+                _ => break,
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl AsyncRead for Peer {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        if buffer.filled().len() > before {
+            self.exchange.heard();
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl AsyncWrite for Peer {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.watch(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.watch(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.lingering.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+            if !this.exchange.is_asking() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let lingering = this.lingering.get_or_insert_with(Lingering::begin);
+        lingering.poll(&mut this.stream, context).map(Ok)
+    }
+}
