@@ -57,7 +57,7 @@ pub use serve::{
     LISTEN_BACKLOG, listen, serve,
 };
 pub use server::{PublishError, Published, Server};
-pub use store::{Head, StoreError};
+pub use store::{Head, StoreError, backup};
 pub use streams::{PipeError, StreamWriter};
 #[cfg(feature = "webhook")]
 pub use webhook::{

@@ -9,6 +9,8 @@ mod archive;
 mod browser;
 mod chaos;
 mod check;
+#[cfg(test)]
+mod conformance;
 mod event;
 mod flight;
 mod growing;

@@ -292,7 +292,7 @@ impl World {
                 }
             }
         }
-        if self.random.percent(35) && self.store.restore() {
+        if self.random.percent(35) && self.store.restore(true) {
             self.note("a backup is restored");
             for user in 0..self.users.len() {
                 self.forget_what_was_lost(user);

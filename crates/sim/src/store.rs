@@ -198,6 +198,11 @@ impl Store {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn work_by(&mut self, limits: &Limits) {
+        self.limits = limits.clone();
+    }
+
     pub(crate) fn mailbox(&self, user: UserNo) -> &Mailbox {
         &self.mailboxes[user]
     }
@@ -247,11 +252,11 @@ impl Store {
         self.backup = Some(self.mailboxes.clone());
     }
 
-    /// The operator restores the last backup, which renews the epoch.
-    pub(crate) fn restore(&mut self) -> bool {
+    /// The operator restores the last backup, which renews the epoch if it is done by the command for it.
+    pub(crate) fn restore(&mut self, is_announced: bool) -> bool {
         let Some(backup) = self.backup.take() else { return false };
         self.mailboxes = backup;
-        self.epoch += 1;
+        self.epoch += u32::from(is_announced);
         (0..self.mailboxes.len()).for_each(|user| self.begin_history(user));
         true
     }
@@ -356,7 +361,7 @@ impl Store {
                 let (erasures, head) = (before.erasures + 1, before.head());
                 let (erased, trimmed, floor) = (head, head, head);
                 self.mailboxes[user] =
-                    Mailbox { erased, trimmed, floor, erasures, ..Mailbox::default() };
+                    Mailbox { erased, floor, trimmed, erasures, ..Mailbox::default() };
                 Answer::Erased { user }
             }
             Operation::Stream(order) => self.apply_order(order, now),

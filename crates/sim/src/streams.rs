@@ -1,5 +1,7 @@
 //! Growing answers in the store's model: what the trait `Streams` promises, for one user.
 
+mod newest;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -7,11 +9,15 @@ use std::{
 
 use tetherline_protocol::{
     Attempt, MessageId, StreamPosition, StreamStatus,
-    frame::{Message, StreamEnding, StreamOpening},
+    frame::{StreamEnding, StreamOpening},
     limits::STREAM_STOPS_MAX,
     utf16,
 };
-use tetherline_server::store::{StoppedStream, StreamPage, StreamPiece};
+use tetherline_server::store::{StoppedStream, StreamPage};
+
+pub(crate) use newest::{Newest, Phase};
+
+use newest::bytes_of;
 
 use crate::{
     Mutant,
@@ -121,51 +127,6 @@ pub(crate) struct Bounds {
     pub(crate) bytes_max: usize,
     /// By so much all of all users may still grow.
     pub(crate) room_bytes: usize,
-}
-
-/// What an answer counts besides its text and its fields.
-const ANSWER_BYTES: usize = 1_024;
-
-/// The newest attempt at an answer.
-#[derive(Clone)]
-pub(crate) struct Newest {
-    pub(crate) attempt: Attempt,
-    pub(crate) writer: WriterNo,
-    pub(crate) publish: PublishNo,
-    pub(crate) phase: Phase,
-    pub(crate) text: String,
-    pub(crate) whole: Arc<[u16]>,
-    uuid: MessageId,
-    reference: Option<SendNo>,
-    opening: Arc<StreamOpening>,
-    order: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Open { heard_at: u64 },
-    Stopped { at: u64 },
-    Finished { status: StreamStatus },
-}
-
-impl Newest {
-    pub(crate) fn grows(&self) -> bool {
-        !matches!(self.phase, Phase::Finished { .. })
-    }
-
-    fn bytes(&self) -> usize {
-        bytes_of(&self.opening) + self.text.len()
-    }
-
-    /// How an attempt ends that is to end as `status`.
-    pub(crate) fn ends_as(&self, status: StreamStatus) -> StreamStatus {
-        if let Phase::Stopped { .. } = self.phase { StreamStatus::Stopped } else { status }
-    }
-
-    /// The message that it becomes.
-    pub(crate) fn message(&self, status: StreamStatus, ending: &StreamEnding) -> Message {
-        self.opening.message(&self.uuid, self.attempt, status, &self.text, ending)
-    }
 }
 
 impl Answers {
@@ -330,83 +291,6 @@ impl Answers {
         }
         page
     }
-}
-
-impl Newest {
-    fn is_meant(&self, answer: AnswerNo, target: Target) -> bool {
-        match target {
-            Target::Answer(meant) => answer == meant,
-            Target::Send(send) => self.reference == Some(send),
-        }
-    }
-
-    fn is_shown(&self, mutant: Option<Mutant>) -> bool {
-        self.grows() || mutant == Some(Mutant::ShownAfterItsEnd)
-    }
-
-    /// What is there already is compared, and not added again.
-    fn add(
-        &mut self,
-        offset: Option<u64>,
-        text: &str,
-        now: u64,
-        bounds: Bounds,
-        mutant: Option<Mutant>,
-    ) -> Reply {
-        match &mut self.phase {
-            Phase::Finished { .. } => return Reply::Finished,
-            Phase::Stopped { .. } => return Reply::Stopped,
-            Phase::Open { heard_at } => *heard_at = now,
-        }
-        let end = utf16::length(&self.text);
-        let offset = offset.unwrap_or(end);
-        if offset > end {
-            return Reply::Gap { end };
-        }
-        let Some(index) = utf16::byte_index(&self.text, offset) else { return Reply::Conflict };
-        let there = &self.text[index..];
-        let news = if mutant == Some(Mutant::RepeatAddedAgain) {
-            text
-        } else if there.starts_with(text) {
-            ""
-        } else if let Some(news) = text.strip_prefix(there) {
-            news
-        } else {
-            return Reply::Conflict;
-        };
-        if !news.is_empty() && self.text.len() + news.len() > bounds.bytes_max {
-            return Reply::TooLong;
-        }
-        if news.len() > bounds.room_bytes {
-            return Reply::Crowded;
-        }
-        self.text.push_str(news);
-        Reply::Added { end: utf16::length(&self.text) }
-    }
-
-    fn piece(&self, places: &[StreamPosition], room: usize, mutant: Option<Mutant>) -> StreamPiece {
-        let message_uuid = self.uuid.clone();
-        let place = places
-            .iter()
-            .find(|place| place.message_uuid == message_uuid && place.attempt == self.attempt);
-        let known = place.and_then(|place| utf16::byte_index(&self.text, place.offset));
-        let rest = &self.text[known.unwrap_or_default()..];
-        let mut text = rest[..rest.floor_char_boundary(room)].to_owned();
-        if mutant == Some(Mutant::PairSplit) {
-            let units: Vec<u16> = text.encode_utf16().collect();
-            text = String::from_utf16_lossy(&units[..units.len().min(7)]);
-        }
-        let start =
-            known.is_none().then(|| self.opening.start_frame(&message_uuid, self.attempt).into());
-        let offset = place.filter(|_| known.is_some()).map_or(0, |place| place.offset)
-            + utf16::length(&text);
-        let position = StreamPosition { message_uuid, attempt: self.attempt, offset };
-        StreamPiece { position, start, text: text.into() }
-    }
-}
-
-fn bytes_of(opening: &StreamOpening) -> usize {
-    ANSWER_BYTES + opening.fields().len()
 }
 
 /// What the simulated backends begin an answer with.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::workspace::output;
 
 /// Which crates of this workspace each may use: ARCHITECTURE.md draws the same as a picture.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("tetherline-protocol", &[]),
     ("tetherline-engine", &["tetherline-protocol"]),
     ("tetherline", &["tetherline-engine", "tetherline-protocol"]),
@@ -14,6 +14,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("tetherline-server", &["tetherline-protocol"]),
     ("tetherline-cli", &["tetherline", "tetherline-server", "tetherline-protocol"]),
     ("tetherline-sim", &["tetherline-engine", "tetherline-server", "tetherline-protocol"]),
+    ("tetherline-store-conformance", &["tetherline-server", "tetherline-protocol"]),
     // It knows the server only as a binary.
     ("tetherline-kill-test", &["tetherline"]),
     // So does this, and speaks the wire itself: it measures what any client sees.
@@ -22,8 +23,13 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("xtask", &["tetherline-protocol"]),
 ];
 
-/// What a crate may use in its tests beyond that: the native client is tested against the server.
-const TESTS_MAY_USE: [(&str, &[&str]); 1] = [("tetherline", &["tetherline-server"])];
+/// What a crate may use in its tests beyond that: the native client is tested against the server, and
+/// whoever has a store holds it to what every store promises.
+const TESTS_MAY_USE: [(&str, &[&str]); 3] = [
+    ("tetherline", &["tetherline-server"]),
+    ("tetherline-server", &["tetherline-store-conformance"]),
+    ("tetherline-sim", &["tetherline-store-conformance"]),
+];
 
 pub(super) fn problems(root: &Path) -> Result<Vec<String>> {
     let text = output(root, "cargo", &["metadata", "--no-deps", "--format-version", "1"])?;

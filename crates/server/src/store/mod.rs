@@ -14,7 +14,7 @@ use tetherline_protocol::{
 use uuid::Uuid;
 
 use crate::{Refusal, clock};
-pub use sqlite::{OpenError, SqliteStore};
+pub use sqlite::{OpenError, SqliteStore, backup};
 pub use streams::{
     AppendTextError, FinishStreamError, FinishedStream, OpenStreamError, OpenedStream,
     OverdueStream, StoppedStream, StreamPage, StreamPhase, StreamPiece, StreamState, Streams,

@@ -81,7 +81,6 @@ pub trait Streams: Send + Sync + 'static {
 
 /// An attempt that was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct OpenedStream {
     /// Its number.
     pub attempt: Attempt,
@@ -118,7 +117,6 @@ pub enum StoppedStream {
 
 /// An answer as far as it got.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct StreamState {
     /// The newest attempt.
     pub attempt: Attempt,

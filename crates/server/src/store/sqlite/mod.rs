@@ -1,6 +1,7 @@
 //! Mailboxes in one SQLite file: one writer thread that commits for everybody at once, readers on
 //! blocking threads, checkpoints on a thread of their own.
 
+pub mod backup;
 mod checkpoint;
 mod commands;
 mod failure;

@@ -138,11 +138,20 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<String, OpenError> 
             transaction.execute_batch(step)?;
         }
         if version == 0 {
-            let epoch = Uuid::new_v4().simple().to_string();
-            transaction.execute("INSERT INTO meta (epoch) VALUES (?1)", [epoch])?;
+            transaction.execute("INSERT INTO meta (epoch) VALUES (?1)", [fresh_epoch()])?;
         }
         transaction.pragma_update(None, "user_version", newest as u32)?;
         transaction.commit()?;
     }
     Ok(connection.query_row("SELECT epoch FROM meta", [], |row| row.get(0))?)
+}
+
+/// The file counts in another history from now on.
+pub(super) fn renew_epoch(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute("UPDATE meta SET epoch = ?1", [fresh_epoch()])?;
+    Ok(())
+}
+
+fn fresh_epoch() -> String {
+    Uuid::new_v4().simple().to_string()
 }

@@ -1,4 +1,5 @@
-//! Answers whose writers and readers do what they like, in any order, against a simple model.
+//! Answers whose writers and readers do what they like, in any order, over crashes and restores,
+//! against a simple model.
 //!
 //! The seed is fixed, so that a run can be repeated; ARCHITECTURE.md says how to look further. A
 //! failure prints the shortest list of steps that leads to it: it becomes a test of its own.
@@ -7,7 +8,7 @@ use std::collections::BTreeMap;
 
 use proptest::{
     prelude::*,
-    test_runner::{Config, RngSeed},
+    test_runner::{Config, RngSeed, TestRunner},
 };
 use tetherline_protocol::{StreamPosition, utf16};
 use tetherline_server::store::{AppendTextError, FinishStreamError, StoppedStream, StreamPhase};
@@ -47,6 +48,8 @@ enum Step {
     Read(usize),
     Reopen,
     Crash,
+    BackUp,
+    Restore(Restored),
     Erase,
 }
 
@@ -70,6 +73,9 @@ fn step() -> impl Strategy<Value = Step> {
         3 => answer.prop_map(Step::Read),
         1 => Just(Step::Reopen),
         1 => Just(Step::Crash),
+        1 => Just(Step::BackUp),
+        1 => prop::sample::select(vec![Restored::Announced, Restored::ByHand])
+            .prop_map(Step::Restore),
         1 => Just(Step::Erase),
     ]
 }
@@ -84,14 +90,21 @@ struct Model {
     opened: usize,
 }
 
-struct Rig {
-    folder: tempfile::TempDir,
-    store: Option<SqliteStore>,
+/// Everything of a user as it should be.
+#[derive(Debug, Clone, Default)]
+struct Mailbox {
     answers: BTreeMap<usize, Model>,
     /// Sends that were stopped before they were answered.
     stopped: Vec<usize>,
     openings: usize,
     messages: u64,
+}
+
+struct Rig<B: Bench> {
+    bench: B,
+    store: Option<B::Store>,
+    now: Mailbox,
+    backup: Option<Mailbox>,
     /// What a reader who reads on from where they are has, of the newest attempt that they know.
     seen: BTreeMap<String, (Attempt, String)>,
 }
@@ -104,26 +117,13 @@ fn send(answer: usize) -> String {
     format!("q{answer}")
 }
 
-fn opened_in(folder: &Path) -> SqliteStore {
-    SqliteStore::open(&folder.join("mailbox.db")).unwrap()
-}
-
-impl Rig {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = opened_in(folder.path());
-        Self {
-            folder,
-            store: Some(store),
-            answers: BTreeMap::new(),
-            stopped: Vec::new(),
-            openings: 0,
-            messages: 0,
-            seen: BTreeMap::new(),
-        }
+impl<B: Bench> Rig<B> {
+    fn new(mut bench: B) -> Self {
+        let store = Some(bench.open());
+        Self { bench, store, now: Mailbox::default(), backup: None, seen: BTreeMap::new() }
     }
 
-    fn store(&self) -> &SqliteStore {
+    fn store(&self) -> &B::Store {
         self.store.as_ref().unwrap()
     }
 
@@ -132,7 +132,7 @@ impl Rig {
             Step::Open(answer) => self.open(*answer).await,
             Step::Append(answer, text) => self.append(*answer, 0, None, text).await,
             Step::Overlap(answer, share, text) => {
-                let there = self.answers.get(answer).map_or("", |model| &model.text);
+                let there = self.now.answers.get(answer).map_or("", |model| &model.text);
                 let index = there.floor_char_boundary((share * there.len() as f64) as usize);
                 let offset = utf16::length(&there[..index]);
                 let text = format!("{}{text}", &there[index..]);
@@ -148,45 +148,54 @@ impl Rig {
             Step::Read(answer) => self.read_at_every_offset(*answer),
             Step::Reopen => {
                 self.store = None;
-                self.store = Some(opened_in(self.folder.path()));
+                self.store = Some(self.bench.open());
             }
-            Step::Crash => self.crash(),
+            Step::Crash => {
+                let store = self.store.take().unwrap();
+                self.store = Some(self.bench.crash(store));
+            }
+            Step::BackUp => {
+                self.bench.back_up(self.store.as_ref().unwrap()).await;
+                self.backup = Some(self.now.clone());
+            }
+            Step::Restore(how) => self.restore(*how).await,
             Step::Erase => {
                 self.store().erase(&user("ada")).await.unwrap();
-                self.answers.clear();
-                self.stopped.clear();
+                let Mailbox { messages, openings, .. } = self.now;
+                self.now = Mailbox { openings, messages, ..Mailbox::default() };
                 self.seen.clear();
             }
         }
         self.check().await;
     }
 
-    /// Goes on with the files as they are at this moment, the log not yet folded in.
-    fn crash(&mut self) {
-        let crashed = tempfile::tempdir().unwrap();
-        for name in ["mailbox.db", "mailbox.db-wal"] {
-            std::fs::copy(self.folder.path().join(name), crashed.path().join(name)).unwrap();
+    /// A reader of before has another history, and starts over.
+    async fn restore(&mut self, how: Restored) {
+        if let Some(backup) = self.backup.clone() {
+            self.store = None;
+            self.bench.restore(how).await;
+            self.store = Some(self.bench.open());
+            self.now = backup;
+            self.seen.clear();
         }
-        self.store = Some(opened_in(crashed.path()));
-        self.folder = crashed;
     }
 
     async fn open(&mut self, answer: usize) {
-        let before = self.answers.get(&answer);
+        let before = self.now.answers.get(&answer);
         let attempt = before.map_or(ONE, |model| model.attempt.next());
         let json = format!(r#"{{"ref":"{}"}}"#, send(answer));
         let (ada, name) = (user("ada"), uuid(&name(answer)));
         let opened = self.store().open_stream(&ada, &name, opening(&json)).await.unwrap();
-        let is_stopped = self.stopped.contains(&answer);
+        let is_stopped = self.now.stopped.contains(&answer);
         assert_eq!((opened.attempt, opened.is_stopped), (attempt, is_stopped));
         let phase = if is_stopped { StreamPhase::Stopped } else { StreamPhase::Open };
-        self.openings += 1;
-        let model = Model { attempt, text: String::new(), phase, opened: self.openings };
-        self.answers.insert(answer, model);
+        self.now.openings += 1;
+        let model = Model { attempt, text: String::new(), phase, opened: self.now.openings };
+        self.now.answers.insert(answer, model);
     }
 
     async fn append(&mut self, answer: usize, off_by: i64, offset: Option<u64>, text: &str) {
-        let model = self.answers.get(&answer).cloned();
+        let model = self.now.answers.get(&answer).cloned();
         let newest = model.as_ref().map_or(1, |model| i64::from(model.attempt.get()));
         let attempt = u32::try_from((newest + off_by).max(1)).unwrap();
         let attempt = Attempt::new(attempt).unwrap();
@@ -197,7 +206,7 @@ impl Rig {
         let (ada, name) = (user("ada"), uuid(&name(answer)));
         let answered = self.store().append_text(&ada, &name, attempt, offset, text.into()).await;
         assert_eq!(answered, expected.clone().map(|text| utf16::length(&text)));
-        if let (Ok(text), Some(model)) = (expected, self.answers.get_mut(&answer)) {
+        if let (Ok(text), Some(model)) = (expected, self.now.answers.get_mut(&answer)) {
             model.text = text;
         }
     }
@@ -205,7 +214,7 @@ impl Rig {
     async fn stop(&mut self, answer: usize) {
         let target = StopTarget::Message(uuid(&name(answer)));
         let stopped = self.store().stop_stream(&user("ada"), &target).await.unwrap();
-        let expected = match self.answers.get_mut(&answer) {
+        let expected = match self.now.answers.get_mut(&answer) {
             None => StoppedStream::Unknown,
             Some(model) => model.stop(),
         };
@@ -215,20 +224,20 @@ impl Rig {
     async fn stop_by_send(&mut self, answer: usize) {
         let target = StopTarget::Send(uuid(&send(answer)));
         let stopped = self.store().stop_stream(&user("ada"), &target).await.unwrap();
-        let expected = if let Some(model) = self.answers.get_mut(&answer) {
+        let expected = if let Some(model) = self.now.answers.get_mut(&answer) {
             model.stop()
         } else {
-            self.stopped.push(answer);
+            self.now.stopped.push(answer);
             StoppedStream::Remembered
         };
         assert_eq!(stopped, expected);
     }
 
     async fn finish(&mut self, answer: usize, status: StreamStatus) {
-        let attempt = self.answers.get(&answer).map_or(ONE, |model| model.attempt);
+        let attempt = self.now.answers.get(&answer).map_or(ONE, |model| model.attempt);
         let (ada, name) = (user("ada"), uuid(&name(answer)));
         let finished = self.store().finish_stream(&ada, &name, attempt, ending(status)).await;
-        let Some(model) = self.answers.get_mut(&answer) else {
+        let Some(model) = self.now.answers.get_mut(&answer) else {
             assert!(matches!(finished, Err(FinishStreamError::Unknown)), "{finished:?}");
             return;
         };
@@ -241,8 +250,8 @@ impl Rig {
         assert_eq!((finished.status, finished.delivery.is_some()), (expected, is_new));
         model.phase = StreamPhase::Finished(expected);
         if let Some(delivery) = finished.delivery {
-            self.messages += 1;
-            assert_eq!(delivery.seq.get(), self.messages);
+            self.now.messages += 1;
+            assert_eq!(delivery.seq.get(), self.now.messages);
             let message: serde_json::Value = serde_json::from_str(&delivery.text).unwrap();
             assert_eq!(message["message"]["content"], model.text);
         }
@@ -250,7 +259,7 @@ impl Rig {
 
     /// Whoever has any part of it gets the rest; whoever is nowhere in it, all.
     fn read_at_every_offset(&self, answer: usize) {
-        let Some(model) = self.answers.get(&answer).filter(|model| model.is_growing()) else {
+        let Some(model) = self.now.answers.get(&answer).filter(|model| model.is_growing()) else {
             return;
         };
         let name = name(answer);
@@ -280,7 +289,7 @@ impl Rig {
         let ada = user("ada");
         for answer in 0..ANSWERS {
             let told = self.store().stream(&ada, &uuid(&name(answer))).await.unwrap();
-            let Some(model) = self.answers.get(&answer) else {
+            let Some(model) = self.now.answers.get(&answer) else {
                 assert_eq!(told, None);
                 continue;
             };
@@ -289,10 +298,10 @@ impl Rig {
             assert_eq!(told.next_offset, utf16::length(&model.text));
             assert_eq!(&*told.text, if model.is_growing() { &model.text } else { "" });
         }
-        assert_eq!(self.store().head(&ada).await.unwrap().seq.get(), self.messages);
+        assert_eq!(self.store().head(&ada).await.unwrap().seq.get(), self.now.messages);
         self.follow();
         let mut growing: Vec<(&usize, &Model)> =
-            self.answers.iter().filter(|(_, model)| model.is_growing()).collect();
+            self.now.answers.iter().filter(|(_, model)| model.is_growing()).collect();
         growing.sort_by_key(|(_, model)| model.opened);
         let page = self.store().read_streams(&ada, &[], ALL);
         let names: Vec<&str> =
@@ -377,19 +386,20 @@ impl Model {
     }
 }
 
-proptest! {
-    #![proptest_config(config())]
-
-    #[test]
-    fn whatever_happens_an_answer_is_what_its_writers_were_told(
-        steps in prop::collection::vec(step(), 1..40),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+/// Whatever happens, an answer is what its writers were told.
+pub fn holds<B: Bench>(bench: impl Fn() -> B) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let all = prop::collection::vec(step(), 1..40);
+    let held = TestRunner::new(config()).run(&all, |steps| {
         runtime.block_on(async {
-            let mut rig = Rig::new();
+            let mut rig = Rig::new(bench());
             for step in &steps {
                 rig.take(step).await;
             }
         });
+        Ok(())
+    });
+    if let Err(failure) = held {
+        panic!("{failure}");
     }
 }

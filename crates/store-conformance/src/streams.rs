@@ -84,9 +84,9 @@ fn piece(name: &str, attempt: u32, text: &str) -> (String, u32, String) {
     (name.to_owned(), attempt, text.to_owned())
 }
 
-/// Every promise of `Streams`. `open` opens the same store again and again.
-pub(crate) async fn conform<S: Store>(open: impl AsyncFn() -> S) {
-    let store = open().await;
+/// Every promise of `Streams`.
+pub(crate) async fn conform<B: Bench>(bench: &mut B) {
+    let store = bench.open();
     another_attempt_ends_the_one_before(&store).await;
     text_is_placed_by_its_offset(&store).await;
     a_reader_gets_what_it_has_not_got_yet(&store).await;
@@ -98,7 +98,12 @@ pub(crate) async fn conform<S: Store>(open: impl AsyncFn() -> S) {
     an_erased_user_has_no_answers(&store).await;
     readers_never_find_an_answer_twice(&store).await;
     drop(store);
-    every_step_survives(open).await;
+    every_step_survives(bench, "pam", |bench, store| {
+        drop(store);
+        bench.open()
+    })
+    .await;
+    every_step_survives(bench, "pat", B::crash).await;
 }
 
 async fn another_attempt_ends_the_one_before(store: &impl Store) {
@@ -396,59 +401,57 @@ async fn readers_never_find_an_answer_twice(store: &impl Store) {
     tokio::join!(write, read);
 }
 
-/// A story in which the store is closed and opened between any two steps.
-async fn every_step_survives<S: Store>(reopen: impl AsyncFn() -> S) {
-    let (pam, a1, a2) = (user("pam"), uuid("a1"), uuid("a2"));
-    let store = reopen().await;
+/// A story in which the store is closed and opened, or stops, between any two steps.
+async fn every_step_survives<B: Bench>(
+    bench: &mut B,
+    name: &str,
+    between: impl Fn(&mut B, B::Store) -> B::Store,
+) {
+    let (pam, a1, a2) = (user(name), uuid("a1"), uuid("a2"));
+    let store = bench.open();
     store.open_stream(&pam, &a1, opening(r#"{"ref":"q1","version":1}"#)).await.unwrap();
     let start = store.read_streams(&pam, &[], ALL).pieces[0].start.clone();
-    drop(store);
 
-    let store = reopen().await;
+    let store = between(bench, store);
     assert_eq!(store.read_streams(&pam, &[], ALL).pieces[0].start, start);
-    open(&store, "pam", "a2").await;
-    assert_eq!(say(&store, "pam", "a1", "ab👍").await, 4);
-    drop(store);
+    open(&store, name, "a2").await;
+    assert_eq!(say(&store, name, "a1", "ab👍").await, 4);
 
-    let store = reopen().await;
-    assert_eq!(grown(&store, "pam"), [piece("a1", 1, "ab👍"), piece("a2", 1, "")]);
-    let append = async |store: &S, offset, text: &str| {
+    let store = between(bench, store);
+    assert_eq!(grown(&store, name), [piece("a1", 1, "ab👍"), piece("a2", 1, "")]);
+    let append = async |store: &B::Store, offset, text: &str| {
         store.append_text(&pam, &a1, ONE, Some(offset), text.into()).await
     };
     assert_eq!(append(&store, 2, "👍c").await, Ok(5));
-    say(&store, "pam", "a2", "x").await;
-    assert_eq!(open(&store, "pam", "a2").await.attempt, TWO);
-    drop(store);
+    say(&store, name, "a2", "x").await;
+    assert_eq!(open(&store, name, "a2").await.attempt, TWO);
 
-    let store = reopen().await;
-    assert_eq!(grown(&store, "pam"), [piece("a1", 1, "ab👍c"), piece("a2", 2, "")]);
+    let store = between(bench, store);
+    assert_eq!(grown(&store, name), [piece("a1", 1, "ab👍c"), piece("a2", 2, "")]);
     assert_eq!(append(&store, 3, "x").await, Err(AppendTextError::Conflict { next_offset: 5 }));
     assert_eq!(store.stop_stream(&pam, &of("a1")).await.unwrap(), StoppedStream::Stopped);
     assert_eq!(store.stop_stream(&pam, &to("q9")).await.unwrap(), StoppedStream::Remembered);
     let finished = store.finish_stream(&pam, &a2, TWO, ending(StreamStatus::Failed)).await.unwrap();
-    drop(store);
 
-    let store = reopen().await;
+    let store = between(bench, store);
     assert_eq!(append(&store, 5, "d").await, Err(AppendTextError::Stopped { next_offset: 5 }));
-    assert!(open_for(&store, "pam", "a9", "q9").await.is_stopped);
-    assert_eq!(state(&store, "pam", "a2").await.unwrap().attempt, TWO);
+    assert!(open_for(&store, name, "a9", "q9").await.is_stopped);
+    assert_eq!(state(&store, name, "a2").await.unwrap().attempt, TWO);
     let again = store.finish_stream(&pam, &a2, TWO, ending(StreamStatus::Complete)).await.unwrap();
     assert_eq!(again, FinishedStream { delivery: None, ..finished });
-    let stopped = finish(&store, "pam", "a1", StreamStatus::Complete).await;
+    let stopped = finish(&store, name, "a1", StreamStatus::Complete).await;
     assert_eq!(stopped.status, StreamStatus::Stopped);
-    drop(store);
 
-    let store = reopen().await;
-    assert_eq!(grown(&store, "pam"), [piece("a9", 1, "")]);
-    assert_eq!(positions(&store, "pam").await, [1, 2]);
+    let store = between(bench, store);
+    assert_eq!(grown(&store, name), [piece("a9", 1, "")]);
+    assert_eq!(positions(&store, name).await, [1, 2]);
     let message = store.read(&pam, seq(1), ROOM).await.unwrap();
     assert_eq!(message, [stopped.delivery.unwrap()]);
-    assert_eq!(open(&store, "pam", "a2").await.attempt, THREE);
+    assert_eq!(open(&store, name, "a2").await.attempt, THREE);
     store.erase(&pam).await.unwrap();
-    drop(store);
 
-    let store = reopen().await;
+    let store = between(bench, store);
     assert_eq!(store.read_streams(&pam, &[], ALL), StreamPage::default());
-    assert_eq!(state(&store, "pam", "a2").await, None);
-    assert!(!open_for(&store, "pam", "a9", "q9").await.is_stopped);
+    assert_eq!(state(&store, name, "a2").await, None);
+    assert!(!open_for(&store, name, "a9", "q9").await.is_stopped);
 }

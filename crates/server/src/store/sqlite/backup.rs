@@ -1,0 +1,120 @@
+//! A mailbox file's way into a backup, while a server has it open, and back.
+//!
+//! What is here knows mailboxes; `file` knows how any SQLite file is copied and put in place.
+
+mod file;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::{
+    OpenError,
+    presence::{self, Lock},
+    schema,
+};
+pub use file::{BackupError, Progress, Replaced, copy, discard, put_in_place, stamp};
+
+/// The mailbox's file in a data folder.
+pub const MAILBOX_FILE: &str = "mailbox.db";
+
+/// What restoring does with the file that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays, and nothing is restored.
+    Refuse,
+    /// It is kept under another name.
+    PutAside,
+}
+
+/// Why nothing was restored. What was there before is there still.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// The backup cannot be read, or the copy cannot be written.
+    #[error(transparent)]
+    Copy(#[from] BackupError),
+    /// It is some other file.
+    #[error("{} is no backup of a mailbox; name the file that `backup` wrote", .0.display())]
+    NotAMailbox(PathBuf),
+    /// There is one already.
+    #[error(
+        "{} is there already; with --replace it is kept under another name and the backup takes \
+         its place", .0.display()
+    )]
+    Occupied(PathBuf),
+    /// The folder is in use, or a newer version of this program wrote the backup.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+/// Copies the mailbox in a data folder to a new file, as it is at this moment, while a server goes
+/// on writing it. The copy is on the disk and proven to be whole when this returns; answers its bytes.
+pub fn back_up_mailbox(
+    data: &Path,
+    to: &Path,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<u64, BackupError> {
+    copy(&data.join(MAILBOX_FILE), to, progress)
+}
+
+/// Puts a backup in the place of a data folder's mailbox, as another history: every page is told that
+/// it may have missed something, and reads on from what its device has acknowledged. Answers where
+/// the mailbox of before is kept, if there was one. Nobody may have the folder open.
+pub fn restore_mailbox(
+    from: &Path,
+    data: &Path,
+    existing: Existing,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Option<Replaced>, RestoreError> {
+    let path = data.join(MAILBOX_FILE);
+    presence::create_folder(&path)?;
+    let mut lock = Lock::take(&path)?;
+    if existing == Existing::Refuse && path.exists() {
+        return Err(RestoreError::Occupied(path));
+    }
+    let restoring = data.join("mailbox.db.restoring");
+    // One that was interrupted left it.
+    discard(&restoring)?;
+    copy(from, &restoring, progress)?;
+    let renewed = begin_another_history(from, &restoring);
+    if let Err(error) = renewed {
+        discard(&restoring)?;
+        return Err(error);
+    }
+    let replaced = put_in_place(&restoring, &path)?;
+    lock.has_a_mailbox();
+    Ok(replaced)
+}
+
+/// Has a data folder's mailbox count in another history from now on: for who copied its file back by
+/// other means. Nobody may have the folder open.
+pub fn renew_epoch(data: &Path) -> Result<(), RestoreError> {
+    let path = data.join(MAILBOX_FILE);
+    if !path.exists() {
+        return Err(BackupError::Missing(path).into());
+    }
+    let _lock = Lock::take(&path)?;
+    begin_another_history(&path, &path)
+}
+
+/// `from` is what the operator named.
+fn begin_another_history(from: &Path, path: &Path) -> Result<(), RestoreError> {
+    let mut connection = schema::connect(path).map_err(OpenError::from)?;
+    let sqlite = |source| BackupError::Sqlite { path: from.into(), source };
+    if !is_mailbox(&connection).map_err(sqlite)? {
+        return Err(RestoreError::NotAMailbox(from.into()));
+    }
+    schema::migrate(&mut connection)?;
+    schema::renew_epoch(&connection).map_err(sqlite)?;
+    // This folds the log in and takes it away.
+    connection.close().map_err(|(_, source)| sqlite(source))?;
+    file::sync(path).map_err(|source| BackupError::File { path: path.into(), source })?;
+    Ok(())
+}
+
+fn is_mailbox(connection: &Connection) -> rusqlite::Result<bool> {
+    let tables = "SELECT count(*) = 3 FROM sqlite_schema
+                  WHERE type = 'table' AND name IN ('meta', 'users', 'messages')";
+    Ok(connection.query_row(tables, [], |row| row.get(0)).optional()?.unwrap_or(false))
+}

@@ -1,0 +1,286 @@
+//! Copying one SQLite file while others use it, and putting one in another's place.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::clock;
+
+/// How long to wait for somebody who has the file for themselves, such as a checkpoint of another
+/// program.
+const BUSY_PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is told how far a copy has come, and after how long first.
+const TELL_EVERY: Duration = Duration::from_secs(2);
+
+/// How far a backup has come. It is told every two seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// So many bytes of about so many are written.
+    Copying {
+        /// In the new file.
+        bytes: u64,
+        /// As many as it will have, more or less.
+        bytes_total: u64,
+    },
+    /// All is written, and is read again.
+    Checking,
+}
+
+/// Why there is no copy. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// There is nothing to copy.
+    #[error("there is no {}; name the folder or file that has it", .0.display())]
+    Missing(PathBuf),
+    /// It would overwrite something.
+    #[error("{} is there already, and is not overwritten; name another file", .0.display())]
+    Exists(PathBuf),
+    /// It would overwrite what it is to copy.
+    #[error("{} is what is to be copied; name another place for the copy", .0.display())]
+    IsTheSource(PathBuf),
+    /// An earlier attempt was interrupted, or another one is under way.
+    #[error(
+        "{} is there: another backup is writing it, or one was interrupted; delete it if none is",
+        .0.display()
+    )]
+    UnderWay(PathBuf),
+    /// A file cannot be read or written.
+    #[error("cannot use {}: {source}; choose a place that can be written, with room enough", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// SQLite cannot read the one or write the other.
+    #[error("cannot copy {}: {source}; check the file and the disk's room", path.display())]
+    Sqlite {
+        /// What is to be copied.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// What is to be copied is broken.
+    #[error("{} is damaged ({problem}); no copy of it is kept", path.display())]
+    Damaged {
+        /// What is to be copied.
+        path: PathBuf,
+        /// The first thing that SQLite found.
+        problem: String,
+    },
+}
+
+/// Where a file is kept whose place another one took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced(pub PathBuf);
+
+/// Copies an SQLite file to a new one as it is at this moment, its log included, while others read and
+/// write it. The copy is its owner's only, has nothing of what was deleted, and is checked and on the
+/// disk when this returns; until then it has another name. Answers its bytes.
+///
+/// Whoever writes the file meanwhile is not held up. Their log grows until the copy is done.
+pub fn copy(
+    from: &Path,
+    to: &Path,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<u64, BackupError> {
+    let (from, to) = (absolute(from)?, absolute(to)?);
+    if !from.is_file() {
+        return Err(BackupError::Missing(from));
+    }
+    if to.exists() {
+        let is_same = same_file(&from, &to);
+        return Err(if is_same { BackupError::IsTheSource(to) } else { BackupError::Exists(to) });
+    }
+    let partial = Partial::create(&to)?;
+    let sqlite = |source| BackupError::Sqlite { path: from.clone(), source };
+    let source = read_only(&from).map_err(sqlite)?;
+    let bytes_total = size_of(&source).map_err(sqlite)?;
+    let written = || fs::metadata(&partial.0).map_or(0, |metadata| metadata.len());
+    telling(
+        progress,
+        || Progress::Copying { bytes: written(), bytes_total },
+        || {
+            // Not the online backup API: that starts over whenever somebody writes, or copies what was
+            // deleted as well.
+            source.execute("VACUUM INTO ?1", [partial.0.to_str()]).map_err(sqlite)
+        },
+    )?;
+    drop(source);
+    telling(progress, || Progress::Checking, || check(&partial.0, &from))?;
+    let bytes = written();
+    partial.finish(&to)?;
+    Ok(bytes)
+}
+
+/// Gives a file that nobody has open the name of another, which keeps its content under a new one.
+pub fn put_in_place(new: &Path, path: &Path) -> Result<Option<Replaced>, BackupError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| BackupError::File { path, source }
+    };
+    let aside = sibling(path, &format!(".replaced-{}", stamp()));
+    let mut replaced = None;
+    // The file first: its log alone says nothing, and a new file must never meet an old log.
+    for suffix in ["", "-wal"] {
+        let (old, kept) = (sibling(path, suffix), sibling(&aside, suffix));
+        match fs::rename(&old, &kept) {
+            Ok(()) => replaced = Some(Replaced(aside.clone())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(&old)(error)),
+        }
+    }
+    discard(&sibling(path, "-shm"))?;
+    fs::rename(new, path).map_err(failed(path))?;
+    sync_folder_of(path).map_err(failed(path))?;
+    Ok(replaced)
+}
+
+/// Deletes a file and what SQLite has beside it, if they are there.
+pub fn discard(path: &Path) -> Result<(), BackupError> {
+    for suffix in ["", "-wal", "-shm", "-journal", ".partial"] {
+        let path = sibling(path, suffix);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(BackupError::File { path, source });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The time for a file's name, such as `20261130T021500.123Z`.
+#[must_use]
+pub fn stamp() -> String {
+    clock::rfc3339(clock::now_ms()).replace(['-', ':'], "")
+}
+
+pub(super) fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) => sync(folder),
+        None => Ok(()),
+    }
+}
+
+/// A copy that is not whole yet; gone with what made it.
+struct Partial(PathBuf);
+
+impl Partial {
+    fn create(to: &Path) -> Result<Self, BackupError> {
+        let path = sibling(to, ".partial");
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(_) => Ok(Self(path)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(BackupError::UnderWay(path))
+            }
+            Err(source) => Err(BackupError::File { path, source }),
+        }
+    }
+
+    fn finish(self, to: &Path) -> Result<(), BackupError> {
+        let failed = |source| BackupError::File { path: to.into(), source };
+        sync(&self.0).map_err(failed)?;
+        // A link never overwrites what somebody else has put there meanwhile. Where there are none, a
+        // new name has to do.
+        match fs::hard_link(&self.0, to) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(BackupError::Exists(to.into()));
+            }
+            Err(_) => fs::rename(&self.0, to).map_err(failed)?,
+        }
+        drop(self);
+        sync_folder_of(to).map_err(failed)
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        for suffix in ["", "-journal"] {
+            // It may have its final name.
+            let _ = fs::remove_file(sibling(&self.0, suffix));
+        }
+    }
+}
+
+fn read_only(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_PATIENCE)?;
+    Ok(connection)
+}
+
+fn size_of(connection: &Connection) -> rusqlite::Result<u64> {
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
+    let pages = number("page_count")?.saturating_sub(number("freelist_count")?);
+    Ok(u64::from(pages) * u64::from(number("page_size")?))
+}
+
+/// `from` is what somebody has to look at if the copy is not whole.
+fn check(path: &Path, from: &Path) -> Result<(), BackupError> {
+    let failed = |source| BackupError::Sqlite { path: from.into(), source };
+    let connection = read_only(path).map_err(failed)?;
+    let said: String =
+        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failed)?;
+    if said == "ok" {
+        return Ok(());
+    }
+    Err(BackupError::Damaged { path: from.into(), problem: said })
+}
+
+/// Says how far it is for as long as `task` takes.
+fn telling<T>(
+    progress: &(dyn Fn(Progress) + Sync),
+    now: impl Fn() -> Progress + Send,
+    task: impl FnOnce() -> T,
+) -> T {
+    let (done, waits) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while waits.recv_timeout(TELL_EVERY) == Err(RecvTimeoutError::Timeout) {
+                progress(now());
+            }
+        });
+        let outcome = task();
+        drop(done);
+        outcome
+    })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, BackupError> {
+    let failed = |source| BackupError::File { path: path.into(), source };
+    let absolute = std::path::absolute(path).map_err(failed)?;
+    // SQLite takes its names as text.
+    if absolute.to_str().is_none() {
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidFilename, "it is not UTF-8")));
+    }
+    Ok(absolute)
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    match (fs::metadata(one), fs::metadata(other)) {
+        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
+        _ => false,
+    }
+}
+
+fn sibling(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}

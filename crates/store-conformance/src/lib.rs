@@ -1,0 +1,105 @@
+//! What every store promises, as tests over `impl Store`: SQLite and the simulator's model are held to
+//! the same sentences, so that what a million simulated seeds say is true of what is deployed.
+//!
+//! A store's own tests call [`keeps_every_promise`], [`forgets_as_told`], [`survives_restores`] and
+//! [`growing::holds`] with a [`Bench`] for it. A new promise of the traits in
+//! `tetherline_server::store` gets its sentence here.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
+
+mod devices;
+mod forgetting;
+pub mod growing;
+mod mailbox;
+mod restores;
+mod streams;
+
+use std::{sync::Arc, time::Duration};
+
+use tetherline_protocol::{
+    Attempt, DeviceId, IdempotencyKey, Limits, MessageId, Seq, StopTarget, StreamStatus, UserId,
+    frame::{Message, StreamEnding, StreamOpening},
+};
+use tetherline_server::store::{
+    Appended, Inbox as _, Mailbox as _, Room, Store, Streams as _, Upkeep as _,
+};
+
+pub use forgetting::forgets_as_told;
+pub use mailbox::keeps_every_promise;
+pub use restores::survives_restores;
+
+/// A place for one store, and what happens to it there.
+pub trait Bench {
+    /// The store that is held to its promises.
+    type Store: Store;
+
+    /// Opens it as it was left, empty the first time. Whoever had it open has dropped it.
+    fn open(&mut self) -> Self::Store;
+
+    /// The machine stops now, and the store is opened again. What is not answered may be there or not.
+    fn crash(&mut self, store: Self::Store) -> Self::Store;
+
+    /// So much time passes for the store.
+    fn pass(&mut self, ms: u64) -> impl Future<Output = ()>;
+
+    /// Takes a backup of what is answered, as an operator does. The one before is forgotten.
+    fn back_up(&mut self, store: &Self::Store) -> impl Future<Output = ()>;
+
+    /// Puts the backup in the store's place. Nobody has it open.
+    fn restore(&mut self, how: Restored) -> impl Future<Output = ()>;
+}
+
+/// How a backup came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restored {
+    /// By the command for it, which renews the epoch.
+    Announced,
+    /// By somebody who copied files: the store cannot know.
+    ByHand,
+}
+
+const ROOM: Room = Room { messages: 1_000, bytes: 1 << 20 };
+
+fn user(name: &str) -> UserId {
+    name.parse().unwrap()
+}
+
+fn device(name: &str) -> DeviceId {
+    name.parse().unwrap()
+}
+
+fn seq(number: u64) -> Seq {
+    Seq::new(number).unwrap()
+}
+
+fn key(text: &str) -> IdempotencyKey {
+    text.parse().unwrap()
+}
+
+fn message(text: &str) -> Arc<Message> {
+    Arc::new(Message::parse(&format!(r#"{{"type":"t","text":"{text}"}}"#)).unwrap())
+}
+
+fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    limits
+}
+
+async fn append(store: &impl Store, name: &str, text: &str) -> Appended {
+    store.append(&user(name), None, message(text)).await.unwrap()
+}
+
+async fn positions(store: &impl Store, name: &str) -> Vec<u64> {
+    let page = store.read(&user(name), Seq::ZERO, ROOM).await.unwrap();
+    page.iter().map(|delivery| delivery.seq.get()).collect()
+}
+
+/// Waits for what the store does in the background.
+async fn eventually(mut condition: impl AsyncFnMut() -> bool) {
+    let met = tokio::time::timeout(Duration::from_mins(1), async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    met.await.expect("the condition is met in time");
+}
