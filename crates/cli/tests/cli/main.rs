@@ -6,6 +6,8 @@ mod delivery;
 mod forgetting;
 mod growing;
 mod mistakes;
+mod names;
+mod outbound;
 mod proxies;
 mod socket;
 mod store;

@@ -53,8 +53,11 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child =
-            tetherline(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Self::spawn(tetherline(arguments))
+    }
+
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = channel();
         thread::spawn(move || {
@@ -123,7 +126,12 @@ impl Server {
 
     /// On a data folder that is there.
     pub(crate) fn start_on(folder: TempDir, more: &[&str]) -> Self {
-        let (process, url) = serve(folder.path(), "127.0.0.1:0", more);
+        Self::start_in(&[], folder, more)
+    }
+
+    /// In an environment of its own.
+    pub(crate) fn start_in(environment: &[(&str, &str)], folder: TempDir, more: &[&str]) -> Self {
+        let (process, url) = serve_in(environment, folder.path(), "127.0.0.1:0", more);
         let more = more.iter().map(|&word| word.to_owned()).collect();
         Self { process: Some(process), url, folder, more }
     }
@@ -253,8 +261,19 @@ impl Tail {
 }
 
 fn serve(data: &Path, listen: &str, more: &[&str]) -> (Process, String) {
+    serve_in(&[], data, listen, more)
+}
+
+fn serve_in(
+    environment: &[(&str, &str)],
+    data: &Path,
+    listen: &str,
+    more: &[&str],
+) -> (Process, String) {
     let always = ["serve", "--listen", listen, "--data", text(data)];
-    let process = Process::start(&[&always, more].concat());
+    let mut command = tetherline(&[&always, more].concat());
+    command.envs(environment.iter().copied());
+    let process = Process::spawn(command);
     let line = process.line();
     let url = line.strip_prefix("listening on ").expect("the agreed line").to_owned();
     (process, url)

@@ -1,18 +1,21 @@
 //! What clients send reaches the operator's own backend.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
+    path::Path,
+    process::{Command, Stdio},
     thread::{self, JoinHandle},
 };
 
 use serde_json::{Value, json};
 use tetherline::{Client, SendError};
 
-use crate::support::{Server, complaint, text};
+use crate::support::{Process, Server, complaint, text};
 
 /// Takes one request, answers 204, and gives back its headers and body.
-fn backend() -> (String, JoinHandle<(String, String)>) {
+pub(crate) fn backend() -> (String, JoinHandle<(String, String)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/tetherline", listener.local_addr().unwrap());
     let request = thread::spawn(move || {
@@ -34,11 +37,15 @@ fn backend() -> (String, JoinHandle<(String, String)>) {
     (url, request)
 }
 
-fn client(server: &Server) -> Client {
+pub(crate) fn client(server: &Server) -> Client {
+    client_of(server, "ada")
+}
+
+pub(crate) fn client_of(server: &Server, user: &str) -> Client {
     Client::builder(&server.url)
-        .user("ada".parse().unwrap())
+        .user(user.parse().unwrap())
         .device("laptop".parse().unwrap())
-        .only_token(server.token("ada"))
+        .only_token(server.token(user))
         .connect()
         .unwrap()
 }
@@ -75,4 +82,39 @@ fn an_address_that_is_none_is_named() {
     let said =
         complaint(&["serve", "--listen", "127.0.0.1:0", "--data", data, "--webhook-url", "x"]);
     assert!(said.contains("--webhook-url") && said.contains("http://"), "{said}");
+}
+
+/// A backend that verifies with the library of Standard Webhooks, which npm has.
+fn verifying(secret: &Path) -> (Process, String) {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/webhook");
+    let mut command = Command::new("node");
+    command.args(["verifying.mjs", text(secret)]).current_dir(folder).stdin(Stdio::null());
+    let process = Process::spawn(command);
+    let url = process.line();
+    (process, url)
+}
+
+#[tokio::test]
+async fn the_library_of_standard_webhooks_takes_the_secret_from_its_file() {
+    // It took the text for base64, and so every request for a forged one.
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("webhook.secret");
+    let (_backend, url) = verifying(&secret);
+    let server = Server::start_on(folder, &["--webhook-url", &url]);
+    let made = fs::read_to_string(&secret).unwrap();
+    assert!(made.starts_with("whsec_"), "a new one has the form of Standard Webhooks");
+    for user in ["ada", "auth0|5f7c", "Ада \"Л\""] {
+        client_of(&server, user).send(r#"{"type":"ask","text":"Grüße"}"#).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_secret_of_before_goes_on_to_sign_as_it_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("before.secret");
+    fs::write(&secret, "3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n").unwrap();
+    let (_backend, url) = verifying(&secret);
+    let server =
+        Server::start_with(&["--webhook-url", &url, "--webhook-secret-file", text(&secret)]);
+    client(&server).send(r#"{"type":"ask","text":"Grüße"}"#).await.unwrap();
 }
