@@ -237,6 +237,24 @@ describe('identity', () => {
     expect((await stored()).map(({ id }) => id)).toEqual(['old']);
   });
 
+  it('what users with names that look alike left is kept apart', async () => {
+    const users = ['auth0|Zo\u00eb', 'auth0|Zoe\u0308', 'auth0%7CZo%C3%AB'];
+    for (const [index, user] of users.entries()) {
+      const page = givenPage(offline);
+      page.signIn(user);
+      void page.client.send({ type: 'ask', id: `q${index}` });
+      await untilStored(index + 1);
+      page.die();
+    }
+    const scopes = (await stored()).map(({ scope }) => scope.split(' ')[0]);
+    expect(new Set(scopes)).toEqual(new Set(users.map(encodeURIComponent)));
+    const page = givenPage({ getToken: () => 'token' });
+    page.signIn(users[1]);
+    await until(() => page.restored.length === 1, 'the send');
+    await page.restored[0]?.settled;
+    expect(page.restored.map(({ message }) => message['id'])).toEqual(['q1']);
+  });
+
   it("what one user left never leaves on another one's connection", async () => {
     await givenLeft([{ type: 'ask', id: 'of-ann' }]);
     const page = givenPage();

@@ -39,7 +39,9 @@ export class Session {
   constructor(user: string, options: ClientOptions) {
     this.user = user;
     this.url = webSocketUrl(options.url, user, options.device ?? deviceOf(user));
-    this.tabsName = `${SUBPROTOCOL} ${webSocketUrl(options.url, user, options.device ?? '')}`;
+    const address = webSocketUrl(options.url, user, options.device ?? '');
+    // An address need not name the user, and tabs of two users are strangers.
+    this.tabsName = `${SUBPROTOCOL} ${address} ${encodeURIComponent(user)}`;
   }
 
   /** Stops what is under way. */

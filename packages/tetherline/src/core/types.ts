@@ -245,6 +245,7 @@ export interface ClientOptions<Own extends object = object> {
   /**
    * Where the WebSocket is: `ws(s)://`, `http(s)://` or relative to the page. `{user}` stands for
    * the user; an address without a path gets `/ws/user/{user}`. Default: that path on this origin.
+   * A function has to encode the user by itself (`encodeURIComponent`).
    */
   url?: string | ((user: string) => string | undefined);
   /** Asked before every attempt. `null` says that nobody is signed in. */
