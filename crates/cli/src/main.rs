@@ -1,6 +1,7 @@
 //! `tetherline`: a delivery server, and the tools to try it from a shell.
 #![allow(clippy::doc_markdown, reason = "the comments on options are the help that people read")]
 
+mod backup;
 mod erase;
 mod files;
 mod publish;
@@ -31,6 +32,10 @@ enum Task {
     Publish(publish::Options),
     /// Forget everything about a user, for good.
     Erase(erase::Options),
+    /// Copy the mailboxes to a file, while the server runs.
+    Backup(backup::Options),
+    /// Put such a copy in the place of a stopped server's mailboxes.
+    Restore(backup::RestoreOptions),
     /// Print what arrives for a user, one frame a line; goes on over every reconnect.
     Tail(tail::Options),
 }
@@ -42,6 +47,8 @@ async fn main() -> ExitCode {
         Task::Token(options) => token::run(&options),
         Task::Publish(options) => publish::run(options).await,
         Task::Erase(options) => erase::run(options).await,
+        Task::Backup(options) => backup::run(&options),
+        Task::Restore(options) => backup::restore(&options),
         Task::Tail(options) => tail::run(options).await,
     };
     match result {

@@ -17,7 +17,7 @@ use tetherline_server::{
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-use crate::{files, signals};
+use crate::{backup, files, signals};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -83,6 +83,10 @@ pub(crate) struct Options {
         env = "TETHERLINE_RETENTION_MESSAGES"
     )]
     retention_messages: u32,
+    /// Tell every client, once, that its history is another one: after files were copied back by hand.
+    /// `tetherline restore` does it by itself. Say it for one start, and not for every one.
+    #[arg(long)]
+    new_epoch: bool,
     #[command(flatten)]
     answers: answers::Answers,
 }
@@ -93,6 +97,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let stop = signals::stop()?;
     let config = config(&options)?;
     let webhook = webhook(&options)?;
+    if options.new_epoch {
+        backup::renew_epoch(&options.data)?;
+    }
     let store = open_store(&options.data)?;
     let listener = bind(options.listen)?;
     let address = listener.local_addr()?;

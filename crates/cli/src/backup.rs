@@ -1,0 +1,94 @@
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use tetherline_server::backup::{self, Existing, Progress, Replaced};
+
+/// Copies the mailboxes to a new file, as they are at this moment. The server may go on running, and
+/// publishing does not wait. The copy is checked, and on the disk when this ends; its path is printed.
+/// Secrets (jwt.secret, api.key, webhook.secret) are not in it: they never change, and whoever has them
+/// is everybody. Keep copies of them somewhere else.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The server's data folder.
+    #[arg(long, value_name = "DIR", env = "TETHERLINE_DATA")]
+    data: PathBuf,
+    /// The file to write, or a folder for one that is named after the time. Nothing is overwritten.
+    #[arg(long, value_name = "FILE|DIR")]
+    to: PathBuf,
+}
+
+/// Puts a backup in the place of a stopped server's mailboxes. Every client is told that it may have
+/// missed something, and reads on from what its device has acknowledged.
+#[derive(Debug, Args)]
+pub(crate) struct RestoreOptions {
+    /// The file that `tetherline backup` wrote.
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// The server's data folder; created if it is missing. No server may be running on it.
+    #[arg(long, value_name = "DIR", env = "TETHERLINE_DATA")]
+    data: PathBuf,
+    /// Take the place of the mailboxes that are there. They are kept under another name.
+    #[arg(long)]
+    replace: bool,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let to = if options.to.is_dir() {
+        options.to.join(format!("mailbox-{}.db", backup::stamp()))
+    } else {
+        options.to.clone()
+    };
+    let bytes = backup::back_up_mailbox(&options.data, &to, &tell)?;
+    say(&format!("{} MB backed up; secrets are not in it", megabytes(bytes)));
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{}", to.display())
+        .and_then(|()| stdout.flush())
+        .with_context(|| format!("{} is written, and cannot be printed", to.display()))
+}
+
+pub(crate) fn restore(options: &RestoreOptions) -> Result<()> {
+    let RestoreOptions { from, data, replace } = options;
+    let existing = if *replace { Existing::PutAside } else { Existing::Refuse };
+    let replaced = backup::restore_mailbox(from, data, existing, &tell)?;
+    if let Some(Replaced(path)) = replaced {
+        say(&format!("the mailboxes of before are kept as {}", path.display()));
+    }
+    say(&format!("restored {}; every client will be told so", from.display()));
+    for name in ["jwt.secret", "api.key"].into_iter().filter(|name| !data.join(name).exists()) {
+        say(&format!(
+            "there is no {name} in {}: put yours back, or the next start makes a new one",
+            data.display()
+        ));
+    }
+    Ok(())
+}
+
+/// For who copied the files back by other means.
+pub(crate) fn renew_epoch(data: &Path) -> Result<()> {
+    backup::renew_epoch(data)?;
+    say("the mailboxes count in a new epoch; every client will be told so");
+    Ok(())
+}
+
+fn tell(progress: Progress) {
+    match progress {
+        Progress::Copying { bytes, bytes_total } => {
+            say(&format!("copying: {} of {} MB", megabytes(bytes), megabytes(bytes_total)));
+        }
+        _ => say("checking the copy"),
+    }
+}
+
+fn megabytes(bytes: u64) -> String {
+    let tenths = bytes.div_ceil(100_000);
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+/// Nobody may be there to read it; that is no reason not to go on.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}

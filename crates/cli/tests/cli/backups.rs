@@ -1,0 +1,330 @@
+//! `backup` while a server runs and everybody is connected, `restore`, and files that were copied back
+//! by hand.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tetherline::{Client, Event};
+
+use crate::support::{PATIENCE, Process, Server, complaint, run, text};
+
+/// Publishes notes to ada, one after the other, until it is told to stop.
+struct Publisher {
+    answered: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Publisher {
+    fn start(server: &Server) -> Self {
+        let answered = Arc::new(AtomicU64::new(0));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (url, key) = (format!("{}/v1/users/ada/messages", server.url), server.api_key());
+        let (count, told) = (answered.clone(), stop.clone());
+        let task = tokio::spawn(async move {
+            let http = reqwest::Client::builder().no_proxy().build().unwrap();
+            let mut n = 0;
+            while !told.load(Ordering::Relaxed) {
+                n += 1;
+                let note = json!({ "type": "note", "n": n, "text": "x".repeat(500) });
+                let answer = http.post(&url).bearer_auth(&key).json(&note).send().await.unwrap();
+                assert_eq!(answer.status(), StatusCode::CREATED);
+                count.store(n, Ordering::Relaxed);
+            }
+        });
+        Self { answered, stop, task }
+    }
+
+    fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    async fn until(&self, number: u64) {
+        let reached = tokio::time::timeout(PATIENCE, async {
+            while self.answered() < number {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        });
+        reached.await.expect("publishing goes on");
+    }
+
+    async fn stop(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.await.unwrap();
+        self.answered.load(Ordering::Relaxed)
+    }
+}
+
+async fn post(server: &Server, path: &str, body: Value) {
+    let url = format!("{}/v1/users/ada/streams{path}", server.url);
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = http.post(url).bearer_auth(server.api_key()).json(&body);
+    let status = request.send().await.unwrap().status();
+    assert!(matches!(status, StatusCode::OK | StatusCode::CREATED), "{status}");
+}
+
+fn back_up(server: &Server, to: &Path) -> PathBuf {
+    let output = run(&["backup", "--data", text(&server.file("")), "--to", text(to)]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("secrets are not in it"), "{said}");
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end())
+}
+
+fn restore(server: &Server, from: &Path) {
+    let data = server.file("");
+    let output = run(&["restore", "--from", text(from), "--data", text(&data), "--replace"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("are kept as"), "{said}");
+}
+
+/// A page of ada's laptop, open all the time.
+struct Page(Client);
+
+impl Page {
+    fn open(server: &Server) -> Self {
+        let builder = Client::builder(&server.url)
+            .user("ada".parse().unwrap())
+            .device("laptop".parse().unwrap())
+            .follow_streams();
+        Self(builder.only_token(server.token("ada")).connect().unwrap())
+    }
+
+    /// Everything up to the event that is the last one.
+    async fn until(&mut self, is_last: impl Fn(&Event) -> bool) -> Seen {
+        let mut seen = Seen::default();
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.0.next());
+            let event = next.await.expect("something comes").expect("it goes on");
+            seen.note(&event);
+            if is_last(&event) {
+                return seen;
+            }
+        }
+    }
+}
+
+/// What a page was told.
+#[derive(Debug, Default)]
+struct Seen {
+    notes: Vec<u64>,
+    /// What grows, as far as it is shown, and how often it began.
+    text: String,
+    starts: usize,
+    /// What became of it.
+    content: Option<String>,
+    /// How often it was told that its history is gone.
+    gaps: usize,
+}
+
+impl Seen {
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Message(message) => {
+                let frame: Value = serde_json::from_str(&message.text).unwrap();
+                self.notes.extend(frame["n"].as_u64());
+                let content = frame["message"]["content"].as_str();
+                self.content = content.map(str::to_owned).or(self.content.take());
+            }
+            Event::StreamStarted(_) => {
+                self.starts += 1;
+                self.text.clear();
+            }
+            Event::StreamGrew(piece) => self.text.push_str(&piece.text),
+            Event::Gap { .. } => self.gaps += 1,
+            _ => {}
+        }
+    }
+}
+
+fn is_caught_up(event: &Event) -> bool {
+    matches!(event, Event::CaughtUp { .. })
+}
+
+fn is_note(n: u64) -> impl Fn(&Event) -> bool {
+    let field = format!(r#""n":{n},"#);
+    let last = format!(r#""n":{n}}}"#);
+    move |event| {
+        matches!(event, Event::Message(message)
+            if message.text.contains(&field) || message.text.ends_with(&last))
+    }
+}
+
+fn is_end(event: &Event) -> bool {
+    matches!(event, Event::Message(message) if message.ends.is_some())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_under_load_comes_back_and_nobody_misses_anything_without_being_told() {
+    // A page that had got further than the backup took old positions for its own, and was told that it
+    // had everything.
+    let mut server = Server::start();
+    let outside = tempfile::tempdir().unwrap();
+    let mut page = Page::open(&server);
+    page.until(is_caught_up).await;
+    post(&server, "", json!({ "message_uuid": "a1" })).await;
+    post(&server, "/a1/1/text", json!({ "text": "one " })).await;
+    let publisher = Publisher::start(&server);
+    publisher.until(50).await;
+
+    let before = publisher.answered();
+    let backup = back_up(&server, outside.path());
+    let after = publisher.answered();
+    publisher.until(after + 50).await;
+    post(&server, "/a1/1/text", json!({ "text": "two" })).await;
+    let last = publisher.stop().await;
+    let seen = page.until(is_note(last)).await;
+    assert_eq!((seen.gaps, &*seen.text), (0, "one two"));
+    assert_eq!(seen.notes, (1..=last).collect::<Vec<_>>(), "everybody got on as before");
+
+    let data = server.file("");
+    let restoring = ["restore", "--from", text(&backup), "--data", text(&data), "--replace"];
+    let said = complaint(&restoring);
+    assert!(said.contains("in use by another server"), "{said}");
+    server.terminate();
+    restore(&server, &backup);
+    server.start_again();
+
+    let back = page.until(is_caught_up).await;
+    assert_eq!(back.gaps, 1, "{back:?}");
+
+    // The answer begins again, and goes on from what the backup has of it.
+    let news = [last + 1, last + 2, last + 3];
+    for n in news {
+        server.publish("ada", &format!(r#"{{"n":{n}}}"#));
+    }
+    post(&server, "/a1/1/text", json!({ "offset": 4, "text": "three" })).await;
+    post(&server, "/a1/1/finish", json!({})).await;
+    let more = page.until(is_end).await;
+    assert_eq!(more.notes, news, "once, and in order");
+    assert_eq!((more.content.as_deref(), more.gaps), (Some("one three"), 0));
+    assert_eq!(back.starts + more.starts, 1);
+    let shown = format!("{}{}", back.text, more.text);
+    assert!("one three".starts_with(&shown), "{shown:?}");
+
+    // Somebody who starts now gets what is kept: all that was answered before the backup, nothing that
+    // was asked after it, and what came since.
+    let kept = server.tail("ada", &["--after", "0", "--no-ack", "--device", "other"]);
+    let kept: Vec<u64> = std::iter::from_fn(|| kept.frame()["n"].as_u64()).collect();
+    let (restored, since) = kept.split_at(kept.len() - news.len());
+    let number = restored.len() as u64;
+    assert_eq!((restored, since), (&*(1..=number).collect::<Vec<_>>(), &news[..]));
+    assert!((before..=after + 1).contains(&number), "{before} <= {number} <= {after}");
+    assert!(back.notes.iter().all(|n| restored.contains(n)), "{back:?}");
+    assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_connected_hears_of_files_that_were_copied_back_when_the_start_says_so() {
+    // It got the third of three, and was told that it had all.
+    let mut server = Server::start();
+    let outside = tempfile::tempdir().unwrap();
+    let mut page = Page::open(&server);
+    page.until(is_caught_up).await;
+    let publish = |n: u64| server.publish("ada", &format!(r#"{{"n":{n}}}"#));
+    (1..=3).for_each(|n| drop(publish(n)));
+    assert_eq!(page.until(is_note(3)).await.notes, [1, 2, 3]);
+    let backup = back_up(&server, &outside.path().join("backup.db"));
+    (4..=5).for_each(|n| drop(publish(n)));
+    assert_eq!(page.until(is_note(5)).await.notes, [4, 5]);
+    server.terminate();
+    fs::copy(&backup, server.file("mailbox.db")).unwrap();
+
+    let (data, listen) = (server.file(""), server.url.trim_start_matches("http://"));
+    let again =
+        Process::start(&["serve", "--listen", listen, "--data", text(&data), "--new-epoch"]);
+    assert_eq!(again.line(), format!("listening on {}", server.url));
+    let back = page.until(is_caught_up).await;
+    assert_eq!(back.gaps, 1, "{back:?}");
+    let publish = |n: u64| server.publish("ada", &format!(r#"{{"n":{n}}}"#));
+    (6..=8).for_each(|n| drop(publish(n)));
+    assert_eq!(page.until(is_note(8)).await.notes, [6, 7, 8]);
+}
+
+#[test]
+fn nothing_is_overwritten_and_what_is_no_mailbox_is_not_restored() {
+    let mut server = Server::start();
+    server.publish("ada", r#"{"n":1}"#);
+    let (data, outside) = (server.file(""), tempfile::tempdir().unwrap());
+    let (data, file) = (text(&data), |name: &str| outside.path().join(name));
+    let backup = back_up(&server, &file("backup.db"));
+    let said = complaint(&["backup", "--data", data, "--to", text(&backup)]);
+    assert!(said.contains("is not overwritten"), "{said}");
+    let said = complaint(&["backup", "--data", data, "--to", text(&server.file("mailbox.db"))]);
+    assert!(said.contains("is what is to be copied"), "{said}");
+    let said = complaint(&["backup", "--data", text(outside.path()), "--to", text(&file("x.db"))]);
+    assert!(said.contains("there is no") && said.contains("mailbox.db"), "{said}");
+    let said = complaint(&["backup", "--data", data, "--to", text(&file("none/x.db"))]);
+    assert!(said.contains("cannot use") && said.contains("none/x.db"), "{said}");
+    let left: BTreeSet<_> =
+        fs::read_dir(outside.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 1, "nothing is left over: {left:?}");
+
+    server.terminate();
+    let restore = |from: &str| complaint(&["restore", "--from", from, "--data", data, "--replace"]);
+    let said = complaint(&["restore", "--from", text(&backup), "--data", data]);
+    assert!(said.contains("--replace"), "{said}");
+    assert!(restore(text(&file("nowhere.db"))).contains("there is no"));
+    fs::write(file("letter.txt"), "Dear Ada, this is no database. ".repeat(300)).unwrap();
+    let said = restore(text(&file("letter.txt")));
+    assert!(said.contains("letter.txt") && said.contains("not a database"), "{said}");
+    let mut damaged = fs::read(&backup).unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 8_192].fill(0xa5);
+    fs::write(file("damaged.db"), damaged).unwrap();
+    let said = restore(text(&file("damaged.db")));
+    assert!(said.contains("damaged.db"), "{said}");
+    fs::write(file("empty.db"), "").unwrap();
+    assert!(restore(text(&file("empty.db"))).contains("no backup of a mailbox"));
+
+    // After all of that it is as it was.
+    let names: Vec<String> = fs::read_dir(data)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(names.iter().all(|name| !name.contains("restoring")), "{names:?}");
+    server.start_again();
+    assert_eq!(server.tail("ada", &["--after", "0"]).until_caught_up(), [1]);
+}
+
+#[test]
+fn a_backup_is_restored_on_a_new_machine_and_what_was_there_is_kept() {
+    let mut server = Server::start();
+    server.publish("ada", r#"{"n":1}"#);
+    let outside = tempfile::tempdir().unwrap();
+    let backup = back_up(&server, &outside.path().join("backup.db"));
+    let fresh = outside.path().join("fresh");
+    let output = run(&["restore", "--from", text(&backup), "--data", text(&fresh)]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("no jwt.secret"), "{said}");
+    assert_eq!(fs::metadata(fresh.join("mailbox.db")).unwrap().permissions().mode() & 0o777, 0o600);
+
+    server.publish("ada", r#"{"n":2}"#);
+    server.kill();
+    restore(&server, &backup);
+    server.start_again();
+    assert_eq!(server.tail("ada", &["--after", "0", "--no-ack"]).until_caught_up(), [1]);
+    server.terminate();
+    // The one that was replaced can be looked at, and can come back like any backup.
+    let is_kept = |name: &str| name.contains(".replaced-") && !name.ends_with("-wal");
+    let kept = fs::read_dir(server.file(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| is_kept(path.file_name().unwrap().to_str().unwrap()))
+        .unwrap();
+    restore(&server, &kept);
+    server.start_again();
+    assert_eq!(server.tail("ada", &["--after", "0", "--no-ack"]).until_caught_up(), [1, 2]);
+}
