@@ -16,7 +16,7 @@ export function isId(text: string): boolean {
   return text.length <= ID_BYTES_MAX && /^[\w.~-]+$/.test(text);
 }
 
-/** This browser profile's name for the user's cursor: the only thing that is ever stored. */
+/** This browser profile's name for the user's cursor: all that is stored, unless an `outbox` is used. */
 export function deviceOf(user: string): string {
   const key = `tetherline:device:${encodeURIComponent(user)}`;
   try {
