@@ -9,10 +9,10 @@ mod message;
 mod server;
 mod stream;
 
-pub use client::{ClientFrame, Stop};
+pub use client::{AfterId, ClientFrame, Stop};
 pub use message::{FrameError, Message, id_in};
 pub use server::{
-    Accepted, ConnectionEstablished, ErrorFrame, MailboxGap, MessageDelta, MessageStart,
-    PendingCheckComplete, PendingSummary, Pong, ServerFrame,
+    Accepted, ConnectionEstablished, ErrorFrame, MailboxGap, MessageDelta, MessageLost,
+    MessageStart, PendingCheckComplete, PendingSummary, Pong, PositionChecked, ServerFrame,
 };
 pub use stream::{StreamEnding, StreamOpening};

@@ -10,6 +10,9 @@ pub const PONG: &str = "pong";
 pub const PENDING_CHECK_COMPLETE: &str = "pending_check_complete";
 /// Server → client: between two positions the mailbox has nothing any more.
 pub const MAILBOX_GAP: &str = "mailbox_gap";
+/// Server → client: whether the position that [`GET_PENDING`] named is one of this mailbox, and from
+/// where is read.
+pub const POSITION_CHECKED: &str = "position_checked";
 /// Server → client: the application took the message that `ref` names.
 pub const ACCEPTED: &str = "accepted";
 /// Server → client: something failed; `ref` names the message it is about, if any.
@@ -19,6 +22,8 @@ pub const ERROR: &str = "error";
 pub const MESSAGE_START: &str = "message_start";
 /// Server → client: a piece of a growing answer.
 pub const MESSAGE_DELTA: &str = "message_delta";
+/// Server → client: what a client has of a growing answer is not, or no more, what there is.
+pub const MESSAGE_LOST: &str = "message_lost";
 
 /// Client → server, the heartbeat.
 pub const PING: &str = "ping";
@@ -39,15 +44,17 @@ pub const MESSAGE_REGENERATE: &str = "message_regenerate";
 pub const MESSAGE_CREATED: &str = "message_created";
 
 /// Frames that the server alone may originate.
-pub const SERVER_CONTROL: [&str; 8] = [
+pub const SERVER_CONTROL: [&str; 10] = [
     CONNECTION_ESTABLISHED,
     PONG,
     PENDING_CHECK_COMPLETE,
     MAILBOX_GAP,
+    POSITION_CHECKED,
     ACCEPTED,
     ERROR,
     MESSAGE_START,
     MESSAGE_DELTA,
+    MESSAGE_LOST,
 ];
 /// Frames that the client alone may originate.
 pub const CLIENT_CONTROL: [&str; 5] = [PING, GET_PENDING, ACK, AUTHENTICATE, MESSAGE_STOP];

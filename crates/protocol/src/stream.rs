@@ -90,6 +90,9 @@ pub struct StreamPosition {
     pub attempt: Attempt,
     /// How much of it, in UTF-16 units.
     pub offset: u64,
+    /// The [hash](crate::utf16::TextHash) of its text up to there; `None` if nobody asks whether it is
+    /// this text.
+    pub hash: Option<u32>,
 }
 
 /// Which answer shall not grow any further.

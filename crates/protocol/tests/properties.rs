@@ -11,8 +11,9 @@ use serde_json::{Map, Value, json, value::RawValue};
 use tetherline_protocol::{
     Attempt, DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, StreamStatus, UserId,
     frame::{
-        Accepted, ClientFrame, ConnectionEstablished, ErrorFrame, Message, MessageDelta,
-        PendingSummary, Pong, ServerFrame, StreamEnding, StreamOpening, id_in,
+        Accepted, AfterId, ClientFrame, ConnectionEstablished, ErrorFrame, MailboxGap, Message,
+        MessageDelta, MessageLost, PendingSummary, Pong, PositionChecked, ServerFrame,
+        StreamEnding, StreamOpening, id_in,
     },
     limits, message_type, utf16,
 };
@@ -97,7 +98,9 @@ fn established() -> impl Strategy<Value = ConnectionEstablished> {
             protocol: 1,
             epoch: epoch.parse().expect("an id"),
             head,
+            head_id: number.is_multiple_of(2).then(|| connection.parse().expect("an id")),
             cursor,
+            cursor_id: number.is_multiple_of(3).then(|| user.parse().expect("an id")),
             heartbeat_interval_ms: number,
             token_expires_in_ms: number / 2,
             limits: Limits::default(),
@@ -145,7 +148,18 @@ fn control() -> impl Strategy<Value = ServerFrame> {
         },
     );
     let established = established().prop_map(|e| ServerFrame::ConnectionEstablished(Box::new(e)));
-    prop_oneof![established, summary, pong, accepted, delta, error]
+    let name = || proptest::option::of(ID.prop_map(|id| id.parse().expect("an id")));
+    let gap = (seq(), seq(), name()).prop_map(|(after, next, passed_id)| {
+        ServerFrame::MailboxGap(MailboxGap { after, next, passed_id })
+    });
+    let checked = (seq(), name(), seq(), name()).prop_map(|(after, after_id, from, from_id)| {
+        ServerFrame::PositionChecked(PositionChecked { after, after_id, from, from_id })
+    });
+    let lost = (ID, any::<u64>(), any::<u32>()).prop_map(|(uuid, offset, hash)| {
+        let (message_uuid, attempt) = (uuid.parse().expect("an id"), Attempt::FIRST);
+        ServerFrame::MessageLost(MessageLost { message_uuid, attempt, offset, hash })
+    });
+    prop_oneof![established, summary, pong, accepted, delta, error, gap, checked, lost]
 }
 
 proptest! {
@@ -164,6 +178,7 @@ proptest! {
     #[test]
     fn a_client_s_frame_is_read_as_what_was_written(
         after in proptest::option::of(seq()),
+        after_id in proptest::option::of(ID),
         epoch in proptest::option::of(ID),
         position in seq(),
         token: String,
@@ -172,12 +187,17 @@ proptest! {
         if let Some(after) = after {
             text["after"] = json!(after);
         }
+        if let Some(after_id) = &after_id {
+            text["after_id"] = json!(after_id);
+        }
         if let Some(epoch) = &epoch {
             text["epoch"] = json!(epoch);
         }
         let epoch: Option<Epoch> = epoch.map(|epoch| epoch.parse().unwrap());
         let read = ClientFrame::parse(&text.to_string());
-        prop_assert_eq!(read, Ok(ClientFrame::GetPending { after, epoch, have: None }));
+        let after_id =
+            after_id.map_or(AfterId::Unsaid, |id| AfterId::Known(id.parse().unwrap()));
+        prop_assert_eq!(read, Ok(ClientFrame::GetPending { after, after_id, epoch, have: None }));
 
         let ack = json!({"type": "ack", "seq": position}).to_string();
         prop_assert_eq!(ClientFrame::parse(&ack), Ok(ClientFrame::Ack { seq: position }));

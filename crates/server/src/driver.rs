@@ -18,7 +18,7 @@ use crate::{
     server::Shared,
     session::{Errand, Input, Output, Session},
     socket::{CLOSE_TIMEOUT, Goodbye, Read, Received, Socket, Written},
-    store::{Delivery, Outcome, Place, StoreError},
+    store::{Delivery, Outcome, Place, Resumed, StoreError},
 };
 
 /// The alarm when no timer is set.
@@ -34,6 +34,7 @@ pub(crate) struct Driver {
     device: Option<DeviceId>,
     writing: bool,
     page: Option<Job<(u32, Page)>>,
+    resumed: Option<Job<(u32, Result<Resumed, StoreError>)>>,
     place: Option<Job<Result<Place, StoreError>>>,
     saving: Option<Job<()>>,
     receiving: Option<Job<Outcome>>,
@@ -49,6 +50,7 @@ enum Event {
     Written(io::Result<Written>),
     Woken,
     Page(u32, Page),
+    Resumed(u32, Result<Resumed, StoreError>),
     Located(Result<Place, StoreError>),
     Saved,
     Settled(Outcome),
@@ -81,6 +83,7 @@ impl Driver {
             device,
             writing: false,
             page: None,
+            resumed: None,
             place: None,
             saving: None,
             receiving: None,
@@ -153,6 +156,13 @@ impl Driver {
                     }
                     self.session.handle(Input::Page { ticket, page }, now);
                 }
+                Event::Resumed(ticket, resumed) => {
+                    let page = resumed.as_ref().ok().and_then(|resumed| resumed.messages.last());
+                    if let Some(last) = page {
+                        self.ticket.has_read(last.seq);
+                    }
+                    self.session.handle(Input::Resumed { ticket, resumed }, now);
+                }
                 Event::Located(place) => self.session.handle(Input::Located(place), now),
                 Event::Saved => self.session.handle(Input::Acknowledged, now),
                 Event::Settled(outcome) => self.session.handle(Input::Settled(outcome), now),
@@ -192,6 +202,12 @@ impl Driver {
                             (ticket, shared.store.read(&user, after, room).await)
                         }));
                     }
+                }
+                Output::Resume { ticket, after, room } => {
+                    let (shared, user) = (self.shared.clone(), self.user.clone());
+                    self.resumed = Some(Box::pin(async move {
+                        (ticket, shared.store.resume(&user, after, room).await)
+                    }));
                 }
                 Output::ReadLive(room) => {
                     let texts = self.ticket.hear(room);
@@ -287,6 +303,9 @@ impl Driver {
         }
         if let Poll::Ready((ticket, page)) = poll_job(&mut self.page, context) {
             return Poll::Ready(Event::Page(ticket, page));
+        }
+        if let Poll::Ready((ticket, resumed)) = poll_job(&mut self.resumed, context) {
+            return Poll::Ready(Event::Resumed(ticket, resumed));
         }
         if let Poll::Ready(place) = poll_job(&mut self.place, context) {
             return Poll::Ready(Event::Located(place));

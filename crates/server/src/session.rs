@@ -34,10 +34,10 @@ use crate::{
     auth::{Identity, InvalidToken},
     clock,
     hub::Notice,
-    store::{Delivery, Outcome, Place, StoreError},
+    store::{Delivery, Outcome, Place, Resumed, StoreError},
 };
 pub(crate) use events::{Input, Opening, Outgoing, Output, Wire};
-use feed::{Feed, Progress, Whereabouts};
+use feed::{Feed, Progress, Verdict, Whereabouts};
 use growing::Growing;
 pub(crate) use sends::Errand;
 use sends::{Sends, Step};
@@ -104,7 +104,9 @@ impl Session {
             protocol: PROTOCOL_VERSION,
             epoch: opening.place.head.epoch.clone(),
             head: opening.place.head.seq,
+            head_id: opening.place.head.id.clone(),
             cursor: opening.place.cursor,
+            cursor_id: opening.place.cursor_id.clone(),
             heartbeat_interval_ms: opening.limits.heartbeat_interval_ms,
             token_expires_in_ms: millis(opening.token_expires_in),
             limits: (*opening.limits).clone(),
@@ -213,6 +215,7 @@ impl Session {
             Input::Unreadable(code) => self.close(code, unreadable(code)),
             Input::Head(head) => self.feed.note_head(head),
             Input::Page { ticket, page } => self.page(ticket, page),
+            Input::Resumed { ticket, resumed } => self.resumed(ticket, resumed),
             Input::Located(Ok(place)) => self.located(&place),
             Input::Located(Err(error)) => self.fault(&error),
             Input::Acknowledged => self.acknowledged(),
@@ -294,7 +297,12 @@ impl Session {
             Ok(page) => page,
             Err(error) => return self.fault(&error),
         };
-        match self.feed.take_page(ticket, page) {
+        let progress = self.feed.take_page(ticket, page);
+        self.progress(progress);
+    }
+
+    fn progress(&mut self, progress: Progress) {
+        match progress {
             Progress::Stale => {}
             Progress::Missing => self.requests.push_back(Output::Locate),
             Progress::Deliver { texts, ping } => {
@@ -305,9 +313,30 @@ impl Session {
         }
     }
 
+    fn resumed(&mut self, ticket: u32, resumed: Result<Resumed, StoreError>) {
+        let resumed = match resumed {
+            Ok(resumed) => resumed,
+            Err(error) => return self.fault(&error),
+        };
+        match self.feed.resumed(ticket, resumed) {
+            Verdict::Stale => {}
+            Verdict::Known { checked, page } => {
+                self.frames.push_back(Outgoing::Text(checked));
+                page.into_iter().for_each(|page| self.progress(page));
+            }
+            Verdict::Another => self.requests.push_back(Output::Locate),
+            Verdict::Erased => self.erased(),
+        }
+    }
+
     fn located(&mut self, place: &Place) {
         match self.feed.located(place) {
             Whereabouts::Known => {}
+            Whereabouts::Another(checked) => {
+                // Nor are the answers that it has seen grow.
+                self.growing.forget();
+                self.frames.push_back(Outgoing::Text(checked));
+            }
             Whereabouts::Skipped(gap) => self.frames.extend(gap.map(Outgoing::Text)),
             Whereabouts::Nowhere => {
                 self.fault(&"the store has nothing where it promised something")

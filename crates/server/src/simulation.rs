@@ -16,7 +16,7 @@ use crate::{
     auth::{Identity, InvalidToken},
     hub::{self, Ticket},
     session::{self, Errand, Input, Opening, Outgoing, Wire},
-    store::{Delivery, Outcome, Place, Room, StoreError, StreamPage},
+    store::{Delivery, Outcome, Place, Resumed, Room, StoreError, StreamPage},
 };
 
 /// Who is connected.
@@ -88,6 +88,8 @@ pub enum Event<'a> {
     Woken,
     /// The answer to [`Action::Read`].
     Page(u32, Result<Vec<Delivery>, StoreError>),
+    /// The answer to [`Action::Resume`].
+    Resumed(u32, Result<Resumed, StoreError>),
     /// The answer to [`Action::Locate`].
     Located(Result<Place, StoreError>),
     /// The answer to [`Action::ReadStreams`].
@@ -109,6 +111,8 @@ pub enum Action {
     Write(Vec<Option<String>>),
     /// Read this page from the store. A second one replaces the first.
     Read(u32, Seq, Room),
+    /// Read this page from the store, with what stands before it.
+    Resume(u32, Seq, Room),
     /// Read what growing answers have after these places, and answer at once.
     ReadStreams(Vec<StreamPosition>),
     /// Look up where the device stands.
@@ -213,6 +217,13 @@ impl Session {
                 }
                 Input::Page { ticket, page }
             }
+            Event::Resumed(ticket, resumed) => {
+                let page = resumed.as_ref().ok().and_then(|resumed| resumed.messages.last());
+                if let Some(last) = page {
+                    self.ticket.has_read(last.seq);
+                }
+                Input::Resumed { ticket, resumed }
+            }
             Event::Pong => Input::Pong(&[]),
             Event::Written => Input::Written,
             Event::Located(place) => Input::Located(place),
@@ -241,6 +252,9 @@ impl Session {
                         continue;
                     }
                     Action::Read(ticket, after, room)
+                }
+                session::Output::Resume { ticket, after, room } => {
+                    Action::Resume(ticket, after, room)
                 }
                 session::Output::ReadLive(room) => {
                     let texts = self.ticket.hear(room);

@@ -75,6 +75,7 @@ async fn an_unknown_epoch_or_position_resumes_from_the_cursor_and_says_so() {
     server.publish_numbers("ada", 1..=5).await;
     let mut client = server.connect("ada", "laptop").await;
     let epoch = client.established["epoch"].as_str().unwrap().to_owned();
+    client.pending(MINE).await;
     client.send(r#"{"type":"ack","seq":2}"#).await;
     wait_for_cursor(&server, "laptop", 2).await;
 
@@ -119,6 +120,7 @@ async fn an_acknowledgement_never_moves_a_cursor_back_or_past_the_head() {
     let server = TestServer::start(config()).await;
     server.publish_numbers("ada", 1..=4).await;
     let mut laptop = server.connect("ada", "laptop").await;
+    laptop.pending(MINE).await;
     laptop.send(r#"{"type":"ack","seq":3}"#).await;
     laptop.send(r#"{"type":"ack","seq":1}"#).await;
     wait_for_cursor(&server, "laptop", 3).await;
@@ -173,6 +175,7 @@ async fn messages_cursors_and_the_epoch_survive_a_restart() {
     server.publish_numbers("ada", 1..=3).await;
     let mut client = server.connect("ada", "laptop").await;
     let epoch = client.established["epoch"].clone();
+    client.pending(MINE).await;
     client.send(r#"{"type":"ack","seq":1}"#).await;
     wait_for_cursor(&server, "laptop", 1).await;
     drop(client);
@@ -203,6 +206,7 @@ async fn a_client_that_acknowledges_is_never_more_than_the_limit_ahead() {
     let server = TestServer::start(config).await;
     server.publish_numbers("ada", 1..=40).await;
     let mut client = server.connect("ada", "laptop").await;
+    client.pending(MINE).await;
     client.send(r#"{"type":"ack","seq":5}"#).await;
     client.send(r#"{"type":"get_pending","after":5}"#).await;
     assert_eq!(client.numbers(10).await, (6..=15).collect::<Vec<_>>());
@@ -229,6 +233,7 @@ async fn a_plain_client_lives_from_now_and_gets_older_messages_when_it_asks() {
     let server = TestServer::start(config).await;
     server.publish_numbers("ada", 1..=5).await;
     let mut laptop = server.connect("ada", "laptop").await;
+    laptop.pending(MINE).await;
     laptop.send(r#"{"type":"ack","seq":2}"#).await;
     wait_for_cursor(&server, "laptop", 2).await;
 

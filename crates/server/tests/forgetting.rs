@@ -29,6 +29,7 @@ async fn left(server: &TestServer, count: usize) {
 
 async fn acknowledged(server: &TestServer, device: &str, seq: u64) {
     let mut client = server.connect("ada", device).await;
+    client.pending(MINE).await;
     client.send(&format!(r#"{{"type":"ack","seq":{seq}}}"#)).await;
     eventually(|| async { server.connect("ada", device).await.established["cursor"] == seq }).await;
 }

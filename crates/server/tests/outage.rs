@@ -20,8 +20,8 @@ use tetherline_server::{
     Server, listen, serve,
     store::{
         AppendError, AppendTextError, Appended, Delivery, FinishStreamError, FinishedStream, Head,
-        Inbox, Mailbox, OpenStreamError, OpenedStream, Outcome, OverdueStream, Place, Room,
-        SqliteStore, StoppedStream, StoreError, StreamPage, StreamState, Streams, Upkeep,
+        Inbox, Mailbox, OpenStreamError, OpenedStream, Outcome, OverdueStream, Place, Resumed,
+        Room, SqliteStore, StoppedStream, StoreError, StreamPage, StreamState, Streams, Upkeep,
     },
 };
 use tokio::sync::Notify;
@@ -72,6 +72,15 @@ impl Mailbox for Switched {
         room: Room,
     ) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
         self.when_on(self.store.read(user, after, room))
+    }
+
+    fn resume(
+        &self,
+        user: &UserId,
+        after: Seq,
+        room: Room,
+    ) -> BoxFuture<'_, Result<Resumed, StoreError>> {
+        self.when_on(self.store.resume(user, after, room))
     }
 
     fn head(&self, user: &UserId) -> BoxFuture<'_, Result<Head, StoreError>> {

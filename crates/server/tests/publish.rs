@@ -134,3 +134,30 @@ async fn the_largest_body_is_stored_and_one_more_byte_is_not() {
     let chunked = post(&server, "ada", reqwest::Body::wrap_stream(chunks));
     assert_eq!(chunked.send().await.unwrap().status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
+
+#[tokio::test]
+async fn a_publisher_reads_where_a_mailbox_ends() {
+    // Only Rust could ask for the position as of which a history is true.
+    let server = TestServer::start(config()).await;
+    let url = server.http("/v1/users/ada");
+    let http = reqwest::Client::new();
+    let (status, empty) = answer(http.get(&url).bearer_auth(API_KEY)).await;
+    let epoch = empty["epoch"].clone();
+    assert!(epoch.is_string());
+    assert_eq!(
+        (status, empty),
+        (StatusCode::OK, json!({"user": "ada", "head": 0, "epoch": epoch}))
+    );
+    server.publish_numbers("ada", 1..=2).await;
+    let newest = server.publish("ada", r#"{"type":"number","n":3}"#).await;
+    let (_, head) = answer(http.get(&url).bearer_auth(API_KEY)).await;
+    let expected = json!({
+        "user": "ada", "head": 3, "head_id": newest.id.as_str(), "epoch": epoch
+    });
+    assert_eq!(head, expected);
+
+    assert_eq!(answer(http.get(&url)).await.0, StatusCode::UNAUTHORIZED);
+    let nobody = server.http("/v1/users/%2F");
+    let (status, body) = answer(http.get(nobody).bearer_auth(API_KEY)).await;
+    assert_eq!((status, &body["error"]["field"]), (StatusCode::BAD_REQUEST, &json!("user")));
+}

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use tetherline_engine::ConnectionNo;
 use tetherline_protocol::Seq;
-use tetherline_server::store::{Delivery, Outcome, Room};
+use tetherline_server::store::{Delivery, Outcome, Resumed, Room};
 
 use crate::{
     network::{Down, Up},
@@ -57,6 +57,15 @@ pub(crate) enum Event {
         life: u32,
     },
     Restart,
+    /// The first page after a position that is to be checked has been read.
+    Resumed {
+        link: LinkNo,
+        job: u32,
+        ticket: u32,
+        after: Seq,
+        room: Room,
+        resumed: Option<Box<Resumed>>,
+    },
     /// A server that drains has waited long enough.
     Drained {
         life: u32,

@@ -4,8 +4,11 @@ mod growing;
 
 use std::collections::BTreeMap;
 
-use tetherline_protocol::{Epoch, Limits, Seq, UserId, frame::Message};
-use tetherline_server::store::{Appended, Delivery, Head, Outcome, Place, Room};
+use tetherline_protocol::{
+    Epoch, Limits, MessageId, Seq, UserId,
+    frame::{Message, id_in},
+};
+use tetherline_server::store::{Appended, Delivery, Head, Outcome, Place, Resumed, Room, Standing};
 
 use growing::HalfEnded;
 
@@ -65,6 +68,12 @@ impl Mailbox {
 
     pub(crate) fn has(&self, publish: PublishNo) -> bool {
         self.find(publish).is_some()
+    }
+
+    /// What stands there, as far as it is known: of what was trimmed, the last.
+    fn id_at(&self, position: u64) -> Option<MessageId> {
+        let (_, delivery) = self.message(position).filter(|_| position >= self.trimmed)?;
+        id_in(&delivery.text)
     }
 
     pub(crate) fn trimmed(&self) -> u64 {
@@ -268,11 +277,31 @@ impl Store {
             _ => mailbox.cursor(device),
         };
         Place {
-            head: Head { seq: seq(mailbox.head()), epoch: self.epoch_text(user) },
+            head: self.head(user),
             cursor: seq(cursor),
+            cursor_id: mailbox.id_at(cursor),
             floor: seq(mailbox.floor),
             trimmed: seq(mailbox.trimmed),
+            trimmed_id: mailbox.id_at(mailbox.trimmed),
         }
+    }
+
+    fn head(&self, user: UserNo) -> Head {
+        let mailbox = &self.mailboxes[user];
+        let head = mailbox.head();
+        Head { seq: seq(head), id: mailbox.id_at(head), epoch: self.epoch_text(user) }
+    }
+
+    /// A page, and what stands where it begins.
+    pub(crate) fn resume(&self, user: UserNo, after: Seq, room: Room) -> Resumed {
+        let mailbox = &self.mailboxes[user];
+        let standing = if after.get() > mailbox.head() {
+            Standing::Nothing
+        } else {
+            mailbox.id_at(after.get()).map_or(Standing::Forgotten, Standing::Message)
+        };
+        let messages = self.read(user, after, room);
+        Resumed { head: self.head(user), standing, messages }
     }
 
     pub(crate) fn read(&self, user: UserNo, after: Seq, room: Room) -> Vec<Delivery> {

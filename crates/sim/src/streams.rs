@@ -283,6 +283,10 @@ impl Answers {
         growing.retain(|(answer, _)| !is_hidden(*answer));
         growing.sort_by_key(|(_, newest)| newest.order);
         let mut page = StreamPage::default();
+        let is_lost = |place: &&StreamPosition| {
+            place.hash.is_some() && !growing.iter().any(|(_, newest)| newest.goes_on_from(place))
+        };
+        page.lost = places.iter().filter(is_lost).cloned().collect();
         for (_, newest) in growing {
             let piece = newest.piece(places, room, mutant);
             room = room.saturating_sub(piece.text.len());

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use tetherline_protocol::{MessageId, Seq, limits::STREAM_PIECE_BYTES_MAX};
 use tetherline_server::{
     simulation::{Action, Event as Happened, Session},
-    store::{Delivery, Outcome, Room, StoreError},
+    store::{Delivery, Outcome, Resumed, Room, StoreError},
 };
 
 use crate::{
@@ -163,6 +163,25 @@ impl World {
         }
     }
 
+    pub(crate) fn have_resumed(
+        &mut self,
+        link: LinkNo,
+        job: u32,
+        (ticket, after, room): (u32, Seq, Room),
+        resumed: Option<Box<Resumed>>,
+    ) {
+        let user = self.links[link].user;
+        let current = self.links[link].upstream.as_ref().is_some_and(|end| end.job == job);
+        if current {
+            let resumed = if self.fault(1) {
+                Err(StoreError::new("no disk"))
+            } else {
+                Ok(resumed.map_or_else(|| self.store.resume(user, after, room), |early| *early))
+            };
+            self.tell(link, Happened::Resumed(ticket, resumed));
+        }
+    }
+
     fn tell(&mut self, link: LinkNo, event: Happened<'_>) {
         if let Some(upstream) = &mut self.links[link].upstream {
             upstream.session.handle(event, self.now);
@@ -266,6 +285,15 @@ impl World {
                 let job = upstream.job;
                 let delay = self.delay(0, 8);
                 self.after(delay, Event::Read { link, job, ticket, after, room, page });
+            }
+            Action::Resume(ticket, after, room) => {
+                let early = self.random.percent(50);
+                let resumed = early.then(|| Box::new(self.store.resume(user, after, room)));
+                let Some(upstream) = &mut self.links[link].upstream else { return };
+                upstream.job += 1;
+                let job = upstream.job;
+                let delay = self.delay(0, 8);
+                self.after(delay, Event::Resumed { link, job, ticket, after, room, resumed });
             }
             Action::ReadStreams(places) => {
                 let page = self.store.read_streams(user, &places, STREAM_PIECE_BYTES_MAX);

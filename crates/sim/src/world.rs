@@ -243,6 +243,9 @@ impl World {
             Event::Read { link, job, ticket, after, room, page } => {
                 self.have_read(link, job, (ticket, after, room), page);
             }
+            Event::Resumed { link, job, ticket, after, room, resumed } => {
+                self.have_resumed(link, job, (ticket, after, room), resumed);
+            }
             Event::Place { link } => self.place(link),
             Event::Down { link, frame } => self.came_down(link, frame),
             Event::Lost { link } => self.lost(link),

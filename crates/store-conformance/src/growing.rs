@@ -322,7 +322,7 @@ impl<B: Bench> Rig<B> {
                 .collect();
             let page = self.store().read_streams(&user("ada"), &places, 7);
             for piece in page.pieces {
-                let StreamPosition { message_uuid, attempt, offset } = piece.position;
+                let StreamPosition { message_uuid, attempt, offset, .. } = piece.position;
                 let fresh = (attempt, String::new());
                 let (known, text) =
                     self.seen.entry(message_uuid.as_str().to_owned()).or_insert(fresh.clone());

@@ -11,6 +11,7 @@ mod forgetting;
 pub mod growing;
 mod mailbox;
 mod restores;
+mod standing;
 mod streams;
 
 use std::{sync::Arc, time::Duration};

@@ -15,6 +15,7 @@ use super::{
 pub async fn survives_restores(bench: &mut impl Bench) {
     what_a_backup_has_is_there(bench, Restored::Announced, "roy").await;
     what_a_backup_has_is_there(bench, Restored::ByHand, "ray").await;
+    standing::a_backup_that_came_back_by_hand_shows_where_a_page_stood(bench).await;
     an_announced_restore_is_another_history(bench).await;
     what_was_erased_since_is_another_history_than_any(bench).await;
 }

@@ -26,7 +26,7 @@ pub(crate) fn ending(status: StreamStatus) -> Arc<StreamEnding> {
 }
 
 pub(crate) fn place(name: &str, attempt: Attempt, offset: u64) -> StreamPosition {
-    StreamPosition { message_uuid: uuid(name), attempt, offset }
+    StreamPosition { message_uuid: uuid(name), attempt, offset, hash: None }
 }
 
 fn of(name: &str) -> StopTarget {
@@ -46,7 +46,7 @@ async fn open_for(store: &impl Store, name: &str, answer: &str, send: &str) -> O
     store.open_stream(&user(name), &uuid(answer), opening).await.unwrap()
 }
 
-async fn say(store: &impl Store, name: &str, answer: &str, text: &str) -> u64 {
+pub(crate) async fn say(store: &impl Store, name: &str, answer: &str, text: &str) -> u64 {
     let attempt = store.stream(&user(name), &uuid(answer)).await.unwrap().unwrap().attempt;
     store.append_text(&user(name), &uuid(answer), attempt, None, text.into()).await.unwrap()
 }

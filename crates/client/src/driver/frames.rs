@@ -80,7 +80,7 @@ impl Driver {
             ServerFrame::PendingCheckComplete(summary) => {
                 self.events.push_back(Event::CaughtUp { summary, text });
             }
-            ServerFrame::MailboxGap(MailboxGap { after, next }) => {
+            ServerFrame::MailboxGap(MailboxGap { after, next, .. }) => {
                 self.engine.handle_gap(connection, after, next, self.now());
             }
             ServerFrame::Error(error) => self.events.push_back(Event::ServerError(error)),

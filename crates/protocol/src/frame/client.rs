@@ -19,6 +19,8 @@ pub enum ClientFrame {
     GetPending {
         /// Read on from exactly here; from the device's cursor if it is missing.
         after: Option<Seq>,
+        /// Which message stands there.
+        after_id: AfterId,
         /// The epoch in which `after` counts.
         epoch: Option<Epoch>,
         /// What it has of growing answers; `None` if it does not want to see them grow.
@@ -38,6 +40,17 @@ pub enum ClientFrame {
     Stop(Stop),
     /// For the application.
     Application(Message),
+}
+
+/// What a client says of the message at the position after which it wants to read on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AfterId {
+    /// Nothing: it knows no such question, and the position counts by its number.
+    Unsaid,
+    /// It does not know, and wants to be told.
+    Unknown,
+    /// This one. If another message stands there, its history is not this mailbox's.
+    Known(MessageId),
 }
 
 /// `message_stop`.
@@ -67,6 +80,7 @@ impl ClientFrame {
             }),
             message_type::GET_PENDING => Ok(Self::GetPending {
                 after: field(&object, "after")?,
+                after_id: after_id(&object)?,
                 epoch: field(&object, "epoch")?,
                 have: have(&object)?,
             }),
@@ -83,12 +97,21 @@ impl ClientFrame {
     }
 }
 
+fn after_id(object: &Object<'_>) -> Result<AfterId, FrameError> {
+    Ok(match object.get("after_id") {
+        None => AfterId::Unsaid,
+        Some(value) if value.get() == "null" => AfterId::Unknown,
+        Some(value) => AfterId::Known(id("after_id", value)?),
+    })
+}
+
 fn have(object: &Object<'_>) -> Result<Option<Vec<StreamPosition>>, FrameError> {
     #[derive(serde::Deserialize)]
     struct Have {
         message_uuid: MessageId,
         attempt: Attempt,
         offset: Seq,
+        hash: Option<u32>,
     }
     let Some(have) = field::<Vec<Have>>(object, "have")? else { return Ok(None) };
     if have.len() > STREAMS_KNOWN_MAX {
@@ -98,6 +121,7 @@ fn have(object: &Object<'_>) -> Result<Option<Vec<StreamPosition>>, FrameError> 
         message_uuid: have.message_uuid,
         attempt: have.attempt,
         offset: have.offset.get(),
+        hash: have.hash,
     };
     Ok(Some(have.into_iter().map(position).collect()))
 }
@@ -136,7 +160,12 @@ mod tests {
         ));
         assert_eq!(
             ClientFrame::parse(r#"{"type":"get_pending"}"#),
-            Ok(ClientFrame::GetPending { after: None, epoch: None, have: None })
+            Ok(ClientFrame::GetPending {
+                after: None,
+                after_id: AfterId::Unsaid,
+                epoch: None,
+                have: None
+            })
         );
         let ClientFrame::Application(message) =
             ClientFrame::parse(r#"{"type":"message_generate","message":"Hello, AI!"}"#).unwrap()
@@ -157,7 +186,7 @@ mod tests {
         let attempt = Attempt::new(2).unwrap();
         assert_eq!(
             have,
-            [StreamPosition { message_uuid: "a".parse().unwrap(), attempt, offset: 7 }]
+            [StreamPosition { message_uuid: "a".parse().unwrap(), attempt, offset: 7, hash: None }]
         );
         let stop = |text| ClientFrame::parse(text);
         assert_eq!(
@@ -172,6 +201,22 @@ mod tests {
             Ok(ClientFrame::Stop(Stop { id: None, target: StopTarget::Message(_) }))
         ));
         assert_eq!(stop(r#"{"type":"message_stop"}"#), Err(FrameError::Field("message_uuid")));
+    }
+
+    #[test]
+    fn a_position_comes_without_its_message_with_it_or_with_the_wish_to_be_told() {
+        let said = |rest: &str| {
+            let text = format!(r#"{{"type":"get_pending","after":7{rest}}}"#);
+            ClientFrame::parse(&text).map(|frame| match frame {
+                ClientFrame::GetPending { after_id, .. } => after_id,
+                other => panic!("{other:?}"),
+            })
+        };
+        assert_eq!(said(""), Ok(AfterId::Unsaid));
+        assert_eq!(said(r#","after_id":null"#), Ok(AfterId::Unknown));
+        assert_eq!(said(r#","after_id":"m7""#), Ok(AfterId::Known("m7".parse().unwrap())));
+        assert!(said(r#","after_id":7"#).is_err());
+        assert!(said(r#","after_id":"m 7""#).is_err());
     }
 
     #[test]

@@ -19,8 +19,14 @@ pub struct ConnectionEstablished {
     pub epoch: Epoch,
     /// The newest message's position.
     pub head: Seq,
+    /// Which message that is; absent if nobody knows any more, or the mailbox is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_id: Option<MessageId>,
     /// Up to where this device has acknowledged.
     pub cursor: Seq,
+    /// Which message stands there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor_id: Option<MessageId>,
     /// How often to ping, in ms.
     pub heartbeat_interval_ms: u64,
     /// When the token runs out, counted from now, in ms.
@@ -63,12 +69,41 @@ pub struct PendingSummary {
 
 /// `mailbox_gap`: what was between these positions is not kept any more. It comes where the messages
 /// would have come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailboxGap {
     /// The last position that was sent, or asked for.
     pub after: Seq,
     /// The first position that may still come.
     pub next: Seq,
+    /// Which message stood before that one, if somebody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed_id: Option<MessageId>,
+}
+
+/// `position_checked`: from where a `get_pending` with an `after_id` is answered. It comes before
+/// anything that it leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PositionChecked {
+    /// The position that was named.
+    pub after: Seq,
+    /// The message that was named with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_id: Option<MessageId>,
+    /// From here is read on: the same position, or the device's cursor, if what was named is none of
+    /// this mailbox's history.
+    pub from: Seq,
+    /// Which message stands there, if somebody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_id: Option<MessageId>,
+}
+
+impl PositionChecked {
+    /// Whether what was named is a position of this mailbox.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        let is_another = |named: &MessageId| self.from_id.as_ref().is_some_and(|id| id != named);
+        self.from == self.after && !self.after_id.as_ref().is_some_and(is_another)
+    }
 }
 
 /// `accepted`: the application took a message.
@@ -105,6 +140,20 @@ pub struct MessageDelta {
     pub text: Box<str>,
 }
 
+/// `message_lost`: a growing answer is not, or no more, as a client has said that it has it. What there
+/// is of it follows from its beginning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageLost {
+    /// The answer's name.
+    pub message_uuid: MessageId,
+    /// Which attempt at it.
+    pub attempt: Attempt,
+    /// How much the client had, in UTF-16 units.
+    pub offset: u64,
+    /// The hash of that.
+    pub hash: u32,
+}
+
 /// `error`: something failed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ErrorFrame {
@@ -134,10 +183,14 @@ pub enum ServerFrame {
     PendingCheckComplete(PendingSummary),
     /// Some positions have no messages any more.
     MailboxGap(MailboxGap),
+    /// From where a question is answered.
+    PositionChecked(PositionChecked),
     /// An answer begins to grow. It is written by [`super::StreamOpening::start_frame`].
     MessageStart(MessageStart),
     /// An answer grows.
     MessageDelta(MessageDelta),
+    /// An answer is not what the client has of it.
+    MessageLost(MessageLost),
     /// A send settled well.
     Accepted(Accepted),
     /// A send settled badly, or something else failed.
@@ -169,6 +222,10 @@ impl ServerFrame {
                 read::<PendingCheckComplete>(text, "pending_check_complete")?.data,
             ),
             message_type::MAILBOX_GAP => Self::MailboxGap(read(text, "mailbox_gap")?),
+            message_type::POSITION_CHECKED => {
+                Self::PositionChecked(read(text, "position_checked")?)
+            }
+            message_type::MESSAGE_LOST => Self::MessageLost(read(text, "message_lost")?),
             message_type::MESSAGE_START => Self::MessageStart(read(text, "message_start")?),
             message_type::MESSAGE_DELTA => Self::MessageDelta(read(text, "message_delta")?),
             message_type::ACCEPTED => Self::Accepted(read(text, "accepted")?),
@@ -196,6 +253,8 @@ impl ServerFrame {
                 &PendingCheckComplete { data: data.clone() },
             ),
             Self::MailboxGap(frame) => write(message_type::MAILBOX_GAP, frame),
+            Self::PositionChecked(frame) => write(message_type::POSITION_CHECKED, frame),
+            Self::MessageLost(frame) => write(message_type::MESSAGE_LOST, frame),
             Self::MessageDelta(frame) => write(message_type::MESSAGE_DELTA, frame),
             Self::Accepted(frame) => write(message_type::ACCEPTED, frame),
             Self::Error(frame) => write(message_type::ERROR, frame),

@@ -7,6 +7,7 @@ mod connect;
 mod erase;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod head;
 mod publish;
 mod streams;
 
@@ -28,7 +29,7 @@ use crate::server::Shared;
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/ws/user/{user}", get(connect::connect).options(connect::preflight))
-        .route("/v1/users/{user}", delete(erase::erase))
+        .route("/v1/users/{user}", delete(erase::erase).get(head::head))
         .route("/v1/users/{user}/messages", post(publish::publish))
         .route("/v1/users/{user}/streams", post(streams::open))
         .route("/v1/users/{user}/streams/{message_uuid}", get(streams::read))

@@ -58,6 +58,7 @@ impl Answers {
                     message_uuid,
                     attempt,
                     offset: utf16::length(&answer.text[..end]),
+                    hash: None,
                 },
             });
         }

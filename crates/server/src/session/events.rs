@@ -8,7 +8,7 @@ use super::sends::Errand;
 use crate::{
     auth::{Identity, InvalidToken},
     hub::Notice,
-    store::{Delivery, Outcome, Place, Room, StoreError, StreamPage},
+    store::{Delivery, Outcome, Place, Resumed, Room, StoreError, StreamPage},
 };
 
 /// How the client speaks.
@@ -49,6 +49,8 @@ pub(crate) enum Input<'a> {
     Head(Seq),
     /// The answer to [`Output::Read`].
     Page { ticket: u32, page: Result<Vec<Delivery>, StoreError> },
+    /// The answer to [`Output::Resume`].
+    Resumed { ticket: u32, resumed: Result<Resumed, StoreError> },
     /// The answer to [`Output::Locate`].
     Located(Result<Place, StoreError>),
     /// The answer to [`Output::Acknowledge`].
@@ -82,6 +84,8 @@ pub(crate) enum Output {
     Write(Vec<Outgoing>),
     /// Read this page. A second one replaces the first.
     Read { ticket: u32, after: Seq, room: Room },
+    /// Read this page, with what stands before it. It replaces what was to be read.
+    Resume { ticket: u32, after: Seq, room: Room },
     /// Read live-only messages, at once: they are in memory.
     ReadLive(Room),
     /// Read what growing answers have after these places, at once: it is in memory.

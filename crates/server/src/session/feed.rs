@@ -1,10 +1,15 @@
+mod proof;
+
 use std::sync::Arc;
 
 use bytestring::ByteString;
 use tetherline_protocol::{
-    Epoch, Limits, Seq,
-    frame::{MailboxGap, PendingSummary, ServerFrame},
+    Epoch, Limits, MessageId, Seq,
+    frame::{AfterId, MailboxGap, PendingSummary, ServerFrame},
 };
+
+pub(super) use proof::Verdict;
+use proof::{Asked, Proof};
 
 use super::{Wire, in_flight::InFlight};
 use crate::store::{Delivery, Place, Room};
@@ -17,6 +22,7 @@ pub(super) struct Feed {
     head: Seq,
     /// What the store knows as this device's cursor.
     cursor: Seq,
+    proof: Proof,
     flow: Flow,
     /// Names the last page asked for; any other that arrives is stale.
     ticket: u32,
@@ -28,9 +34,12 @@ pub(super) struct Feed {
 enum Flow {
     /// Nothing was asked for yet, so nothing durable is sent.
     Parked,
-    /// The device's place is being looked up.
+    /// It is being looked whether the position that was asked from is one of this mailbox.
+    Checking(Asked),
+    /// The device's place is being looked up, instead of a position that is none of this mailbox.
     Locating {
         recovered: bool,
+        asked: Option<Asked>,
     },
     Flowing {
         position: Seq,
@@ -87,6 +96,12 @@ enum Saving {
 pub(super) enum Located {
     Here,
     AskTheStore,
+    /// Read this page, with what stands before it.
+    Resume {
+        ticket: u32,
+        after: Seq,
+        room: Room,
+    },
 }
 
 pub(super) enum Progress {
@@ -100,6 +115,8 @@ pub(super) enum Progress {
 
 pub(super) enum Whereabouts {
     Known,
+    /// The position that was asked from is none of this mailbox: this says from where is read instead.
+    Another(ByteString),
     /// The mailbox begins later now; on the plain wire there is no word for it.
     Skipped(Option<ByteString>),
     /// The store has nothing where it promised something.
@@ -128,6 +145,7 @@ impl Feed {
             epoch: place.head.epoch.clone(),
             head,
             cursor: place.cursor,
+            proof: Proof::of_a_new_connection(wire),
             flow,
             ticket: 0,
             reading: Reading::Idle,
@@ -140,20 +158,29 @@ impl Feed {
         self.head = self.head.max(head);
     }
 
-    pub(super) fn get_pending(&mut self, after: Option<Seq>, epoch: Option<&Epoch>) -> Located {
+    pub(super) fn get_pending(
+        &mut self,
+        after: Option<Seq>,
+        after_id: AfterId,
+        epoch: Option<&Epoch>,
+    ) -> Located {
         if self.wire == Wire::Plain {
             self.turn_back();
             return Located::Here;
         }
-        let known = epoch.is_none_or(|epoch| *epoch == self.epoch)
-            && after.is_none_or(|after| after <= self.head);
+        let epoch_is_known = epoch.is_none_or(|epoch| *epoch == self.epoch);
+        if let Some(asked) = Asked::new(after, after_id) {
+            return self.check(asked, epoch_is_known);
+        }
+        self.proof = Proof::Given;
+        let known = epoch_is_known && after.is_none_or(|after| after <= self.head);
         match after {
             Some(after) if known => {
                 self.start(after, true);
                 Located::Here
             }
             _ => {
-                self.flow = Flow::Locating { recovered: known };
+                self.flow = Flow::Locating { recovered: known, asked: None };
                 self.give_up_reading();
                 Located::AskTheStore
             }
@@ -164,18 +191,22 @@ impl Feed {
         if place.head.epoch != self.epoch {
             return Whereabouts::Erased;
         }
-        if let Flow::Locating { recovered } = self.flow {
+        if let Flow::Locating { recovered, asked } = &mut self.flow {
+            let (recovered, asked) = (*recovered, asked.take());
             self.note_head(place.head.seq);
             self.cursor = self.cursor.max(place.cursor);
             self.start(place.cursor, recovered);
+            if let Some(asked) = asked {
+                return Whereabouts::Another(asked.answered_from(place.cursor, &place.cursor_id));
+            }
         } else if matches!(self.reading, Reading::Missing) {
-            return self.skip_to(place.trimmed);
+            return self.skip_to(place.trimmed, place.trimmed_id.clone());
         }
         Whereabouts::Known
     }
 
     /// Nothing between the position and `trimmed` is kept any more.
-    fn skip_to(&mut self, trimmed: Seq) -> Whereabouts {
+    fn skip_to(&mut self, trimmed: Seq, id: Option<MessageId>) -> Whereabouts {
         let until = self.head;
         let Flow::Flowing { position, detour, backlog } = &mut self.flow else {
             return Whereabouts::Known;
@@ -187,7 +218,7 @@ impl Feed {
         backlog.get_or_insert(Backlog::lost(until)).recovered = false;
         self.in_flight.pass_over(*position, trimmed);
         let next = trimmed.next().unwrap_or(trimmed);
-        let gap = (self.wire == Wire::V1).then(|| gap(*position, next));
+        let gap = (self.wire == Wire::V1).then(|| gap(*position, next, id));
         *position = trimmed;
         if let Detour::Underway { from, to } = *detour
             && trimmed >= from
@@ -235,7 +266,8 @@ impl Feed {
             }
             if is_hole {
                 if self.wire == Wire::V1 {
-                    texts.push(gap(*position, seq));
+                    // Which message was the last before this one is not said: this one comes itself.
+                    texts.push(gap(*position, seq, None));
                 }
                 self.in_flight.pass_over(*position, seq.previous());
                 *position = seq.previous();
@@ -284,7 +316,7 @@ impl Feed {
         match &self.flow {
             Flow::Flowing { backlog: Some(_), .. } => !self.has_sent_backlog(),
             Flow::Flowing { backlog: None, .. } => false,
-            Flow::Parked | Flow::Locating { .. } => true,
+            Flow::Parked | Flow::Checking(_) | Flow::Locating { .. } => true,
         }
     }
 
@@ -302,14 +334,18 @@ impl Feed {
         })
     }
 
-    /// A client acknowledges. Answers what to tell the store.
+    /// A client acknowledges. Answers what to tell the store: nothing, as long as it may speak of another
+    /// history.
     pub(super) fn acknowledge(&mut self, seq: Seq) -> Option<Seq> {
         let seq = seq.min(self.head);
         self.in_flight.acknowledge(seq.max(self.cursor));
         if matches!(self.reading, Reading::Throttled) {
             self.reading = Reading::Idle;
         }
-        self.save(seq)
+        match self.proof {
+            Proof::Owed => None,
+            Proof::Given => self.save(seq),
+        }
     }
 
     /// A plain client's Pong. What it handled counts only as far as nothing older is missing.
@@ -350,6 +386,7 @@ impl Feed {
     }
 
     fn start(&mut self, after: Seq, recovered: bool) {
+        self.proof = Proof::Given;
         self.give_up_reading();
         self.in_flight.restart(after, self.cursor);
         let backlog = Some(Backlog { until: self.head, delivered: 0, recovered });
@@ -383,7 +420,7 @@ impl Feed {
     }
 }
 
-fn gap(after: Seq, next: Seq) -> ByteString {
-    let frame = ServerFrame::MailboxGap(MailboxGap { after, next });
+fn gap(after: Seq, next: Seq, passed_id: Option<MessageId>) -> ByteString {
+    let frame = ServerFrame::MailboxGap(MailboxGap { after, next, passed_id });
     frame.to_text().unwrap_or_default().into()
 }

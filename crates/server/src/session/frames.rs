@@ -21,13 +21,16 @@ impl Session {
         self.bad_frames = 0;
         match frame {
             ClientFrame::Ping { timestamp } => self.ping(timestamp, now),
-            ClientFrame::GetPending { after, epoch, have } => {
+            ClientFrame::GetPending { after, after_id, epoch, have } => {
                 self.growing.start(have.filter(|_| self.wire == Wire::V1));
                 // What was to be read for news a moment ago is from where this client no longer is.
                 self.requests.retain(|request| !matches!(request, Output::ReadStreams(_)));
-                match self.feed.get_pending(after, epoch.as_ref()) {
+                match self.feed.get_pending(after, after_id, epoch.as_ref()) {
                     Located::Here => {}
                     Located::AskTheStore => self.requests.push_back(Output::Locate),
+                    Located::Resume { ticket, after, room } => {
+                        self.requests.push_back(Output::Resume { ticket, after, room });
+                    }
                 }
             }
             ClientFrame::Ack { seq } => {

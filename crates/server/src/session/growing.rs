@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use tetherline_protocol::{
     StreamPosition,
-    frame::{MessageDelta, ServerFrame},
+    frame::{MessageDelta, MessageLost, ServerFrame},
     limits::STREAM_INTERVAL_MS,
     utf16,
 };
@@ -48,6 +48,13 @@ impl Growing {
             Some(places) => Self::Seen { places, pace: Pace::Owed },
             None => Self::Unseen,
         };
+    }
+
+    /// The client has seen answers of another history grow, and forgets them.
+    pub(super) fn forget(&mut self) {
+        if let Self::Seen { places, .. } = self {
+            places.clear();
+        }
     }
 
     /// Something has begun or grown.
@@ -103,12 +110,13 @@ impl Growing {
             Pace::Live { news: News::Asked, next_at } => *next_at,
             _ => return Vec::new(),
         };
-        let StreamPage { mut pieces, has_more } = page;
+        let StreamPage { mut pieces, lost, has_more } = page;
         let has_put_off = now < due_at && put_off(&mut pieces, places);
         let news = if has_put_off { News::PutOff } else { News::Nothing };
         *places = pieces.iter().map(|piece| piece.position.clone()).collect();
+        let lost = lost.into_iter().filter_map(lost_frame);
         let frames: Vec<Outgoing> =
-            pieces.into_iter().flat_map(in_frames).map(Outgoing::Text).collect();
+            lost.chain(pieces.into_iter().flat_map(in_frames)).map(Outgoing::Text).collect();
         *pace = match pace {
             Pace::Asked if has_more => Pace::Owed,
             // What did not fit follows at once: it is late already.
@@ -147,10 +155,17 @@ fn has_unbegun(places: &[StreamPosition]) -> bool {
     places.iter().any(|place| place.offset == 0)
 }
 
+/// What a client has of an attempt is another text, or nothing grows there any more.
+fn lost_frame(place: StreamPosition) -> Option<bytestring::ByteString> {
+    let StreamPosition { message_uuid, attempt, offset, hash } = place;
+    let frame = MessageLost { message_uuid, attempt, offset, hash: hash? };
+    ServerFrame::MessageLost(frame).to_text().map(Into::into)
+}
+
 fn in_frames(piece: StreamPiece) -> impl Iterator<Item = bytestring::ByteString> {
     let StreamPiece { position, start, text } = piece;
     let delta = (!text.is_empty()).then(|| {
-        let StreamPosition { message_uuid, attempt, offset } = position;
+        let StreamPosition { message_uuid, attempt, offset, .. } = position;
         let offset = offset - utf16::length(&text);
         let frame = MessageDelta { message_uuid, attempt, offset, text };
         ServerFrame::MessageDelta(frame).to_text().unwrap_or_default().into()

@@ -269,6 +269,8 @@ impl Rig {
                     assert!(room.messages > 0 && room.bytes > 0);
                     self.page = Some((ticket, after.get(), room));
                 }
+                // No client here says which message it knows.
+                Output::Resume { .. } => unreachable!("nobody asks for a proof"),
                 Output::Locate => self.locating += 1,
                 Output::Acknowledge(position) => {
                     assert!(position.get() <= self.head, "{position} is beyond the head");
@@ -339,8 +341,15 @@ fn delivery(number: u64, size: usize) -> Delivery {
 }
 
 fn place(head: u64, cursor: u64, trimmed: u64) -> Place {
-    let head = Head { seq: seq(head), epoch: "e.0".parse().expect("an epoch") };
-    Place { head, cursor: seq(cursor), floor: seq(cursor), trimmed: seq(trimmed) }
+    let head = Head { seq: seq(head), id: None, epoch: "e.0".parse().expect("an epoch") };
+    Place {
+        head,
+        cursor: seq(cursor),
+        cursor_id: None,
+        floor: seq(cursor),
+        trimmed: seq(trimmed),
+        trimmed_id: None,
+    }
 }
 
 fn opening(wire: Wire, limits: &Limits, head: u64, cursor: u64) -> Opening {

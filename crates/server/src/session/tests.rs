@@ -2,6 +2,7 @@
 
 mod growing;
 mod kept;
+mod proof;
 
 use tetherline_protocol::limits;
 
@@ -18,8 +19,15 @@ fn seq(number: u64) -> Seq {
 }
 
 fn place(head: u64, trimmed: u64) -> Place {
-    let head = crate::store::Head { seq: seq(head), epoch: "e.0".parse().unwrap() };
-    Place { head, cursor: Seq::ZERO, floor: Seq::ZERO, trimmed: seq(trimmed) }
+    let head = crate::store::Head { seq: seq(head), id: None, epoch: "e.0".parse().unwrap() };
+    Place {
+        head,
+        cursor: Seq::ZERO,
+        cursor_id: None,
+        floor: Seq::ZERO,
+        trimmed: seq(trimmed),
+        trimmed_id: None,
+    }
 }
 
 fn rig(wire: Wire, head: u64, change: impl FnOnce(&mut Limits)) -> Rig {
@@ -168,6 +176,8 @@ fn in_flight_bytes_bind_at_their_edge_and_one_message_always_passes() {
 #[test]
 fn acknowledgements_on_their_way_to_the_store_become_one() {
     let mut rig = rig(Wire::V1, 30, |_| {});
+    rig.input(Input::Text(r#"{"type":"get_pending","after":30}"#));
+    assert_eq!(rig.summaries(), [(30, true)]);
     for n in [5, 9, 7, 12] {
         rig.input(Input::Text(&format!(r#"{{"type":"ack","seq":{n}}}"#)));
     }
@@ -359,6 +369,8 @@ fn pings_as_large_as_messages_do_not_pile_up() {
 #[test]
 fn what_was_acknowledged_before_the_end_is_saved_after_it() {
     let mut rig = rig(Wire::V1, 30, |_| {});
+    rig.input(Input::Text(r#"{"type":"get_pending","after":30}"#));
+    assert_eq!(rig.summaries(), [(30, true)]);
     for n in [5, 9] {
         rig.input(Input::Text(&format!(r#"{{"type":"ack","seq":{n}}}"#)));
     }

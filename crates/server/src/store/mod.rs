@@ -44,6 +44,15 @@ pub trait Mailbox: Send + Sync + 'static {
         room: Room,
     ) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>>;
 
+    /// Reads on as [`Mailbox::read`] does, and says what stands at `after`, both of the same moment: so
+    /// whoever was there before a backup was restored finds out with the first page.
+    fn resume(
+        &self,
+        user: &UserId,
+        after: Seq,
+        room: Room,
+    ) -> BoxFuture<'_, Result<Resumed, StoreError>>;
+
     /// The newest position and the history that it counts in.
     fn head(&self, user: &UserId) -> BoxFuture<'_, Result<Head, StoreError>>;
 
@@ -112,6 +121,8 @@ pub type Outcome = Result<(), Refusal>;
 pub struct Head {
     /// The position; [`Seq::ZERO`] if nothing was ever published.
     pub seq: Seq,
+    /// The message there; `None` in an empty mailbox, or if nobody knows any more.
+    pub id: Option<MessageId>,
     /// The history that it counts in.
     pub epoch: Epoch,
 }
@@ -123,10 +134,36 @@ pub struct Place {
     pub head: Head,
     /// The highest acknowledgement of this device; the floor if there is none.
     pub cursor: Seq,
+    /// The message there, if it is known.
+    pub cursor_id: Option<MessageId>,
     /// The highest acknowledgement of any device.
     pub floor: Seq,
     /// Up to here messages are not kept any more; [`Seq::ZERO`] while all are.
     pub trimmed: Seq,
+    /// The last of those, if it is known.
+    pub trimmed_id: Option<MessageId>,
+}
+
+/// A page, and what its beginning says about the history of whoever asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumed {
+    /// The newest position.
+    pub head: Head,
+    /// What stands where it was read from.
+    pub standing: Standing,
+    /// What [`Mailbox::read`] answers.
+    pub messages: Vec<Delivery>,
+}
+
+/// What stands at a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// This message, which is kept, or is the last that was trimmed.
+    Message(MessageId),
+    /// Nothing any more, and which message it was is not known: it was trimmed, or is the beginning.
+    Forgotten,
+    /// Nothing yet: it is behind the head.
+    Nothing,
 }
 
 /// What an append did.

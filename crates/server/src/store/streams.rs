@@ -70,7 +70,8 @@ pub trait Streams: Send + Sync + 'static {
 
     /// What a reader who has got this far has not got yet, from memory and at once: one entry for every
     /// attempt of the user that is not finished, oldest first, with at most `room_bytes` of text
-    /// together. Nothing of an attempt is ever answered once the message that it became can be read.
+    /// together. A place with a hash counts only if the text up to there is that text; of several
+    /// places in one attempt the lowest that counts does. Nothing of an attempt is ever answered once the message that it became can be read.
     fn read_streams(
         &self,
         user: &UserId,
@@ -158,6 +159,9 @@ pub struct OverdueStream {
 pub struct StreamPage {
     /// One for every attempt that is not finished, with or without news.
     pub pieces: Vec<StreamPiece>,
+    /// The places with a hash that are none of any text that grows: whoever is there has the text of
+    /// another history, or the end of the answer comes as a message.
+    pub lost: Vec<StreamPosition>,
     /// Not everything fitted.
     pub has_more: bool,
 }

@@ -10,7 +10,8 @@ use tetherline_protocol::{
     DeviceId, IdempotencyKey, Limits, MessageId, Seq, StopTarget, UserId, frame::Message,
 };
 use tetherline_server::store::{
-    AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Room, StoreError, Upkeep,
+    AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Resumed, Room,
+    StoreError, Upkeep,
 };
 use tetherline_store_conformance::Restored;
 
@@ -232,6 +233,16 @@ impl Mailbox for Adapter {
     ) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
         let user = self.user(user);
         Box::pin(async move { Ok(self.machine().store.read(user, after, room)) })
+    }
+
+    fn resume(
+        &self,
+        user: &UserId,
+        after: Seq,
+        room: Room,
+    ) -> BoxFuture<'_, Result<Resumed, StoreError>> {
+        let user = self.user(user);
+        Box::pin(async move { Ok(self.machine().store.resume(user, after, room)) })
     }
 
     fn head(&self, user: &UserId) -> BoxFuture<'_, Result<Head, StoreError>> {

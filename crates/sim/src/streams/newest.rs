@@ -111,6 +111,23 @@ impl Newest {
         Reply::Added { end: utf16::length(&self.text) }
     }
 
+    fn has(&self, place: &StreamPosition) -> bool {
+        place.message_uuid == self.uuid && place.attempt == self.attempt
+    }
+
+    /// Whether a reader's text up to its place can be this one.
+    fn agrees_with(&self, place: &StreamPosition) -> bool {
+        let there = utf16::byte_index(&self.text, place.offset);
+        let hash = |index| utf16::TextHash::of(&self.text[..index]).get();
+        there.is_some_and(|index| place.hash.is_none_or(|told| told == hash(index)))
+    }
+
+    /// Whether a reader at this place reads what grows here, or will hear of a later attempt.
+    pub(super) fn goes_on_from(&self, place: &StreamPosition) -> bool {
+        place.message_uuid == self.uuid
+            && (place.attempt < self.attempt || (self.has(place) && self.agrees_with(place)))
+    }
+
     pub(super) fn piece(
         &self,
         places: &[StreamPosition],
@@ -120,7 +137,8 @@ impl Newest {
         let message_uuid = self.uuid.clone();
         let place = places
             .iter()
-            .find(|place| place.message_uuid == message_uuid && place.attempt == self.attempt);
+            .filter(|place| self.has(place) && self.agrees_with(place))
+            .min_by_key(|place| place.offset);
         let known = place.and_then(|place| utf16::byte_index(&self.text, place.offset));
         let rest = &self.text[known.unwrap_or_default()..];
         let mut text = rest[..rest.floor_char_boundary(room)].to_owned();
@@ -132,7 +150,7 @@ impl Newest {
             known.is_none().then(|| self.opening.start_frame(&message_uuid, self.attempt).into());
         let offset = place.filter(|_| known.is_some()).map_or(0, |place| place.offset)
             + utf16::length(&text);
-        let position = StreamPosition { message_uuid, attempt: self.attempt, offset };
+        let position = StreamPosition { message_uuid, attempt: self.attempt, offset, hash: None };
         StreamPiece { position, start, text: text.into() }
     }
 }

@@ -16,6 +16,9 @@ export const PENDING_CHECK_COMPLETE = 'pending_check_complete' as const;
 /** Server → client: between two positions the mailbox has nothing any more. */
 export const MAILBOX_GAP = 'mailbox_gap' as const;
 
+/** Server → client: whether the position that `GET_PENDING` named is one of this mailbox, and from where is read. */
+export const POSITION_CHECKED = 'position_checked' as const;
+
 /** Server → client: the application took the message that `ref` names. */
 export const ACCEPTED = 'accepted' as const;
 
@@ -27,6 +30,9 @@ export const MESSAGE_START = 'message_start' as const;
 
 /** Server → client: a piece of a growing answer. */
 export const MESSAGE_DELTA = 'message_delta' as const;
+
+/** Server → client: what a client has of a growing answer is not, or no more, what there is. */
+export const MESSAGE_LOST = 'message_lost' as const;
 
 /** Client → server, the heartbeat. */
 export const PING = 'ping' as const;
@@ -57,10 +63,12 @@ export const SERVER_CONTROL = [
   'pong',
   'pending_check_complete',
   'mailbox_gap',
+  'position_checked',
   'accepted',
   'error',
   'message_start',
   'message_delta',
+  'message_lost',
 ] as const;
 
 export const CLIENT_CONTROL = [
@@ -281,8 +289,12 @@ export interface ControlMessages {
     epoch: string;
     /** The newest message's position. */
     head: number;
+    /** Which message that is; absent if nobody knows any more, or the mailbox is empty. */
+    head_id?: string;
     /** Up to where this device has acknowledged. */
     cursor: number;
+    /** Which message stands there. */
+    cursor_id?: string;
     /** How often to ping, in ms. */
     heartbeat_interval_ms: number;
     /** When the token runs out, counted from now, in ms. */
@@ -319,6 +331,19 @@ export interface ControlMessages {
     after: number;
     /** The first position that may still come. */
     next: number;
+    /** Which message stood before that one, if somebody knows. */
+    passed_id?: string;
+  };
+  /** From where a `get_pending` with an `after_id` is answered. It comes before anything that it leads to. */
+  position_checked: {
+    /** The position that was named. */
+    after: number;
+    /** The message that was named with it. */
+    after_id?: string;
+    /** From here is read on: the same position, or the device's cursor, if what was named is none of this mailbox's history. */
+    from: number;
+    /** Which message stands there, if somebody knows. */
+    from_id?: string;
   };
   /** The application took a message. */
   accepted: {
@@ -357,5 +382,16 @@ export interface ControlMessages {
     offset: number;
     /** The piece. */
     text: string;
+  };
+  /** A growing answer is not, or no more, as a client has said that it has it. What there is of it follows from its beginning. */
+  message_lost: {
+    /** The answer's name. */
+    message_uuid: string;
+    /** Which attempt at it. */
+    attempt: number;
+    /** How much the client had, in UTF-16 units. */
+    offset: number;
+    /** The hash of that. */
+    hash: number;
   };
 }

@@ -31,7 +31,8 @@ use tetherline_protocol::{
 };
 
 use super::{
-    AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Room, StoreError, Upkeep,
+    AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Resumed, Room,
+    StoreError, Upkeep,
 };
 use crate::clock;
 use checkpoint::{Checkpoints, LogSizes};
@@ -155,6 +156,18 @@ impl Mailbox for SqliteStore {
         Box::pin(
             self.readers.run(move |connection, _| statements::read(connection, &user, after, room)),
         )
+    }
+
+    fn resume(
+        &self,
+        user: &UserId,
+        after: Seq,
+        room: Room,
+    ) -> BoxFuture<'_, Result<Resumed, StoreError>> {
+        let user = user.clone();
+        Box::pin(self.readers.run(move |connection, epoch| {
+            statements::resume(connection, &user, after, room, epoch)
+        }))
     }
 
     fn head(&self, user: &UserId) -> BoxFuture<'_, Result<Head, StoreError>> {

@@ -10,7 +10,7 @@ use super::{OpenError, presence::sibling};
 
 /// Every step that a file went through; `user_version` says how many it has behind it. Steps are
 /// only ever added.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     // `messages` is ordered by append, so that a commit touches its end only. The unique index
     // over (user, seq) costs one page per user and commit; it is what makes reading cheap, and
     // folding it in behind the commits is a later refinement.
@@ -97,6 +97,8 @@ const MIGRATIONS: [&str; 4] = [
     // Once they were users; in a URL they are ways. No user of before has a `%`, so these are free.
     "UPDATE users SET name = '%2E' WHERE name = '.';
      UPDATE users SET name = '%2E%2E' WHERE name = '..';",
+    // Which message stood at `trimmed`, so that a page that stands there can prove its history.
+    "ALTER TABLE users ADD COLUMN trimmed_id TEXT;",
 ];
 
 /// How long a connection waits for a lock that another program holds.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Type};
 use tetherline_protocol::{DeviceId, Epoch, MessageId, Seq, UserId, frame::Message};
 
-use super::super::{Appended, Delivery, Head, Outcome, Place, Room};
+use super::super::{Appended, Delivery, Head, Outcome, Place, Resumed, Room, Standing};
 use crate::Refusal;
 
 /// One user's row, where the mailbox ends, and up to where it was trimmed when this was read.
@@ -54,7 +54,7 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         repeated: false,
         created_at_ms: row.get(5)?,
     };
-    let reference = row.get_ref(3)?.as_str_or_null()?.map(|_| id(row, 3)).transpose()?;
+    let reference = optional_id(row, 3)?;
     let message = Message::from_stored(row.get(2)?, reference, row.get(6)?);
     match row.get::<_, Option<String>>(4)? {
         None => Ok(Delivery::new(&message, &appended)),
@@ -63,6 +63,34 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
             Ok(Delivery { seq: appended.seq, text: text.into() })
         }
     }
+}
+
+/// What stands at a position, and what comes after it, of one moment.
+pub(super) fn resume(
+    connection: &Connection,
+    user: &UserId,
+    after: Seq,
+    room: Room,
+    store_epoch: &str,
+) -> rusqlite::Result<Resumed> {
+    let snapshot = connection.unchecked_transaction()?;
+    let (place, _) = place(&snapshot, user, None, store_epoch)?;
+    let standing = if after > place.head.seq {
+        Standing::Nothing
+    } else if after <= place.trimmed {
+        let last = place.trimmed_id.filter(|_| after == place.trimmed);
+        last.map_or(Standing::Forgotten, Standing::Message)
+    } else {
+        let name = "SELECT id FROM messages
+             WHERE user = (SELECT id FROM users WHERE name = ?1) AND seq = ?2";
+        let mut statement = snapshot.prepare_cached(name)?;
+        let found = statement
+            .query_row(params![user.as_str(), signed(after)], |row| id(row, 0))
+            .optional()?;
+        found.map_or(Standing::Forgotten, Standing::Message)
+    };
+    let messages = read(&snapshot, user, after, room)?;
+    Ok(Resumed { head: place.head, standing, messages })
 }
 
 /// Where a device stands, and when it was last used, in ms since 1970, if it is known.
@@ -76,22 +104,41 @@ pub(super) fn place(
         .prepare_cached(
             "SELECT users.epoch, floor, trimmed,
                  max(trimmed, (SELECT coalesce(max(seq), 0) FROM messages WHERE user = users.id)),
-                 cursor, seen_at
+                 coalesce(cursor, floor), seen_at, trimmed_id,
+                 coalesce((SELECT id FROM messages WHERE user = users.id
+                     ORDER BY seq DESC LIMIT 1), trimmed_id),
+                 coalesce((SELECT id FROM messages
+                     WHERE user = users.id AND seq = coalesce(cursor, floor)),
+                     iif(coalesce(cursor, floor) = trimmed, trimmed_id, NULL))
              FROM users LEFT JOIN devices ON devices.user = users.id AND devices.name = ?2
              WHERE users.name = ?1",
         )?
         .query_row(params![user.as_str(), device.map(DeviceId::as_str)], |row| {
-            let (floor, seen_at) = (seq(row, 1)?, row.get::<_, Option<i64>>(5)?);
-            let cursor = seen_at.map_or(Ok(floor), |_| seq(row, 4))?;
-            let head = Head { seq: seq(row, 3)?, epoch: epoch(store_epoch, row.get(0)?)? };
-            Ok((Place { head, cursor, floor, trimmed: seq(row, 2)? }, seen_at))
+            let epoch = epoch(store_epoch, row.get(0)?)?;
+            let place = Place {
+                head: Head { seq: seq(row, 3)?, id: optional_id(row, 7)?, epoch },
+                cursor: seq(row, 4)?,
+                cursor_id: optional_id(row, 8)?,
+                floor: seq(row, 1)?,
+                trimmed: seq(row, 2)?,
+                trimmed_id: optional_id(row, 6)?,
+            };
+            Ok((place, row.get(5)?))
         })
         .optional()?;
     if let Some(found) = found {
         return Ok(found);
     }
-    let head = Head { seq: Seq::ZERO, epoch: epoch(store_epoch, 0)? };
-    Ok((Place { head, cursor: Seq::ZERO, floor: Seq::ZERO, trimmed: Seq::ZERO }, None))
+    let head = Head { seq: Seq::ZERO, id: None, epoch: epoch(store_epoch, 0)? };
+    let place = Place {
+        head,
+        cursor: Seq::ZERO,
+        cursor_id: None,
+        floor: Seq::ZERO,
+        trimmed: Seq::ZERO,
+        trimmed_id: None,
+    };
+    Ok((place, None))
 }
 
 fn epoch(store: &str, user: i64) -> rusqlite::Result<Epoch> {
@@ -329,6 +376,10 @@ pub(super) fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
 
 pub(super) fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<MessageId> {
     row.get_ref(column)?.as_str()?.parse().map_err(|error| invalid(column, error))
+}
+
+pub(super) fn optional_id(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<MessageId>> {
+    row.get_ref(column)?.as_str_or_null()?.map(|_| id(row, column)).transpose()
 }
 
 pub(super) fn invalid(

@@ -70,7 +70,8 @@ async fn a_file_of_the_first_format_is_brought_up_to_date() {
     rusqlite::Connection::open(&path)
         .unwrap()
         .execute_batch(
-            "ALTER TABLE users DROP COLUMN trimmed; DROP TABLE erased;
+            "ALTER TABLE users DROP COLUMN trimmed; ALTER TABLE users DROP COLUMN trimmed_id;
+             DROP TABLE erased;
              DROP TABLE streams; DROP TABLE stream_log; DROP TABLE stream_stops;
              PRAGMA user_version = 1",
         )
@@ -93,7 +94,8 @@ async fn a_user_who_can_be_none_any_more_gets_another_name() {
     let connection = rusqlite::Connection::open(&path).unwrap();
     connection
         .execute_batch(
-            "UPDATE users SET name = '.' WHERE name = 'dot';
+            "ALTER TABLE users DROP COLUMN trimmed_id;
+             UPDATE users SET name = '.' WHERE name = 'dot';
              UPDATE users SET name = '..' WHERE name = 'dots';
              PRAGMA user_version = 3",
         )

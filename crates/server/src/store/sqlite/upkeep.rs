@@ -328,11 +328,16 @@ fn trim_by_age(
 
 fn delete_until(connection: &Connection, user: i64, until: Seq) -> rusqlite::Result<()> {
     let until = statements::signed(until);
+    // Before they are gone: whoever stands at the last of them proves its history by it.
     connection
-        .prepare_cached("DELETE FROM messages WHERE user = ?1 AND seq <= ?2")?
+        .prepare_cached(
+            "UPDATE users SET trimmed = ?2,
+                 trimmed_id = (SELECT id FROM messages WHERE user = ?1 AND seq = ?2)
+             WHERE id = ?1 AND trimmed < ?2",
+        )?
         .execute([user, until])?;
     connection
-        .prepare_cached("UPDATE users SET trimmed = max(trimmed, ?2) WHERE id = ?1")?
+        .prepare_cached("DELETE FROM messages WHERE user = ?1 AND seq <= ?2")?
         .execute([user, until])?;
     Ok(())
 }
@@ -346,17 +351,18 @@ fn count(rows: usize) -> i64 {
 /// small change, however much there is.
 ///
 /// Positions go on: what is still on its way (an acknowledgement, a message in memory) can then
-/// never mean one of the new history, and a hub never has to count back.
+/// never mean one of the new history, and a hub never has to count back. The epoch is drawn and not
+/// counted: after a backup from before is restored, the next erasure must not come to the same one.
 pub(super) fn erase(connection: &Connection, mailbox: Mailbox) -> rusqlite::Result<()> {
     connection.prepare_cached("DELETE FROM devices WHERE user = ?1")?.execute([mailbox.user])?;
     connection.prepare_cached("INSERT INTO erased (user) VALUES (?1)")?.execute([mailbox.user])?;
     // No row of `users` is ever deleted, so the largest number only grows and none comes twice.
     connection
         .prepare_cached(
-            "UPDATE users SET id = (SELECT max(id) + 1 FROM users), epoch = epoch + 1,
-                 floor = ?2, trimmed = ?2 WHERE id = ?1",
+            "UPDATE users SET id = (SELECT max(id) + 1 FROM users), epoch = random() & ?3,
+                 floor = ?2, trimmed = ?2, trimmed_id = NULL WHERE id = ?1",
         )?
-        .execute([mailbox.user, statements::signed(mailbox.head)])?;
+        .execute([mailbox.user, statements::signed(mailbox.head), i64::MAX])?;
     Ok(())
 }
 

@@ -92,11 +92,9 @@ impl Growing {
             return None;
         }
         let text = &state.text;
-        let is_here = |place: &&StreamPosition| {
-            place.message_uuid == self.message_uuid && place.attempt == self.attempt
-        };
-        let place = places.iter().find(is_here);
         // A place that is not in the text is one in another history of it: the reader starts over.
+        let stands = |place: &&StreamPosition| self.has(place) && text.agrees_with(place);
+        let place = places.iter().filter(stands).min_by_key(|place| place.offset);
         let resumed = place.and_then(|place| text.read(place.offset, room_bytes));
         let start = resumed.is_none().then(|| self.start.clone());
         let (piece, offset) = resumed.or_else(|| text.read(0, room_bytes))?;
@@ -104,9 +102,23 @@ impl Growing {
             message_uuid: self.message_uuid.clone(),
             attempt: self.attempt,
             offset,
+            hash: None,
         };
         let has_more = text.goes_on_after(offset);
         Some((StreamPiece { position, start, text: piece.into() }, has_more))
+    }
+
+    fn has(&self, place: &StreamPosition) -> bool {
+        place.message_uuid == self.message_uuid && place.attempt == self.attempt
+    }
+
+    /// Whether a reader at this place reads what grows here, or will see by a later attempt that it
+    /// starts over.
+    fn goes_on_from(&self, place: &StreamPosition) -> bool {
+        let state = self.state();
+        place.message_uuid == self.message_uuid
+            && state.sight == Sight::Shown
+            && (place.attempt < self.attempt || (self.has(place) && state.text.agrees_with(place)))
     }
 
     fn overdue(&self, rule: &Rule, now: i64) -> Option<OverdueStream> {
@@ -174,7 +186,12 @@ impl Table {
     ) -> StreamPage {
         let users = self.look();
         let mut page = StreamPage::default();
-        for growing in users.get(user).into_iter().flatten() {
+        let own = users.get(user).map_or(&[][..], Vec::as_slice);
+        let is_lost = |place: &&StreamPosition| {
+            place.hash.is_some() && !own.iter().any(|growing| growing.goes_on_from(place))
+        };
+        page.lost = places.iter().filter(is_lost).cloned().collect();
+        for growing in own {
             if let Some((piece, has_more)) = growing.piece(places, room_bytes) {
                 room_bytes -= piece.text.len();
                 page.has_more |= has_more;

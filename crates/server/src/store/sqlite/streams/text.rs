@@ -1,6 +1,9 @@
 //! The text of an answer, counted as its readers count: in UTF-16 units.
 
-use tetherline_protocol::utf16;
+use tetherline_protocol::{
+    StreamPosition,
+    utf16::{self, TextHash},
+};
 
 /// Places that are remembered lie at least so far apart, and at most twice as far.
 const MARK_EVERY_BYTES: usize = 256;
@@ -105,6 +108,13 @@ impl Text {
     /// Whether what is shown goes on after `offset`.
     pub(super) fn goes_on_after(&self, offset: u64) -> bool {
         offset < self.shown.units
+    }
+
+    /// Whether a reader's text up to its place can be this one.
+    pub(super) fn agrees_with(&self, place: &StreamPosition) -> bool {
+        let shown = self.byte_index(place.offset).filter(|&index| index <= self.shown.bytes);
+        let hash = |index| TextHash::of(&self.content[..index]).get();
+        shown.is_some_and(|index| place.hash.is_none_or(|told| told == hash(index)))
     }
 
     fn byte_index(&self, offset: u64) -> Option<usize> {

@@ -1,0 +1,50 @@
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
+use http::HeaderMap;
+use serde::Serialize;
+use tetherline_protocol::{Epoch, MessageId, Seq, UserId};
+
+use super::{
+    answer::Problem,
+    publish::{RETRY, authorize, parse_user},
+};
+use crate::{server::Shared, store::Head};
+
+/// Where a mailbox ends.
+#[derive(Serialize)]
+struct MailboxHead {
+    user: UserId,
+    head: Seq,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head_id: Option<MessageId>,
+    epoch: Epoch,
+}
+
+/// `GET /v1/users/{user}`: the newest position of a mailbox. Nobody is unknown: a user for whom nothing
+/// was published is at 0.
+pub(super) async fn head(
+    State(shared): State<Arc<Shared>>,
+    Path(user): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    match read(&shared, &user, &headers).await {
+        Ok(head) => Json(head).into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn read(shared: &Shared, user: &str, headers: &HeaderMap) -> Result<MailboxHead, Problem> {
+    authorize(shared, headers)?;
+    let user = parse_user(user)?;
+    let Head { seq: head, id: head_id, epoch } =
+        shared.store.head(&user).await.map_err(|error| {
+            tracing::error!(%error, "a mailbox's head was not read");
+            Problem::unavailable("The mailbox was not read; try again.", RETRY)
+        })?;
+    Ok(MailboxHead { user, head, head_id, epoch })
+}
