@@ -4,6 +4,7 @@
 mod backup;
 mod erase;
 mod files;
+mod printable;
 mod publish;
 mod serve;
 mod signals;

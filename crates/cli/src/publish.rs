@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use tetherline_protocol::{IdempotencyKey, MessageId, Seq, UserId, frame::Message};
 use tetherline_server::{NoHttpClient, chain, http_client};
 
-use crate::files;
+use crate::{files, printable::printable};
 
 /// Where the API is, and what opens it.
 #[derive(Debug, Args)]
@@ -146,7 +146,8 @@ pub(crate) fn refusal(status: u16, body: &str) -> String {
         429 | 503 => "; try again in a moment",
         _ => "",
     };
-    format!("the server refused it with {status}: {}{advice}", words.trim_end_matches('.'))
+    let words = printable(words.trim_end().trim_end_matches('.'));
+    format!("the server refused it with {status}: {words}{advice}")
 }
 
 #[cfg(test)]
@@ -161,6 +162,17 @@ mod tests {
             serde_json::json!({"type": "note", "a": 1})
         );
         assert!(message("note", r#"{"type":"other"}"#).is_err());
+    }
+
+    #[test]
+    fn a_refusal_shows_what_came_and_nothing_that_would_mislead() {
+        let ours = r#"{"error":{"code":"conflict","message":"Used before."}}"#;
+        let advice = "use another --idempotency-key for another message";
+        let said = format!("the server refused it with 409: Used before; {advice}");
+        assert_eq!(refusal(409, ours), said);
+        // Somebody in between wrote escape sequences to the terminal, and as much as it liked.
+        let said = refusal(502, &format!("\u{1b}[2J{}", "x".repeat(100_000)));
+        assert!(said.contains(r"\u{1b}[2J") && said.len() < 500, "{said}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tetherline_protocol::{
     frame::{MessageDelta, ServerFrame},
 };
 
-use crate::signals;
+use crate::{printable::printable, signals};
 
 /// Prints the application's messages and `pending_check_complete` as they come, one JSON object a
 /// line; what the connection is doing goes to stderr.
@@ -79,7 +79,8 @@ async fn follow(client: &mut Client, url: &str) -> Result<()> {
                 );
             }
             Some(Event::ServerError(error)) => {
-                eprintln!("tetherline: the server reports: {} ({})", error.message, error.code);
+                let (words, code) = (printable(&error.message), printable(&error.code));
+                eprintln!("tetherline: the server reports: {words} ({code})");
             }
             Some(Event::IdentityRefused) => bail!(
                 "{url} refused the token: it has expired, was signed with another secret, or is \

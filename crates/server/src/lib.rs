@@ -15,6 +15,7 @@
 
 mod application;
 mod auth;
+mod chain;
 mod clock;
 mod config;
 mod driver;
@@ -42,13 +43,14 @@ mod webhook;
 
 pub use application::{Application, Incoming, Refusal, Stop};
 pub use auth::{ApiKey, JwtKeys, SECRET_BYTES_MIN, WeakSecret, issue_token};
+pub use chain::chain;
 pub use config::Config;
 pub use http::{
     BODY_PROGRESS_BYTES_MIN, BODY_PROGRESS_TIMEOUT, BodyError, REQUEST_BODIES_BYTES_MAX,
 };
 pub use origin::{InvalidOrigin, Origin};
 #[cfg(feature = "webhook")]
-pub use outbound::{NoHttpClient, chain, http_client};
+pub use outbound::{NoHttpClient, http_client};
 #[cfg(feature = "webhook")]
 pub use secret::webhook_secret_file;
 pub use secret::{SecretFileError, secret_file};

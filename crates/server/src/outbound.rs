@@ -1,8 +1,8 @@
 //! HTTP requests that this program makes.
 
-use std::{error::Error, fmt};
-
 use reqwest::{ClientBuilder, Proxy, Url};
+
+use crate::chain;
 
 /// Why nothing can be asked over HTTP.
 #[derive(Debug, thiserror::Error)]
@@ -52,19 +52,6 @@ pub fn http_client(
         if needs_certificates { NoHttpClient::Certificates(why) } else { NoHttpClient::Client(why) }
     })?;
     Ok((client, address))
-}
-
-/// An error with everything that led to it: "it broke: because of this: because of that".
-pub fn chain(error: &dyn Error) -> impl fmt::Display {
-    fmt::from_fn(move |formatter| {
-        write!(formatter, "{error}")?;
-        let mut source = error.source();
-        while let Some(error) = source {
-            write!(formatter, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
-    })
 }
 
 fn http_address(url: &str) -> Option<Url> {

@@ -24,8 +24,8 @@ pub use self::budget::{WEBHOOK_BYTES_MAX, WEBHOOK_REQUESTS_MAX, WEBHOOK_TURN_TIM
 pub(crate) use self::signature::PREFIX as SECRET_PREFIX;
 use self::{budget::Budget, signature::SigningSecret};
 use crate::{
-    Application, Incoming, Refusal, Stop, clock,
-    outbound::{NoHttpClient, chain, http_client},
+    Application, Incoming, Refusal, Stop, chain, clock,
+    outbound::{NoHttpClient, http_client},
 };
 
 /// How long one request may take.

@@ -40,6 +40,9 @@ struct Arguments {
     /// Model that answers.
     #[arg(long, env = "CHAT_MODEL", value_name = "NAME")]
     model: Option<String>,
+    /// The proxy on the way to that server. HTTP_PROXY and the like count for nothing.
+    #[arg(long, env = "CHAT_PROXY", value_name = "URL")]
+    proxy: Option<String>,
     /// How long the built-in responder pretends to think, in ms.
     #[arg(long, default_value_t = 300, value_name = "MS", hide = true)]
     built_in_delay_ms: u64,
@@ -119,6 +122,7 @@ fn responder(arguments: &Arguments) -> Result<Responder, InvalidProvider> {
         arguments.openai_base_url.as_deref(),
         arguments.openai_api_key.as_deref(),
         arguments.model.as_deref(),
+        arguments.proxy.as_deref(),
     )?;
     Ok(provider.map_or(
         Responder::BuiltIn {

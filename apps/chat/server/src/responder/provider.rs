@@ -9,8 +9,9 @@ mod tests;
 use std::{fmt, time::Duration};
 
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, Proxy, Response, Url};
 use serde::Serialize;
+use tetherline_server::chain;
 use tokio::time::timeout;
 
 pub(super) use self::error::ProviderError;
@@ -76,8 +77,14 @@ pub enum InvalidProvider {
     )]
     NoModel,
     /// The HTTP client cannot start.
-    #[error("cannot prepare the connection to the provider: {0}; are CA certificates installed?")]
+    #[error(
+        "cannot prepare the connection to the provider: {}; are CA certificates installed?",
+        chain(.0)
+    )]
     Client(reqwest::Error),
+    /// The proxy's address is none.
+    #[error("CHAT_PROXY is not the address of a proxy: it looks like http://127.0.0.1:3128")]
+    Proxy,
 }
 
 impl Provider {
@@ -86,8 +93,9 @@ impl Provider {
         base_url: Option<&str>,
         api_key: Option<&str>,
         model: Option<&str>,
+        proxy: Option<&str>,
     ) -> Result<Option<Self>, InvalidProvider> {
-        Self::with_patience(base_url, api_key, model, Patience::default())
+        Self::open(base_url, api_key, model, proxy, Patience::default())
     }
 
     /// The same with another patience.
@@ -95,6 +103,16 @@ impl Provider {
         base_url: Option<&str>,
         api_key: Option<&str>,
         model: Option<&str>,
+        patience: Patience,
+    ) -> Result<Option<Self>, InvalidProvider> {
+        Self::open(base_url, api_key, model, None, patience)
+    }
+
+    fn open(
+        base_url: Option<&str>,
+        api_key: Option<&str>,
+        model: Option<&str>,
+        proxy: Option<&str>,
         patience: Patience,
     ) -> Result<Option<Self>, InvalidProvider> {
         let set = |value: Option<&str>| {
@@ -113,8 +131,14 @@ impl Provider {
             (None, Some(_)) => return Err(InvalidProvider::NoModel),
         };
         let endpoint = endpoint(base_url.as_deref().unwrap_or(OPENAI_BASE_URL))?;
-        let mut client =
-            Client::builder().connect_timeout(PROVIDER_CONNECT_TIMEOUT).timeout(patience.whole);
+        // What the environment names for other programs would get people's words, and the key.
+        let mut client = Client::builder()
+            .no_proxy()
+            .connect_timeout(PROVIDER_CONNECT_TIMEOUT)
+            .timeout(patience.whole);
+        if let Some(proxy) = set(proxy) {
+            client = client.proxy(Proxy::all(proxy).map_err(|_| InvalidProvider::Proxy)?);
+        }
         if endpoint.scheme() == "http" {
             // A local model must not need CA certificates to be installed.
             client = client.tls_certs_only([]);
@@ -182,7 +206,8 @@ impl Provider {
     }
 
     fn lost(&self, error: &reqwest::Error) -> ProviderError {
-        tracing::warn!(host = self.endpoint.host_str(), %error, "the provider cannot be reached");
+        let (host, error_chain) = (self.endpoint.host_str(), chain(error));
+        tracing::warn!(host, error = %error_chain, "the provider cannot be reached");
         if error.is_timeout() && !error.is_connect() {
             ProviderError::TimedOut
         } else {

@@ -55,6 +55,9 @@ impl Start {
             .env_remove("OPENAI_BASE_URL")
             .env_remove("OPENAI_API_KEY")
             .env_remove("CHAT_MODEL")
+            // Where nobody is: a proxy of the environment got the key, and its refusal was the answer.
+            .env("HTTP_PROXY", "http://127.0.0.1:1")
+            .env("http_proxy", "http://127.0.0.1:1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true);

@@ -88,7 +88,7 @@ fn base_urls_are_taken_with_and_without_their_ends() {
 
 #[test]
 fn a_model_is_only_assumed_where_it_is_known() {
-    let configure = Provider::configure;
+    let configure = |base_url, api_key, model| Provider::configure(base_url, api_key, model, None);
     assert!(configure(None, None, Some("m")).unwrap().is_none());
     assert!(configure(Some(" "), Some(""), None).unwrap().is_none());
     assert!(matches!(
