@@ -16,6 +16,17 @@ fn post(server: &TestServer, user: &str, body: impl Into<reqwest::Body>) -> Requ
         .body(body)
 }
 
+/// A percent-encoded segment as others would have written it.
+fn relaxed(segment: &str) -> String {
+    let mut parts = segment.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |written, part| match &part[..2] {
+        "40" => written + "@" + &part[2..],
+        "27" => written + "'" + &part[2..],
+        digits => written + "%" + &digits.to_lowercase() + &part[2..],
+    })
+}
+
 async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
     let response = request.send().await.unwrap();
     (response.status(), response.json().await.unwrap())
@@ -114,6 +125,35 @@ async fn what_cannot_be_published_is_refused_with_the_field_named_and_not_stored
     let binary = answer(post(&server, "ada", vec![0xc3, 0x28])).await;
     assert_eq!(binary.0, StatusCode::BAD_REQUEST);
     assert_eq!(server.server.head(&support::user("ada")).await.unwrap().seq.get(), 0);
+}
+
+#[tokio::test]
+async fn a_user_is_percent_encoded_in_a_path_and_decoded_once() {
+    let server = TestServer::start(config()).await;
+    for name in support::NAMES {
+        let mut client = server.connect(name, "laptop").await;
+        assert_eq!(client.established["user_uuid"], name);
+        client.pending(r#"{"type":"get_pending"}"#).await;
+        let segment = user(name).in_url().to_string();
+        let (status, receipt) = answer(post(&server, &segment, r#"{"type":"number","n":1}"#)).await;
+        assert_eq!((status, &receipt["seq"]), (StatusCode::CREATED, &json!(1)), "{name}");
+        // As others encode: small digits, and nothing that a path may have as it is.
+        let segment = relaxed(&segment);
+        let (status, receipt) = answer(post(&server, &segment, r#"{"type":"number","n":2}"#)).await;
+        assert_eq!((status, &receipt["seq"]), (StatusCode::CREATED, &json!(2)), "{name}");
+        assert_eq!(client.numbers(2).await, [1, 2], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_is_no_text_is_refused_as_everything_else() {
+    // The answer had no form at all.
+    let server = TestServer::start(config()).await;
+    let (status, body) = answer(post(&server, "%FF", r#"{"type":"t"}"#)).await;
+    assert_eq!((status, &body["error"]["code"]), (StatusCode::BAD_REQUEST, &json!("bad_frame")));
+    let socket = reqwest::Client::new().get(server.http("/ws/user/%C3%28"));
+    let (status, body) = answer(socket.bearer_auth(support::token("ada"))).await;
+    assert_eq!((status, &body["error"]["field"]), (StatusCode::BAD_REQUEST, &json!("path")));
 }
 
 #[tokio::test]

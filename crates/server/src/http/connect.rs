@@ -4,7 +4,7 @@ use std::{
 };
 
 use axum::{
-    extract::{Path, Query, Request, State, rejection::QueryRejection},
+    extract::{Query, Request, State, rejection::QueryRejection},
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -13,7 +13,10 @@ use serde::Deserialize;
 use tetherline_protocol::{BEARER_PREFIX, DeviceId, ErrorCode, SUBPROTOCOL};
 use tokio::time::timeout;
 
-use super::answer::{Problem, bearer};
+use super::{
+    answer::{Problem, bearer},
+    segments::Segments,
+};
 use crate::{
     auth::{Identity, InvalidToken},
     clock,
@@ -43,7 +46,7 @@ pub(super) struct Parameters {
 /// answers what an upgrade would have met, because a browser cannot see why one failed.
 pub(super) async fn connect(
     State(shared): State<Arc<Shared>>,
-    Path(user): Path<String>,
+    Segments(user): Segments<String>,
     parameters: Result<Query<Parameters>, QueryRejection>,
     request: Request,
 ) -> Response {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode};
@@ -9,13 +9,14 @@ use http::{HeaderMap, StatusCode};
 use super::{
     answer::Problem,
     publish::{RETRY, authorize, parse_user},
+    segments::Segments,
 };
 use crate::server::Shared;
 
 /// `DELETE /v1/users/{user}`: forgets everything about a user. Answers once that is durable.
 pub(super) async fn erase(
     State(shared): State<Arc<Shared>>,
-    Path(user): Path<String>,
+    Segments(user): Segments<String>,
     headers: HeaderMap,
 ) -> Response {
     match take(&shared, &user, &headers).await {

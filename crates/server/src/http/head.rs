@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use http::HeaderMap;
@@ -12,6 +12,7 @@ use tetherline_protocol::{Epoch, MessageId, Seq, UserId};
 use super::{
     answer::Problem,
     publish::{RETRY, authorize, parse_user},
+    segments::Segments,
 };
 use crate::{server::Shared, store::Head};
 
@@ -29,7 +30,7 @@ struct MailboxHead {
 /// was published is at 0.
 pub(super) async fn head(
     State(shared): State<Arc<Shared>>,
-    Path(user): Path<String>,
+    Segments(user): Segments<String>,
     headers: HeaderMap,
 ) -> Response {
     match read(&shared, &user, &headers).await {

@@ -9,6 +9,7 @@ mod erase;
 pub(crate) mod fuzzing;
 mod head;
 mod publish;
+mod segments;
 mod streams;
 
 use std::sync::Arc;

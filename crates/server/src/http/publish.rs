@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json,
     body::Body,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Query, State, rejection::QueryRejection},
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode};
@@ -16,6 +16,7 @@ use tetherline_protocol::{
 use super::{
     answer::{Problem, bearer},
     body::BodyError,
+    segments::Segments,
 };
 use crate::{
     server::{PublishError, Published, Shared},
@@ -46,7 +47,7 @@ struct Receipt {
 /// `?durable=false`, once whoever is connected can have it.
 pub(super) async fn publish(
     State(shared): State<Arc<Shared>>,
-    Path(user): Path<String>,
+    Segments(user): Segments<String>,
     parameters: Result<Query<Parameters>, QueryRejection>,
     headers: HeaderMap,
     body: Body,

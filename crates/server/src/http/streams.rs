@@ -9,7 +9,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use axum::{
     Json,
     body::Body,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Query, State, rejection::QueryRejection},
     response::{IntoResponse, Response},
 };
 use futures_util::future::{Either, select};
@@ -25,6 +25,7 @@ use super::{
     answer::Problem,
     body::check_coding,
     publish::{RETRY, authorize, parse_user, text_of},
+    segments::Segments,
 };
 use crate::{
     PipeError, StreamWriter,
@@ -81,7 +82,7 @@ pub(super) struct Whence {
 /// `POST /v1/users/{user}/streams`: begins an attempt at an answer.
 pub(super) async fn open(
     State(shared): State<Arc<Shared>>,
-    Path(user): Path<String>,
+    Segments(user): Segments<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -106,7 +107,7 @@ pub(super) async fn open(
 /// `GET /v1/users/{user}/streams/{message_uuid}`: how far an answer got.
 pub(super) async fn read(
     State(shared): State<Arc<Shared>>,
-    Path((user, message_uuid)): Path<(String, String)>,
+    Segments((user, message_uuid)): Segments<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
     let reading = async {
@@ -131,7 +132,7 @@ pub(super) async fn read(
 /// `POST …/{message_uuid}/{attempt}/text`: adds a piece of text, or every line of a long request.
 pub(super) async fn add(
     State(shared): State<Arc<Shared>>,
-    Path(name): Path<(String, String, String)>,
+    Segments(name): Segments<(String, String, String)>,
     whence: Result<Query<Whence>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
@@ -164,7 +165,7 @@ pub(super) async fn add(
 /// `POST …/{message_uuid}/{attempt}/finish`: ends an attempt as its body says.
 pub(super) async fn finish(
     State(shared): State<Arc<Shared>>,
-    Path(name): Path<(String, String, String)>,
+    Segments(name): Segments<(String, String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -182,7 +183,7 @@ pub(super) async fn finish(
 /// `DELETE …/{message_uuid}/{attempt}`: ends an attempt as stopped.
 pub(super) async fn cancel(
     State(shared): State<Arc<Shared>>,
-    Path(name): Path<(String, String, String)>,
+    Segments(name): Segments<(String, String, String)>,
     headers: HeaderMap,
 ) -> Response {
     let cancelling = async {
