@@ -10,8 +10,8 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tetherline_protocol::{
-    BEARER_PREFIX, CloseCode, ErrorCode, Limits, PROTOCOL_VERSION, SUBPROTOCOL, limits,
-    message_type,
+    BEARER_PREFIX, CloseCode, ErrorCode, Limits, PROTOCOL_VERSION, SUBPROTOCOL, TOKEN_HEADER,
+    limits, message_type,
 };
 
 const GENERATED: &str = "packages/tetherline/src/generated/protocol.ts";
@@ -67,6 +67,7 @@ fn write_handshake(out: &mut String) -> Result<()> {
     writeln!(out, "\nexport const PROTOCOL_VERSION = {PROTOCOL_VERSION};")?;
     writeln!(out, "export const SUBPROTOCOL = '{SUBPROTOCOL}';")?;
     writeln!(out, "export const BEARER_PREFIX = '{BEARER_PREFIX}';")?;
+    writeln!(out, "export const TOKEN_HEADER = '{TOKEN_HEADER}';")?;
     Ok(())
 }
 
@@ -121,16 +122,17 @@ fn write_error_codes(out: &mut String) -> Result<()> {
 /// Every constant of the wire's limits.
 fn constant_limits() -> BTreeMap<&'static str, u64> {
     table!(limits as u64:
-        USER_ID_BYTES_MAX, ID_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, TYPE_BYTES_MAX, NESTING_MAX,
-        REPLAY_PIECE_BYTES_MAX, BAD_FRAMES_MAX,
-        CONNECT_TIMEOUT_MS, TOKEN_TIMEOUT_MS, TOKEN_LEEWAY_MS, PONG_TIMEOUT_MS, SUSPECT_TIMEOUT_MS,
-        BACKOFF_BASE_MS, BACKOFF_CAP_MS, STABLE_AFTER_MS, ACK_DELAY_MS, ACK_EVERY_MESSAGES,
-        HANDLER_TIMEOUT_MS, UNHANDLED_GRACE_MS, UNHANDLED_MESSAGES_MAX, UNHANDLED_BYTES_MAX,
-        OUTBOX_MESSAGES_MAX, OUTBOX_BYTES_MAX, OUTBOX_TTL_MS, OUTBOX_TTL_MS_MAX,
-        ELECTION_TIMEOUT_MS, LEADER_CHECK_MS, TAKEOVER_AFTER_MS, HANDOVER_GRACE_MS,
-        STREAM_INTERVAL_MS, STREAM_COMMIT_MS_MAX, STREAM_PIECE_BYTES_MAX, STREAM_FIELDS_BYTES_MAX,
-        STREAMS_KNOWN_MAX, STREAM_STOPS_MAX,
-    )
+            USER_ID_BYTES_MAX, ID_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, TYPE_BYTES_MAX, NESTING_MAX,
+            REPLAY_PIECE_BYTES_MAX, BAD_FRAMES_MAX,
+    CONNECT_TIMEOUT_MS, TOKEN_TIMEOUT_MS, TOKEN_LEEWAY_MS, PONG_TIMEOUT_MS, SUSPECT_TIMEOUT_MS,
+            BACKOFF_BASE_MS, BACKOFF_CAP_MS, RETRY_AFTER_MS_MAX, PROBE_ANSWER_BYTES_MAX,
+            STABLE_AFTER_MS, ACK_DELAY_MS, ACK_EVERY_MESSAGES,
+            HANDLER_TIMEOUT_MS, UNHANDLED_GRACE_MS, UNHANDLED_MESSAGES_MAX, UNHANDLED_BYTES_MAX,
+            OUTBOX_MESSAGES_MAX, OUTBOX_BYTES_MAX, OUTBOX_TTL_MS, OUTBOX_TTL_MS_MAX,
+            ELECTION_TIMEOUT_MS, LEADER_CHECK_MS, TAKEOVER_AFTER_MS, HANDOVER_GRACE_MS,
+            STREAM_INTERVAL_MS, STREAM_COMMIT_MS_MAX, STREAM_PIECE_BYTES_MAX, STREAM_FIELDS_BYTES_MAX,
+            STREAMS_KNOWN_MAX, STREAM_STOPS_MAX,
+        )
 }
 
 /// Every limit that an operator may set, with its default.

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use reqwest::header::RETRY_AFTER;
+use reqwest::{header::RETRY_AFTER, redirect};
 use tetherline_engine::{ConnectionNo, ProbeAnswer};
 use tetherline_protocol::{
-    BEARER_PREFIX, SUBPROTOCOL,
-    limits::{CONNECT_TIMEOUT_MS, PONG_TIMEOUT_MS},
+    BEARER_PREFIX, Problem, SUBPROTOCOL,
+    limits::{CONNECT_TIMEOUT_MS, PONG_TIMEOUT_MS, PROBE_ANSWER_BYTES_MAX},
 };
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
@@ -91,19 +91,32 @@ impl Link {
 
 /// Asks the same URL without an upgrade why the socket did not open.
 pub(crate) async fn probe(endpoint: Endpoint, token: String) -> ProbeAnswer {
-    let asking = async {
-        let client = reqwest::Client::builder().timeout(CONNECT_TIMEOUT).build()?;
-        client.get(endpoint.http()).bearer_auth(token).send().await
-    };
-    match asking.await {
-        Ok(answer) => ProbeAnswer::Status {
-            status: answer.status().as_u16(),
-            retry_after_ms: answer
-                .headers()
-                .get(RETRY_AFTER)
-                .and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok())
-                .map(|seconds| seconds.saturating_mul(1_000)),
-        },
-        Err(_) => ProbeAnswer::Unreachable,
+    ask(endpoint, token).await.unwrap_or(ProbeAnswer::Unreachable)
+}
+
+async fn ask(endpoint: Endpoint, token: String) -> reqwest::Result<ProbeAnswer> {
+    // As the socket: no proxy that the environment names, and no way to where somebody else answers.
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .timeout(CONNECT_TIMEOUT)
+        .build()?;
+    let mut response = client.get(endpoint.http()).bearer_auth(token).send().await?;
+    let status = response.status().as_u16();
+    let retry_after_ms = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok())
+        .map(|seconds| seconds.saturating_mul(1_000));
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > PROBE_ANSWER_BYTES_MAX {
+            // Ours are shorter.
+            body.clear();
+            break;
+        }
     }
+    let code = Problem::parse(&body).map(|problem| problem.code);
+    Ok(ProbeAnswer::of(status, code, retry_after_ms))
 }

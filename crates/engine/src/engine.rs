@@ -10,6 +10,7 @@ use tetherline_protocol::Seq;
 
 use crate::{
     ConnectionNo, EpochNo, Instant, Output, SendNo, SendOutcome, Status, TabMessage, TabNo,
+    WaitReason,
     backoff::Backoff,
     outbox::Outbox,
     reader::Reader,
@@ -54,7 +55,7 @@ enum State {
     Following {
         leader: TabNo,
         attempt: u32,
-        until: Option<Instant>,
+        wait: Option<Wait>,
     },
     Resolving {
         attempt: u32,
@@ -70,7 +71,7 @@ enum State {
     },
     Waiting {
         attempt: u32,
-        until: Instant,
+        wait: Wait,
     },
     Connected {
         connection: ConnectionNo,
@@ -79,6 +80,13 @@ enum State {
         renew_every_ms: u64,
     },
     Refused,
+}
+
+/// What the next attempt waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wait {
+    until: Instant,
+    reason: WaitReason,
 }
 
 /// Where frames go to and come from.
@@ -107,7 +115,7 @@ enum Trust {
 struct Reported {
     status: Status,
     attempts: u32,
-    retry_at: Option<Instant>,
+    wait: Option<Wait>,
 }
 
 /// What `connection_established` says.
@@ -143,7 +151,7 @@ impl<P> Engine<P> {
             last_connection: 0,
             heard: false,
             now: Instant::default(),
-            reported: Reported { status: Status::SignedOut, attempts: 0, retry_at: None },
+            reported: Reported { status: Status::SignedOut, attempts: 0, wait: None },
         }
     }
 
@@ -155,7 +163,7 @@ impl<P> Engine<P> {
             State::Refused => Status::Refused,
             State::Connected { .. } => Status::Connected,
             _ if self.is_handing_over() => Status::Connected,
-            State::Waiting { .. } | State::Following { until: Some(_), .. } => Status::Waiting,
+            State::Waiting { .. } | State::Following { wait: Some(_), .. } => Status::Waiting,
             _ => Status::Connecting,
         }
     }
@@ -178,10 +186,20 @@ impl<P> Engine<P> {
     /// When the next attempt begins, while [`Status::Waiting`].
     #[must_use]
     pub fn retry_at(&self) -> Option<Instant> {
+        self.pause().map(|wait| wait.until)
+    }
+
+    /// What the next attempt waits for, while [`Status::Waiting`].
+    #[must_use]
+    pub fn wait_reason(&self) -> Option<WaitReason> {
+        self.pause().map(|wait| wait.reason)
+    }
+
+    fn pause(&self) -> Option<Wait> {
         match self.state {
             _ if self.is_handing_over() => None,
-            State::Waiting { until, .. } => Some(until),
-            State::Following { until, .. } => until,
+            State::Waiting { wait, .. } => Some(wait),
+            State::Following { wait, .. } => wait,
             _ => None,
         }
     }
@@ -317,11 +335,8 @@ impl<P> Engine<P> {
 
     /// Says so when what an application may show has changed.
     fn report(&mut self) {
-        let current = Reported {
-            status: self.status(),
-            attempts: self.attempts(),
-            retry_at: self.retry_at(),
-        };
+        let current =
+            Reported { status: self.status(), attempts: self.attempts(), wait: self.pause() };
         if current != self.reported {
             self.reported = current;
             self.outputs.push_back(Output::StatusChanged);

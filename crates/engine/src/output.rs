@@ -1,4 +1,4 @@
-use tetherline_protocol::Seq;
+use tetherline_protocol::{ErrorCode, Seq};
 
 use crate::{SendNo, StreamNo, TabMessage, TabNo};
 
@@ -138,19 +138,63 @@ pub enum Delivery {
     },
 }
 
-/// What the URL answered without an upgrade.
+/// What a driver recognised in the URL's answer without an upgrade. A status alone proves nothing:
+/// whatever stands in between says 401 and 403, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProbeAnswer {
-    /// No answer at all.
+    /// No answer, or somebody else's: a proxy's, a login page.
     Unreachable,
-    /// An HTTP status.
-    Status {
-        /// The status code.
-        status: u16,
+    /// 426: an upgrade would have been accepted.
+    Acceptable,
+    /// 429 or 503: whoever says so, it is obeyed.
+    Busy {
         /// `Retry-After`, in ms.
         retry_after_ms: Option<u64>,
     },
+    /// The server will take this token, or another one, later.
+    TokenNotYetValid {
+        /// `Retry-After`, in ms.
+        retry_after_ms: Option<u64>,
+    },
+    /// 401 with the code `unauthorized` in its body.
+    Unauthorized,
+    /// 403 with the code `forbidden` in its body.
+    Forbidden,
+}
+
+impl ProbeAnswer {
+    /// What an HTTP answer means. `code` is the one that its body names, if it has the server's form
+    /// and is about what was asked.
+    #[must_use]
+    pub const fn of(status: u16, code: Option<ErrorCode>, retry_after_ms: Option<u64>) -> Self {
+        match (status, code) {
+            (401, Some(ErrorCode::Unauthorized)) => Self::Unauthorized,
+            (401, Some(ErrorCode::TokenNotYetValid)) => Self::TokenNotYetValid { retry_after_ms },
+            (403, Some(ErrorCode::Forbidden)) => Self::Forbidden,
+            (426, Some(_)) => Self::Acceptable,
+            (429 | 503, _) => Self::Busy { retry_after_ms },
+            _ => Self::Unreachable,
+        }
+    }
+}
+
+/// Why the next attempt waits for its moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitReason {
+    /// The connection was lost, or closed.
+    Lost,
+    /// The application could not give a token.
+    NoToken,
+    /// Nobody answered, or somebody who is not the server.
+    Unreachable,
+    /// The server would take the connection, but the upgrade gets lost on the way.
+    NoUpgrade,
+    /// The server, or something in between, has too much to do, or restarts.
+    Busy,
+    /// The server says that the token is not valid yet.
+    TokenNotYetValid,
 }
 
 /// Why there is no token.

@@ -1,3 +1,5 @@
+use crate::WaitReason;
+
 /// One of the tabs (pages) in which the same person is signed in, in one browser profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TabNo(pub u32);
@@ -47,6 +49,8 @@ pub enum Phase {
         attempt: u32,
         /// How long it still waits, in ms.
         retry_in_ms: u64,
+        /// What for.
+        reason: WaitReason,
     },
 }
 

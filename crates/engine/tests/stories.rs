@@ -4,13 +4,13 @@ use std::iter;
 
 use tetherline_engine::{
     ConnectionNo, Delivery, Engine, EpochNo, Established, Instant, NoToken, Output, ProbeAnswer,
-    SendOutcome, SendRefused, Status,
+    SendOutcome, SendRefused, Status, WaitReason,
 };
 use tetherline_protocol::{
-    Seq,
+    ErrorCode, Seq,
     limits::{
-        ACK_DELAY_MS, ACK_EVERY_MESSAGES, BACKOFF_CAP_MS, HANDLER_TIMEOUT_MS, OUTBOX_TTL_MS,
-        PONG_TIMEOUT_MS, STABLE_AFTER_MS, SUSPECT_TIMEOUT_MS, UNHANDLED_GRACE_MS,
+        ACK_DELAY_MS, ACK_EVERY_MESSAGES, BACKOFF_BASE_MS, BACKOFF_CAP_MS, HANDLER_TIMEOUT_MS,
+        OUTBOX_TTL_MS, PONG_TIMEOUT_MS, STABLE_AFTER_MS, SUSPECT_TIMEOUT_MS, UNHANDLED_GRACE_MS,
         UNHANDLED_MESSAGES_MAX,
     },
 };
@@ -567,8 +567,9 @@ fn a_server_that_says_when_to_come_back_is_obeyed() {
     let connection = page.open();
     page.engine.handle_closed(connection, 1006, page.now);
     page.outputs();
-    let busy = ProbeAnswer::Status { status: 503, retry_after_ms: Some(60_000) };
+    let busy = ProbeAnswer::Busy { retry_after_ms: Some(60_000) };
     page.engine.handle_probe(connection, busy, page.now);
+    assert_eq!(page.engine.wait_reason(), Some(WaitReason::Busy));
     assert!(page.next_timer() >= 60_000);
 }
 
@@ -578,9 +579,11 @@ fn a_server_that_says_never_is_not_asked_at_once() {
     page.engine.sign_in(page.now);
     let connection = page.open();
     page.engine.handle_closed(connection, 1006, page.now);
-    let never = ProbeAnswer::Status { status: 503, retry_after_ms: Some(u64::MAX) };
+    let never = ProbeAnswer::Busy { retry_after_ms: Some(u64::MAX) };
     page.engine.handle_probe(connection, never, page.now);
-    assert!(page.engine.retry_at().unwrap().millis_since(page.now) > HOUR_MS);
+    let waits_ms = page.engine.retry_at().unwrap().millis_since(page.now);
+    // A proxy's maintenance page said "next week", and the page waited for next week.
+    assert!((HOUR_MS..=HOUR_MS + BACKOFF_BASE_MS).contains(&waits_ms), "{waits_ms} ms");
 
     let (mut page, connection) = Page::connected(0, 0);
     let send = page.engine.send("a".into(), 1, page.now).expect("there is room");
@@ -594,7 +597,7 @@ fn a_server_that_says_never_is_not_asked_at_once() {
 fn a_refused_token_is_replaced_once_and_then_the_person_is_signed_out() {
     let mut page = Page::new();
     page.engine.sign_in(page.now);
-    let unauthorized = ProbeAnswer::Status { status: 401, retry_after_ms: None };
+    let unauthorized = ProbeAnswer::Unauthorized;
     let first = page.open();
     page.engine.handle_closed(first, 1006, page.now);
     page.engine.handle_probe(first, unauthorized, page.now);
@@ -606,6 +609,74 @@ fn a_refused_token_is_replaced_once_and_then_the_person_is_signed_out() {
     assert!(page.outputs().contains(&Output::IdentityRefused));
     assert_eq!(page.engine.status(), Status::Refused);
     assert_eq!(page.engine.poll_timeout(), None);
+}
+
+#[test]
+fn an_answer_that_is_not_the_servers_signs_nobody_out_however_often_it_comes() {
+    let mut page = Page::new();
+    page.engine.sign_in(page.now);
+    for _ in 0..3 {
+        let connection = page.open();
+        page.engine.handle_closed(connection, 1006, page.now);
+        page.engine.handle_probe(connection, ProbeAnswer::Unreachable, page.now);
+        assert!(!page.outputs().contains(&Output::IdentityRefused));
+        assert_eq!(page.engine.wait_reason(), Some(WaitReason::Unreachable));
+        page.next_timer();
+        assert_eq!(page.engine.wait_reason(), None);
+        // A proxy's 401 says nothing about the token either.
+        assert!(page.outputs().contains(&Output::ResolveToken { fresh: false }));
+        page.engine.handle_no_token(NoToken::Failed, page.now);
+        assert_eq!(page.engine.wait_reason(), Some(WaitReason::NoToken));
+        page.next_timer();
+    }
+}
+
+#[test]
+fn a_status_is_a_refusal_only_with_the_servers_own_code_beside_it() {
+    // 403 from a proxy during a deploy signed people out for good.
+    for status in 0..=u16::MAX {
+        for code in ErrorCode::ALL.map(Some).into_iter().chain([None]) {
+            let answer = ProbeAnswer::of(status, code, None);
+            let refuses = matches!(answer, ProbeAnswer::Unauthorized | ProbeAnswer::Forbidden);
+            let has_form = matches!(
+                (status, code),
+                (401, Some(ErrorCode::Unauthorized)) | (403, Some(ErrorCode::Forbidden))
+            );
+            assert_eq!(refuses, has_form, "{status} {code:?}");
+        }
+    }
+}
+
+#[test]
+fn a_close_code_counts_only_once_the_server_has_shown_that_it_is_one() {
+    // A gateway that ends WebSockets itself closes with 4401 or 4403 when its own check fails, and
+    // the person was signed out.
+    for code in [4401, 4403] {
+        let mut page = Page::new();
+        page.engine.sign_in(page.now);
+        let connection = page.open();
+        page.engine.handle_opened(connection, page.now);
+        page.engine.handle_closed(connection, code, page.now);
+        assert_eq!(page.outputs(), [Output::Probe(connection)], "{code}");
+        page.engine.handle_probe(connection, ProbeAnswer::Acceptable, page.now);
+        assert_eq!(page.engine.status(), Status::Waiting);
+        assert_eq!(page.engine.wait_reason(), Some(WaitReason::NoUpgrade));
+    }
+}
+
+#[test]
+fn a_token_that_is_not_valid_yet_is_waited_for_and_asked_for_again() {
+    let mut page = Page::new();
+    page.engine.sign_in(page.now);
+    let connection = page.open();
+    page.engine.handle_closed(connection, 1006, page.now);
+    let early = ProbeAnswer::TokenNotYetValid { retry_after_ms: Some(40_000) };
+    page.engine.handle_probe(connection, early, page.now);
+    assert_eq!(page.engine.wait_reason(), Some(WaitReason::TokenNotYetValid));
+    page.outputs();
+    assert!(page.next_timer() >= 40_000);
+    // The one that the application has may well be it.
+    assert!(page.outputs().contains(&Output::ResolveToken { fresh: false }));
 }
 
 #[test]

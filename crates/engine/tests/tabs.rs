@@ -4,7 +4,7 @@ use std::iter;
 
 use tetherline_engine::{
     ConnectionNo, Delivery, Engine, EpochNo, Established, Instant, Lead, Output, Phase,
-    SendOutcome, Status, TabMessage, TabNo,
+    SendOutcome, Status, TabMessage, TabNo, WaitReason,
 };
 use tetherline_protocol::{
     Seq,
@@ -353,13 +353,22 @@ fn a_tab_that_was_asleep_asks_before_it_takes_over() {
 #[test]
 fn a_leader_that_waits_is_looked_after() {
     let mut tab = Tab::electing();
-    tab.hear(LEADER, true, Phase::Waiting { attempt: 2, retry_in_ms: 25_000 });
+    tab.hear(
+        LEADER,
+        true,
+        Phase::Waiting { attempt: 2, retry_in_ms: 25_000, reason: WaitReason::Busy },
+    );
     tab.outputs();
     assert_eq!(tab.engine.status(), Status::Waiting);
     assert_eq!((tab.engine.attempts(), tab.engine.retry_at()), (2, Some(tab.now + 25_000)));
+    assert_eq!(tab.engine.wait_reason(), Some(WaitReason::Busy));
     tab.pass(LEADER_CHECK_MS);
     assert_eq!(tab.outputs(), [Output::Post(None, TabMessage::Hello)]);
-    tab.hear(LEADER, true, Phase::Waiting { attempt: 2, retry_in_ms: 15_000 });
+    tab.hear(
+        LEADER,
+        true,
+        Phase::Waiting { attempt: 2, retry_in_ms: 15_000, reason: WaitReason::Busy },
+    );
     tab.pass(LEADER_CHECK_MS);
     assert_eq!(tab.outputs(), [Output::Post(None, TabMessage::Hello)]);
     tab.pass(ELECTION_TIMEOUT_MS);
@@ -369,7 +378,11 @@ fn a_leader_that_waits_is_looked_after() {
 #[test]
 fn try_now_in_any_tab_makes_the_leading_one_try() {
     let mut tab = Tab::electing();
-    tab.hear(LEADER, true, Phase::Waiting { attempt: 2, retry_in_ms: 25_000 });
+    tab.hear(
+        LEADER,
+        true,
+        Phase::Waiting { attempt: 2, retry_in_ms: 25_000, reason: WaitReason::Busy },
+    );
     tab.outputs();
     tab.engine.wake(tab.now);
     assert_eq!(tab.outputs(), [Output::Post(Some(LEADER), TabMessage::TryNow)]);

@@ -25,6 +25,8 @@ pub mod frame;
 mod id;
 pub mod limits;
 pub mod message_type;
+#[cfg(feature = "serde")]
+mod problem;
 mod seq;
 mod stream;
 pub mod utf16;
@@ -33,6 +35,8 @@ pub use close::{CloseCode, Reaction};
 pub use error_code::ErrorCode;
 pub use id::{DeviceId, Epoch, IdempotencyKey, InvalidId, MessageId, UserId};
 pub use limits::Limits;
+#[cfg(feature = "serde")]
+pub use problem::Problem;
 pub use seq::Seq;
 pub use stream::{Attempt, StopTarget, StreamPosition, StreamStatus};
 
@@ -43,6 +47,10 @@ pub const SUBPROTOCOL: &str = "tetherline.v1";
 ///
 /// A browser cannot set headers on a WebSocket, and a token in the URL ends up in logs.
 pub const BEARER_PREFIX: &str = "bearer.";
+
+/// The header in which a client may give its token when it asks without an upgrade, where
+/// `Authorization` is taken by what stands in between.
+pub const TOKEN_HEADER: &str = "tetherline-token";
 
 /// The protocol's number as `connection_established` announces it.
 pub const PROTOCOL_VERSION: u32 = 1;

@@ -31,6 +31,10 @@ pub const SUSPECT_TIMEOUT_MS: u64 = 2_000;
 pub const BACKOFF_BASE_MS: u64 = 500;
 /// Longest reconnect delay, in ms. Below it every delay is drawn evenly from the whole range.
 pub const BACKOFF_CAP_MS: u64 = 30_000;
+/// Longest `Retry-After` that a client keeps to, in ms: whoever says more is asked after an hour.
+pub const RETRY_AFTER_MS_MAX: u64 = 60 * 60 * 1_000;
+/// How much a client reads of an answer without an upgrade, in bytes. Ours are shorter by far.
+pub const PROBE_ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// A connection that lived this long has earned a fresh backoff, in ms.
 pub const STABLE_AFTER_MS: u64 = 10_000;
 /// How long a client gathers acknowledgements before it sends one, in ms.

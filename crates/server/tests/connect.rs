@@ -165,7 +165,31 @@ async fn the_same_url_answers_for_an_upgrade_that_a_browser_cannot_see() {
 }
 
 #[tokio::test]
-async fn an_allowed_page_may_ask_with_an_authorization_header() {
+async fn a_token_in_its_own_header_leaves_authorization_to_whatever_stands_in_between() {
+    // A proxy with a password of its own saw the client's `Bearer` in place of it, and said 401.
+    let server = TestServer::start(config()).await;
+    let http = reqwest::Client::new();
+    let asked = |token: String| {
+        let request = http.get(server.http("/ws/user/ada")).basic_auth("gate", Some("secret"));
+        request.header("Tetherline-Token", token).send()
+    };
+    assert_eq!(asked(token("ada")).await.unwrap().status(), StatusCode::UPGRADE_REQUIRED);
+    assert_eq!(asked(token("bob")).await.unwrap().status(), StatusCode::FORBIDDEN);
+    // It says where it looked, for clients that cannot know whether this server does.
+    let refused = asked("nonsense".into()).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    let body: serde_json::Value = refused.json().await.unwrap();
+    assert_eq!(
+        (&body["error"]["code"], &body["error"]["field"]),
+        (&json!("unauthorized"), &json!("tetherline-token"))
+    );
+    let missed = http.get(server.http("/ws/user/ada")).send().await.unwrap();
+    let body: serde_json::Value = missed.json().await.unwrap();
+    assert_eq!(body["error"].get("field"), None, "{body}");
+}
+
+#[tokio::test]
+async fn an_allowed_page_may_ask_with_its_token_in_a_header() {
     let server = TestServer::start(config()).await;
     let http = reqwest::Client::new();
     let preflight = |origin: &'static str| {
@@ -177,7 +201,10 @@ async fn an_allowed_page_may_ask_with_an_authorization_header() {
     };
     let allowed = preflight(ORIGIN).await.unwrap();
     assert_eq!(allowed.status(), StatusCode::NO_CONTENT);
-    assert_eq!(allowed.headers()["access-control-allow-headers"], "authorization");
+    assert_eq!(
+        allowed.headers()["access-control-allow-headers"],
+        "authorization, tetherline-token"
+    );
     assert_eq!(allowed.headers()["access-control-allow-origin"], ORIGIN);
     assert_eq!(preflight("https://evil.test").await.unwrap().status(), StatusCode::FORBIDDEN);
 }

@@ -163,6 +163,7 @@ impl World {
             truth: 0,
             unsaved: 0,
             is_slow: false,
+            is_strangers: false,
             up: Direction::new(latency),
             down: Direction::new(latency),
             seat: None,
@@ -197,8 +198,10 @@ impl World {
         self.links[link].up.kill();
         self.links[link].down.kill();
         let now = self.instant(page);
+        self.stranger_speaks = self.links[link].is_strangers;
         self.pages[page].engine.handle_closed(connection, code, now);
         self.drain(page);
+        self.stranger_speaks = false;
     }
 
     pub(crate) fn reach(

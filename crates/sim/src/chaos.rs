@@ -44,6 +44,7 @@ impl World {
             89..93 if self.pages[page].is_signed_in() => self.read_histories(page),
             93..95 => self.freeze(page),
             95..97 => self.go_offline(page),
+            97 if self.random.percent(50) => self.step_in_between(),
             97 => self.leap_somewhere(page),
             98 => self.too_much(page, user),
             99 if self.pages[page].tab.shares => self.glance(page),
@@ -55,6 +56,7 @@ impl World {
     pub(crate) fn calm_down(&mut self) {
         self.note("the faults stop");
         self.quiet = true;
+        self.step_aside();
         for page in 0..self.pages.len() {
             if self.pages[page].is_offline {
                 self.back_online(page);

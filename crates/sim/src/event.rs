@@ -121,6 +121,8 @@ pub(crate) enum Event {
         request: u32,
         fresh: bool,
     },
+    /// Whoever answers in the server's place lets everything through again.
+    StepAside,
     Probe {
         page: PageNo,
         connection: ConnectionNo,

@@ -15,6 +15,7 @@ mod event;
 mod flight;
 mod growing;
 mod handlers;
+mod in_between;
 mod mutant;
 mod network;
 mod page;

@@ -25,6 +25,8 @@ pub(crate) struct Link {
     /// The last acknowledgement that the store failed to keep.
     pub(crate) unsaved: u64,
     pub(crate) is_slow: bool,
+    /// It ended before it reached the server.
+    pub(crate) is_strangers: bool,
     pub(crate) up: Direction,
     pub(crate) down: Direction,
     pub(crate) seat: Option<Seat>,

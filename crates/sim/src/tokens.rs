@@ -1,6 +1,7 @@
 //! Who is signed in, with which token, and for how long the server believes it.
 
 use tetherline_engine::{ConnectionNo, NoToken, ProbeAnswer};
+use tetherline_protocol::ErrorCode;
 
 use crate::{
     event::Event,
@@ -69,17 +70,19 @@ impl World {
         if !self.pages[page].is_open() {
             return;
         }
-        let status = |status, retry_after_ms| ProbeAnswer::Status { status, retry_after_ms };
-        let is_offline = self.pages[page].is_offline;
-        let answer = match &self.server {
-            Some(life) if !is_offline && life.is_draining => status(503, Some(1_000)),
-            Some(_) if !is_offline && self.token_is_good(self.links[link].token) => {
-                status(426, None)
-            }
-            Some(_) if !is_offline => status(401, None),
-            _ => ProbeAnswer::Unreachable,
-        };
         let now = self.instant(page);
+        let answer = match &self.server {
+            _ if self.pages[page].is_offline => ProbeAnswer::Unreachable,
+            _ if self.in_between.is_some() => return self.probed_in_between(page, connection),
+            None => ProbeAnswer::Unreachable,
+            Some(life) if life.is_draining => {
+                ProbeAnswer::of(503, Some(ErrorCode::Unavailable), Some(1_000))
+            }
+            Some(_) if self.token_is_good(self.links[link].token) => {
+                ProbeAnswer::of(426, Some(ErrorCode::BadFrame), None)
+            }
+            Some(_) => ProbeAnswer::of(401, Some(ErrorCode::Unauthorized), None),
+        };
         self.pages[page].engine.handle_probe(connection, answer, now);
         self.drain(page);
     }
@@ -119,6 +122,9 @@ impl World {
     /// A page takes somebody for signed out: only when a fresh token did not help either.
     pub(crate) fn identity_refused(&mut self, page: PageNo) {
         self.note(&format!("page {page} is refused"));
+        if self.stranger_speaks {
+            self.fail(format!("page {page} signs somebody out over somebody else's answer"));
+        }
         if !std::mem::take(&mut self.pages[page].refusal_is_due) {
             self.fail(format!("page {page} signs somebody out over an old token"));
         }

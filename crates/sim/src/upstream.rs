@@ -32,9 +32,10 @@ impl World {
     /// The upgrade request arrives.
     pub(crate) fn handshake(&mut self, link: LinkNo) {
         let target = &self.links[link];
-        if !target.up.delivers(self.now) {
+        if !target.up.delivers(self.now) || self.is_turned_away(link) {
             return;
         }
+        let target = &self.links[link];
         let good = self.token_is_good(target.token) && target.token.user == target.user;
         let (user, device) = (target.user, target.device);
         let Some(life) = self.server.as_ref().filter(|_| good) else {

@@ -7,6 +7,7 @@ use tetherline_protocol::{Limits, UserId, frame::Message};
 use crate::{
     Mutant,
     event::{Event, Scheduled},
+    in_between::InBetween,
     network::Link,
     page::Page,
     random::Random,
@@ -48,6 +49,10 @@ pub(crate) struct World {
     pub(crate) profiles: Profiles,
     pub(crate) links: Vec<Link>,
     pub(crate) server: Option<Life>,
+    /// Who answers in the server's place, if anybody does.
+    pub(crate) in_between: Option<InBetween>,
+    /// A page hears somebody who is not the server.
+    pub(crate) stranger_speaks: bool,
     pub(crate) lives: u32,
     pub(crate) store: Store,
     pub(crate) publishes: Vec<Publish>,
@@ -125,6 +130,8 @@ impl World {
             profiles: Profiles::default(),
             links: Vec::new(),
             server: None,
+            in_between: None,
+            stranger_speaks: false,
             lives: 0,
             store,
             publishes: Vec::new(),
@@ -251,6 +258,7 @@ impl World {
             Event::Lost { link } => self.lost(link),
             Event::PageTimer { page, at } => self.page_timer(page, at),
             Event::Token { page, request, fresh } => self.token(page, request, fresh),
+            Event::StepAside => self.step_aside(),
             Event::Probe { page, connection, link } => self.probed(page, connection, link),
             Event::HandlerSettles { page, generation, seq, call } => {
                 self.handler_settles(page, generation, seq, call);

@@ -13,12 +13,13 @@ use tetherline_engine::{
     ConnectionNo, Delivery, EpochNo, Established, NoToken, ProbeAnswer, SendNo, SendRefused,
     Status, TabNo,
 };
+use tetherline_protocol::ErrorCode;
 
 use crate::{
     bits,
     instance::{self, with},
     numbers::{instant, millis, optional_millis, seq},
-    output, tabs,
+    output, reason, tabs,
 };
 
 /// Creates the engine. The seed decides the jitter.
@@ -122,15 +123,13 @@ pub extern "C" fn closed(connection: u32, code: u32, now: f64) {
     with(|it| it.engine.handle_closed(ConnectionNo(connection), code, instant(now)));
 }
 
-/// The probe's answer: an HTTP status, or 0 if there was none.
+/// The probe's answer: an HTTP status, 0 if there was none, and the number of the code in its body,
+/// as the generated `ERROR_CODES` has them, −1 if the body has not the server's form.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn probed(connection: u32, status: u32, retry_after_ms: f64, now: f64) {
-    let answer = match u16::try_from(status) {
-        Ok(0) | Err(_) => ProbeAnswer::Unreachable,
-        Ok(status) => {
-            ProbeAnswer::Status { status, retry_after_ms: optional_millis(retry_after_ms) }
-        }
-    };
+pub extern "C" fn probed(connection: u32, status: u32, code: i32, retry_after_ms: f64, now: f64) {
+    let status = u16::try_from(status).unwrap_or_default();
+    let code = usize::try_from(code).ok().and_then(|code| ErrorCode::ALL.get(code).copied());
+    let answer = ProbeAnswer::of(status, code, optional_millis(retry_after_ms));
     with(|it| it.engine.handle_probe(ConnectionNo(connection), answer, instant(now)));
 }
 
@@ -327,6 +326,13 @@ pub extern "C" fn status() -> u32 {
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn attempts() -> u32 {
     with(|it| it.engine.attempts())
+}
+
+/// What the next attempt waits for: 0 a connection that was lost, 1 a token, 2 an answer, 3 an
+/// upgrade that gets through, 4 a server with less to do, 5 the token's beginning; −1 for nothing.
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn wait_reason() -> i32 {
+    with(|it| it.engine.wait_reason().map_or(-1, |reason| reason::encode(reason) as i32))
 }
 
 /// When the next attempt begins.

@@ -12,6 +12,7 @@ mod exports;
 mod instance;
 mod numbers;
 mod output;
+mod reason;
 mod streams;
 mod tabs;
 

@@ -2,9 +2,13 @@
 
 use tetherline_engine::{Lead, Phase, TabMessage};
 
+use crate::reason;
+
 const VISIBLE: u64 = 1;
 const CONNECTED: u64 = 2;
 const WAITING: u64 = 4;
+/// What the leading tab waits for stands above the flags.
+const REASON_SHIFT: u32 = 3;
 
 pub(crate) fn encode(message: TabMessage) -> (u32, [u64; 3]) {
     let kind = match message {
@@ -40,7 +44,10 @@ fn encode_lead(Lead { visible, phase }: Lead) -> [u64; 3] {
     match phase {
         Phase::Connected => [visible | CONNECTED, 0, 0],
         Phase::Connecting { attempt } => [visible, attempt.into(), 0],
-        Phase::Waiting { attempt, retry_in_ms } => [visible | WAITING, attempt.into(), retry_in_ms],
+        Phase::Waiting { attempt, retry_in_ms, reason } => {
+            let reason = reason::encode(reason) << REASON_SHIFT;
+            [visible | WAITING | reason, attempt.into(), retry_in_ms]
+        }
     }
 }
 
@@ -49,7 +56,8 @@ fn decode_lead([flags, attempt, retry_in_ms]: [u64; 3]) -> Lead {
     let phase = if flags & CONNECTED != 0 {
         Phase::Connected
     } else if flags & WAITING != 0 {
-        Phase::Waiting { attempt, retry_in_ms }
+        let reason = reason::decode(flags >> REASON_SHIFT);
+        Phase::Waiting { attempt, retry_in_ms, reason }
     } else {
         Phase::Connecting { attempt }
     };

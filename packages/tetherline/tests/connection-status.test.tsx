@@ -20,6 +20,7 @@ function scripted() {
     isConnected: true,
     reconnectAttempts: 0,
     retryAt: null,
+    waitReason: null,
     outboxLength: 0,
   };
   const listeners = new Set<() => void>();

@@ -22,6 +22,7 @@ describe('signing in', () => {
       isConnected: true,
       reconnectAttempts: 0,
       retryAt: null,
+      waitReason: null,
       outboxLength: 0,
     });
   });

@@ -3,13 +3,15 @@
 use tetherline_protocol::{
     CloseCode, Reaction,
     limits::{
-        BACKOFF_BASE_MS, CONNECT_TIMEOUT_MS, PONG_TIMEOUT_MS, STABLE_AFTER_MS, SUSPECT_TIMEOUT_MS,
-        TOKEN_TIMEOUT_MS,
+        BACKOFF_BASE_MS, CONNECT_TIMEOUT_MS, PONG_TIMEOUT_MS, RETRY_AFTER_MS_MAX, STABLE_AFTER_MS,
+        SUSPECT_TIMEOUT_MS, TOKEN_TIMEOUT_MS,
     },
 };
 
-use super::{Engine, Established, Socket, State, Trust, Via};
-use crate::{ConnectionNo, Instant, NoToken, Output, ProbeAnswer, TabMessage, timer::Timer};
+use super::{Engine, Established, Socket, State, Trust, Via, Wait};
+use crate::{
+    ConnectionNo, Instant, NoToken, Output, ProbeAnswer, TabMessage, WaitReason, timer::Timer,
+};
 
 /// A timer this much behind its time was held up (a throttled tab, a sleeping machine); the peer
 /// had no fair chance to answer.
@@ -42,7 +44,9 @@ impl<P> Engine<P> {
         self.now = now;
         match (self.state, reason) {
             (State::Resolving { .. }, NoToken::SignedOut) => self.refuse_identity(),
-            (State::Resolving { attempt }, NoToken::Failed) => self.wait(attempt, None),
+            (State::Resolving { attempt }, NoToken::Failed) => {
+                self.wait(attempt, WaitReason::NoToken, None);
+            }
             // The connection lives on its old token as long as that lasts.
             (State::Connected { renew_every_ms, .. }, _) => {
                 let soon = (renew_every_ms / 10).max(BACKOFF_BASE_MS);
@@ -91,15 +95,14 @@ impl<P> Engine<P> {
     pub fn handle_closed(&mut self, connection: ConnectionNo, code: u16, now: Instant) {
         self.now = now;
         match self.state {
-            State::Connecting { connection: current, attempt, socket: Socket::Opening }
-                if current == connection =>
-            {
-                self.state = State::Probing { attempt, connection };
-                self.timers.set(Timer::Connect, now + CONNECT_TIMEOUT_MS);
-                self.outputs.push_back(Output::Probe(connection));
-            }
-            State::Connecting { connection: current, attempt, .. } if current == connection => {
-                self.react(CloseCode::reaction(code), attempt);
+            State::Connecting { connection: current, attempt, socket } if current == connection => {
+                match (socket, CloseCode::reaction(code)) {
+                    (Socket::Open, Reaction::Reconnect) => {
+                        self.wait(attempt, WaitReason::Lost, None);
+                    }
+                    // Before `connection_established` a code may be anybody's.
+                    _ => self.probe(attempt, connection),
+                }
             }
             State::Connected { connection: current, .. } if current == connection => {
                 self.react(CloseCode::reaction(code), 0);
@@ -117,10 +120,16 @@ impl<P> Engine<P> {
             return;
         }
         match answer {
-            ProbeAnswer::Status { status: 401, .. } => self.react(Reaction::FreshToken, attempt),
-            ProbeAnswer::Status { status: 403, .. } => self.refuse_identity(),
-            ProbeAnswer::Status { retry_after_ms, .. } => self.wait(attempt, retry_after_ms),
-            ProbeAnswer::Unreachable => self.wait(attempt, None),
+            ProbeAnswer::Unauthorized => self.react(Reaction::FreshToken, attempt),
+            ProbeAnswer::Forbidden => self.refuse_identity(),
+            ProbeAnswer::TokenNotYetValid { retry_after_ms } => {
+                self.wait(attempt, WaitReason::TokenNotYetValid, retry_after_ms);
+            }
+            ProbeAnswer::Busy { retry_after_ms } => {
+                self.wait(attempt, WaitReason::Busy, retry_after_ms);
+            }
+            ProbeAnswer::Acceptable => self.wait(attempt, WaitReason::NoUpgrade, None),
+            ProbeAnswer::Unreachable => self.wait(attempt, WaitReason::Unreachable, None),
         }
         self.report();
     }
@@ -210,14 +219,14 @@ impl<P> Engine<P> {
 
     pub(super) fn token_late(&mut self) {
         if let State::Resolving { attempt } = self.state {
-            self.wait(attempt, None);
+            self.wait(attempt, WaitReason::NoToken, None);
         }
     }
 
     pub(super) fn attempt_late(&mut self) {
         if let State::Connecting { attempt, .. } | State::Probing { attempt, .. } = self.state {
             self.drop_connection(CloseCode::Silent);
-            self.wait(attempt, None);
+            self.wait(attempt, WaitReason::Unreachable, None);
         }
     }
 
@@ -239,7 +248,7 @@ impl<P> Engine<P> {
 
     pub(super) fn react(&mut self, reaction: Reaction, attempt: u32) {
         match (reaction, self.trust) {
-            (Reaction::Reconnect, _) => self.wait(attempt, None),
+            (Reaction::Reconnect, _) => self.wait(attempt, WaitReason::Lost, None),
             (Reaction::FreshToken, Trust::Good) => {
                 self.trust = Trust::RefusedOnce;
                 self.resolve(attempt + 1);
@@ -250,12 +259,19 @@ impl<P> Engine<P> {
         }
     }
 
-    fn wait(&mut self, attempt: u32, retry_after_ms: Option<u64>) {
+    fn probe(&mut self, attempt: u32, connection: ConnectionNo) {
+        self.state = State::Probing { attempt, connection };
+        self.timers.set(Timer::Connect, self.now + CONNECT_TIMEOUT_MS);
+        self.outputs.push_back(Output::Probe(connection));
+    }
+
+    fn wait(&mut self, attempt: u32, reason: WaitReason, retry_after_ms: Option<u64>) {
         self.end_connection();
         let delay = self.backoff.next_delay_ms();
-        let told = retry_after_ms.map_or(0, |told| told.saturating_add(self.backoff.spread_ms()));
+        let told = retry_after_ms
+            .map_or(0, |told| told.min(RETRY_AFTER_MS_MAX) + self.backoff.spread_ms());
         let until = self.now + delay.max(told);
-        self.state = State::Waiting { attempt: attempt + 1, until };
+        self.state = State::Waiting { attempt: attempt + 1, wait: Wait { until, reason } };
         self.timers.set(Timer::Backoff, until);
     }
 

@@ -11,7 +11,7 @@ use tetherline_protocol::{
     limits::{ELECTION_TIMEOUT_MS, HANDOVER_GRACE_MS, LEADER_CHECK_MS, TAKEOVER_AFTER_MS},
 };
 
-use super::{Engine, Established, State, Trust, Via, link::LATE_MS};
+use super::{Engine, Established, State, Trust, Via, Wait, link::LATE_MS};
 use crate::{EpochNo, Instant, Lead, Output, Phase, TabMessage, TabNo, tabs::Tabs, timer::Timer};
 
 /// Tabs.
@@ -125,8 +125,8 @@ impl<P> Engine<P> {
         let (Some(tabs), true) = (self.tabs, self.leads()) else { return };
         let phase = match self.state {
             State::Connected { .. } => Phase::Connected,
-            State::Waiting { attempt, until } => {
-                Phase::Waiting { attempt, retry_in_ms: until.millis_since(self.now) }
+            State::Waiting { attempt, wait: Wait { until, reason } } => {
+                Phase::Waiting { attempt, retry_in_ms: until.millis_since(self.now), reason }
             }
             _ => Phase::Connecting { attempt: self.attempts() },
         };
@@ -208,8 +208,9 @@ impl<P> Engine<P> {
                 self.outputs.push_back(Output::Post(Some(from), TabMessage::Hello));
             }
             Phase::Connecting { attempt } => self.follow(from, attempt, None),
-            Phase::Waiting { attempt, retry_in_ms } => {
-                self.follow(from, attempt, Some(self.now + retry_in_ms));
+            Phase::Waiting { attempt, retry_in_ms, reason } => {
+                let wait = Wait { until: self.now + retry_in_ms, reason };
+                self.follow(from, attempt, Some(wait));
             }
         }
         if let Some(tabs) = self.tabs.as_mut() {
@@ -218,13 +219,13 @@ impl<P> Engine<P> {
         self.consider_takeover();
     }
 
-    fn follow(&mut self, leader: TabNo, attempt: u32, until: Option<Instant>) {
+    fn follow(&mut self, leader: TabNo, attempt: u32, wait: Option<Wait>) {
         if !self.is_joined_to(leader) {
             self.stay_calm();
         }
         self.drop_connection(CloseCode::Normal);
         self.end_connection();
-        self.state = State::Following { leader, attempt, until };
+        self.state = State::Following { leader, attempt, wait };
         self.timers.set(Timer::Heartbeat, self.now + LEADER_CHECK_MS);
     }
 

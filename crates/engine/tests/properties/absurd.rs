@@ -3,9 +3,9 @@
 use proptest::sample::select;
 use tetherline_engine::{
     ConnectionNo, Delivery, EpochNo, Established, Lead, NoToken, Phase, ProbeAnswer, StreamNo,
-    TabMessage, TabNo,
+    TabMessage, TabNo, WaitReason,
 };
-use tetherline_protocol::Attempt;
+use tetherline_protocol::{Attempt, ErrorCode, limits::RETRY_AFTER_MS_MAX};
 
 use super::super::*;
 
@@ -98,18 +98,23 @@ fn code() -> impl Strategy<Value = u16> {
 }
 
 fn answer() -> impl Strategy<Value = ProbeAnswer> {
-    let status = prop_oneof![select(vec![200, 401, 403, 426, 429, 503]), any::<u16>()];
-    let told = (status, proptest::option::of(duration()))
-        .prop_map(|(status, retry_after_ms)| ProbeAnswer::Status { status, retry_after_ms });
-    prop_oneof![1 => Just(ProbeAnswer::Unreachable), 3 => told]
+    let status = prop_oneof![3 => select(vec![200, 401, 403, 426, 429, 503]), 1 => any::<u16>()];
+    let code = proptest::option::of(select(ErrorCode::ALL.to_vec()));
+    (status, code, proptest::option::of(duration()))
+        .prop_map(|(status, code, retry_after_ms)| ProbeAnswer::of(status, code, retry_after_ms))
+}
+
+fn wait_reason() -> impl Strategy<Value = WaitReason> {
+    select(vec![WaitReason::Lost, WaitReason::Unreachable, WaitReason::TokenNotYetValid])
 }
 
 fn tab_message() -> impl Strategy<Value = TabMessage> {
     let phase = prop_oneof![
         2 => Just(Phase::Connected),
         1 => any::<u32>().prop_map(|attempt| Phase::Connecting { attempt }),
-        1 => (any::<u32>(), duration())
-            .prop_map(|(attempt, retry_in_ms)| Phase::Waiting { attempt, retry_in_ms }),
+        1 => (any::<u32>(), duration(), wait_reason()).prop_map(
+            |(attempt, retry_in_ms, reason)| Phase::Waiting { attempt, retry_in_ms, reason },
+        ),
     ];
     let lead = (any::<bool>(), phase)
         .prop_map(|(visible, phase)| TabMessage::Lead(Lead { visible, phase }));
@@ -227,8 +232,10 @@ impl Absurd {
                 self.messages(self.current, next, handlers, size, 1);
             }
             Call::Probe(whose, answer) => {
-                if let ProbeAnswer::Status { retry_after_ms: Some(told), .. } = answer {
-                    self.rig.told_ms = self.rig.told_ms.max(told);
+                if let ProbeAnswer::Busy { retry_after_ms: Some(told) }
+                | ProbeAnswer::TokenNotYetValid { retry_after_ms: Some(told) } = answer
+                {
+                    self.rig.told_ms = self.rig.told_ms.max(told.min(RETRY_AFTER_MS_MAX));
                 }
                 let connection = self.connection(whose);
                 self.rig.engine.handle_probe(connection, answer, now);

@@ -72,6 +72,11 @@ impl Problem {
         self
     }
 
+    /// Whether it is about who asks.
+    pub(super) fn is_unauthorized(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
     pub(crate) fn field(mut self, field: &str) -> Self {
         self.field = Some(field.into());
         self

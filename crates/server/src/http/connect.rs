@@ -10,7 +10,7 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use serde::Deserialize;
-use tetherline_protocol::{BEARER_PREFIX, DeviceId, ErrorCode, SUBPROTOCOL};
+use tetherline_protocol::{BEARER_PREFIX, DeviceId, ErrorCode, SUBPROTOCOL, TOKEN_HEADER};
 use tokio::time::timeout;
 
 use super::{
@@ -31,6 +31,8 @@ use crate::{
 
 /// How long the answer to a handshake may take to go out.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a page of an allowed origin may ask with: its token, in either place.
+const ALLOWED_HEADERS: &str = "authorization, tetherline-token";
 /// When somebody with too many connections may try again.
 const CROWDED_RETRY: Duration = Duration::from_secs(10);
 /// When anybody may try again who came at a bad moment.
@@ -86,7 +88,9 @@ pub(super) async fn connect(
             (Err(none), _) => Err(probe(&shared, identity, &none).await),
         }
     };
-    let response = admitted.await.unwrap_or_else(IntoResponse::into_response);
+    let response = admitted
+        .await
+        .unwrap_or_else(|problem| naming_its_header(problem, headers).into_response());
     with_cors(response, &origin)
 }
 
@@ -98,7 +102,7 @@ pub(super) async fn preflight(State(shared): State<Arc<Shared>>, headers: Header
     }
     let allowed = [
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ];
     with_cors((StatusCode::NO_CONTENT, allowed).into_response(), &origin)
@@ -142,9 +146,26 @@ pub(super) fn token<'a>(
     parameters: &'a Parameters,
     allow_query_token: bool,
 ) -> Option<&'a str> {
-    bearer(headers)
+    own_header(headers)
+        .or_else(|| bearer(headers))
         .or_else(|| protocols(headers).find_map(|name| name.strip_prefix(BEARER_PREFIX)))
         .or_else(|| parameters.token.as_deref().filter(|_| allow_query_token))
+}
+
+/// The token in the header that is only for it, as a page gives it where a proxy wants
+/// `Authorization` for itself.
+fn own_header(headers: &HeaderMap) -> Option<&str> {
+    headers.get(TOKEN_HEADER)?.to_str().ok().map(str::trim)
+}
+
+/// Says that the header was looked at: a client could not tell otherwise a server that refuses its
+/// token from an older one that saw none.
+fn naming_its_header(problem: Problem, headers: &HeaderMap) -> Problem {
+    if problem.is_unauthorized() && headers.contains_key(TOKEN_HEADER) {
+        problem.field(TOKEN_HEADER)
+    } else {
+        problem
+    }
 }
 
 fn untrusted(error: InvalidToken) -> Problem {

@@ -22,7 +22,7 @@ export interface Engine {
   token_unavailable(signedOut: number, now: number): void;
   opened(conn: number, now: number): void;
   closed(conn: number, code: number, now: number): void;
-  probed(conn: number, status: number, retryAfterMs: number, now: number): void;
+  probed(conn: number, status: number, code: number, retryAfterMs: number, now: number): void;
   established(
     conn: number,
     epoch: number,
@@ -74,6 +74,7 @@ export interface Engine {
 
   status(): number;
   attempts(): number;
+  wait_reason(): number;
   retry_at(): number;
   next_timeout(): number;
   position(): number;
@@ -89,6 +90,16 @@ export interface Engine {
 
 /** Names of the numbers that `status` answers. */
 export const STATUS = ['signed_out', 'connecting', 'connected', 'waiting', 'refused'] as const;
+
+/** Names of the numbers that `wait_reason` answers. */
+export const WAIT_REASONS = [
+  'lost',
+  'no_token',
+  'unreachable',
+  'no_upgrade',
+  'busy',
+  'token_not_yet_valid',
+] as const;
 
 /** `send` answers this when the outbox is full. */
 export const OUTBOX_FULL = -2;

@@ -1,10 +1,18 @@
+import {
+  ERROR_CODES,
+  type ErrorCode,
+  PROBE_ANSWER_BYTES_MAX,
+  TOKEN_HEADER,
+} from '../generated/protocol.js';
 import { probeUrl } from './address.js';
 import type { Session } from './session.js';
 
 export interface ProbeAnswer {
   /** 0: there was no answer. */
   status: number;
-  /** -1: the server named no time. */
+  /** A position in `ERROR_CODES`; -1: the body is not one of Tetherline's, whatever the status says. */
+  code: number;
+  /** -1: nobody named a time. */
   retryAfterMs: number;
 }
 
@@ -23,25 +31,79 @@ export function probe(
   });
 }
 
+type Words = Partial<Record<'code' | 'field', unknown>>;
+
 async function ask(
   { url, token }: Session,
   fetch: typeof globalThis.fetch | undefined,
   signal: AbortSignal,
 ): Promise<ProbeAnswer> {
-  try {
+  const request = async (headers: Record<string, string>) => {
     // Looked up in here: where there is no `fetch`, that is an answer that did not come.
     const response = await (fetch ?? globalThis.fetch)(probeUrl(url), {
-      headers: { Authorization: `Bearer ${token}` },
+      headers,
       cache: 'no-store',
       credentials: 'same-origin',
       redirect: 'manual',
       signal,
     });
+    const { code, field } = readWords(await readBody(response));
     const retryAfterMs = readRetryAfter(response.headers.get('Retry-After'));
-    response.body?.cancel().catch(() => undefined);
-    return { status: response.status, retryAfterMs };
+    return {
+      answer: {
+        status: response.status,
+        code: ERROR_CODES.indexOf(code as ErrorCode),
+        retryAfterMs,
+      },
+      names: field,
+    };
+  };
+  try {
+    if (isOfThisOrigin(probeUrl(url))) {
+      // The browser fills in `Authorization` for a proxy that wants a password; ours in its place
+      // would have the proxy refuse everything.
+      const { answer, names } = await request({ [TOKEN_HEADER]: token });
+      // A server of an older version does not look there, and misses a token.
+      if (answer.code !== ERROR_CODES.indexOf('unauthorized') || names === TOKEN_HEADER) {
+        return answer;
+      }
+    }
+    return (await request({ Authorization: `Bearer ${token}` })).answer;
   } catch {
-    return { status: 0, retryAfterMs: -1 };
+    return { status: 0, code: -1, retryAfterMs: -1 };
+  }
+}
+
+function isOfThisOrigin(url: string): boolean {
+  const page = (globalThis as { location?: { origin: string } }).location;
+  return page?.origin === new URL(url).origin;
+}
+
+/** Empty if it is longer than any of Tetherline's: a login page is nothing to wait for. */
+async function readBody(response: Response): Promise<string> {
+  const reader = response.body?.getReader();
+  if (!reader) {
+    return await response.text();
+  }
+  const decoder = new TextDecoder();
+  let text = '';
+  for (let bytes = 0; bytes <= PROBE_ANSWER_BYTES_MAX;) {
+    const { done, value } = await reader.read();
+    if (done) {
+      return text;
+    }
+    bytes += value.byteLength;
+    text += decoder.decode(value, { stream: true });
+  }
+  reader.cancel().catch(() => undefined);
+  return '';
+}
+
+function readWords(body: string): Words {
+  try {
+    return (JSON.parse(body) as { error?: Words } | null)?.error ?? {};
+  } catch {
+    return {};
   }
 }
 

@@ -1,4 +1,4 @@
-import { type Engine, STATUS } from './engine.js';
+import { type Engine, STATUS, WAIT_REASONS } from './engine.js';
 import { monotonicNow } from './loop.js';
 import type { Snapshot } from './types.js';
 
@@ -8,6 +8,7 @@ export const SIGNED_OUT: Snapshot = {
   isConnected: false,
   reconnectAttempts: 0,
   retryAt: null,
+  waitReason: null,
   outboxLength: 0,
 };
 
@@ -34,10 +35,12 @@ export class Snapshots {
     const engineRetryAt = engine.retry_at();
     const status = STATUS[engine.status()] ?? old.status;
     const reconnectAttempts = engine.attempts();
+    const waitReason = WAIT_REASONS[engine.wait_reason()] ?? null;
     const outboxLength = engine.outbox_length();
     if (
       status === old.status &&
       reconnectAttempts === old.reconnectAttempts &&
+      waitReason === old.waitReason &&
       outboxLength === old.outboxLength &&
       engineRetryAt === this.#engineRetryAt
     ) {
@@ -49,6 +52,7 @@ export class Snapshots {
       isConnected: status === 'connected',
       reconnectAttempts,
       retryAt: engineRetryAt < 0 ? null : Date.now() + engineRetryAt - monotonicNow(),
+      waitReason,
       outboxLength,
     };
     return this.#listeners;

@@ -102,6 +102,15 @@ export interface Gap {
 
 export type ConnectionStatus = 'signed_out' | 'connecting' | 'connected' | 'waiting' | 'refused';
 
+/**
+ * Why the next attempt waits: the connection was lost; `getToken` could not give a token; nobody
+ * answered, or something that is not the server, such as a proxy or a login page; the server is
+ * willing, but the upgrade does not get through to it; it has too much to do, or restarts; it says that
+ * the token is not valid yet.
+ */
+export type WaitReason =
+  'lost' | 'no_token' | 'unreachable' | 'no_upgrade' | 'busy' | 'token_not_yet_valid';
+
 /** What an application may show. The object is the same one for as long as nothing changed. */
 export interface Snapshot {
   status: ConnectionStatus;
@@ -111,6 +120,8 @@ export interface Snapshot {
   reconnectAttempts: number;
   /** When the next attempt begins, in ms since 1970, while `status` is `waiting`. */
   retryAt: number | null;
+  /** What it waits for meanwhile. */
+  waitReason: WaitReason | null;
   /** Sends that have not settled. */
   outboxLength: number;
 }

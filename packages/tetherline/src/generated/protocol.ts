@@ -3,6 +3,7 @@
 export const PROTOCOL_VERSION = 1;
 export const SUBPROTOCOL = 'tetherline.v1';
 export const BEARER_PREFIX = 'bearer.';
+export const TOKEN_HEADER = 'tetherline-token';
 
 /** Server → client, first on every connection. */
 export const CONNECTION_ESTABLISHED = 'connection_established' as const;
@@ -162,6 +163,12 @@ export const BACKOFF_BASE_MS = 500;
 
 /** Longest reconnect delay, in ms. Below it every delay is drawn evenly from the whole range. */
 export const BACKOFF_CAP_MS = 30_000;
+
+/** Longest `Retry-After` that a client keeps to, in ms: whoever says more is asked after an hour. */
+export const RETRY_AFTER_MS_MAX = 3_600_000;
+
+/** How much a client reads of an answer without an upgrade, in bytes. Ours are shorter by far. */
+export const PROBE_ANSWER_BYTES_MAX = 16_384;
 
 /** A connection that lived this long has earned a fresh backoff, in ms. */
 export const STABLE_AFTER_MS = 10_000;

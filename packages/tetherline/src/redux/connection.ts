@@ -7,6 +7,7 @@ const initialState: Snapshot = {
   isConnected: false,
   reconnectAttempts: 0,
   retryAt: null,
+  waitReason: null,
   outboxLength: 0,
 };
 

@@ -1,4 +1,4 @@
-import { ERROR } from '../generated/protocol.js';
+import { ERROR, TOKEN_HEADER } from '../generated/protocol.js';
 import type { Message } from '../index.js';
 
 /** How a send is refused. */
@@ -21,4 +21,26 @@ export function refusalOf(frame: Message, refusal: Refusal): Message {
     retryable,
     ...(refusal.retryAfterMs === undefined ? null : { retry_after_ms: refusal.retryAfterMs }),
   };
+}
+
+/** What the WebSocket's address answers without an upgrade. */
+export interface FakeAnswer {
+  status: number;
+  headers: Record<string, string>;
+  body: string;
+}
+
+const CODES: Record<number, string> = { 401: 'unauthorized', 426: 'bad_frame', 503: 'unavailable' };
+
+export function answerOf(status: number, retryAfterSeconds: number): FakeAnswer {
+  const error = { code: CODES[status], message: 'The test says so.', field: TOKEN_HEADER };
+  const headers: Record<string, string> = { 'Content-Type': 'application/json' };
+  if (retryAfterSeconds > 0) {
+    headers['Retry-After'] = String(retryAfterSeconds);
+  }
+  return { status, headers, body: JSON.stringify({ error }) };
+}
+
+export function bearerOf(authorization: string | undefined): string {
+  return authorization?.replace('Bearer ', '') ?? '';
 }

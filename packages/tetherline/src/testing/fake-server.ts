@@ -15,13 +15,14 @@ import {
   PING,
   PONG,
   PROTOCOL_VERSION,
+  TOKEN_HEADER,
 } from '../generated/protocol.js';
 import type { ClientOptions, Message, TokenRequest, WebSocketConstructor } from '../index.js';
 import { settled, type VirtualClock, virtualClock } from './clock.js';
 import { FakeConnection, type FakePeer } from './fake-connection.js';
 import type { FakeNetwork } from './fake-line.js';
 import { FakeMailbox, type FakeMessage } from './fake-mailbox.js';
-import { type Refusal, refusalOf } from './fake-refusal.js';
+import { answerOf, bearerOf, type FakeAnswer, type Refusal, refusalOf } from './fake-refusal.js';
 import { fakeWebSocket } from './fake-socket.js';
 import { type FakeStream, type FakeStreamOpening, FakeStreams } from './fake-streams.js';
 
@@ -241,13 +242,13 @@ export class FakeServer {
   }
 
   /** What the WebSocket's address answers without an upgrade; null: there is no network. */
-  probe(token: string): { status: number; headers: Record<string, string> } | null {
+  probe(token: string): FakeAnswer | null {
     const status = this.#status(token);
     if (status === 0) {
       return null;
     }
     const seconds = this.#door.is === 'refusing' ? (this.#door.retryAfterMs ?? 0) / 1_000 : 0;
-    return { status, headers: seconds > 0 ? { 'Retry-After': String(seconds) } : {} };
+    return answerOf(status, seconds);
   }
 
   /** A client has said something. */
@@ -303,14 +304,19 @@ export class FakeServer {
   }
 
   #fetch(init?: RequestInit): Promise<Response> {
-    const { Authorization = '' } = (init?.headers ?? {}) as Record<string, string | undefined>;
-    const answer = this.probe(Authorization.replace('Bearer ', ''));
+    const headers = (init?.headers ?? {}) as Record<string, string | undefined>;
+    const answer = this.probe(headers[TOKEN_HEADER] ?? bearerOf(headers.Authorization));
     if (!answer) {
       return Promise.reject(new TypeError('There is no network.'));
     }
     // Not a real one: jsdom under Jest has no `Response`.
-    const headers = { get: (name: string) => answer.headers[name] ?? null };
-    return Promise.resolve({ status: answer.status, headers, body: null } as unknown as Response);
+    const response = {
+      status: answer.status,
+      headers: { get: (name: string) => answer.headers[name] ?? null },
+      body: null,
+      text: () => Promise.resolve(answer.body),
+    };
+    return Promise.resolve(response as unknown as Response);
   }
 
   #greeting({ user, device }: FakeConnection): Message {

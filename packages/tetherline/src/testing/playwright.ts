@@ -1,5 +1,7 @@
 import type { Page, WebSocketRoute } from '@playwright/test';
 
+import { TOKEN_HEADER } from '../generated/protocol.js';
+import { bearerOf } from './fake-refusal.js';
 import { createFakeServer, type FakeServer } from './fake-server.js';
 
 /** Where a client connects unless an application says otherwise. */
@@ -62,7 +64,8 @@ export async function routeToFakeServer(
     route.onClose((code) => connection.hungUp(code ?? 1000));
   });
   await page.route(sockets, async (route) => {
-    const token = route.request().headers().authorization?.replace('Bearer ', '') ?? '';
+    const headers = route.request().headers();
+    const token = headers[TOKEN_HEADER] ?? bearerOf(headers.authorization);
     const answer = route.request().method() === 'OPTIONS' ? { status: 204 } : server.probe(token);
     if (answer) {
       await route.fulfill({ ...answer, headers: { ...ALLOWED, ...headersOf(answer) } });

@@ -14,12 +14,14 @@ export type Frame = Record<string, unknown> & { type: string };
  */
 export class ScriptedServer {
   readonly connections: ScriptedConnection[] = [];
-  readonly probes: { url: string; authorization: string | undefined }[] = [];
+  readonly probes: { url: string; authorization: string | undefined; token: unknown }[] = [];
   /** What an upgrade is answered with; 101 lets it through. */
   upgradeStatus = 101;
   /** What the same URL answers without an upgrade. */
   probeStatus = 426;
   probeHeaders: Record<string, string> = {};
+  /** Instead of the body that the server gives to that status. */
+  probeBody: string | null = null;
   epoch = 'epoch-1';
   /** Per user; the position is the index plus one. */
   readonly mailboxes = new Map<string, Frame[]>();
@@ -40,8 +42,9 @@ export class ScriptedServer {
   private constructor(http: Server) {
     this.#http = http;
     http.on('request', (request, response) => {
-      this.probes.push({ url: request.url ?? '', authorization: request.headers.authorization });
-      response.writeHead(this.probeStatus, this.probeHeaders).end();
+      const { authorization, 'tetherline-token': token } = request.headers;
+      this.probes.push({ url: request.url ?? '', authorization, token });
+      response.writeHead(this.probeStatus, this.probeHeaders).end(this.probeBody ?? this.#problem);
     });
     http.on('upgrade', (request, socket, head) => {
       if (this.upgradeStatus !== 101) {
@@ -52,6 +55,16 @@ export class ScriptedServer {
         this.connections.push(new ScriptedConnection(this, webSocket, request, socket));
       });
     });
+  }
+
+  get #problem(): string {
+    const codes: Record<number, string> = {
+      401: 'unauthorized',
+      403: 'forbidden',
+      426: 'bad_frame',
+      503: 'unavailable',
+    };
+    return JSON.stringify({ error: { code: codes[this.probeStatus], message: 'As scripted.' } });
   }
 
   static async start(): Promise<ScriptedServer> {
