@@ -1,5 +1,6 @@
-import { describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
+import { PROBE_ANSWER_BYTES_MAX } from '../src/generated/protocol.js';
 import type { TokenRequest } from '../src/index.js';
 import { isConnected, givenServer } from './support/setup.js';
 import { until } from './support/until.js';
@@ -237,6 +238,93 @@ describe('an attempt that does not open', () => {
     await expect(client.send({ type: 'x' })).rejects.toMatchObject({ code: 'signed_out' });
   });
 
+  // A proxy that answered 403 for five seconds, a login page in front, a proxy with a password of its
+  // own: whoever was signed in was signed out for good.
+  it.each([
+    [403, 'text/html', '<h1>403 Forbidden</h1>'],
+    [401, 'text/html', '<h1>401 Authorization Required</h1>'],
+    [401, 'application/json', '{"error":"unauthorized"}'],
+    [403, 'application/json', '{"code":"forbidden"}'],
+    [403, 'application/json', 'null'],
+    [200, 'text/html', '<form>Sign in</form>'],
+    // An answer in the right form that belongs to another status.
+    [200, 'application/json', '{"error":{"code":"unauthorized"}}'],
+    [502, 'text/html', '<h1>502 Bad Gateway</h1>'],
+  ])(
+    'because something in between answers %i, %s, signs nobody out',
+    async (status, type, body) => {
+      const onIdentityRefused = vi.fn();
+      const requests: boolean[] = [];
+      context.server.upgradeStatus = status === 200 ? 400 : status;
+      context.server.probeStatus = status;
+      context.server.probeHeaders = {
+        'Content-Type': type,
+        'WWW-Authenticate': 'Basic realm="gate"',
+      };
+      context.server.probeBody = body;
+      const client = context.client({
+        onIdentityRefused,
+        getToken: ({ fresh }) => {
+          requests.push(fresh);
+          return 'token';
+        },
+      });
+      client.signIn('ann');
+      await until(() => context.server.probes.length >= 2, 'the second question');
+      await until(() => client.getSnapshot().waitReason === 'unreachable', 'the backoff');
+      context.server.upgradeStatus = 101;
+      client.reconnect();
+      await isConnected(client);
+      expect(onIdentityRefused).not.toHaveBeenCalled();
+      // The token is not in doubt.
+      expect(requests).not.toContain(true);
+    },
+  );
+
+  it('because a login page is where the address leads to is tried again', async () => {
+    // Followed, the redirect ended in a page of status 200.
+    context.server.upgradeStatus = 302;
+    context.server.probeStatus = 302;
+    context.server.probeHeaders = { Location: '/sign-in' };
+    const client = context.client();
+    client.signIn('ann');
+    await until(() => client.getSnapshot().waitReason === 'unreachable', 'the backoff');
+    expect(context.server.probes.map(({ url }) => url)).not.toContain('/sign-in');
+  });
+
+  it('reads no more of an answer than any of the server’s is long', async () => {
+    // 16 KiB is read and counts; with one byte more it is somebody else's.
+    const refusal = '{"error":{"code":"forbidden"}}';
+    context.server.upgradeStatus = 403;
+    context.server.probeStatus = 403;
+    context.server.probeBody = refusal.padEnd(PROBE_ANSWER_BYTES_MAX + 1);
+    const client = context.client();
+    client.signIn('ann');
+    await until(() => client.getSnapshot().waitReason === 'unreachable', 'the backoff');
+    context.server.probeBody = refusal.padEnd(PROBE_ANSWER_BYTES_MAX);
+    client.reconnect();
+    await until(() => client.getSnapshot().status === 'refused', 'the refusal');
+  });
+
+  it('because the token is not valid yet waits for that, and asks for a token again', async () => {
+    context.server.upgradeStatus = 401;
+    context.server.probeStatus = 401;
+    context.server.probeHeaders = { 'Retry-After': '15' };
+    context.server.probeBody = '{"error":{"code":"token_not_yet_valid","message":"Soon."}}';
+    const onIdentityRefused = vi.fn();
+    const getToken = vi.fn(() => 'token');
+    const client = context.client({ getToken, onIdentityRefused });
+    client.signIn('ann');
+    await until(() => client.getSnapshot().waitReason === 'token_not_yet_valid', 'the reason');
+    expect(client.getSnapshot().retryAt).toBeGreaterThan(Date.now() + 10_000);
+    context.server.upgradeStatus = 101;
+    client.reconnect();
+    await isConnected(client);
+    expect(getToken).toHaveBeenCalledTimes(2);
+    expect(client.getSnapshot().waitReason).toBeNull();
+    expect(onIdentityRefused).not.toHaveBeenCalled();
+  });
+
   it('because the server is away is tried again', async () => {
     context.server.upgradeStatus = 503;
     context.server.probeStatus = 503;
@@ -286,6 +374,69 @@ describe('an attempt that does not open', () => {
     const said = String(context.logger.error.mock.calls[0]![0]);
     expect(said).toContain(`answered ${words} instead of a token`);
     expect(said).not.toMatch(/secret|502/);
+  });
+});
+
+describe('a page of the server’s own origin', () => {
+  const BASIC = 'Basic Z2F0ZTpzZWNyZXQ=';
+
+  /** As a browser does where a proxy wants a password, unless the page sets the header itself. */
+  const fetchWithPassword: typeof fetch = (url, init) =>
+    fetch(url, { ...init, headers: { Authorization: BASIC, ...(init?.headers as object) } });
+
+  beforeEach(() => {
+    const { href, origin } = new URL(context.server.url.replace('ws', 'http'));
+    vi.stubGlobal('location', { href, origin });
+  });
+
+  afterEach(() => {
+    vi.unstubAllGlobals();
+  });
+
+  // Our own `Authorization` took the place of the browser's, so the proxy refused every question, and
+  // that was taken for the server's refusal.
+  it('leaves a proxy its password, and hears what the server behind it says', async () => {
+    context.server.gate = BASIC;
+    context.server.upgradeStatus = 403;
+    const onIdentityRefused = vi.fn();
+    const client = context.client({ fetch: fetchWithPassword, onIdentityRefused });
+    client.signIn('ann');
+    await until(() => client.getSnapshot().waitReason === 'no_upgrade', 'an answer');
+    expect(context.server.probes[0]).toMatchObject({
+      authorization: BASIC,
+      token: 'token-of-ann',
+    });
+    context.server.probeStatus = 401;
+    client.reconnect();
+    await until(() => onIdentityRefused.mock.calls.length > 0, 'the refusal');
+  });
+
+  it('asks an older server, which does not know the header, as it knows it', async () => {
+    context.server.readsTokenHeader = false;
+    context.server.upgradeStatus = 403;
+    const client = context.client();
+    client.signIn('ann');
+    await until(() => client.getSnapshot().waitReason === 'no_upgrade', 'an answer');
+    expect(context.server.probes.map(({ authorization }) => authorization)).toEqual([
+      undefined,
+      'Bearer token-of-ann',
+    ]);
+    context.server.probeStatus = 403;
+    client.reconnect();
+    await until(() => client.getSnapshot().status === 'refused', 'the refusal');
+  });
+
+  it('takes nothing for a refusal that an older server says behind a proxy’s password', async () => {
+    context.server.gate = BASIC;
+    context.server.readsTokenHeader = false;
+    context.server.upgradeStatus = 401;
+    const client = context.client({ fetch: fetchWithPassword });
+    client.signIn('ann');
+    await until(() => client.getSnapshot().waitReason === 'unreachable', 'the backoff');
+    expect(context.server.probes.map(({ authorization }) => authorization)).toEqual([
+      BASIC,
+      'Bearer token-of-ann',
+    ]);
   });
 });
 

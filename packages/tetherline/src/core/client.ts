@@ -1,4 +1,4 @@
-import { ACK, AUTHENTICATE, ERROR_CODES, MESSAGE_STOP } from '../generated/protocol.js';
+import { ACK, AUTHENTICATE, MESSAGE_STOP } from '../generated/protocol.js';
 import type { Engine } from './engine.js';
 import { TetherlineError } from './errors.js';
 import { Handlers } from './handlers.js';
@@ -355,11 +355,9 @@ class TetherlineClient implements Client {
   }
 
   #probe(session: Session, conn: number): void {
-    probe(session, this.#options.fetch, ({ status, code, retryAfterMs }) => {
-      const whose = code < 0 ? 'not as Tetherline does' : ERROR_CODES[code];
-      this.#report.debug(`Asked why, the address answered ${status}, ${whose}`);
-      this.#call((engine, now) => engine.probed(conn, status, code, retryAfterMs, now));
-    });
+    probe(session, this.#options.fetch, this.#report, ({ status, code, retryAfterMs }) =>
+      this.#call((engine, now) => engine.probed(conn, status, code, retryAfterMs, now)),
+    );
   }
 
   #detach(session: Session, conn: number, code: number): void {

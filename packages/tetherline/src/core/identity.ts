@@ -7,7 +7,8 @@ const inMemory = new Map<string, string>();
 export function isUserId(text: string): boolean {
   return (
     /^(?!\.\.?$)[^\p{Cc}\p{Cs}/\\]+$/u.test(text) &&
-    new TextEncoder().encode(text).length <= USER_ID_BYTES_MAX
+    // Its length in bytes, also where there is no `TextEncoder`, as in jsdom under Jest.
+    encodeURIComponent(text).replace(/%../g, '%').length <= USER_ID_BYTES_MAX
   );
 }
 

@@ -5,6 +5,7 @@ import {
   TOKEN_HEADER,
 } from '../generated/protocol.js';
 import { probeUrl } from './address.js';
+import type { Reporter } from './report.js';
 import type { Session } from './session.js';
 
 export interface ProbeAnswer {
@@ -20,12 +21,15 @@ export interface ProbeAnswer {
 export function probe(
   session: Session,
   fetch: typeof globalThis.fetch | undefined,
+  report: Reporter,
   answered: (answer: ProbeAnswer) => void,
 ): void {
   const probing = new AbortController();
   session.probing = probing;
   void ask(session, fetch, probing.signal).then((answer) => {
     if (!probing.signal.aborted) {
+      const { status, code } = answer;
+      report.debug(`Asked why, it says ${status}`, ERROR_CODES[code] ?? 'but is not Tetherline');
       answered(answer);
     }
   });

@@ -41,6 +41,26 @@ export function answerOf(status: number, retryAfterSeconds: number): FakeAnswer 
   return { status, headers, body: JSON.stringify({ error }) };
 }
 
-export function bearerOf(authorization: string | undefined): string {
-  return authorization?.replace('Bearer ', '') ?? '';
+/** A `fetch` that asks the fake server. */
+export function fetchFrom(probe: (token: string) => FakeAnswer | null): typeof fetch {
+  return (_url, init) => {
+    const sent = (init?.headers ?? {}) as Record<string, string | undefined>;
+    const answer = probe(tokenOf(sent[TOKEN_HEADER], sent.Authorization));
+    if (!answer) {
+      return Promise.reject(new TypeError('There is no network.'));
+    }
+    // Not a real one: jsdom under Jest has no `Response`.
+    const response = {
+      status: answer.status,
+      headers: { get: (name: string) => answer.headers[name] ?? null },
+      body: null,
+      text: () => Promise.resolve(answer.body),
+    };
+    return Promise.resolve(response as unknown as Response);
+  };
+}
+
+/** Whose token is asked about, by what stands in the two headers in which it may. */
+export function tokenOf(own: string | undefined, authorization: string | undefined): string {
+  return own ?? authorization?.replace('Bearer ', '') ?? '';
 }

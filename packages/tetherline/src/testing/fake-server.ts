@@ -15,14 +15,13 @@ import {
   PING,
   PONG,
   PROTOCOL_VERSION,
-  TOKEN_HEADER,
 } from '../generated/protocol.js';
 import type { ClientOptions, Message, TokenRequest, WebSocketConstructor } from '../index.js';
 import { settled, type VirtualClock, virtualClock } from './clock.js';
 import { FakeConnection, type FakePeer } from './fake-connection.js';
 import type { FakeNetwork } from './fake-line.js';
 import { FakeMailbox, type FakeMessage } from './fake-mailbox.js';
-import { answerOf, bearerOf, type FakeAnswer, type Refusal, refusalOf } from './fake-refusal.js';
+import { answerOf, type FakeAnswer, fetchFrom, type Refusal, refusalOf } from './fake-refusal.js';
 import { fakeWebSocket } from './fake-socket.js';
 import { type FakeStream, type FakeStreamOpening, FakeStreams } from './fake-streams.js';
 
@@ -85,7 +84,7 @@ export class FakeServer {
       url: 'ws://fake.test',
       getToken: (request) => this.#token(request),
       WebSocket: fakeWebSocket((url, protocols, peer) => this.connect(url, protocols, peer)),
-      fetch: (_input, init) => this.#fetch(init),
+      fetch: fetchFrom((token) => this.probe(token)),
       tabs: 'separate',
       debug: false,
     };
@@ -301,22 +300,6 @@ export class FakeServer {
     const token = `fake-token-${this.#tokens}-of-${user}`;
     this.#cachedTokens.set(user, token);
     return token;
-  }
-
-  #fetch(init?: RequestInit): Promise<Response> {
-    const headers = (init?.headers ?? {}) as Record<string, string | undefined>;
-    const answer = this.probe(headers[TOKEN_HEADER] ?? bearerOf(headers.Authorization));
-    if (!answer) {
-      return Promise.reject(new TypeError('There is no network.'));
-    }
-    // Not a real one: jsdom under Jest has no `Response`.
-    const response = {
-      status: answer.status,
-      headers: { get: (name: string) => answer.headers[name] ?? null },
-      body: null,
-      text: () => Promise.resolve(answer.body),
-    };
-    return Promise.resolve(response as unknown as Response);
   }
 
   #greeting({ user, device }: FakeConnection): Message {

@@ -1,7 +1,7 @@
 import type { Page, WebSocketRoute } from '@playwright/test';
 
 import { TOKEN_HEADER } from '../generated/protocol.js';
-import { bearerOf } from './fake-refusal.js';
+import { tokenOf } from './fake-refusal.js';
 import { createFakeServer, type FakeServer } from './fake-server.js';
 
 /** Where a client connects unless an application says otherwise. */
@@ -65,7 +65,7 @@ export async function routeToFakeServer(
   });
   await page.route(sockets, async (route) => {
     const headers = route.request().headers();
-    const token = headers[TOKEN_HEADER] ?? bearerOf(headers.authorization);
+    const token = tokenOf(headers[TOKEN_HEADER], headers.authorization);
     const answer = route.request().method() === 'OPTIONS' ? { status: 204 } : server.probe(token);
     if (answer) {
       await route.fulfill({ ...answer, headers: { ...ALLOWED, ...headersOf(answer) } });

@@ -20,6 +20,10 @@ export class ScriptedServer {
   /** What the same URL answers without an upgrade. */
   probeStatus = 426;
   probeHeaders: Record<string, string> = {};
+  /** A proxy in front that lets nothing through without this `Authorization`. */
+  gate: string | null = null;
+  /** Whether it knows the token's own header, as older versions do not. */
+  readsTokenHeader = true;
   /** Instead of the body that the server gives to that status. */
   probeBody: string | null = null;
   epoch = 'epoch-1';
@@ -44,7 +48,14 @@ export class ScriptedServer {
     http.on('request', (request, response) => {
       const { authorization, 'tetherline-token': token } = request.headers;
       this.probes.push({ url: request.url ?? '', authorization, token });
-      response.writeHead(this.probeStatus, this.probeHeaders).end(this.probeBody ?? this.#problem);
+      if (this.gate !== null && authorization !== this.gate) {
+        response.writeHead(401, { 'WWW-Authenticate': 'Basic realm="gate"' }).end('<h1>401</h1>');
+      } else if (this.readsTokenHeader || authorization?.startsWith('Bearer ')) {
+        response.writeHead(this.probeStatus, this.probeHeaders);
+        response.end(this.probeBody ?? problem(this.probeStatus, token && 'tetherline-token'));
+      } else {
+        response.writeHead(401).end(problem(401));
+      }
     });
     http.on('upgrade', (request, socket, head) => {
       if (this.upgradeStatus !== 101) {
@@ -55,16 +66,6 @@ export class ScriptedServer {
         this.connections.push(new ScriptedConnection(this, webSocket, request, socket));
       });
     });
-  }
-
-  get #problem(): string {
-    const codes: Record<number, string> = {
-      401: 'unauthorized',
-      403: 'forbidden',
-      426: 'bad_frame',
-      503: 'unavailable',
-    };
-    return JSON.stringify({ error: { code: codes[this.probeStatus], message: 'As scripted.' } });
   }
 
   static async start(): Promise<ScriptedServer> {
@@ -243,4 +244,16 @@ export class ScriptedConnection {
       },
     });
   }
+}
+
+const CODES: Record<number, string> = {
+  401: 'unauthorized',
+  403: 'forbidden',
+  426: 'bad_frame',
+  503: 'unavailable',
+};
+
+/** An error as the server says it. */
+function problem(status: number, field?: unknown): string {
+  return JSON.stringify({ error: { code: CODES[status], message: 'As scripted.', field } });
 }
