@@ -14,7 +14,7 @@ const BUDGETS = {
   // With `tetherline/streams`, which the provider brings along.
   '+ tetherline/react': 4_250,
   '+ tetherline/redux': 2_000,
-  '+ tetherline/outbox': 2_000,
+  '+ tetherline/outbox': 2_100,
   '+ tetherline/streams': 1_000,
 };
 
