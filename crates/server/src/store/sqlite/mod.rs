@@ -1,6 +1,7 @@
 //! Mailboxes in one SQLite file: one writer thread that commits for everybody at once, readers on
 //! blocking threads, checkpoints on a thread of their own.
 
+mod aging;
 pub mod backup;
 mod checkpoint;
 mod commands;
@@ -14,6 +15,7 @@ mod statements;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod times;
 mod trouble;
 mod upkeep;
 mod writer;
@@ -34,7 +36,6 @@ use super::{
     AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Resumed, Room,
     StoreError, Upkeep,
 };
-use crate::clock;
 use checkpoint::{Checkpoints, LogSizes};
 use commands::Command;
 use failure::Alarm;
@@ -42,6 +43,7 @@ use presence::{Lock, Presence};
 use reader::Readers;
 use rules::Rules;
 use streams::{Answers, Table};
+use times::{Clock, Times};
 use writer::{Desk, Writer};
 
 /// Why a store cannot be opened.
@@ -86,13 +88,20 @@ pub struct SqliteStore {
     writer: Writer,
     rules: Arc<Rules>,
     growing: Arc<Table>,
+    clock: Clock,
     alarm: Alarm,
 }
 
 /// What a test may have otherwise.
-#[derive(Default)]
 struct Setup {
     log: LogSizes,
+    clock: Clock,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { log: LogSizes::default(), clock: times::system_clock() }
+    }
 }
 
 impl SqliteStore {
@@ -120,14 +129,22 @@ impl SqliteStore {
         let alarm = Alarm::new();
         let checkpoints = Checkpoints::start(path, setup.log, &alarm)?;
         let rules = Arc::new(Rules::default());
-        let answers = Answers::load(&connection, clock::now_ms())?;
+        let answers = Answers::load(&connection, times::uptime_ms((setup.clock)().1))?;
+        let times = Times::load(&connection, setup.clock.clone())?;
         let growing = answers.table();
         let writer = Writer::start(
-            Desk::new(connection, rules.clone(), epoch.clone(), answers, presence),
+            Desk::new(connection, rules.clone(), epoch.clone(), answers, times, presence),
             checkpoints,
             &alarm,
         )?;
-        Ok(Self { readers: Readers::new(path, epoch), writer, rules, growing, alarm })
+        Ok(Self {
+            readers: Readers::new(path, epoch),
+            writer,
+            rules,
+            growing,
+            clock: setup.clock,
+            alarm,
+        })
     }
 }
 
@@ -196,7 +213,7 @@ impl Mailbox for SqliteStore {
                 (Some(device), None) => {
                     self.writer.ask(0, |reply| Command::Greet { user, device, reply }).await?
                 }
-                (Some(device), Some(at)) if self.rules.should_note_use(at, clock::now_ms()) => {
+                (Some(device), Some(at)) if self.rules.should_note_use(at, (self.clock)().0) => {
                     // Nobody waits for it: if it is lost, the next connection says it again.
                     self.writer.mention(Command::Use { user, device });
                     Ok(place)

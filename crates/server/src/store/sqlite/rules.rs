@@ -49,7 +49,9 @@ impl Rules {
     }
 
     pub(super) fn should_note_use(&self, seen_at: i64, now: i64) -> bool {
-        now.saturating_sub(seen_at) > self.get().device_retention_ms / USES_PER_RETENTION
+        // A use that is still to come was noted by a clock that was wrong.
+        let unused_ms = now.saturating_sub(seen_at).saturating_abs();
+        unused_ms > self.get().device_retention_ms / USES_PER_RETENTION
     }
 }
 

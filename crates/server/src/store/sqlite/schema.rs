@@ -10,7 +10,7 @@ use super::{OpenError, presence::sibling};
 
 /// Every step that a file went through; `user_version` says how many it has behind it. Steps are
 /// only ever added.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     // `messages` is ordered by append, so that a commit touches its end only. The unique index
     // over (user, seq) costs one page per user and commit; it is what makes reading cheap, and
     // folding it in behind the commits is a later refinement.
@@ -99,6 +99,10 @@ const MIGRATIONS: [&str; 5] = [
      UPDATE users SET name = '%2E%2E' WHERE name = '..';",
     // Which message stood at `trimmed`, so that a page that stands there can prove its history.
     "ALTER TABLE users ADD COLUMN trimmed_id TEXT;",
+    // `clock_ms` is what time it was when somebody last looked, by what is believed of the clock; from
+    // row `misdated_from` on messages may have been dated by a clock that was wrong.
+    "ALTER TABLE meta ADD COLUMN clock_ms INTEGER;
+     ALTER TABLE meta ADD COLUMN misdated_from INTEGER;",
 ];
 
 /// How long a connection waits for a lock that another program holds.

@@ -219,20 +219,14 @@ pub(super) fn remember_publish(
     key: &str,
     digest: &[u8],
     appended: &Appended,
+    now: i64,
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO publishes (user, key, digest, id, seq, created_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
-        .execute(params![
-            user,
-            key,
-            digest,
-            appended.id.as_str(),
-            signed(appended.seq),
-            appended.created_at_ms,
-        ])?;
+        .execute(params![user, key, digest, appended.id.as_str(), signed(appended.seq), now,])?;
     Ok(())
 }
 
@@ -298,7 +292,7 @@ pub(super) fn note_use(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "UPDATE devices SET seen_at = max(seen_at, ?3)
+            "UPDATE devices SET seen_at = ?3
              WHERE user = (SELECT id FROM users WHERE name = ?1) AND name = ?2",
         )?
         .execute(params![user.as_str(), device.as_str(), now])?;

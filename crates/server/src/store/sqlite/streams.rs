@@ -25,8 +25,8 @@ use super::{
     },
     SqliteStore,
     commands::Command,
+    times,
 };
-use crate::clock;
 pub(super) use answers::Answers;
 pub(super) use commands::{StreamCommand, StreamDone};
 pub(super) use table::Table;
@@ -124,7 +124,7 @@ impl Streams for SqliteStore {
     }
 
     fn overdue_streams(&self) -> BoxFuture<'_, Result<Vec<OverdueStream>, StoreError>> {
-        let overdue = self.growing.overdue(&self.rules.get(), clock::now_ms());
+        let overdue = self.growing.overdue(&self.rules.get(), times::uptime_ms((self.clock)().1));
         Box::pin(async move { Ok(overdue) })
     }
 

@@ -13,6 +13,7 @@ use tetherline_protocol::{Seq, UserId};
 use tokio::sync::mpsc;
 
 use super::{
+    aging::{Age, Aging, ROWS_MAX, Span},
     commands::{Command, Reply},
     failure::Alarm,
     rules::Rule,
@@ -25,9 +26,8 @@ use super::{
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 /// What is forgotten at once: more than one commit can bring, so that nothing piles up.
-const KEYS_MAX: i64 = 4_096;
 const MESSAGES_MAX: i64 = 2_048;
-const _: () = assert!(KEYS_MAX as usize > BATCH_MAX && MESSAGES_MAX as usize > BATCH_MAX);
+const _: () = assert!(ROWS_MAX as usize > BATCH_MAX && MESSAGES_MAX as usize > BATCH_MAX);
 const MESSAGE_BYTES_MAX: i64 = 4 * 1024 * 1024;
 /// Users whose mailboxes are measured at once, after a start.
 pub(super) const SURVEY_USERS_MAX: usize = 1_024;
@@ -39,8 +39,7 @@ const DUE_USERS_MAX: usize = 65_536;
 pub(super) struct Upkeep {
     due: HashSet<UserId>,
     survey: Survey,
-    /// The last look did not forget all keys that are old enough.
-    keys_are_left: bool,
+    aging: Aging,
     /// The last look did not get through.
     is_behind: bool,
 }
@@ -94,38 +93,38 @@ impl Upkeep {
     pub(super) fn failed(&mut self) {
         self.due.clear();
         self.survey = Survey::NotYet;
+        self.aging = Aging::default();
         self.is_behind = false;
     }
 
-    /// Forgets old keys and ids, within a transaction of the caller's.
-    pub(super) fn forget_keys(
-        &mut self,
-        connection: &Connection,
-        rule: &Rule,
-        now: i64,
-    ) -> rusqlite::Result<()> {
-        self.keys_are_left = forget_keys(connection, rule, now)? >= KEYS_MAX;
-        Ok(())
-    }
-
-    /// Forgets some messages, within a transaction of the caller's. Answers those mailboxes that
+    /// Forgets some of what is old, within a transaction of the caller's. Answers those mailboxes that
     /// were trimmed by their count, and up to where.
-    pub(super) fn forget_messages(
+    pub(super) fn forget(
         &mut self,
         connection: &Connection,
         log: ErasedText,
         rule: &Rule,
         now: i64,
+        is_misdated: bool,
     ) -> rusqlite::Result<Vec<(UserId, Seq)>> {
+        if self.aging.rule != rule.number {
+            self.aging = Aging::by(rule.number);
+        }
+        let keys_are_left = self.aging.forget_keys(connection, rule, now)?;
         let mut budget = Budget { messages: MESSAGES_MAX, bytes: MESSAGE_BYTES_MAX };
         delete_erased(connection, log, &mut budget)?;
-        if let Some(age_ms) = rule.retention_age_ms {
-            trim_by_age(connection, now, now.saturating_sub(age_ms), &mut budget)?;
+        let mut messages_are_left = false;
+        // A date that is to be repaired says nothing about the messages around it.
+        if let Some(age_ms) = rule.retention_age_ms.filter(|_| !is_misdated) {
+            let span = Span::of(now, age_ms);
+            messages_are_left = self.aging.messages.look(connection, "messages", span)?;
+            trim_by_age(connection, self.aging.messages.old_until, span, &mut budget)?;
         }
         self.survey(connection, rule)?;
         let trimmed = self.trim_by_count(connection, rule, &mut budget)?;
         let surveying = matches!(self.survey, Survey::Running { .. });
-        self.is_behind = budget.is_spent() || surveying || self.keys_are_left;
+        self.is_behind =
+            budget.is_spent() || surveying || keys_are_left || messages_are_left || is_misdated;
         Ok(trimmed)
     }
 
@@ -204,30 +203,6 @@ impl Budget {
     }
 }
 
-/// Rows are in the order of their making, so the oldest come first and no index over time is
-/// needed. Answers how many were forgotten.
-fn forget_keys(connection: &Connection, rule: &Rule, now: i64) -> rusqlite::Result<i64> {
-    let known = Some(rule.dedupe_window_ms);
-    let tables = [
-        ("publishes", "created_at", known),
-        ("sends", "created_at", known),
-        ("stream_stops", "created_at", known),
-        ("streams", "finished_at", rule.finished_ms()),
-    ];
-    let mut forgotten = 0;
-    for (table, at, kept_ms) in tables {
-        let Some(kept_ms) = kept_ms else { continue };
-        let statement = format!(
-            "DELETE FROM {table} WHERE {at} < ?1 AND number IN
-                 (SELECT number FROM {table} ORDER BY number LIMIT ?2)"
-        );
-        let before = now.saturating_sub(kept_ms);
-        let rows = connection.prepare_cached(&statement)?.execute([before, KEYS_MAX])?;
-        forgotten += count(rows);
-    }
-    Ok(forgotten)
-}
-
 /// The rows of erased users, overwritten and not only unlinked.
 fn delete_erased(
     connection: &Connection,
@@ -292,32 +267,26 @@ fn trim(
     Ok(reached)
 }
 
-/// The oldest messages of all are the first of the table, and in order for every user. One from the
-/// future, when somebody had set the clock, only keeps its own user's later ones.
+/// Trims all messages up to a row, as far as the budget goes. Rows are in the order of their making, so
+/// that what goes of a mailbox is always its beginning.
 fn trim_by_age(
     connection: &Connection,
-    now: i64,
-    before: i64,
+    old_until: i64,
+    span: Span,
     budget: &mut Budget,
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "SELECT user, seq, created_at, octet_length(fields) FROM messages
-         ORDER BY number LIMIT ?1",
+        "SELECT user, seq, created_at, octet_length(fields) FROM messages WHERE number <= ?1
+         ORDER BY number LIMIT ?2",
     )?;
-    let mut rows = statement.query([budget.messages])?;
-    let mut kept = HashSet::new();
+    let mut rows = statement.query([old_until, budget.messages])?;
     let mut old = BTreeMap::new();
     while let Some(row) = rows.next()?.filter(|_| !budget.is_spent()) {
-        let (user, created_at): (i64, i64) = (row.get(0)?, row.get(2)?);
-        if created_at >= before {
-            if created_at <= now {
-                break;
-            }
-            kept.insert(user);
-        } else if !kept.contains(&user) {
-            old.insert(user, statements::seq(row, 1)?);
-            budget.spend(row.get(3)?);
+        if span.age(row.get(2)?) == Age::Young {
+            break;
         }
+        old.insert(row.get(0)?, statements::seq(row, 1)?);
+        budget.spend(row.get(3)?);
     }
     drop(rows);
     for (user, until) in old {
@@ -433,18 +402,20 @@ mod tests {
 
     const PLENTY: Budget = Budget { messages: 100, bytes: 1_000 };
 
+    const SPAN: Span = Span { earliest: 0, before: 100, now: 200 };
+
     #[test]
     fn what_is_just_old_enough_stays_and_what_is_a_millisecond_older_goes() {
         let table = table(&[(1, 1, 99), (2, 1, 99), (1, 2, 100), (2, 2, 101)]);
-        trim_by_age(&table.connection, 200, 100, &mut { PLENTY }).unwrap();
+        trim_by_age(&table.connection, 2, SPAN, &mut { PLENTY }).unwrap();
         assert_eq!(table.left(), [(1, 2), (2, 2)]);
     }
 
     #[test]
-    fn a_clock_that_was_wrong_for_a_moment_leaves_no_hole_and_stops_nobody_else() {
-        let table = table(&[(1, 1, 50), (1, 2, 9_000), (1, 3, 60), (2, 1, 60), (2, 2, 150)]);
-        trim_by_age(&table.connection, 200, 100, &mut { PLENTY }).unwrap();
-        assert_eq!(table.left(), [(1, 2), (1, 3), (2, 2)]);
+    fn a_message_that_is_young_stays_whatever_was_found_before() {
+        let table = table(&[(1, 1, 50), (1, 2, 9_000), (1, 3, 60), (2, 1, 150), (2, 2, 50)]);
+        trim_by_age(&table.connection, 5, SPAN, &mut { PLENTY }).unwrap();
+        assert_eq!(table.left(), [(2, 1), (2, 2)]);
     }
 
     #[test]
@@ -456,7 +427,7 @@ mod tests {
         let mut bytes = Budget { bytes: 1, ..PLENTY };
         trim(&table.connection, 1, Seq::MAX, &mut bytes).unwrap();
         assert_eq!(table.left(), [(1, 4), (1, 5)]);
-        trim_by_age(&table.connection, 200, 100, &mut Budget { messages: 1, ..PLENTY }).unwrap();
+        trim_by_age(&table.connection, 4, SPAN, &mut Budget { messages: 1, ..PLENTY }).unwrap();
         assert_eq!(table.left(), [(1, 5)]);
     }
 }

@@ -21,10 +21,10 @@ use super::{
     schema::LOCK_WAIT,
     statements::{self, Mailbox},
     streams::Answers,
+    times::{Moment, Times},
     trouble::{Blame, Fault, Trouble, Word},
     upkeep::{self, Upkeep},
 };
-use crate::clock;
 
 /// Commands that wait for the writer; whoever comes later waits to be let in.
 const COMMANDS_WAITING_MAX: usize = 1_024;
@@ -122,6 +122,7 @@ pub(super) struct Desk {
     mailboxes: HashMap<UserId, Mailbox>,
     upkeep: Upkeep,
     pub(super) answers: Answers,
+    times: Times,
     pace: Pace,
     trouble: Trouble,
     /// The last commit waited for another program's lock, in vain.
@@ -136,6 +137,7 @@ impl Desk {
         rules: Arc<Rules>,
         epoch: Arc<str>,
         answers: Answers,
+        times: Times,
         presence: Presence,
     ) -> Self {
         Self {
@@ -145,6 +147,7 @@ impl Desk {
             mailboxes: HashMap::new(),
             upkeep: Upkeep::default(),
             answers,
+            times,
             pace: Pace::default(),
             trouble: Trouble::default(),
             is_locked: false,
@@ -174,6 +177,10 @@ impl Desk {
             }
             checkpoints.committed(&self.connection);
         }
+        // Best effort: it is told once a minute, too.
+        let now = self.times.read(&self.connection).age_ms;
+        self.times.failed();
+        let _ = self.transact(Duration::ZERO, |desk| desk.times.save(&desk.connection, now));
         // Before this connection is closed, which takes the log away as the last one.
         drop(checkpoints);
         Ok(())
@@ -219,7 +226,7 @@ impl Desk {
     }
 
     fn commit(&mut self, batch: &[Command]) -> Result<Vec<Done>, Fault> {
-        let now = clock::now_ms();
+        let now = self.times.read(&self.connection);
         let rule = self.rules.get();
         let wait = if self.is_locked { LOCK_WAIT_AGAIN } else { LOCK_WAIT };
         let changed = self.transact(wait, |desk| {
@@ -227,6 +234,7 @@ impl Desk {
                 batch.iter().map(|command| desk.execute(command, &rule, now)).collect();
             let done = done?;
             desk.answers.write(&desk.connection)?;
+            desk.times.save(&desk.connection, now.age_ms)?;
             Ok(done)
         });
         self.is_locked = changed.as_ref().is_err_and(|fault| fault.is_locked);
@@ -272,6 +280,7 @@ impl Desk {
             // What was counted in memory did not happen.
             self.mailboxes.clear();
             self.upkeep.failed();
+            self.times.failed();
             if !self.connection.is_autocommit()
                 && let Err(error) = self.connection.execute_batch("ROLLBACK")
             {
@@ -285,11 +294,12 @@ impl Desk {
 
     /// Forgets a bit of what is old, unless another program has the file just now.
     fn forget(&mut self) -> Result<(), StoreError> {
-        let (rule, now) = (self.rules.get(), clock::now_ms());
+        let (rule, now) = (self.rules.get(), self.times.read(&self.connection).age_ms);
         let forgotten = self.transact(Duration::ZERO, |desk| {
-            desk.upkeep.forget_keys(&desk.connection, &rule, now)?;
+            let is_misdated = desk.times.repair(&desk.connection, now)?;
+            desk.times.save(&desk.connection, now)?;
             let log = desk.answers.shorten_log(&desk.connection)?;
-            desk.upkeep.forget_messages(&desk.connection, log, &rule, now)
+            desk.upkeep.forget(&desk.connection, log, &rule, now, is_misdated)
         });
         // That another program writes just now is no trouble: nobody waits for this.
         if !forgotten.as_ref().is_err_and(|fault| fault.is_locked) {
@@ -310,7 +320,7 @@ impl Desk {
         }
     }
 
-    fn execute(&mut self, command: &Command, rule: &Rule, now: i64) -> rusqlite::Result<Done> {
+    fn execute(&mut self, command: &Command, rule: &Rule, now: Moment) -> rusqlite::Result<Done> {
         match command {
             Command::Append { user, key, message, .. } => {
                 self.append(user, key.as_ref(), message, now).map(Done::Append)
@@ -323,8 +333,8 @@ impl Desk {
                     mailbox.user,
                     device,
                     rule.devices_max,
-                    now.saturating_sub(rule.device_retention_ms),
-                    now,
+                    now.age_ms.saturating_sub(rule.device_retention_ms),
+                    now.age_ms,
                 )?;
                 let (place, _) =
                     statements::place(&self.connection, user, Some(device), &self.epoch)?;
@@ -334,12 +344,12 @@ impl Desk {
                 let mailbox = self.mailbox(user)?;
                 let seq = mailbox.head.min(*seq);
                 let device = device.as_ref();
-                statements::acknowledge(&self.connection, mailbox.user, device, seq, now)?;
+                statements::acknowledge(&self.connection, mailbox.user, device, seq, now.age_ms)?;
                 Ok(Done::Nothing)
             }
             Command::Record { user, id, outcome, .. } => {
                 let mailbox = self.mailbox(user)?;
-                statements::record(&self.connection, mailbox.user, id, outcome, now)?;
+                statements::record(&self.connection, mailbox.user, id, outcome, now.age_ms)?;
                 Ok(Done::Nothing)
             }
             Command::Erase { user, .. } => {
@@ -347,7 +357,7 @@ impl Desk {
                 Ok(Done::Nothing)
             }
             Command::Use { user, device } => {
-                statements::note_use(&self.connection, user, device, now)?;
+                statements::note_use(&self.connection, user, device, now.age_ms)?;
                 Ok(Done::Nothing)
             }
             Command::Stream(command) => self.execute_stream(command, rule, now).map(Done::Stream),
@@ -362,7 +372,7 @@ impl Desk {
         user: &UserId,
         key: Option<&(IdempotencyKey, [u8; 32])>,
         message: &Message,
-        now: i64,
+        now: Moment,
     ) -> rusqlite::Result<Result<Appended, AppendError>> {
         let mailbox = self.mailbox(user)?;
         if let Some((key, digest)) = key
@@ -381,11 +391,12 @@ impl Desk {
         }
         let Some(seq) = mailbox.head.next() else { return Ok(Err(AppendError::Full)) };
         let id = message.id().cloned().unwrap_or_else(fresh_id);
-        let appended = Appended { id, seq, repeated: false, created_at_ms: now };
+        let appended = Appended { id, seq, repeated: false, created_at_ms: now.created_ms };
         statements::append(&self.connection, mailbox.user, &appended, message)?;
         if let Some((key, digest)) = key {
             let key = key.as_str();
-            statements::remember_publish(&self.connection, mailbox.user, key, digest, &appended)?;
+            let (user, at) = (mailbox.user, now.age_ms);
+            statements::remember_publish(&self.connection, user, key, digest, &appended, at)?;
         }
         let mailbox = Mailbox { head: seq, ..mailbox };
         self.mailboxes.insert(user.clone(), mailbox);

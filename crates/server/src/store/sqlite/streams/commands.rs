@@ -16,6 +16,7 @@ use super::{
         commands::Reply,
         rules::Rule,
         statements::Mailbox,
+        times::Moment,
         writer::Desk,
     },
     rows::{self, Finished},
@@ -126,7 +127,7 @@ impl Desk {
         &mut self,
         command: &StreamCommand,
         rule: &Rule,
-        now: i64,
+        now: Moment,
     ) -> rusqlite::Result<StreamDone> {
         match command {
             StreamCommand::Open { user, message_uuid, opening, .. } => {
@@ -163,7 +164,7 @@ impl Desk {
         message_uuid: &MessageId,
         opening: &Arc<StreamOpening>,
         rule: &Rule,
-        now: i64,
+        now: Moment,
     ) -> rusqlite::Result<Result<OpenedStream, OpenStreamError>> {
         let before = self.answers.table.find(user, message_uuid);
         let others = self.answers.table.of(user).len() - usize::from(before.is_some());
@@ -187,17 +188,17 @@ impl Desk {
         if last.is_some() {
             rows::delete(&self.connection, number, message_uuid)?;
         }
-        let since = now.saturating_sub(rule.dedupe_window_ms);
+        let since = now.age_ms.saturating_sub(rule.dedupe_window_ms);
         let is_stopped = opening.reference().map_or(Ok(false), |reference| {
             rows::is_stopped(&self.connection, number, reference, since)
         })?;
-        let phase =
-            if is_stopped { Phase::Stopped { at: now } } else { Phase::Open { heard_at: now } };
+        let at = now.uptime_ms;
+        let phase = if is_stopped { Phase::Stopped { at } } else { Phase::Open { heard_at: at } };
         let attempt = last.map_or(Attempt::FIRST, Attempt::next);
         let (name, uuid) = (user.clone(), message_uuid.clone());
         let row = self.answers.next_number();
         let growing = Growing::new(row, name, uuid, attempt, opening.clone(), phase);
-        rows::insert(&self.connection, number, &growing, self.answers.log.newest(), now)?;
+        rows::insert(&self.connection, number, &growing, self.answers.log.newest(), now.age_ms)?;
         self.answers.opened(growing);
         Ok(Ok(OpenedStream { attempt, is_stopped }))
     }
@@ -208,7 +209,7 @@ impl Desk {
         offset: Option<u64>,
         text: &str,
         rule: &Rule,
-        now: i64,
+        now: Moment,
     ) -> rusqlite::Result<Result<u64, AppendTextError>> {
         let growing = match newest {
             Newest::Growing(growing) => growing,
@@ -222,7 +223,7 @@ impl Desk {
             let Phase::Open { heard_at } = &mut state.phase else {
                 return Ok(Err(AppendTextError::Stopped { next_offset }));
             };
-            *heard_at = now;
+            *heard_at = now.uptime_ms;
             let news = match state.text.news(offset, text) {
                 Ok("") => return Ok(Ok(next_offset)),
                 Ok(news) => news,
@@ -248,7 +249,7 @@ impl Desk {
         &mut self,
         newest: Newest,
         ending: &StreamEnding,
-        now: i64,
+        now: Moment,
     ) -> rusqlite::Result<Result<FinishedStream, FinishStreamError>> {
         let growing = match newest {
             Newest::Growing(growing) => growing,
@@ -280,7 +281,7 @@ impl Desk {
         &mut self,
         user: &UserId,
         message_uuid: &MessageId,
-        now: i64,
+        now: Moment,
     ) -> rusqlite::Result<StoppedStream> {
         match self.newest(user, message_uuid)? {
             Some(Newest::Growing(growing)) => self.stop_all([growing], now),
@@ -293,7 +294,7 @@ impl Desk {
         &mut self,
         user: &UserId,
         send: &MessageId,
-        now: i64,
+        now: Moment,
     ) -> rusqlite::Result<StoppedStream> {
         let answers = self.answers.answering(user, send);
         if !answers.is_empty() {
@@ -303,21 +304,21 @@ impl Desk {
         if rows::is_answered(&self.connection, number, send)? {
             return Ok(StoppedStream::Already);
         }
-        rows::remember_stop(&self.connection, number, send, now)?;
+        rows::remember_stop(&self.connection, number, send, now.age_ms)?;
         Ok(StoppedStream::Remembered)
     }
 
     fn stop_all(
         &mut self,
         answers: impl IntoIterator<Item = Arc<Growing>>,
-        now: i64,
+        now: Moment,
     ) -> rusqlite::Result<StoppedStream> {
         let mut stopped = StoppedStream::Already;
         for growing in answers {
             let phase = growing.state().phase;
             if let Phase::Open { .. } = phase {
-                rows::stop(&self.connection, growing.number, now)?;
-                self.answers.stopped(growing, now);
+                rows::stop(&self.connection, growing.number, now.age_ms)?;
+                self.answers.stopped(growing, now.uptime_ms);
                 stopped = StoppedStream::Stopped;
             }
         }

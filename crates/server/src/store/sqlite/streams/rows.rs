@@ -41,7 +41,7 @@ pub(super) fn insert(
 ) -> rusqlite::Result<()> {
     let stopped_at = match growing.state().phase {
         Phase::Open { .. } => None,
-        Phase::Stopped { at } => Some(at),
+        Phase::Stopped { .. } => Some(now),
     };
     connection
         .prepare_cached(

@@ -44,7 +44,7 @@ pub(super) struct State {
     pub(super) pin: Option<i64>,
 }
 
-/// In ms since 1970.
+/// In ms of uptime: nobody is given up because a clock was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Open { heard_at: i64 },
