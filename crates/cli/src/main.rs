@@ -14,6 +14,7 @@ mod token;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tetherline_server::chain;
 
 /// One authenticated WebSocket per signed-in user, on which no message is lost or doubled.
 #[derive(Debug, Parser)]
@@ -55,7 +56,7 @@ async fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            eprintln!("tetherline: {problem:#}");
+            eprintln!("tetherline: {}", chain(problem.as_ref()));
             ExitCode::FAILURE
         }
     }

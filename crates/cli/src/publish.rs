@@ -41,7 +41,7 @@ impl Access {
     }
 
     pub(crate) fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
-        let why = chain(&error.without_url()).to_string();
+        let why = chain(&error.without_url());
         match &self.proxy {
             None => {
                 anyhow::anyhow!("cannot reach {}: {why}; is the server running there?", self.url)

@@ -48,7 +48,7 @@ pub fn http_client(
         builder = builder.tls_certs_only([]);
     }
     let client = set(builder).build().map_err(|error| {
-        let why = chain(&error).to_string().into();
+        let why = chain(&error).into();
         if needs_certificates { NoHttpClient::Certificates(why) } else { NoHttpClient::Client(why) }
     })?;
     Ok((client, address))

@@ -238,7 +238,7 @@ enum Answer {
 impl Answer {
     fn broken(error: reqwest::Error) -> Self {
         // The address may hold a secret.
-        Self::Unknown(chain(&error.without_url()).to_string())
+        Self::Unknown(chain(&error.without_url()))
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use clap::Parser;
 use tetherline_chat::{Chat, Config, InvalidProvider, OpenChatError, Provider, Responder};
-use tetherline_server::{Origin, StoreError, listen, serve};
+use tetherline_server::{Origin, StoreError, chain, listen, serve};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tetherline-chat: {error}");
+            eprintln!("tetherline-chat: {}", chain(&error));
             ExitCode::from(if matches!(error, RunError::Provider(_)) { 2 } else { 1 })
         }
     }

@@ -206,8 +206,8 @@ impl Provider {
     }
 
     fn lost(&self, error: &reqwest::Error) -> ProviderError {
-        let (host, error_chain) = (self.endpoint.host_str(), chain(error));
-        tracing::warn!(host, error = %error_chain, "the provider cannot be reached");
+        let host = self.endpoint.host_str();
+        tracing::warn!(host, error = chain(error), "the provider cannot be reached");
         if error.is_timeout() && !error.is_connect() {
             ProviderError::TimedOut
         } else {
@@ -262,7 +262,7 @@ impl Body {
             Ok(Ok(None)) => std::mem::replace(&mut self.reading, Reading::new()).finish(),
             Ok(Err(error)) if error.is_timeout() => self.cut(ProviderError::TimedOut),
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the provider's answer broke off");
+                tracing::warn!(error = chain(&error), "the provider's answer broke off");
                 self.cut(ProviderError::EndedEarly)
             }
             Err(_) if self.reading.has_begun() => self.cut(ProviderError::Stalled),
