@@ -3,6 +3,7 @@
 //! Every function works inside one transaction: the effect, the record that a repeat is recognised
 //! by, and the publication are committed together or not at all.
 
+mod lost;
 mod outbox;
 mod queue;
 mod sends;
@@ -17,6 +18,7 @@ use tetherline_protocol::{
 };
 
 pub(crate) use self::{
+    lost::{last_sent, send_again},
     outbox::{Ending, Publication, Sent, sent, unsent},
     queue::{
         begin_again, begun, claim, finish, forget_old, is_pending_in, left_behind, pending,

@@ -79,6 +79,11 @@ pub const PROVIDER_TIMEOUT: Duration = Duration::from_mins(10);
 /// Largest event of a provider's stream, and largest answer that comes in one piece, in bytes.
 pub const PROVIDER_EVENT_BYTES_MAX: usize = 1024 * 1024;
 
+/// How long a publication is kept after the mailbox has it, in ms, to be brought to a restored one that
+/// does not: far longer than a backup takes.
+pub const PUBLICATIONS_KEPT_MS: i64 = 24 * 60 * 60 * 1_000;
+/// How many of those that were kept long enough are deleted with a page of new ones: more than that.
+pub const PUBLICATIONS_FORGOTTEN_MAX: u32 = 4 * OUTBOX_PAGE;
 /// Publications that are read from the outbox at a time.
 pub const OUTBOX_PAGE: u32 = 64;
 /// First pause after the mailbox refused to take a publication; it doubles.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Transaction, params};
 use serde::Serialize;
 use tetherline_protocol::{
-    Attempt, MessageId, StreamStatus,
+    Attempt, MessageId, Seq, StreamStatus,
     frame::{FrameError, StreamEnding, StreamOpening},
     message_type::MESSAGE_CREATED,
 };
@@ -13,7 +13,7 @@ use super::{Job, Outcome, Pending};
 use crate::{
     clock::rfc3339,
     history::{self, About, ChatMessage, Conversation},
-    limits::OUTBOX_PAGE,
+    limits::{OUTBOX_PAGE, PUBLICATIONS_FORGOTTEN_MAX, PUBLICATIONS_KEPT_MS},
 };
 
 /// Something that the mailbox does not have yet.
@@ -25,6 +25,8 @@ pub(crate) struct Publication {
     pub(crate) frame: String,
     /// Set if it is the end of an answer that grows there.
     pub(crate) ending: Option<Ending>,
+    /// A mailbox that was restored since had it before.
+    pub(crate) is_again: bool,
 }
 
 /// The end of an answer.
@@ -38,6 +40,8 @@ pub(crate) struct Ending {
 /// A publication that is done.
 pub(crate) struct Sent {
     pub(crate) position: i64,
+    /// Where the mailbox has it; none if it is nowhere to be.
+    pub(crate) seq: Option<Seq>,
     /// The answer that it ended, and how that ended: whoever stopped it at the last moment has won.
     pub(crate) ended: Option<(String, String, StreamStatus)>,
 }
@@ -53,8 +57,8 @@ pub(super) struct Created<'a> {
 pub(crate) fn unsent(connection: &Connection) -> rusqlite::Result<Vec<Publication>> {
     connection
         .prepare_cached(
-            "SELECT position, user_uuid, key, frame, message_uuid, attempt, ending
-             FROM publications ORDER BY position LIMIT ?1",
+            "SELECT position, user_uuid, key, frame, message_uuid, attempt, ending, is_again
+             FROM publications WHERE sent_at IS NULL ORDER BY position LIMIT ?1",
         )?
         .query_map([OUTBOX_PAGE], |row| {
             let ending = match row.get(6)? {
@@ -69,21 +73,36 @@ pub(crate) fn unsent(connection: &Connection) -> rusqlite::Result<Vec<Publicatio
                 key: row.get(2)?,
                 frame: row.get(3)?,
                 ending,
+                is_again: row.get(7)?,
             })
         })?
         .collect()
 }
 
-/// Strikes off what the mailbox has.
-pub(crate) fn sent(transaction: &Transaction<'_>, all: &[Sent]) -> rusqlite::Result<()> {
-    let mut statement =
-        transaction.prepare_cached("DELETE FROM publications WHERE position = ?1")?;
+/// Strikes off what the mailbox has, and forgets what it has had for long.
+pub(crate) fn sent(
+    transaction: &Transaction<'_>,
+    all: &[Sent],
+    now_ms: i64,
+) -> rusqlite::Result<()> {
+    let mut kept = transaction
+        .prepare_cached("UPDATE publications SET sent_at = ?2, seq = ?3 WHERE position = ?1")?;
+    let mut deleted = transaction.prepare_cached("DELETE FROM publications WHERE position = ?1")?;
     for sent in all {
-        statement.execute([sent.position])?;
+        match sent.seq {
+            Some(seq) => kept.execute(params![sent.position, now_ms, signed(seq)])?,
+            None => deleted.execute([sent.position])?,
+        };
         if let Some((user, message_uuid, status)) = &sent.ended {
             history::set_status(transaction, user, message_uuid, *status)?;
         }
     }
+    transaction
+        .prepare_cached(
+            "DELETE FROM publications WHERE position IN
+                 (SELECT position FROM publications WHERE sent_at < ?1 LIMIT ?2)",
+        )?
+        .execute(params![now_ms - PUBLICATIONS_KEPT_MS, PUBLICATIONS_FORGOTTEN_MAX])?;
     Ok(())
 }
 
@@ -181,6 +200,11 @@ impl Ending {
         let ending = StreamEnding::parse(&self.fields).ok()?;
         Some((self.message_uuid.parse().ok()?, Attempt::new(self.attempt)?, ending))
     }
+}
+
+/// At most 2⁵³−1, so the sign is never in question.
+pub(super) fn signed(seq: Seq) -> i64 {
+    i64::try_from(seq.get()).unwrap_or(i64::MAX)
 }
 
 fn json(value: &impl Serialize) -> rusqlite::Result<String> {

@@ -318,8 +318,8 @@ async fn whoever_stops_an_answer_at_the_last_moment_is_what_its_row_says() {
     let ending = publications[1].ending.as_ref().unwrap().parse().unwrap();
     assert_eq!((ending.0.as_str(), ending.1), (answer.as_str(), Attempt::FIRST));
     let ended = Some(("ada".into(), answer, StreamStatus::Stopped));
-    let told = [Sent { position: publications[1].position, ended }];
-    story.database.write(move |transaction| sent(transaction, &told)).await.unwrap();
+    let told = [Sent { position: publications[1].position, seq: None, ended }];
+    story.database.write(move |transaction| sent(transaction, &told, 1)).await.unwrap();
     assert_eq!(story.unsent().await, ["created:q1"]);
     let messages = |connection: &_| history::messages(connection, "ada", "q1");
     let messages = story.database.read(messages).await.unwrap();

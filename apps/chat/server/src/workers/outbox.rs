@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Display, sync::Arc};
 
 use futures_util::future::join_all;
-use tetherline_protocol::{StreamStatus, UserId, frame::Message};
+use tetherline_protocol::{Seq, StreamStatus, UserId, frame::Message};
 use tetherline_server::{
     PublishError, Server,
     store::{AppendError, FinishStreamError},
@@ -11,6 +11,7 @@ use tetherline_server::{
 
 use super::{Pause, Wakes};
 use crate::{
+    clock::now_ms,
     database::{Database, DatabaseError},
     jobs::{self, Ending, Publication, Sent},
 };
@@ -52,7 +53,7 @@ async fn publish_page(database: &Database, server: &Server) -> Result<Progress, 
     let stuck = outcomes.iter().any(|(_, stuck)| *stuck);
     let sent: Vec<Sent> = outcomes.into_iter().flat_map(|(sent, _)| sent).collect();
     if !sent.is_empty() {
-        database.write(move |transaction| jobs::sent(transaction, &sent)).await?;
+        database.write(move |transaction| jobs::sent(transaction, &sent, now_ms())).await?;
     }
     Ok(if stuck { Progress::Stuck } else { Progress::Sent })
 }
@@ -63,11 +64,11 @@ async fn publish_all(server: &Server, publications: Vec<Publication>) -> (Vec<Se
     for publication in publications {
         let position = publication.position;
         match bring(server, &publication).await {
-            Ok(status) => {
+            Ok((seq, status)) => {
                 let answer = publication.ending.map(|ending| ending.message_uuid);
                 let ended = answer.zip(status);
                 let ended = ended.map(|(answer, status)| (publication.user, answer, status));
-                sent.push(Sent { position, ended });
+                sent.push(Sent { position, seq, ended });
             }
             Err(Trouble::Mailbox(error)) => {
                 tracing::warn!(error, "the mailbox does not take a publication; trying again");
@@ -77,7 +78,7 @@ async fn publish_all(server: &Server, publications: Vec<Publication>) -> (Vec<Se
             // there, so the person finds the message on the next load.
             Err(Trouble::Ours(error)) => {
                 tracing::error!(error, key = publication.key, "a publication is impossible");
-                sent.push(Sent { position, ended: None });
+                sent.push(Sent { position, seq: None, ended: None });
             }
         }
     }
@@ -95,25 +96,29 @@ impl Trouble {
     }
 }
 
-/// Answers how an answer ended, if it is one's end.
+/// Answers where it is, and how an answer ended, if it is one's end.
 async fn bring(
     server: &Server,
     publication: &Publication,
-) -> Result<Option<StreamStatus>, Trouble> {
+) -> Result<(Option<Seq>, Option<StreamStatus>), Trouble> {
     let user: UserId = publication.user.parse().map_err(Trouble::ours)?;
     if let Some(ending) = &publication.ending {
         match end(server, &user, ending).await? {
-            Ended::As(status) => return Ok(Some(status)),
-            Ended::Superseded => return Ok(None),
+            // What a restored mailbox has of it may be less than there was, so it follows whole.
+            Ended::As { .. } if publication.is_again => {}
+            Ended::As { seq, status } => return Ok((Some(seq), Some(status))),
+            Ended::Superseded => return Ok((None, None)),
             Ended::Unknown => {}
         }
     }
-    publish(server, &user, publication).await?;
-    Ok(None)
+    Ok((Some(publish(server, &user, publication).await?), None))
 }
 
 enum Ended {
-    As(StreamStatus),
+    As {
+        seq: Seq,
+        status: StreamStatus,
+    },
     /// A later attempt has begun; the row will be its.
     Superseded,
     /// The mailbox was erased or restored, and the answer with it; the message is kept all the same.
@@ -124,7 +129,7 @@ async fn end(server: &Server, user: &UserId, ending: &Ending) -> Result<Ended, T
     let parsed = ending.parse().ok_or_else(|| Trouble::ours("an ending that is none"))?;
     let (message_uuid, attempt, ending) = parsed;
     match server.finish_stream(user, &message_uuid, attempt, ending).await {
-        Ok(finished) => Ok(Ended::As(finished.status)),
+        Ok(finished) => Ok(Ended::As { seq: finished.seq, status: finished.status }),
         Err(FinishStreamError::Unknown) => Ok(Ended::Unknown),
         Err(FinishStreamError::Superseded { .. }) => Ok(Ended::Superseded),
         Err(FinishStreamError::Append(AppendError::Store(error))) => {
@@ -134,11 +139,15 @@ async fn end(server: &Server, user: &UserId, ending: &Ending) -> Result<Ended, T
     }
 }
 
-async fn publish(server: &Server, user: &UserId, publication: &Publication) -> Result<(), Trouble> {
+async fn publish(
+    server: &Server,
+    user: &UserId,
+    publication: &Publication,
+) -> Result<Seq, Trouble> {
     let key = publication.key.parse().map_err(Trouble::ours)?;
     let message = Message::parse(&publication.frame).map_err(Trouble::ours)?;
     match server.publish(user, Some(&key), message).await {
-        Ok(_) => Ok(()),
+        Ok(published) => Ok(published.seq),
         Err(PublishError::Append(AppendError::Store(error))) => {
             Err(Trouble::Mailbox(error.to_string()))
         }

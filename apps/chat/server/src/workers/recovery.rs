@@ -20,6 +20,7 @@ use crate::{
 /// This comes before the server serves anybody, so that no answer is ended by the server itself,
 /// which knows less about it.
 pub(crate) async fn recover(database: &Database, server: &Server) -> Result<(), OpenChatError> {
+    find_what_is_lost(database, server).await?;
     for (job, attempt) in database.read(jobs::left_behind).await? {
         let state = server.stream(&job.user, &job.answer).await?;
         match outcome_of(attempt, state) {
@@ -38,12 +39,31 @@ pub(crate) async fn recover(database: &Database, server: &Server) -> Result<(), 
     Ok(())
 }
 
+/// A mailbox that was restored, alone or from an earlier moment than this database, lacks what this
+/// one takes for published. Nobody would hear of it who was away, and an answer that is over here
+/// would go on growing there.
+async fn find_what_is_lost(database: &Database, server: &Server) -> Result<(), OpenChatError> {
+    for (name, last) in database.read(jobs::last_sent).await? {
+        let Ok(user) = name.parse() else { continue };
+        let head = server.head(&user).await?.seq;
+        if head >= last {
+            continue;
+        }
+        let again =
+            database.write(move |transaction| jobs::send_again(transaction, &name, head)).await?;
+        tracing::warn!(?user, again, "the mailbox is older than the chat; publishing again");
+    }
+    Ok(())
+}
+
 fn outcome_of(attempt: Attempt, state: Option<StreamState>) -> Option<Outcome> {
     let state = state.filter(|state| state.attempt == attempt)?;
     let (status, failure) = match state.phase {
         StreamPhase::Open if state.text.is_empty() => return None,
         StreamPhase::Stopped => (StreamStatus::Stopped, None),
-        StreamPhase::Finished(status) => (status, None),
+        StreamPhase::Finished(StreamStatus::Stopped) => (StreamStatus::Stopped, None),
+        // Its text is in a message, which only a mailbox has that is newer than this database.
+        StreamPhase::Finished(_) => return None,
         _ => (StreamStatus::Interrupted, Some(interrupted())),
     };
     Some(Outcome { attempt, status, text: state.text.into(), failure })
