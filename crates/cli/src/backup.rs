@@ -5,7 +5,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use tetherline_server::backup::{self, Existing, Progress, Replaced};
+use tetherline_server::backup::{self, Existing, Progress, Replaced, megabytes};
 
 /// Copies the mailboxes to a new file, as they are at this moment. The server may go on running, and
 /// publishing does not wait. The copy is checked, and on the disk when this ends; its path is printed.
@@ -75,17 +75,7 @@ pub(crate) fn renew_epoch(data: &Path) -> Result<()> {
 }
 
 fn tell(progress: Progress) {
-    match progress {
-        Progress::Copying { bytes, bytes_total } => {
-            say(&format!("copying: {} of {} MB", megabytes(bytes), megabytes(bytes_total)));
-        }
-        _ => say("checking the copy"),
-    }
-}
-
-fn megabytes(bytes: u64) -> String {
-    let tenths = bytes.div_ceil(100_000);
-    format!("{}.{}", tenths / 10, tenths % 10)
+    say(&progress.to_string());
 }
 
 /// Nobody may be there to read it; that is no reason not to go on.

@@ -192,6 +192,14 @@ impl Chat {
         );
         workers.shutdown().await;
     }
+
+    /// Closes the chat's database, once nothing is served any more: its one file has everything then,
+    /// for whoever copies it.
+    pub async fn close(&self) {
+        if let Err(error) = self.shared.database.close().await {
+            tracing::warn!(%error, "the database could not be closed; its log stays beside it");
+        }
+    }
 }
 
 fn start_workers(answering: Answering) -> JoinSet<()> {

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::limits::DATABASE_QUEUE_MAX;
@@ -82,6 +82,9 @@ const MIGRATIONS: [(u32, &str); 3] = [
 /// The schema's number when all of them are applied.
 const SCHEMA: u32 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 
+/// The database's file in a data folder.
+pub(crate) const CHAT_FILE: &str = "chat.db";
+
 /// How long a start waits for a predecessor that is just shutting down.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -89,7 +92,7 @@ impl Database {
     /// Opens `chat.db` in the folder, which must exist, and brings its schema up to date.
     pub(crate) fn open(folder: &Path) -> Result<Self, OpenDatabaseError> {
         let lock = lock(folder)?;
-        let path = folder.join("chat.db");
+        let path = folder.join(CHAT_FILE);
         let connection = prepare(&path)?;
         let (operations, queue) = mpsc::channel(DATABASE_QUEUE_MAX);
         let thread = thread::Builder::new().name("chat-database".into());
@@ -122,6 +125,16 @@ impl Database {
         .await
     }
 
+    /// Folds the log into the file and closes it, so that whoever copies that one file has everything.
+    /// Nothing works after that.
+    pub(crate) async fn close(&self) -> Result<(), DatabaseError> {
+        self.call(|connection| {
+            let nothing = Connection::open_in_memory()?;
+            std::mem::replace(connection, nothing).close().map_err(|(_, error)| error)
+        })
+        .await
+    }
+
     /// Resolves when the thread is gone, which it is when an operation has panicked.
     pub(crate) async fn ended(&self) {
         self.operations.closed().await;
@@ -148,7 +161,7 @@ fn run(mut connection: Connection, mut queue: mpsc::Receiver<Operation>, _lock: 
 }
 
 /// Two processes on one folder would both answer every question.
-fn lock(folder: &Path) -> Result<File, OpenDatabaseError> {
+pub(crate) fn lock(folder: &Path) -> Result<File, OpenDatabaseError> {
     let path = folder.join("chat.lock");
     let file = private_file(&path)?;
     let patience = Instant::now() + LOCK_PATIENCE;
@@ -199,6 +212,21 @@ fn prepare(path: &Path) -> Result<Connection, OpenDatabaseError> {
     }
     migrate(&mut connection, found).map_err(sqlite)?;
     Ok(connection)
+}
+
+/// Whether the file is a chat's, of a version that is known here.
+pub(crate) fn is_a_chats(path: &Path) -> Result<bool, OpenDatabaseError> {
+    let sqlite = |source| OpenDatabaseError::Sqlite { path: path.into(), source };
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(sqlite)?;
+    let found: u32 =
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
+    if found > SCHEMA {
+        return Err(OpenDatabaseError::TooNew { path: path.into(), found });
+    }
+    let tables = "SELECT count(*) = 3 FROM sqlite_schema
+                  WHERE type = 'table' AND name IN ('conversations', 'jobs', 'publications')";
+    connection.query_row(tables, [], |row| row.get(0)).map_err(sqlite)
 }
 
 fn migrate(connection: &mut Connection, found: u32) -> rusqlite::Result<()> {

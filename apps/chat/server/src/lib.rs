@@ -8,6 +8,7 @@
 
 mod accounts;
 mod application;
+pub mod backup;
 mod chat;
 mod clock;
 mod database;

@@ -3,14 +3,20 @@
 use std::{
     io::{self, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
 
-use clap::Parser;
-use tetherline_chat::{Chat, Config, InvalidProvider, OpenChatError, Provider, Responder};
-use tetherline_server::{Origin, StoreError, chain, listen, serve};
+use clap::{Parser, Subcommand};
+use tetherline_chat::{
+    Chat, Config, InvalidProvider, OpenChatError, Provider, Responder, backup::RestoreChatError,
+};
+use tetherline_server::{
+    Origin, StoreError,
+    backup::{self, BackupError, Existing, Progress, Replaced, RestoreError},
+    chain, listen, serve,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -19,11 +25,13 @@ use tracing_subscriber::EnvFilter;
 #[derive(Parser)]
 #[command(version, about)]
 struct Arguments {
+    #[command(subcommand)]
+    task: Option<Task>,
     /// Address and port to serve on; port 0 takes a free one.
     #[arg(long, env = "CHAT_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
     /// Folder for databases and secrets; created if it is missing.
-    #[arg(long, env = "CHAT_DATA", default_value = "./data", value_name = "DIR")]
+    #[arg(long, env = "CHAT_DATA", default_value = "./data", value_name = "DIR", global = true)]
     data: PathBuf,
     /// Folder of the built web application.
     #[arg(long, env = "CHAT_WEB", value_name = "DIR")]
@@ -49,6 +57,32 @@ struct Arguments {
     /// How long it rests between a few words and the next, in ms.
     #[arg(long, default_value_t = 30, value_name = "MS", hide = true)]
     built_in_pause_ms: u64,
+    /// Tell every page, once, that its history is another one: after both databases were copied back by
+    /// hand. `restore` does it by itself. Say it for one start, and not for every one.
+    #[arg(long)]
+    new_epoch: bool,
+}
+
+/// Instead of serving.
+#[derive(Subcommand)]
+enum Task {
+    /// Copy both databases into a new folder, while the chat runs; prints its path. Secrets (jwt.secret,
+    /// api.key, refresh.secret) are not in it: they never change, and whoever has them is everybody.
+    Backup {
+        /// The folder to make, or one to make it in, named after the time. Nothing is overwritten.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Put such a copy in the place of a stopped chat's databases. Every page reads its history anew;
+    /// who signed out since the backup was taken is signed in again until that sign-in expires.
+    Restore {
+        /// The folder that `backup` made.
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// Take the place of the databases that are there. They are kept under other names.
+        #[arg(long)]
+        replace: bool,
+    },
 }
 
 /// Why the chat is not running (any more).
@@ -68,24 +102,66 @@ enum RunError {
     Failed(StoreError),
     #[error("cannot start: {0}")]
     Start(io::Error),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    #[error(transparent)]
+    Restore(#[from] RestoreChatError),
+    #[error(transparent)]
+    Renew(#[from] RestoreError),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
-    let outcome = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(RunError::Start)
-        .and_then(|runtime| runtime.block_on(run(arguments)));
+    let outcome = match &arguments.task {
+        Some(task) => carry_out(task, &arguments.data),
+        None => serve_until_told(arguments),
+    };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tetherline-chat: {}", chain(&error));
+            let _ = writeln!(io::stderr(), "tetherline-chat: {}", chain(&error));
             ExitCode::from(if matches!(error, RunError::Provider(_)) { 2 } else { 1 })
         }
     }
+}
+
+fn serve_until_told(arguments: Arguments) -> Result<(), RunError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(RunError::Start)
+        .and_then(|runtime| runtime.block_on(run(arguments)))
+}
+
+fn carry_out(task: &Task, data: &Path) -> Result<(), RunError> {
+    let tell = |progress: Progress| say(&progress.to_string());
+    match task {
+        Task::Backup { to } => {
+            let to = match to.is_dir() && !to.join("chat.db").exists() {
+                true => to.join(format!("chat-{}", backup::stamp())),
+                false => to.clone(),
+            };
+            let bytes = tetherline_chat::backup::back_up(data, &to, &tell)?;
+            say(&format!("{} MB backed up; secrets are not in it", backup::megabytes(bytes)));
+            // It is there, whether anybody hears of it or not.
+            let _ = writeln!(io::stdout(), "{}", to.display());
+        }
+        Task::Restore { from, replace } => {
+            let existing = if *replace { Existing::PutAside } else { Existing::Refuse };
+            for Replaced(path) in tetherline_chat::backup::restore(from, data, existing, &tell)? {
+                say(&format!("what was there is kept as {}", path.display()));
+            }
+            say(&format!("restored {}; every page will be told so", from.display()));
+        }
+    }
+    Ok(())
+}
+
+/// Nobody may be there to read it; that is no reason not to go on.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 async fn run(arguments: Arguments) -> Result<(), RunError> {
@@ -96,6 +172,9 @@ async fn run(arguments: Arguments) -> Result<(), RunError> {
     })?;
     let address = listener.local_addr().map_err(RunError::Start)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Start)?;
+    if arguments.new_epoch {
+        backup::renew_epoch(&arguments.data)?;
+    }
     let config = Config {
         data: arguments.data,
         web: arguments.web,
@@ -112,9 +191,11 @@ async fn run(arguments: Arguments) -> Result<(), RunError> {
         chat.shut_down().await;
     };
     tokio::select! {
-        served = serve(listener, chat.router(), told_to_stop) => served.map_err(RunError::Serve),
-        error = chat.failed() => Err(RunError::Failed(error)),
+        served = serve(listener, chat.router(), told_to_stop) => served.map_err(RunError::Serve)?,
+        error = chat.failed() => return Err(RunError::Failed(error)),
     }
+    chat.close().await;
+    Ok(())
 }
 
 fn responder(arguments: &Arguments) -> Result<Responder, InvalidProvider> {

@@ -13,7 +13,7 @@ use super::{
     presence::{self, Lock},
     schema,
 };
-pub use file::{BackupError, Progress, Replaced, copy, discard, put_in_place, stamp};
+pub use file::{BackupError, Progress, Replaced, copy, discard, megabytes, put_in_place, stamp};
 
 /// The mailbox's file in a data folder.
 pub const MAILBOX_FILE: &str = "mailbox.db";

@@ -1,6 +1,7 @@
 //! Copying one SQLite file while others use it, and putting one in another's place.
 
 use std::{
+    fmt,
     fs::{self, File, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt as _,
@@ -32,6 +33,25 @@ pub enum Progress {
     },
     /// All is written, and is read again.
     Checking,
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Copying { bytes, bytes_total } => {
+                let (done, total) = (megabytes(bytes), megabytes(bytes_total));
+                write!(formatter, "copying: {done} of {total} MB")
+            }
+            Self::Checking => formatter.write_str("checking the copy"),
+        }
+    }
+}
+
+/// For people, such as `12.3`.
+#[must_use]
+pub fn megabytes(bytes: u64) -> String {
+    let tenths = bytes.div_ceil(100_000);
+    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 /// Why there is no copy. Nothing was changed.
