@@ -19,6 +19,7 @@ mod runner;
 mod sim;
 mod test;
 mod tidy;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -38,6 +39,8 @@ cargo xtask sim --seeds N [--from SEED]
     run that many seeds of the simulator, and replay the first that breaks a promise
 cargo xtask kill-test --kills N [--full-disks N] [--seed SEED]
     kill the real server so many times under full load, fill its disk, and count what is lost
+cargo xtask torture [--minutes N | --only FAULT] [--seed SEED] [--server FILE]
+    let everything around the real server go wrong, behind nginx and HAProxy
 cargo xtask compat
     hold server, page and native client to what older versions said and kept
 cargo xtask fuzz [--seconds N] [TARGET]
@@ -78,6 +81,7 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         ("tidy", []) => tidy::run(&root),
         ("sim", _) => sim::run_seeds(&root, rest),
         ("kill-test", _) => kill_test::run_for(&root, rest),
+        ("torture", _) => torture::run_for(&root, rest),
         ("compat", []) => compat::run(&root),
         ("fuzz", _) => fuzz::fuzz(&root, rest),
         ("bench", _) => bench::run(&root, rest),

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::{
     bench, browser, codegen, compat, docs, examples, fuzz, kill_test, prepare,
     progress::Elapsed,
-    publishing, runner, tidy,
+    publishing, runner, tidy, torture,
     workspace::{self, run},
 };
 
@@ -21,7 +21,7 @@ struct Check {
 }
 
 /// In the order in which they run: what fails soonest comes first, what needs a build after it.
-const CHECKS: [Check; 24] = [
+const CHECKS: [Check; 25] = [
     Check { name: "tools", about: "Node, the wasm target, npm packages", run: prepare::tools },
     Check { name: "format", about: "cargo fmt --check", run: format },
     Check { name: "codegen", about: "generated files are current", run: codegen_is_current },
@@ -49,6 +49,11 @@ const CHECKS: [Check; 24] = [
         name: "kill-test",
         about: "the server, killed and on a full disk",
         run: kill_test::run_briefly,
+    },
+    Check {
+        name: "torture",
+        about: "everything around the server goes wrong, behind real proxies",
+        run: torture::run_briefly,
     },
     Check { name: "docs", about: "snippets in README and docs hold", run: docs::run },
     Check {

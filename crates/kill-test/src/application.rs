@@ -2,19 +2,28 @@
 
 use std::{
     collections::HashMap,
-    fmt,
+    fmt, io,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
 use anyhow::Result;
-use axum::{Router, body::Bytes, extract::State, routing::post};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::State,
+    response::{Html, IntoResponse as _, Response},
+    routing::post,
+};
+use futures_util::stream;
 use reqwest::{StatusCode, header::HeaderMap};
 use serde::Deserialize;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{ledger::lock, page::device_name, scene::user_name};
 
+/// What a proxy says.
+const PAGE: &str = "<html><body><h1>Nothing is here</h1></body></html>";
 /// One in so many requests fails before it takes effect, and as many after it.
 const FAILS_EVERY: u32 = 1_000;
 
@@ -30,6 +39,21 @@ pub(crate) struct SenderName {
 #[derive(Debug)]
 pub(crate) struct Application {
     books: Mutex<Books>,
+    mood: watch::Sender<Mood>,
+}
+
+/// How the application, or what stands before it, answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Well,
+    /// Nothing, until it is well again.
+    Hangs,
+    /// What a proxy says while nothing is behind it, or before it was told of us: a page for people.
+    Page(StatusCode),
+    /// What was done, and then an answer that never ends.
+    Endless,
+    /// What was done, and then an answer that breaks off.
+    Breaks,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +84,8 @@ impl Application {
         random: fastrand::Rng,
     ) -> Result<(Arc<Self>, String, JoinHandle<()>)> {
         let books = Books { random, ..Books::default() };
-        let application = Arc::new(Self { books: Mutex::new(books) });
+        let mood = watch::Sender::new(Mood::Well);
+        let application = Arc::new(Self { books: Mutex::new(books), mood });
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let url = format!("http://{}/sends", listener.local_addr()?);
         let router = Router::new().route("/sends", post(receive)).with_state(application.clone());
@@ -76,6 +101,10 @@ impl Application {
         lock(&self.books).effects.get(&sender).copied().unwrap_or(0)
     }
 
+    pub(crate) fn is(&self, mood: Mood) {
+        self.mood.send_replace(mood);
+    }
+
     pub(crate) fn problems(&self) -> Vec<String> {
         lock(&self.books).problems.clone()
     }
@@ -85,12 +114,32 @@ async fn receive(
     State(application): State<Arc<Application>>,
     headers: HeaderMap,
     body: Bytes,
-) -> StatusCode {
+) -> Response {
+    let mood = *application.mood.borrow();
+    if mood == Mood::Hangs {
+        // The sender of the mood lives as long as the application.
+        let _ = application.mood.subscribe().wait_for(|mood| *mood != Mood::Hangs).await;
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     let Ok(request) = serde_json::from_slice::<Request>(&body) else {
-        return StatusCode::BAD_REQUEST;
+        return StatusCode::BAD_REQUEST.into_response();
     };
     let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
-    lock(&application.books).take(&request, key)
+    let take = || lock(&application.books).take(&request, key);
+    match mood {
+        Mood::Well | Mood::Hangs => take().into_response(),
+        Mood::Page(status) => (status, Html(PAGE)).into_response(),
+        Mood::Endless => {
+            take();
+            let pieces = stream::repeat_with(|| Ok::<_, io::Error>(PAGE));
+            (StatusCode::NOT_FOUND, Body::from_stream(pieces)).into_response()
+        }
+        Mood::Breaks => {
+            take();
+            let pieces = [Ok(PAGE), Err(io::Error::other("it breaks off"))];
+            (StatusCode::NOT_FOUND, Body::from_stream(stream::iter(pieces))).into_response()
+        }
+    }
 }
 
 impl Books {

@@ -59,14 +59,16 @@ pub(crate) async fn run(binary: &Path, rounds: u32, kind: Kind, seed: u64) -> Re
     Ok(verdict.with("filled up", times).with("medium", disk.medium.name().to_owned()))
 }
 
-struct Disk<'a> {
-    launch: &'a Launch,
-    scene: Arc<Scene>,
-    medium: Medium,
+/// A server's disk.
+pub(crate) struct Disk<'a> {
+    pub(crate) launch: &'a Launch,
+    pub(crate) scene: Arc<Scene>,
+    pub(crate) medium: Medium,
 }
 
 impl Disk<'_> {
-    async fn fills_up_and_has_room_again(&self, server: &Server) -> Result<()> {
+    /// Meanwhile everything can be read, and publishes are refused.
+    pub(crate) async fn fills_up_and_has_room_again(&self, server: &Server) -> Result<()> {
         let pid = server.pid().context("the server ended by itself")?;
         self.until_published().await?;
         let lost_before = self.disconnections();

@@ -19,9 +19,10 @@ mod reader;
 mod report;
 mod scene;
 mod server;
+mod torture;
 mod writer;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
@@ -34,7 +35,7 @@ struct Options {
     #[arg(long, value_name = "FILE")]
     server: PathBuf,
     /// How often the server is killed.
-    #[arg(long)]
+    #[arg(long, default_value_t = 0)]
     kills: u32,
     /// How often its disk fills up, at most 30 times: what was published stays on it.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=30))]
@@ -42,6 +43,15 @@ struct Options {
     /// What that disk is.
     #[arg(long, value_enum, default_value_t = medium::Kind::Auto)]
     medium: medium::Kind,
+    /// Whether everything around it goes wrong, too: each fault once.
+    #[arg(long)]
+    torture: bool,
+    /// Any of these faults, again and again, for so many minutes.
+    #[arg(long, requires = "torture")]
+    minutes: Option<u64>,
+    /// One of these faults alone.
+    #[arg(long, value_enum, requires = "torture", conflicts_with = "minutes")]
+    only: Option<torture::Fault>,
     /// Decides when, and what everybody does; a random one without it.
     #[arg(long)]
     seed: Option<u64>,
@@ -81,6 +91,18 @@ async fn run(options: &Options, seed: u64) -> Result<bool> {
         eprintln!("the disk is filled on Linux only; this is left out");
     } else if options.full_disks > 0 {
         let verdict = full_disk::run(&server, options.full_disks, options.medium, seed).await?;
+        println!("{verdict}");
+        good &= verdict.is_good();
+    }
+    if options.torture && cfg!(not(target_os = "linux")) {
+        eprintln!("the torture is done on Linux only; this is left out");
+    } else if options.torture {
+        let wish = match (options.only, options.minutes) {
+            (Some(fault), _) => torture::Wish::Only(fault),
+            (None, Some(minutes)) => torture::Wish::Long(Duration::from_mins(minutes)),
+            (None, None) => torture::Wish::Short,
+        };
+        let verdict = torture::run(&server, &wish, seed).await?;
         println!("{verdict}");
         good &= verdict.is_good();
     }

@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 struct Reader {
     desk: Arc<Desk>,
+    /// Which way its connections take.
+    way: usize,
     device: String,
     epoch: Option<String>,
     /// The last position that came.
@@ -35,8 +37,15 @@ struct Reader {
 /// Watches until all answers of the user have come.
 pub(crate) async fn read(desk: Arc<Desk>, number: usize, mut random: fastrand::Rng) {
     let device = format!("reader-{number}");
-    let mut reader =
-        Reader { desk, device, epoch: None, after: None, growing: HashMap::new(), finished: 0 };
+    let mut reader = Reader {
+        desk,
+        way: number,
+        device,
+        epoch: None,
+        after: None,
+        growing: HashMap::new(),
+        finished: 0,
+    };
     loop {
         // Whatever it is that breaks, it is the connection's end.
         let _ = reader.watch().await;
@@ -58,7 +67,7 @@ impl Reader {
     }
 
     async fn watch(&mut self) -> Result<()> {
-        let url = self.desk.scene.url.replacen("http", "ws", 1);
+        let url = self.desk.scene.url(self.way).replacen("http", "ws", 1);
         let url = format!("{url}/ws/user/{}?device={}", self.desk.user, self.device);
         let mut request = url.into_client_request()?;
         let offer = format!("tetherline.v1, bearer.{}", self.desk.token);

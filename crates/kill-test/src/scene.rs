@@ -42,7 +42,8 @@ pub(crate) enum Phase {
 /// What all of them share.
 #[derive(Debug)]
 pub(crate) struct Scene {
-    pub(crate) url: String,
+    /// The server, and what stands before it: ways that all lead there.
+    urls: Vec<String>,
     pub(crate) api_key: String,
     pub(crate) tokens: Vec<String>,
     pub(crate) http: reqwest::Client,
@@ -78,7 +79,7 @@ impl Scene {
         let http =
             reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
         Ok(Self {
-            url: launch.url(),
+            urls: launch.ways(),
             api_key: launch.api_key()?,
             tokens,
             http,
@@ -103,8 +104,13 @@ impl Scene {
         self.ups.send_modify(|ups| *ups += 1);
     }
 
+    /// One of the ways to the server; the same for the same number.
+    pub(crate) fn url(&self, number: usize) -> &str {
+        &self.urls[number % self.urls.len()]
+    }
+
     pub(crate) fn builder(&self, user: usize) -> tetherline::Builder {
-        Client::builder(&self.url)
+        Client::builder(self.url(user))
             .user(user_name(user).parse().expect("a short word"))
             .only_token(&*self.tokens[user])
     }
@@ -131,6 +137,14 @@ impl Scene {
             }
         }
         Ok(())
+    }
+
+    /// Whether everybody who lives has read up to here.
+    pub(crate) fn have_read(&self, heads: &[u64]) -> bool {
+        let reached = |user: usize, head: u64| {
+            self.positions[user].iter().all(|at| at.load(Ordering::Relaxed) >= head)
+        };
+        heads.iter().enumerate().all(|(user, &head)| reached(user, head))
     }
 
     /// How many messages the slowest living page of a user lacks.

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     ffi::OsString,
+    fs::File,
     net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
@@ -16,6 +17,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader},
     process::{Child, Command},
     sync::watch,
+    task::JoinHandle,
     time::timeout,
 };
 
@@ -38,7 +40,19 @@ pub(crate) struct Launch {
     pub(crate) prefix: Vec<OsString>,
     pub(crate) data: PathBuf,
     pub(crate) webhook_url: String,
+    /// Proxies that lead to it. Without any, clients go there themselves.
+    pub(crate) proxies: Vec<String>,
+    pub(crate) log: Log,
     pub(crate) words: Words,
+}
+
+/// Where the server's log goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Log {
+    /// Somebody reads it.
+    Read,
+    /// To a volume that has no room.
+    Full,
 }
 
 /// The last lines that any life of the server wrote to stderr.
@@ -76,12 +90,27 @@ impl Launch {
             prefix: Vec::new(),
             data: folder.join("data"),
             webhook_url: String::new(),
+            proxies: Vec::new(),
+            log: Log::Read,
             words: Words::default(),
         })
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// All ways that lead to it.
+    pub(crate) fn ways(&self) -> Vec<String> {
+        if self.proxies.is_empty() { vec![self.url()] } else { self.proxies.clone() }
     }
 
     pub(crate) fn api_key(&self) -> Result<String> {
@@ -124,7 +153,10 @@ impl Launch {
             .arg(self.secrets.join("webhook"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(match self.log {
+                Log::Read => Stdio::piped(),
+                Log::Full => File::options().write(true).open("/dev/full")?.into(),
+            })
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", self.binary.display()))?;
@@ -139,8 +171,8 @@ impl Launch {
             .await;
         });
         let words = self.words.clone();
-        tokio::spawn(each_line(stderr, move |line| words.push(line)));
-        Ok(Server { child, is_listening })
+        let log = tokio::spawn(each_line(stderr, move |line| words.push(line)));
+        Ok(Server { child, is_listening, log })
     }
 
     /// Starts one and waits until it listens.
@@ -159,6 +191,7 @@ impl Launch {
 pub(crate) struct Server {
     child: Child,
     is_listening: watch::Receiver<bool>,
+    log: JoinHandle<()>,
 }
 
 impl Server {
@@ -171,18 +204,36 @@ impl Server {
         Pid::from_raw(i32::try_from(self.child.id()?).ok()?)
     }
 
+    /// Whoever reads its log goes away.
+    pub(crate) fn lose_log(&self) {
+        self.log.abort();
+    }
+
+    /// Fails if it has ended by itself.
+    pub(crate) fn lives(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => bail!("the server had ended by itself ({status})"),
+            None => Ok(()),
+        }
+    }
+
     /// SIGKILL. Answers when it is dead, and fails if it had died before by itself.
     pub(crate) async fn kill(mut self) -> Result<()> {
-        if let Some(status) = self.child.try_wait()? {
-            bail!("the server had ended by itself ({status})");
-        }
-        self.child.kill().await.context("the server could not be killed")
+        self.end(Signal::KILL).await
     }
 
     /// SIGTERM: it has to end in good order.
     pub(crate) async fn stop(mut self) -> Result<()> {
-        let pid = self.pid().context("the server had ended by itself")?;
-        kill_process(pid, Signal::TERM)?;
+        self.end(Signal::TERM).await
+    }
+
+    /// Ends it, in good order unless it is killed. Fails if it had ended before by itself.
+    pub(crate) async fn end(&mut self, signal: Signal) -> Result<()> {
+        self.lives()?;
+        if signal == Signal::KILL {
+            return self.child.kill().await.context("the server could not be killed");
+        }
+        kill_process(self.pid().context("the server had ended by itself")?, signal)?;
         let status = timeout(PATIENCE, self.child.wait()).await.context("it did not end")??;
         ensure!(status.success(), "the server ended with {status}");
         Ok(())
@@ -197,7 +248,7 @@ async fn each_line(pipe: Option<impl AsyncRead + Unpin>, mut take: impl FnMut(St
     }
 }
 
-fn free_port(random: &mut fastrand::Rng) -> Result<u16> {
+pub(crate) fn free_port(random: &mut fastrand::Rng) -> Result<u16> {
     for _ in 0..100 {
         let port = random.u16(PORTS);
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use crate::{
     answers::{Desk, byte_index, text_of, units},
     ledger::{Kind, count},
+    publisher::is_ours,
     scene::Phase,
 };
 
@@ -43,6 +44,8 @@ struct Reading {
 /// An answer that is being written.
 struct Answer<'a> {
     desk: &'a Desk,
+    /// Which way its requests take.
+    way: usize,
     name: String,
     text: String,
     attempt: u32,
@@ -64,7 +67,7 @@ pub(crate) async fn write(desk: Arc<Desk>, number: usize, mut random: fastrand::
     while *phase.borrow() == Phase::Running {
         let name = format!("{}-{number}-{written}", desk.user);
         let text = text_of(&name);
-        let mut answer = Answer { desk: &desk, name, text, attempt: 0, kept: 0 };
+        let mut answer = Answer { desk: &desk, way: number, name, text, attempt: 0, kept: 0 };
         answer.open().await;
         desk.growing.fetch_add(1, Ordering::Relaxed);
         answer.grow_and_end(&mut random).await;
@@ -78,7 +81,7 @@ pub(crate) async fn write(desk: Arc<Desk>, number: usize, mut random: fastrand::
 impl Answer<'_> {
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let Desk { scene, user, .. } = self.desk;
-        let url = format!("{}/v1/users/{user}/streams{path}", scene.url);
+        let url = format!("{}/v1/users/{user}/streams{path}", scene.url(self.way));
         scene.http.request(method, url).bearer_auth(&scene.api_key)
     }
 
@@ -208,7 +211,8 @@ impl Answer<'_> {
         if !status.is_success() {
             let is_away =
                 [StatusCode::SERVICE_UNAVAILABLE, StatusCode::NOT_FOUND].contains(&status);
-            if !is_away {
+            // A proxy's own word says nothing about the answer.
+            if !is_away && is_ours(&answer.bytes().await.unwrap_or_default()) {
                 self.desk.problem(Kind::Broken, &self.name, &format!("it was answered {status}"));
             }
             sleep(AGAIN).await;
