@@ -53,8 +53,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         builder = builder.follow_streams();
     }
     let mut client = builder.connect()?;
-    tokio::spawn(say_how_it_goes(client.connection(), options.url.clone()));
-    follow(&mut client, &options.url).await?;
+    let url = without_password(&options.url);
+    tokio::spawn(say_how_it_goes(client.connection(), url.clone()));
+    follow(&mut client, &url).await?;
     // Says what is handled, so that an ended tail repeats nothing. After a failure it is not said:
     // what could not be printed comes again.
     client.close().await;
@@ -82,10 +83,15 @@ async fn follow(client: &mut Client, url: &str) -> Result<()> {
                 let (words, code) = (printable(&error.message), printable(&error.code));
                 eprintln!("tetherline: the server reports: {words} ({code})");
             }
-            Some(Event::IdentityRefused) => bail!(
-                "{url} refused the token: it has expired, was signed with another secret, or is \
-                 another user's; make a new one with `tetherline token`"
-            ),
+            Some(Event::IdentityRefused) => {
+                let trouble = client.connection().borrow().trouble.clone();
+                let words = trouble.map(|words| format!(" ({})", printable(&words)));
+                bail!(
+                    "{url} refused the token: it has expired, was signed with another secret, or is \
+                     another user's; make a new one with `tetherline token`{}",
+                    words.unwrap_or_default()
+                );
+            }
             Some(_) => {}
             None => bail!("the connection ended"),
         }
@@ -109,13 +115,16 @@ async fn say_how_it_goes(
 ) {
     let mut was_connected = false;
     while connection.changed().await.is_ok() {
-        let now = *connection.borrow_and_update();
+        let now = connection.borrow_and_update().clone();
         match now.status {
             Status::Waiting => {
                 let seconds = now.retry_in.unwrap_or_default().as_secs_f64();
                 let what =
                     if was_connected { "lost the connection to" } else { "cannot connect to" };
-                eprintln!("tetherline: {what} {url}; attempt {} in {seconds:.1} s", now.attempts);
+                let trouble = now.trouble.as_deref().map(|words| format!(": {}", printable(words)));
+                let trouble = trouble.unwrap_or_default();
+                let attempt = now.attempts;
+                eprintln!("tetherline: {what} {url}{trouble}; attempt {attempt} in {seconds:.1} s");
                 was_connected = false;
             }
             Status::Connected => {
@@ -124,6 +133,14 @@ async fn say_how_it_goes(
             }
             _ => {}
         }
+    }
+}
+
+/// A URL may hold the password of something in between.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        _ => url.to_owned(),
     }
 }
 

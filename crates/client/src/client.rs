@@ -43,7 +43,13 @@ impl Client {
 
     pub(crate) fn start(setup: Setup) -> Self {
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
-        let start = Connection { status: Status::Connecting, attempts: 0, retry_in: None };
+        let start = Connection {
+            status: Status::Connecting,
+            attempts: 0,
+            retry_in: None,
+            reason: None,
+            trouble: None,
+        };
         let (reporter, connection) = watch::channel(start);
         let acknowledge = setup.acknowledge;
         let (reads, reader) = oneshot::channel();

@@ -8,7 +8,7 @@ mod streams;
 
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
-use tetherline_engine::{ConnectionNo, Engine, Instant, NoToken, Output, ProbeAnswer};
+use tetherline_engine::{ConnectionNo, Engine, Instant, NoToken, Output, ProbeAnswer, Status};
 use tetherline_protocol::limits::TOKEN_TIMEOUT_MS;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -19,8 +19,10 @@ use tokio::{
 use crate::{
     Acknowledge, Connection, Event, Receipt,
     builder::Setup,
-    link::{ABNORMAL, Incoming, Link, probe},
+    link::{ABNORMAL, Incoming, Link},
+    probe::probe,
     sends::{Outgoing, Sends},
+    trouble::Trouble,
 };
 use frames::Epochs;
 use held_back::HeldBack;
@@ -48,8 +50,8 @@ pub(crate) enum Command {
 /// What was started and has come to an end.
 enum Done {
     Token(Result<String, NoToken>),
-    Opened(ConnectionNo, Option<Box<Link>>),
-    Probed(ConnectionNo, ProbeAnswer),
+    Opened(ConnectionNo, Result<Box<Link>, Trouble>),
+    Probed(ConnectionNo, ProbeAnswer, Option<Trouble>),
     /// A goodbye; nobody waits for it.
     Closed,
 }
@@ -86,6 +88,8 @@ pub(crate) struct Driver {
     held_back: HeldBack,
     in_hand: InHand,
     streams: Streams,
+    /// What the last attempt met.
+    trouble: Option<Trouble>,
     life: Life,
 }
 
@@ -125,6 +129,7 @@ impl Driver {
             held_back: HeldBack::default(),
             in_hand: InHand::default(),
             streams: Streams::default(),
+            trouble: None,
             life: Life::Running,
         }
     }
@@ -232,13 +237,24 @@ impl Driver {
                 self.token = token;
                 self.engine.handle_token(now);
             }
-            Done::Token(Err(reason)) => self.engine.handle_no_token(reason, now),
-            Done::Opened(connection, Some(link)) => {
+            Done::Token(Err(reason)) => {
+                // Whoever is signed out now is told what the server said.
+                self.trouble.take_if(|_| reason != NoToken::SignedOut);
+                self.engine.handle_no_token(reason, now);
+            }
+            Done::Opened(connection, Ok(link)) => {
                 self.link = Some(*link);
                 self.engine.handle_opened(connection, now);
             }
-            Done::Opened(connection, None) => self.engine.handle_closed(connection, ABNORMAL, now),
-            Done::Probed(connection, answer) => self.engine.handle_probe(connection, answer, now),
+            Done::Opened(connection, Err(trouble)) => {
+                self.trouble = Some(trouble);
+                self.engine.handle_closed(connection, ABNORMAL, now);
+            }
+            Done::Probed(connection, answer, trouble) => {
+                // A server that is willing says nothing about why the socket did not open.
+                self.trouble = trouble.or(self.trouble.take());
+                self.engine.handle_probe(connection, answer, now);
+            }
             Done::Closed => {}
         }
     }
@@ -264,7 +280,10 @@ impl Driver {
                 }
                 Output::Probe(connection) => {
                     let probing = probe(self.setup.endpoint.clone(), self.token.clone());
-                    self.work.spawn(async move { Done::Probed(connection, probing.await) });
+                    self.work.spawn(async move {
+                        let (answer, trouble) = probing.await;
+                        Done::Probed(connection, answer, trouble)
+                    });
                 }
                 Output::Detach(connection, code) => self.detach(connection, code),
                 Output::Ping => self.write(frames::ping(self.now())).await,
@@ -329,10 +348,16 @@ impl Driver {
         }
     }
 
-    fn report(&self) {
+    fn report(&mut self) {
         let now = self.now();
+        let status = self.engine.status();
+        if status == Status::Connected {
+            self.trouble = None;
+        }
         self.reporter.send_replace(Connection {
-            status: self.engine.status(),
+            status,
+            reason: self.engine.wait_reason(),
+            trouble: self.trouble.clone(),
             attempts: self.engine.attempts(),
             retry_in: self.engine.retry_at().map(|at| Duration::from_millis(at.millis_since(now))),
         });

@@ -1,9 +1,15 @@
+use std::fmt;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use percent_encoding::percent_decode_str;
 use tetherline_protocol::{DeviceId, UserId};
 
 /// A user's mailbox as a URL, for the WebSocket and for the question why there is none.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     tls: bool,
+    /// `Authorization` for something in between, from the URL's user and password.
+    password: Option<Box<str>>,
     /// Host, port and path, without the scheme.
     rest: Box<str>,
 }
@@ -22,7 +28,21 @@ impl Endpoint {
         let path = parsed.path().trim_end_matches('/');
         let user = user.in_url();
         let device = device.map(|device| format!("?device={device}")).unwrap_or_default();
-        Some(Self { tls, rest: format!("{host}{port}{path}/ws/user/{user}{device}").into() })
+        let password = (!parsed.username().is_empty() || parsed.password().is_some())
+            .then(|| basic(parsed.username(), parsed.password().unwrap_or_default()));
+        Some(Self {
+            tls,
+            password,
+            rest: format!("{host}{port}{path}/ws/user/{user}{device}").into(),
+        })
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls
+    }
+
+    pub(crate) fn password(&self) -> Option<&str> {
+        self.password.as_deref()
     }
 
     pub(crate) fn web_socket(&self) -> String {
@@ -32,6 +52,20 @@ impl Endpoint {
     pub(crate) fn http(&self) -> String {
         format!("{}://{}", if self.tls { "https" } else { "http" }, self.rest)
     }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.web_socket())
+    }
+}
+
+/// RFC 7617.
+fn basic(user: &str, password: &str) -> Box<str> {
+    let mut pair: Vec<u8> = percent_decode_str(user).collect();
+    pair.push(b':');
+    pair.extend(percent_decode_str(password));
+    format!("Basic {}", BASE64_STANDARD.encode(pair)).into()
 }
 
 #[cfg(test)]
@@ -57,6 +91,15 @@ mod tests {
                 Endpoint::new("ws://127.0.0.1:8080", &user.parse().unwrap(), None).unwrap();
             assert_eq!(endpoint.web_socket(), format!("ws://127.0.0.1:8080/ws/user/{segment}"));
         }
+    }
+
+    #[test]
+    fn a_password_in_the_url_is_for_what_stands_in_between() {
+        let user = "ada".parse().unwrap();
+        let endpoint = Endpoint::new("https://gate:p%40ss@example.org", &user, None).unwrap();
+        assert_eq!(endpoint.web_socket(), "wss://example.org/ws/user/ada");
+        assert_eq!(endpoint.password(), Some("Basic Z2F0ZTpwQHNz"));
+        assert!(!format!("{endpoint:?}").contains("Z2F0"));
     }
 
     #[test]

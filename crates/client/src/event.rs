@@ -1,9 +1,12 @@
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use tetherline_engine::Status;
+use tetherline_engine::{Status, WaitReason};
 use tetherline_protocol::{
     Attempt, MessageId, Seq,
     frame::{ErrorFrame, PendingSummary},
@@ -108,7 +111,8 @@ impl Receipt {
 }
 
 /// How the connection is doing. See [`crate::Client::connection`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Connection {
     /// What an application may show.
     pub status: Status,
@@ -116,4 +120,9 @@ pub struct Connection {
     pub attempts: u32,
     /// How long until the next attempt, while [`Status::Waiting`].
     pub retry_in: Option<Duration>,
+    /// What it waits for, while [`Status::Waiting`].
+    pub reason: Option<WaitReason>,
+    /// What the last attempt met, in words for people and with everything that led to it; the server's
+    /// own words where it had any. None while connected.
+    pub trouble: Option<Arc<str>>,
 }

@@ -32,11 +32,14 @@ mod driver;
 mod endpoint;
 mod event;
 mod link;
+mod probe;
 mod sends;
+mod tls;
+mod trouble;
 
 pub use builder::{Acknowledge, Builder, SetupError};
 pub use client::{Client, Sender};
 pub use event::{Connection, Event, Message, Receipt, StreamStarted, StreamText};
 pub use sends::{Accepted, SendError};
-pub use tetherline_engine::{NoToken, Status};
+pub use tetherline_engine::{NoToken, Status, WaitReason};
 pub use tetherline_protocol::{Attempt, DeviceId, MessageId, Seq, StopTarget, UserId};

@@ -5,13 +5,13 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
-    process::Output,
+    process::{Command, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
 };
 
 use crate::{
-    support::{PATIENCE, Server, run, tetherline, text},
+    support::{PATIENCE, Process, Server, run, tetherline, text},
     webhook::{backend, client},
 };
 
@@ -150,4 +150,53 @@ fn an_error_shows_everything_that_led_to_it() {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+/// The first line on stderr.
+fn complains(mut command: Command) -> String {
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let (sender, lines) = channel();
+    thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|it| sender.send(it)));
+    let line = lines.recv_timeout(PATIENCE);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    line.expect("a line on stderr")
+}
+
+#[test]
+fn a_tail_asks_the_server_itself_and_without_certificates_where_none_are_needed() {
+    // Its question why there is no WebSocket went to the environment's proxy, and without certificates
+    // it was none at all: a tail whose token was refused went on for ever.
+    let (url, asked) = proxy(REFUSES);
+    let server = Server::start();
+    let names =
+        ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    let token = server.token("ada");
+    let tail = |token: &str| {
+        let mut tail = tetherline(&["tail", "--url", &server.url, "--token", token]);
+        tail.envs(names.map(|name| (name, url.as_str())));
+        tail.envs([("SSL_CERT_FILE", "/nowhere"), ("SSL_CERT_DIR", "/nowhere")]);
+        tail
+    };
+    let forged = format!("{token}forged");
+    let line = complains(tail(&forged));
+    assert!(line.contains("refused the token"), "{line}");
+    assert!(line.contains("(The token was refused: "), "the server's own words: {line}");
+    let listens = Process::spawn(tail(&token));
+    assert!(listens.line().contains("pending_check_complete"));
+    assert_eq!(asked.try_recv().ok(), None);
+}
+
+#[test]
+fn a_tail_says_all_that_led_to_its_trouble() {
+    // A certificate that nobody trusts, or a server without TLS, was just "cannot connect".
+    let (url, _asked) = proxy(REFUSES);
+    let server = Server::start();
+    let url = url.replace("http://", "https://gate:secret@");
+    let tail = tetherline(&["tail", "--url", &url, "--token", &server.token("ada")]);
+    let line = complains(tail);
+    let place = url.replace("gate:secret@", "");
+    assert!(line.starts_with(&format!("tetherline: cannot connect to {place}: ")), "{line}");
+    assert!(line.contains("received corrupt message of type InvalidContentType"), "{line}");
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod forgetting;
+mod in_between;
 mod reading;
 mod sending;
 mod signing_in;

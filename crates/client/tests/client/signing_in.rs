@@ -56,7 +56,7 @@ async fn a_client_that_waits_for_its_next_attempt_makes_it_when_it_is_asked_to()
     let mut connection = client.connection();
     let second = Duration::from_secs(1);
     let long = connection.wait_for(|now| now.retry_in.is_some_and(|wait| wait > second));
-    let waiting = *timeout(PATIENCE, long).await.expect("a long wait").unwrap();
+    let waiting = timeout(PATIENCE, long).await.expect("a long wait").unwrap().clone();
     client.reconnect().await;
     let attempt = connection.wait_for(|now| now.status == Status::Connecting);
     timeout(waiting.retry_in.unwrap(), attempt).await.expect("an attempt at once").unwrap();

@@ -173,5 +173,5 @@ pub(crate) async fn until_waiting(host: &Host, wanted: &[u64]) {
 pub(crate) async fn until(client: &Client, wanted: Status) -> Connection {
     let mut connection = client.connection();
     let seen = timeout(PATIENCE, connection.wait_for(|now| now.status == wanted)).await;
-    *seen.expect("the status in time").unwrap()
+    seen.expect("the status in time").unwrap().clone()
 }
