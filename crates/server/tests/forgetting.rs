@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::{fs, path::Path};
+
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use support::{API_KEY, Client, TestServer, config, eventually, user};
@@ -197,4 +199,34 @@ async fn a_publish_that_is_answered_after_an_erasure_is_kept() {
     assert!(kept.len() as u64 >= 200 - last.seq.get(), "{last:?}: {kept:?}");
     assert!(kept.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{kept:?}");
     assert!(kept.is_empty() || kept.last() == Some(&200), "{kept:?}");
+}
+
+#[tokio::test]
+async fn a_message_that_was_changed_in_the_file_is_a_gap() {
+    // It was delivered as it was, invalid JSON included.
+    let server = TestServer::start(config()).await;
+    server.publish_numbers("ada", 1..=4).await;
+    let flip = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        for text in [r#""n":2"#, r#""n":4"#] {
+            let at = bytes.windows(text.len()).position(|window| window == text.as_bytes());
+            bytes[at.unwrap()] ^= 0x10;
+        }
+        fs::write(path, bytes).unwrap();
+    };
+    let server = server.restart_after(flip).await;
+    let mut page = server.connect("ada", "page").await;
+    page.send(ALL).await;
+    assert_eq!(page.next_of("number").await["n"], 1);
+    let gap = page.next_of("mailbox_gap").await;
+    assert_eq!((&gap["after"], &gap["next"]), (&json!(1), &json!(3)));
+    assert_eq!(page.next_of("number").await["n"], 3);
+    let gap = page.next_of("mailbox_gap").await;
+    assert_eq!((&gap["after"], &gap["next"]), (&json!(3), &json!(5)));
+    let complete = page.next_of("pending_check_complete").await;
+    assert_eq!(complete["data"], summary(2, 4, false));
+    // And it goes on.
+    server.publish_numbers("ada", 5..=5).await;
+    assert_eq!(page.next_of("number").await["seq"], 5);
+    assert_eq!(server.connect("ada", "page").await.pending(ALL).await.0, [1, 3, 5]);
 }

@@ -254,7 +254,9 @@ impl Feed {
         }
         self.reading = Reading::Idle;
         let mut texts = Vec::with_capacity(page.len());
-        for Delivery { seq, text } in page {
+        for delivery in page {
+            let is_unreadable = delivery.is_unreadable();
+            let Delivery { seq, text } = delivery;
             let is_hole = position.next() != Some(seq);
             if let Detour::Underway { from, .. } = *detour
                 && seq > from
@@ -263,6 +265,20 @@ impl Feed {
                     backlog.recovered &= *position >= from;
                 }
                 break;
+            }
+            if is_unreadable {
+                if self.wire == Wire::V1 {
+                    texts.push(gap(*position, seq.next().unwrap_or(seq), None));
+                }
+                self.in_flight.pass_over(*position, seq);
+                *position = seq;
+                if self.wire == Wire::Plain {
+                    backlog.get_or_insert(Backlog::lost(seq));
+                }
+                if let Some(backlog) = backlog {
+                    backlog.recovered = false;
+                }
+                continue;
             }
             if is_hole {
                 if self.wire == Wire::V1 {

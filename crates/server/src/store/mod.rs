@@ -184,11 +184,23 @@ pub struct Appended {
 pub struct Delivery {
     /// Its position.
     pub seq: Seq,
-    /// The whole frame.
+    /// The whole frame; empty if the message cannot be read any more, which is said in its place.
     pub text: ByteString,
 }
 
 impl Delivery {
+    /// In the place of a message that cannot be read any more.
+    #[must_use]
+    pub fn unreadable(seq: Seq) -> Self {
+        Self { seq, text: ByteString::default() }
+    }
+
+    /// Whether this stands for a message that cannot be read any more.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        self.text.is_empty()
+    }
+
     /// Splices the header in front of a message that was just appended.
     #[must_use]
     pub fn new(message: &Message, appended: &Appended) -> Self {

@@ -231,3 +231,34 @@ async fn who_is_slower_than_a_second_server_ends_before_it_acknowledges_anything
     assert_eq!(append(&second, "ada", "z").await.seq, seq(3));
     assert_eq!(positions(&second, "ada").await, [1, 2, 3]);
 }
+
+/// Changes a byte inside a message, as a disk may.
+fn flip(path: &std::path::Path, text: &str) {
+    let mut bytes = fs::read(path).unwrap();
+    let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
+    bytes[at + 1] ^= 0x10;
+    fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_message_whose_bytes_were_changed_is_not_delivered_and_the_others_are() {
+    // It was delivered as invalid JSON, or as another text.
+    let place = Place::new();
+    let store = place.open().unwrap();
+    for text in ["first", "second-whole", "third", "fourth-whole"] {
+        append(&store, "ada", text).await;
+    }
+    drop(store);
+    flip(&place.file("mailbox.db"), "second-whole");
+    flip(&place.file("mailbox.db"), "fourth-whole");
+    let store = place.open().unwrap();
+    let page = store.read(&user("ada"), Seq::ZERO, ROOM).await.unwrap();
+    let whole: Vec<bool> = page.iter().map(|delivery| !delivery.is_unreadable()).collect();
+    assert_eq!(whole, [true, false, true, false]);
+    assert_eq!(page.iter().map(|delivery| delivery.seq.get()).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    // One of a program that made no proofs counts as it is.
+    let other = place.connect();
+    other.execute("UPDATE messages SET checksum = NULL", []).unwrap();
+    let page = store.read(&user("ada"), Seq::ZERO, ROOM).await.unwrap();
+    assert!(page.iter().all(|delivery| !delivery.is_unreadable()));
+}

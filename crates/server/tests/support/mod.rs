@@ -139,6 +139,17 @@ impl TestServer {
         Self::start_in(self.folder, config, application).await
     }
 
+    /// The same, with something done to the file in between.
+    pub async fn restart_after(self, meanwhile: impl FnOnce(&Path)) -> Self {
+        self.server.drain().await;
+        drop(self.stop);
+        self.serving.await.unwrap();
+        drop(self.server);
+        drop(open_store(self.folder.path()).await);
+        meanwhile(&self.folder.path().join("mailbox.db"));
+        Self::start_in(self.folder, config(), None).await
+    }
+
     pub fn http(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }

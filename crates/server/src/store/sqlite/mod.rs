@@ -7,6 +7,7 @@ mod checkpoint;
 mod commands;
 mod failure;
 mod gather;
+mod messages;
 mod presence;
 mod reader;
 mod rules;
@@ -171,7 +172,7 @@ impl Mailbox for SqliteStore {
     ) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
         let user = user.clone();
         Box::pin(
-            self.readers.run(move |connection, _| statements::read(connection, &user, after, room)),
+            self.readers.run(move |connection, _| messages::read(connection, &user, after, room)),
         )
     }
 

@@ -10,7 +10,7 @@ use super::{OpenError, presence::sibling};
 
 /// Every step that a file went through; `user_version` says how many it has behind it. Steps are
 /// only ever added.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     // `messages` is ordered by append, so that a commit touches its end only. The unique index
     // over (user, seq) costs one page per user and commit; it is what makes reading cheap, and
     // folding it in behind the commits is a later refinement.
@@ -103,6 +103,8 @@ const MIGRATIONS: [&str; 6] = [
     // row `misdated_from` on messages may have been dated by a clock that was wrong.
     "ALTER TABLE meta ADD COLUMN clock_ms INTEGER;
      ALTER TABLE meta ADD COLUMN misdated_from INTEGER;",
+    // What a row has to add up to; see `messages`. One of before has none, and proves nothing.
+    "ALTER TABLE messages ADD COLUMN checksum INTEGER;",
 ];
 
 /// How long a connection waits for a lock that another program holds.

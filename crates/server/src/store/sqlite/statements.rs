@@ -1,9 +1,12 @@
 //! Every statement that is run, and the types it speaks.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Type};
-use tetherline_protocol::{DeviceId, Epoch, MessageId, Seq, UserId, frame::Message};
+use tetherline_protocol::{DeviceId, Epoch, MessageId, Seq, UserId};
 
-use super::super::{Appended, Delivery, Head, Outcome, Place, Resumed, Room, Standing};
+use super::{
+    super::{Appended, Head, Outcome, Place, Resumed, Room, Standing},
+    messages,
+};
 use crate::Refusal;
 
 /// One user's row, where the mailbox ends, and up to where it was trimmed when this was read.
@@ -19,50 +22,6 @@ pub(super) struct Publish {
     pub(super) id: MessageId,
     pub(super) seq: Seq,
     pub(super) created_at: i64,
-}
-
-pub(super) fn read(
-    connection: &Connection,
-    user: &UserId,
-    after: Seq,
-    room: Room,
-) -> rusqlite::Result<Vec<Delivery>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT seq, id, kind, reference, timestamp, created_at, fields FROM messages
-         WHERE user = (SELECT id FROM users WHERE name = ?1) AND seq > ?2
-         ORDER BY seq LIMIT ?3",
-    )?;
-    let limit = i64::try_from(room.messages).unwrap_or(i64::MAX);
-    let mut rows = statement.query(params![user.as_str(), signed(after), limit])?;
-    let mut page = Vec::new();
-    let mut bytes = 0;
-    while let Some(row) = rows.next()? {
-        let delivery = delivery(row)?;
-        bytes += delivery.text.len();
-        if bytes > room.bytes && !page.is_empty() {
-            break;
-        }
-        page.push(delivery);
-    }
-    Ok(page)
-}
-
-fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
-    let appended = Appended {
-        id: id(row, 1)?,
-        seq: seq(row, 0)?,
-        repeated: false,
-        created_at_ms: row.get(5)?,
-    };
-    let reference = optional_id(row, 3)?;
-    let message = Message::from_stored(row.get(2)?, reference, row.get(6)?);
-    match row.get::<_, Option<String>>(4)? {
-        None => Ok(Delivery::new(&message, &appended)),
-        Some(timestamp) => {
-            let text = message.to_frame(&appended.id, Some(appended.seq), &timestamp);
-            Ok(Delivery { seq: appended.seq, text: text.into() })
-        }
-    }
 }
 
 /// What stands at a position, and what comes after it, of one moment.
@@ -85,11 +44,12 @@ pub(super) fn resume(
              WHERE user = (SELECT id FROM users WHERE name = ?1) AND seq = ?2";
         let mut statement = snapshot.prepare_cached(name)?;
         let found = statement
-            .query_row(params![user.as_str(), signed(after)], |row| id(row, 0))
-            .optional()?;
+            .query_row(params![user.as_str(), signed(after)], |row| Ok(readable_id(row, 0)))
+            .optional()?
+            .flatten();
         found.map_or(Standing::Forgotten, Standing::Message)
     };
-    let messages = read(&snapshot, user, after, room)?;
+    let messages = messages::read(&snapshot, user, after, room)?;
     Ok(Resumed { head: place.head, standing, messages })
 }
 
@@ -116,12 +76,12 @@ pub(super) fn place(
         .query_row(params![user.as_str(), device.map(DeviceId::as_str)], |row| {
             let epoch = epoch(store_epoch, row.get(0)?)?;
             let place = Place {
-                head: Head { seq: seq(row, 3)?, id: optional_id(row, 7)?, epoch },
+                head: Head { seq: seq(row, 3)?, id: readable_id(row, 7), epoch },
                 cursor: seq(row, 4)?,
-                cursor_id: optional_id(row, 8)?,
+                cursor_id: readable_id(row, 8),
                 floor: seq(row, 1)?,
                 trimmed: seq(row, 2)?,
-                trimmed_id: optional_id(row, 6)?,
+                trimmed_id: readable_id(row, 6),
             };
             Ok((place, row.get(5)?))
         })
@@ -167,30 +127,6 @@ pub(super) fn known_mailbox(
             Ok(Mailbox { user: row.get(0)?, head: seq(row, 2)?, trimmed: seq(row, 1)? })
         })
         .optional()
-}
-
-pub(super) fn append(
-    connection: &Connection,
-    user: i64,
-    appended: &Appended,
-    message: &Message,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO messages (user, seq, id, kind, reference, timestamp, created_at, fields)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![
-            user,
-            signed(appended.seq),
-            appended.id.as_str(),
-            message.kind(),
-            message.reference().map(MessageId::as_str),
-            message.timestamp(),
-            appended.created_at_ms,
-            message.fields(),
-        ])?;
-    Ok(())
 }
 
 pub(super) fn publish(
@@ -374,6 +310,11 @@ pub(super) fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<MessageId> {
 
 pub(super) fn optional_id(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<MessageId>> {
     row.get_ref(column)?.as_str_or_null()?.map(|_| id(row, column)).transpose()
+}
+
+/// The same for an id that only proves something: one that was changed in the file proves nothing.
+fn readable_id(row: &Row<'_>, column: usize) -> Option<MessageId> {
+    optional_id(row, column).ok().flatten()
 }
 
 pub(super) fn invalid(

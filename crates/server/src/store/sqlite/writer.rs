@@ -16,6 +16,7 @@ use super::{
     commands::{Command, Done, Reply},
     failure::Alarm,
     gather::{Pace, gather},
+    messages,
     presence::Presence,
     rules::{Rule, Rules},
     schema::LOCK_WAIT,
@@ -392,7 +393,7 @@ impl Desk {
         let Some(seq) = mailbox.head.next() else { return Ok(Err(AppendError::Full)) };
         let id = message.id().cloned().unwrap_or_else(fresh_id);
         let appended = Appended { id, seq, repeated: false, created_at_ms: now.created_ms };
-        statements::append(&self.connection, mailbox.user, &appended, message)?;
+        messages::append(&self.connection, mailbox.user, &appended, message)?;
         if let Some((key, digest)) = key {
             let key = key.as_str();
             let (user, at) = (mailbox.user, now.age_ms);
