@@ -15,8 +15,13 @@ pub const TYPE_BYTES_MAX: usize = 64;
 pub const NESTING_MAX: usize = 64;
 /// Largest piece in which a session reads its mailbox, in bytes; one larger message goes alone.
 pub const REPLAY_PIECE_BYTES_MAX: usize = 16 * 1024;
-/// Frames in a row that a client may get wrong before the connection is closed with 1008.
+/// Frames that a client may get wrong before the connection is closed with 1008.
 pub const BAD_FRAMES_MAX: u32 = 16;
+/// So many good frames make up for a bad one.
+pub const GOOD_FRAMES_PER_BAD: u32 = 64;
+/// Tokens that a connection may offer in vain before it is closed with 1008. A good one makes up for a
+/// bad one, and what cannot be decided just now does not count.
+pub const TOKENS_REFUSED_MAX: u32 = 8;
 /// How long a client waits for `connection_established`, token and TCP included, in ms.
 pub const CONNECT_TIMEOUT_MS: u64 = 10_000;
 /// How long a client waits for the application's token callback, in ms.

@@ -166,7 +166,10 @@ impl Driver {
                 Event::Located(place) => self.session.handle(Input::Located(place), now),
                 Event::Saved => self.session.handle(Input::Acknowledged, now),
                 Event::Settled(outcome) => self.session.handle(Input::Settled(outcome), now),
-                Event::Verified(verified) => self.session.handle(Input::Verified(verified), now),
+                Event::Verified(verified) => {
+                    self.ticket.renewed(verified.is_ok());
+                    self.session.handle(Input::Verified(verified), now);
+                }
                 Event::Alarm => {
                     alarm.as_mut().reset((now + FAR).into());
                     self.session.handle(Input::Timeout, now);
@@ -253,7 +256,7 @@ impl Driver {
         match self.shared.config.jwt.verify(token) {
             Ok(identity) if identity.user == self.user => {
                 // First: a sign-in that ends while it is looked up closes this connection.
-                self.ticket.belongs_to(identity.session.clone());
+                self.ticket.renew(identity.session.clone());
                 let shared = self.shared.clone();
                 self.verifying = Some(Box::pin(async move { shared.still_stands(identity).await }));
             }

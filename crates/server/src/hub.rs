@@ -1,10 +1,11 @@
 mod ring;
+mod seat;
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -16,13 +17,14 @@ use tokio::sync::Notify;
 
 use crate::store::{Delivery, Room};
 use ring::Ring;
+use seat::Seat;
 
 /// Messages of one connected user that are kept in memory until all sessions have them.
 const TAIL_MESSAGES_MAX: usize = 64;
 /// The same in bytes. What does not fit is read from the store.
 const TAIL_BYTES_MAX: usize = 64 * 1024;
-/// How long [`Hub::drain`] waits for connections to say goodbye.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a drain waits for connections to say goodbye, and for the application to settle what it has.
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Who is connected. It wakes sessions; what they read is their own business.
 pub(crate) struct Hub {
@@ -75,17 +77,6 @@ pub(crate) enum Notice {
     SignedOut,
 }
 
-struct Seat {
-    waker: AtomicWaker,
-    notice: AtomicU8,
-    sent: AtomicU64,
-    /// Up to where this connection has taken live-only messages, or missed them.
-    heard: AtomicU64,
-    /// An answer has begun or grown, and this connection has not looked since.
-    grown: AtomicBool,
-    session: Mutex<Option<Box<str>>>,
-}
-
 /// A connection's place in the hub, given back when it is dropped.
 pub(crate) struct Ticket {
     hub: Arc<Hub>,
@@ -130,14 +121,7 @@ impl Hub {
         self.check(users.get(user).map_or(0, |channel| lock(&channel.live).seats.len()))?;
         let channel = users.entry(user.clone()).or_insert_with(Channel::new).clone();
         let mut live = lock(&channel.live);
-        let seat = Arc::new(Seat {
-            waker: AtomicWaker::new(),
-            notice: AtomicU8::new(Notice::Nothing as u8),
-            sent: AtomicU64::new(0),
-            heard: AtomicU64::new(live.ring.said()),
-            grown: AtomicBool::new(false),
-            session: Mutex::new(session),
-        });
+        let seat = Arc::new(Seat::new(session, live.ring.said()));
         live.seats.push(seat.clone());
         drop(live);
         self.connections.fetch_add(1, Ordering::SeqCst);
@@ -200,9 +184,7 @@ impl Hub {
     pub(crate) fn sign_out(&self, user: &UserId, session: &str) {
         let Some(channel) = lock(&self.users).get(user).cloned() else { return };
         for seat in &lock(&channel.live).seats {
-            if lock(&seat.session).as_deref() == Some(session) {
-                seat.tell(Notice::SignedOut);
-            }
+            seat.sign_out(session);
         }
     }
 
@@ -291,13 +273,6 @@ impl Live {
     }
 }
 
-impl Seat {
-    fn tell(&self, notice: Notice) {
-        self.notice.fetch_max(notice as u8, Ordering::SeqCst);
-        self.waker.wake();
-    }
-}
-
 impl Ticket {
     /// Register before asking [`Ticket::has_news`].
     pub(crate) fn waker(&self) -> &AtomicWaker {
@@ -348,9 +323,14 @@ impl Ticket {
         }
     }
 
-    /// A token was renewed in place, perhaps by another sign-in.
-    pub(crate) fn belongs_to(&self, session: Option<Box<str>>) {
-        *lock(&self.seat.session) = session;
+    /// A token is to be renewed in place, perhaps by another sign-in, which is looked up from here on.
+    pub(crate) fn renew(&self, session: Option<Box<str>>) {
+        self.seat.renew(session);
+    }
+
+    /// The look-up is over. The connection changes its sign-in only if the new one stands.
+    pub(crate) fn renewed(&self, stands: bool) {
+        self.seat.renewed(stands);
     }
 
     /// What was read from the store need not be kept in memory for this session.

@@ -1,11 +1,11 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use futures_util::future::BoxFuture;
 use tetherline_protocol::{ErrorCode, MessageId, UserId};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     Refusal,
@@ -17,6 +17,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Reception {
     under_way: Arc<Mutex<UnderWay>>,
+    idle: Arc<Notify>,
     per_user_max: usize,
 }
 
@@ -28,7 +29,22 @@ type UnderWay = HashMap<UserId, HashMap<MessageId, watch::Receiver<Option<Outcom
 impl Reception {
     /// At most `per_user_max` sends of one user are with the application at a time.
     pub(crate) fn new(per_user_max: usize) -> Self {
-        Self { under_way: Arc::default(), per_user_max }
+        Self { under_way: Arc::default(), idle: Arc::default(), per_user_max }
+    }
+
+    /// Waits until nothing is with the application any more.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let idle = self.idle.notified();
+            if self.lock().is_empty() {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, UnderWay> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `handing_over` hands it to the application, if there is one. `named`: the client gave the id, so
@@ -58,7 +74,7 @@ impl Reception {
         named: bool,
         handing_over: Option<HandingOver>,
     ) -> Result<watch::Receiver<Option<Outcome>>, Refusal> {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = self.lock();
         let of_user = under_way.entry(user.clone()).or_default();
         let full = of_user.len() >= self.per_user_max;
         match of_user.entry(id.clone()) {
@@ -91,12 +107,15 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut under_way = self.reception.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = self.reception.lock();
         if let Some(of_user) = under_way.get_mut(&self.user) {
             of_user.remove(&self.id);
             if of_user.is_empty() {
                 under_way.remove(&self.user);
             }
+        }
+        if under_way.is_empty() {
+            self.reception.idle.notify_waiters();
         }
     }
 }

@@ -7,14 +7,17 @@ use http::HeaderMap;
 use tetherline_protocol::{
     ErrorCode, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
 };
-use tokio::runtime::Handle;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout_at},
+};
 
 use crate::{
     Application, Config, Incoming, Refusal, Stop,
     auth::{Identity, InvalidToken},
     clock,
     http::{Bodies, BodyError, router},
-    hub::Hub,
+    hub::{DRAIN_TIMEOUT, Hub},
     reception::{HandingOver, Reception, unavailable},
     store::{AppendError, Delivery, Head, Outcome, StoppedStream, Store, StoreError, fresh_id},
     to_the_end::ToTheEnd,
@@ -184,9 +187,16 @@ impl Server {
         self.shared.store.failed()
     }
 
-    /// Refuses new connections, closes all others with 1012 and waits for them, for a bounded time.
+    /// Refuses new connections, closes all others with 1012 and waits for them and for what they have
+    /// handed to the application, for a bounded time.
     pub async fn drain(&self) {
+        let deadline = Instant::now() + DRAIN_TIMEOUT;
         self.shared.hub.drain().await;
+        // From here on nobody is left who could hand over another.
+        let sends = timeout_at(deadline, self.shared.reception.idle()).await;
+        if sends.is_err() {
+            tracing::warn!("sends were still with the application when the drain ended");
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod answers;
+mod budget;
 mod events;
 mod feed;
 mod frames;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 use tetherline_protocol::{
     CloseCode, Limits, MessageId, PROTOCOL_VERSION, Seq, UserId,
     frame::{Accepted, ConnectionEstablished, ErrorFrame, ServerFrame},
+    limits,
 };
 
 use crate::{
@@ -36,11 +38,12 @@ use crate::{
     hub::Notice,
     store::{Delivery, Outcome, Place, Resumed, StoreError},
 };
+use budget::Budget;
 pub(crate) use events::{Input, Opening, Outgoing, Output, Wire};
 use feed::{Feed, Progress, Verdict, Whereabouts};
 use growing::Growing;
 pub(crate) use sends::Errand;
-use sends::{Sends, Step};
+use sends::Sends;
 
 /// Control frames that wait for a slow socket; then the connection is not read on.
 const FRAMES_WAITING_MAX: usize = 64;
@@ -58,7 +61,8 @@ pub(crate) struct Session {
     expires_at: Instant,
     hearing: Hearing,
     socket: Socket,
-    bad_frames: u32,
+    bad_frames: Budget,
+    bad_tokens: Budget,
     feed: Feed,
     live: Live,
     growing: Growing,
@@ -116,7 +120,7 @@ impl Session {
             feed: Feed::new(opening.wire, &opening.place, opening.limits.clone()),
             live: Live::Heard,
             growing: Growing::Unseen,
-            sends: Sends::new(opening.connection.clone()),
+            sends: Sends::new(opening.connection.clone(), opening.limits.sends_waiting_max),
             connection: opening.connection,
             user: opening.user,
             wire: opening.wire,
@@ -125,7 +129,8 @@ impl Session {
             expires_at: now + opening.token_expires_in.min(TOKEN_LIFE_MAX),
             hearing: Hearing::Silent { since: now },
             socket: Socket::Free,
-            bad_frames: 0,
+            bad_frames: Budget::new(limits::BAD_FRAMES_MAX, limits::GOOD_FRAMES_PER_BAD),
+            bad_tokens: Budget::new(limits::TOKENS_REFUSED_MAX, 1),
             requests: VecDeque::new(),
             frames: VecDeque::new(),
             closed: false,
@@ -147,6 +152,7 @@ impl Session {
             return;
         }
         self.go_on(now);
+        self.sends.look(now);
         if !self.wants_input() {
             self.hearing = Hearing::Paused;
         } else if matches!(self.hearing, Hearing::Paused) {
@@ -159,7 +165,7 @@ impl Session {
         self.closed
             || (self.frames.len() < FRAMES_WAITING_MAX
                 && self.frames.iter().map(Outgoing::len).sum::<usize>() < FRAMES_WAITING_BYTES_MAX
-                && self.sends.waiting() < self.limits.sends_waiting_max)
+                && self.sends.wants_more())
     }
 
     /// Frames that wait for the socket, and sends that wait for the application.
@@ -179,7 +185,8 @@ impl Session {
         Some(Output::Write(std::mem::take(&mut self.frames).into()))
     }
 
-    /// The named timers: token expiry, silence, a stuck reader, and the next look at growing answers.
+    /// The named timers: token expiry, silence, a stuck reader, the next look at growing answers, and
+    /// the end of the patience with the application.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         if self.closed {
             return None;
@@ -194,7 +201,8 @@ impl Session {
             Socket::Free => None,
         };
         let look = if self.is_idle() { self.growing.next_at() } else { None };
-        [Some(self.expires_at), hearing, stuck, look].into_iter().flatten().min()
+        let room = self.sends.next_at();
+        [Some(self.expires_at), hearing, stuck, look, room].into_iter().flatten().min()
     }
 
     fn take(&mut self, input: Input<'_>, now: Instant) {
@@ -220,7 +228,7 @@ impl Session {
             Input::Located(Err(error)) => self.fault(&error),
             Input::Acknowledged => self.acknowledged(),
             Input::Settled(outcome) => {
-                if let Some((id, outcome)) = self.sends.settle(outcome) {
+                for (id, outcome) in self.sends.settle(outcome) {
                     self.answer(id, outcome);
                 }
             }
@@ -251,13 +259,8 @@ impl Session {
 
     /// Whatever became possible: the next send, the end of the backlog, the next page.
     fn go_on(&mut self, now: Instant) {
-        while let Some(step) = self.sends.next() {
-            match step {
-                Step::Hand { id, named, errand } => {
-                    self.requests.push_back(Output::Receive { id, named, errand });
-                }
-                Step::Refuse { id, refusal } => self.answer(id, Err(refusal)),
-            }
+        if let Some((id, named, errand)) = self.sends.next() {
+            self.requests.push_back(Output::Receive { id, named, errand });
         }
         if self.feed.has_sent_backlog()
             && let Some(streams) = self.growing.resumed()
@@ -348,6 +351,7 @@ impl Session {
     fn verified(&mut self, verified: Result<Identity, InvalidToken>, now: Instant) {
         match verified {
             Ok(identity) if identity.user == self.user => {
+                self.bad_tokens.earn();
                 self.expires_at = now + identity.expires_in.min(TOKEN_LIFE_MAX);
             }
             Ok(_) => self.close(CloseCode::OtherUser, "the token is another user's"),
@@ -357,6 +361,9 @@ impl Session {
                 let mut refusal = Refusal::new(error.code(), message);
                 if let InvalidToken::NotYetValid { wait } = error {
                     refusal = refusal.retry_after(wait);
+                }
+                if !refusal.is_retryable() && !self.bad_tokens.spend() {
+                    return self.close(CloseCode::PolicyViolation, "too many tokens were refused");
                 }
                 self.answer(None, Err(refusal));
             }

@@ -82,7 +82,9 @@ pub enum Event<'a> {
     Text(&'a str),
     /// The peer answered a WebSocket Ping.
     Pong,
-    /// The socket took everything of the last [`Action::Write`].
+    /// The peer took some of the last [`Action::Write`].
+    Progress,
+    /// It took everything of it.
     Written,
     /// The hub may have something to say.
     Woken,
@@ -98,10 +100,23 @@ pub enum Event<'a> {
     Acknowledged,
     /// The answer to [`Action::Receive`].
     Settled(Outcome),
-    /// The answer to [`Action::Verify`]: whose token it is and how long it lasts in ms.
-    Verified(Option<(UserId, u64)>),
+    /// The answer to [`Action::Verify`].
+    Verified(Verdict),
     /// The time of [`Session::timeout`] has come.
     Timeout,
+}
+
+/// What becomes of a token.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It is good: whose it is and how long it lasts in ms.
+    Good(UserId, u64),
+    /// It is not.
+    Bad,
+    /// Its sign-in has ended.
+    SignedOut,
+    /// Whether its sign-in stands cannot be looked up.
+    Undecided,
 }
 
 /// What a connection wants done.
@@ -190,6 +205,11 @@ impl Session {
         self.inner.waiting()
     }
 
+    /// Whether a token's sign-in stands is being looked up: its end closes this connection, too.
+    pub fn renew(&mut self, sign_in: &str) {
+        self.ticket.renew(Some(sign_in.into()));
+    }
+
     /// Tells the session what happened.
     pub fn handle(&mut self, event: Event<'_>, now_ms: u64) {
         let now = self.at(now_ms);
@@ -225,17 +245,24 @@ impl Session {
                 Input::Resumed { ticket, resumed }
             }
             Event::Pong => Input::Pong(&[]),
+            Event::Progress => Input::Progress,
             Event::Written => Input::Written,
             Event::Located(place) => Input::Located(place),
             Event::StreamPage(page) => Input::StreamPage(page),
             Event::Acknowledged => Input::Acknowledged,
             Event::Settled(outcome) => Input::Settled(outcome),
-            Event::Verified(Some((user, expires_in_ms))) => Input::Verified(Ok(Identity {
-                user,
-                session: None,
-                expires_in: Duration::from_millis(expires_in_ms),
-            })),
-            Event::Verified(None) => Input::Verified(Err(InvalidToken::Expired)),
+            Event::Verified(verdict) => {
+                self.ticket.renewed(matches!(verdict, Verdict::Good(..)));
+                Input::Verified(match verdict {
+                    Verdict::Good(user, expires_in_ms) => {
+                        let expires_in = Duration::from_millis(expires_in_ms);
+                        Ok(Identity { user, session: None, expires_in })
+                    }
+                    Verdict::Bad => Err(InvalidToken::Expired),
+                    Verdict::SignedOut => Err(InvalidToken::SignedOut),
+                    Verdict::Undecided => Err(InvalidToken::Undecided),
+                })
+            }
             Event::Timeout => Input::Timeout,
         };
         self.inner.handle(input, now);

@@ -226,6 +226,13 @@ async fn a_handshake_that_is_none_is_told_apart() {
     assert_eq!(old.headers()["sec-websocket-version"], "13");
     let keyless = handshake("13").send().await.unwrap();
     assert_eq!(keyless.status(), StatusCode::BAD_REQUEST);
+    // A key that is none was taken: 16 bytes in base64 are one.
+    for none in
+        ["", "key", "dGhlIHNhbXBsZSBub25j", "dGhlIHNhbXBsZSBub25jZS4u", "dGhlIHNhbXBsZSBub25jZQ=!"]
+    {
+        let keyed = handshake("13").header("sec-websocket-key", none).send().await.unwrap();
+        assert_eq!(keyed.status(), StatusCode::BAD_REQUEST, "{none}");
+    }
     let device = http.get(server.http("/ws/user/ada?device=a%20b")).bearer_auth(token("ada"));
     assert_eq!(device.send().await.unwrap().status(), StatusCode::BAD_REQUEST);
 }
@@ -328,6 +335,8 @@ async fn signing_out_ends_that_sign_ins_connections_only() {
 struct SignIns {
     ended: Mutex<Vec<String>>,
     broken: AtomicBool,
+    /// It does not answer about this one.
+    slow: Mutex<Option<String>>,
 }
 
 impl Application for SignIns {
@@ -338,6 +347,9 @@ impl Application for SignIns {
     fn is_signed_in(&self, _: &UserId, session: &str) -> BoxFuture<'_, Result<bool, StoreError>> {
         if self.broken.load(Ordering::SeqCst) {
             return Box::pin(ready(Err(StoreError::new("broken on purpose"))));
+        }
+        if self.slow.lock().unwrap().as_deref() == Some(session) {
+            return Box::pin(std::future::pending());
         }
         let ended = self.ended.lock().unwrap().iter().any(|ended| ended == session);
         Box::pin(ready(Ok(!ended)))
@@ -371,6 +383,35 @@ async fn a_sign_in_that_has_ended_opens_and_renews_nothing() {
     let error = here.next_of("error").await;
     assert_eq!((&error["code"], &error["retryable"]), (&"unavailable".into(), &true.into()));
     here.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn a_sign_out_reaches_a_connection_whose_renewal_is_looked_up() {
+    // The connection had moved to the new sign-in before that was known to stand, and a look-up that
+    // failed left it there: the end of the old one passed it by.
+    let sign_ins = Arc::new(SignIns::default());
+    let server = TestServer::start_with(config(), Some(sign_ins.clone())).await;
+    let of = |session| issue_token(&keys(), &user("ada"), Some(session), Duration::from_mins(1));
+    let renewal = format!(r#"{{"type":"authenticate","token":"{}"}}"#, of("new"));
+    *sign_ins.slow.lock().unwrap() = Some("new".into());
+    for ended in ["old", "new"] {
+        let mut here = server.connect_with("ada", "laptop", &of("old")).await;
+        here.send(&renewal).await;
+        here.assert_quiet().await;
+        server.server.sign_out(&user("ada"), ended);
+        assert_eq!(here.closed().await, 4401, "{ended}");
+        support::eventually(|| async { server.server.connections() == 0 }).await;
+    }
+
+    *sign_ins.slow.lock().unwrap() = None;
+    let mut here = server.connect_with("ada", "laptop", &of("old")).await;
+    sign_ins.broken.store(true, Ordering::SeqCst);
+    here.send(&renewal).await;
+    assert_eq!(here.next_of("error").await["code"], "unavailable");
+    server.server.sign_out(&user("ada"), "new");
+    here.assert_quiet().await;
+    server.server.sign_out(&user("ada"), "old");
+    assert_eq!(here.closed().await, 4401);
 }
 
 #[tokio::test]
@@ -422,6 +463,8 @@ async fn binary_and_broken_frames_end_the_connection() {
     assert_eq!(close_code_after(&server, &[0x81, 0x82, 0, 0, 0, 0, 0xc3, 0x28]).await, 1007);
     // A reserved opcode.
     assert_eq!(close_code_after(&server, &[0x83, 0x80, 0, 0, 0, 0]).await, 1002);
+    // A length in a longer form than it needs was taken.
+    assert_eq!(close_code_after(&server, &[0x81, 0xfe, 0, 2, 0, 0, 0, 0, b'{', b'}']).await, 1002);
     // A frame that is not masked.
     assert_eq!(close_code_after(&server, &[0x81, 0x02, b'{', b'}']).await, 1002);
 }
@@ -448,12 +491,27 @@ async fn bad_frames_are_answered_until_there_are_too_many() {
         client.send(frame).await;
         assert_eq!(client.next_of("error").await["code"], code, "{frame}");
     }
+    // A good frame makes up for none of them.
     client.assert_quiet().await;
-    for _ in 0..16 {
+    for _ in 5..16 {
         client.send("nonsense").await;
         client.next_of("error").await;
+        client.assert_quiet().await;
     }
     client.send("nonsense").await;
+    assert_eq!(client.closed().await, 1008);
+}
+
+#[tokio::test]
+async fn forged_tokens_are_refused_until_there_are_too_many() {
+    // They were refused for ever.
+    let server = TestServer::start(config()).await;
+    let mut client = server.connect("ada", "laptop").await;
+    for _ in 0..8 {
+        client.send(r#"{"type":"authenticate","token":"forged"}"#).await;
+        assert_eq!(client.next_of("error").await["code"], "unauthorized");
+    }
+    client.send(r#"{"type":"authenticate","token":"forged"}"#).await;
     assert_eq!(client.closed().await, 1008);
 }
 

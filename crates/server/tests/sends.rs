@@ -3,9 +3,12 @@
 
 mod support;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
@@ -31,7 +34,7 @@ impl Application for Recorder {
             match kind.as_str() {
                 "busy" if self.busy.load(Ordering::SeqCst) => {
                     return Err(Refusal::new(ErrorCode::Unavailable, "Busy.")
-                        .retry_after(std::time::Duration::from_millis(1500)));
+                        .retry_after(Duration::from_millis(1500)));
                 }
                 "slow" => self.slow.as_ref().unwrap().acquire().await.unwrap().forget(),
                 "bug" => panic!("a bug in the application, on purpose"),
@@ -143,36 +146,78 @@ async fn a_send_whose_client_vanished_is_finished_once() {
     assert_eq!(recorder.ids().await, ["m1"]);
 }
 
-#[tokio::test]
-async fn one_send_at_a_time_and_no_more_waiting_than_the_limit() {
+/// A server whose application is slow, with room for one send and three that wait.
+async fn crowded() -> (Arc<Recorder>, TestServer) {
     let slow = Some(Semaphore::new(0));
     let recorder = Arc::new(Recorder { slow, ..Recorder::default() });
     let mut config = config();
     config.limits.sends_waiting_max = 3;
     let server = TestServer::start_with(config, Some(recorder.clone())).await;
+    (recorder, server)
+}
+
+#[tokio::test]
+async fn one_send_at_a_time_and_what_has_no_room_comes_again_in_its_order() {
+    // From there on nothing of the connection was read: pings and acknowledgements waited, too.
+    let (recorder, server) = crowded().await;
     let mut client = server.connect("ada", "laptop").await;
-    // One is with the application, two wait: pings are still answered.
-    for n in 1..=3 {
+    for n in 1..=6 {
         client.send(&format!(r#"{{"type":"slow","id":"m{n}"}}"#)).await;
+    }
+    for id in ["m5", "m6"] {
+        let error = client.next_of("error").await;
+        assert_eq!((&error["ref"], &error["code"]), (&json!(id), &json!("rate_limited")));
+        assert_eq!((&error["retryable"], &error["retry_after_ms"]), (&json!(true), &json!(5_000)));
     }
     client.assert_quiet().await;
-    // The fourth fills the queue: what comes after it is read only when there is room again.
-    for n in 4..=6 {
+    recorder.slow.as_ref().unwrap().add_permits(4);
+    for id in ["m1", "m2", "m3", "m4"] {
+        assert_eq!(client.next_of("accepted").await["ref"], id);
+    }
+    client.send(r#"{"type":"slow","id":"m6"}"#).await;
+    assert_eq!(client.next_of("error").await["ref"], "m6", "m5 comes first");
+    recorder.slow.as_ref().unwrap().add_permits(2);
+    for id in ["m5", "m6"] {
+        client.send(&format!(r#"{{"type":"slow","id":"{id}"}}"#)).await;
+        assert_eq!(client.next_of("accepted").await["ref"], id);
+    }
+    assert_eq!(recorder.ids().await, ["m1", "m2", "m3", "m4", "m5", "m6"]);
+}
+
+#[tokio::test]
+async fn who_leaves_gives_the_place_back_while_sends_are_worked_off() {
+    // It was not seen to leave until the application had taken one of them.
+    let (recorder, server) = crowded().await;
+    let mut client = server.connect("ada", "laptop").await;
+    for n in 1..=9 {
         client.send(&format!(r#"{{"type":"slow","id":"m{n}"}}"#)).await;
     }
-    client.send(r#"{"type":"ping"}"#).await;
-    recorder.slow.as_ref().unwrap().add_permits(1);
-    assert_eq!(client.next_of("accepted").await["ref"], "m1");
-    recorder.slow.as_ref().unwrap().add_permits(5);
-    let mut accepted = Vec::new();
-    while accepted.len() < 5 {
-        let frame = client.next().await;
-        if frame["type"] == "accepted" {
-            accepted.push(frame["ref"].as_str().unwrap().to_owned());
-        }
-    }
-    assert_eq!(accepted, ["m2", "m3", "m4", "m5", "m6"]);
-    assert_eq!(recorder.ids().await, ["m1", "m2", "m3", "m4", "m5", "m6"]);
+    drop(client);
+    support::eventually(|| async { server.server.connections() == 0 }).await;
+    // What the application has is finished, and nothing of the rest is begun.
+    recorder.slow.as_ref().unwrap().add_permits(9);
+    support::eventually(|| async { recorder.ids().await == ["m1"] }).await;
+    server.server.drain().await;
+    assert_eq!(recorder.ids().await, ["m1"]);
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_what_the_application_has() {
+    // The process ended, and the application's work with it.
+    let (recorder, server) = crowded().await;
+    let mut client = server.connect("ada", "laptop").await;
+    client.send(r#"{"type":"slow","id":"m1"}"#).await;
+    client.assert_quiet().await;
+    let (application, connections) = (recorder.clone(), server.server.clone());
+    tokio::spawn(async move {
+        support::eventually(|| async { connections.connections() == 0 }).await;
+        // It takes this long.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        application.slow.as_ref().unwrap().add_permits(1);
+    });
+    let (code, ()) = tokio::join!(client.closed(), server.server.drain());
+    assert_eq!(code, 1012);
+    assert_eq!(recorder.ids().await, ["m1"]);
 }
 
 #[tokio::test]

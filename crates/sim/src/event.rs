@@ -10,6 +10,7 @@ use crate::{
     network::{Down, Up},
     store::Answer,
     tabs::Post,
+    tokens::Token,
     world::{LinkNo, PageNo, PublishNo, SendNo, UserNo},
     writers::WriterNo,
 };
@@ -83,8 +84,19 @@ pub(crate) enum Event {
     Gone {
         link: LinkNo,
     },
+    /// The peer took some of what is written.
+    Progress {
+        link: LinkNo,
+    },
     Written {
         link: LinkNo,
+    },
+    /// It is known whether the sign-in of a new token stands.
+    LookedUp {
+        link: LinkNo,
+        look_up: u32,
+        token: Token,
+        stands: bool,
     },
     SessionTimer {
         link: LinkNo,

@@ -81,6 +81,10 @@ pub(crate) struct Upstream {
     pub(crate) showing: Showing,
     /// Until then the socket takes nothing.
     pub(crate) busy_until: u64,
+    /// When the peer last took something of what is written.
+    pub(crate) taken_at: u64,
+    /// Counts the look-ups of new tokens; only the last one is waited for.
+    pub(crate) look_up: u32,
 }
 
 impl Direction {

@@ -2,6 +2,7 @@
 
 use tetherline_engine::{ConnectionNo, NoToken, ProbeAnswer};
 use tetherline_protocol::ErrorCode;
+use tetherline_server::simulation::Verdict;
 
 use crate::{
     event::Event,
@@ -54,6 +55,10 @@ impl World {
             self.pages[page].refusal_is_due |= reason == NoToken::SignedOut;
             self.pages[page].engine.handle_no_token(reason, now);
         } else {
+            if self.fault(10) {
+                // Its application has signed in anew, for the same person.
+                self.pages[page].sign_in = self.new_sign_in();
+            }
             let (user, sign_in) = (self.pages[page].user, self.pages[page].sign_in);
             let cached =
                 self.pages[page].token.filter(|token| !fresh && token.expires_at > self.now);
@@ -102,7 +107,13 @@ impl World {
 
     /// Somebody ends a page's sign-in on the server, from another place.
     pub(crate) fn sign_out_on_server(&mut self, page: PageNo) {
-        let (user, sign_in) = (self.pages[page].user, self.pages[page].sign_in);
+        let user = self.pages[page].user;
+        let known = self.pages[page].link.filter(|link| self.links[*link].user == user);
+        // Now and then one that the page has left behind.
+        let sign_in = match known {
+            Some(link) if self.random.percent(50) => self.links[link].token.sign_in,
+            _ => self.pages[page].sign_in,
+        };
         self.note(&format!("the server ends sign-in {sign_in} of page {page}"));
         self.ended_sign_ins[sign_in] = true;
         if let Some(life) = &self.server {
@@ -117,6 +128,38 @@ impl World {
 
     pub(crate) fn token_is_good(&self, token: Token) -> bool {
         token.expires_at > self.now && !token.revoked && !self.ended_sign_ins[token.sign_in]
+    }
+
+    /// A session has got a new token: whether its sign-in stands is looked up, as of some moment.
+    pub(crate) fn verify(&mut self, link: LinkNo, token: Token) {
+        let Some(upstream) = &mut self.links[link].upstream else { return };
+        if token.expires_at <= self.now || token.revoked {
+            return self.verified(link, Verdict::Bad);
+        }
+        upstream.session.renew(&Self::sign_in_name(token.sign_in));
+        upstream.look_up += 1;
+        let look_up = upstream.look_up;
+        let stands = !self.ended_sign_ins[token.sign_in];
+        let delay = self.delay(0, 2_000);
+        self.after(delay, Event::LookedUp { link, look_up, token, stands });
+    }
+
+    pub(crate) fn looked_up(&mut self, link: LinkNo, look_up: u32, token: Token, stands: bool) {
+        let Some(upstream) = &self.links[link].upstream else { return };
+        if upstream.look_up != look_up {
+            return;
+        }
+        let stands = stands && (self.random.percent(50) || !self.ended_sign_ins[token.sign_in]);
+        let verdict = if self.fault(10) {
+            Verdict::Undecided
+        } else if !stands {
+            Verdict::SignedOut
+        } else {
+            self.links[link].token = token;
+            let left = token.expires_at.saturating_sub(self.now);
+            Verdict::Good(self.users[token.user].clone(), left)
+        };
+        self.verified(link, verdict);
     }
 
     /// A page takes somebody for signed out: only when a fresh token did not help either.

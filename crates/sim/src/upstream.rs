@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use tetherline_protocol::{MessageId, Seq, limits::STREAM_PIECE_BYTES_MAX};
+use tetherline_protocol::{CloseCode, MessageId, Seq, limits::STREAM_PIECE_BYTES_MAX};
 use tetherline_server::{
-    simulation::{Action, Event as Happened, Session},
+    simulation::{Action, Event as Happened, Session, Verdict},
     store::{Delivery, Outcome, Resumed, Room, StoreError},
 };
 
@@ -83,6 +83,8 @@ impl World {
             flight: Flight::new(truth),
             showing: Showing::new(head, self.store.hides_early()),
             busy_until: 0,
+            taken_at: 0,
+            look_up: 0,
         });
         self.send_down(link, Down::Opened);
         self.pump(link);
@@ -104,6 +106,13 @@ impl World {
         self.links[link].seat = None;
         self.end(link, UNANNOUNCED);
         self.pump(link);
+    }
+
+    pub(crate) fn progressed(&mut self, link: LinkNo) {
+        if let Some(upstream) = &mut self.links[link].upstream {
+            upstream.taken_at = self.now;
+        }
+        self.tell(link, Happened::Progress);
     }
 
     pub(crate) fn written(&mut self, link: LinkNo) {
@@ -181,6 +190,10 @@ impl World {
             };
             self.tell(link, Happened::Resumed(ticket, resumed));
         }
+    }
+
+    pub(crate) fn verified(&mut self, link: LinkNo, verdict: Verdict) {
+        self.tell(link, Happened::Verified(verdict));
     }
 
     fn tell(&mut self, link: LinkNo, event: Happened<'_>) {
@@ -270,10 +283,10 @@ impl World {
                 for text in batch {
                     self.send_down(link, text.map_or(Down::Ping, Down::Text));
                 }
-                let slow = self.links[link].is_slow && self.fault(50);
-                let delay = if slow { self.delay(500, 40_000) } else { self.delay(0, 3) };
+                let delay = self.writes_for(link);
                 if let Some(upstream) = &mut self.links[link].upstream {
                     upstream.busy_until = self.now + delay;
+                    upstream.taken_at = self.now;
                 }
                 self.after(delay, Event::Written { link });
             }
@@ -308,19 +321,36 @@ impl World {
                 self.after(delay, Event::Place { link });
             }
             Action::Receive(send, _) => self.receive(link, number(&send)),
-            Action::Verify(token) => {
-                let token = Token::read(&token);
-                let is_good = self.token_is_good(token);
-                if is_good {
-                    self.links[link].token = token;
-                }
-                let verified =
-                    is_good.then(|| (self.users[token.user].clone(), token.expires_at - self.now));
-                if let Some(upstream) = &mut self.links[link].upstream {
-                    upstream.session.handle(Happened::Verified(verified), self.now);
-                }
+            Action::Verify(token) => self.verify(link, Token::read(&token)),
+            Action::Close(code) => {
+                self.check_stuck(link, code);
+                self.end(link, code.code());
             }
-            Action::Close(code) => self.end(link, code.code()),
+        }
+    }
+
+    /// How long a batch takes. A slow reader takes a bit now and then, or nothing at all.
+    fn writes_for(&mut self, link: LinkNo) -> u64 {
+        if !self.links[link].is_slow || !self.fault(50) {
+            return self.delay(0, 3);
+        }
+        if self.random.percent(50) {
+            return self.delay(500, 40_000);
+        }
+        let mut delay = self.delay(500, 29_000);
+        for _ in 0..self.random.below(4) {
+            self.after(delay, Event::Progress { link });
+            delay += self.delay(500, 29_000);
+        }
+        delay
+    }
+
+    /// Nobody is stuck who has just taken something.
+    fn check_stuck(&mut self, link: LinkNo, code: CloseCode) {
+        let Some(upstream) = &self.links[link].upstream else { return };
+        let taken = self.now - upstream.taken_at;
+        if code == CloseCode::Stuck && taken < self.limits.stuck_timeout_ms {
+            self.fail(format!("link {link} counts as stuck, and took something {taken} ms ago"));
         }
     }
 

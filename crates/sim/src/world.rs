@@ -244,7 +244,11 @@ impl World {
             Event::Located { link } => self.accept(link),
             Event::Up { link, frame } => self.came_up(link, frame),
             Event::Gone { link } => self.hang_up(link),
+            Event::Progress { link } => self.progressed(link),
             Event::Written { link } => self.written(link),
+            Event::LookedUp { link, look_up, token, stands } => {
+                self.looked_up(link, look_up, token, stands);
+            }
             Event::SessionTimer { link, at } => self.session_timer(link, at),
             Event::Wake { link } => self.woken(link),
             Event::Read { link, job, ticket, after, room, page } => {

@@ -6,7 +6,6 @@ use serde_json::value::RawValue;
 use tetherline_protocol::{
     CloseCode, Seq,
     frame::{ClientFrame, ErrorFrame, FrameError, Pong, ServerFrame, id_in},
-    limits,
 };
 
 use super::{Output, Session, Wire, feed::Located};
@@ -18,7 +17,7 @@ impl Session {
             Ok(frame) => frame,
             Err(error) => return self.bad_frame(text, &error),
         };
-        self.bad_frames = 0;
+        self.bad_frames.earn();
         match frame {
             ClientFrame::Ping { timestamp } => self.ping(timestamp, now),
             ClientFrame::GetPending { after, after_id, epoch, have } => {
@@ -38,8 +37,16 @@ impl Session {
                 self.requests.extend(acknowledge.map(Output::Acknowledge));
             }
             ClientFrame::Authenticate { token } => self.requests.push_back(Output::Verify(token)),
-            ClientFrame::Stop(stop) => self.sends.push_stop(stop),
-            ClientFrame::Application(message) => self.sends.push(message),
+            ClientFrame::Stop(stop) => {
+                if let Some((id, refused)) = self.sends.push_stop(stop) {
+                    self.answer(id, refused);
+                }
+            }
+            ClientFrame::Application(message) => {
+                if let Some((id, refused)) = self.sends.push(message) {
+                    self.answer(id, refused);
+                }
+            }
             _ => {}
         }
     }
@@ -62,8 +69,7 @@ impl Session {
     }
 
     fn bad_frame(&mut self, text: &str, error: &FrameError) {
-        self.bad_frames += 1;
-        if self.bad_frames > limits::BAD_FRAMES_MAX {
+        if !self.bad_frames.spend() {
             return self.close(CloseCode::PolicyViolation, "too many frames that are none");
         }
         let message: Box<str> = format!("This frame was not understood: {error}.").into();

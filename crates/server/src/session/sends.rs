@@ -1,21 +1,34 @@
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use tetherline_protocol::{
-    MessageId, StopTarget,
+    ErrorCode, MessageId, StopTarget,
     frame::{Message, Stop},
 };
 
 use crate::{Refusal, store::Outcome};
 
+/// How long a connection whose sends have no room is not read: an application that is quick makes room
+/// within it, and then nobody has to come again. Pings and acknowledgements wait no longer than this.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// When a send may come again for which there was no room. An application that is slower than
+/// [`PATIENCE`] takes longer for those that wait.
+const CROWDED_RETRY: Duration = Duration::from_secs(5);
+
 /// One connection's sends, in order, one at a time.
 ///
 /// After a retryable refusal the later ones are refused with the same code until the refused one
-/// comes back, so that nothing overtakes it.
+/// comes back, so that nothing overtakes it. There is one that is waited for, and it is the earliest:
+/// whatever a client repeats, it begins there.
 pub(super) struct Sends {
     connection: MessageId,
+    waiting_max: usize,
     unnamed: u64,
     running: Option<Name>,
-    waiting: VecDeque<(Option<MessageId>, Errand)>,
+    waiting: VecDeque<(Name, Errand)>,
+    room: Room,
     barrier: Option<(MessageId, Refusal)>,
 }
 
@@ -26,59 +39,135 @@ pub(crate) enum Errand {
     Stop(StopTarget),
 }
 
-#[derive(Debug)]
-pub(super) enum Step {
-    Hand { id: MessageId, named: bool, errand: Errand },
-    Refuse { id: Option<MessageId>, refusal: Refusal },
-}
+/// What becomes of a send, under the name that the client knows.
+pub(super) type Answer = (Option<MessageId>, Outcome);
 
 /// The client's own name for a send, if it gave one.
-struct Name(Option<MessageId>);
+type Name = Option<MessageId>;
+
+/// Whether one more may come.
+#[derive(Debug, Clone, Copy)]
+enum Room {
+    Some,
+    /// None, and the connection is not read until then.
+    Awaited {
+        until: Instant,
+    },
+    /// None for so long that what comes is refused.
+    None,
+}
 
 impl Sends {
-    pub(super) fn new(connection: MessageId) -> Self {
-        Self { connection, unnamed: 0, running: None, waiting: VecDeque::new(), barrier: None }
+    /// At most `waiting_max` wait behind the one that is with the application.
+    pub(super) fn new(connection: MessageId, waiting_max: usize) -> Self {
+        Self {
+            connection,
+            waiting_max,
+            unnamed: 0,
+            running: None,
+            waiting: VecDeque::new(),
+            room: Room::Some,
+            barrier: None,
+        }
     }
 
+    #[cfg(any(test, feature = "simulation"))]
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    pub(super) fn push(&mut self, message: Message) {
-        self.waiting.push_back((message.id().cloned(), Errand::Message(message)));
+    /// Whether the connection may be read: what it says has room, or is refused.
+    pub(super) fn wants_more(&self) -> bool {
+        !matches!(self.room, Room::Awaited { .. })
+    }
+
+    /// When the patience with the application ends.
+    pub(super) fn next_at(&self) -> Option<Instant> {
+        match self.room {
+            Room::Awaited { until } => Some(until),
+            Room::Some | Room::None => None,
+        }
+    }
+
+    /// Looks whether there is room.
+    pub(super) fn look(&mut self, now: Instant) {
+        self.room = match self.room {
+            _ if !self.is_full() => Room::Some,
+            Room::Some => Room::Awaited { until: now + PATIENCE },
+            Room::Awaited { until } if now >= until => Room::None,
+            room => room,
+        };
+    }
+
+    /// Answers what becomes of it if it is refused at once.
+    pub(super) fn push(&mut self, message: Message) -> Option<Answer> {
+        self.enqueue(message.id().cloned(), Errand::Message(message))
     }
 
     /// It has its place behind the send that it may be about.
-    pub(super) fn push_stop(&mut self, Stop { id, target }: Stop) {
-        self.waiting.push_back((id, Errand::Stop(target)));
+    pub(super) fn push_stop(&mut self, Stop { id, target }: Stop) -> Option<Answer> {
+        self.enqueue(id, Errand::Stop(target))
     }
 
-    pub(super) fn next(&mut self) -> Option<Step> {
+    fn enqueue(&mut self, name: Name, errand: Errand) -> Option<Answer> {
+        if let Some((awaited, refusal)) = &self.barrier
+            && name.as_ref() != Some(awaited)
+        {
+            return Some((name, Err(refusal.clone())));
+        }
+        if self.is_full() {
+            if name.is_some() && self.has(&name) {
+                // It is answered when its turn comes. Refused, it would be waited for after that, and in vain.
+                return None;
+            }
+            let refusal = crowded();
+            self.barrier = name.clone().map(|id| (id, refusal.clone()));
+            return Some((name, Err(refusal)));
+        }
+        self.barrier = None;
+        self.waiting.push_back((name, errand));
+        None
+    }
+
+    /// The next one for the application, if its turn has come: its id, whether the client gave that, and
+    /// what it wants.
+    pub(super) fn next(&mut self) -> Option<(MessageId, bool, Errand)> {
         if self.running.is_some() {
             return None;
         }
         let (name, errand) = self.waiting.pop_front()?;
-        if let Some((refused, refusal)) = &self.barrier {
-            if name.as_ref() != Some(refused) {
-                return Some(Step::Refuse { id: name, refusal: refusal.clone() });
-            }
-            self.barrier = None;
-        }
         let id = name.clone().unwrap_or_else(|| self.own_name());
         let named = name.is_some();
-        self.running = Some(Name(name));
-        Some(Step::Hand { id, named, errand })
+        self.running = Some(name);
+        Some((id, named, errand))
     }
 
-    /// The outcome of the running send, under the name that the client knows.
-    pub(super) fn settle(&mut self, outcome: Outcome) -> Option<(Option<MessageId>, Outcome)> {
-        let Name(name) = self.running.take()?;
-        if let (Some(id), Err(refusal)) = (&name, &outcome)
+    /// The outcome of the running send. If it has to come again, what waits behind it has to, too.
+    pub(super) fn settle(&mut self, outcome: Outcome) -> Vec<Answer> {
+        let Some(name) = self.running.take() else { return Vec::new() };
+        let mut answers = vec![(name.clone(), outcome.clone())];
+        if let (Some(id), Err(refusal)) = (name, outcome)
             && refusal.is_retryable()
         {
-            self.barrier = Some((id.clone(), refusal.clone()));
+            // What was refused for want of room was behind it, and comes again behind it.
+            let crowded_out = self.barrier.replace((id, refusal));
+            for (name, errand) in std::mem::take(&mut self.waiting) {
+                answers.extend(self.enqueue(name, errand));
+            }
+            // Unless it had come again already: then nothing else does.
+            if self.barrier.is_none() {
+                self.barrier = crowded_out;
+            }
         }
-        Some((name, outcome))
+        answers
+    }
+
+    fn has(&self, name: &Name) -> bool {
+        self.running.as_ref() == Some(name) || self.waiting.iter().any(|(it, _)| it == name)
+    }
+
+    fn is_full(&self) -> bool {
+        self.running.is_some() && self.waiting.len() >= self.waiting_max
     }
 
     fn own_name(&mut self) -> MessageId {
@@ -87,4 +176,9 @@ impl Sends {
             .parse()
             .expect("a connection's id is a UUID, and a UUID with a number is a short id")
     }
+}
+
+fn crowded() -> Refusal {
+    let message = "Too many messages wait for the application. This one is kept and sent again.";
+    Refusal::new(ErrorCode::RateLimited, message).retry_after(CROWDED_RETRY)
 }

@@ -2,7 +2,9 @@
 
 mod growing;
 mod kept;
+mod misuse;
 mod proof;
+mod sends;
 
 use tetherline_protocol::limits;
 
@@ -275,16 +277,19 @@ fn a_peer_that_reads_nothing_is_soon_not_read_either() {
 
 #[test]
 fn silence_means_nothing_while_we_do_not_read() {
-    let mut rig = rig(Wire::V1, 0, |limits| limits.sends_waiting_max = 1);
+    let mut rig = rig(Wire::V1, 0, |limits| {
+        limits.sends_waiting_max = 1;
+        limits.idle_timeout_ms = 200;
+    });
     rig.input(Input::Text(r#"{"type":"t","id":"a"}"#));
     assert!(matches!(rig.output(), Some(Output::Receive { .. })));
     rig.input(Input::Text(r#"{"type":"t","id":"b"}"#));
     assert!(!rig.session.wants_input());
-    rig.pass(Duration::from_mins(10));
+    rig.pass(Duration::from_millis(249));
     assert_eq!(rig.output(), None);
-    rig.input(Input::Settled(Ok(())));
+    rig.pass(Duration::from_millis(1));
     assert!(rig.session.wants_input());
-    rig.pass(Duration::from_secs(91));
+    rig.pass(Duration::from_millis(201));
     assert_eq!(rig.close_code(), Some(CloseCode::Silent));
 }
 

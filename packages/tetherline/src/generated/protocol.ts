@@ -140,8 +140,14 @@ export const NESTING_MAX = 64;
 /** Largest piece in which a session reads its mailbox, in bytes; one larger message goes alone. */
 export const REPLAY_PIECE_BYTES_MAX = 16_384;
 
-/** Frames in a row that a client may get wrong before the connection is closed with 1008. */
+/** Frames that a client may get wrong before the connection is closed with 1008. */
 export const BAD_FRAMES_MAX = 16;
+
+/** So many good frames make up for a bad one. */
+export const GOOD_FRAMES_PER_BAD = 64;
+
+/** Tokens that a connection may offer in vain before it is closed with 1008. A good one makes up for a bad one, and what cannot be decided just now does not count. */
+export const TOKENS_REFUSED_MAX = 8;
 
 /** How long a client waits for `connection_established`, token and TCP included, in ms. */
 export const CONNECT_TIMEOUT_MS = 10_000;

@@ -1,0 +1,83 @@
+use std::sync::{
+    Mutex,
+    atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+};
+
+use futures_util::task::AtomicWaker;
+
+use super::{Notice, lock};
+
+/// What the hub knows of one connection.
+pub(super) struct Seat {
+    pub(super) waker: AtomicWaker,
+    pub(super) notice: AtomicU8,
+    pub(super) sent: AtomicU64,
+    /// Up to where this connection has taken live-only messages, or missed them.
+    pub(super) heard: AtomicU64,
+    /// An answer has begun or grown, and this connection has not looked since.
+    pub(super) grown: AtomicBool,
+    sign_in: Mutex<SignIn>,
+}
+
+/// Whose end closes a connection. A token may belong to none.
+enum SignIn {
+    Settled(Option<Box<str>>),
+    /// A token of the second is being looked up. Either may end meanwhile.
+    Renewing(Option<Box<str>>, Option<Box<str>>),
+}
+
+impl Seat {
+    pub(super) fn new(session: Option<Box<str>>, said: u64) -> Self {
+        Self {
+            waker: AtomicWaker::new(),
+            notice: AtomicU8::new(Notice::Nothing as u8),
+            sent: AtomicU64::new(0),
+            heard: AtomicU64::new(said),
+            grown: AtomicBool::new(false),
+            sign_in: Mutex::new(SignIn::Settled(session)),
+        }
+    }
+
+    pub(super) fn tell(&self, notice: Notice) {
+        self.notice.fetch_max(notice as u8, Ordering::SeqCst);
+        self.waker.wake();
+    }
+
+    /// A sign-in has ended.
+    pub(super) fn sign_out(&self, session: &str) {
+        if lock(&self.sign_in).is_of(session) {
+            self.tell(Notice::SignedOut);
+        }
+    }
+
+    pub(super) fn renew(&self, session: Option<Box<str>>) {
+        let mut sign_in = lock(&self.sign_in);
+        *sign_in = SignIn::Renewing(sign_in.take(), session);
+    }
+
+    pub(super) fn renewed(&self, stands: bool) {
+        let mut sign_in = lock(&self.sign_in);
+        *sign_in = SignIn::Settled(match &mut *sign_in {
+            SignIn::Renewing(_, new) if stands => new.take(),
+            SignIn::Renewing(current, _) | SignIn::Settled(current) => current.take(),
+        });
+    }
+}
+
+impl SignIn {
+    fn is_of(&self, session: &str) -> bool {
+        match self {
+            Self::Settled(current) => current.as_deref() == Some(session),
+            Self::Renewing(current, new) => {
+                [current, new].into_iter().any(|it| it.as_deref() == Some(session))
+            }
+        }
+    }
+
+    /// The one that counts.
+    fn take(&mut self) -> Option<Box<str>> {
+        match self {
+            Self::Settled(current) | Self::Renewing(current, _) => current.take(),
+        }
+    }
+}

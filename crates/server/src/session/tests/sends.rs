@@ -1,0 +1,127 @@
+//! Sends in their order, and what becomes of those for which there is no room.
+
+use tetherline_protocol::ErrorCode;
+
+use super::*;
+
+/// The names of the sends that the next batch refuses for now.
+fn refused(rig: &mut Rig) -> Vec<String> {
+    let name = |outgoing: Outgoing| {
+        let Outgoing::Text(text) = outgoing else { panic!("{outgoing:?}") };
+        let frame: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&frame["type"], &frame["retryable"]), (&"error".into(), &true.into()));
+        frame["ref"].as_str().unwrap().to_owned()
+    };
+    rig.written().into_iter().map(name).collect()
+}
+
+fn send(rig: &mut Rig, id: &str) {
+    rig.input(Input::Text(&format!(r#"{{"type":"t","id":"{id}"}}"#)));
+}
+
+fn received(rig: &mut Rig) -> String {
+    match rig.output() {
+        Some(Output::Receive { id, .. }) => id.to_string(),
+        other => panic!("nothing received but {other:?}"),
+    }
+}
+
+#[test]
+fn what_has_no_room_is_refused_and_let_in_again_in_its_order() {
+    // Nothing was read any more, and pings and acknowledgements waited with the sends.
+    let mut rig = rig(Wire::V1, 0, |limits| limits.sends_waiting_max = 2);
+    for id in ["a", "b", "c"] {
+        send(&mut rig, id);
+    }
+    assert_eq!(received(&mut rig), "a");
+    rig.pass(Duration::from_millis(250));
+    for id in ["d", "e"] {
+        assert!(rig.session.wants_input());
+        send(&mut rig, id);
+    }
+    assert_eq!(refused(&mut rig), ["d", "e"]);
+    rig.input(Input::Settled(Ok(())));
+    assert!(matches!(rig.output(), Some(Output::Receive { .. })));
+    assert_eq!(rig.written().len(), 1, "a is accepted");
+    // There is room again, and still nothing overtakes.
+    send(&mut rig, "e");
+    assert_eq!(refused(&mut rig), ["e"]);
+    send(&mut rig, "d");
+    rig.pass(Duration::from_millis(250));
+    send(&mut rig, "e");
+    assert_eq!(refused(&mut rig), ["e"]);
+    for id in ["c", "d"] {
+        rig.input(Input::Settled(Ok(())));
+        assert_eq!(received(&mut rig), id);
+        rig.written();
+    }
+}
+
+#[test]
+fn an_earlier_refusal_takes_the_place_of_one_for_want_of_room() {
+    let mut rig = rig(Wire::V1, 0, |limits| limits.sends_waiting_max = 1);
+    for id in ["a", "b"] {
+        send(&mut rig, id);
+    }
+    assert_eq!(received(&mut rig), "a");
+    rig.pass(Duration::from_millis(250));
+    send(&mut rig, "c");
+    assert_eq!(refused(&mut rig), ["c"]);
+    rig.input(Input::Settled(Err(Refusal::new(ErrorCode::Unavailable, "not now"))));
+    assert_eq!(refused(&mut rig), ["a", "b"]);
+    // It had not heard of a yet.
+    send(&mut rig, "c");
+    assert_eq!(refused(&mut rig), ["c"]);
+    for id in ["a", "b", "c"] {
+        send(&mut rig, id);
+        if id != "a" {
+            rig.input(Input::Settled(Ok(())));
+        }
+        assert_eq!(received(&mut rig), id);
+        if id != "a" {
+            rig.written();
+        }
+    }
+}
+
+#[test]
+fn a_repeat_for_which_there_is_no_room_is_not_waited_for() {
+    // The first of the two was accepted, so the client never repeated it again, and everything behind it
+    // was refused for ever. The simulator saw it.
+    let mut rig = rig(Wire::V1, 0, |limits| limits.sends_waiting_max = 1);
+    for id in ["a", "b"] {
+        send(&mut rig, id);
+    }
+    assert_eq!(received(&mut rig), "a");
+    rig.pass(Duration::from_millis(250));
+    send(&mut rig, "b");
+    send(&mut rig, "c");
+    assert_eq!(refused(&mut rig), ["c"]);
+    for _ in 0..2 {
+        rig.input(Input::Settled(Ok(())));
+    }
+    assert_eq!(received(&mut rig), "b");
+    rig.written();
+    send(&mut rig, "c");
+    assert_eq!(received(&mut rig), "c");
+}
+
+#[test]
+fn a_repeat_that_waits_leaves_the_order_of_what_had_no_room() {
+    // The repeat was let in, and with it everything that came later. The simulator saw it.
+    let mut rig = rig(Wire::V1, 0, |limits| limits.sends_waiting_max = 1);
+    for id in ["a", "a"] {
+        send(&mut rig, id);
+    }
+    assert_eq!(received(&mut rig), "a");
+    rig.pass(Duration::from_millis(250));
+    send(&mut rig, "b");
+    assert_eq!(refused(&mut rig), ["b"]);
+    rig.input(Input::Settled(Err(Refusal::new(ErrorCode::Unavailable, "not now"))));
+    assert_eq!(received(&mut rig), "a");
+    assert_eq!(refused(&mut rig), ["a"]);
+    rig.input(Input::Settled(Ok(())));
+    rig.written();
+    send(&mut rig, "c");
+    assert_eq!(refused(&mut rig), ["c"], "b comes first");
+}
