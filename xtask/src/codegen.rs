@@ -9,6 +9,7 @@ mod frames;
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use tetherline_process::say;
 use tetherline_protocol::{
     BEARER_PREFIX, CloseCode, ErrorCode, Limits, PROTOCOL_VERSION, SUBPROTOCOL, TOKEN_HEADER,
     limits, message_type,
@@ -33,7 +34,7 @@ pub(crate) fn run(root: &Path, mode: Mode) -> Result<()> {
     let path = root.join(GENERATED);
     let current = fs::read_to_string(&path).unwrap_or_default();
     if current == text {
-        println!("{GENERATED} is current");
+        say!("{GENERATED} is current");
         return Ok(());
     }
     if mode == Mode::Check {
@@ -45,7 +46,7 @@ pub(crate) fn run(root: &Path, mode: Mode) -> Result<()> {
         fs::create_dir_all(folder)?;
     }
     fs::write(&path, text).with_context(|| format!("cannot write {GENERATED}"))?;
-    println!("wrote {GENERATED}");
+    say!("wrote {GENERATED}");
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use tetherline_process::{note, say};
 
 use crate::{
     browser::is_root,
@@ -47,7 +48,7 @@ pub(crate) fn fuzz(root: &Path, arguments: &[String]) -> Result<()> {
         let corpus = folder(root, "corpus", name)?;
         let limit = format!("-max_total_time={seconds}");
         let arguments = arguments_for(root, name, &corpus, &limit)?;
-        eprintln!("\n━━ {name}");
+        note!("\n━━ {name}");
         run(root, &built.join(name).to_string_lossy(), &arguments)
             .with_context(|| advice(name, &built))?;
     }
@@ -73,10 +74,10 @@ pub(crate) fn check(root: &Path) -> Result<()> {
             .with_context(|| format!("cannot start the fuzz target {name}"))?;
         let words = String::from_utf8_lossy(&done.stderr);
         if !done.status.success() {
-            eprintln!("{words}");
+            note!("{words}");
             bail!(advice(&name, &built));
         }
-        println!("{name:<16} {}", words.lines().last().unwrap_or_default());
+        say!("{name:<16} {}", words.lines().last().unwrap_or_default());
     }
     Ok(())
 }

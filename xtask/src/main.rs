@@ -25,6 +25,7 @@ mod workspace;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use tetherline_process::{note, say};
 
 const HELP: &str = "\
 cargo xtask run [--port 8080] [--data DIR] [--release]
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
     match dispatch(&arguments) {
         Ok(code) => code,
         Err(problem) => {
-            eprintln!("\nerror: {problem:#}");
+            note!("\nerror: {problem:#}");
             ExitCode::FAILURE
         }
     }
@@ -87,7 +88,7 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         ("bench", _) => bench::run(&root, rest),
         ("docs", []) => docs::run(&root),
         ("help" | "--help" | "-h", _) => {
-            println!("{HELP}");
+            say!("{HELP}");
             Ok(())
         }
         _ => bail!("`{}` is nothing that xtask does:\n\n{HELP}", arguments.join(" ")),

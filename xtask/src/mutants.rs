@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::workspace::{command, files, target, walk};
 use patch::Patch;
 pub(crate) use patch::problems;
+use tetherline_process::{note, say};
 
 const USAGE: &str = "cargo xtask mutants [--only NAME[,NAME]] [--seeds N]";
 /// How many seeds a planted bug may survive by default.
@@ -55,13 +56,11 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<bool> {
     for patch in &patches {
         patch.apply(&tree.folder)?;
     }
-    eprintln!("building the simulator in {}", tree.folder.display());
+    note!("building the simulator in {}", tree.folder.display());
     tree.build().context("the copy does not build without a bug")?;
     if let Some(Finding { seed, problem }) = tree.simulate(options.seeds, None)? {
         // A bug of our own must not pass for the planted one.
-        eprintln!(
-            "seed {seed} fails without a planted bug ({problem}): only those before it count"
-        );
+        note!("seed {seed} fails without a planted bug ({problem}): only those before it count");
         if seed < SEEDS_MIN.min(options.seeds) {
             bail!("these are too few; see `cargo xtask sim --from {seed} --seeds 1`");
         }
@@ -258,7 +257,7 @@ impl Finding {
 
 impl Verdict {
     fn shown(self) -> Self {
-        eprintln!("{}", self.line());
+        note!("{}", self.line());
         self
     }
 
@@ -275,19 +274,16 @@ impl Verdict {
 }
 
 fn summarise(verdicts: &[Verdict]) -> bool {
-    println!(
-        "{:<36} {:<9} {:<10}  {:>8}  what the checker said",
-        "planted", "where", "found by", ""
-    );
+    say!("{:<36} {:<9} {:<10}  {:>8}  what the checker said", "planted", "where", "found by", "");
     for verdict in verdicts {
-        println!("{}", verdict.line());
+        say!("{}", verdict.line());
     }
     let survivors: Vec<_> = verdicts.iter().filter(|verdict| verdict.finding.is_none()).collect();
     for Verdict { name, bug, promise, .. } in &survivors {
-        println!("\n{name} survives. {bug} That breaks: {promise}");
+        say!("\n{name} survives. {bug} That breaks: {promise}");
     }
     let found = verdicts.len() - survivors.len();
-    println!("\n{found} of {} planted bugs found", verdicts.len());
+    say!("\n{found} of {} planted bugs found", verdicts.len());
     survivors.is_empty()
 }
 

@@ -2,28 +2,29 @@
 
 use std::{
     fmt,
-    io::{IsTerminal as _, Write as _, stderr},
+    io::{IsTerminal as _, stderr},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
+use tetherline_process::{note, show};
 
 /// Runs one step, says how long it took, and names the step if it fails.
 ///
 /// Steps whose program prints its own progress need nothing more; [`quiet_step`] is for the rest.
 pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    eprintln!("▸ {name} …");
+    note!("▸ {name} …");
     let started = Instant::now();
     let result = work().with_context(|| format!("{name} failed"))?;
-    eprintln!("✓ {name}  {}", Elapsed(started.elapsed()));
+    note!("✓ {name}  {}", Elapsed(started.elapsed()));
     Ok(result)
 }
 
 /// A step that is already done.
 pub(crate) fn current(name: &str) {
-    eprintln!("✓ {name}  (nothing changed)");
+    note!("✓ {name}  (nothing changed)");
 }
 
 /// A [`step`] whose program is silent for long: an elapsed time moves in its place.
@@ -47,14 +48,13 @@ fn tick(name: &str, is_done: &mpsc::Receiver<()>) {
     while is_done.recv_timeout(every) == Err(mpsc::RecvTimeoutError::Timeout) {
         let elapsed = Elapsed(started.elapsed());
         if terminal {
-            eprint!("\r  {name}: {elapsed}");
-            let _ = stderr().flush();
+            show(&format_args!("\r  {name}: {elapsed}"));
         } else {
-            eprintln!("  {name}: {elapsed}");
+            note!("  {name}: {elapsed}");
         }
     }
     if terminal {
-        eprint!("\r\x1b[2K");
+        show(&format_args!("\r\x1b[2K"));
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
+use tetherline_process::{note, say};
 
 use crate::{
     bench, browser, codegen, compat, docs, examples, fuzz, kill_test, prepare,
@@ -82,19 +83,19 @@ struct Outcome {
 pub(crate) fn run_checks(root: &Path, arguments: &[String]) -> Result<bool> {
     let Some(checks) = select(arguments)? else {
         for Check { name, about, .. } in &CHECKS {
-            println!("{name:<12} {about}");
+            say!("{name:<12} {about}");
         }
         return Ok(true);
     };
     let mut outcomes = Vec::new();
     for Check { name, about, run } in checks {
-        eprintln!("\n━━ {name}: {about}");
+        note!("\n━━ {name}: {about}");
         let started = Instant::now();
         let result = run(root);
         let took = started.elapsed();
         match &result {
-            Ok(()) => eprintln!("✓ {name}  {}", Elapsed(took)),
-            Err(problem) => eprintln!("✗ {name}  {}\n{problem:#}", Elapsed(took)),
+            Ok(()) => note!("✓ {name}  {}", Elapsed(took)),
+            Err(problem) => note!("✗ {name}  {}\n{problem:#}", Elapsed(took)),
         }
         let summaries = runner::take_summaries();
         outcomes.push(Outcome { name, took, passed: result.is_ok(), summaries });
@@ -104,20 +105,20 @@ pub(crate) fn run_checks(root: &Path, arguments: &[String]) -> Result<bool> {
 
 /// Prints the table and what the test runners said last; the very last line is for scripts.
 fn summarise(outcomes: &[Outcome]) -> bool {
-    println!();
+    say!("");
     for Outcome { name, took, passed, .. } in outcomes {
         let mark = if *passed { "passed" } else { "FAILED" };
-        println!("{name:<12} {mark}  {:>12}", Elapsed(*took).to_string());
+        say!("{name:<12} {mark}  {:>12}", Elapsed(*took).to_string());
     }
     let total: Duration = outcomes.iter().map(|outcome| outcome.took).sum();
-    println!("{:<12}         {:>12}\n", "total", Elapsed(total).to_string());
+    say!("{:<12}         {:>12}\n", "total", Elapsed(total).to_string());
     for Outcome { name, summaries, .. } in outcomes {
         for summary in summaries {
-            println!("{name:<12} {summary}");
+            say!("{name:<12} {summary}");
         }
     }
     let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
-    println!("{} passed, {failed} failed", outcomes.len() - failed);
+    say!("{} passed, {failed} failed", outcomes.len() - failed);
     failed == 0
 }
 

@@ -9,6 +9,7 @@ mod text;
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
+use tetherline_process::say;
 
 use crate::{codegen, docs, markdown, mutants, workspace};
 
@@ -36,7 +37,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         problems.push(stale.to_string());
     }
     docs::report(&problems)?;
-    println!("{} files keep the house rules", sources.len());
+    say!("{} files keep the house rules", sources.len());
     Ok(())
 }
 

@@ -1,10 +1,11 @@
 use std::{
-    io::{self, Write as _},
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
+use tetherline_process::{answer, note, outcome_of};
 use tetherline_server::backup::{self, Existing, Progress, Replaced, megabytes};
 
 /// Copies the mailboxes to a new file, as they are at this moment. The server may go on running, and
@@ -36,49 +37,42 @@ pub(crate) struct RestoreOptions {
     replace: bool,
 }
 
-pub(crate) fn run(options: &Options) -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let to = if options.to.is_dir() {
         options.to.join(format!("mailbox-{}.db", backup::stamp()))
     } else {
         options.to.clone()
     };
     let bytes = backup::back_up_mailbox(&options.data, &to, &tell)?;
-    say(&format!("{} MB backed up; secrets are not in it", megabytes(bytes)));
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{}", to.display())
-        .and_then(|()| stdout.flush())
-        .with_context(|| format!("{} is written, and cannot be printed", to.display()))
+    note!("{} MB backed up; secrets are not in it", megabytes(bytes));
+    let done = format!("tetherline: the backup {} is written", to.display());
+    Ok(outcome_of(answer(&to.display()), &done))
 }
 
-pub(crate) fn restore(options: &RestoreOptions) -> Result<()> {
+pub(crate) fn restore(options: &RestoreOptions) -> Result<ExitCode> {
     let RestoreOptions { from, data, replace } = options;
     let existing = if *replace { Existing::PutAside } else { Existing::Refuse };
     let replaced = backup::restore_mailbox(from, data, existing, &tell)?;
     if let Some(Replaced(path)) = replaced {
-        say(&format!("the mailboxes of before are kept as {}", path.display()));
+        note!("the mailboxes of before are kept as {}", path.display());
     }
-    say(&format!("restored {}; every client will be told so", from.display()));
+    note!("restored {}; every client will be told so", from.display());
     for name in ["jwt.secret", "api.key"].into_iter().filter(|name| !data.join(name).exists()) {
-        say(&format!(
+        note!(
             "there is no {name} in {}: put yours back, or the next start makes a new one",
             data.display()
-        ));
+        );
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// For who copied the files back by other means.
 pub(crate) fn renew_epoch(data: &Path) -> Result<()> {
     backup::renew_epoch(data)?;
-    say("the mailboxes count in a new epoch; every client will be told so");
+    note!("the mailboxes count in a new epoch; every client will be told so");
     Ok(())
 }
 
 fn tell(progress: Progress) {
-    say(&progress.to_string());
-}
-
-/// Nobody may be there to read it; that is no reason not to go on.
-fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    note!("{progress}");
 }

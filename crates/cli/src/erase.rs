@@ -1,7 +1,11 @@
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use tetherline_process::note;
 use tetherline_protocol::UserId;
 
 use crate::{
@@ -24,7 +28,7 @@ pub(crate) struct Options {
     yes: bool,
 }
 
-pub(crate) async fn run(options: Options) -> Result<()> {
+pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let (http, user) = options.api.user(&options.user)?;
     let key = files::api_key(&options.api.api_key_file)?;
     if !options.yes {
@@ -37,8 +41,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         let text = answer.text().await.unwrap_or_default();
         bail!("{}", refusal(status.as_u16(), &text));
     }
-    eprintln!("erased {:?}", options.user);
-    Ok(())
+    note!("erased {:?}", options.user);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Nobody erases the wrong user by pressing a key too fast: the answer is the user's id.

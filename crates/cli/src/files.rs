@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
+use tetherline_process::note;
 use tetherline_server::{ApiKey, JwtKeys, SecretFileError, secret_file, webhook_secret_file};
 
 /// The signing secret in a file that the operator named, so that it has to be there.
@@ -44,7 +45,7 @@ fn made_with(
     let is_new = !path.exists();
     let secret = read_or_make(path)?;
     if is_new {
-        eprintln!("made a new {what}: {}", path.display());
+        note!("made a new {what}: {}", path.display());
     }
     Ok(secret)
 }

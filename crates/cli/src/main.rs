@@ -7,16 +7,19 @@ mod files;
 mod printable;
 mod publish;
 mod serve;
-mod signals;
 mod tail;
 mod token;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tetherline_process::{arguments, finish, note, say_panics};
 use tetherline_server::chain;
 
 /// One authenticated WebSocket per signed-in user, on which no message is lost or doubled.
+///
+/// Exit codes: 0 when it was done, 1 when it was not, 2 for a command line that is none, 74 when it was done and
+/// its answer could not be written to stdout; 130 and 143 after a second SIGINT or SIGTERM, which ends it at once.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {
@@ -44,7 +47,12 @@ enum Task {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let result = match Arguments::parse().task {
+    say_panics();
+    let task = match arguments::<Arguments>() {
+        Ok(arguments) => arguments.task,
+        Err(code) => return code,
+    };
+    let result = match task {
         Task::Serve(options) => serve::run(options).await,
         Task::Token(options) => token::run(&options),
         Task::Publish(options) => publish::run(options).await,
@@ -53,11 +61,10 @@ async fn main() -> ExitCode {
         Task::Restore(options) => backup::restore(&options),
         Task::Tail(options) => tail::run(options).await,
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            eprintln!("tetherline: {}", chain(problem.as_ref()));
-            ExitCode::FAILURE
-        }
-    }
+    let code = result.unwrap_or_else(|problem| {
+        note!("tetherline: {}", chain(problem.as_ref()));
+        ExitCode::FAILURE
+    });
+    finish();
+    code
 }

@@ -1,10 +1,11 @@
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tetherline_process::outcome_of;
 use tetherline_protocol::{IdempotencyKey, MessageId, Seq, UserId, frame::Message};
 use tetherline_server::{NoHttpClient, chain, http_client};
 
@@ -79,7 +80,7 @@ struct Published {
     seq: Option<Seq>,
 }
 
-pub(crate) async fn run(options: Options) -> Result<()> {
+pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let body = message(&options.kind, &json(options.json)?)?;
     let key = files::api_key(&options.api.api_key_file)?;
     let (http, user) = options.api.user(&options.user)?;
@@ -104,8 +105,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let published: Published = serde_json::from_str(&text).with_context(|| {
         format!("{} answered something that is no Tetherline server's", options.api.url)
     })?;
-    println!("{}", serde_json::to_string(&published)?);
-    Ok(())
+    let receipt = serde_json::to_string(&published)?;
+    Ok(outcome_of(tetherline_process::answer(&receipt), "tetherline: the message was published"))
 }
 
 /// The argument itself, or what it stands for.

@@ -1,23 +1,23 @@
 mod answers;
 
 use std::{
-    fs,
-    io::{self, Write as _},
+    fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    process::ExitCode,
     sync::Arc,
 };
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use tetherline_process::{Signals, log_to_stderr, say};
 use tetherline_server::{
     ApiKey, Config, JwtKeys, Origin, Server, Webhook, WebhookOptions, listen, serve,
     store::SqliteStore,
 };
 use tokio::net::TcpListener;
-use tracing_subscriber::EnvFilter;
 
-use crate::{backup, files, signals};
+use crate::{backup, files};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -91,10 +91,11 @@ pub(crate) struct Options {
     answers: answers::Answers,
 }
 
-pub(crate) async fn run(options: Options) -> Result<()> {
-    log_to_stderr();
+pub(crate) async fn run(options: Options) -> Result<ExitCode> {
+    log_to_stderr("info");
     // Before anything is listened to: a signal during the start has to end it in order, too.
-    let stop = signals::stop()?;
+    let signals = Signals::listen().and_then(Signals::ignore_hangup);
+    let signals = signals.context("cannot listen for signals")?;
     let config = config(&options)?;
     let webhook = webhook(&options)?;
     if options.new_epoch {
@@ -107,22 +108,19 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     if let Some(webhook) = webhook {
         server.attach(Arc::new(webhook));
     }
-    announce(address)?;
+    // The one line on stdout: scripts wait for it. Whoever started this may have closed its end; that is
+    // no reason not to serve.
+    say!("listening on http://{address}");
     let draining = server.clone();
     let served = serve(listener, server.router(), async move {
-        stop.await;
+        signals.stop().await;
         draining.drain().await;
     });
     tokio::select! {
-        served = served => served.context("the server stopped"),
+        served = served => served.map(|()| ExitCode::SUCCESS).context("the server stopped"),
         // Whatever supervises this process can do more about it than a server without a store.
         error = server.failed() => Err(anyhow::Error::new(error).context("the server has to end")),
     }
-}
-
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
 }
 
 fn config(options: &Options) -> Result<Config> {
@@ -193,14 +191,6 @@ fn bind(address: SocketAddr) -> Result<TcpListener> {
         ),
         _ => anyhow::anyhow!("cannot listen on {address}: {error}; choose another with --listen"),
     })
-}
-
-/// The one line on stdout: scripts wait for it.
-fn announce(address: SocketAddr) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "listening on http://{address}")
-        .and_then(|()| stdout.flush())
-        .context("cannot write to stdout")
 }
 
 fn retention(text: &str) -> Result<u32, String> {

@@ -1,19 +1,17 @@
-use std::{
-    io::{self, Write as _},
-    pin::pin,
-};
+use std::{io, pin::pin, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use clap::Args;
 use serde::Deserialize;
 use tetherline::{Acknowledge, Client, Event, Status, StreamText};
+use tetherline_process::{Signals, answer, note, outcome_of};
 use tetherline_protocol::{
     DeviceId, Seq, UserId,
     frame::{MessageDelta, ServerFrame},
 };
 
-use crate::{printable::printable, signals};
+use crate::printable::printable;
 
 /// Prints the application's messages and `pending_check_complete` as they come, one JSON object a
 /// line; what the connection is doing goes to stderr.
@@ -39,7 +37,7 @@ pub(crate) struct Options {
     stream: bool,
 }
 
-pub(crate) async fn run(options: Options) -> Result<()> {
+pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let user = subject(&options.token)?;
     let mut builder = Client::builder(&options.url)
         .user(user)
@@ -55,33 +53,46 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let mut client = builder.connect()?;
     let url = without_password(&options.url);
     tokio::spawn(say_how_it_goes(client.connection(), url.clone()));
-    follow(&mut client, &url).await?;
-    // Says what is handled, so that an ended tail repeats nothing. After a failure it is not said:
-    // what could not be printed comes again.
-    client.close().await;
-    Ok(())
+    match follow(&mut client, &url).await? {
+        // Says what is handled, so that an ended tail repeats nothing.
+        End::Asked => {
+            client.close().await;
+            Ok(ExitCode::SUCCESS)
+        }
+        // Not here: what could not be printed comes again.
+        End::Unread(error) => Ok(outcome_of(Err(error), "tetherline: there were messages")),
+    }
 }
 
-async fn follow(client: &mut Client, url: &str) -> Result<()> {
-    let mut stop = pin!(signals::stop()?);
+/// Why there is nothing more to print.
+enum End {
+    /// By a signal.
+    Asked,
+    /// Stdout takes no more.
+    Unread(io::Error),
+}
+
+async fn follow(client: &mut Client, url: &str) -> Result<End> {
+    let signals = Signals::listen().context("cannot listen for signals")?;
+    let mut stop = pin!(signals.stop());
     loop {
         let event = tokio::select! {
             event = client.next() => event,
-            () = &mut stop => return Ok(()),
+            () = &mut stop => return Ok(End::Asked),
         };
-        match event {
-            Some(Event::Message(message)) => print(&message.text)?,
-            Some(Event::CaughtUp { text, .. }) => print(&text)?,
-            Some(Event::StreamStarted(start)) => print(&start.text)?,
-            Some(Event::StreamGrew(piece)) => print(&delta(piece))?,
+        let printed = match event {
+            Some(Event::Message(message)) => answer(&message.text),
+            Some(Event::CaughtUp { text, .. }) => answer(&text),
+            Some(Event::StreamStarted(start)) => answer(&start.text),
+            Some(Event::StreamGrew(piece)) => answer(&delta(piece)),
             Some(Event::Gap { after, next }) => {
-                eprintln!(
-                    "tetherline: messages after {after} and before {next} are no longer there"
-                );
+                note!("tetherline: messages after {after} and before {next} are no longer there");
+                Ok(())
             }
             Some(Event::ServerError(error)) => {
                 let (words, code) = (printable(&error.message), printable(&error.code));
-                eprintln!("tetherline: the server reports: {words} ({code})");
+                note!("tetherline: the server reports: {words} ({code})");
+                Ok(())
             }
             Some(Event::IdentityRefused) => {
                 let trouble = client.connection().borrow().trouble.clone();
@@ -92,8 +103,11 @@ async fn follow(client: &mut Client, url: &str) -> Result<()> {
                     words.unwrap_or_default()
                 );
             }
-            Some(_) => {}
+            Some(_) => Ok(()),
             None => bail!("the connection ended"),
+        };
+        if let Err(error) = printed {
+            return Ok(End::Unread(error));
         }
     }
 }
@@ -102,11 +116,6 @@ async fn follow(client: &mut Client, url: &str) -> Result<()> {
 fn delta(StreamText { message_uuid, attempt, offset, text }: StreamText) -> String {
     let delta = MessageDelta { message_uuid, attempt, offset, text };
     ServerFrame::MessageDelta(delta).to_text().expect("a control frame is written here")
-}
-
-fn print(frame: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{frame}").and_then(|()| stdout.flush()).context("cannot write to stdout")
 }
 
 async fn say_how_it_goes(
@@ -124,11 +133,11 @@ async fn say_how_it_goes(
                 let trouble = now.trouble.as_deref().map(|words| format!(": {}", printable(words)));
                 let trouble = trouble.unwrap_or_default();
                 let attempt = now.attempts;
-                eprintln!("tetherline: {what} {url}{trouble}; attempt {attempt} in {seconds:.1} s");
+                note!("tetherline: {what} {url}{trouble}; attempt {attempt} in {seconds:.1} s");
                 was_connected = false;
             }
             Status::Connected => {
-                eprintln!("tetherline: connected to {url}");
+                note!("tetherline: connected to {url}");
                 was_connected = true;
             }
             _ => {}

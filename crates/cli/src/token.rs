@@ -1,7 +1,8 @@
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
+use tetherline_process::{answer, outcome_of};
 use tetherline_protocol::UserId;
 use tetherline_server::issue_token;
 
@@ -20,10 +21,10 @@ pub(crate) struct Options {
     ttl: Duration,
 }
 
-pub(crate) fn run(options: &Options) -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let keys = files::jwt_keys(&options.jwt_secret_file)?;
-    println!("{}", issue_token(&keys, &options.user, None, options.ttl));
-    Ok(())
+    let token = issue_token(&keys, &options.user, None, options.ttl);
+    Ok(outcome_of(answer(&token), "tetherline: a token was made"))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

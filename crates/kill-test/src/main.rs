@@ -26,6 +26,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
+use tetherline_process::{arguments, note, say};
 
 /// Kill a server again and again, fill its disk, and count what is lost or doubled.
 #[derive(Debug, Parser)]
@@ -59,23 +60,26 @@ struct Options {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = match arguments::<Options>() {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1_000_000_000));
     match run(&options, seed).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            eprintln!("a promise was broken; the seed was {seed}");
+            note!("a promise was broken; the seed was {seed}");
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("the test could not run: {error:#}; the seed was {seed}");
+            note!("the test could not run: {error:#}; the seed was {seed}");
             ExitCode::FAILURE
         }
     }
 }
 
 async fn run(options: &Options, seed: u64) -> Result<bool> {
-    eprintln!("seed {seed}");
+    note!("seed {seed}");
     // Absolute, since it is started from elsewhere, too.
     let server = options
         .server
@@ -84,18 +88,18 @@ async fn run(options: &Options, seed: u64) -> Result<bool> {
     let mut good = true;
     if options.kills > 0 {
         let verdict = kills::run(&server, options.kills, seed).await?;
-        println!("{verdict}");
+        say!("{verdict}");
         good &= verdict.is_good();
     }
     if options.full_disks > 0 && cfg!(not(target_os = "linux")) {
-        eprintln!("the disk is filled on Linux only; this is left out");
+        note!("the disk is filled on Linux only; this is left out");
     } else if options.full_disks > 0 {
         let verdict = full_disk::run(&server, options.full_disks, options.medium, seed).await?;
-        println!("{verdict}");
+        say!("{verdict}");
         good &= verdict.is_good();
     }
     if options.torture && cfg!(not(target_os = "linux")) {
-        eprintln!("the torture is done on Linux only; this is left out");
+        note!("the torture is done on Linux only; this is left out");
     } else if options.torture {
         let wish = match (options.only, options.minutes) {
             (Some(fault), _) => torture::Wish::Only(fault),
@@ -103,7 +107,7 @@ async fn run(options: &Options, seed: u64) -> Result<bool> {
             (None, None) => torture::Wish::Short,
         };
         let verdict = torture::run(&server, &wish, seed).await?;
-        println!("{verdict}");
+        say!("{verdict}");
         good &= verdict.is_good();
     }
     Ok(good)

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    io::{IsTerminal as _, Write as _, stderr},
+    io::{IsTerminal as _, stderr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::Result;
+use tetherline_process::{note, show};
 use tokio::{
     task::JoinHandle,
     time::{MissedTickBehavior, interval},
@@ -49,7 +50,7 @@ impl Progress {
     ) -> Verdict {
         self.ticking.abort();
         if stderr().is_terminal() {
-            eprint!("\r\x1b[2K");
+            show(&format_args!("\r\x1b[2K"));
         }
         let ledger = &self.scene.ledger;
         let mut evidence = ledger.problems();
@@ -133,10 +134,9 @@ async fn tick(name: &'static str, scene: Arc<Scene>, started: Instant) {
             read(&counts.lost) + read(&counts.doubled) + read(&counts.broken),
         );
         if terminal {
-            eprint!("\r\x1b[2K{line}");
-            let _ = stderr().flush();
+            show(&format_args!("\r\x1b[2K{line}"));
         } else {
-            eprintln!("{line}");
+            note!("{line}");
         }
     }
 }

@@ -16,6 +16,8 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use tokio::time::sleep;
 
+use tetherline_process::note;
+
 use crate::{
     answers::Answers,
     application::Application,
@@ -121,7 +123,7 @@ impl Stage<'_> {
             };
             gone_through.await.with_context(|| format!("{fault}"))?;
             *told += 1;
-            eprintln!("  {fault}: {:.1} s", started.elapsed().as_secs_f64());
+            note!("  {fault}: {:.1} s", started.elapsed().as_secs_f64());
         }
         Ok(())
     }

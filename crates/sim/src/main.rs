@@ -9,6 +9,7 @@ use std::{
     time::Instant,
 };
 
+use tetherline_process::{note, say};
 use tetherline_sim::{Failure, Mutant, Report, run};
 
 const USAGE: &str = "usage: tetherline-sim --seeds N [--from SEED] [--mutant NAME] | --mutants";
@@ -16,25 +17,25 @@ const USAGE: &str = "usage: tetherline-sim --seeds N [--from SEED] [--mutant NAM
 fn main() -> ExitCode {
     if std::env::args().skip(1).eq(["--mutants"]) {
         for mutant in Mutant::ALL {
-            println!("{mutant:?}\t{}", mutant.promise());
+            say!("{mutant:?}\t{}", mutant.promise());
         }
         return ExitCode::SUCCESS;
     }
     let Some((seeds, from, mutant)) = arguments() else {
-        eprintln!("{USAGE}");
+        note!("{USAGE}");
         return ExitCode::FAILURE;
     };
     let start = Instant::now();
     let (steps, broken) = run_all(from, seeds, mutant);
     if let Some(report) = broken {
-        println!("{report}");
+        say!("{report}");
         return ExitCode::FAILURE;
     }
     let seconds = start.elapsed().as_secs_f64();
     if seeds == 1 {
-        println!("{}", run(from, mutant));
+        say!("{}", run(from, mutant));
     }
-    println!("{seeds} seeds from {from}: every promise kept, {steps} steps in {seconds:.1} s");
+    say!("{seeds} seeds from {from}: every promise kept, {steps} steps in {seconds:.1} s");
     ExitCode::SUCCESS
 }
 

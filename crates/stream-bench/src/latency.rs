@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use futures_util::future::try_join_all;
 use reqwest::Client;
+use tetherline_process::say;
 
 use crate::{
     answer::{Lateness, Person, Speech},
@@ -51,17 +52,17 @@ pub(crate) async fn run(server: &Server, brief: bool) -> Result<()> {
     let http = Client::new();
     let names = (0..persons).map(|number| format!("person-{number}"));
     let mut persons = try_join_all(names.map(|name| Person::named(name, server, &http))).await?;
-    println!("\nwords of {} answers at a time, later than straight from the model", persons.len());
+    say!("\nwords of {} answers at a time, later than straight from the model", persons.len());
     for question in &QUESTIONS {
         let words = question.words.div_ceil(fewer);
         let times = question.times.div_ceil(fewer);
         let lateness = ask(&mut persons, &Question { words, times, ..*question }).await?;
-        println!("\n  {}", question.about);
-        println!("    the model itself  {}", lateness.direct);
+        say!("\n  {}", question.about);
+        say!("    the model itself  {}", lateness.direct);
         if lateness.durable.len() > 0 {
-            println!("    until durable     {}", lateness.durable);
+            say!("    until durable     {}", lateness.durable);
         }
-        println!("    until shown       {}", lateness.shown);
+        say!("    until shown       {}", lateness.shown);
     }
     Ok(())
 }

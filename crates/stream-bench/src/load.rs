@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::Client;
+use tetherline_process::say;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
@@ -61,15 +62,15 @@ pub(crate) async fn run(server: &Server, answers: usize, brief: bool) -> Result<
         .try_collect::<Vec<_>>()
         .await?;
 
-    println!("\n{count} answers at once, {WORDS_PER_S} words/s each, for {seconds} s");
-    println!(
+    say!("\n{count} answers at once, {WORDS_PER_S} words/s each, for {seconds} s");
+    say!(
         "  words said                  {} of {} in {:.1} s",
         speech.behind.len(),
         count * (seconds * WORDS_PER_S) as usize,
         speech.took.as_secs_f64()
     );
-    println!("  this side was behind by     {}", speech.behind);
-    println!("  answers with words unsent   {unsent} when the last was said");
+    say!("  this side was behind by     {}", speech.behind);
+    say!("  answers with words unsent   {unsent} when the last was said");
     shown(&seen, speech.took);
     if let (Some(before), Some(started), Some(ended)) = (before, started, ended) {
         let words = seen.iter().map(|seen| seen.words.len()).sum();
@@ -176,23 +177,25 @@ fn shown(seen: &[Seen], took: Duration) {
             }
         }
     }
-    println!("  pieces shown                {:.0} /s", frames as f64 / took.as_secs_f64());
-    println!("  from said to shown          {all}");
-    println!("    in the first quarter      {early}");
-    println!("    in the last quarter       {late}");
+    say!("  pieces shown                {:.0} /s", frames as f64 / took.as_secs_f64());
+    say!("  from said to shown          {all}");
+    say!("    in the first quarter      {early}");
+    say!("    in the last quarter       {late}");
 }
 
 fn cost(idle: &Used, busy: &Used, words: usize) {
-    println!(
+    say!(
         "  the server used             {:.0} % of a core, {:.1} µs a word",
         busy.cpu_share * 100.0,
         busy.cpu_s * 1e6 / words as f64
     );
     if let Some(flushes) = busy.flushes_per_s {
-        println!("  flushes of its disk         {flushes:.0} /s");
+        say!("  flushes of its disk         {flushes:.0} /s");
     }
-    println!(
+    say!(
         "  its memory                  {:.1} MiB; {:.1} for the connections and open requests, {:.1} for the answers",
-        busy.resident_mib, idle.grown_mib, busy.grown_mib
+        busy.resident_mib,
+        idle.grown_mib,
+        busy.grown_mib
     );
 }

@@ -18,12 +18,13 @@ mod usage;
 mod words;
 mod writer;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 
 use server::Server;
+use tetherline_process::{arguments, note, say};
 
 /// Measure what growing answers cost.
 #[derive(Debug, Parser)]
@@ -51,12 +52,25 @@ enum What {
     Load,
 }
 
-fn main() -> Result<()> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    let options = match arguments::<Options>() {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
+    match measure(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            note!("Error: {problem:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: &Options) -> Result<()> {
     let cores = cores::split()?;
     // One thread: the server has a core of its own, and everybody else shares the other.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(&options, cores))
+    runtime.block_on(run(options, cores))
 }
 
 async fn run(options: &Options, cores: cores::Cores) -> Result<()> {
@@ -64,7 +78,7 @@ async fn run(options: &Options, cores: cores::Cores) -> Result<()> {
         .server
         .canonicalize()
         .with_context(|| format!("there is no server at {}", options.server.display()))?;
-    println!("{cores}; {}", usage::busy());
+    say!("{cores}; {}", usage::busy());
     let wanted = |what| options.what.is_empty() || options.what.contains(&what);
     if wanted(What::Latency) {
         latency::run(&Server::start(&binary, cores).await?, options.brief).await?;
@@ -73,6 +87,6 @@ async fn run(options: &Options, cores: cores::Cores) -> Result<()> {
         let server = Server::start(&binary, cores).await?;
         load::run(&server, options.answers, options.brief).await?;
     }
-    println!("afterwards {}", usage::busy());
+    say!("afterwards {}", usage::busy());
     Ok(())
 }

@@ -6,21 +6,28 @@ use serde_json::Value;
 use crate::workspace::output;
 
 /// Which crates of this workspace each may use: ARCHITECTURE.md draws the same as a picture.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("tetherline-protocol", &[]),
     ("tetherline-engine", &["tetherline-protocol"]),
     ("tetherline", &["tetherline-engine", "tetherline-protocol"]),
     ("tetherline-wasm", &["tetherline-engine", "tetherline-protocol"]),
     ("tetherline-server", &["tetherline-protocol"]),
-    ("tetherline-cli", &["tetherline", "tetherline-server", "tetherline-protocol"]),
-    ("tetherline-sim", &["tetherline-engine", "tetherline-server", "tetherline-protocol"]),
+    ("tetherline-process", &[]),
+    (
+        "tetherline-cli",
+        &["tetherline", "tetherline-process", "tetherline-server", "tetherline-protocol"],
+    ),
+    (
+        "tetherline-sim",
+        &["tetherline-engine", "tetherline-process", "tetherline-server", "tetherline-protocol"],
+    ),
     ("tetherline-store-conformance", &["tetherline-server", "tetherline-protocol"]),
     // It knows the server only as a binary.
-    ("tetherline-kill-test", &["tetherline"]),
+    ("tetherline-kill-test", &["tetherline", "tetherline-process"]),
     // So does this, and speaks the wire itself: it measures what any client sees.
-    ("tetherline-stream-bench", &[]),
-    ("tetherline-chat", &["tetherline-server", "tetherline-protocol"]),
-    ("xtask", &["tetherline-protocol"]),
+    ("tetherline-stream-bench", &["tetherline-process"]),
+    ("tetherline-chat", &["tetherline-process", "tetherline-server", "tetherline-protocol"]),
+    ("xtask", &["tetherline-process", "tetherline-protocol"]),
 ];
 
 /// What a crate may use in its tests beyond that: the native client is tested against the server, and

@@ -1,7 +1,7 @@
 //! `tetherline-chat`: the reference chat on one port.
 
 use std::{
-    io::{self, Write as _},
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -12,13 +12,14 @@ use clap::{Parser, Subcommand};
 use tetherline_chat::{
     Chat, Config, InvalidProvider, OpenChatError, Provider, Responder, backup::RestoreChatError,
 };
+use tetherline_process::{
+    Signals, answer, arguments, finish, log_to_stderr, note, outcome_of, say, say_panics,
+};
 use tetherline_server::{
     Origin, StoreError,
     backup::{self, BackupError, Existing, Progress, Replaced, RestoreError},
     chain, listen, serve,
 };
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// The reference chat of Tetherline: sign-in, conversations, answers, and the WebSocket that
 /// brings them, on one port.
@@ -111,32 +112,38 @@ enum RunError {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    say_panics();
+    let arguments = match arguments::<Arguments>() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    log_to_stderr("warn");
     let outcome = match &arguments.task {
         Some(task) => carry_out(task, &arguments.data),
         None => serve_until_told(arguments),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+    let code = match outcome {
+        Ok(code) => code,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "tetherline-chat: {}", chain(&error));
+            note!("tetherline-chat: {}", chain(&error));
             ExitCode::from(if matches!(error, RunError::Provider(_)) { 2 } else { 1 })
         }
-    }
+    };
+    finish();
+    code
 }
 
-fn serve_until_told(arguments: Arguments) -> Result<(), RunError> {
+fn serve_until_told(arguments: Arguments) -> Result<ExitCode, RunError> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(RunError::Start)
         .and_then(|runtime| runtime.block_on(run(arguments)))
+        .map(|()| ExitCode::SUCCESS)
 }
 
-fn carry_out(task: &Task, data: &Path) -> Result<(), RunError> {
-    let tell = |progress: Progress| say(&progress.to_string());
+fn carry_out(task: &Task, data: &Path) -> Result<ExitCode, RunError> {
+    let tell = |progress: Progress| note!("{progress}");
     match task {
         Task::Backup { to } => {
             let to = match to.is_dir() && !to.join("chat.db").exists() {
@@ -144,24 +151,19 @@ fn carry_out(task: &Task, data: &Path) -> Result<(), RunError> {
                 false => to.clone(),
             };
             let bytes = tetherline_chat::backup::back_up(data, &to, &tell)?;
-            say(&format!("{} MB backed up; secrets are not in it", backup::megabytes(bytes)));
-            // It is there, whether anybody hears of it or not.
-            let _ = writeln!(io::stdout(), "{}", to.display());
+            note!("{} MB backed up; secrets are not in it", backup::megabytes(bytes));
+            let done = format!("tetherline-chat: the backup {} is written", to.display());
+            Ok(outcome_of(answer(&to.display()), &done))
         }
         Task::Restore { from, replace } => {
             let existing = if *replace { Existing::PutAside } else { Existing::Refuse };
             for Replaced(path) in tetherline_chat::backup::restore(from, data, existing, &tell)? {
-                say(&format!("what was there is kept as {}", path.display()));
+                note!("what was there is kept as {}", path.display());
             }
-            say(&format!("restored {}; every page will be told so", from.display()));
+            note!("restored {}; every page will be told so", from.display());
+            Ok(ExitCode::SUCCESS)
         }
     }
-    Ok(())
-}
-
-/// Nobody may be there to read it; that is no reason not to go on.
-fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
 }
 
 async fn run(arguments: Arguments) -> Result<(), RunError> {
@@ -171,7 +173,7 @@ async fn run(arguments: Arguments) -> Result<(), RunError> {
         _ => RunError::Listen { address: arguments.listen, source },
     })?;
     let address = listener.local_addr().map_err(RunError::Start)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Start)?;
+    let signals = Signals::listen().and_then(Signals::ignore_hangup).map_err(RunError::Start)?;
     if arguments.new_epoch {
         backup::renew_epoch(&arguments.data)?;
     }
@@ -184,10 +186,7 @@ async fn run(arguments: Arguments) -> Result<(), RunError> {
     let chat = Chat::open(config, address).await?;
     announce(address);
     let told_to_stop = async {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
+        signals.stop().await;
         chat.shut_down().await;
     };
     tokio::select! {
@@ -219,8 +218,6 @@ fn announce(mut address: SocketAddr) {
     if address.ip().is_unspecified() {
         address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
-    let mut stdout = io::stdout().lock();
     // Whoever started us may have closed its end; that is no reason not to serve.
-    let _ = writeln!(stdout, "Tetherline chat is ready: http://{address}");
-    let _ = stdout.flush();
+    say!("Tetherline chat is ready: http://{address}");
 }

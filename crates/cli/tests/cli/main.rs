@@ -14,4 +14,5 @@ mod socket;
 mod store;
 mod streaming;
 mod support;
+mod terminal;
 mod webhook;

@@ -71,7 +71,12 @@ impl Start {
     }
 
     pub(crate) async fn run(self) -> Chat {
-        let mut child = self.command().spawn().unwrap();
+        let command = self.command();
+        self.run_as(command).await
+    }
+
+    pub(crate) async fn run_as(self, mut command: Command) -> Chat {
+        let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = timeout(PATIENCE, stdout.next_line()).await.unwrap().unwrap().unwrap();
         let url = line.strip_prefix("Tetherline chat is ready: ").unwrap().to_owned();
@@ -104,6 +109,11 @@ impl Chat {
     /// The same for a story that goes on with what is left.
     pub(crate) async fn kill_now(&mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    pub(crate) async fn signal(&self, name: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().await.unwrap().success());
     }
 
     /// As the service manager does it; the exit code.

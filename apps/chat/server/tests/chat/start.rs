@@ -83,3 +83,20 @@ async fn being_told_to_stop_sends_everybody_away_to_come_back() {
     let (code, close) = tokio::join!(chat.terminate(), socket.closed_with());
     assert_eq!((code, close), (0, 1012));
 }
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_and_a_hangup_stop_nothing() {
+    // A line on a full volume was a panic, and the terminal that was closed took the chat with it.
+    let folder = tempfile::tempdir().unwrap();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Start::on(folder.path()).command();
+    command.stderr(full()).env("RUST_LOG", "trace");
+    let chat = Start::on(folder.path()).run_as(command).await;
+    chat.signal("HUP").await;
+    Person::sign_up(&chat, "ada").await.connect().await;
+    assert_eq!(chat.terminate().await, 0);
+
+    let mut command = Start::on(folder.path()).with(&["--help"]).command();
+    let status = command.stdout(full()).stderr(full()).status().await.unwrap();
+    assert_eq!(status.code(), Some(74));
+}

@@ -1,0 +1,22 @@
+use std::io;
+
+/// Where there are no signals: the interrupt asks the process to end in order.
+#[derive(Debug)]
+pub struct Signals;
+
+impl Signals {
+    /// Listens from now on.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    /// There is none here.
+    pub fn ignore_hangup(self) -> io::Result<Self> {
+        Ok(self)
+    }
+
+    /// Done when the process is to end.
+    pub async fn stop(self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}

@@ -1,0 +1,97 @@
+//! How our binaries behave as processes. What they say is best effort: a volume that is full, a reader
+//! that is gone or one that takes nothing stops no work, and nothing panics over a line.
+
+#[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only a log is queued"))]
+mod lines;
+#[cfg(feature = "log")]
+mod log;
+mod panics;
+#[cfg(all(feature = "signals", unix))]
+mod signals;
+#[cfg(all(feature = "signals", not(unix)))]
+#[path = "interrupts.rs"]
+mod signals;
+
+use std::{
+    fmt,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+#[cfg(feature = "log")]
+pub use log::log_to_stderr;
+pub use panics::say_panics;
+#[cfg(feature = "signals")]
+pub use signals::Signals;
+
+/// The exit code of a task that was done, and whose answer could not be written: sysexits' `EX_IOERR`.
+pub const OUTPUT_LOST: u8 = 74;
+
+/// A line on stdout, for people. Nothing happens if it cannot be written.
+#[macro_export]
+macro_rules! say {
+    ($($words:tt)*) => {
+        drop($crate::answer(&::std::format_args!($($words)*)))
+    };
+}
+
+/// A line on stderr. Nothing happens if it cannot be written.
+#[macro_export]
+macro_rules! note {
+    ($($words:tt)*) => {
+        $crate::note_line(&::std::format_args!($($words)*))
+    };
+}
+
+/// The line that a task is there for, on stdout. Whether it got there is the caller's to tell, with
+/// [`outcome_of`].
+pub fn answer(line: &dyn fmt::Display) -> io::Result<()> {
+    // In one piece: a reader that follows sees whole lines.
+    let line = format!("{line}\n");
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(line.as_bytes())?;
+    stdout.flush()
+}
+
+/// What [`note!`] does.
+pub fn note_line(line: &dyn fmt::Display) {
+    lines::write(format!("{line}\n").into_bytes());
+}
+
+/// Something that moves on the spot, on a terminal: it stays without a line of its own.
+pub fn show(words: &dyn fmt::Display) {
+    lines::write(words.to_string().into_bytes());
+}
+
+/// Waits a moment until what was noted is written. The last thing that a process does.
+pub fn finish() {
+    lines::finish();
+}
+
+/// How a process ends whose answer was written so. A reader that has seen enough (`| head -1`) is no
+/// failure, and is not spoken of; anything else is, and `done` says what was done all the same.
+#[must_use]
+pub fn outcome_of(written: io::Result<()>, done: &str) -> ExitCode {
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            note!("{done}, but stdout cannot be written: {error}");
+            ExitCode::from(OUTPUT_LOST)
+        }
+    }
+}
+
+/// The command line, or how to end: with the help that was asked for, or a complaint.
+#[cfg(feature = "clap")]
+pub fn arguments<T: clap::Parser>() -> Result<T, ExitCode> {
+    T::try_parse().map_err(|words| {
+        let code = ExitCode::from(u8::try_from(words.exit_code()).unwrap_or(1));
+        let written = words.print().and_then(|()| io::stdout().flush());
+        if words.use_stderr() || written.is_ok() {
+            code
+        } else {
+            outcome_of(written, "help was asked for")
+        }
+    })
+}

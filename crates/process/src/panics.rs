@@ -1,0 +1,22 @@
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    panic, thread,
+};
+
+use crate::{finish, note};
+
+/// Says a panic as every other line: best effort, and without waiting for stderr for long. A thread
+/// that dies must not hang over its last words.
+pub fn say_panics() {
+    panic::set_hook(Box::new(|panicked| {
+        let thread = thread::current();
+        let name = thread.name().unwrap_or("<unnamed>");
+        let backtrace = Backtrace::capture();
+        if backtrace.status() == BacktraceStatus::Captured {
+            note!("thread '{name}' {panicked}\n{backtrace}");
+        } else {
+            note!("thread '{name}' {panicked}");
+        }
+        finish();
+    }));
+}

@@ -1,0 +1,56 @@
+use std::{
+    io,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// What a process is told to do: SIGTERM and SIGINT ask it to end in order. The second of them ends it
+/// at once, with 128 and the signal's number as its exit code, whatever hangs.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Listens from now on.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn listen() -> io::Result<Self> {
+        let is_ending = Arc::new(AtomicBool::new(false));
+        for number in [SIGTERM, SIGINT] {
+            // In this order: the first signal arms what the second one meets.
+            flag::register_conditional_shutdown(number, 128 + number, is_ending.clone())?;
+            flag::register(number, is_ending.clone())?;
+        }
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Lives on when SIGHUP comes, and says that it means nothing here.
+    pub fn ignore_hangup(self) -> io::Result<Self> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                tracing::info!("SIGHUP: there is nothing to reload");
+            }
+        });
+        Ok(self)
+    }
+
+    /// Done when the process is to end.
+    pub async fn stop(mut self) {
+        let Self { terminate, interrupt } = &mut self;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+}
