@@ -110,13 +110,12 @@ fn a_server_whose_log_nobody_reads_any_more_serves_all_the_same() {
 #[test]
 fn a_server_whose_log_is_not_taken_serves_all_the_same() {
     // With the pipe full, whoever logged next waited for ever: a stopped terminal stopped everybody.
-    let (reader, mut writer) = std::io::pipe().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
     let filler = thread::spawn({
         let mut filler = writer.try_clone().unwrap();
         // Until the pipe is gone: it is full for all of the test.
         move || while filler.write_all(&[b'.'; 4096]).is_ok() {}
     });
-    writer.write_all(b".").unwrap();
     let server = Mute::start(Stdio::null(), writer);
     server.publishes(5, "{}");
     server.ends_in_order();
