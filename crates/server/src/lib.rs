@@ -56,7 +56,7 @@ pub use secret::webhook_secret_file;
 pub use secret::{SecretFileError, secret_file};
 pub use serve::{
     ANSWER_STUCK_TIMEOUT, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, LINGER_BYTES_MAX, LINGER_TIMEOUT,
-    LISTEN_BACKLOG, listen, serve,
+    LINGER_UNANNOUNCED_TIMEOUT, LISTEN_BACKLOG, listen, serve,
 };
 pub use server::{PublishError, Published, Server};
 pub use store::{Head, StoreError, backup};

@@ -16,7 +16,9 @@ use tracing::Instrument as _;
 use front::Front;
 use peer::Exchange;
 pub(crate) use peer::Peer;
-pub use peer::{ANSWER_STUCK_TIMEOUT, LINGER_BYTES_MAX, LINGER_TIMEOUT};
+pub use peer::{
+    ANSWER_STUCK_TIMEOUT, LINGER_BYTES_MAX, LINGER_TIMEOUT, LINGER_UNANNOUNCED_TIMEOUT,
+};
 
 /// Connections that may wait to be accepted: a deploy brings everybody back at once.
 pub const LISTEN_BACKLOG: u32 = 4_096;

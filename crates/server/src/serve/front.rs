@@ -58,6 +58,8 @@ async fn answer(
     let size = request.body().size_hint();
     if request.body().is_end_stream() {
         exchange.request_ended();
+    } else if size.exact().is_none() {
+        exchange.unannounced();
     }
     let mut response = match malformed(request.headers(), request.version()) {
         Some(problem) => problem.into_response(),

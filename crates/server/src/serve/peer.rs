@@ -20,6 +20,9 @@ pub const ANSWER_STUCK_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it is read on after an answer that came before the end of the request. Closed at once, a
 /// peer that is still sending would see a reset instead of its answer.
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same for a request that does not say how long it is, and may have no end: whoever writes on without
+/// reading an answer has to notice some day, too.
+pub const LINGER_UNANNOUNCED_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much is read on, in bytes.
 pub const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -28,8 +31,8 @@ pub const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
 enum Phase {
     /// Every request that began has been read to its end.
     Quiet,
-    /// The peer has not finished what it is saying.
-    Asking,
+    /// The peer has not finished what it is saying. So long it may go on after an answer.
+    Asking { linger: Duration },
     /// It is a WebSocket, whose driver has its own rules.
     Upgraded,
 }
@@ -48,7 +51,12 @@ impl Exchange {
     }
 
     pub(super) fn is_asking(&self) -> bool {
-        self.phase() == Phase::Asking
+        matches!(self.phase(), Phase::Asking { .. })
+    }
+
+    /// The request that begins now does not say how long it is.
+    pub(super) fn unannounced(&self) {
+        self.change(|_| Phase::Asking { linger: LINGER_UNANNOUNCED_TIMEOUT });
     }
 
     pub(super) fn upgraded(&self) {
@@ -56,7 +64,10 @@ impl Exchange {
     }
 
     fn heard(&self) {
-        self.change(|phase| if phase == Phase::Upgraded { phase } else { Phase::Asking });
+        self.change(|phase| match phase {
+            Phase::Quiet => Phase::Asking { linger: LINGER_TIMEOUT },
+            Phase::Asking { .. } | Phase::Upgraded => phase,
+        });
     }
 
     fn phase(&self) -> Phase {
@@ -114,8 +125,8 @@ impl Peer {
 }
 
 impl Lingering {
-    fn begin() -> Self {
-        Self { until: Box::pin(sleep(LINGER_TIMEOUT)), bytes_left: LINGER_BYTES_MAX }
+    fn begin(timeout: Duration) -> Self {
+        Self { until: Box::pin(sleep(timeout)), bytes_left: LINGER_BYTES_MAX }
     }
 
     /// Done when the peer is, or when it has had its time or its bytes.
@@ -180,11 +191,14 @@ impl AsyncWrite for Peer {
         let this = &mut *self;
         if this.lingering.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
-            if !this.exchange.is_asking() {
-                return Poll::Ready(Ok(()));
+            match this.exchange.phase() {
+                Phase::Asking { linger } => this.lingering = Some(Lingering::begin(linger)),
+                Phase::Quiet | Phase::Upgraded => return Poll::Ready(Ok(())),
             }
         }
-        let lingering = this.lingering.get_or_insert_with(Lingering::begin);
-        lingering.poll(&mut this.stream, context).map(Ok)
+        match &mut this.lingering {
+            Some(lingering) => lingering.poll(&mut this.stream, context).map(Ok),
+            None => Poll::Ready(Ok(())),
+        }
     }
 }
