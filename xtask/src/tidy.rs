@@ -4,6 +4,7 @@ mod crates;
 mod licences;
 mod limits;
 mod packages;
+mod promises;
 mod text;
 
 use std::{fs, path::Path};
@@ -32,6 +33,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     problems.extend(text::broken_links(root, &documents));
     problems.extend(docs::problems(root, &documents));
     problems.extend(limits::problems(root)?);
+    problems.extend(promises::problems(root)?);
     problems.extend(mutants::problems(root)?);
     if let Err(stale) = codegen::run(root, codegen::Mode::Check) {
         problems.push(stale.to_string());

@@ -69,12 +69,13 @@ impl Fault {
     ];
 
     /// Each once, in an order in which one makes the next one worse. The full disk comes with the logs.
-    pub(super) const SHORT: [Self; 9] = [
+    pub(super) const SHORT: [Self; 10] = [
         Self::StuckReaders,
         Self::FileCopied,
         Self::FileReader,
         Self::FileLocked,
         Self::LyingWebhook,
+        Self::ProxiesRefuse,
         Self::ProxiesRestart,
         Self::Frozen,
         Self::Restarted,
