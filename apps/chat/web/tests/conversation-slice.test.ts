@@ -4,11 +4,13 @@ import { createStore } from '@/store';
 import { signedOut } from '@/store/slices/authSlice';
 import {
   addMessage,
+  conversationMissing,
   conversationOpened,
   conversationTouched,
   deliveryChanged,
   historyLoaded,
   historyOutdated,
+  listLoaded,
   answerAwaited,
   regenerationFailed,
   regenerationStarted,
@@ -128,6 +130,61 @@ describe('the messages of a conversation', () => {
     add(message('q', 1));
     expect(state().current).toEqual({ uuid: 'c1' });
     expect(Object.keys(state().messages)).toEqual(['c1']);
+  });
+});
+
+describe('what a restored server knows no more', () => {
+  // It stayed on the screen until the page was loaded anew.
+  const question = message('q', 1, { asOf: 1 });
+  const late = message('late', 2, { asOf: 2 });
+  const sending = message('mine', 3, { delivery: { state: 'sending' } });
+  const second = { uuid: 'c2', title: 'Two', updated_at: '2026-01-01T11:00:00Z' };
+
+  function givenWhatWasRead() {
+    const given = givenStore();
+    given.store.dispatch(listLoaded([{ ...CONVERSATION, title: 'Renamed' }, second]));
+    [question, late, sending].forEach((one) => given.add(one));
+    given.add(message('c2', 1, { asOf: 1 }), 'c2');
+    given.store.dispatch(historyOutdated());
+    return given;
+  }
+
+  it('goes when the history is read again, and what this page sends stays', () => {
+    const { store, add, state } = givenWhatWasRead();
+    const shown = () => state().messages.c1?.map(({ uuid }) => uuid);
+    expect(shown()).toEqual(['q', 'late', 'mine']);
+    add(message('news', 4, { asOf: 2 }));
+    store.dispatch(
+      historyLoaded({
+        conversation: CONVERSATION,
+        messages: [message('q', 1)],
+        pending: [],
+        asOf: 1,
+      }),
+    );
+    expect(shown()).toEqual(['q', 'mine', 'news']);
+    // Once: what a later answer does not list is older than it goes back.
+    store.dispatch(
+      historyLoaded({ conversation: CONVERSATION, messages: [], pending: [], asOf: 2 }),
+    );
+    expect(shown()).toEqual(['q', 'mine', 'news']);
+  });
+
+  it('goes from the list, with its messages, and a title is what it was', () => {
+    const { store, state } = givenWhatWasRead();
+    const earlier = { ...CONVERSATION, title: 'One', updated_at: '2026-01-01T09:00:00Z' };
+    store.dispatch(conversationTouched({ uuid: 'c3', title: 'New', updated_at: '2026-01-02' }));
+    store.dispatch(listLoaded([earlier]));
+    expect(state().list.map(({ title }) => title)).toEqual(['New', 'One']);
+    expect(state().messages.c2).toBeUndefined();
+    expect(state().messages.c1).toHaveLength(3);
+  });
+
+  it('goes when it is open and the server says that there is no such conversation', () => {
+    const { store, state } = givenWhatWasRead();
+    store.dispatch(conversationMissing('c1'));
+    expect(state().list.map(({ uuid }) => uuid)).toEqual(['c2']);
+    expect(state().messages.c1).toEqual([sending]);
   });
 });
 

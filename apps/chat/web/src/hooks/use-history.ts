@@ -6,6 +6,7 @@ import { ApiError } from '@/api/http';
 import { useAuth } from '@/contexts/AuthContext';
 import type { AuthSession } from '@/lib/session';
 import {
+  conversationMissing,
   historyLoaded,
   historyLoadingChanged,
   listLoaded,
@@ -76,6 +77,9 @@ export function useConversationHistory(uuid: string | null): { retry: () => void
       })
       .catch((error: unknown) => {
         if (!abort.signal.aborted) {
+          if (error instanceof ApiError && error.status === 404) {
+            dispatch(conversationMissing(uuid));
+          }
           changed({ state: 'failed', reason: reasonOf(error) });
         }
       });

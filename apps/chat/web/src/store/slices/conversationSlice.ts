@@ -37,6 +37,14 @@ export interface ConversationState {
   choices: Record<string, Choices>;
   /** Grows when messages were missed for good, so that what was read is read again. */
   generation: number;
+  /** What was known before that and was not heard of since: it goes if the server does not know it. */
+  unconfirmed: Unconfirmed;
+}
+
+interface Unconfirmed {
+  conversations: string[];
+  /** By conversation. */
+  messages: Record<string, string[]>;
 }
 
 interface VersionChoice {
@@ -67,6 +75,7 @@ const initialState: ConversationState = {
   stopping: {},
   choices: {},
   generation: 0,
+  unconfirmed: { conversations: [], messages: {} },
 };
 
 const conversationSlice = createSlice({
@@ -86,6 +95,10 @@ const conversationSlice = createSlice({
       for (const conversation of payload) {
         upsertConversation(state, conversation);
       }
+      for (const uuid of state.unconfirmed.conversations) {
+        forgetConversation(state, uuid);
+      }
+      state.unconfirmed.conversations = [];
     },
     historyLoadingChanged(
       state,
@@ -99,7 +112,10 @@ const conversationSlice = createSlice({
       upsertConversation(state, conversation);
       state.historyLoading[uuid] = { state: 'ready' };
       const before = state.messages[uuid] ?? [];
-      let messages = before;
+      const isHere = (known: string) => payload.messages.some((one) => one.uuid === known);
+      const gone = (state.unconfirmed.messages[uuid] ?? []).filter((known) => !isHere(known));
+      state.unconfirmed.messages = without(state.unconfirmed.messages, uuid);
+      let messages = before.filter((message) => !gone.includes(message.uuid));
       for (const message of payload.messages.map((one) => ({ ...one, asOf }))) {
         if (!isOutdated(message, find(state, uuid, message.uuid))) {
           messages = withMessage(messages, message);
@@ -111,6 +127,12 @@ const conversationSlice = createSlice({
       state.pending[uuid] = payload.pending.filter(
         (answer) => !ended.includes(answer.message_uuid),
       );
+    },
+    /** The server knows no such conversation. It may be about to be made, if nobody missed anything. */
+    conversationMissing(state, { payload }: PayloadAction<string>) {
+      if (state.unconfirmed.conversations.includes(payload)) {
+        forgetConversation(state, payload);
+      }
     },
     /** A conversation that the server spoke of. */
     conversationTouched(state, { payload }: PayloadAction<Conversation>) {
@@ -139,6 +161,7 @@ const conversationSlice = createSlice({
         return;
       }
       forgetDraft(state, conversationUuid, message);
+      confirmMessage(state, conversationUuid, message.uuid);
       const known = state.messages[conversationUuid] ?? [];
       state.messages[conversationUuid] = withMessage(known, message);
     },
@@ -214,6 +237,16 @@ const conversationSlice = createSlice({
       state.pending = {};
       state.regenerations = {};
       state.stopping = {};
+      // What came after the backup that the server may run on is there no more.
+      state.unconfirmed = {
+        conversations: state.list.map(({ uuid }) => uuid),
+        messages: Object.fromEntries(
+          Object.entries(state.messages).map(([uuid, messages]) => [
+            uuid,
+            messages.filter(isTheServers).map((message) => message.uuid),
+          ]),
+        ),
+      };
       // If the mailbox is another one now, its positions cannot be compared with the old ones.
       for (const message of Object.values(state.messages).flat()) {
         delete message.asOf;
@@ -226,11 +259,38 @@ const conversationSlice = createSlice({
   },
 });
 
+/** What this page is still sending, the server cannot have. */
+function isTheServers({ delivery }: ChatMessage): boolean {
+  return delivery === undefined;
+}
+
+function forgetConversation(state: ConversationState, uuid: string): void {
+  state.list = state.list.filter((conversation) => conversation.uuid !== uuid);
+  const kept = (state.messages[uuid] ?? []).filter((message) => !isTheServers(message));
+  state.messages = without(state.messages, uuid);
+  if (kept.length > 0) {
+    state.messages[uuid] = kept;
+  }
+  state.unconfirmed.messages = without(state.unconfirmed.messages, uuid);
+}
+
+function confirmMessage(state: ConversationState, conversationUuid: string, uuid: string): void {
+  const unconfirmed = state.unconfirmed.messages[conversationUuid];
+  if (unconfirmed !== undefined) {
+    state.unconfirmed.messages[conversationUuid] = unconfirmed.filter((other) => other !== uuid);
+  }
+}
+
 function upsertConversation(state: ConversationState, conversation: Conversation): void {
+  const { unconfirmed } = state;
+  const wasUnconfirmed = unconfirmed.conversations.includes(conversation.uuid);
+  unconfirmed.conversations = unconfirmed.conversations.filter(
+    (uuid) => uuid !== conversation.uuid,
+  );
   const known = state.list.find((other) => other.uuid === conversation.uuid);
   if (known === undefined) {
     state.list.push(conversation);
-  } else if (known.updated_at <= conversation.updated_at) {
+  } else if (wasUnconfirmed || known.updated_at <= conversation.updated_at) {
     Object.assign(known, conversation);
   }
   state.list.sort((a, b) => Date.parse(b.updated_at) - Date.parse(a.updated_at));
@@ -297,6 +357,7 @@ export const {
   listLoaded,
   historyLoadingChanged,
   historyLoaded,
+  conversationMissing,
   conversationTouched,
   addMessage,
   answerAwaited,

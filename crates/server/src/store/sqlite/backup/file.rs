@@ -207,7 +207,7 @@ impl Partial {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Err(BackupError::UnderWay(path))
             }
-            Err(source) => Err(BackupError::File { path, source }),
+            Err(source) => Err(BackupError::File { path: to.into(), source }),
         }
     }
 
