@@ -3,9 +3,20 @@
 mod front;
 mod peer;
 
-use std::{error::Error as _, future::Future, io, net::SocketAddr, pin::pin, time::Duration};
+use std::{
+    error::Error as _,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    time::{Duration, UNIX_EPOCH},
+};
 
-use axum::Router;
+use axum::{
+    Router,
+    http::{HeaderValue, header::DATE},
+    response::Response,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
@@ -13,6 +24,7 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
+use crate::clock;
 use front::Front;
 use peer::Exchange;
 pub(crate) use peer::Peer;
@@ -54,8 +66,11 @@ pub async fn serve(
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEADER_READ_TIMEOUT)
+        // Hyper's own panics when the clock is before 1970.
+        .auto_date_header(false)
         .max_header_size(HEADER_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX);
+    let app = app.layer(axum::middleware::map_response(date));
     loop {
         let (stream, peer) = tokio::select! {
             () = &mut shutdown => break,
@@ -79,6 +94,18 @@ pub async fn serve(
         tracing::warn!("requests were still under way when the grace period ended");
     }
     Ok(())
+}
+
+/// When it was answered (RFC 9110, 6.6.1), unless the clock says nothing that could be written.
+async fn date(mut response: Response) -> Response {
+    let now_s = clock::now_ms().unsigned_abs() / 1_000;
+    if now_s > 0 {
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(now_s));
+        if let Ok(date) = HeaderValue::from_str(&date) {
+            response.headers_mut().insert(DATE, date);
+        }
+    }
+    response
 }
 
 /// One connection, until it ends or becomes a WebSocket.

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod backups;
+#[cfg(target_os = "linux")]
+mod clock;
 mod compat;
 mod delivery;
 mod forgetting;

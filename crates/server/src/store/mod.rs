@@ -212,7 +212,13 @@ impl Delivery {
 
 /// A name for a message that came without one, or for a connection.
 pub(crate) fn fresh_id() -> MessageId {
-    Uuid::now_v7().to_string().parse().expect("a UUID is a short id of URL-safe characters")
+    // Not `now_v7`, which panics when the clock is before 1970.
+    let random = Uuid::new_v4().into_bytes();
+    let [a, b, c, d, e, f, _, g, _, h, i, j, ..] = random;
+    let random = [a, b, c, d, e, f, g, h, i, j];
+    let now_ms = clock::now_ms().unsigned_abs();
+    let id = uuid::Builder::from_unix_timestamp_millis(now_ms, &random).into_uuid();
+    id.to_string().parse().expect("a UUID is a short id of URL-safe characters")
 }
 
 /// How much of a mailbox to read at once.
