@@ -51,7 +51,7 @@ app.delete('/api/session', (_request, response) => {
 app.post('/api/token', async (request, response) => {
   const user = await signedIn(request);
   if (user === null) {
-    response.status(401).end();
+    response.status(204).end();
   } else {
     response.type('text').send(await signed(tokenKey, user, '5m'));
   }

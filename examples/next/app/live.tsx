@@ -26,10 +26,13 @@ export function Live({ url, user, children }: Props) {
   );
 }
 
-/** `null` says that nobody is signed in any more; whatever throws here is asked again later. */
+/**
+ * `null` says that nobody is signed in any more; whatever throws here is asked again later. The backend
+ * says it with 204: 401 could come from a proxy on the way.
+ */
 async function getToken({ signal }: { signal: AbortSignal }): Promise<string | null> {
   const response = await fetch('/api/token', { method: 'POST', signal });
-  if (response.status === 401) {
+  if (response.status === 204) {
     return null;
   }
   if (!response.ok) {

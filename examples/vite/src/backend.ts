@@ -21,10 +21,13 @@ export async function signOut(): Promise<Session> {
   return (await asked('/api/session', { method: 'DELETE' })).json() as Promise<Session>;
 }
 
-/** `null` says that nobody is signed in any more; whatever throws here is asked again later. */
+/**
+ * `null` says that nobody is signed in any more; whatever throws here is asked again later. The backend
+ * says it with 204: 401 could come from a proxy on the way.
+ */
 export async function getToken({ signal }: { signal: AbortSignal }): Promise<string | null> {
   const response = await fetch('/api/token', { method: 'POST', signal });
-  if (response.status === 401) {
+  if (response.status === 204) {
     return null;
   }
   return (await taken(response)).text();

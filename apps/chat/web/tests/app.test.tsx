@@ -413,6 +413,22 @@ describe('signing out', () => {
 });
 
 describe('the access token', () => {
+  // A proxy with a password of its own, or a login page in front: the person was signed out.
+  it.each([
+    [401, '<h1>401 Authorization Required</h1>'],
+    [403, '<h1>403 Forbidden</h1>'],
+    [401, '{"error":{"code":"no_session","message":"Sign in to the gateway."}}'],
+    [200, '<form>Sign in</form>'],
+  ])('is asked for again when something in between answers %i: %s', async (status, body) => {
+    const answers = [() => new Response(body, { status }), () => Response.json(session(ADA).body)];
+    vi.stubGlobal('fetch', () => Promise.resolve(answers.shift()?.()));
+    context.store.dispatch(userRestored(ADA));
+    const auth = createSession(context.store);
+    await expect(auth.getToken()).rejects.toThrow();
+    expect(context.store.getState().auth.phase).toBe('signed_in');
+    expect(await auth.getToken()).toBe(`token-of-${ADA.uuid}`);
+  });
+
   it('of one person is never waited for by the next', async () => {
     const answers: ((response: Response) => void)[] = [];
     vi.stubGlobal('fetch', () => new Promise<Response>((answer) => answers.push(answer)));

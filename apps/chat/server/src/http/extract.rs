@@ -2,11 +2,11 @@ use std::sync::Arc;
 
 use axum::{
     extract::{FromRequest, FromRequestParts, Request},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, HeaderName, header, request::Parts},
 };
 use jsonwebtoken::{Algorithm, Validation};
 use serde::{Deserialize, de::DeserializeOwned};
-use tetherline_protocol::UserId;
+use tetherline_protocol::{TOKEN_HEADER, UserId};
 
 use super::error::ApiError;
 use crate::{chat::Shared, limits::API_BODY_BYTES_MAX, sign_in};
@@ -66,8 +66,10 @@ fn claims(shared: &Shared, token: &str) -> Option<Claims> {
     jsonwebtoken::decode(token, &shared.jwt_check, &rules).ok().map(|token| token.claims)
 }
 
+/// The page gives it in a header of its own: a proxy may want `Authorization` for itself.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    text(headers, &header::AUTHORIZATION)?.strip_prefix("Bearer ")
+    text(headers, &HeaderName::from_static(TOKEN_HEADER))
+        .or_else(|| text(headers, &header::AUTHORIZATION)?.strip_prefix("Bearer "))
 }
 
 /// A request from a page that may use the chat, or from no page at all.

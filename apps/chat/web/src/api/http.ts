@@ -12,6 +12,18 @@ export class ApiError extends Error {
   }
 }
 
+/**
+ * Whether the chat itself does not take the sign-in, or the token. A 401 alone may be anybody's: a
+ * proxy's, or a login page's in front.
+ */
+export function isUnauthorized(error: unknown): boolean {
+  return (
+    error instanceof ApiError &&
+    error.status === 401 &&
+    (error.code === 'signed_out' || error.code === 'unauthorized')
+  );
+}
+
 /** There was no answer at all. */
 export class UnreachableError extends Error {
   override readonly name = 'UnreachableError';
@@ -47,7 +59,8 @@ async function reach(path: string, { method = 'GET', body, token, signal }: Requ
     headers.set('content-type', 'application/json');
   }
   if (token !== undefined) {
-    headers.set('authorization', `Bearer ${token}`);
+    // Not `Authorization`: the browser fills that in for a proxy that wants a password.
+    headers.set('tetherline-token', token);
   }
   const timeout = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
   try {

@@ -2,7 +2,7 @@ import { useCallback, useEffect, useState } from 'react';
 import { useDispatch, useSelector } from 'react-redux';
 import { useTetherlineClient } from 'tetherline/react';
 import { listConversations, readMessages } from '@/api/conversations';
-import { ApiError } from '@/api/http';
+import { isUnauthorized } from '@/api/http';
 import { useAuth } from '@/contexts/AuthContext';
 import type { AuthSession } from '@/lib/session';
 import {
@@ -119,7 +119,7 @@ async function withToken<T>(auth: AuthSession, ask: (token: string) => Promise<T
   try {
     return await ask(required(token));
   } catch (error) {
-    if (!(error instanceof ApiError && error.status === 401)) {
+    if (!isUnauthorized(error)) {
       throw error;
     }
     return ask(required(await auth.getToken({ fresh: true })));

@@ -1,5 +1,5 @@
 import * as api from '@/api/auth';
-import { ApiError } from '@/api/http';
+import { isUnauthorized } from '@/api/http';
 import { TOKEN_MARGIN_MS } from '@/constants/limits';
 import { eraseUser, writeUser } from '@/lib/storage';
 import type { AppStore } from '@/store';
@@ -78,7 +78,7 @@ export function createSession(store: AppStore): AuthSession {
       const token = begin(session);
       return session.user.uuid === user ? token : null;
     } catch (error) {
-      if (!signal.aborted && error instanceof ApiError && error.status === 401) {
+      if (!signal.aborted && isUnauthorized(error)) {
         if (signedInUser() === user) {
           end(SIGNED_OUT_NOTICE);
         }
