@@ -86,7 +86,7 @@ impl Launch {
         Ok(Self {
             binary: binary.to_owned(),
             secrets,
-            port: free_port(random)?,
+            port: free_port()?,
             prefix: Vec::new(),
             data: folder.join("data"),
             webhook_url: String::new(),
@@ -248,7 +248,9 @@ async fn each_line(pipe: Option<impl AsyncRead + Unpin>, mut take: impl FnMut(St
     }
 }
 
-pub(crate) fn free_port(random: &mut fastrand::Rng) -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
+    // Of no seed: two runs with the same one may be under way.
+    let mut random = fastrand::Rng::new();
     for _ in 0..100 {
         let port = random.u16(PORTS);
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {

@@ -71,7 +71,7 @@ pub(crate) async fn run(binary: &Path, wish: &Wish, seed: u64) -> Result<Verdict
     launch.webhook_url = webhook_url;
     // Starts it so that a write which may not be is an error, and not its end.
     launch.prefix = Medium::Limit.prefix();
-    let proxies = Proxies::start(folder.path(), &launch.address(), &mut random).await?;
+    let proxies = Proxies::start(folder.path(), &launch.address()).await?;
     launch.proxies = proxies.urls();
     let server = launch.start_and_listen().await?;
     let play = Play::begin(&launch, application.clone(), &mut random).await?;

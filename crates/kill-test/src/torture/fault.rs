@@ -69,16 +69,19 @@ impl Fault {
     ];
 
     /// Each once, in an order in which one makes the next one worse. The full disk comes with the logs.
-    pub(super) const SHORT: [Self; 10] = [
+    pub(super) const SHORT: [Self; 13] = [
         Self::StuckReaders,
         Self::FileCopied,
         Self::FileReader,
         Self::FileLocked,
+        Self::LostLog,
         Self::LyingWebhook,
+        Self::SilentWebhook,
         Self::ProxiesRefuse,
         Self::ProxiesRestart,
         Self::Frozen,
         Self::Restarted,
+        Self::FullLog,
         Self::Killed,
     ];
 

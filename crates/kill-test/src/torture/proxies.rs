@@ -41,16 +41,12 @@ pub(super) struct Proxies {
 }
 
 impl Proxies {
-    pub(super) async fn start(
-        folder: &Path,
-        upstream: &str,
-        random: &mut fastrand::Rng,
-    ) -> Result<Self> {
+    pub(super) async fn start(folder: &Path, upstream: &str) -> Result<Self> {
         let mut proxies = Self {
             folder: folder.to_owned(),
             upstream: upstream.to_owned(),
-            nginx_port: free_port(random)?,
-            haproxy_port: free_port(random)?,
+            nginx_port: free_port()?,
+            haproxy_port: free_port()?,
             running: Vec::new(),
         };
         proxies.run(Manner::Serve).await?;
