@@ -3,6 +3,7 @@
 
 mod frames;
 mod held_back;
+mod ids;
 mod in_hand;
 mod streams;
 
@@ -26,6 +27,7 @@ use crate::{
 };
 use frames::Epochs;
 use held_back::HeldBack;
+use ids::Ids;
 use in_hand::InHand;
 use streams::Streams;
 
@@ -75,6 +77,8 @@ pub(crate) struct Driver {
     started: time::Instant,
     token: String,
     epochs: Epochs,
+    history: History,
+    ids: Ids,
     sends: Sends,
     link: Option<Link>,
     /// Tokens, openings, probes and goodbyes under way. Each has its own deadline, and the engine
@@ -91,6 +95,13 @@ pub(crate) struct Driver {
     /// What the last attempt met.
     trouble: Option<Trouble>,
     life: Life,
+}
+
+/// Whether positions mean what they meant when the application started, as far as messages show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum History {
+    First,
+    Another,
 }
 
 /// How far the driver is.
@@ -121,6 +132,8 @@ impl Driver {
             started: time::Instant::now(),
             token: String::new(),
             epochs: Epochs::default(),
+            history: History::First,
+            ids: Ids::default(),
             sends: Sends::default(),
             link: None,
             work: JoinSet::new(),
@@ -287,9 +300,11 @@ impl Driver {
                 }
                 Output::Detach(connection, code) => self.detach(connection, code),
                 Output::Ping => self.write(frames::ping(self.now())).await,
-                Output::GetPending { after, epoch } => {
+                Output::GetPending { after, proves, epoch } => {
                     let have = self.setup.follow_streams.then(|| self.streams.have());
-                    let text = frames::get_pending(after, self.epochs.text(epoch), have);
+                    let after_id = proves.then(|| self.ids.json(after.id));
+                    let epoch = self.epochs.text(epoch);
+                    let text = frames::get_pending(after.seq, after_id, epoch, have);
                     self.write(text).await;
                 }
                 Output::Ack(_) if self.setup.acknowledge == Acknowledge::Never => {}

@@ -9,8 +9,8 @@ use alloc::collections::VecDeque;
 use tetherline_protocol::Seq;
 
 use crate::{
-    ConnectionNo, EpochNo, Instant, Output, SendNo, SendOutcome, Status, TabMessage, TabNo,
-    WaitReason,
+    ConnectionNo, EpochNo, IdNo, Instant, Mark, Output, SendNo, SendOutcome, Status, TabMessage,
+    TabNo, WaitReason,
     backoff::Backoff,
     outbox::Outbox,
     reader::Reader,
@@ -126,7 +126,9 @@ pub struct Established {
     /// The newest message.
     pub head: Seq,
     /// Up to where this device has acknowledged.
-    pub cursor: Seq,
+    pub cursor: Mark,
+    /// Whether the server says of a position if it is one of the mailbox: an older one does not.
+    pub checks_positions: bool,
     /// How often to ping, in ms.
     pub heartbeat_interval_ms: u64,
     /// When the token runs out, counted from now, in ms.
@@ -208,6 +210,12 @@ impl<P> Engine<P> {
     #[must_use]
     pub fn position(&self) -> Option<Seq> {
         self.reader.position()
+    }
+
+    /// Which message stands there.
+    #[must_use]
+    pub fn position_id(&self) -> IdNo {
+        self.reader.position_id()
     }
 
     /// How many sends have not settled.

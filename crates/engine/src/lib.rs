@@ -45,7 +45,8 @@ mod timer;
 pub use engine::{Engine, Established};
 pub use outbox::{SendNo, SendRefused};
 pub use output::{
-    ConnectionNo, Delivery, EpochNo, NoToken, Output, ProbeAnswer, SendOutcome, Status, WaitReason,
+    ConnectionNo, Delivery, EpochNo, IdNo, Mark, NoToken, Output, ProbeAnswer, SendOutcome, Status,
+    WaitReason,
 };
 pub use streams::{StreamDelta, StreamEnd, StreamNo, StreamStart};
 pub use tabs::{Lead, Phase, TabMessage, TabNo};

@@ -10,6 +10,38 @@ pub struct ConnectionNo(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EpochNo(pub u32);
 
+/// The driver's own number for a message's id. Equal texts have equal numbers, as long as they are of the
+/// position that the page has now or of the frame that is being told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct IdNo(pub u32);
+
+impl IdNo {
+    /// Nobody knows which message it is.
+    pub const NONE: Self = Self(0);
+
+    /// Whether these are known to be two messages.
+    pub(crate) fn differs_from(self, other: Self) -> bool {
+        self != other && self != Self::NONE && other != Self::NONE
+    }
+}
+
+/// A position, and which message stands there: by that a history is told from another in which the
+/// same positions are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mark {
+    /// The position.
+    pub seq: Seq,
+    /// The message there.
+    pub id: IdNo,
+}
+
+impl From<Seq> for Mark {
+    /// A position of which the message is not known.
+    fn from(seq: Seq) -> Self {
+        Self { seq, id: IdNo::NONE }
+    }
+}
+
 /// What an application may show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -46,7 +78,10 @@ pub enum Output {
     /// Send `get_pending`, with what there is of each answer that has begun and not ended.
     GetPending {
         /// Read on after this position.
-        after: Seq,
+        after: Mark,
+        /// Name the message there, or that it is not known, and answer
+        /// [`crate::Engine::handle_checked`].
+        proves: bool,
         /// In this epoch.
         epoch: EpochNo,
     },
@@ -100,6 +135,8 @@ pub enum Output {
         head: Seq,
         /// Up to where this device has acknowledged.
         cursor: Seq,
+        /// Where this tab is, as far as it is proved; `None` if the server checks none.
+        position: Option<Mark>,
     },
     /// From now on, until it is detached, this connection goes through that tab.
     Join(ConnectionNo, TabNo),

@@ -1,6 +1,7 @@
 mod place;
+mod proof;
 
-use alloc::vec::Vec;
+use alloc::{collections::VecDeque, vec::Vec};
 
 use tetherline_protocol::{
     Seq,
@@ -8,9 +9,10 @@ use tetherline_protocol::{
 };
 
 pub(crate) use place::Resume;
-use place::{Asking, Backfill, Place};
+use place::{Asking, Backfill, Place, Proof};
+pub(crate) use proof::Standpoint;
 
-use crate::{Delivery, EpochNo, Instant};
+use crate::{Delivery, EpochNo, IdNo, Instant, Mark};
 
 /// Where the page stands in the mailbox, and what may be acknowledged.
 ///
@@ -26,6 +28,8 @@ pub(crate) struct Reader {
     holds: Vec<Hold>,
     parked: Parked,
     grace: Grace,
+    /// Positions of other tabs that the server is asked about, one after the other.
+    to_check: VecDeque<Mark>,
 }
 
 #[derive(Debug)]
@@ -72,60 +76,38 @@ impl Reader {
         self.place.is_some_and(|place| !place.goes_on_in(epoch, head))
     }
 
-    /// A connection is up. Answers where to read on.
-    pub(crate) fn connect(&mut self, epoch: EpochNo, head: Seq, cursor: Seq) -> Resume {
+    /// A connection is up. Answers the position that was lost, if the history is another one now, and
+    /// where to read on.
+    pub(crate) fn connect(
+        &mut self,
+        epoch: EpochNo,
+        head: Seq,
+        cursor: Mark,
+        checks_positions: bool,
+    ) -> (Option<Seq>, Resume) {
         let mut lost = None;
         let mut place = match self.place {
             Some(place) if place.goes_on_in(epoch, head) => place,
             other => {
                 lost = other.map(|place| place.high);
                 self.forget_holds();
-                let start = self.as_of.take().map_or(cursor, |as_of| as_of.min(cursor));
-                Place::new(epoch, start)
+                let as_of = self.as_of.take().filter(|as_of| *as_of < cursor.seq);
+                Place::new(epoch, as_of.map_or(cursor, Mark::from))
             }
         };
-        let after = place.resume_after();
-        place.stream = after;
+        self.to_check.clear();
+        place.proof = Proof::owed_at(place.high, checks_positions);
+        place.is_checked = checks_positions;
+        let resume = place.resume_anew();
+        place.stream = resume.after.seq;
         place.owed = None;
         place.asking = Asking::Free;
         // What an earlier connection did not get to say is acknowledged on this one.
-        place.acked = cursor.min(place.high);
-        place.cursor = cursor.max(place.cursor);
+        place.acked = cursor.seq.min(place.high);
+        place.cursor = cursor.seq.max(place.cursor);
         place.replayed_to = head;
         self.place = Some(place);
-        Resume { after, epoch, lost }
-    }
-
-    /// A connection is up through the tab that leads, which may have got to see less than this one:
-    /// its head is no proof that messages were lost.
-    pub(crate) fn join(&mut self, epoch: EpochNo, head: Seq, cursor: Seq) -> Resume {
-        let head = match self.place {
-            Some(place) if place.epoch == epoch => place.high.max(head),
-            _ => head,
-        };
-        let resume = self.connect(epoch, head, cursor);
-        if let Some(place) = self.place.as_mut() {
-            // The connection is not a new one: what others asked for may come first.
-            place.owed = Some(resume.after);
-        }
-        resume
-    }
-
-    /// Another tab needs what comes after a position. Answers what to ask for, unless it comes anyway.
-    pub(crate) fn rewind(&mut self, after: Seq, epoch: EpochNo) -> Option<Resume> {
-        let place = self.place.as_mut().filter(|place| place.epoch == epoch)?;
-        let comes_anyway = after >= place.stream || place.owed.is_some_and(|owed| owed <= after);
-        (!comes_anyway).then(|| place.resume(after))
-    }
-
-    /// Whether this may be asked for at once; if not, it waits for [`Reader::answered`].
-    pub(crate) fn may_ask(&mut self, after: Seq) -> bool {
-        self.place.as_mut().is_some_and(|place| place.may_ask(after))
-    }
-
-    /// A question is answered. Answers the next one.
-    pub(crate) fn answered(&mut self) -> Option<Resume> {
-        self.place.as_mut()?.answered()
+        (lost, resume)
     }
 
     /// The newest position that this page knows of.
@@ -142,7 +124,10 @@ impl Reader {
     /// The application asks again for what waits.
     pub(crate) fn ask_again(&mut self) -> Option<Resume> {
         let place = self.place.as_mut()?;
-        Some(place.resume(place.resume_after()))
+        Some(match place.proof {
+            Proof::Owed => place.question(),
+            Proof::Given => place.resume(place.resume_after()),
+        })
     }
 
     /// The history that the application shows is true as of this position. Answers where to read
@@ -155,7 +140,7 @@ impl Reader {
         if seq >= place.start {
             return None;
         }
-        if place.backfill.is_some() {
+        if place.backfill.is_some() || place.proof == Proof::Owed {
             // One at a time: the rest is asked for when this one is through.
             self.as_of = Some(self.as_of.map_or(seq, |known| known.min(seq)));
             return None;
@@ -165,7 +150,7 @@ impl Reader {
 
     /// What an earlier [`Reader::history_as_of`] left for after the running backfill.
     pub(crate) fn next_backfill(&mut self) -> Option<Resume> {
-        if self.place?.backfill.is_some() {
+        if self.place.is_none_or(|place| place.backfill.is_some() || place.proof == Proof::Owed) {
             return None;
         }
         let seq = self.as_of.take()?;
@@ -181,9 +166,14 @@ impl Reader {
     }
 
     /// A message with a position has come. `handlers` counts those registered for its type.
-    pub(crate) fn arrive(&mut self, seq: Seq, handlers: u32, size: usize) -> Arrival {
+    pub(crate) fn arrive(&mut self, mark: Mark, handlers: u32, size: usize) -> Arrival {
+        let Mark { seq, id } = mark;
         let mut arrival = Arrival { delivery: Delivery::Drop, gap_after: None };
         let Some(place) = self.place.as_mut() else { return arrival };
+        if place.proof == Proof::Owed {
+            // It is for another tab, and perhaps of another history than this one's.
+            return arrival;
+        }
         place.flows_to(seq.previous(), seq);
         if place.owed.is_some() && Some(seq) > place.high.next() {
             // What this tab asked for is still to come.
@@ -192,7 +182,7 @@ impl Reader {
         let before = match place.backfill_to(seq) {
             Some(before) => before,
             None if seq <= place.high => return arrival,
-            None => core::mem::replace(&mut place.high, seq),
+            None => place.reach(seq, id),
         };
         if before.next() != Some(seq) {
             arrival.gap_after = Some(before);
@@ -291,14 +281,15 @@ impl Reader {
 
     /// Between these positions the mailbox has nothing any more. Answers after which one this page
     /// has a hole, if it has read up to there at all.
-    pub(crate) fn pass_gap(&mut self, after: Seq, next: Seq) -> Option<Seq> {
-        self.place.as_mut()?.pass_gap(after, next.previous())
+    pub(crate) fn pass_gap(&mut self, after: Seq, next: Seq, passed: IdNo) -> Option<Seq> {
+        let place = self.place.as_mut().filter(|place| place.proof == Proof::Given)?;
+        place.pass_gap(after, Mark { seq: next.previous(), id: passed })
     }
 
     /// The position to acknowledge, if enough has gathered (or anything at all, if `any`).
     pub(crate) fn take_ack(&mut self, any: bool) -> Option<Seq> {
         let ready = self.ackable()?;
-        let place = self.place.as_mut()?;
+        let place = self.place.as_mut().filter(|place| place.proof == Proof::Given)?;
         let gathered = ready.distance_from(place.acked);
         if gathered == 0 || (!any && gathered < ACK_EVERY_MESSAGES) {
             return None;
@@ -310,7 +301,7 @@ impl Reader {
 
     pub(crate) fn has_ack(&self) -> bool {
         match (self.ackable(), self.place) {
-            (Some(ready), Some(place)) => ready > place.acked,
+            (Some(ready), Some(place)) => place.proof == Proof::Given && ready > place.acked,
             _ => false,
         }
     }
@@ -326,6 +317,10 @@ impl Reader {
 
     pub(crate) fn position(&self) -> Option<Seq> {
         self.place.map(|place| place.high)
+    }
+
+    pub(crate) fn position_id(&self) -> IdNo {
+        self.place.map_or(IdNo::NONE, |place| place.id)
     }
 
     fn insert(&mut self, hold: Hold) {

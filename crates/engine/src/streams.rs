@@ -128,6 +128,16 @@ impl Streams {
         }
     }
 
+    /// What there is of an attempt is another text. Answers whether it was one that is known and has not
+    /// ended.
+    pub(crate) fn lose(&mut self, no: StreamNo, attempt: Attempt) -> bool {
+        let before = self.known.len();
+        self.known.retain(|stream| {
+            stream.no != no || stream.attempt != attempt || stream.growth == Growth::Finished
+        });
+        self.known.len() < before
+    }
+
     /// Takes out one answer while more are known than may be: one that is finished, if there is one,
     /// and the oldest of those.
     pub(crate) fn pop_over_limit(&mut self) -> Option<StreamNo> {

@@ -3,8 +3,8 @@
 use std::iter;
 
 use tetherline_engine::{
-    ConnectionNo, Delivery, Engine, EpochNo, Established, Instant, NoToken, Output, ProbeAnswer,
-    SendOutcome, SendRefused, Status, WaitReason,
+    ConnectionNo, Delivery, Engine, EpochNo, Established, IdNo, Instant, NoToken, Output,
+    ProbeAnswer, SendOutcome, SendRefused, Status, WaitReason,
 };
 use tetherline_protocol::{
     ErrorCode, Seq,
@@ -69,7 +69,8 @@ impl Page {
         let established = Established {
             epoch,
             head: seq(head),
-            cursor: seq(cursor),
+            cursor: seq(cursor).into(),
+            checks_positions: false,
             heartbeat_interval_ms: HEARTBEAT_MS,
             token_expires_in_ms: HOUR_MS,
         };
@@ -95,7 +96,7 @@ impl Page {
     }
 
     fn message(&mut self, connection: ConnectionNo, number: u64) -> Delivery {
-        self.engine.handle_message(connection, Some(seq(number)), 1, 100)
+        self.engine.handle_message(connection, Some(seq(number).into()), 1, 100)
     }
 }
 
@@ -104,7 +105,7 @@ fn seq(number: u64) -> Seq {
 }
 
 fn get_pending(after: u64) -> Output {
-    Output::GetPending { after: seq(after), epoch: EPOCH }
+    Output::GetPending { after: seq(after).into(), proves: false, epoch: EPOCH }
 }
 
 const NEWS: Delivery = Delivery::Deliver { replayed: false };
@@ -221,7 +222,7 @@ fn what_was_handled_before_a_loss_is_acknowledged_after_it() {
 fn a_message_waits_for_its_handler_while_the_page_is_young() {
     let (mut page, connection) = Page::connected(1, 0);
     page.outputs();
-    let parked = page.engine.handle_message(connection, Some(seq(1)), 0, 100);
+    let parked = page.engine.handle_message(connection, Some(seq(1).into()), 0, 100);
     assert_eq!(parked, Delivery::Park { replayed: true });
     page.pass(ACK_DELAY_MS);
     assert_eq!(page.outputs(), [], "nobody has handled it");
@@ -234,12 +235,12 @@ fn a_message_waits_for_its_handler_while_the_page_is_young() {
 fn a_message_that_nobody_wants_counts_as_handled_when_the_grace_is_over() {
     let (mut page, connection) = Page::connected(0, 0);
     page.outputs();
-    page.engine.handle_message(connection, Some(seq(1)), 0, 100);
+    page.engine.handle_message(connection, Some(seq(1).into()), 0, 100);
     page.pass(UNHANDLED_GRACE_MS + ACK_DELAY_MS);
     let outputs = page.outputs();
     assert!(outputs.contains(&Output::GraceOver), "{outputs:?}");
     assert!(outputs.contains(&Output::Ack(seq(1))), "{outputs:?}");
-    let later = page.engine.handle_message(connection, Some(seq(2)), 0, 100);
+    let later = page.engine.handle_message(connection, Some(seq(2).into()), 0, 100);
     assert_eq!(later, Delivery::Drop);
 }
 
@@ -248,10 +249,15 @@ fn the_parking_lot_holds_so_many_messages_and_drops_its_oldest() {
     let (mut page, connection) = Page::connected(0, 0);
     page.outputs();
     for number in 1..=UNHANDLED_MESSAGES_MAX as u64 {
-        page.engine.handle_message(connection, Some(seq(number)), 0, 1);
+        page.engine.handle_message(connection, Some(seq(number).into()), 0, 1);
     }
     assert_eq!(page.outputs(), []);
-    page.engine.handle_message(connection, Some(seq(UNHANDLED_MESSAGES_MAX as u64 + 1)), 0, 1);
+    page.engine.handle_message(
+        connection,
+        Some(seq(UNHANDLED_MESSAGES_MAX as u64 + 1).into()),
+        0,
+        1,
+    );
     assert_eq!(page.outputs(), [Output::ParkedDropped(seq(1))]);
 }
 
@@ -264,8 +270,8 @@ fn no_size_is_too_large_to_be_parked_or_refused() {
     let refused = page.engine.send(String::new(), usize::MAX, page.now);
     assert_eq!(refused, Err(SendRefused::OutboxFull));
     page.outputs();
-    page.engine.handle_message(connection, Some(seq(1)), 0, 1);
-    page.engine.handle_message(connection, Some(seq(2)), 0, usize::MAX);
+    page.engine.handle_message(connection, Some(seq(1).into()), 0, 1);
+    page.engine.handle_message(connection, Some(seq(2).into()), 0, usize::MAX);
     assert_eq!(page.outputs(), [Output::ParkedDropped(seq(1)), Output::ParkedDropped(seq(2))]);
 }
 
@@ -304,7 +310,7 @@ fn a_hole_in_older_history_is_a_gap_and_not_the_end_of_it() {
     page.outputs();
     page.engine.history_as_of(seq(2), page.now);
     page.outputs();
-    page.engine.handle_gap(connection, seq(2), seq(4), page.now);
+    page.engine.handle_gap(connection, seq(2), seq(4), IdNo::NONE, page.now);
     assert_eq!(page.outputs(), [Output::Gap { after: seq(2), next: seq(4) }]);
     assert_eq!(page.message(connection, 4), OLD);
     assert_eq!((page.message(connection, 5), page.message(connection, 4)), (OLD, Delivery::Drop));
@@ -346,7 +352,11 @@ fn another_epoch_is_another_history_and_said_out_loud() {
     page.establish_in(EpochNo(2), again, 2, 1);
     let outputs = page.outputs();
     assert!(outputs.contains(&Output::Gap { after: seq(5), next: seq(1) }), "{outputs:?}");
-    assert!(outputs.contains(&Output::GetPending { after: seq(1), epoch: EpochNo(2) }));
+    assert!(outputs.contains(&Output::GetPending {
+        after: seq(1).into(),
+        proves: false,
+        epoch: EpochNo(2)
+    }));
     assert_eq!(page.message(again, 2), OLD);
 }
 
@@ -356,7 +366,7 @@ fn what_is_parked_of_a_lost_history_never_reaches_a_handler() {
     // and the new history brought it again: the late handler was called twice with it.
     let (mut page, connection) = Page::connected(1, 0);
     page.outputs();
-    let parked = page.engine.handle_message(connection, Some(seq(1)), 0, 100);
+    let parked = page.engine.handle_message(connection, Some(seq(1).into()), 0, 100);
     assert_eq!(parked, Delivery::Park { replayed: true });
     page.engine.handle_closed(connection, 1006, page.now);
     page.next_timer();
@@ -364,7 +374,7 @@ fn what_is_parked_of_a_lost_history_never_reaches_a_handler() {
     page.establish_in(EpochNo(2), again, 1, 0);
     let outputs = page.outputs();
     assert!(outputs.contains(&Output::ParkedDropped(seq(1))), "{outputs:?}");
-    let anew = page.engine.handle_message(again, Some(seq(1)), 0, 100);
+    let anew = page.engine.handle_message(again, Some(seq(1).into()), 0, 100);
     assert_eq!(anew, Delivery::Park { replayed: true });
 }
 
@@ -381,7 +391,7 @@ fn a_handler_of_a_lost_history_does_not_speak_for_what_is_parked_in_the_new_one(
     let again = page.open();
     page.establish_in(EpochNo(2), again, 1, 0);
     page.outputs();
-    let parked = page.engine.handle_message(again, Some(seq(1)), 0, 100);
+    let parked = page.engine.handle_message(again, Some(seq(1).into()), 0, 100);
     assert_eq!(parked, Delivery::Park { replayed: true });
     page.engine.handled(seq(1), page.now);
     page.pass(ACK_DELAY_MS);

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, iter};
 
 use tetherline_engine::{
-    ConnectionNo, Engine, EpochNo, Established, Instant, Output, StreamDelta, StreamEnd, StreamNo,
-    StreamStart, TabNo,
+    ConnectionNo, Engine, EpochNo, Established, IdNo, Instant, Output, StreamDelta, StreamEnd,
+    StreamNo, StreamStart, TabNo,
 };
 use tetherline_protocol::{Attempt, Seq, limits::STREAMS_KNOWN_MAX};
 
@@ -43,7 +43,7 @@ impl Page {
     fn joined() -> Self {
         let mut page = Self::new();
         page.engine.sign_in_among_tabs(true, page.now);
-        page.engine.handle_welcome(LEADER, established(1), true, page.now);
+        page.engine.handle_welcome(LEADER, established(1), None, true, page.now);
         page.questions();
         page
     }
@@ -112,7 +112,8 @@ fn established(epoch: u32) -> Established {
     Established {
         epoch: EpochNo(epoch),
         head: Seq::default(),
-        cursor: Seq::default(),
+        cursor: Seq::default().into(),
+        checks_positions: false,
         heartbeat_interval_ms: 30_000,
         token_expires_in_ms: 3_600_000,
     }
@@ -255,7 +256,7 @@ fn an_answer_whose_end_was_trimmed_does_not_grow_for_ever() {
     page.lose_connection();
     page.connect(1);
     let next = Seq::new(51).expect("small");
-    page.engine.handle_gap(page.connection, Seq::default(), next, page.now);
+    page.engine.handle_gap(page.connection, Seq::default(), next, IdNo::NONE, page.now);
     assert_eq!(page.questions(), 1, "what still grows is asked for");
     assert!(page.texts.is_empty());
     assert_eq!(page.start(StreamNo(2), FIRST), StreamStart::Begin, "and comes again");
@@ -269,7 +270,7 @@ fn a_tab_does_not_keep_what_the_leading_one_showed_it_before_a_gap() {
     page.start(ANSWER, FIRST);
     page.piece(FIRST, 0, "Hello");
     let (after, next) = (Seq::default(), Seq::new(1).expect("small"));
-    page.engine.handle_gap(page.connection, after, next, page.now);
+    page.engine.handle_gap(page.connection, after, next, IdNo::NONE, page.now);
     assert_eq!(page.questions(), 1);
     assert!(page.texts.is_empty());
 }
@@ -278,7 +279,13 @@ fn a_tab_does_not_keep_what_the_leading_one_showed_it_before_a_gap() {
 fn a_gap_is_no_reason_to_ask_while_nothing_grows() {
     let mut page = Page::connected();
     page.end(FIRST);
-    page.engine.handle_gap(page.connection, Seq::default(), Seq::new(9).expect("small"), page.now);
+    page.engine.handle_gap(
+        page.connection,
+        Seq::default(),
+        Seq::new(9).expect("small"),
+        IdNo::NONE,
+        page.now,
+    );
     assert_eq!(page.questions(), 0);
     assert_eq!(page.start(ANSWER, FIRST), StreamStart::Drop, "it is over all the same");
 }

@@ -3,7 +3,7 @@
 use std::iter;
 
 use tetherline_engine::{
-    ConnectionNo, Delivery, Engine, EpochNo, Established, Instant, Lead, Output, Phase,
+    ConnectionNo, Delivery, Engine, EpochNo, Established, IdNo, Instant, Lead, Output, Phase,
     SendOutcome, Status, TabMessage, TabNo, WaitReason,
 };
 use tetherline_protocol::{
@@ -75,7 +75,7 @@ impl Tab {
     }
 
     fn join(&mut self, leader: TabNo, head: u64, cursor: u64) -> ConnectionNo {
-        self.engine.handle_welcome(leader, established(head, cursor), false, self.now);
+        self.engine.handle_welcome(leader, established(head, cursor), None, false, self.now);
         let connection = self.engine.last_joined().expect("it joins");
         self.hear(leader, true, Phase::Connected);
         connection
@@ -91,7 +91,7 @@ impl Tab {
     }
 
     fn message(&mut self, connection: ConnectionNo, number: u64) -> Delivery {
-        self.engine.handle_message(connection, Some(seq(number)), 1, 100)
+        self.engine.handle_message(connection, Some(seq(number).into()), 1, 100)
     }
 
     fn pass(&mut self, millis: u64) {
@@ -127,14 +127,15 @@ fn established(head: u64, cursor: u64) -> Established {
     Established {
         epoch: EPOCH,
         head: seq(head),
-        cursor: seq(cursor),
+        cursor: seq(cursor).into(),
+        checks_positions: false,
         heartbeat_interval_ms: HEARTBEAT_MS,
         token_expires_in_ms: 3_600_000,
     }
 }
 
 fn get_pending(after: u64) -> Output {
-    Output::GetPending { after: seq(after), epoch: EPOCH }
+    Output::GetPending { after: seq(after).into(), proves: false, epoch: EPOCH }
 }
 
 #[test]
@@ -160,7 +161,8 @@ fn a_tab_that_joins_is_welcomed_with_what_the_device_has_acknowledged_by_now() {
     leader.outputs();
     leader.engine.handle_tab(OTHER, TabMessage::Hello, leader.now);
     let outputs = leader.outputs();
-    let welcome = Output::Welcome { to: Some(OTHER), head: seq(70), cursor: seq(70) };
+    let welcome =
+        Output::Welcome { to: Some(OTHER), head: seq(70), cursor: seq(70), position: None };
     assert!(outputs.contains(&welcome), "{outputs:?}");
 }
 
@@ -200,12 +202,12 @@ fn the_leading_tab_asks_for_what_another_lacks_and_for_nothing_that_comes_anyway
         leader.message(connection, number);
     }
     leader.outputs();
-    leader.engine.handle_ask(seq(10), EPOCH, leader.now);
-    leader.engine.handle_ask(seq(1), EpochNo(9), leader.now);
+    leader.engine.handle_ask(seq(10).into(), EPOCH, leader.now);
+    leader.engine.handle_ask(seq(1).into(), EpochNo(9), leader.now);
     assert_eq!(leader.outputs(), [], "a position of another history says nothing");
-    leader.engine.handle_ask(seq(6), EPOCH, leader.now);
+    leader.engine.handle_ask(seq(6).into(), EPOCH, leader.now);
     assert_eq!(leader.outputs(), [get_pending(6)]);
-    leader.engine.handle_ask(seq(8), EPOCH, leader.now);
+    leader.engine.handle_ask(seq(8).into(), EPOCH, leader.now);
     for number in 7..=10 {
         leader.message(connection, number);
     }
@@ -223,13 +225,13 @@ fn one_question_waits_for_the_answer_to_another() {
         leader.message(connection, number);
     }
     leader.outputs();
-    leader.engine.handle_ask(seq(18), EPOCH, leader.now);
+    leader.engine.handle_ask(seq(18).into(), EPOCH, leader.now);
     assert_eq!(leader.outputs(), [get_pending(18)]);
     for number in 19..=30 {
         leader.message(connection, number);
     }
     for after in [25, 20, 32] {
-        leader.engine.handle_ask(seq(after), EPOCH, leader.now);
+        leader.engine.handle_ask(seq(after).into(), EPOCH, leader.now);
     }
     assert_eq!(leader.outputs(), []);
     for number in 31..=40 {
@@ -249,9 +251,9 @@ fn what_is_handled_is_acknowledged_however_often_other_tabs_ask() {
     for number in 1..=3 {
         leader.message(connection, number);
     }
-    leader.engine.handle_ask(seq(0), EPOCH, leader.now);
+    leader.engine.handle_ask(seq(0).into(), EPOCH, leader.now);
     leader.message(connection, 1);
-    leader.engine.handle_ask(seq(3), EPOCH, leader.now);
+    leader.engine.handle_ask(seq(3).into(), EPOCH, leader.now);
     leader.pass(1_000);
     assert_eq!(leader.outputs().last(), Some(&Output::Ack(seq(3))));
 }
@@ -291,7 +293,7 @@ fn sends_go_through_the_leading_tab_and_again_through_the_next() {
     let second = tab.engine.send("second", 6, tab.now).unwrap();
     let outputs = tab.outputs();
     assert!(!outputs.contains(&Output::Transmit(second)), "nobody would pass it on: {outputs:?}");
-    tab.engine.handle_welcome(OTHER, established(0, 0), true, tab.now);
+    tab.engine.handle_welcome(OTHER, established(0, 0), None, true, tab.now);
     let outputs = tab.outputs();
     let transmitted: Vec<_> =
         outputs.iter().filter(|output| matches!(output, Output::Transmit(_))).collect();
@@ -505,9 +507,9 @@ fn a_tab_leaves_the_repeating_to_the_one_that_leads() {
 #[test]
 fn what_retention_took_is_a_gap_only_for_tabs_that_had_not_read_it() {
     let (mut tab, connection) = Tab::joined(9, 5);
-    tab.engine.handle_gap(connection, seq(2), seq(5), tab.now);
+    tab.engine.handle_gap(connection, seq(2), seq(5), IdNo::NONE, tab.now);
     assert_eq!(tab.outputs(), [], "another tab asked from 2");
-    tab.engine.handle_gap(connection, seq(5), seq(8), tab.now);
+    tab.engine.handle_gap(connection, seq(5), seq(8), IdNo::NONE, tab.now);
     assert_eq!(tab.outputs(), [Output::Gap { after: seq(5), next: seq(8) }]);
     assert_eq!(tab.message(connection, 8), OLD);
 }

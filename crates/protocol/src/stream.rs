@@ -93,6 +93,8 @@ pub struct StreamPosition {
     /// The [hash](crate::utf16::TextHash) of its text up to there; `None` if nobody asks whether it is
     /// this text.
     pub hash: Option<u32>,
+    /// Somebody else behind the same connection is there, and wants to know whether it is this text.
+    pub is_only_checked: bool,
 }
 
 /// Which answer shall not grow any further.

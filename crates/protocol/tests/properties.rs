@@ -101,6 +101,7 @@ fn established() -> impl Strategy<Value = ConnectionEstablished> {
             head_id: number.is_multiple_of(2).then(|| connection.parse().expect("an id")),
             cursor,
             cursor_id: number.is_multiple_of(3).then(|| user.parse().expect("an id")),
+            checks_positions: number.is_multiple_of(5),
             heartbeat_interval_ms: number,
             token_expires_in_ms: number / 2,
             limits: Limits::default(),

@@ -111,6 +111,7 @@ impl Session {
             head_id: opening.place.head.id.clone(),
             cursor: opening.place.cursor,
             cursor_id: opening.place.cursor_id.clone(),
+            checks_positions: true,
             heartbeat_interval_ms: opening.limits.heartbeat_interval_ms,
             token_expires_in_ms: millis(opening.token_expires_in),
             limits: (*opening.limits).clone(),

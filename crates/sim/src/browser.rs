@@ -1,9 +1,9 @@
 //! The browser driver's half of a page: it does what the engine says and holds no policy.
 
 use tetherline_engine::{
-    ConnectionNo, Delivery, EpochNo, Established, Instant, Output, SendNo as Ticket,
+    ConnectionNo, Delivery, EpochNo, Established, Instant, Mark, Output, SendNo as Ticket,
 };
-use tetherline_protocol::{Seq, frame::ServerFrame, limits};
+use tetherline_protocol::{frame::ServerFrame, limits};
 
 use crate::{
     Mutant,
@@ -81,16 +81,13 @@ impl World {
                 }
             }
             Output::Ping => self.ping(page),
-            Output::GetPending { after, epoch } => {
-                self.asks(page, after.get());
-                if self.send_through(page, &Post::Ask { after, epoch }) {
+            Output::GetPending { after, proves, epoch } => {
+                self.asks(page, after.seq.get());
+                let ask = self.question(page, after, epoch);
+                if self.send_through(page, &ask) {
                     return;
                 }
-                let epoch = epoch.0 - 1;
-                let have = if self.streams { self.pages[page].texts.have() } else { String::new() };
-                let text =
-                    format!(r#"{{"type":"get_pending","after":{after},"epoch":"e{epoch}"{have}}}"#);
-                self.transmit(page, text);
+                self.get_pending(page, after, proves, epoch);
             }
             Output::Ack(seq) => {
                 self.acknowledges(page, seq.get());
@@ -139,7 +136,9 @@ impl World {
             Output::Lock { steal } => self.request_lock(page, steal),
             Output::Unlock => self.release_lock(page),
             Output::Post(to, message) => self.post(page, to, &Post::Message(message)),
-            Output::Welcome { to, head, cursor } => self.welcome(page, to, head, cursor),
+            Output::Welcome { to, head, cursor, position } => {
+                self.welcome(page, to, (head, cursor), position);
+            }
             Output::Join(connection, leader) => self.join(page, connection, leader),
             _ => {}
         }
@@ -228,6 +227,16 @@ impl World {
         }
     }
 
+    fn get_pending(&mut self, page: PageNo, after: Mark, proves: bool, epoch: EpochNo) {
+        let (seq, epoch) = (after.seq, epoch.0 - 1);
+        let have = if self.streams { self.have(page) } else { String::new() };
+        let id = self.ids.text(after.id).map_or("null".into(), |id| format!("\"{id}\""));
+        let id = if proves { format!(r#","after_id":{id}"#) } else { String::new() };
+        let text =
+            format!(r#"{{"type":"get_pending","after":{seq}{id},"epoch":"e{epoch}"{have}}}"#);
+        self.transmit(page, text);
+    }
+
     pub(crate) fn receive_frame(
         &mut self,
         page: PageNo,
@@ -237,14 +246,14 @@ impl World {
         size: usize,
     ) {
         let now = self.instant(page);
-        let engine = &mut self.pages[page].engine;
         match frame {
             ServerFrame::ConnectionEstablished(frame) => {
                 let epoch: u32 = frame.epoch.as_str()[1..].parse().unwrap_or_default();
                 let established = Established {
                     epoch: EpochNo(epoch + 1),
                     head: frame.head,
-                    cursor: frame.cursor,
+                    cursor: self.ids.mark(frame.cursor, frame.cursor_id.as_ref()),
+                    checks_positions: frame.checks_positions,
                     heartbeat_interval_ms: frame.heartbeat_interval_ms,
                     token_expires_in_ms: frame.token_expires_in_ms,
                 };
@@ -267,8 +276,12 @@ impl World {
             ServerFrame::MailboxGap(gap) => {
                 // Or another tab's: whatever grew may have ended in it.
                 self.pages[page].texts.history_lost(self.now);
+                let passed = self.ids.number(gap.passed_id.as_ref());
                 let engine = &mut self.pages[page].engine;
-                engine.handle_gap(connection, gap.after, gap.next, now);
+                engine.handle_gap(connection, gap.after, gap.next, passed, now);
+            }
+            ServerFrame::PositionChecked(checked) => {
+                self.position_checked(page, connection, checked);
             }
             ServerFrame::Accepted(accepted) => {
                 let send = number(&accepted.reference);
@@ -293,13 +306,15 @@ impl World {
             }
             ServerFrame::MessageStart(start) => self.answer_begins(page, connection, start),
             ServerFrame::MessageDelta(delta) => self.answer_grows(page, connection, delta),
+            ServerFrame::MessageLost(lost) => self.answer_lost(page, connection, lost),
             ServerFrame::Application { seq: Some(seq), id: Some(id), ends, .. } => {
                 if let Some(ends) = ends.as_ref().filter(|_| self.streams) {
                     self.answer_ends(page, connection, ends);
                 }
-                self.message(page, link, connection, (*seq, size), number(id));
+                let mark = self.ids.mark(*seq, Some(id));
+                self.message(page, link, connection, (mark, size), number(id));
             }
-            _ => engine.handle_received(connection),
+            _ => self.pages[page].engine.handle_received(connection),
         }
     }
 
@@ -308,12 +323,13 @@ impl World {
         page: PageNo,
         link: LinkNo,
         connection: ConnectionNo,
-        (seq, size): (Seq, usize),
+        (mark, size): (Mark, usize),
         publish: PublishNo,
     ) {
+        let seq = mark.seq;
         let target = &mut self.pages[page];
         let handlers = u32::from(self.publishes[publish].kind == 0 || target.wants_late);
-        let mut delivery = target.engine.handle_message(connection, Some(seq), handlers, size);
+        let mut delivery = target.engine.handle_message(connection, Some(mark), handlers, size);
         if self.mutant == Some(Mutant::DeliveredAfterSignOut) && !target.is_signed_in() {
             delivery = Delivery::Deliver { replayed: false };
         }

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use tetherline_engine::{ConnectionNo, EpochNo, StreamDelta, StreamEnd, StreamNo, StreamStart};
 use tetherline_protocol::{
     Attempt, MessageId,
-    frame::{MessageDelta, MessageStart, ServerFrame},
+    frame::{MessageDelta, MessageLost, MessageStart, ServerFrame},
+    limits::STREAMS_KNOWN_MAX,
+    utf16::TextHash,
 };
 
 use crate::{
@@ -57,23 +59,89 @@ impl Texts {
         self.known.clear();
     }
 
-    /// As `get_pending` has it.
-    pub(crate) fn have(&self) -> String {
+    /// What there is, as it is said to the server or to the tab that leads.
+    pub(crate) fn have(&self) -> Vec<Claim> {
+        let claim = |(answer, text): (AnswerNo, &Text)| {
+            let (offset, hash) = (text.units.len(), hash_of(&text.units));
+            Claim { answer, attempt: text.attempt, offset, hash }
+        };
+        self.growing().map(claim).collect()
+    }
+}
+
+/// So much of an attempt, and the hash of that text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Claim {
+    answer: AnswerNo,
+    attempt: Attempt,
+    offset: usize,
+    hash: u32,
+}
+
+fn hash_of(units: &[u16]) -> u32 {
+    TextHash::of(&String::from_utf16_lossy(units)).get()
+}
+
+impl World {
+    /// As `get_pending` has it: this page's own, and what others asked it to have checked.
+    pub(crate) fn have(&mut self, page: PageNo) -> String {
+        let own = self.pages[page].texts.have();
+        let others = std::mem::take(&mut self.pages[page].tab.claims);
+        let others = others.into_iter().filter(|claim| !own.contains(claim));
+        let claims = own
+            .iter()
+            .map(|claim| (*claim, ""))
+            .chain(others.map(|claim| (claim, r#","check":true"#)));
         let mut have = String::new();
-        for (answer, Text { attempt, units, .. }) in self.growing() {
+        for (claim, check) in claims.take(STREAMS_KNOWN_MAX) {
+            let Claim { answer, attempt, offset, hash } = claim;
             let comma = if have.is_empty() { "" } else { "," };
-            let offset = units.len();
             // Writing to a `String` cannot fail.
             let _ = write!(
                 have,
-                r#"{comma}{{"message_uuid":"a{answer}","attempt":{attempt},"offset":{offset}}}"#
+                r#"{comma}{{"message_uuid":"a{answer}","attempt":{attempt},"offset":{offset},"hash":{hash}{check}}}"#
             );
         }
         format!(r#","have":[{have}]"#)
     }
-}
 
-impl World {
+    /// Another tab asks this one. Answers whether it has something of growing answers that this one has
+    /// not, or otherwise: then only the server can tell.
+    pub(crate) fn claimed(&mut self, page: PageNo, proves: bool, have: Vec<Claim>) -> bool {
+        let target = &mut self.pages[page];
+        let is_here = |claim: &Claim| {
+            target.texts.known.get(&claim.answer).is_some_and(|text| {
+                text.attempt == claim.attempt
+                    && text.units.get(..claim.offset).map(hash_of) == Some(claim.hash)
+            })
+        };
+        let is_in_doubt = !have.iter().all(is_here);
+        if proves || is_in_doubt {
+            target.tab.claims.extend(have);
+            target.tab.claims.truncate(STREAMS_KNOWN_MAX);
+        }
+        is_in_doubt
+    }
+
+    /// What some page behind this connection has of an answer is another text than there is.
+    pub(crate) fn answer_lost(
+        &mut self,
+        page: PageNo,
+        connection: ConnectionNo,
+        lost: &MessageLost,
+    ) {
+        let answer = number(&lost.message_uuid);
+        let target = &mut self.pages[page];
+        let Some(text) = target.texts.known.get(&answer) else { return };
+        let offset = usize::try_from(lost.offset).unwrap_or(usize::MAX);
+        let is_mine = text.units.get(..offset).is_none_or(|units| hash_of(units) == lost.hash);
+        let stream = no(answer);
+        if is_mine && target.engine.handle_stream_lost(connection, stream, lost.attempt) {
+            target.texts.known.remove(&answer);
+            self.note(&format!("page {page} forgets a{answer}"));
+        }
+    }
+
     pub(crate) fn answer_begins(
         &mut self,
         page: PageNo,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tetherline_protocol::{
-    Attempt,
+    Attempt, StreamPosition,
     frame::{ClientFrame, ServerFrame},
     limits::STREAM_PIECE_BYTES_MAX,
 };
@@ -39,6 +39,8 @@ enum Wish {
     Places {
         /// Up to where each attempt was shown, here or before.
         shown: BTreeMap<Name, u64>,
+        /// Where the client and the tabs behind it have said to be, and with which text.
+        claims: Vec<(Name, u64, Option<u32>)>,
         /// What there was when it asked, until it is told that it has everything.
         owed: Option<BTreeMap<Name, u64>>,
     },
@@ -64,10 +66,13 @@ impl Showing {
             None => Wish::Nothing,
             Some(_) if frames_waiting > 0 => Wish::Unclear,
             Some(have) => {
-                let place = |it: &tetherline_protocol::StreamPosition| {
-                    ((number(&it.message_uuid), it.attempt), it.offset)
+                let claim = |it: &StreamPosition| {
+                    ((number(&it.message_uuid), it.attempt), it.offset, it.hash)
                 };
-                Wish::Places { shown: have.iter().map(place).collect(), owed: Some(there) }
+                let claims: Vec<_> =
+                    have.iter().filter(|it| !it.is_only_checked).map(claim).collect();
+                let shown = lowest(&claims);
+                Wish::Places { shown, claims, owed: Some(there) }
             }
         };
     }
@@ -78,7 +83,7 @@ impl Showing {
             self.position = seq.get();
             return None;
         }
-        let kinds = ["message_start", "message_delta", "mailbox_gap", "pending_check_complete"];
+        let kinds = ["message_", "mailbox_gap", "pending_check_complete", "position_checked"];
         let kind = |kind: &&str| text[9..].starts_with(kind);
         if !text.starts_with(r#"{"type":""#) || !kinds.iter().any(kind) {
             return None;
@@ -86,6 +91,23 @@ impl Showing {
         match ServerFrame::parse(text).ok()? {
             ServerFrame::MailboxGap(gap) => {
                 self.position = gap.next.previous().get();
+                None
+            }
+            ServerFrame::PositionChecked(checked) => {
+                if let (Wish::Places { shown, claims, .. }, false) =
+                    (&mut self.wish, checked.is_known())
+                {
+                    shown.clear();
+                    claims.clear();
+                }
+                None
+            }
+            ServerFrame::MessageLost(lost) => {
+                let Wish::Places { shown, claims, .. } = &mut self.wish else { return None };
+                let lost =
+                    ((number(&lost.message_uuid), lost.attempt), lost.offset, Some(lost.hash));
+                claims.retain(|claim| *claim != lost);
+                *shown = lowest(claims);
                 None
             }
             ServerFrame::MessageStart(start) => {
@@ -101,7 +123,7 @@ impl Showing {
                 self.show(name, Some((delta.offset, length)))
             }
             ServerFrame::PendingCheckComplete(_) => {
-                let Wish::Places { shown, owed } = &mut self.wish else { return None };
+                let Wish::Places { shown, owed, .. } = &mut self.wish else { return None };
                 let owed = owed.take().unwrap_or_default();
                 let is_missing = |(name, length): (&Name, &u64)| {
                     is_late(name) && shown.get(name).is_none_or(|shown| shown < length)
@@ -113,7 +135,7 @@ impl Showing {
     }
 
     fn show(&mut self, name: Name, piece: Option<(u64, u64)>) -> Option<&'static str> {
-        let Wish::Places { shown, owed } = &mut self.wish else {
+        let Wish::Places { shown, owed, .. } = &mut self.wish else {
             let is_wanted = matches!(self.wish, Wish::Unclear);
             return (!is_wanted).then_some("is not wanted");
         };
@@ -134,6 +156,16 @@ impl Showing {
             (Some(_), None) => Some("has not begun"),
         }
     }
+}
+
+/// From the lowest place in an attempt everybody gets what they lack.
+fn lowest(claims: &[(Name, u64, Option<u32>)]) -> BTreeMap<Name, u64> {
+    let mut lowest = BTreeMap::new();
+    for (name, offset, _) in claims {
+        let known: &mut u64 = lowest.entry(*name).or_insert(*offset);
+        *known = (*known).min(*offset);
+    }
+    lowest
 }
 
 impl World {

@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use tetherline_engine::{ConnectionNo, EpochNo, Established, SendNo as Ticket, TabMessage, TabNo};
+use tetherline_engine::{
+    ConnectionNo, EpochNo, Established, IdNo, Mark, SendNo as Ticket, TabMessage, TabNo,
+};
 use tetherline_protocol::{Seq, frame::ServerFrame};
 
 use crate::{
     event::Event,
+    growing::Claim,
+    page::Page,
     store::DeviceNo,
     world::{LinkNo, PageNo, SendNo, UserNo, World},
 };
@@ -49,6 +53,8 @@ pub(crate) struct Tab {
     pub(crate) established: Option<(LinkNo, Established)>,
     /// What the last welcome said, and the leading page's link.
     pub(crate) welcomed: Option<(LinkNo, Established)>,
+    /// What other pages have of growing answers, to be checked with the next question.
+    pub(crate) claims: Vec<Claim>,
 }
 
 /// What pages post.
@@ -58,6 +64,8 @@ pub(crate) enum Post {
     Welcome {
         link: LinkNo,
         established: Established,
+        /// Where the leading page is, and which message it has there.
+        position: Option<Mark>,
         to_all: bool,
     },
     Frame {
@@ -71,8 +79,12 @@ pub(crate) enum Post {
         send: SendNo,
     },
     Ask {
-        after: Seq,
+        after: Mark,
         epoch: EpochNo,
+        /// Where it is.
+        at: Mark,
+        /// What it has of growing answers.
+        have: Vec<Claim>,
     },
 }
 
@@ -152,7 +164,7 @@ impl World {
         let leader = leader.0 as usize - 1;
         self.note(&format!("page {page} joins page {leader}"));
         self.pages[page].tab.joined = Some((connection, leader));
-        self.established(page, link, established.epoch.0 - 1, established.cursor.get());
+        self.established(page, link, established.epoch.0 - 1, established.cursor.seq.get());
         let now = self.instant(page).as_millis();
         self.pages[page].connected_at.get_or_insert(now);
     }
@@ -162,7 +174,13 @@ impl World {
         self.pages[page].tab.joined.take_if(|(joined, _)| *joined == connection);
     }
 
-    pub(crate) fn welcome(&mut self, page: PageNo, to: Option<TabNo>, head: Seq, cursor: Seq) {
+    pub(crate) fn welcome(
+        &mut self,
+        page: PageNo,
+        to: Option<TabNo>,
+        (head, cursor): (Seq, Seq),
+        position: Option<Mark>,
+    ) {
         let Some((link, established)) = self.pages[page].tab.established else { return };
         let acknowledged = self.pages[page].reading.acknowledged;
         if cursor.get() < acknowledged {
@@ -170,8 +188,16 @@ impl World {
                 "page {page} welcomes with {cursor} and has acknowledged {acknowledged}"
             ));
         }
-        let established = Established { head, cursor, ..established };
-        self.post(page, to, &Post::Welcome { link, established, to_all: to.is_none() });
+        let established = Established { head, cursor: cursor.into(), ..established };
+        let welcome = Post::Welcome { link, established, position, to_all: to.is_none() };
+        self.post(page, to, &welcome);
+    }
+
+    /// What a page asks the leading one.
+    pub(crate) fn question(&self, page: PageNo, after: Mark, epoch: EpochNo) -> Post {
+        let Page { engine, texts, .. } = &self.pages[page];
+        let at = Mark { seq: engine.position().unwrap_or_default(), id: engine.position_id() };
+        Post::Ask { after, epoch, at, have: texts.have() }
     }
 
     /// To every other page of the profile that listens now, or to one of them.
@@ -215,9 +241,9 @@ impl World {
                 target.refusal_is_due |= message == TabMessage::Refused;
                 target.engine.handle_tab(tab_no(from), message, now);
             }
-            Post::Welcome { link, established, to_all } => {
+            Post::Welcome { link, established, position, to_all } => {
                 target.tab.welcomed = Some((link, established));
-                target.engine.handle_welcome(tab_no(from), established, to_all, now);
+                target.engine.handle_welcome(tab_no(from), established, position, to_all, now);
             }
             Post::Frame { link, text } => {
                 if let Some((connection, leader)) = target.tab.joined
@@ -240,9 +266,14 @@ impl World {
                     target.tab.passed_on.insert(ticket, send);
                 }
             }
-            Post::Ask { after, epoch } => {
+            Post::Ask { after, epoch, at, have } => {
                 self.answer_with_texts(to, from, epoch);
-                self.pages[to].engine.handle_ask(after, epoch, now);
+                let is_in_doubt = self.claimed(to, after.id != IdNo::NONE, have);
+                let engine = &mut self.pages[to].engine;
+                engine.handle_ask(after, epoch, now);
+                if is_in_doubt && after.id == IdNo::NONE && at.id != IdNo::NONE {
+                    engine.handle_ask(at, epoch, now);
+                }
             }
         }
         self.drain(to);

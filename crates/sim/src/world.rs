@@ -7,6 +7,7 @@ use tetherline_protocol::{Limits, UserId, frame::Message};
 use crate::{
     Mutant,
     event::{Event, Scheduled},
+    ids::Ids,
     in_between::InBetween,
     network::Link,
     page::Page,
@@ -72,6 +73,7 @@ pub(crate) struct World {
     pub(crate) ended_sign_ins: Vec<bool>,
     /// How many live-only messages there were.
     pub(crate) said: u64,
+    pub(crate) ids: Ids,
     queue: BinaryHeap<Reverse<Scheduled>>,
     scheduled: u64,
 }
@@ -146,6 +148,7 @@ impl World {
             earlier: Vec::new(),
             ended_sign_ins: Vec::new(),
             said: 0,
+            ids: Ids::default(),
             queue: BinaryHeap::new(),
             scheduled: 0,
         };

@@ -26,7 +26,7 @@ pub(crate) fn ending(status: StreamStatus) -> Arc<StreamEnding> {
 }
 
 pub(crate) fn place(name: &str, attempt: Attempt, offset: u64) -> StreamPosition {
-    StreamPosition { message_uuid: uuid(name), attempt, offset, hash: None }
+    StreamPosition { message_uuid: uuid(name), attempt, offset, hash: None, is_only_checked: false }
 }
 
 fn of(name: &str) -> StopTarget {

@@ -10,7 +10,7 @@
 )]
 
 use tetherline_engine::{
-    ConnectionNo, Delivery, EpochNo, Established, NoToken, ProbeAnswer, SendNo, SendRefused,
+    ConnectionNo, Delivery, EpochNo, Established, IdNo, NoToken, ProbeAnswer, SendNo, SendRefused,
     Status, TabNo,
 };
 use tetherline_protocol::ErrorCode;
@@ -18,7 +18,7 @@ use tetherline_protocol::ErrorCode;
 use crate::{
     bits,
     instance::{self, with},
-    numbers::{instant, millis, optional_millis, seq},
+    numbers::{instant, mark, millis, optional_millis, seq},
     output, reason, tabs,
 };
 
@@ -63,7 +63,8 @@ pub extern "C" fn tab(from: u32, kind: u32, a: f64, b: f64, c: f64, now: f64) {
     }
 }
 
-/// The tab that leads is connected, and says so to all (1) or to this one (0).
+/// The tab that leads is connected, and says so to all (1) or to this one (0). It is at this position
+/// and message; -1 if its server checks none.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn welcome(
     from: u32,
@@ -71,24 +72,31 @@ pub extern "C" fn welcome(
     epoch: u32,
     head: f64,
     cursor: f64,
+    position: f64,
+    id: u32,
     heartbeat_ms: f64,
     now: f64,
 ) {
     let established = Established {
         epoch: EpochNo(epoch),
         head: seq(head),
-        cursor: seq(cursor),
+        cursor: seq(cursor).into(),
+        checks_positions: position >= 0.0,
         heartbeat_interval_ms: heartbeat_ms as u64,
         // Tokens are the leading tab's business.
         token_expires_in_ms: u64::MAX,
     };
-    with(|it| it.engine.handle_welcome(TabNo(from), established, to_all != 0, instant(now)));
+    let position = (position >= 0.0).then(|| mark(position, id));
+    with(|it| {
+        it.engine.handle_welcome(TabNo(from), established, position, to_all != 0, instant(now));
+    });
 }
 
-/// Another tab needs what comes after a position.
+/// Another tab needs what comes after a position, at which it knows this message; 0 if it need not prove
+/// that.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn ask(after: f64, epoch: u32, now: f64) {
-    with(|it| it.engine.handle_ask(seq(after), EpochNo(epoch), instant(now)));
+pub extern "C" fn ask(after: f64, id: u32, epoch: u32, now: f64) {
+    with(|it| it.engine.handle_ask(mark(after, id), EpochNo(epoch), instant(now)));
 }
 
 /// Nobody is signed in any more.
@@ -133,13 +141,16 @@ pub extern "C" fn probed(connection: u32, status: u32, code: i32, retry_after_ms
     with(|it| it.engine.handle_probe(ConnectionNo(connection), answer, instant(now)));
 }
 
-/// `connection_established` has come. Equal epochs have equal numbers.
+/// `connection_established` has come. Equal epochs have equal numbers; `cursor_id` is the number of the
+/// message at the cursor, 0 if it is not said; `checks` is 1 if the server checks positions.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn established(
     connection: u32,
     epoch: u32,
     head: f64,
     cursor: f64,
+    cursor_id: u32,
+    checks: u32,
     heartbeat_ms: f64,
     token_expires_ms: f64,
     now: f64,
@@ -147,18 +158,19 @@ pub extern "C" fn established(
     let established = Established {
         epoch: EpochNo(epoch),
         head: seq(head),
-        cursor: seq(cursor),
+        cursor: mark(cursor, cursor_id),
+        checks_positions: checks != 0,
         heartbeat_interval_ms: heartbeat_ms as u64,
         token_expires_in_ms: token_expires_ms as u64,
     };
     with(|it| it.engine.handle_established(ConnectionNo(connection), established, instant(now)));
 }
 
-/// A message for the application has come; `number` is its seq, 0 for a live-only one. Answers
-/// [`bits`].
+/// A message for the application has come; `number` is its seq, 0 for a live-only one, `id` is the number
+/// of its id. Answers [`bits`].
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn message(connection: u32, number: f64, handlers: u32, size: u32) -> u32 {
-    let position = (number > 0.0).then(|| seq(number));
+pub extern "C" fn message(connection: u32, number: f64, id: u32, handlers: u32, size: u32) -> u32 {
+    let position = (number > 0.0).then(|| mark(number, id));
     with(|it| {
         let delivery =
             it.engine.handle_message(ConnectionNo(connection), position, handlers, size as usize);
@@ -206,10 +218,29 @@ pub extern "C" fn complete(connection: u32, now: f64) {
     with(|it| it.engine.handle_complete(ConnectionNo(connection), instant(now)));
 }
 
-/// `mailbox_gap` has come.
+/// `mailbox_gap` has come; `passed` is the number of the last message before `next`, 0 if it is not said.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn gap(connection: u32, after: f64, next: f64, now: f64) {
-    with(|it| it.engine.handle_gap(ConnectionNo(connection), seq(after), seq(next), instant(now)));
+pub extern "C" fn gap(connection: u32, after: f64, next: f64, passed: u32, now: f64) {
+    with(|it| {
+        let (connection, now) = (ConnectionNo(connection), instant(now));
+        it.engine.handle_gap(connection, seq(after), seq(next), IdNo(passed), now);
+    });
+}
+
+/// `position_checked` has come: positions, and the numbers of the messages there, 0 if they are not said.
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn checked(
+    connection: u32,
+    after: f64,
+    after_id: u32,
+    from: f64,
+    from_id: u32,
+    now: f64,
+) {
+    with(|it| {
+        let (after, from) = (mark(after, after_id), mark(from, from_id));
+        it.engine.handle_checked(ConnectionNo(connection), after, from, instant(now));
+    });
 }
 
 /// `accepted` has come for a send.
@@ -354,6 +385,12 @@ pub extern "C" fn next_timeout() -> f64 {
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn position() -> f64 {
     with(|it| it.engine.position().unwrap_or_default().get() as f64)
+}
+
+/// The number of the message there, 0 if it is not known.
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn position_id() -> u32 {
+    with(|it| it.engine.position_id().0)
 }
 
 /// How many sends have not settled.

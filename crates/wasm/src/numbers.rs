@@ -1,6 +1,6 @@
 //! Times and positions as JavaScript's numbers.
 
-use tetherline_engine::Instant;
+use tetherline_engine::{IdNo, Instant, Mark};
 use tetherline_protocol::Seq;
 
 pub(crate) fn instant(millis: f64) -> Instant {
@@ -10,6 +10,10 @@ pub(crate) fn instant(millis: f64) -> Instant {
 /// Over 2⁵³ JavaScript itself cannot count; such a number cannot come from a well-formed frame.
 pub(crate) fn seq(number: f64) -> Seq {
     Seq::new(number as u64).unwrap_or(Seq::MAX)
+}
+
+pub(crate) fn mark(number: f64, id: u32) -> Mark {
+    Mark { seq: seq(number), id: IdNo(id) }
 }
 
 pub(crate) fn optional_millis(millis: f64) -> Option<u64> {

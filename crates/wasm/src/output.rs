@@ -14,15 +14,21 @@ pub(crate) fn encode(output: Output) -> (u32, [u64; 4]) {
             let (kind, [a, b, c]) = tabs::encode(message);
             return (POST + kind, [a, b, c, tab(to)]);
         }
-        Output::Welcome { to, head, cursor } => {
-            return (20, [head.get(), cursor.get(), 0, tab(to)]);
+        Output::Welcome { to, head, cursor, position } => {
+            // Behind 1, so that 0 says that there is none.
+            let position = position.map_or(0, |position| position.seq.get() + 1);
+            return (20, [head.get(), cursor.get(), position, tab(to)]);
+        }
+        Output::GetPending { after, proves, epoch } => {
+            // The number of the message behind 1: 0 says that nothing is to be proved.
+            let id = if proves { u64::from(after.id.0) + 1 } else { 0 };
+            return (6, [after.seq.get(), epoch.0.into(), id, 0]);
         }
         Output::ResolveToken { fresh } => (1, fresh.into(), 0),
         Output::Open(connection) => (2, connection.0.into(), 0),
         Output::Probe(connection) => (3, connection.0.into(), 0),
         Output::Detach(connection, code) => (4, connection.0.into(), code.into()),
         Output::Ping => (5, 0, 0),
-        Output::GetPending { after, epoch } => (6, after.get(), epoch.0.into()),
         Output::Ack(seq) => (7, seq.get(), 0),
         Output::Authenticate => (8, 0, 0),
         Output::Transmit(send) => (9, send.0.into(), 0),

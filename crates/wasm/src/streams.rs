@@ -44,6 +44,14 @@ pub extern "C" fn stream_delta(
     })
 }
 
+/// `message_lost` has come for what there is of an attempt. Answers 1 if it is to be forgotten.
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn stream_lost(connection: u32, stream: u32, attempt: u32) -> u32 {
+    let Some(attempt) = Attempt::new(attempt) else { return 0 };
+    let (connection, stream) = (ConnectionNo(connection), StreamNo(stream));
+    with(|it| it.engine.handle_stream_lost(connection, stream, attempt).into())
+}
+
 /// The durable message that ends an attempt has come. Answers 1 if it does, 0 if that is no news.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn stream_end(connection: u32, stream: u32, attempt: u32) -> u32 {

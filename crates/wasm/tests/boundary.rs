@@ -36,15 +36,15 @@ fn a_client_lives_from_sign_in_to_sign_out_in_numbers() {
     engine::token(1.0);
     assert_eq!(drain(), [(OPEN, 1.0, 0.0)]);
     engine::opened(1, 2.0);
-    engine::established(1, 7, 5.0, 3.0, 30_000.0, 60_000.0, 3.0);
+    engine::established(1, 7, 5.0, 3.0, 0, 0, 30_000.0, 60_000.0, 3.0);
     assert_eq!(drain(), [(STATUS_CHANGED, 0.0, 0.0), (GET_PENDING, 3.0, 7.0)]);
     assert_eq!(engine::status(), 2);
 
-    let waited = engine::message(1, 4.0, 1, 100);
+    let waited = engine::message(1, 4.0, 0, 1, 100);
     assert_eq!(waited & !bits::POLL, bits::DELIVER | bits::REPLAYED);
-    assert_eq!(engine::message(1, 4.0, 1, 100) & !bits::POLL, 0, "a duplicate");
-    assert_eq!(engine::message(1, 5.0, 0, 100) & !bits::POLL, bits::PARK | bits::REPLAYED);
-    assert_eq!(engine::message(1, 6.0, 1, 100) & !bits::POLL, bits::DELIVER);
+    assert_eq!(engine::message(1, 4.0, 0, 1, 100) & !bits::POLL, 0, "a duplicate");
+    assert_eq!(engine::message(1, 5.0, 0, 0, 100) & !bits::POLL, bits::PARK | bits::REPLAYED);
+    assert_eq!(engine::message(1, 6.0, 0, 1, 100) & !bits::POLL, bits::DELIVER);
     engine::unpark(5.0, 4.0);
     engine::timeout(engine::next_timeout());
     assert_eq!(drain(), [(ACK, 6.0, 0.0)]);

@@ -74,7 +74,7 @@ describe('an answer that grows in several tabs', () => {
     const [stranger, fellow] = [77, 78];
     const told: unknown[] = [];
     const url = webSocketUrl(context.server.url, 'ann', 'd');
-    const channel = new BroadcastChannel(`${SUBPROTOCOL} ${url}`);
+    const channel = new BroadcastChannel(`${SUBPROTOCOL} ${url} ann`);
     channel.onmessage = ({ data }: MessageEvent<Post>) => {
       if (data[0] === Tab.FRAME) {
         told.push(data[2]);

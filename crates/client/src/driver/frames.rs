@@ -3,10 +3,10 @@
 use tetherline_engine::{ConnectionNo, Delivery, EpochNo, Established, Instant};
 use tetherline_protocol::{
     Epoch, Seq,
-    frame::{ErrorFrame, MailboxGap, ServerFrame},
+    frame::{ErrorFrame, MailboxGap, PositionChecked, ServerFrame},
 };
 
-use super::Driver;
+use super::{Driver, History};
 use crate::{Acknowledge, Event, Message, Receipt};
 
 impl Driver {
@@ -15,16 +15,19 @@ impl Driver {
         match ServerFrame::parse(&text) {
             Ok(ServerFrame::ConnectionEstablished(established)) => {
                 self.held_back.adopt(&established.limits);
+                let cursor = self.ids.mark(established.cursor, established.cursor_id.as_ref());
                 let epoch = self.epochs.number(established.epoch);
                 self.in_hand.enter(epoch);
                 let established = Established {
                     epoch,
                     head: established.head,
-                    cursor: established.cursor,
+                    cursor,
+                    checks_positions: established.checks_positions,
                     heartbeat_interval_ms: established.heartbeat_interval_ms,
                     token_expires_in_ms: established.token_expires_in_ms,
                 };
                 self.engine.handle_established(connection, established, now);
+                self.ids.keep(self.engine.position_id());
             }
             Ok(ServerFrame::Accepted(accepted)) => {
                 self.engine.handle_received(connection);
@@ -41,6 +44,8 @@ impl Driver {
                 | ServerFrame::MessageDelta(_)
                 | ServerFrame::PendingCheckComplete(_)
                 | ServerFrame::MailboxGap(_)
+                | ServerFrame::PositionChecked(_)
+                | ServerFrame::MessageLost(_)
                 | ServerFrame::Error(_)),
             ) => {
                 self.engine.handle_received(connection);
@@ -69,7 +74,9 @@ impl Driver {
                 if let Some((message_uuid, attempt)) = &ends {
                     self.stream_ended(connection, message_uuid, *attempt);
                 }
-                let delivery = self.engine.handle_message(connection, seq, 1, text.len());
+                let mark = seq.map(|seq| self.ids.mark(seq, id.as_ref()));
+                let delivery = self.engine.handle_message(connection, mark, 1, text.len());
+                self.ids.keep(self.engine.position_id());
                 if let Delivery::Deliver { replayed } = delivery {
                     let receipt = Receipt::new(seq);
                     self.deliver(Message { text, kind, seq, id, ends, replayed, receipt });
@@ -80,11 +87,28 @@ impl Driver {
             ServerFrame::PendingCheckComplete(summary) => {
                 self.events.push_back(Event::CaughtUp { summary, text });
             }
-            ServerFrame::MailboxGap(MailboxGap { after, next, .. }) => {
-                self.engine.handle_gap(connection, after, next, self.now());
+            ServerFrame::MailboxGap(MailboxGap { after, next, passed_id }) => {
+                let passed = self.ids.number(passed_id.as_ref());
+                self.engine.handle_gap(connection, after, next, passed, self.now());
+                self.ids.keep(self.engine.position_id());
             }
+            ServerFrame::PositionChecked(checked) => self.checked(connection, checked),
+            ServerFrame::MessageLost(lost) => self.stream_lost(connection, &lost),
             ServerFrame::Error(error) => self.events.push_back(Event::ServerError(error)),
             _ => {}
+        }
+    }
+
+    fn checked(&mut self, connection: ConnectionNo, checked: PositionChecked) {
+        let is_another = !checked.is_known();
+        let PositionChecked { after, after_id, from, from_id } = checked;
+        let after = self.ids.mark(after, after_id.as_ref());
+        let from = self.ids.mark(from, from_id.as_ref());
+        self.engine.handle_checked(connection, after, from, self.now());
+        self.ids.keep(self.engine.position_id());
+        if is_another {
+            self.in_hand.forget();
+            self.history = History::Another;
         }
     }
 
@@ -93,6 +117,7 @@ impl Driver {
         if let (Some(seq), Some(known)) = (message.seq, self.setup.start_after)
             && seq <= known
             && !self.epochs.was_renewed()
+            && self.history == History::First
         {
             return;
         }
@@ -123,11 +148,18 @@ pub(super) fn ping(now: Instant) -> String {
     format!(r#"{{"type":"ping","timestamp":{}}}"#, now.as_millis())
 }
 
-/// `have` is JSON: what there is of growing answers, if anybody follows them.
-pub(super) fn get_pending(after: Seq, epoch: Option<&Epoch>, have: Option<String>) -> String {
+/// `after_id` is JSON: which message stands there, if that is to be proved. `have` is JSON: what there is
+/// of growing answers, if anybody follows them.
+pub(super) fn get_pending(
+    after: Seq,
+    after_id: Option<String>,
+    epoch: Option<&Epoch>,
+    have: Option<String>,
+) -> String {
+    let after_id = after_id.map(|id| format!(r#","after_id":{id}"#)).unwrap_or_default();
     let epoch = epoch.map(|epoch| format!(r#","epoch":"{epoch}""#)).unwrap_or_default();
     let have = have.map(|have| format!(r#","have":{have}"#)).unwrap_or_default();
-    format!(r#"{{"type":"get_pending","after":{after}{epoch}{have}}}"#)
+    format!(r#"{{"type":"get_pending","after":{after}{after_id}{epoch}{have}}}"#)
 }
 
 pub(super) fn ack(seq: Seq) -> String {

@@ -22,6 +22,11 @@ impl InHand {
         }
     }
 
+    /// What was handed out was of another history, which uses the same positions.
+    pub(super) fn forget(&mut self) {
+        self.receipts.clear();
+    }
+
     /// The application gets this message. What it had from the same position is gone.
     pub(super) fn hold(&mut self, seq: Seq, receipt: Receipt) {
         self.receipts.insert(seq, receipt);

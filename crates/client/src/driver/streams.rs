@@ -5,8 +5,8 @@ use std::{collections::HashMap, fmt::Write as _};
 use tetherline_engine::{ConnectionNo, Status, StreamDelta, StreamEnd, StreamNo, StreamStart};
 use tetherline_protocol::{
     Attempt, MessageId,
-    frame::{MessageDelta, MessageStart},
-    utf16,
+    frame::{MessageDelta, MessageLost, MessageStart},
+    utf16::{self, TextHash},
 };
 
 use super::Driver;
@@ -31,6 +31,7 @@ struct Known {
 struct Growing {
     attempt: Attempt,
     offset: u64,
+    hash: TextHash,
 }
 
 impl Streams {
@@ -50,6 +51,12 @@ impl Streams {
         }
     }
 
+    /// Of the text that was handed out.
+    fn hash(&self, uuid: &MessageId) -> TextHash {
+        let growing = self.known.get(uuid).and_then(|known| known.growing.as_ref());
+        growing.map(|growing| growing.hash).unwrap_or_default()
+    }
+
     pub(super) fn forget(&mut self, no: StreamNo) {
         self.known.retain(|_, known| known.no != no);
     }
@@ -62,12 +69,13 @@ impl Streams {
     pub(super) fn have(&self) -> String {
         let mut json = String::from("[");
         for (uuid, known) in &self.known {
-            let Some(Growing { attempt, offset }) = &known.growing else { continue };
+            let Some(Growing { attempt, offset, hash }) = &known.growing else { continue };
+            let hash = hash.get();
             let comma = if json.len() > 1 { "," } else { "" };
             // Writing to a `String` cannot fail, hence the `let _`.
             let _ = write!(
                 json,
-                r#"{comma}{{"message_uuid":"{uuid}","attempt":{attempt},"offset":{offset}}}"#
+                r#"{comma}{{"message_uuid":"{uuid}","attempt":{attempt},"offset":{offset},"hash":{hash}}}"#
             );
         }
         json.push(']');
@@ -85,7 +93,10 @@ impl Driver {
         let Some(no) = self.stream_no(&start.message_uuid) else { return };
         let MessageStart { message_uuid, attempt, reference } = start;
         if self.engine.handle_stream_start(connection, no, attempt) == StreamStart::Begin {
-            self.streams.set(&message_uuid, Some(Growing { attempt, offset: 0 }));
+            self.streams.set(
+                &message_uuid,
+                Some(Growing { attempt, offset: 0, hash: TextHash::default() }),
+            );
             let started = StreamStarted { message_uuid, attempt, reference, text };
             self.events.push_back(Event::StreamStarted(started));
         }
@@ -98,9 +109,11 @@ impl Driver {
         let news = self.engine.handle_stream_delta(connection, no, attempt, offset, length);
         let StreamDelta::Append { skip } = news else { return };
         let end = offset.saturating_add(length);
-        self.streams.set(&message_uuid, Some(Growing { attempt, offset: end }));
         // No offset of a server that keeps the protocol lies within a surrogate pair.
-        let text = utf16::byte_index(&text, skip).map_or("", |index| &text[index..]).into();
+        let text: Box<str> =
+            utf16::byte_index(&text, skip).map_or("", |index| &text[index..]).into();
+        let hash = self.streams.hash(&message_uuid).and(&text);
+        self.streams.set(&message_uuid, Some(Growing { attempt, offset: end, hash }));
         let offset = offset.saturating_add(skip);
         self.events.push_back(Event::StreamGrew(StreamText {
             message_uuid,
@@ -108,6 +121,14 @@ impl Driver {
             offset,
             text,
         }));
+    }
+
+    /// What was handed out is another text than there is, which comes from its beginning.
+    pub(super) fn stream_lost(&mut self, connection: ConnectionNo, lost: &MessageLost) {
+        let Some(no) = self.stream_no(&lost.message_uuid) else { return };
+        if self.engine.handle_stream_lost(connection, no, lost.attempt) {
+            self.streams.set(&lost.message_uuid, None);
+        }
     }
 
     pub(super) fn stream_ended(

@@ -6,11 +6,15 @@ use tetherline_protocol::{
 };
 
 use super::{Engine, Established, State, Via};
-use crate::{ConnectionNo, Delivery, Instant, Output, reader::Resume, timer::Timer};
+use crate::{
+    ConnectionNo, Delivery, IdNo, Instant, Mark, Output,
+    reader::{Resume, Standpoint},
+    timer::Timer,
+};
 
 /// Messages and their handlers.
 impl<P> Engine<P> {
-    /// A message for the application has come. `seq` is `None` for a live-only one, `handlers`
+    /// A message for the application has come. `mark` is `None` for a live-only one, `handlers`
     /// counts those registered for its type, `size` is its length in bytes (in the browser: UTF-16
     /// units).
     ///
@@ -18,7 +22,7 @@ impl<P> Engine<P> {
     pub fn handle_message(
         &mut self,
         connection: ConnectionNo,
-        seq: Option<Seq>,
+        mark: Option<Mark>,
         handlers: u32,
         size: usize,
     ) -> Delivery {
@@ -26,7 +30,7 @@ impl<P> Engine<P> {
             return Delivery::Drop;
         }
         self.heard = true;
-        let Some(seq) = seq else {
+        let Some(mark) = mark else {
             return match handlers {
                 0 => Delivery::Drop,
                 _ => Delivery::Deliver { replayed: false },
@@ -34,9 +38,9 @@ impl<P> Engine<P> {
         };
         // Before it arrives, so that what is acknowledged was handled: this message is not, yet.
         self.push_ack(false);
-        let arrival = self.reader.arrive(seq, handlers, size);
+        let arrival = self.reader.arrive(mark, handlers, size);
         if let Some(after) = arrival.gap_after {
-            self.outputs.push_back(Output::Gap { after, next: seq });
+            self.outputs.push_back(Output::Gap { after, next: mark.seq });
             self.doubt_streams();
         }
         while let Some(dropped) = self.reader.pop_parked_over_limit() {
@@ -73,18 +77,63 @@ impl<P> Engine<P> {
         self.schedule_ack();
     }
 
-    /// `mailbox_gap` has come: between these positions the mailbox has nothing any more.
-    pub fn handle_gap(&mut self, connection: ConnectionNo, after: Seq, next: Seq, now: Instant) {
+    /// `mailbox_gap` has come: between these positions the mailbox has nothing any more. `passed` is
+    /// the message that stood before `next`.
+    pub fn handle_gap(
+        &mut self,
+        connection: ConnectionNo,
+        after: Seq,
+        next: Seq,
+        passed: IdNo,
+        now: Instant,
+    ) {
         self.now = now;
         if !self.is_connected_by(connection) {
             return;
         }
         self.heard = true;
-        if let Some(after) = self.reader.pass_gap(after, next) {
+        if let Some(after) = self.reader.pass_gap(after, next, passed) {
             self.outputs.push_back(Output::Gap { after, next });
         }
         // It may be another tab's gap, which has shown this one what it had.
-        self.doubt_streams();
+        if self.reader.is_proved() {
+            self.doubt_streams();
+        }
+        self.schedule_ack();
+    }
+
+    /// `position_checked` has come: what was asked from `after` is answered from `from`. These are the
+    /// same, or what was asked from is no position of this mailbox.
+    pub fn handle_checked(
+        &mut self,
+        connection: ConnectionNo,
+        after: Mark,
+        from: Mark,
+        now: Instant,
+    ) {
+        self.now = now;
+        if !self.is_connected_by(connection) {
+            return;
+        }
+        self.heard = true;
+        let was_proved = self.reader.is_proved();
+        if self.reader.is_refuted(after, from) {
+            self.drop_parked();
+            if let Some(after) = self.reader.begin_anew(from) {
+                self.outputs.push_back(Output::Gap { after, next: from.seq });
+            }
+            self.forget_streams();
+        }
+        let resume = self.reader.checked(after, from);
+        let is_news = !was_proved && self.reader.is_proved();
+        if is_news && self.leads() {
+            self.welcome(None);
+        }
+        // What the leading tab has shown of growing answers was not looked at until now.
+        let again = if is_news && self.is_joined() { self.reader.ask_again() } else { None };
+        if let Some(resume) = again.or(resume) {
+            self.ask(&resume);
+        }
         self.schedule_ack();
     }
 
@@ -129,20 +178,17 @@ impl<P> Engine<P> {
 }
 
 impl<P> Engine<P> {
-    pub(super) fn start_reading(&mut self, established: Established) {
-        let Established { epoch, head, cursor, .. } = established;
+    pub(super) fn start_reading(&mut self, established: Established, standpoint: Standpoint) {
+        let Established { epoch, head, cursor, checks_positions, .. } = established;
         if self.reader.would_lose(epoch, head) {
-            while let Some(parked) = self.reader.pop_parked() {
-                self.outputs.push_back(Output::ParkedDropped(parked));
-            }
+            self.drop_parked();
         }
-        let resume = if self.is_joined() {
-            self.reader.join(epoch, head, cursor)
-        } else {
-            self.reader.connect(epoch, head, cursor)
+        let (lost, resume) = match standpoint {
+            Standpoint::Server => self.reader.connect(epoch, head, cursor, checks_positions),
+            Standpoint::Tab(position) => self.reader.join(epoch, head, cursor.seq, position),
         };
-        if let Some(after) = resume.lost {
-            self.outputs.push_back(Output::Gap { after, next: cursor });
+        if let Some(after) = lost {
+            self.outputs.push_back(Output::Gap { after, next: cursor.seq });
             self.forget_streams();
         }
         self.streams.connect();
@@ -151,6 +197,12 @@ impl<P> Engine<P> {
         }
         self.ask(&resume);
         self.schedule_ack();
+    }
+
+    fn drop_parked(&mut self) {
+        while let Some(parked) = self.reader.pop_parked() {
+            self.outputs.push_back(Output::ParkedDropped(parked));
+        }
     }
 
     pub(super) fn push_ack(&mut self, any: bool) {
@@ -180,11 +232,12 @@ impl<P> Engine<P> {
     }
 
     pub(super) fn ask(&mut self, resume: &Resume) {
-        if self.leads() && !self.reader.may_ask(resume.after) {
+        if self.leads() && !self.reader.may_ask(resume) {
             return;
         }
+        let Resume { after, proves, epoch } = *resume;
         self.streams.ask();
-        self.outputs.push_back(Output::GetPending { after: resume.after, epoch: resume.epoch });
+        self.outputs.push_back(Output::GetPending { after, proves, epoch });
     }
 
     fn schedule_ack(&mut self) {

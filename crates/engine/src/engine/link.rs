@@ -10,7 +10,8 @@ use tetherline_protocol::{
 
 use super::{Engine, Established, Socket, State, Trust, Via, Wait};
 use crate::{
-    ConnectionNo, Instant, NoToken, Output, ProbeAnswer, TabMessage, WaitReason, timer::Timer,
+    ConnectionNo, Instant, NoToken, Output, ProbeAnswer, TabMessage, WaitReason,
+    reader::Standpoint, timer::Timer,
 };
 
 /// A timer this much behind its time was held up (a throttled tab, a sleeping machine); the peer
@@ -80,7 +81,7 @@ impl<P> Engine<P> {
             return;
         }
         self.timers.stop(Timer::Connect);
-        self.connected(connection, established, Via::Socket);
+        self.connected(connection, established, Standpoint::Server, Via::Socket);
     }
 
     /// A frame that needs nothing else has come: the peer lives.
@@ -140,6 +141,7 @@ impl<P> Engine<P> {
         &mut self,
         connection: ConnectionNo,
         established: Established,
+        standpoint: Standpoint,
         via: Via,
     ) {
         // At four fifths of its life there is still time to try again when a renewal fails.
@@ -152,8 +154,9 @@ impl<P> Engine<P> {
         self.timers.set(Timer::Renewal, self.now + renew_every_ms);
         self.timers.stop(Timer::Handover);
         self.report();
-        self.start_reading(established);
-        if via == Via::Socket && self.tabs.is_some() {
+        self.start_reading(established, standpoint);
+        // A tab that has not shown that its history is this mailbox's vouches for nothing.
+        if via == Via::Socket && self.tabs.is_some() && self.reader.is_proved() {
             self.welcome(None);
         }
         self.outbox.requeue_all();
@@ -191,6 +194,12 @@ impl<P> Engine<P> {
             self.timers.stop(Timer::Liveness);
         }
         self.heard = false;
+        if !self.reader.is_proved()
+            && let Some(resume) = self.reader.ask_again()
+        {
+            // The question was lost with the tab that was to pass it on, or was one too many for it.
+            self.ask(&resume);
+        }
         self.outputs.push_back(Output::Ping);
         self.timers.set(Timer::Heartbeat, self.now + heartbeat_ms);
         self.timers.start(Timer::Liveness, self.now + PONG_TIMEOUT_MS);

@@ -18,7 +18,7 @@ impl<P> Engine<P> {
         stream: StreamNo,
         attempt: Attempt,
     ) -> StreamStart {
-        if !self.is_connected_by(connection) {
+        if !self.reads_streams(connection) {
             return StreamStart::Drop;
         }
         self.heard = true;
@@ -37,7 +37,7 @@ impl<P> Engine<P> {
         offset: u64,
         length: u64,
     ) -> StreamDelta {
-        if !self.is_connected_by(connection) {
+        if !self.reads_streams(connection) {
             return StreamDelta::Drop;
         }
         self.heard = true;
@@ -54,6 +54,17 @@ impl<P> Engine<P> {
         }
     }
 
+    /// `message_lost` has come, for what the driver has of this attempt: it is another text than there
+    /// is. Answers whether to forget it; what there is follows from its beginning.
+    pub fn handle_stream_lost(
+        &mut self,
+        connection: ConnectionNo,
+        stream: StreamNo,
+        attempt: Attempt,
+    ) -> bool {
+        self.is_connected_by(connection) && self.streams.lose(stream, attempt)
+    }
+
     /// The durable message that ends this attempt has come, for the first time or again. It is
     /// delivered as any other, by [`Engine::handle_message`].
     pub fn handle_stream_end(
@@ -62,7 +73,7 @@ impl<P> Engine<P> {
         stream: StreamNo,
         attempt: Attempt,
     ) -> StreamEnd {
-        if !self.is_connected_by(connection) {
+        if !self.reads_streams(connection) {
             return StreamEnd::Drop;
         }
         let end = self.streams.end(stream, attempt);
@@ -72,6 +83,11 @@ impl<P> Engine<P> {
 }
 
 impl<P> Engine<P> {
+    /// What comes before the position is proved may be of another history than what there is.
+    fn reads_streams(&self, connection: ConnectionNo) -> bool {
+        self.is_connected_by(connection) && self.reader.is_proved()
+    }
+
     /// What grew belongs to a history that is no more, or to somebody who is gone.
     pub(super) fn forget_streams(&mut self) {
         if self.streams.forget() {

@@ -7,12 +7,15 @@
 //! leading tab's.
 
 use tetherline_protocol::{
-    CloseCode, Seq,
+    CloseCode,
     limits::{ELECTION_TIMEOUT_MS, HANDOVER_GRACE_MS, LEADER_CHECK_MS, TAKEOVER_AFTER_MS},
 };
 
 use super::{Engine, Established, State, Trust, Via, Wait, link::LATE_MS};
-use crate::{EpochNo, Instant, Lead, Output, Phase, TabMessage, TabNo, tabs::Tabs, timer::Timer};
+use crate::{
+    EpochNo, Instant, Lead, Mark, Output, Phase, TabMessage, TabNo, reader::Standpoint, tabs::Tabs,
+    timer::Timer,
+};
 
 /// Tabs.
 impl<P> Engine<P> {
@@ -88,11 +91,13 @@ impl<P> Engine<P> {
         self.report();
     }
 
-    /// The tab that leads is connected. Equal epochs have equal numbers.
+    /// The tab that leads is connected. Equal epochs have equal numbers. `position` is where that tab
+    /// is; `None` if its server checks none.
     pub fn handle_welcome(
         &mut self,
         from: TabNo,
         established: Established,
+        position: Option<Mark>,
         is_for_all: bool,
         now: Instant,
     ) {
@@ -103,12 +108,13 @@ impl<P> Engine<P> {
         self.drop_connection(CloseCode::Normal);
         let connection = self.next_connection();
         self.outputs.push_back(Output::Join(connection, from));
-        self.connected(connection, established, Via::Tab(from));
+        self.connected(connection, established, Standpoint::Tab(position), Via::Tab(from));
         self.consider_takeover();
     }
 
-    /// Another tab needs what comes after a position.
-    pub fn handle_ask(&mut self, after: Seq, epoch: EpochNo, now: Instant) {
+    /// Another tab needs what comes after a position, and shows with its message that this is one of
+    /// this mailbox, if it has to.
+    pub fn handle_ask(&mut self, after: Mark, epoch: EpochNo, now: Instant) {
         self.now = now;
         if self.leads()
             && self.is_connected()
@@ -136,7 +142,8 @@ impl<P> Engine<P> {
 
     pub(super) fn welcome(&mut self, to: Option<TabNo>) {
         let (head, cursor) = (self.reader.head(), self.reader.cursor());
-        self.outputs.push_back(Output::Welcome { to, head, cursor });
+        let position = self.reader.mark();
+        self.outputs.push_back(Output::Welcome { to, head, cursor, position });
     }
 
     /// Whether this tab has a connection through another one.
@@ -192,7 +199,7 @@ impl<P> Engine<P> {
     }
 
     fn answer_hello(&mut self, from: TabNo) {
-        if self.is_connected() {
+        if self.is_connected() && self.reader.is_proved() {
             self.welcome(Some(from));
         }
         self.announce();

@@ -1,6 +1,6 @@
 use tetherline_protocol::Seq;
 
-use crate::EpochNo;
+use crate::{EpochNo, IdNo, Mark};
 
 /// Where a page is in its mailbox, and where the stream of its connection is.
 #[derive(Debug, Clone, Copy)]
@@ -10,6 +10,11 @@ pub(super) struct Place {
     pub(super) start: Seq,
     /// Everything up to here was, except what `backfill` still owes.
     pub(super) high: Seq,
+    /// Which message stands there.
+    pub(super) id: IdNo,
+    pub(super) proof: Proof,
+    /// The server says whether a position is one of its mailbox.
+    pub(super) is_checked: bool,
     pub(super) backfill: Option<Backfill>,
     /// Up to here the mailbox was filled when this connection asked.
     pub(super) replayed_to: Seq,
@@ -23,6 +28,22 @@ pub(super) struct Place {
     pub(super) acked: Seq,
     /// The last position acknowledged by this device, as far as this page knows.
     pub(super) cursor: Seq,
+}
+
+/// Whether this page's position is one of the mailbox that this connection reads. A restored backup may
+/// have other messages at the same positions, in the same epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// It was asked, and not answered yet: nothing is delivered, nothing acknowledged.
+    Owed,
+    Given,
+}
+
+impl Proof {
+    /// At the beginning there is nothing to prove, and to a server that checks nothing nothing can be.
+    pub(super) fn owed_at(position: Seq, checks_positions: bool) -> Self {
+        if checks_positions && position > Seq::ZERO { Self::Owed } else { Self::Given }
+    }
 }
 
 /// Whether the server still owes its `pending_check_complete`. For tabs that share a connection one
@@ -48,18 +69,22 @@ pub(super) struct Backfill {
 /// Where to read on.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Resume {
-    pub(crate) after: Seq,
+    pub(crate) after: Mark,
+    /// Whether it is asked which message stands there.
+    pub(crate) proves: bool,
     pub(crate) epoch: EpochNo,
-    /// The position that was lost, if the history is another one now.
-    pub(crate) lost: Option<Seq>,
 }
 
 impl Place {
-    pub(super) fn new(epoch: EpochNo, start: Seq) -> Self {
+    pub(super) fn new(epoch: EpochNo, start: Mark) -> Self {
+        let Mark { seq: start, id } = start;
         Self {
             epoch,
             start,
             high: start,
+            id,
+            proof: Proof::Given,
+            is_checked: false,
             backfill: None,
             replayed_to: start,
             stream: start,
@@ -74,6 +99,32 @@ impl Place {
         self.epoch == epoch && self.high <= head
     }
 
+    pub(super) fn mark(&self) -> Mark {
+        Mark { seq: self.high, id: self.id }
+    }
+
+    /// A message is the newest of this page. Answers the position before it.
+    pub(super) fn reach(&mut self, seq: Seq, id: IdNo) -> Seq {
+        self.id = id;
+        core::mem::replace(&mut self.high, seq)
+    }
+
+    /// What is asked until the position is proved.
+    pub(super) fn question(&self) -> Resume {
+        Resume { after: self.mark(), proves: true, epoch: self.epoch }
+    }
+
+    /// What is asked first on a connection. What lies further back is asked for when it is answered.
+    pub(super) fn resume_anew(&self) -> Resume {
+        match self.proof {
+            Proof::Owed => self.question(),
+            Proof::Given => {
+                let after = self.resume_after().into();
+                Resume { after, proves: false, epoch: self.epoch }
+            }
+        }
+    }
+
     pub(super) fn resume_after(&self) -> Seq {
         self.backfill.map_or(self.high, |backfill| backfill.next.previous())
     }
@@ -83,7 +134,7 @@ impl Place {
     pub(super) fn resume(&mut self, after: Seq) -> Resume {
         let after = after.min(self.stream).min(self.owed.unwrap_or(Seq::MAX));
         self.owed = Some(after);
-        Resume { after, epoch: self.epoch, lost: None }
+        Resume { after: after.into(), proves: false, epoch: self.epoch }
     }
 
     /// Whether this may be asked for at once; if not, it waits for [`Place::answered`].
@@ -129,7 +180,8 @@ impl Place {
     }
 
     /// Nothing is left between a position and `last`.
-    pub(super) fn pass_gap(&mut self, after: Seq, last: Seq) -> Option<Seq> {
+    pub(super) fn pass_gap(&mut self, after: Seq, passed: Mark) -> Option<Seq> {
+        let last = passed.seq;
         self.flows_to(after, last);
         let mut hole_after = None;
         if let Some(backfill) = self.backfill
@@ -140,7 +192,7 @@ impl Place {
         }
         if (after..last).contains(&self.high) {
             hole_after = hole_after.or(Some(self.high));
-            self.high = last;
+            self.reach(last, passed.id);
         }
         hole_after
     }

@@ -2,8 +2,8 @@
 
 use proptest::sample::select;
 use tetherline_engine::{
-    ConnectionNo, Delivery, EpochNo, Established, Lead, NoToken, Phase, ProbeAnswer, StreamNo,
-    TabMessage, TabNo, WaitReason,
+    ConnectionNo, Delivery, EpochNo, Established, IdNo, Lead, Mark, NoToken, Phase, ProbeAnswer,
+    StreamNo, TabMessage, TabNo, WaitReason,
 };
 use tetherline_protocol::{Attempt, ErrorCode, limits::RETRY_AFTER_MS_MAX};
 
@@ -86,7 +86,8 @@ fn established() -> impl Strategy<Value = Established> {
         |(epoch, head, cursor, heartbeat_interval_ms, token_expires_in_ms)| Established {
             epoch: EpochNo(epoch),
             head: seq(head),
-            cursor: seq(cursor),
+            cursor: seq(cursor).into(),
+            checks_positions: false,
             heartbeat_interval_ms,
             token_expires_in_ms,
         },
@@ -286,7 +287,7 @@ impl Absurd {
                 engine.handle_refused(connection, SendNo(send), retryable, after, now);
             }
             Call::Gap(_, after, next) => {
-                engine.handle_gap(connection, seq(after), seq(next), now);
+                engine.handle_gap(connection, seq(after), seq(next), IdNo::NONE, now);
             }
             _ => {}
         }
@@ -350,9 +351,9 @@ impl Absurd {
             Call::LockLost => engine.handle_lock_lost(now),
             Call::Tab(from, message) => engine.handle_tab(TabNo(from), message, now),
             Call::Welcome(from, established, is_for_all) => {
-                engine.handle_welcome(TabNo(from), established, is_for_all, now);
+                engine.handle_welcome(TabNo(from), established, None, is_for_all, now);
             }
-            Call::Ask(after, epoch) => engine.handle_ask(seq(after), EpochNo(epoch), now),
+            Call::Ask(after, epoch) => engine.handle_ask(seq(after).into(), EpochNo(epoch), now),
             _ => {}
         }
     }
@@ -369,7 +370,12 @@ impl Absurd {
             let position = first.map(|first| seq(first.saturating_add(offset)));
             let may_deliver =
                 self.rig.engine.status() == Status::Connected && connection == self.current;
-            let verdict = self.rig.engine.handle_message(connection, position, handlers, size);
+            let verdict = self.rig.engine.handle_message(
+                connection,
+                position.map(Mark::from),
+                handlers,
+                size,
+            );
             assert!(may_deliver || verdict == Delivery::Drop, "{verdict:?} while not connected");
             if matches!(verdict, Delivery::Deliver { .. }) {
                 assert!(handlers > 0);

@@ -157,7 +157,8 @@ impl Careful {
         let established = Established {
             epoch: EpochNo(self.epoch),
             head: seq(self.head),
-            cursor: seq(self.cursor),
+            cursor: seq(self.cursor).into(),
+            checks_positions: false,
             heartbeat_interval_ms: 1 << 40,
             token_expires_in_ms: 1 << 40,
         };
@@ -173,7 +174,8 @@ impl Careful {
         }
         let number = stream + 1;
         self.stream = Some(number);
-        let verdict = self.rig.engine.handle_message(connection, Some(seq(number)), handlers, size);
+        let verdict =
+            self.rig.engine.handle_message(connection, Some(seq(number).into()), handlers, size);
         match verdict {
             Delivery::Drop => {
                 let is_wanted = !self.page.seen.contains(&number) && number > self.page.start;
@@ -256,7 +258,7 @@ impl Careful {
                     self.connection = None;
                     self.stream = None;
                 }
-                Output::GetPending { after, epoch } => self.asks(after.get(), epoch),
+                Output::GetPending { after, epoch, .. } => self.asks(after.seq.get(), epoch),
                 Output::Gap { .. } => {
                     assert_ne!(self.page.epoch, Some(self.epoch), "a gap for no reason");
                     self.page = Page::default();

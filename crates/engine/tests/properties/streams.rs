@@ -98,7 +98,8 @@ impl Reader {
         let established = Established {
             epoch: EpochNo(self.epoch),
             head: Seq::default(),
-            cursor: Seq::default(),
+            cursor: Seq::default().into(),
+            checks_positions: false,
             heartbeat_interval_ms: 30_000,
             token_expires_in_ms: 3_600_000,
         };

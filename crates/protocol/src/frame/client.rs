@@ -112,6 +112,8 @@ fn have(object: &Object<'_>) -> Result<Option<Vec<StreamPosition>>, FrameError> 
         attempt: Attempt,
         offset: Seq,
         hash: Option<u32>,
+        #[serde(default)]
+        check: bool,
     }
     let Some(have) = field::<Vec<Have>>(object, "have")? else { return Ok(None) };
     if have.len() > STREAMS_KNOWN_MAX {
@@ -122,6 +124,7 @@ fn have(object: &Object<'_>) -> Result<Option<Vec<StreamPosition>>, FrameError> 
         attempt: have.attempt,
         offset: have.offset.get(),
         hash: have.hash,
+        is_only_checked: have.check,
     };
     Ok(Some(have.into_iter().map(position).collect()))
 }
@@ -186,7 +189,13 @@ mod tests {
         let attempt = Attempt::new(2).unwrap();
         assert_eq!(
             have,
-            [StreamPosition { message_uuid: "a".parse().unwrap(), attempt, offset: 7, hash: None }]
+            [StreamPosition {
+                message_uuid: "a".parse().unwrap(),
+                attempt,
+                offset: 7,
+                hash: None,
+                is_only_checked: false
+            }]
         );
         let stop = |text| ClientFrame::parse(text);
         assert_eq!(

@@ -27,6 +27,10 @@ pub struct ConnectionEstablished {
     /// Which message stands there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor_id: Option<MessageId>,
+    /// Whether a `get_pending` with an `after_id` is answered with `position_checked`. A server that
+    /// does not say so does not know it.
+    #[serde(default)]
+    pub checks_positions: bool,
     /// How often to ping, in ms.
     pub heartbeat_interval_ms: u64,
     /// When the token runs out, counted from now, in ms.

@@ -59,6 +59,7 @@ impl Answers {
                     attempt,
                     offset: utf16::length(&answer.text[..end]),
                     hash: None,
+                    is_only_checked: false,
                 },
             });
         }

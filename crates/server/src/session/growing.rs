@@ -157,7 +157,7 @@ fn has_unbegun(places: &[StreamPosition]) -> bool {
 
 /// What a client has of an attempt is another text, or nothing grows there any more.
 fn lost_frame(place: StreamPosition) -> Option<bytestring::ByteString> {
-    let StreamPosition { message_uuid, attempt, offset, hash } = place;
+    let StreamPosition { message_uuid, attempt, offset, hash, .. } = place;
     let frame = MessageLost { message_uuid, attempt, offset, hash: hash? };
     ServerFrame::MessageLost(frame).to_text().map(Into::into)
 }

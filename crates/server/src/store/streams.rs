@@ -70,8 +70,8 @@ pub trait Streams: Send + Sync + 'static {
 
     /// What a reader who has got this far has not got yet, from memory and at once: one entry for every
     /// attempt of the user that is not finished, oldest first, with at most `room_bytes` of text
-    /// together. A place with a hash counts only if the text up to there is that text; of several
-    /// places in one attempt the lowest that counts does. Nothing of an attempt is ever answered once the message that it became can be read.
+    /// together. A place with a hash counts only if the text up to there is that text, and one that is
+    /// only checked counts for nothing else. Nothing of an attempt is ever answered once the message that it became can be read.
     fn read_streams(
         &self,
         user: &UserId,

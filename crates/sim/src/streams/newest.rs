@@ -137,7 +137,7 @@ impl Newest {
         let message_uuid = self.uuid.clone();
         let place = places
             .iter()
-            .filter(|place| self.has(place) && self.agrees_with(place))
+            .filter(|place| !place.is_only_checked && self.has(place) && self.agrees_with(place))
             .min_by_key(|place| place.offset);
         let known = place.and_then(|place| utf16::byte_index(&self.text, place.offset));
         let rest = &self.text[known.unwrap_or_default()..];
@@ -150,7 +150,13 @@ impl Newest {
             known.is_none().then(|| self.opening.start_frame(&message_uuid, self.attempt).into());
         let offset = place.filter(|_| known.is_some()).map_or(0, |place| place.offset)
             + utf16::length(&text);
-        let position = StreamPosition { message_uuid, attempt: self.attempt, offset, hash: None };
+        let position = StreamPosition {
+            message_uuid,
+            attempt: self.attempt,
+            offset,
+            hash: None,
+            is_only_checked: false,
+        };
         StreamPiece { position, start, text: text.into() }
     }
 }

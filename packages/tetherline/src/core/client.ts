@@ -256,7 +256,7 @@ class TetherlineClient implements Client {
       case Output.PING:
         return session.link?.ping();
       case Output.GET_PENDING:
-        return this.#machine?.inbound.ask(session, a, b);
+        return this.#machine?.inbound.ask(session, a, b, c);
       case Output.ACK:
         return this.#transmit(session, { type: ACK, seq: a });
       case Output.AUTHENTICATE:
@@ -288,7 +288,7 @@ class TetherlineClient implements Client {
         session.link = session.tabs && new TabLink(a, b, session.through, session.tabs);
         return;
       case Output.WELCOME:
-        return this.#welcome(session, a, b, d);
+        return this.#welcome(session, a, b, c, d);
       case Output.SIGNED_OUT_ELSEWHERE:
         return this.#signedOutElsewhere(session);
       case Output.STREAM_DROPPED:
@@ -340,10 +340,18 @@ class TetherlineClient implements Client {
     });
   }
 
-  #welcome(session: Session, head: number, cursor: number, to: number): void {
+  /** `behind`: where this tab is, behind 1; 0 if the server checks no positions. */
+  #welcome(session: Session, head: number, cursor: number, behind: number, to: number): void {
     const { link, tabs } = session;
     if (link?.established) {
-      tabs?.post(Tab.WELCOME, to, link.conn, 0, 0, { ...link.established, head, cursor });
+      const id = this.#machine?.inbound.keptId;
+      const proved = behind > 0 && { position: behind - 1, position_id: id };
+      tabs?.post(Tab.WELCOME, to, link.conn, 0, 0, {
+        ...link.established,
+        head,
+        cursor,
+        ...proved,
+      });
     }
   }
 

@@ -28,19 +28,29 @@ export interface Engine {
     epoch: number,
     head: number,
     cursor: number,
+    cursorId: number,
+    checks: number,
     heartbeatMs: number,
     tokenExpiresMs: number,
     now: number,
   ): void;
   received(conn: number): void;
   complete(conn: number, now: number): void;
-  gap(conn: number, after: number, next: number, now: number): void;
+  gap(conn: number, after: number, next: number, passed: number, now: number): void;
+  checked(
+    conn: number,
+    after: number,
+    afterId: number,
+    from: number,
+    fromId: number,
+    now: number,
+  ): void;
   accepted(conn: number, send: number, now: number): void;
   refused(conn: number, send: number, retryable: number, retryAfterMs: number, now: number): void;
 
   lock(granted: number, now: number): void;
   tab(from: number, kind: number, a: number, b: number, c: number, now: number): void;
-  ask(after: number, epoch: number, now: number): void;
+  ask(after: number, id: number, epoch: number, now: number): void;
   /** A send of another tab: its number, or -1 when there is no connection. */
   pass_on(now: number): number;
   welcome(
@@ -49,12 +59,14 @@ export interface Engine {
     epoch: number,
     head: number,
     cursor: number,
+    position: number,
+    id: number,
     heartbeatMs: number,
     now: number,
   ): void;
 
   /** Answers bits of delivery.ts. */
-  message(conn: number, seq: number, handlers: number, size: number): number;
+  message(conn: number, seq: number, id: number, handlers: number, size: number): number;
   hold(seq: number, now: number): void;
   handled(seq: number, now: number): void;
   unpark(seq: number, now: number): void;
@@ -71,6 +83,8 @@ export interface Engine {
   ): number;
   /** 1 if it ends now. */
   stream_end(conn: number, stream: number, attempt: number): number;
+  /** 1 if what there is of it is to be forgotten. */
+  stream_lost(conn: number, stream: number, attempt: number): number;
 
   status(): number;
   attempts(): number;
@@ -78,6 +92,7 @@ export interface Engine {
   retry_at(): number;
   next_timeout(): number;
   position(): number;
+  position_id(): number;
   outbox_length(): number;
 
   /** The next of output.ts, 0 when there is none; its arguments are `arg_a` to `arg_d`. */

@@ -6,11 +6,14 @@ import {
   ERROR,
   MAILBOX_GAP,
   MESSAGE_DELTA,
+  MESSAGE_LOST,
   MESSAGE_START,
   PENDING_CHECK_COMPLETE,
   PONG,
+  POSITION_CHECKED,
 } from '../generated/protocol.js';
 import * as Delivery from './delivery.js';
+import type { Engine } from './engine.js';
 import { TetherlineError } from './errors.js';
 import { callHandlers, type Handlers, type Registrations } from './handlers.js';
 import { type Loop, monotonicNow } from './loop.js';
@@ -36,6 +39,7 @@ export class Inbound {
   readonly #report: Reporter;
   readonly streams: StreamStore | undefined;
   readonly #epochs = new Map<unknown, number>();
+  readonly #ids = new Ids();
   #hasNewHandlers = false;
   readonly #control = new Map<string, Control>([
     [CONNECTION_ESTABLISHED, (session, conn, frame) => this.#established(session, conn, frame)],
@@ -45,6 +49,7 @@ export class Inbound {
       (_session, conn) => this.#loop.call((engine, now) => engine.complete(conn, now)),
     ],
     [MAILBOX_GAP, (_session, conn, frame) => this.#gap(conn, frame)],
+    [POSITION_CHECKED, (_session, conn, frame) => this.#checked(conn, frame)],
     [ACCEPTED, (session, conn, frame) => this.#accepted(session, conn, frame)],
     [ERROR, (session, conn, frame) => this.#error(session, conn, frame)],
   ]);
@@ -71,7 +76,7 @@ export class Inbound {
     if (control) {
       control(session, conn, frame);
       this.#deliver(session, this.#handlers.of(frame.type), frame, { replayed: false });
-    } else if (frame.type === MESSAGE_START || frame.type === MESSAGE_DELTA) {
+    } else if (isAboutGrowth(frame.type)) {
       this.#grow(session, conn, frame);
     } else {
       this.#message(session, conn, frame, (data as string).length);
@@ -82,17 +87,20 @@ export class Inbound {
   welcome(session: Session, from: number, toAll: number, frame: Message): void {
     const { link } = session;
     this.#readLimits(session, frame);
-    this.#loop.call((engine, now) =>
+    this.#loop.call((engine, now) => {
       engine.welcome(
         from,
         toAll,
         this.epochNumber(frame.epoch),
         number(frame.head, 0),
         number(frame.cursor, 0),
+        number(frame.position, -1),
+        this.#ids.number(frame.position_id),
         heartbeatOf(frame),
         now,
-      ),
-    );
+      );
+      this.#ids.keep(engine);
+    });
     if (session.link !== link) {
       this.#deliver(session, this.#handlers.of(frame.type), frame, { replayed: false });
     }
@@ -144,7 +152,10 @@ export class Inbound {
     if (seq !== 0) {
       this.streams?.ended(conn, frame);
     }
-    const bits = this.#loop.engine.message(conn, seq, registrations.length, size);
+    const { engine } = this.#loop;
+    const id = seq === 0 ? 0 : this.#ids.number(frame.id);
+    const bits = engine.message(conn, seq, id, registrations.length, size);
+    this.#ids.keep(engine);
     if (bits & (Delivery.DELIVER | Delivery.PARK)) {
       const meta: MessageMeta = {
         seq: seq === 0 ? undefined : seq,
@@ -224,17 +235,20 @@ export class Inbound {
       session.link.established = frame;
     }
     this.#report.debug('Connected to WebSocket channel');
-    this.#loop.call((engine, now) =>
+    this.#loop.call((engine, now) => {
       engine.established(
         conn,
         this.epochNumber(frame.epoch),
         number(frame.head, 0),
         number(frame.cursor, 0),
+        this.#ids.number(frame.cursor_id),
+        frame.checks_positions === true ? 1 : 0,
         heartbeatOf(frame),
         number(frame.token_expires_in_ms, NEVER_MS),
         now,
-      ),
-    );
+      );
+      this.#ids.keep(engine);
+    });
   }
 
   #readLimits(session: Session, frame: Message): void {
@@ -248,9 +262,19 @@ export class Inbound {
   }
 
   #gap(conn: number, frame: Message): void {
-    this.#loop.call((engine, now) =>
-      engine.gap(conn, number(frame.after, 0), number(frame.next, 0), now),
-    );
+    this.#loop.call((engine, now) => {
+      const passed = this.#ids.number(frame.passed_id);
+      engine.gap(conn, number(frame.after, 0), number(frame.next, 0), passed, now);
+      this.#ids.keep(engine);
+    });
+  }
+
+  #checked(conn: number, frame: Message): void {
+    this.#loop.call((engine, now) => {
+      const [after, from] = [this.#ids.number(frame.after_id), this.#ids.number(frame.from_id)];
+      engine.checked(conn, number(frame.after, 0), after, number(frame.from, 0), from, now);
+      this.#ids.keep(engine);
+    });
   }
 
   #accepted(session: Session, conn: number, frame: Message): void {
@@ -291,9 +315,29 @@ export class Inbound {
     return known;
   }
 
-  /** Asks for what comes after a position, and for what is missing of growing answers. */
-  ask({ link }: Session, after: number, epochNumber: number): void {
-    link?.ask(after, this.#epochText(epochNumber), this.streams?.have());
+  /**
+   * Asks for what comes after a position, and for what is missing of growing answers. `proof`: the
+   * number of the message there, behind 1; 0 if nothing is to be proved.
+   */
+  ask(session: Session, after: number, epochNumber: number, proof: number): void {
+    const have = this.streams?.have(session.link instanceof Socket);
+    const id = proof === 0 ? undefined : this.idText(proof - 1);
+    const at = [this.#loop.engine.position(), this.#ids.kept] as const;
+    session.link?.ask(after, this.#epochText(epochNumber), have, id, at);
+  }
+
+  /** The message at this page's position. */
+  get keptId(): string | null {
+    return this.#ids.kept;
+  }
+
+  idNumber(id: unknown): number {
+    return this.#ids.number(id);
+  }
+
+  /** Null if the engine has another message now. */
+  idText(id: number): string | null {
+    return this.#ids.text(id);
   }
 
   #epochText(epochNumber: number): unknown {
@@ -321,6 +365,48 @@ export class Inbound {
     }
     return null;
   }
+}
+
+/** The engine's numbers for messages' ids. Only that of the message at the page's position is kept. */
+class Ids {
+  /** The text of the one at the page's position. */
+  kept: string | null = null;
+  #keptNumber = 0;
+  #last = 0;
+  /** Those of the frame that the engine is being told of. */
+  #told: [number: number, id: string][] = [];
+
+  number(id: unknown): number {
+    if (typeof id !== 'string') {
+      return 0;
+    }
+    if (id === this.kept) {
+      return this.#keptNumber;
+    }
+    const known = this.#told.find(([, told]) => told === id)?.[0] ?? (this.#last += 1);
+    this.#told.push([known, id]);
+    return known;
+  }
+
+  keep(engine: Engine): void {
+    const number = engine.position_id();
+    const told = this.#told.find(([known]) => known === number);
+    if (told) {
+      [this.#keptNumber, this.kept] = told;
+    } else if (number !== this.#keptNumber) {
+      this.#keptNumber = 0;
+      this.kept = null;
+    }
+    this.#told = [];
+  }
+
+  text(number: number): string | null {
+    return number !== 0 && number === this.#keptNumber ? this.kept : null;
+  }
+}
+
+function isAboutGrowth(type: string): boolean {
+  return type === MESSAGE_START || type === MESSAGE_DELTA || type === MESSAGE_LOST;
 }
 
 /** The engine's number for a send of this page, or of another tab that goes this way. */

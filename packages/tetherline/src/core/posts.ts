@@ -2,12 +2,12 @@ import type { Inbound } from './inbound.js';
 import type { Call } from './loop.js';
 import type { Session } from './session.js';
 import * as Tab from './tab.js';
-import { type Post, TabLink } from './tabs.js';
+import { type Post, type Question, TabLink } from './tabs.js';
 import type { Message } from './types.js';
 
 /** Does what another tab has posted. */
 export function receivePost(
-  [kind, from, to, a, b, c, payload]: Post,
+  [kind, from, to, a, b, c, payload, more]: Post,
   session: Session,
   inbound: Inbound,
   call: (into: Call) => void,
@@ -34,7 +34,17 @@ export function receivePost(
           session.tabs?.post(Tab.FRAME, from, 0, 0, 0, text);
         }
       }
-      return call((engine, now) => engine.ask(a, inbound.epochNumber(payload), now));
+      return call((engine, now) => {
+        const { have = [], id, at } = (more ?? {}) as Partial<Question>;
+        const epoch = inbound.epochNumber(payload);
+        const number = inbound.idNumber(id);
+        const isInDoubt = inbound.streams?.claim(have, number !== 0) ?? false;
+        engine.ask(a, number, epoch, now);
+        // Only the server can tell whose text is that of this history.
+        if (isInDoubt && number === 0 && at?.[1]) {
+          engine.ask(at[0], inbound.idNumber(at[1]), epoch, now);
+        }
+      });
     case Tab.WELCOME:
       session.through = a;
       return inbound.welcome(session, from, to === 0 ? 1 : 0, payload as Message);

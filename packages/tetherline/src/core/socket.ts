@@ -17,10 +17,16 @@ export interface Link {
   /** A send is known by its `id`. */
   send(text: string, id?: string): void;
   ping(): void;
-  /** `have`: what there is of growing answers, if anybody looks at them. */
-  ask(after: number, epoch: unknown, have?: readonly object[]): void;
+  /**
+   * `have`: what there is of growing answers, if anybody looks at them. `id`: the message at `after`, if
+   * that is to be proved; null if it is not known. `at`: where the page is, and the message there.
+   */
+  ask(after: number, epoch: unknown, have?: Have, id?: string | null, at?: Standing): void;
   detach(code: number): void;
 }
+
+export type Have = readonly object[];
+export type Standing = readonly [position: number, id: string | null];
 
 export interface SocketEvents {
   opened(): void;
@@ -91,8 +97,8 @@ export class Socket implements Link {
     this.send(JSON.stringify({ type: PING, timestamp: new Date().toISOString() }));
   }
 
-  ask(after: number, epoch: unknown, have?: readonly object[]): void {
-    this.send(JSON.stringify({ type: GET_PENDING, after, epoch, have }));
+  ask(after: number, epoch: unknown, have?: Have, id?: string | null): void {
+    this.send(JSON.stringify({ type: GET_PENDING, after, after_id: id, epoch, have }));
   }
 
   /** Does not wait for the peer's goodbye: on a dead link it can take minutes. */

@@ -1,4 +1,4 @@
-import type { Link } from './socket.js';
+import type { Have, Link, Standing } from './socket.js';
 import * as Tab from './tab.js';
 
 /** Who it is from and for (0 for all), and what it says. */
@@ -10,6 +10,8 @@ export type Post = readonly [
   b: number,
   c: number,
   payload?: unknown,
+  /** What an older page does not know. */
+  more?: unknown,
 ];
 
 export interface TabEvents {
@@ -55,9 +57,9 @@ export class Tabs {
     };
   }
 
-  post(kind: number, to: number, a = 0, b = 0, c = 0, payload?: unknown): void {
+  post(kind: number, to: number, a = 0, b = 0, c = 0, payload?: unknown, more?: unknown): void {
     try {
-      this.#channel.postMessage([kind, this.me, to, a, b, c, payload] satisfies Post);
+      this.#channel.postMessage([kind, this.me, to, a, b, c, payload, more] satisfies Post);
     } catch {
       // As if nobody had heard it: whoever waits for an answer has a timer for that.
     }
@@ -107,6 +109,15 @@ class LockRequest {
   }
 }
 
+/** What a tab asks of the leading one, beside the position. */
+export interface Question {
+  have: Have;
+  /** The message at the position, if that is to be proved. */
+  id?: string | null | undefined;
+  /** Where the tab is. */
+  at?: Standing | undefined;
+}
+
 /** The way to the server through the tab that leads. */
 export class TabLink implements Link {
   readonly conn: number;
@@ -132,8 +143,9 @@ export class TabLink implements Link {
     this.#tabs.post(Tab.PING, this.leader);
   }
 
-  ask(after: number, epoch: unknown): void {
-    this.#tabs.post(Tab.ASK, this.leader, after, 0, 0, epoch);
+  ask(after: number, epoch: unknown, have?: Have, id?: string | null, at?: Standing): void {
+    const more: Question = { have: have ?? [], id, at };
+    this.#tabs.post(Tab.ASK, this.leader, after, 0, 0, epoch, more);
   }
 
   detach(): void {

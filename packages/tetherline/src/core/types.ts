@@ -228,6 +228,7 @@ export interface StreamPort {
       length: number,
     ): number;
     stream_end(conn: number, stream: number, attempt: number): number;
+    stream_lost(conn: number, stream: number, attempt: number): number;
   };
   /** Does what the engine wants done. */
   drain(): void;
@@ -240,12 +241,23 @@ export interface StreamStore {
   readonly subscribe: (listener: () => void) => () => void;
   /** The client has begun. `report` calls back, and says what is thrown there. */
   open(port: StreamPort, report: { tell(callback: () => void): void }): void;
-  /** A `message_start` or `message_delta` has come. Answers what of it is news; null if nothing. */
+  /**
+   * A `message_start`, `message_delta` or `message_lost` has come. Answers what of it is news; null if
+   * nothing.
+   */
   receive(conn: number, frame: Message): Message | null;
   /** A durable message has come, which may be the end of an answer. */
   ended(conn: number, message: Message): void;
-  /** What `get_pending` says of answers that have not ended. */
-  have(): readonly object[];
+  /**
+   * What `get_pending` says of answers that have not ended: with what other tabs have `claim`ed since, if
+   * it goes to the server.
+   */
+  have(toServer: boolean): readonly object[];
+  /**
+   * What another tab has of growing answers. Answers whether that is something that there is not here, or
+   * otherwise. It is passed on to the server then, and if the tab has to prove itself anyway.
+   */
+  claim(have: readonly object[], proves: boolean): boolean;
   /** The same answers as frames, for a tab that has missed some. */
   frames(): readonly string[];
   /** Forgets an answer by its number, or with 0 all of them. */

@@ -308,6 +308,8 @@ export interface ControlMessages {
     cursor: number;
     /** Which message stands there. */
     cursor_id?: string;
+    /** Whether a `get_pending` with an `after_id` is answered with `position_checked`. A server that does not say so does not know it. */
+    checks_positions: boolean;
     /** How often to ping, in ms. */
     heartbeat_interval_ms: number;
     /** When the token runs out, counted from now, in ms. */

@@ -1,5 +1,10 @@
 import { STATUS } from '../core/engine.js';
-import { MESSAGE_DELTA, MESSAGE_START } from '../generated/protocol.js';
+import {
+  MESSAGE_DELTA,
+  MESSAGE_LOST,
+  MESSAGE_START,
+  STREAMS_KNOWN_MAX,
+} from '../generated/protocol.js';
 import type { Message, StreamedMessage, StreamPort, StreamStatus, StreamStore } from '../index.js';
 
 /** Answers that have ended and are kept all the same, until the application shows them itself. */
@@ -32,6 +37,8 @@ export class Streams implements StreamStore {
   /** The engine's number of each answer that it knows. */
   readonly #numbers = new Map<string, number>();
   #lastNumber = 0;
+  /** What other tabs have, which the server is to look at. */
+  #claims: Claim[] = [];
 
   readonly getStream = (uuid: string): StreamedMessage | undefined => this.#messages.get(uuid);
 
@@ -53,6 +60,10 @@ export class Streams implements StreamStore {
   receive(conn: number, frame: Message): Message | null {
     const number = this.#numberOf(frame);
     if (!number) {
+      return null;
+    }
+    if (frame.type === MESSAGE_LOST) {
+      this.#lose(conn, number, frame as Named);
       return null;
     }
     const news =
@@ -93,12 +104,27 @@ export class Streams implements StreamStore {
     this.#changed();
   }
 
-  have(): readonly object[] {
-    return this.#growing.map(({ uuid, attempt, text }) => ({
+  have(toServer: boolean): readonly object[] {
+    const own = this.#growing.map(({ uuid, attempt, text }) => ({
       message_uuid: uuid,
       attempt,
       offset: text.length,
+      hash: hashOf(text),
     }));
+    if (!toServer) {
+      return own;
+    }
+    const others = this.#claims.map((claim) => ({ ...claim, check: true }));
+    this.#claims = [];
+    return [...own, ...others].slice(0, STREAMS_KNOWN_MAX);
+  }
+
+  claim(have: readonly object[], proves: boolean): boolean {
+    const isInDoubt = !(have as readonly Claim[]).every((claim) => this.#has(claim));
+    if (isInDoubt || proves) {
+      this.#claims = [...this.#claims, ...(have as Claim[])].slice(0, STREAMS_KNOWN_MAX);
+    }
+    return isInDoubt;
   }
 
   frames(): readonly string[] {
@@ -154,6 +180,27 @@ export class Streams implements StreamStore {
     return skip === 0 ? delta : { ...delta, offset: offset + skip, text: news };
   }
 
+  /** It is another text than there is, if it is what somebody behind this connection has. */
+  #lose(conn: number, number: number, { message_uuid: uuid, attempt, offset, hash }: Named): void {
+    const text = this.#messages.get(uuid)?.text;
+    const end = Number(offset);
+    const isMine = text !== undefined && (end > text.length || hashOf(text.slice(0, end)) === hash);
+    if (isMine && this.#port?.engine.stream_lost(conn, number, attempt)) {
+      this.#messages.delete(uuid);
+      this.#changed();
+    }
+  }
+
+  /** Whether this is a beginning of what there is here. */
+  #has({ message_uuid: uuid, attempt, offset, hash }: Claim): boolean {
+    const known = this.#messages.get(uuid);
+    return (
+      known?.attempt === attempt &&
+      offset <= known.text.length &&
+      hashOf(known.text.slice(0, offset)) === hash
+    );
+  }
+
   get #growing(): readonly StreamedMessage[] {
     return this.getStreams().filter(({ isGrowing }) => isGrowing);
   }
@@ -179,6 +226,25 @@ export class Streams implements StreamStore {
       this.#tell(listener);
     }
   }
+}
+
+/** So much of an attempt, and the hash of that text. */
+interface Claim {
+  message_uuid: string;
+  attempt: number;
+  offset: number;
+  hash: number;
+}
+
+/** FNV-1a over the octets of the text in UTF-16, little-endian. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < text.length; index += 1) {
+    const unit = text.charCodeAt(index);
+    hash = Math.imul(hash ^ (unit & 0xff), 0x01000193);
+    hash = Math.imul(hash ^ (unit >> 8), 0x01000193);
+  }
+  return hash >>> 0;
 }
 
 /** What {@link Streams} has looked at. */

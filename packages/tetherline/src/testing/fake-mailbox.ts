@@ -20,8 +20,10 @@ export class FakeMailbox {
   head = 0;
   #messages: FakeMessage[] = [];
   #generation = 1;
+  #copies = 0;
   /** Everything up to here is trimmed. */
   #trimmed = 0;
+  #trimmedId: string | undefined;
   #floor = 0;
   readonly #cursors = new Map<string, number>();
 
@@ -31,10 +33,17 @@ export class FakeMailbox {
 
   append(message: Message): FakeMessage {
     this.head += 1;
-    const id = typeof message.id === 'string' ? message.id : `${this.epoch}-${this.head}`;
+    const id = typeof message.id === 'string' ? message.id : this.#freshId();
     const kept = { ...message, id, seq: this.head };
     this.#messages.push(kept);
     return kept;
+  }
+
+  /** The message at a position, if it is known. */
+  idAt(seq: number): string | undefined {
+    return seq === this.#trimmed
+      ? this.#trimmedId
+      : this.#messages.find((it) => it.seq === seq)?.id;
   }
 
   cursor(device: string): number {
@@ -48,11 +57,19 @@ export class FakeMailbox {
   }
 
   /** Where a reader starts who asks like this, and whether that is where they wanted to. */
-  start(after: unknown, epoch: unknown, device: string): { after: number; known: boolean } {
+  start(
+    after: unknown,
+    epoch: unknown,
+    device: string,
+    afterId?: unknown,
+  ): { after: number; known: boolean } {
     if (typeof after !== 'number') {
       return { after: this.cursor(device), known: true };
     }
-    const known = (epoch === undefined || epoch === this.epoch) && after <= this.head;
+    const id = this.idAt(after);
+    const isAnother = typeof afterId === 'string' && id !== undefined && id !== afterId;
+    const isCounted = epoch === undefined || epoch === this.epoch;
+    const known = isCounted && after <= this.head && !isAnother;
     return { after: known ? after : this.cursor(device), known };
   }
 
@@ -63,7 +80,9 @@ export class FakeMailbox {
   }
 
   trim(through: number): void {
-    this.#trimmed = Math.max(this.#trimmed, Math.min(through, this.head));
+    const trimmed = Math.max(this.#trimmed, Math.min(through, this.head));
+    this.#trimmedId = this.idAt(trimmed);
+    this.#trimmed = trimmed;
     this.#messages = this.#messages.filter(({ seq }) => seq > this.#trimmed);
   }
 
@@ -73,18 +92,29 @@ export class FakeMailbox {
     this.#cursors.clear();
     this.#floor = this.head;
     this.#trimmed = 0;
+    this.#trimmedId = undefined;
     this.#renew();
   }
 
-  /** Goes back to an earlier state, as after a backup. */
-  restore(head: number): void {
+  /** Goes back to an earlier state, as after a backup: announced, or by somebody who copied files. */
+  restore(head: number, isAnnounced = true): void {
     this.#messages = this.#messages.filter(({ seq }) => seq <= head);
     this.head = Math.min(head, this.head);
     this.#floor = Math.min(this.#floor, this.head);
     for (const [device, cursor] of this.#cursors) {
       this.#cursors.set(device, Math.min(cursor, this.head));
     }
-    this.#renew();
+    if (isAnnounced) {
+      this.#renew();
+    } else {
+      // What comes instead of the lost messages has other ids.
+      this.#copies += 1;
+    }
+  }
+
+  #freshId(): string {
+    const id = `${this.epoch}-${this.head}`;
+    return this.#copies === 0 ? id : `${id}-${this.#copies}`;
   }
 
   #renew(): void {

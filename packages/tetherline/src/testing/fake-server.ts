@@ -14,6 +14,7 @@ import {
   PENDING_CHECK_COMPLETE,
   PING,
   PONG,
+  POSITION_CHECKED,
   PROTOCOL_VERSION,
 } from '../generated/protocol.js';
 import type { ClientOptions, Message, TokenRequest, WebSocketConstructor } from '../index.js';
@@ -311,7 +312,10 @@ export class FakeServer {
       protocol: PROTOCOL_VERSION,
       epoch: mailbox.epoch,
       head: mailbox.head,
+      head_id: mailbox.idAt(mailbox.head),
       cursor: mailbox.cursor(device),
+      cursor_id: mailbox.idAt(mailbox.cursor(device)),
+      checks_positions: true,
       heartbeat_interval_ms: this.#config.heartbeatIntervalMs ?? DEFAULT_HEARTBEAT_INTERVAL_MS,
       token_expires_in_ms: this.#config.tokenLifetimeMs ?? TOKEN_LIFETIME_MS,
       limits: { message_bytes_max: DEFAULT_MESSAGE_BYTES_MAX },
@@ -319,13 +323,25 @@ export class FakeServer {
     };
   }
 
-  #sendPending(connection: FakeConnection, { after: wanted, epoch, have }: Message): void {
+  #sendPending(connection: FakeConnection, frame: Message): void {
+    const { after: wanted, after_id: id, epoch } = frame;
     const mailbox = this.mailbox(connection.user);
-    const { after, known } = mailbox.start(wanted, epoch, connection.device);
+    const { after, known } = mailbox.start(wanted, epoch, connection.device, id);
+    // Whoever has read another history has seen its answers, too.
+    const have = known || id === undefined ? frame.have : frame.have && [];
     const { next, messages, recovered } = mailbox.read(after);
     const streams = this.streams(connection.user);
     connection.isReading = true;
     connection.seesStreams = Array.isArray(have);
+    if (id !== undefined) {
+      connection.send({
+        type: POSITION_CHECKED,
+        after: wanted,
+        ...(id !== null && { after_id: id }),
+        from: after,
+        from_id: mailbox.idAt(after),
+      });
+    }
     if (next !== null) {
       connection.send({ type: MAILBOX_GAP, after, next });
     }

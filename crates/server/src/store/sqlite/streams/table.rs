@@ -93,7 +93,9 @@ impl Growing {
         }
         let text = &state.text;
         // A place that is not in the text is one in another history of it: the reader starts over.
-        let stands = |place: &&StreamPosition| self.has(place) && text.agrees_with(place);
+        let stands = |place: &&StreamPosition| {
+            !place.is_only_checked && self.has(place) && text.agrees_with(place)
+        };
         let place = places.iter().filter(stands).min_by_key(|place| place.offset);
         let resumed = place.and_then(|place| text.read(place.offset, room_bytes));
         let start = resumed.is_none().then(|| self.start.clone());
@@ -103,6 +105,7 @@ impl Growing {
             attempt: self.attempt,
             offset,
             hash: None,
+            is_only_checked: false,
         };
         let has_more = text.goes_on_after(offset);
         Some((StreamPiece { position, start, text: piece.into() }, has_more))

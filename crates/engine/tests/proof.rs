@@ -1,0 +1,305 @@
+//! A page shows by the message at its position that its history is the mailbox's.
+
+use std::iter;
+
+use tetherline_engine::{
+    ConnectionNo, Delivery, Engine, EpochNo, Established, IdNo, Instant, Lead, Mark, Output, Phase,
+    StreamDelta, StreamNo, StreamStart, TabMessage, TabNo,
+};
+use tetherline_protocol::{Attempt, Seq, limits::ACK_DELAY_MS};
+
+const EPOCH: EpochNo = EpochNo(1);
+const NEWS: Delivery = Delivery::Deliver { replayed: false };
+const LEADER: TabNo = TabNo(7);
+const OTHER: TabNo = TabNo(8);
+
+struct Page {
+    engine: Engine<()>,
+    now: Instant,
+}
+
+/// The position `seq` in the history in which message `id` stands there.
+fn mark(seq: u64, id: u32) -> Mark {
+    Mark { seq: Seq::new(seq).unwrap(), id: IdNo(id) }
+}
+
+fn established(head: Mark, cursor: Mark) -> Established {
+    Established {
+        epoch: EPOCH,
+        head: head.seq,
+        cursor,
+        checks_positions: true,
+        heartbeat_interval_ms: 30_000,
+        token_expires_in_ms: 3_600_000,
+    }
+}
+
+fn proof(after: Mark) -> Output {
+    Output::GetPending { after, proves: true, epoch: EPOCH }
+}
+
+fn get_pending(after: u64) -> Output {
+    Output::GetPending { after: mark(after, 0), proves: false, epoch: EPOCH }
+}
+
+impl Page {
+    fn signed_in() -> Self {
+        let mut page = Self { engine: Engine::new(1), now: Instant::from_millis(1_000) };
+        page.engine.sign_in(page.now);
+        page
+    }
+
+    fn among_tabs() -> Self {
+        let mut page = Self { engine: Engine::new(1), now: Instant::from_millis(1_000) };
+        page.engine.sign_in_among_tabs(true, page.now);
+        page
+    }
+
+    fn connect(&mut self, head: Mark, cursor: Mark) -> ConnectionNo {
+        while self.engine.retry_at().is_some() {
+            self.now = self.engine.poll_timeout().unwrap();
+            self.engine.handle_timeout(self.now);
+        }
+        self.engine.handle_token(self.now);
+        let open = |output| match output {
+            Output::Open(connection) => Some(connection),
+            _ => None,
+        };
+        let connection = self.outputs().into_iter().find_map(open).expect("an attempt");
+        self.engine.handle_opened(connection, self.now);
+        self.engine.handle_established(connection, established(head, cursor), self.now);
+        connection
+    }
+
+    /// Connected, and at message 3 with all that there is.
+    fn at_three() -> (Self, ConnectionNo) {
+        let mut page = Self::signed_in();
+        let connection = page.connect(mark(2, 2), mark(2, 2));
+        assert!(page.outputs().contains(&proof(mark(2, 2))));
+        page.checked(connection, mark(2, 2), mark(2, 2));
+        assert_eq!(page.message(connection, mark(3, 3)), NEWS);
+        page.pass(ACK_DELAY_MS);
+        assert_eq!(page.outputs(), [Output::Ack(mark(3, 3).seq)]);
+        (page, connection)
+    }
+
+    fn checked(&mut self, connection: ConnectionNo, after: Mark, from: Mark) {
+        self.engine.handle_checked(connection, after, from, self.now);
+    }
+
+    fn message(&mut self, connection: ConnectionNo, mark: Mark) -> Delivery {
+        self.engine.handle_message(connection, Some(mark), 1, 10)
+    }
+
+    fn lose(&mut self, connection: ConnectionNo) {
+        self.engine.handle_closed(connection, 1006, self.now);
+        self.outputs();
+    }
+
+    fn pass(&mut self, millis: u64) {
+        self.now = self.now + millis;
+        self.engine.handle_timeout(self.now);
+    }
+
+    fn outputs(&mut self) -> Vec<Output> {
+        iter::from_fn(|| self.engine.poll_output()).collect()
+    }
+
+    fn follow(&mut self, leader: TabNo, head: Mark, position: Mark) -> ConnectionNo {
+        let welcome = established(head, mark(0, 0));
+        self.engine.handle_welcome(leader, welcome, Some(position), true, self.now);
+        let lead = TabMessage::Lead(Lead { visible: true, phase: Phase::Connected });
+        self.engine.handle_tab(leader, lead, self.now);
+        let join = |output| match output {
+            Output::Join(connection, _) => Some(connection),
+            _ => None,
+        };
+        self.outputs().into_iter().filter_map(join).last().expect("it joins")
+    }
+}
+
+#[test]
+fn a_page_names_its_message_and_goes_on_when_the_server_knows_it() {
+    let (mut page, connection) = Page::at_three();
+    page.lose(connection);
+    let again = page.connect(mark(5, 5), mark(3, 3));
+    assert!(page.outputs().contains(&proof(mark(3, 3))));
+    assert_eq!(page.message(again, mark(4, 4)), Delivery::Drop, "nothing counts before the answer");
+    page.checked(again, mark(3, 3), mark(3, 3));
+    assert_eq!(page.message(again, mark(4, 4)), Delivery::Deliver { replayed: true });
+    assert_eq!(page.outputs(), []);
+}
+
+#[test]
+fn a_page_whose_message_is_another_one_starts_from_the_cursor_and_says_so() {
+    // Only the epoch was looked at: whatever a restored backup had at the same positions was dropped
+    // as known.
+    let (mut page, connection) = Page::at_three();
+    let (stream, attempt) = (StreamNo(1), Attempt::FIRST);
+    assert_eq!(page.engine.handle_stream_start(connection, stream, attempt), StreamStart::Begin);
+    page.lose(connection);
+    let again = page.connect(mark(5, 15), mark(1, 1));
+    assert!(page.outputs().contains(&proof(mark(3, 3))));
+    page.checked(again, mark(3, 3), mark(1, 1));
+    let gap = Output::Gap { after: mark(3, 3).seq, next: mark(1, 1).seq };
+    assert_eq!(page.outputs(), [gap, Output::StreamsDropped]);
+    for (seq, id) in [(2, 2), (3, 13), (4, 14), (5, 15)] {
+        assert_eq!(page.message(again, mark(seq, id)), Delivery::Deliver { replayed: true });
+    }
+    assert_eq!(page.engine.position_id(), IdNo(15));
+    page.pass(ACK_DELAY_MS);
+    assert_eq!(page.outputs(), [Output::Ack(mark(5, 15).seq)]);
+}
+
+#[test]
+fn nothing_is_acknowledged_before_the_answer() {
+    let mut page = Page::signed_in();
+    let connection = page.connect(mark(2, 2), mark(2, 2));
+    page.checked(connection, mark(2, 2), mark(2, 2));
+    page.message(connection, mark(3, 3));
+    // It was not acknowledged when the connection was lost.
+    page.lose(connection);
+    let again = page.connect(mark(5, 5), mark(2, 2));
+    page.outputs();
+    page.pass(ACK_DELAY_MS);
+    page.engine.request_pending(page.now);
+    assert_eq!(page.outputs(), [proof(mark(3, 3))], "it asks the same again");
+    page.checked(again, mark(3, 3), mark(3, 3));
+    page.pass(ACK_DELAY_MS);
+    assert_eq!(page.outputs(), [Output::Ack(mark(3, 3).seq)]);
+}
+
+#[test]
+fn an_older_server_is_asked_as_before() {
+    let mut page = Page::signed_in();
+    let old = |head| Established { checks_positions: false, ..established(head, mark(1, 0)) };
+    page.engine.handle_token(page.now);
+    let open = page.outputs().into_iter().find_map(|output| match output {
+        Output::Open(connection) => Some(connection),
+        _ => None,
+    });
+    let connection = open.unwrap();
+    page.engine.handle_opened(connection, page.now);
+    page.engine.handle_established(connection, old(mark(3, 0)), page.now);
+    assert!(page.outputs().contains(&get_pending(1)));
+    assert_eq!(page.message(connection, mark(2, 2)), Delivery::Deliver { replayed: true });
+}
+
+#[test]
+fn what_an_older_history_lacks_is_asked_for_after_the_proof_of_the_newest() {
+    let (mut page, connection) = Page::at_three();
+    page.engine.history_as_of(mark(0, 0).seq, page.now);
+    assert_eq!(page.outputs(), [get_pending(0)]);
+    page.message(connection, mark(1, 1));
+    page.lose(connection);
+    let again = page.connect(mark(3, 3), mark(3, 3));
+    assert!(page.outputs().contains(&proof(mark(3, 3))), "the backfill proves nothing about 3");
+    page.checked(again, mark(3, 3), mark(3, 3));
+    assert_eq!(page.outputs(), [get_pending(1)]);
+    assert_eq!(page.message(again, mark(2, 2)), Delivery::Deliver { replayed: true });
+    assert_eq!(page.message(again, mark(3, 3)), Delivery::Drop);
+}
+
+#[test]
+fn a_gap_names_the_message_before_its_end() {
+    let (mut page, connection) = Page::at_three();
+    page.engine.handle_gap(connection, mark(3, 3).seq, mark(6, 0).seq, IdNo(5), page.now);
+    page.outputs();
+    assert_eq!(
+        (page.engine.position(), page.engine.position_id()),
+        (Some(mark(5, 5).seq), IdNo(5))
+    );
+}
+
+#[test]
+fn a_leading_tab_vouches_for_nobody_before_it_is_proved_and_passes_the_question_of_others_on() {
+    let mut leader = Page::among_tabs();
+    leader.engine.handle_lock(leader.now);
+    let connection = leader.connect(mark(5, 5), mark(3, 3));
+    let is_welcome = |output: &Output| matches!(output, Output::Welcome { .. });
+    assert!(!leader.outputs().iter().any(is_welcome));
+    leader.engine.handle_tab(OTHER, TabMessage::Hello, leader.now);
+    assert!(!leader.outputs().iter().any(is_welcome));
+
+    leader.checked(connection, mark(3, 3), mark(3, 3));
+    let (head, cursor) = (mark(5, 5).seq, mark(3, 3).seq);
+    let welcome = Output::Welcome { to: None, head, cursor, position: Some(mark(3, 3)) };
+    assert_eq!(leader.outputs(), [welcome]);
+    leader.engine.handle_complete(connection, leader.now);
+
+    // By its number the position would be fine.
+    leader.message(connection, mark(4, 4));
+    leader.engine.handle_ask(mark(4, 14), EPOCH, leader.now);
+    assert_eq!(leader.outputs(), [proof(mark(4, 14))]);
+    leader.engine.handle_ask(mark(3, 13), EPOCH, leader.now);
+    assert_eq!(leader.outputs(), [], "one after the other");
+    // That was another tab's: this one reads on from where it is.
+    leader.checked(connection, mark(4, 14), mark(1, 1));
+    assert_eq!(leader.message(connection, mark(2, 2)), Delivery::Drop);
+    leader.engine.handle_complete(connection, leader.now);
+    assert_eq!(leader.outputs(), [proof(mark(3, 13))]);
+}
+
+#[test]
+fn what_comes_further_on_because_another_tab_is_there_is_no_hole() {
+    let mut leader = Page::among_tabs();
+    leader.engine.handle_lock(leader.now);
+    let connection = leader.connect(mark(3, 3), mark(3, 3));
+    leader.checked(connection, mark(3, 3), mark(3, 3));
+    leader.engine.handle_complete(connection, leader.now);
+    leader.outputs();
+    leader.engine.handle_ask(mark(5, 5), EPOCH, leader.now);
+    leader.outputs();
+    leader.checked(connection, mark(5, 5), mark(5, 5));
+    assert_eq!(leader.message(connection, mark(6, 6)), Delivery::Drop);
+    leader.engine.handle_complete(connection, leader.now);
+    assert_eq!(leader.outputs(), [get_pending(3)]);
+    assert_eq!(leader.message(connection, mark(4, 4)), NEWS);
+}
+
+#[test]
+fn a_tab_at_the_leading_ones_position_needs_no_proof_and_any_other_does() {
+    let mut tab = Page::among_tabs();
+    let connection = tab.follow(LEADER, mark(0, 0), mark(0, 0));
+    tab.message(connection, mark(1, 1));
+    let connection = tab.follow(OTHER, mark(1, 1), mark(1, 1));
+    assert_eq!(tab.message(connection, mark(2, 2)), NEWS);
+
+    // The next leader has read further, or in another history.
+    let connection = tab.follow(LEADER, mark(3, 13), mark(3, 13));
+    assert_eq!(tab.message(connection, mark(3, 13)), Delivery::Drop);
+    let stream = (StreamNo(1), Attempt::FIRST);
+    let start = tab.engine.handle_stream_start(connection, stream.0, stream.1);
+    assert_eq!(start, StreamStart::Drop);
+    let delta = tab.engine.handle_stream_delta(connection, stream.0, stream.1, 0, 3);
+    assert_eq!(delta, StreamDelta::Drop);
+    tab.checked(connection, mark(1, 1), mark(1, 1));
+    assert_eq!(tab.message(connection, mark(2, 12)), Delivery::Drop, "that was about another tab");
+    tab.checked(connection, mark(2, 2), mark(1, 1));
+    let gap = Output::Gap { after: mark(2, 2).seq, next: mark(1, 1).seq };
+    assert_eq!(tab.outputs(), [gap, get_pending(1)]);
+    assert_eq!(tab.message(connection, mark(2, 12)), Delivery::Deliver { replayed: true });
+}
+
+#[test]
+fn a_question_that_was_lost_on_its_way_is_asked_again() {
+    let mut tab = Page::among_tabs();
+    let connection = tab.follow(LEADER, mark(0, 0), mark(0, 0));
+    tab.message(connection, mark(1, 1));
+    tab.follow(OTHER, mark(2, 2), mark(2, 2));
+    tab.pass(30_000);
+    assert!(tab.outputs().contains(&proof(mark(1, 1))));
+}
+
+#[test]
+fn an_answer_that_is_another_text_is_forgotten_and_grows_from_its_beginning() {
+    let (mut page, connection) = Page::at_three();
+    let (stream, attempt) = (StreamNo(1), Attempt::FIRST);
+    page.engine.handle_stream_start(connection, stream, attempt);
+    page.engine.handle_stream_delta(connection, stream, attempt, 0, 5);
+    assert!(!page.engine.handle_stream_lost(connection, stream, attempt.next()));
+    assert!(page.engine.handle_stream_lost(connection, stream, attempt));
+    assert_eq!(page.engine.handle_stream_start(connection, stream, attempt), StreamStart::Begin);
+    page.engine.handle_stream_end(connection, stream, attempt);
+    assert!(!page.engine.handle_stream_lost(connection, stream, attempt), "it has ended");
+}
