@@ -20,6 +20,7 @@ extern crate alloc;
 
 mod close;
 mod error_code;
+mod excerpt;
 #[cfg(feature = "serde")]
 pub mod frame;
 mod id;
@@ -33,6 +34,7 @@ pub mod utf16;
 
 pub use close::{CloseCode, Reaction};
 pub use error_code::ErrorCode;
+pub use excerpt::{QUOTED_CHARACTERS_MAX, excerpt};
 pub use id::{DeviceId, Epoch, IdempotencyKey, InvalidId, MessageId, UserId};
 pub use limits::Limits;
 #[cfg(feature = "serde")]

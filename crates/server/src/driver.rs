@@ -92,6 +92,7 @@ impl Driver {
     }
 
     pub(crate) async fn run(mut self) {
+        tracing::debug!(device = self.device.as_ref().map(tracing::field::debug), "open");
         let mut unreadable = false;
         let ending = self.serve(&mut unreadable).await;
         // Before the goodbye: whoever has seen it finds the cursor where it was left.
@@ -102,7 +103,7 @@ impl Driver {
             Ending::Ours(code, reason) if unreadable => Goodbye::Breach(code, reason),
             Ending::Ours(code, reason) => Goodbye::Ours(code, reason),
             Ending::Theirs(code) => Goodbye::Answer(code),
-            Ending::Unannounced => return,
+            Ending::Unannounced => return tracing::debug!("the peer is gone without a word"),
         };
         tracing::debug!(?goodbye, "closing a connection");
         self.socket.close(goodbye).await;

@@ -19,7 +19,9 @@ use crate::{
     http::{Bodies, BodyError, router},
     hub::{DRAIN_TIMEOUT, Hub},
     reception::{HandingOver, Reception, unavailable},
-    store::{AppendError, Delivery, Head, Outcome, StoppedStream, Store, StoreError, fresh_id},
+    store::{
+        AppendError, Appended, Delivery, Head, Outcome, StoppedStream, Store, StoreError, fresh_id,
+    },
     to_the_end::ToTheEnd,
 };
 
@@ -315,6 +317,8 @@ impl Shared {
         if !appended.repeated {
             self.hub.published(user, appended.seq, || Delivery::new(&message, &appended));
         }
-        Ok(Published { id: appended.id, seq: appended.seq, repeated: appended.repeated })
+        let Appended { id, seq, repeated, .. } = appended;
+        tracing::debug!(?user, %id, %seq, repeated, "published");
+        Ok(Published { id, seq, repeated })
     }
 }

@@ -442,3 +442,25 @@ async fn who_neither_reads_nor_finishes_is_cut_off_in_time() {
     let all = tokio::join!(stops, trickles, reads_nothing, stays);
     assert_eq!((all.0, all.1), (408, 408));
 }
+
+#[tokio::test]
+async fn an_error_quotes_a_short_piece_of_what_was_sent() {
+    // It repeated 30 kB, twice.
+    let server = TestServer::start(config()).await;
+    let name = "\u{202e}x".repeat(10_000);
+    let twice = format!(r#"{{"type":"t","{name}":1,"{name}":2}}"#);
+    for path in ["messages", "streams", "streams/a/1/finish"] {
+        let what = format!("POST /v1/users/ada/{path}");
+        let mut raw = Raw::begin(&server, &what, &head(twice.len())).await;
+        raw.say(&twice).await.unwrap();
+        let Answer { status, body, .. } = raw.answer().await;
+        assert_eq!(status, 400, "{path}");
+        let words = body.to_string();
+        assert!(words.contains("is there twice") && words.len() < 1_500, "{words}");
+        assert!(!words.contains('\u{202e}'), "{words}");
+    }
+    let mut client = server.connect("ada", "laptop").await;
+    client.send(&twice).await;
+    let error = client.next_of("error").await.to_string();
+    assert!(error.len() < 1_500, "{error}");
+}

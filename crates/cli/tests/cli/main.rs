@@ -12,6 +12,7 @@ mod mistakes;
 mod names;
 mod outbound;
 mod proxies;
+mod refusals;
 mod socket;
 mod store;
 mod streaming;

@@ -56,8 +56,12 @@ impl Process {
         Self::spawn(tetherline(arguments))
     }
 
-    pub(crate) fn spawn(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    pub(crate) fn spawn(command: Command) -> Self {
+        Self::spawn_logging(command, Stdio::null())
+    }
+
+    fn spawn_logging(mut command: Command, log: impl Into<Stdio>) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = channel();
         thread::spawn(move || {
@@ -127,6 +131,17 @@ impl Server {
     /// On a data folder that is there.
     pub(crate) fn start_on(folder: TempDir, more: &[&str]) -> Self {
         Self::start_in(&[], folder, more)
+    }
+
+    /// Writes all that it can log to a file.
+    pub(crate) fn start_logging(log: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let serve = ["serve", "--allow-query-token", "--listen", "127.0.0.1:0", "--data"];
+        let mut command = tetherline(&serve);
+        command.arg(folder.path()).env("RUST_LOG", "trace");
+        let process = Process::spawn_logging(command, std::fs::File::create(log).unwrap());
+        let url = process.line().strip_prefix("listening on ").expect("the agreed line").to_owned();
+        Self { process: Some(process), url, folder, more: Vec::new() }
     }
 
     /// In an environment of its own.

@@ -45,7 +45,7 @@ pub enum FrameError {
     Field(&'static str),
     /// An id that cannot be one.
     Id(&'static str, InvalidId),
-    /// The same field twice.
+    /// The same field twice, as far as it is quoted.
     Duplicate(Box<str>),
     /// Nested deeper than [`limits::NESTING_MAX`].
     TooDeep,
@@ -259,7 +259,7 @@ impl<'a> Object<'a> {
         let mut names: Vec<&str> = object.0.iter().map(|(name, _)| name.as_ref()).collect();
         names.sort_unstable();
         match names.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(FrameError::Duplicate(pair[0].into())),
+            Some(pair) => Err(FrameError::Duplicate(crate::excerpt(pair[0]).into())),
             None => Ok(object),
         }
     }

@@ -12,6 +12,7 @@ use hyper::upgrade::OnUpgrade;
 use serde::Deserialize;
 use tetherline_protocol::{BEARER_PREFIX, DeviceId, ErrorCode, SUBPROTOCOL, TOKEN_HEADER};
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use super::{
     answer::{Problem, bearer},
@@ -220,8 +221,10 @@ async fn open(
             Err(_) => return tracing::debug!("a peer did not take the answer to its upgrade"),
         };
         let now = Instant::now();
+        let connection = fresh_id();
+        let span = tracing::debug_span!("websocket", %connection, ?user);
         let opening = Opening {
-            connection: fresh_id(),
+            connection,
             user: user.clone(),
             wire,
             place,
@@ -231,7 +234,8 @@ async fn open(
         };
         let session = Session::open(opening, now);
         let socket = Socket::of(upgraded, shared.limits.message_bytes_max);
-        Driver::new(socket, session, ticket, shared, user, device).run().await;
+        let driver = Driver::new(socket, session, ticket, shared, user, device);
+        driver.run().instrument(span).await;
     });
     Ok(())
 }

@@ -166,7 +166,8 @@ fn refused(error: PublishError) -> Problem {
         )
         .field("Idempotency-Key"),
         PublishError::Append(error) => {
-            tracing::error!(%error, "a publish failed");
+            // The store has said it, once; here it would be a line for every request on a full disk.
+            tracing::debug!(%error, "a publish failed");
             Problem::unavailable("The message was not stored; try again.", RETRY)
         }
     }

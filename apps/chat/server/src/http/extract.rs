@@ -6,7 +6,7 @@ use axum::{
 };
 use jsonwebtoken::{Algorithm, Validation};
 use serde::{Deserialize, de::DeserializeOwned};
-use tetherline_protocol::{TOKEN_HEADER, UserId};
+use tetherline_protocol::{TOKEN_HEADER, UserId, excerpt};
 
 use super::error::ApiError;
 use crate::{chat::Shared, limits::API_BODY_BYTES_MAX, sign_in};
@@ -25,9 +25,11 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Body<T> {
         }
         let (parts, body) = request.into_parts();
         let bytes = state.server.read_body(&parts.headers, body, API_BODY_BYTES_MAX).await?;
-        serde_json::from_slice(&bytes)
-            .map(Self)
-            .map_err(|error| ApiError::invalid(format!("The JSON is not as expected: {error}.")))
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            // It quotes what was sent.
+            let error = excerpt(&error.to_string());
+            ApiError::invalid(format!("The JSON is not as expected: {error}."))
+        })
     }
 }
 

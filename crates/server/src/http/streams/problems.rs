@@ -40,7 +40,7 @@ fn crowded(error: &dyn std::fmt::Display) -> Problem {
 }
 
 fn out_of_order(error: &dyn std::fmt::Display) -> Problem {
-    tracing::error!(%error, "the store did not take an answer");
+    tracing::debug!(%error, "the store did not take an answer");
     Problem::unavailable("The answer was not stored; try again.", RETRY)
 }
 

@@ -227,6 +227,7 @@ impl Desk {
     }
 
     fn commit(&mut self, batch: &[Command]) -> Result<Vec<Done>, Fault> {
+        let began = Instant::now();
         let now = self.times.read(&self.connection);
         let rule = self.rules.get();
         let wait = if self.is_locked { LOCK_WAIT_AGAIN } else { LOCK_WAIT };
@@ -239,6 +240,8 @@ impl Desk {
             Ok(done)
         });
         self.is_locked = changed.as_ref().is_err_and(|fault| fault.is_locked);
+        let (commands, took) = (batch.len(), began.elapsed());
+        tracing::trace!(commands, ?took, failed = changed.is_err(), "committed");
         self.note(&changed);
         changed
     }
