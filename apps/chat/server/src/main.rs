@@ -146,10 +146,10 @@ fn carry_out(task: &Task, data: &Path) -> Result<ExitCode, RunError> {
     let tell = |progress: Progress| note!("{progress}");
     match task {
         Task::Backup { to } => {
-            let to = match to.is_dir() && !to.join("chat.db").exists() {
-                true => to.join(format!("chat-{}", backup::stamp())),
-                false => to.clone(),
-            };
+            // A backup is no folder for others.
+            let is_for_many = to.is_dir() && !to.join("chat.db").exists();
+            let named = || to.join(format!("chat-{}", backup::stamp()));
+            let to = if is_for_many { named() } else { to.clone() };
             let bytes = tetherline_chat::backup::back_up(data, &to, &tell)?;
             note!("{} MB backed up; secrets are not in it", backup::megabytes(bytes));
             let done = format!("tetherline-chat: the backup {} is written", to.display());

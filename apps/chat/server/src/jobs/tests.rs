@@ -4,10 +4,7 @@ use super::*;
 use crate::{
     database::{Database, tests::temporary},
     history::{self, Place},
-    limits::{
-        ANSWERS_AT_ONCE_PER_USER_MAX, HISTORY_BYTES_MAX, JOBS_KEPT_MS,
-        QUESTIONS_WAITING_PER_USER_MAX,
-    },
+    limits::*,
 };
 
 struct Story {
@@ -20,11 +17,11 @@ type Claimed = (Job, Vec<Turn>);
 impl Story {
     async fn with(users: &'static [&'static str]) -> Self {
         let (folder, database) = temporary();
+        let insert = "INSERT INTO users VALUES (?1, ?1, ?1, 'hash', 0)";
         database
             .write(move |transaction| {
                 for user in users {
-                    transaction
-                        .execute("INSERT INTO users VALUES (?1, ?1, ?1, 'hash', 0)", [user])?;
+                    transaction.execute(insert, [user])?;
                 }
                 Ok(())
             })

@@ -60,8 +60,9 @@ fn outcome_of(attempt: Attempt, state: Option<StreamState>) -> Option<Outcome> {
     let state = state.filter(|state| state.attempt == attempt)?;
     let (status, failure) = match state.phase {
         StreamPhase::Open if state.text.is_empty() => return None,
-        StreamPhase::Stopped => (StreamStatus::Stopped, None),
-        StreamPhase::Finished(StreamStatus::Stopped) => (StreamStatus::Stopped, None),
+        StreamPhase::Stopped | StreamPhase::Finished(StreamStatus::Stopped) => {
+            (StreamStatus::Stopped, None)
+        }
         // Its text is in a message, which only a mailbox has that is newer than this database.
         StreamPhase::Finished(_) => return None,
         _ => (StreamStatus::Interrupted, Some(interrupted())),
