@@ -228,8 +228,17 @@ async fn a_backup_under_load_comes_back_and_nobody_misses_anything_without_being
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_was_connected_hears_of_files_that_were_copied_back_when_the_start_says_so() {
+async fn who_was_connected_hears_of_files_that_were_copied_back() {
     // It got the third of three, and was told that it had all.
+    hears_of_files_that_were_copied_back(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_connected_hears_of_files_that_were_copied_back_when_the_start_says_so() {
+    hears_of_files_that_were_copied_back(&["--new-epoch"]).await;
+}
+
+async fn hears_of_files_that_were_copied_back(how: &[&str]) {
     let mut server = Server::start();
     let outside = tempfile::tempdir().unwrap();
     let mut page = Page::open(&server);
@@ -250,7 +259,7 @@ async fn who_was_connected_hears_of_files_that_were_copied_back_when_the_start_s
         let process = Process::start(&[&always, more].concat());
         (process.line().trim_start_matches("listening on ").to_owned(), process)
     };
-    let (elsewhere, process) = serve("127.0.0.1:0", &["--new-epoch"]);
+    let (elsewhere, process) = serve("127.0.0.1:0", how);
     let key = text(&server.file("api.key")).to_owned();
     for n in 6..=8 {
         let json = format!(r#"{{"n":{n}}}"#);
