@@ -184,7 +184,6 @@ impl Server {
     /// Resolves, with the reason, when the store will never keep anything again: a thread of it has
     /// died, or its file was replaced under it. Everything is refused from then on, so end the process,
     /// with an exit code that is none of success; whatever supervises it can then start it anew.
-    #[must_use]
     pub fn failed(&self) -> impl Future<Output = StoreError> + Send + use<> {
         self.shared.store.failed()
     }

@@ -64,7 +64,7 @@ impl Judge {
                     doubt.by_ms = by_ms;
                 }
                 let stood = ms(now.duration_since(doubt.since)).unsigned_abs() >= CLOCK_STANDS_MS;
-                stood.then(|| Turn::Believed { by_ms: doubt.by_ms })
+                stood.then_some(Turn::Believed { by_ms: doubt.by_ms })
             }
             _ => {
                 self.doubt = Some(Doubt { by_ms, since: now });

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use tetherline_protocol::{
     DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
 };
-use uuid::Uuid;
+use uuid::Builder;
 
 use crate::{Refusal, clock};
 pub use sqlite::{OpenError, SqliteStore, backup};
@@ -213,11 +213,10 @@ impl Delivery {
 /// A name for a message that came without one, or for a connection.
 pub(crate) fn fresh_id() -> MessageId {
     // Not `now_v7`, which panics when the clock is before 1970.
-    let random = Uuid::new_v4().into_bytes();
-    let [a, b, c, d, e, f, _, g, _, h, i, j, ..] = random;
-    let random = [a, b, c, d, e, f, g, h, i, j];
+    let mut random = [0; 10];
+    getrandom::fill(&mut random).expect("the system has random bytes, or no key was ever made");
     let now_ms = clock::now_ms().unsigned_abs();
-    let id = uuid::Builder::from_unix_timestamp_millis(now_ms, &random).into_uuid();
+    let id = Builder::from_unix_timestamp_millis(now_ms, &random).into_uuid();
     id.to_string().parse().expect("a UUID is a short id of URL-safe characters")
 }
 
