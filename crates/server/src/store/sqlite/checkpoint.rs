@@ -28,6 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Sizes of the write-ahead log, in bytes.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_field_names, reason = "units come last")]
 pub(super) struct LogSizes {
     /// So much that was added is copied into the file.
     pub(super) copy_bytes: u64,

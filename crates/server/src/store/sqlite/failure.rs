@@ -51,7 +51,9 @@ pub(super) struct Watched {
 impl Watched {
     /// A panic in it raises the alarm.
     pub(super) fn run<T>(self, task: impl FnOnce() -> T) -> T {
-        task()
+        let done = task();
+        drop(self);
+        done
     }
 }
 

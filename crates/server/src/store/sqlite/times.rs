@@ -36,6 +36,7 @@ pub(super) fn uptime_ms(now: Instant) -> i64 {
 
 /// One moment, for each purpose in ms.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_field_names, reason = "units come last")]
 pub(super) struct Moment {
     /// What people are told, since 1970.
     pub(super) created_ms: i64,

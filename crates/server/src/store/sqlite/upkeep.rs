@@ -354,8 +354,9 @@ fn run(commands: &mpsc::WeakSender<Command>, wishes: &Receiver<()>) {
     while wishes.recv_timeout(pause) != Err(RecvTimeoutError::Disconnected) {
         let (reply, answer) = Reply::new(None);
         // Held for this statement only: the writer ends when nobody can ask it any more.
-        let asked = commands.upgrade().map(|open| open.blocking_send(Command::Look { reply }));
-        let (Some(Ok(())), Ok(is_behind)) = (asked, answer.blocking_recv()) else { return };
+        let asked =
+            commands.upgrade().map(|open| open.blocking_send(Command::Look { reply }).is_ok());
+        let (Some(true), Ok(is_behind)) = (asked, answer.blocking_recv()) else { return };
         pause = if is_behind { PAUSE } else { LOOK_EVERY };
     }
 }
