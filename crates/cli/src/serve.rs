@@ -112,12 +112,12 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     // no reason not to serve.
     say!("listening on http://{address}");
     let draining = server.clone();
-    let served = serve(listener, server.router(), async move {
+    let serving = serve(listener, server.router(), async move {
         signals.stop().await;
         draining.drain().await;
     });
     tokio::select! {
-        served = served => served.map(|()| ExitCode::SUCCESS).context("the server stopped"),
+        ended = serving => ended.map(|()| ExitCode::SUCCESS).context("the server stopped"),
         // Whatever supervises this process can do more about it than a server without a store.
         error = server.failed() => Err(anyhow::Error::new(error).context("the server has to end")),
     }

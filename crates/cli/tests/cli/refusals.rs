@@ -20,7 +20,7 @@ for attempt in range(20):
 "#;
 
 /// The same by Node's fetch.
-const NODE: &str = r#"
+const NODE: &str = r"
 const [url, key] = process.argv.slice(1);
 async function* pieces() { for (let n = 0; n < 100; n++) yield new Uint8Array(12_000); }
 for (let attempt = 0; attempt < 20; attempt++) {
@@ -32,7 +32,7 @@ for (let attempt = 0; attempt < 20; attempt++) {
     );
   }
 }
-"#;
+";
 
 #[test]
 fn python_and_node_see_every_refusal_of_what_is_too_large_or_has_the_wrong_key() {
@@ -89,10 +89,10 @@ fn the_log_tells_what_happens_and_nothing_that_is_secret() {
 }
 
 /// Asks without an upgrade, and is refused.
-const ASK: &str = r#"
+const ASK: &str = r"
 import sys, urllib.request, urllib.error
 try:
     urllib.request.urlopen(sys.argv[1], timeout=60)
 except urllib.error.HTTPError:
     pass
-"#;
+";
