@@ -273,6 +273,68 @@ async fn hears_of_files_that_were_copied_back(how: &[&str]) {
     assert!(back.notes.ends_with(&[6, 7, 8]), "{back:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_came_back_by_hand_are_noticed_by_whoever_had_read_further() {
+    // The page got the third of three, and was told that it had all; what the answer had grown to
+    // before stayed, and what it grew by instead was added to it.
+    let mut server = Server::start();
+    let outside = tempfile::tempdir().unwrap();
+    let mut page = Page::open(&server);
+    page.until(is_caught_up).await;
+    (1..=3).for_each(|n| drop(server.publish("ada", &format!(r#"{{"n":{n}}}"#))));
+    assert_eq!(page.until(is_note(3)).await.notes, [1, 2, 3]);
+    let backup = back_up(&server, &outside.path().join("backup.db"));
+    (4..=5).for_each(|n| drop(server.publish("ada", &format!(r#"{{"n":{n}}}"#))));
+    page.until(is_note(5)).await;
+    server.terminate();
+    fs::copy(&backup, server.file("mailbox.db")).unwrap();
+
+    // The page comes back when other messages stand where it stands.
+    let data = server.file("");
+    let serve = ["serve", "--data", text(&data), "--listen", "127.0.0.1:0"];
+    let process = Process::start(&serve);
+    let elsewhere = process.line().trim_start_matches("listening on ").to_owned();
+    let key = text(&server.file("api.key")).to_owned();
+    for n in 6..=8 {
+        let json = format!(r#"{{"n":{n}}}"#);
+        let publish = ["publish", "--url", &elsewhere, "--api-key-file", &key, "--user", "ada"];
+        assert!(run(&[&publish[..], &["--type", "note", &json]].concat()).status.success());
+    }
+    assert!(process.terminate());
+    server.start_again();
+    let back = page.until(is_caught_up).await;
+    assert_eq!(back.gaps, 1, "{back:?}");
+    assert!(back.notes.ends_with(&[6, 7, 8]), "{back:?}");
+    server.publish("ada", r#"{"n":9}"#);
+    let more = page.until(is_note(9)).await;
+    assert_eq!((&more.notes[..], more.gaps), (&[9][..], 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_grew_otherwise_after_its_file_came_back_begins_again() {
+    let mut server = Server::start();
+    let outside = tempfile::tempdir().unwrap();
+    let mut page = Page::open(&server);
+    page.until(is_caught_up).await;
+    post(&server, "", json!({ "message_uuid": "a1" })).await;
+    post(&server, "/a1/1/text", json!({ "text": "one " })).await;
+    let is_grown = |event: &Event| matches!(event, Event::StreamGrew(_));
+    assert_eq!(page.until(is_grown).await.text, "one ");
+    let backup = back_up(&server, &outside.path().join("backup.db"));
+    post(&server, "/a1/1/text", json!({ "text": "two" })).await;
+    assert_eq!(page.until(is_grown).await.text, "two");
+    server.terminate();
+    fs::copy(&backup, server.file("mailbox.db")).unwrap();
+    server.start_again();
+    // The page stands where it stood, and no message shows it: its text does.
+    let back = page.until(is_grown).await;
+    assert_eq!((back.starts, &*back.text), (1, "one "));
+    post(&server, "/a1/1/text", json!({ "offset": 4, "text": "three" })).await;
+    post(&server, "/a1/1/finish", json!({})).await;
+    let end = page.until(is_end).await;
+    assert_eq!((end.content.as_deref(), end.starts), (Some("one three"), 0));
+}
+
 #[test]
 fn nothing_is_overwritten_and_what_is_no_mailbox_is_not_restored() {
     let mut server = Server::start();

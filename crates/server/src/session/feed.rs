@@ -1,3 +1,4 @@
+mod jumps;
 mod proof;
 
 use std::sync::Arc;
@@ -205,30 +206,6 @@ impl Feed {
         Whereabouts::Known
     }
 
-    /// Nothing between the position and `trimmed` is kept any more.
-    fn skip_to(&mut self, trimmed: Seq, id: Option<MessageId>) -> Whereabouts {
-        let until = self.head;
-        let Flow::Flowing { position, detour, backlog } = &mut self.flow else {
-            return Whereabouts::Known;
-        };
-        if *position >= trimmed {
-            return Whereabouts::Nowhere;
-        }
-        self.reading = Reading::Idle;
-        backlog.get_or_insert(Backlog::lost(until)).recovered = false;
-        self.in_flight.pass_over(*position, trimmed);
-        let next = trimmed.next().unwrap_or(trimmed);
-        let gap = (self.wire == Wire::V1).then(|| gap(*position, next, id));
-        *position = trimmed;
-        if let Detour::Underway { from, to } = *detour
-            && trimmed >= from
-        {
-            *position = to.max(trimmed);
-            *detour = Detour::None;
-        }
-        Whereabouts::Skipped(gap)
-    }
-
     /// The next page to ask for, if there is something to read and room for it.
     pub(super) fn next_page(&mut self) -> Option<(u32, Seq, Room)> {
         let Flow::Flowing { position, detour, .. } = self.flow else { return None };
@@ -407,20 +384,6 @@ impl Feed {
         self.in_flight.restart(after, self.cursor);
         let backlog = Some(Backlog { until: self.head, delivered: 0, recovered });
         self.flow = Flow::Flowing { position: after, detour: Detour::None, backlog };
-    }
-
-    /// A plain client asks for what is older than its connection, once.
-    fn turn_back(&mut self) {
-        let until = self.head;
-        let Flow::Flowing { position, detour, backlog } = &mut self.flow else { return };
-        if backlog.is_none() {
-            *backlog = Some(Backlog { until, delivered: 0, recovered: true });
-        }
-        if let Detour::Ahead { floor, from } = *detour {
-            *detour = Detour::Underway { from, to: *position };
-            *position = floor;
-            self.give_up_reading();
-        }
     }
 
     fn give_up_reading(&mut self) {

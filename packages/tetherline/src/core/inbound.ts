@@ -13,9 +13,9 @@ import {
   POSITION_CHECKED,
 } from '../generated/protocol.js';
 import * as Delivery from './delivery.js';
-import type { Engine } from './engine.js';
 import { TetherlineError } from './errors.js';
 import { callHandlers, type Handlers, type Registrations } from './handlers.js';
+import { Ids } from './ids.js';
 import { type Loop, monotonicNow } from './loop.js';
 import type { Reporter } from './report.js';
 import type { Session } from './session.js';
@@ -364,44 +364,6 @@ export class Inbound {
       this.#report.problem('The server sent a frame that is not JSON. It is ignored.', error);
     }
     return null;
-  }
-}
-
-/** The engine's numbers for messages' ids. Only that of the message at the page's position is kept. */
-class Ids {
-  /** The text of the one at the page's position. */
-  kept: string | null = null;
-  #keptNumber = 0;
-  #last = 0;
-  /** Those of the frame that the engine is being told of. */
-  #told: [number: number, id: string][] = [];
-
-  number(id: unknown): number {
-    if (typeof id !== 'string') {
-      return 0;
-    }
-    if (id === this.kept) {
-      return this.#keptNumber;
-    }
-    const known = this.#told.find(([, told]) => told === id)?.[0] ?? (this.#last += 1);
-    this.#told.push([known, id]);
-    return known;
-  }
-
-  keep(engine: Engine): void {
-    const number = engine.position_id();
-    const told = this.#told.find(([known]) => known === number);
-    if (told) {
-      [this.#keptNumber, this.kept] = told;
-    } else if (number !== this.#keptNumber) {
-      this.#keptNumber = 0;
-      this.kept = null;
-    }
-    this.#told = [];
-  }
-
-  text(number: number): string | null {
-    return number !== 0 && number === this.#keptNumber ? this.kept : null;
   }
 }
 
