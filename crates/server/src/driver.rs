@@ -270,7 +270,8 @@ impl Driver {
         self.saving = Some(Box::pin(async move {
             if let Err(error) = shared.store.acknowledge(&user, device.as_ref(), seq).await {
                 // Repeating is preferred to losing: the next one covers it.
-                tracing::warn!(%error, "an acknowledgement was not saved");
+                // The store says it, and not once for each of them.
+                tracing::debug!(%error, "an acknowledgement was not saved");
             }
         }));
     }

@@ -150,7 +150,8 @@ async fn settle(
 }
 
 pub(crate) fn unavailable(error: &StoreError) -> Refusal {
-    tracing::error!(%error, "a send could not be looked up or recorded");
+    // The store says it, and not once for each of them.
+    tracing::debug!(%error, "a send could not be looked up or recorded");
     Refusal::new(ErrorCode::Unavailable, "The server cannot take messages right now.")
 }
 

@@ -1,12 +1,17 @@
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::{super::StoreError, schema};
+use super::{
+    super::StoreError,
+    schema,
+    trouble::{Trouble, Word},
+};
 
 /// Reads at a time; the rest waits without a thread.
 const READERS_MAX: usize = 8;
@@ -21,13 +26,22 @@ struct Shared {
     epoch: Arc<str>,
     idle: Mutex<Option<Vec<Connection>>>,
     permits: Arc<Semaphore>,
+    trouble: Mutex<Trouble>,
 }
 
 impl Readers {
     pub(super) fn new(path: &Path, epoch: Arc<str>) -> Self {
         let idle = Mutex::new(Some(Vec::new()));
         let permits = Arc::new(Semaphore::new(READERS_MAX));
-        Self { shared: Arc::new(Shared { path: path.into(), epoch, idle, permits }) }
+        Self {
+            shared: Arc::new(Shared {
+                path: path.into(),
+                epoch,
+                idle,
+                permits,
+                trouble: Mutex::default(),
+            }),
+        }
     }
 
     /// Runs `read` on a blocking thread; it gets the store's epoch, too.
@@ -62,6 +76,27 @@ impl Shared {
     }
 
     fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection, &str) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let answer = self.attempt(read);
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match &answer {
+            Ok(_) => {
+                if let Some(Word::Works { times }) = trouble.worked(Instant::now()) {
+                    tracing::info!(failed_again = times, "the store can be read again");
+                }
+            }
+            Err(error) => {
+                if let Some(Word::Fails { times }) = trouble.failed(Instant::now()) {
+                    tracing::error!(%error, times, "the store could not be read");
+                }
+            }
+        }
+        answer
+    }
+
+    fn attempt<T>(
         &self,
         read: impl FnOnce(&Connection, &str) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
