@@ -343,7 +343,7 @@ impl Session {
             }
             Whereabouts::Skipped(gap) => self.frames.extend(gap.map(Outgoing::Text)),
             Whereabouts::Nowhere => {
-                self.fault(&"the store has nothing where it promised something")
+                self.fault(&"the store has nothing where it promised something");
             }
             Whereabouts::Erased => self.erased(),
         }

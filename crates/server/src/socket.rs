@@ -97,18 +97,18 @@ impl Socket {
                 Ok(parts) => (parts.io.into_inner(), parts.read_buf),
                 Err(other) => {
                     let stream = Box::new(TokioIo::new(other));
-                    return Self::new(stream, Bytes::new(), message_bytes_max);
+                    return Self::new(stream, &[], message_bytes_max);
                 }
             },
         };
         show_progress(&stream);
-        Self::new(Box::new(stream), unread, message_bytes_max)
+        Self::new(Box::new(stream), &unread, message_bytes_max)
     }
 
     /// `unread`: what the peer has sent ahead.
-    fn new(stream: Box<dyn Stream>, unread: Bytes, message_bytes_max: usize) -> Self {
+    fn new(stream: Box<dyn Stream>, unread: &[u8], message_bytes_max: usize) -> Self {
         // A slice would keep the whole buffer that HTTP read into.
-        let unread = Bytes::copy_from_slice(&unread);
+        let unread = Bytes::copy_from_slice(unread);
         let (decoder, writer) = (Decoder::new(message_bytes_max), Writer::default());
         Self { stream, decoder, unread, writer }
     }

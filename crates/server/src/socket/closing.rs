@@ -1,8 +1,14 @@
-use std::{future::poll_fn, io, pin::Pin, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use tetherline_protocol::CloseCode;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf},
     time::timeout,
 };
 
@@ -77,7 +83,14 @@ impl Socket {
     }
 
     async fn discard(&mut self) {
+        while poll_fn(|context| self.poll_discard(context)).await {}
+    }
+
+    /// The space is on the stack: within a future every connection would keep it from its beginning on.
+    fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         let mut space = [0; super::READ_BYTES_MAX];
-        while matches!(Pin::new(&mut self.stream).read(&mut space).await, Ok(1..)) {}
+        let mut space = ReadBuf::new(&mut space);
+        let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut space));
+        Poll::Ready(read.is_ok() && !space.filled().is_empty())
     }
 }

@@ -21,11 +21,11 @@ fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     match length {
         0..126 => bytes.push(0x80 | length as u8),
         126..65_536 => {
-            bytes.push(0x80 | 126);
+            bytes.push(0xfe);
             bytes.extend((length as u16).to_be_bytes());
         }
         _ => {
-            bytes.push(0x80 | 127);
+            bytes.push(0xff);
             bytes.extend((length as u64).to_be_bytes());
         }
     }
@@ -132,7 +132,7 @@ fn what_is_no_frame_of_a_client_is_a_breach() {
 
 fn socket() -> (Socket, DuplexStream) {
     let (ours, theirs) = tokio::io::duplex(1_000);
-    (Socket::new(Box::new(ours), Bytes::new(), MESSAGE_BYTES_MAX), theirs)
+    (Socket::new(Box::new(ours), &[], MESSAGE_BYTES_MAX), theirs)
 }
 
 async fn written(socket: &mut Socket) -> Written {
@@ -231,8 +231,8 @@ async fn a_close_is_answered_with_what_it_said() {
 #[tokio::test]
 async fn frames_that_came_together_are_handed_out_one_by_one() {
     let (ours, mut theirs) = tokio::io::duplex(1_000);
-    let ahead = Bytes::from(masked(0x81, b"1"));
-    let mut socket = Socket::new(Box::new(ours), ahead, MESSAGE_BYTES_MAX);
+    let ahead = masked(0x81, b"1");
+    let mut socket = Socket::new(Box::new(ours), &ahead, MESSAGE_BYTES_MAX);
     let mut rest = [masked(0x81, b"2"), masked(0x81, b"3")].concat();
     rest.pop();
     theirs.write_all(&rest).await.unwrap();
