@@ -128,6 +128,14 @@ impl Launch {
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
+    /// Another command of the binary's, to its end.
+    pub(crate) async fn run(&self, command: &str, arguments: &[&Path]) -> Result<()> {
+        let output = Command::new(&self.binary).arg(command).args(arguments).output().await?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "`tetherline {command}` failed: {said}");
+        Ok(())
+    }
+
     /// Starts a life of the server, which may take a moment to listen.
     pub(crate) fn start(&self) -> Result<Server> {
         let mut words = self.prefix.iter().cloned();

@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use rustix::process::{Signal, kill_process};
 use tokio::time::sleep;
 
-use super::{Manner, Stage, file, readers, restore};
+use super::{Manner, Stage, file, readers, restore, restore::How};
 use crate::{application::Mood, full_disk::Disk, ledger::count, medium::Medium, server::Log};
 
 /// How long a person needs who restarts something.
@@ -45,12 +45,14 @@ pub(crate) enum Fault {
     Restarted,
     /// The server is killed, and started.
     Killed,
-    /// A folder of before is copied back by hand, under load, on a server of its own.
+    /// A backup is restored, under load, on a server of its own.
     Restored,
+    /// The same by hand, and nobody says so.
+    CopiedBack,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::StuckReaders,
         Self::FileReader,
         Self::FileLocked,
@@ -66,10 +68,11 @@ impl Fault {
         Self::Restarted,
         Self::Killed,
         Self::Restored,
+        Self::CopiedBack,
     ];
 
     /// Each once, in an order in which one makes the next one worse. The full disk comes with the logs.
-    pub(super) const SHORT: [Self; 13] = [
+    pub(super) const SHORT: [Self; 14] = [
         Self::StuckReaders,
         Self::FileCopied,
         Self::FileReader,
@@ -83,6 +86,7 @@ impl Fault {
         Self::Restarted,
         Self::FullLog,
         Self::Killed,
+        Self::Restored,
     ];
 
     /// Lets it happen and be over.
@@ -150,7 +154,8 @@ impl Fault {
                     })
                     .await
             }
-            Self::Restored => restore::by_hand(stage).await,
+            Self::Restored => restore::happens(stage, How::ByCommand).await,
+            Self::CopiedBack => restore::happens(stage, How::ByHand).await,
         }
     }
 }

@@ -24,7 +24,7 @@ use tokio::{
 use super::{LOOK_EVERY, PATIENCE, Stage};
 use crate::{
     ledger::{Kind, Ledger, lock},
-    server::Launch,
+    server::{Launch, Server},
 };
 
 const USER: &str = "ada";
@@ -47,8 +47,48 @@ struct Note {
 
 type Book = Arc<Mutex<Vec<Seen>>>;
 
-/// By stopping the server and putting back what was copied while it was stopped.
-pub(super) async fn by_hand(stage: &mut Stage<'_>) -> Result<()> {
+/// How it comes back.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum How {
+    /// `tetherline backup` while all goes on, and `tetherline restore`.
+    ByCommand,
+    /// The files are copied and put back while the server is stopped, and nobody says so.
+    ByHand,
+}
+
+impl How {
+    async fn copies(self, launch: &Launch, server: &mut Server, copy: &Path) -> Result<()> {
+        match self {
+            Self::ByCommand => {
+                let to: [&Path; 4] = ["--data".as_ref(), &launch.data, "--to".as_ref(), copy];
+                launch.run("backup", &to).await
+            }
+            Self::ByHand => {
+                server.end(Signal::TERM).await?;
+                copy_folder(&launch.data, copy)?;
+                *server = launch.start_and_listen().await?;
+                Ok(())
+            }
+        }
+    }
+
+    async fn brings_back(self, launch: &Launch, copy: &Path) -> Result<()> {
+        match self {
+            Self::ByCommand => {
+                let (from, data) = ("--from".as_ref(), "--data".as_ref());
+                let all: [&Path; 5] = [from, copy, data, &launch.data, "--replace".as_ref()];
+                launch.run("restore", &all).await
+            }
+            Self::ByHand => {
+                fs::remove_dir_all(&launch.data)?;
+                copy_folder(copy, &launch.data)
+            }
+        }
+    }
+}
+
+/// A server of its own is brought back so, under load.
+pub(super) async fn happens(stage: &mut Stage<'_>, how: How) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut launch = Launch::new(stage.launch.binary(), folder.path(), &mut stage.random)?;
     launch.webhook_url.clone_from(&stage.launch.webhook_url);
@@ -59,13 +99,11 @@ pub(super) async fn by_hand(stage: &mut Stage<'_>) -> Result<()> {
     let publishing = publish(&launch, going_on.subscribe(), Arc::clone(&published))?;
     let way = Way::to(&launch).await?;
     let pages: Vec<(Book, JoinHandle<()>)> =
-        (0..PAGES).map(|page| read(&way.url, &token, page)).collect::<Result<_>>()?;
+        (0..PAGES).map(|page| read(&way, &token, page)).collect::<Result<_>>()?;
 
     until_published(&published, MESSAGES_EACH).await?;
-    server.end(Signal::TERM).await?;
-    copy_folder(&launch.data, &copy)?;
+    how.copies(&launch, &mut server, &copy).await?;
     let copied = lock(&published).len();
-    server = launch.start_and_listen().await?;
     until_published(&published, MESSAGES_EACH).await?;
     // Somebody has what will be lost.
     let last = last_of(&published);
@@ -76,8 +114,7 @@ pub(super) async fn by_hand(stage: &mut Stage<'_>) -> Result<()> {
     way.is_open.send_replace(false);
     let doomed = lock(&published).len() - copied;
     server.end(Signal::TERM).await?;
-    fs::remove_dir_all(&launch.data)?;
-    copy_folder(&copy, &launch.data)?;
+    how.brings_back(&launch, &copy).await?;
     let before = lock(&published).len();
     server = launch.start_and_listen().await?;
     // Positions are used again beyond where the pages stand: nothing but history tells the difference.
@@ -187,8 +224,9 @@ fn publish(
 }
 
 /// A page that stays open through everything.
-fn read(url: &str, token: &str, page: usize) -> Result<(Book, JoinHandle<()>)> {
-    let mut client = Client::builder(url)
+fn read(way: &Way, token: &str, page: usize) -> Result<(Book, JoinHandle<()>)> {
+    let mut opened = way.is_open.subscribe();
+    let mut client = Client::builder(&way.url)
         .user(USER.parse().context("a short word")?)
         .device(format!("device-{page}").parse().context("a short word")?)
         .only_token(token)
@@ -196,7 +234,16 @@ fn read(url: &str, token: &str, page: usize) -> Result<(Book, JoinHandle<()>)> {
     let book = Book::default();
     let seen = book.clone();
     let reading = tokio::spawn(async move {
-        while let Some(event) = client.next().await {
+        loop {
+            let event = tokio::select! {
+                event = client.next() => event,
+                // Waits grow with every failure; a person would press "try now".
+                Ok(()) = opened.changed() => {
+                    client.reconnect().await;
+                    continue;
+                }
+            };
+            let Some(event) = event else { return };
             match event {
                 Event::Message(message) => {
                     if let Ok(Note { n }) = serde_json::from_str(&message.text) {
