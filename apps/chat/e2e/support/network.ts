@@ -14,6 +14,8 @@ export class Network {
   #frozen = false;
   #takesWebSockets = true;
   #target = 0;
+  #answer: string | null = null;
+  #answered = 0;
 
   /** A relay that leads nowhere yet. */
   static async open(): Promise<Network> {
@@ -63,9 +65,24 @@ export class Network {
     for (const socket of this.#webSockets) socket.resetAndDestroy();
   }
 
+  /** Answers every request itself, WebSockets' included, as a proxy does in the middle of a deploy. */
+  answerInstead(status: string): void {
+    const body = `<h1>${status}</h1>`;
+    const head = `HTTP/1.1 ${status}\r\nContent-Type: text/html\r\nConnection: close\r\n`;
+    this.#answer = `${head}Content-Length: ${String(body.length)}\r\n\r\n${body}`;
+    this.#answered = 0;
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
+  /** How many requests were answered so. */
+  get answered(): number {
+    return this.#answered;
+  }
+
   /** Works again, on the same port. What was frozen stays dead, as behind a new NAT entry. */
   async restore(): Promise<void> {
     this.#takesWebSockets = true;
+    this.#answer = null;
     if (this.#frozen) {
       this.#frozen = false;
       for (const socket of this.#sockets) socket.resetAndDestroy();
@@ -81,6 +98,16 @@ export class Network {
   }
 
   #relay(near: Socket): void {
+    const answer = this.#answer;
+    if (answer !== null) {
+      near.on('error', () => undefined);
+      near.once('data', () => {
+        this.#answered += 1;
+        near.end(answer);
+      });
+      near.resume();
+      return;
+    }
     const far = connect(this.#target, '127.0.0.1');
     near.once('data', (bytes) => {
       if (!/^upgrade: websocket/im.test(bytes.toString('latin1'))) return;

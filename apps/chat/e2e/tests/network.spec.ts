@@ -112,3 +112,26 @@ test('a lost network shows in every tab, and they come back together', async ({
   }
   await expect(second.said('You said: Into the void')).toHaveCount(1);
 });
+
+test('a proxy that answers 403 for five seconds signs nobody out, and what was asked is answered', async ({
+  arrive,
+  network,
+}) => {
+  // The page took the proxy's 403 for the server's, and its person had to sign in again.
+  const ada = await arrive();
+  await ada.signUp(newAccount('Ada'));
+  await ada.ask('Before');
+  await expect(ada.said('You said: Before')).toHaveCount(1);
+
+  const until = Date.now() + 5_000;
+  network.answerInstead('403 Forbidden');
+  await expect(ada.badge).toContainText(/reconnecting/i);
+  await ada.ask('Into the deploy');
+  // Sockets, and the questions why there was none: more than one of each.
+  await expect.poll(() => network.answered >= 4 && Date.now() >= until).toBe(true);
+  await expect(ada.badge).toContainText(/reconnecting/i);
+  await network.restore();
+
+  await ada.isConnected();
+  await expect(ada.said('You said: Into the deploy')).toHaveCount(1);
+});
