@@ -1,11 +1,13 @@
 //! The task behind a [`crate::Client`]. It holds no policy: the engine says what to do, this does
 //! it.
 
+mod command;
 mod frames;
 mod held_back;
 mod ids;
 mod in_hand;
 mod streams;
+mod waiting;
 
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
@@ -22,32 +24,19 @@ use crate::{
     builder::Setup,
     link::{ABNORMAL, Incoming, Link},
     probe::probe,
-    sends::{Outgoing, Sends},
+    sends::Sends,
     trouble::Trouble,
 };
+pub(crate) use command::Command;
 use frames::Epochs;
 use held_back::HeldBack;
 use ids::Ids;
 use in_hand::InHand;
 use streams::Streams;
+use waiting::{read, sleep_until};
 
 /// Events that the engine caused and nobody has asked for: from here on the socket is not read.
 const EVENTS_MAX: usize = 16;
-
-/// What the client asks of its driver.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// The application wants an event; the message before it may be handled.
-    Next { handled: Option<Receipt>, answer: oneshot::Sender<Event> },
-    /// The application is done with this message.
-    Handled(Receipt),
-    /// A message to send.
-    Send(Outgoing),
-    /// The application has reason to believe that an attempt would succeed now.
-    Reconnect,
-    /// Say goodbye and end.
-    Close { handled: Option<Receipt> },
-}
 
 /// What was started and has come to an end.
 enum Done {
@@ -400,19 +389,5 @@ impl Driver {
 
     fn now(&self) -> Instant {
         Instant::from_millis(self.started.elapsed().as_millis() as u64)
-    }
-}
-
-async fn read(link: Option<&mut Link>) -> Incoming {
-    match link {
-        Some(link) => link.read().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn sleep_until(due: Option<time::Instant>) {
-    match due {
-        Some(due) => time::sleep_until(due).await,
-        None => std::future::pending().await,
     }
 }
