@@ -114,7 +114,7 @@ impl Page {
             Output::Join(connection, _) => Some(connection),
             _ => None,
         };
-        self.outputs().into_iter().filter_map(join).last().expect("it joins")
+        self.outputs().into_iter().filter_map(join).next_back().expect("it joins")
     }
 }
 

@@ -326,7 +326,9 @@ impl Session {
             Verdict::Stale => {}
             Verdict::Known { checked, page } => {
                 self.frames.push_back(Outgoing::Text(checked));
-                page.into_iter().for_each(|page| self.progress(page));
+                if let Some(page) = page {
+                    self.progress(page);
+                }
             }
             Verdict::Another => self.requests.push_back(Output::Locate),
             Verdict::Erased => self.erased(),

@@ -1,5 +1,5 @@
 //! What stands between pages and server, and for a while answers in its place: a proxy during a
-//! deploy, a login page, a gateway that ends WebSockets itself.
+//! deploy, a login page, a gateway that ends sockets itself.
 
 use tetherline_engine::{ConnectionNo, ProbeAnswer};
 

@@ -38,6 +38,7 @@ const LOOK_EVERY_MS: u64 = 1_000;
 const STEPS_MAX: u64 = 400_000;
 const EVENTS_MAX: u64 = 4_000_000;
 
+#[expect(clippy::struct_excessive_bools, reason = "each says something else about a run")]
 pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) random: Random,

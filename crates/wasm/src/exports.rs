@@ -11,15 +11,15 @@
 
 use tetherline_engine::{
     ConnectionNo, Delivery, EpochNo, Established, IdNo, NoToken, ProbeAnswer, SendNo, SendRefused,
-    Status, TabNo,
+    TabNo,
 };
 use tetherline_protocol::ErrorCode;
 
 use crate::{
     bits,
     instance::{self, with},
-    numbers::{instant, mark, millis, optional_millis, seq},
-    output, reason, tabs,
+    numbers::{instant, mark, optional_millis, seq},
+    tabs,
 };
 
 /// Creates the engine. The seed decides the jitter.
@@ -55,7 +55,7 @@ pub extern "C" fn lock(granted: u32, now: f64) {
     });
 }
 
-/// Another tab has said something: a kind and three numbers, as [`poll`] gave them there.
+/// Another tab has said something: a kind and three numbers, as [`crate::poll`] gave them there.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn tab(from: u32, kind: u32, a: f64, b: f64, c: f64, now: f64) {
     if let Some(message) = tabs::decode(kind, [a as u64, b as u64, c as u64]) {
@@ -339,97 +339,4 @@ pub extern "C" fn wake(now: f64) {
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn timeout(now: f64) {
     with(|it| it.engine.handle_timeout(instant(now)));
-}
-
-/// 0 signed out, 1 connecting, 2 connected, 3 waiting, 4 refused.
-#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn status() -> u32 {
-    with(|it| match it.engine.status() {
-        Status::SignedOut => 0,
-        Status::Connecting => 1,
-        Status::Connected => 2,
-        Status::Waiting => 3,
-        _ => 4,
-    })
-}
-
-/// Which attempt since the last connection this is.
-#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn attempts() -> u32 {
-    with(|it| it.engine.attempts())
-}
-
-/// What the next attempt waits for: 0 a connection that was lost, 1 a token, 2 an answer, 3 an
-/// upgrade that gets through, 4 a server with less to do, 5 the token's beginning; −1 for nothing.
-#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn wait_reason() -> i32 {
-    with(|it| it.engine.wait_reason().map_or(-1, |reason| reason::encode(reason) as i32))
-}
-
-/// When the next attempt begins.
-#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn retry_at() -> f64 {
-    with(|it| millis(it.engine.retry_at()))
-}
-
-/// When [`timeout`] is due.
-#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn next_timeout() -> f64 {
-    with(|it| {
-        it.timeout = it.engine.poll_timeout();
-        millis(it.timeout)
-    })
-}
-
-/// The highest position received, 0 if none is known.
-#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn position() -> f64 {
-    with(|it| it.engine.position().unwrap_or_default().get() as f64)
-}
-
-/// The number of the message there, 0 if it is not known.
-#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn position_id() -> u32 {
-    with(|it| it.engine.position_id().0)
-}
-
-/// How many sends have not settled.
-#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn outbox_length() -> u32 {
-    with(|it| it.engine.outbox_len() as u32)
-}
-
-/// The next output's kind, 0 when there is none. Its arguments are [`arg_a`] to [`arg_d`].
-#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn poll() -> u32 {
-    with(|it| {
-        let Some(next) = it.engine.poll_output() else { return 0 };
-        let (kind, arguments) = output::encode(next);
-        it.arguments = arguments;
-        kind
-    })
-}
-
-/// The first argument of the output last polled.
-#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn arg_a() -> f64 {
-    with(|it| it.arguments[0] as f64)
-}
-
-/// The second argument of the output last polled.
-#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn arg_b() -> f64 {
-    with(|it| it.arguments[1] as f64)
-}
-
-/// The third argument of the output last polled.
-#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn arg_c() -> f64 {
-    with(|it| it.arguments[2] as f64)
-}
-
-/// The fourth argument of the output last polled.
-#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn arg_d() -> f64 {
-    with(|it| it.arguments[3] as f64)
 }

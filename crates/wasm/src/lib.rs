@@ -13,10 +13,12 @@ mod instance;
 mod numbers;
 mod output;
 mod reason;
+mod state;
 mod streams;
 mod tabs;
 
 pub use exports::*;
+pub use state::*;
 pub use streams::*;
 
 /// What [`message`] answers, added up.

@@ -1,16 +1,19 @@
 mod jumps;
 mod proof;
+mod saving;
 
 use std::sync::Arc;
 
 use bytestring::ByteString;
 use tetherline_protocol::{
-    Epoch, Limits, MessageId, Seq,
-    frame::{AfterId, MailboxGap, PendingSummary, ServerFrame},
+    Epoch, Limits, Seq,
+    frame::{AfterId, PendingSummary},
 };
 
+use jumps::gap;
 pub(super) use proof::Verdict;
 use proof::{Asked, Proof};
+use saving::Saving;
 
 use super::{Wire, in_flight::InFlight};
 use crate::store::{Delivery, Place, Room};
@@ -86,12 +89,6 @@ enum Reading {
     Missing,
     /// The next message does not fit until something is acknowledged.
     Throttled,
-}
-
-/// At most one acknowledgement is with the store; later ones become one.
-enum Saving {
-    Idle,
-    Busy { next: Option<Seq> },
 }
 
 pub(super) enum Located {
@@ -198,7 +195,9 @@ impl Feed {
             self.cursor = self.cursor.max(place.cursor);
             self.start(place.cursor, recovered);
             if let Some(asked) = asked {
-                return Whereabouts::Another(asked.answered_from(place.cursor, &place.cursor_id));
+                return Whereabouts::Another(
+                    asked.answered_from(place.cursor, place.cursor_id.as_ref()),
+                );
             }
         } else if matches!(self.reading, Reading::Missing) {
             return self.skip_to(place.trimmed, place.trimmed_id.clone());
@@ -352,13 +351,7 @@ impl Feed {
 
     /// The store took an acknowledgement. Answers the next.
     pub(super) fn acknowledged(&mut self) -> Option<Seq> {
-        match std::mem::replace(&mut self.saving, Saving::Idle) {
-            Saving::Busy { next: Some(next) } => {
-                self.saving = Saving::Busy { next: None };
-                Some(next)
-            }
-            _ => None,
-        }
+        self.saving.done()
     }
 
     fn save(&mut self, seq: Seq) -> Option<Seq> {
@@ -366,16 +359,7 @@ impl Feed {
             return None;
         }
         self.cursor = seq;
-        match &mut self.saving {
-            Saving::Idle => {
-                self.saving = Saving::Busy { next: None };
-                Some(seq)
-            }
-            Saving::Busy { next } => {
-                *next = Some(seq);
-                None
-            }
-        }
+        self.saving.begin(seq)
     }
 
     fn start(&mut self, after: Seq, recovered: bool) {
@@ -397,9 +381,4 @@ impl Feed {
             _ => self.head,
         }
     }
-}
-
-fn gap(after: Seq, next: Seq, passed_id: Option<MessageId>) -> ByteString {
-    let frame = ServerFrame::MailboxGap(MailboxGap { after, next, passed_id });
-    frame.to_text().unwrap_or_default().into()
 }

@@ -8,14 +8,13 @@ import { type Call, Loop } from './loop.js';
 import { isTooLarge, prepare, signedOut, tooLarge } from './outbox.js';
 import * as Output from './output.js';
 import { isVisible, watchPage } from './page.js';
-import { receivePost } from './posts.js';
+import { postWelcome, receivePost } from './posts.js';
 import { probe } from './probe.js';
 import { Reporter } from './report.js';
 import { Session } from './session.js';
 import { NO_STREAMS } from './no-streams.js';
 import { Snapshots } from './snapshot.js';
 import { Socket } from './socket.js';
-import * as Tab from './tab.js';
 import { meetTabs, TabLink, type Tabs } from './tabs.js';
 import { inspector } from './tap.js';
 import { resolveToken } from './token.js';
@@ -288,7 +287,7 @@ class TetherlineClient implements Client {
         session.link = session.tabs && new TabLink(a, b, session.through, session.tabs);
         return;
       case Output.WELCOME:
-        return this.#welcome(session, a, b, c, d);
+        return postWelcome(session, this.#machine?.inbound.keptId, a, b, c, d);
       case Output.SIGNED_OUT_ELSEWHERE:
         return this.#signedOutElsewhere(session);
       case Output.STREAM_DROPPED:
@@ -338,21 +337,6 @@ class TetherlineClient implements Client {
         }
       },
     });
-  }
-
-  /** `behind`: where this tab is, behind 1; 0 if the server checks no positions. */
-  #welcome(session: Session, head: number, cursor: number, behind: number, to: number): void {
-    const { link, tabs } = session;
-    if (link?.established) {
-      const id = this.#machine?.inbound.keptId;
-      const proved = behind > 0 && { position: behind - 1, position_id: id };
-      tabs?.post(Tab.WELCOME, to, link.conn, 0, 0, {
-        ...link.established,
-        head,
-        cursor,
-        ...proved,
-      });
-    }
   }
 
   #signedOutElsewhere(session: Session): void {

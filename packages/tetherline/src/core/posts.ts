@@ -52,3 +52,22 @@ export function receivePost(
       return call((engine, now) => engine.tab(from, kind, a, b, c, now));
   }
 }
+
+/**
+ * Tells a tab, or all (0), that this one is connected, and where it is: `behind` is its position behind
+ * 1, and 0 if the server checks no positions.
+ */
+export function postWelcome(
+  { link, tabs }: Session,
+  id: unknown,
+  head: number,
+  cursor: number,
+  behind: number,
+  to: number,
+): void {
+  if (link?.established) {
+    const proved = behind > 0 && { position: behind - 1, position_id: id };
+    const established = { ...link.established, head, cursor, ...proved };
+    tabs?.post(Tab.WELCOME, to, link.conn, 0, 0, established);
+  }
+}

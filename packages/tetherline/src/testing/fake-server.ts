@@ -23,6 +23,7 @@ import { FakeConnection, type FakePeer } from './fake-connection.js';
 import type { FakeNetwork } from './fake-line.js';
 import { FakeMailbox, type FakeMessage } from './fake-mailbox.js';
 import { answerOf, type FakeAnswer, fetchFrom, type Refusal, refusalOf } from './fake-refusal.js';
+import type { FakeServerOptions } from './fake-server-options.js';
 import { fakeWebSocket } from './fake-socket.js';
 import { type FakeStream, type FakeStreamOpening, FakeStreams } from './fake-streams.js';
 
@@ -30,19 +31,6 @@ import { type FakeStream, type FakeStreamOpening, FakeStreams } from './fake-str
 const CLOSE_ABNORMAL = 1006;
 
 const TOKEN_LIFETIME_MS = 3_600_000;
-
-export interface FakeServerOptions {
-  /** Whom `publish` means where it names nobody. Default: `user`. */
-  user?: string;
-  /** Default: 30 s. */
-  heartbeatIntervalMs?: number;
-  /** Default: one hour. */
-  tokenLifetimeMs?: number;
-  /** The application behind the server: called once for every send that is accepted. */
-  onSend?: (message: Message, user: string) => void;
-  /** Called once for every `message_stop` that is accepted; the answer is stopped already. */
-  onStop?: (message: Message, user: string) => void;
-}
 
 /** What an attempt to connect comes to. */
 type Door =

@@ -1,8 +1,12 @@
 //! Where a feed does not read on from where it is.
 
-use tetherline_protocol::{MessageId, Seq};
+use bytestring::ByteString;
+use tetherline_protocol::{
+    MessageId, Seq,
+    frame::{MailboxGap, ServerFrame},
+};
 
-use super::{super::Wire, Backlog, Detour, Feed, Flow, Reading, Whereabouts, gap};
+use super::{super::Wire, Backlog, Detour, Feed, Flow, Reading, Whereabouts};
 
 impl Feed {
     /// Nothing between the position and `trimmed` is kept any more.
@@ -42,4 +46,10 @@ impl Feed {
             self.give_up_reading();
         }
     }
+}
+
+/// What says in its place that messages are not there any more.
+pub(super) fn gap(after: Seq, next: Seq, passed_id: Option<MessageId>) -> ByteString {
+    let frame = ServerFrame::MailboxGap(MailboxGap { after, next, passed_id });
+    frame.to_text().unwrap_or_default().into()
 }

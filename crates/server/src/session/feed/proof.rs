@@ -56,9 +56,9 @@ impl Asked {
     }
 
     /// Says from where this question is answered.
-    pub(super) fn answered_from(self, from: Seq, from_id: &Option<MessageId>) -> ByteString {
+    pub(super) fn answered_from(self, from: Seq, from_id: Option<&MessageId>) -> ByteString {
         let Self { after, id: after_id } = self;
-        let frame = PositionChecked { after, after_id, from, from_id: from_id.clone() };
+        let frame = PositionChecked { after, after_id, from, from_id: from_id.cloned() };
         ServerFrame::PositionChecked(frame).to_text().unwrap_or_default().into()
     }
 }
@@ -115,6 +115,6 @@ impl Feed {
             self.reading = Reading::Asked;
             self.take_page(self.ticket, messages)
         });
-        Verdict::Known { checked: asked.answered_from(after, &id), page }
+        Verdict::Known { checked: asked.answered_from(after, id.as_ref()), page }
     }
 }

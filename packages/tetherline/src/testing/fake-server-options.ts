@@ -1,0 +1,15 @@
+import type { Message } from '../index.js';
+
+/** How a fake server is set up. */
+export interface FakeServerOptions {
+  /** Whom `publish` means where it names nobody. Default: `user`. */
+  user?: string;
+  /** Default: 30 s. */
+  heartbeatIntervalMs?: number;
+  /** Default: one hour. */
+  tokenLifetimeMs?: number;
+  /** The application behind the server: called once for every send that is accepted. */
+  onSend?: (message: Message, user: string) => void;
+  /** Called once for every `message_stop` that is accepted; the answer is stopped already. */
+  onStop?: (message: Message, user: string) => void;
+}
