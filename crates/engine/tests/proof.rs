@@ -1,4 +1,5 @@
 //! A page shows by the message at its position that its history is the mailbox's.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use std::iter;
 

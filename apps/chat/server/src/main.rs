@@ -49,7 +49,7 @@ struct Arguments {
     /// Model that answers.
     #[arg(long, env = "CHAT_MODEL", value_name = "NAME")]
     model: Option<String>,
-    /// The proxy on the way to that server. HTTP_PROXY and the like count for nothing.
+    /// The proxy on the way to that server; those that the environment names count for nothing.
     #[arg(long, env = "CHAT_PROXY", value_name = "URL")]
     proxy: Option<String>,
     /// How long the built-in responder pretends to think, in ms.
