@@ -92,8 +92,8 @@ mod tests {
 
     use super::*;
 
-    const STEP: i64 = CLOCK_STEP_MS_MAX as i64;
-    const STANDS: i64 = CLOCK_STANDS_MS as i64;
+    const STEP: i64 = CLOCK_STEP_MS_MAX.cast_signed();
+    const STANDS: i64 = CLOCK_STANDS_MS.cast_signed();
     const NOON: i64 = 1_795_435_200_000;
     const DAY: i64 = 24 * 60 * 60 * 1_000;
 

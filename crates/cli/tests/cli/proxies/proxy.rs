@@ -1,4 +1,4 @@
-//! nginx and HAProxy with the files of `docs/proxies`, on other ports.
+//! nginx and `HAProxy` with the files of `docs/proxies`, on other ports.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ pub(crate) struct Proxy {
     pub(crate) name: &'static str,
     pub(crate) url: String,
     child: Child,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Proxy {
@@ -75,7 +75,7 @@ impl Proxy {
             .spawn()
             .unwrap_or_else(|error| panic!("{name} is needed for this test: {error}"));
         let url = format!("http://127.0.0.1:{port}");
-        let mut proxy = Self { name, url, child, _folder: folder };
+        let mut proxy = Self { name, url, child, folder };
         proxy.until_it_listens(port);
         proxy
     }
@@ -84,7 +84,7 @@ impl Proxy {
         let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             let ended = self.child.try_wait().unwrap();
-            let said = || read(self._folder.path(), "said");
+            let said = || read(self.folder.path(), "said");
             assert!(ended.is_none(), "{} ended: {}", self.name, said());
             assert!(Instant::now() < deadline, "{} does not listen: {}", self.name, said());
             thread::sleep(Duration::from_millis(10));

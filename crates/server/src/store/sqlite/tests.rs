@@ -193,7 +193,7 @@ async fn who_reads_the_file_for_long_stops_nobody_from_writing() {
         append(&store, "ada", None, &text).await;
     }
     // One that waits for the reader waits for two seconds at the least, and again and again.
-    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
     reader.execute_batch("COMMIT").unwrap();
     // Somebody who writes, or looks for something to forget, has the log start over then.
     eventually(async || {
