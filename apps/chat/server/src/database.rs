@@ -74,10 +74,11 @@ pub enum DatabaseError {
 }
 
 /// Each entry brings the schema to its number, from the one before.
-const MIGRATIONS: [(u32, &str); 3] = [
+const MIGRATIONS: [(u32, &str); 4] = [
     (1, include_str!("database/schema.sql")),
     (2, include_str!("database/schema_2.sql")),
     (3, include_str!("database/schema_3.sql")),
+    (4, include_str!("database/schema_4.sql")),
 ];
 /// The schema's number when all of them are applied.
 const SCHEMA: u32 = MIGRATIONS[MIGRATIONS.len() - 1].0;

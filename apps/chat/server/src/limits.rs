@@ -28,6 +28,9 @@ pub const REFRESH_GRACE_MS: i64 = 30_000;
 /// How many rotations may happen within the grace before a straggler is turned away.
 pub const REFRESH_GRACE_ROTATIONS_MAX: usize = 64;
 
+/// How many sign-ins of a person are kept; the one that would expire first makes room.
+pub const SIGN_INS_PER_USER_MAX: u32 = 100;
+
 /// Wrong passwords in a row for one e-mail; one more is allowed every [`SIGN_IN_REFILL`].
 pub const SIGN_INS_BURST: u32 = 10;
 /// How often an e-mail gets one more attempt.

@@ -13,7 +13,9 @@ use crate::{
     accounts::User,
     clock::now_ms,
     database::{Database, DatabaseError},
-    limits::{REFRESH_GRACE_MS, REFRESH_GRACE_ROTATIONS_MAX, SIGN_IN_TTL_MS},
+    limits::{
+        REFRESH_GRACE_MS, REFRESH_GRACE_ROTATIONS_MAX, SIGN_IN_TTL_MS, SIGN_INS_PER_USER_MAX,
+    },
 };
 
 /// What turns a refresh token into its successor.
@@ -82,7 +84,8 @@ impl RefreshToken {
     }
 }
 
-/// Opens a sign-in under the uuid, and forgets those that expired.
+/// Opens a sign-in under the uuid. What has expired counts for nothing, and is forgotten when there are
+/// too many of this person: a clock that is wrong for a moment must not sign everybody out for good.
 pub(crate) fn start(
     transaction: &Transaction<'_>,
     uuid: &str,
@@ -90,7 +93,12 @@ pub(crate) fn start(
     token: &RefreshToken,
     now_ms: i64,
 ) -> rusqlite::Result<()> {
-    transaction.execute("DELETE FROM sign_ins WHERE expires_at < ?1", [now_ms])?;
+    transaction.execute(
+        "DELETE FROM sign_ins WHERE uuid IN
+             (SELECT uuid FROM sign_ins WHERE user_uuid = ?1
+              ORDER BY expires_at DESC LIMIT -1 OFFSET ?2)",
+        params![user.uuid, SIGN_INS_PER_USER_MAX - 1],
+    )?;
     transaction.execute(
         "INSERT INTO sign_ins (uuid, user_uuid, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
         params![uuid, user.uuid, now_ms, now_ms + SIGN_IN_TTL_MS],
@@ -275,6 +283,22 @@ mod tests {
             (Self { _folder: folder, database, key: RefreshKey::new("key") }, text)
         }
 
+        /// The same person, on another device.
+        async fn signs_in(&self, number: u32, now_ms: i64) {
+            let token = RefreshToken::random().unwrap();
+            self.database
+                .write(move |transaction| {
+                    let user = User {
+                        uuid: "ada".into(),
+                        name: "Ada".into(),
+                        email: "ada@example.org".into(),
+                    };
+                    start(transaction, &format!("sign-in {number}"), &user, &token, now_ms)
+                })
+                .await
+                .unwrap();
+        }
+
         async fn refresh(&self, token: &str, now_ms: i64) -> Seen {
             let token = RefreshToken::parse(token).unwrap();
             let key = self.key.clone();
@@ -348,6 +372,26 @@ mod tests {
         let last_moment = 2 * SIGN_IN_TTL_MS;
         assert!(story.is_live(last_moment).await);
         assert_eq!(story.refresh(&second, last_moment + 1).await, Seen::SignedOut);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_wrong_for_a_moment_signs_nobody_out() {
+        // Whoever signed in while the clock was forty days ahead had everybody else forgotten.
+        let (story, first) = Story::signed_in().await;
+        story.signs_in(1, SIGN_IN_TTL_MS + 10 * 24 * 60 * 60 * 1_000).await;
+        assert!(story.is_live(1_000).await);
+        story.renewed(&first, 2_000).await;
+    }
+
+    #[tokio::test]
+    async fn a_person_has_so_many_sign_ins_and_the_one_that_expires_first_makes_room() {
+        let (story, first) = Story::signed_in().await;
+        for number in 1..SIGN_INS_PER_USER_MAX {
+            story.signs_in(number, i64::from(number)).await;
+        }
+        let second = story.renewed(&first, 0).await;
+        story.signs_in(SIGN_INS_PER_USER_MAX, 1_000).await;
+        assert_eq!(story.refresh(&second, 1_000).await, Seen::SignedOut);
     }
 
     #[tokio::test]
