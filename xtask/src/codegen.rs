@@ -281,7 +281,7 @@ mod tests {
             "/** Client → server, the heartbeat. */\nexport const PING = 'ping' as const;"
         ));
         assert!(text.contains("export const CLOSE_TOKEN_EXPIRED = 4401;"));
-        assert!(text.contains("export const RETRYABLE_ERROR_CODES = ['unavailable', "));
+        assert!(text.contains("export const RETRYABLE_ERROR_CODES = [\n  'unavailable',\n"));
         assert!(text.contains("export const OUTBOX_TTL_MS = 86_400_000;"));
         assert!(text.contains("  pong: {\n"));
         assert!(text.contains("export const DEFAULT_MESSAGE_BYTES_MAX = 65_536;"));

@@ -8,6 +8,7 @@ use jsonwebtoken::Algorithm;
 use tetherline_protocol::UserId;
 
 pub use crate::http::fuzzing::{device, idempotency_key, token};
+pub use crate::socket::fuzzing::frames;
 use crate::{JwtKeys, Origin, Refusal, origin::RequestOrigin, secret::secret_in};
 
 /// Whether a page is on the list.

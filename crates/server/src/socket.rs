@@ -7,6 +7,8 @@
 
 mod closing;
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod handshake;
 mod reader;
 #[cfg(test)]
@@ -31,9 +33,6 @@ use tokio::{
 use crate::{serve::Peer, session::Outgoing};
 pub(crate) use closing::{CLOSE_TIMEOUT, Goodbye};
 pub(crate) use handshake::{Handshake, NoHandshake};
-#[cfg(feature = "fuzzing")]
-pub(crate) use reader::Decoder;
-#[cfg(not(feature = "fuzzing"))]
 use reader::Decoder;
 pub(crate) use reader::Received;
 use writer::Writer;

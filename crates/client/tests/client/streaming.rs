@@ -3,6 +3,7 @@
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tetherline::{Client, Event, SendError, StopTarget};
+use tetherline_protocol::utf16::TextHash;
 use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
@@ -141,6 +142,12 @@ async fn an_answer_comes_in_pieces_without_holes_and_none_twice() {
     }
 }
 
+/// What a client says of the one answer that it knows: how far, and by which text.
+fn have(offset: u64, text: &str) -> Value {
+    let hash = TextHash::of(text).get();
+    json!([{"message_uuid": "a", "attempt": 1, "offset": offset, "hash": hash}])
+}
+
 #[tokio::test]
 async fn a_reconnect_reads_on_from_where_the_application_is() {
     let script = Script::start().await;
@@ -152,7 +159,7 @@ async fn a_reconnect_reads_on_from_where_the_application_is() {
     assert_eq!(seen(&mut client).await, "0: a👍");
     drop(server);
     let (mut server, question) = script.connection().await;
-    assert_eq!(question["have"], json!([{"message_uuid": "a", "attempt": 1, "offset": 3}]));
+    assert_eq!(question["have"], have(3, "a👍"));
     server.piece(1, 3, "b").await;
     assert_eq!(seen(&mut client).await, "3: b");
 }
@@ -172,7 +179,7 @@ async fn a_hole_is_asked_for_and_not_shown() {
     let next = async { seen(&mut client).await };
     let mend = async {
         let question = server.hear().await;
-        assert_eq!(question["have"], json!([{"message_uuid": "a", "attempt": 1, "offset": 1}]));
+        assert_eq!(question["have"], have(1, "a"));
         server.piece(1, 1, "bc").await;
     };
     let (next, ()) = tokio::join!(next, mend);

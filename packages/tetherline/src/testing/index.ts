@@ -6,7 +6,7 @@ export type { VirtualClock } from './clock.js';
 export type { FakeConnection, FakePeer } from './fake-connection.js';
 export type { FakeNetwork } from './fake-line.js';
 export type { FakeMailbox, FakeMessage } from './fake-mailbox.js';
-export type { Refusal } from './fake-refusal.js';
+export type { FakeAnswer, Refusal } from './fake-refusal.js';
 export { createFakeServer, FakeServer } from './fake-server.js';
 export type { FakeServerOptions } from './fake-server-options.js';
 export type {

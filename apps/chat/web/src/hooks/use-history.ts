@@ -2,7 +2,7 @@ import { useCallback, useEffect, useState } from 'react';
 import { useDispatch, useSelector } from 'react-redux';
 import { useTetherlineClient } from 'tetherline/react';
 import { listConversations, readMessages } from '@/api/conversations';
-import { isUnauthorized } from '@/api/http';
+import { ApiError, isUnauthorized } from '@/api/http';
 import { useAuth } from '@/contexts/AuthContext';
 import type { AuthSession } from '@/lib/session';
 import {
