@@ -1,7 +1,7 @@
 mod place;
 mod proof;
 
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::vec::Vec;
 
 use tetherline_protocol::{
     Seq,
@@ -29,7 +29,7 @@ pub(crate) struct Reader {
     parked: Parked,
     grace: Grace,
     /// Positions of other tabs that the server is asked about, one after the other.
-    to_check: VecDeque<Mark>,
+    to_check: Vec<Mark>,
 }
 
 #[derive(Debug)]
@@ -222,7 +222,7 @@ impl Reader {
     /// The handlers of a message go on asynchronously. Answers by when they have to settle, unless
     /// it is none of this page's: the person may have signed out while they were called.
     pub(crate) fn hold(&mut self, seq: Seq, now: Instant) -> Option<Instant> {
-        self.place.filter(|place| seq <= place.high)?;
+        self.place.as_ref().filter(|place| seq <= place.high)?;
         let until = now + HANDLER_TIMEOUT_MS;
         self.insert(Hold { seq, reason: HoldReason::Handler { until } });
         Some(until)
@@ -300,7 +300,7 @@ impl Reader {
     }
 
     pub(crate) fn has_ack(&self) -> bool {
-        match (self.ackable(), self.place) {
+        match (self.ackable(), &self.place) {
             (Some(ready), Some(place)) => place.proof == Proof::Given && ready > place.acked,
             _ => false,
         }
@@ -308,7 +308,7 @@ impl Reader {
 
     /// Contiguous: nothing before it is still held.
     fn ackable(&self) -> Option<Seq> {
-        let place = self.place?;
+        let place = self.place.as_ref()?;
         match self.holds.first() {
             Some(hold) => Some(place.high.min(hold.seq.previous())),
             None => Some(place.high),

@@ -34,6 +34,6 @@ pub(crate) fn create(seed: u64) {
 pub(crate) fn with<T>(action: impl FnOnce(&mut Instance) -> T) -> T {
     match INSTANCE.0.borrow_mut().as_mut() {
         Some(instance) => action(instance),
-        None => unreachable!("init comes first"),
+        None => panic!("init comes first"),
     }
 }

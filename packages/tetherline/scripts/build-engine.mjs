@@ -22,6 +22,7 @@ const WASM_OPT_FLAGS = [
   '--rereloop',
   '-Oz',
   '-Oz',
+  '--converge',
   '--enable-bulk-memory',
   '--enable-sign-ext',
   '--enable-nontrapping-float-to-int',

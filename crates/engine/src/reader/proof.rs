@@ -63,9 +63,8 @@ impl Reader {
         if let Asking::Waiting { .. } = place.asking
             && resume.proves
         {
-            let is_known = self.to_check.contains(&resume.after);
-            if !is_known && self.to_check.len() < TO_CHECK_MAX {
-                self.to_check.push_back(resume.after);
+            if self.to_check.len() < TO_CHECK_MAX {
+                self.to_check.push(resume.after);
             }
             return false;
         }
@@ -76,24 +75,24 @@ impl Reader {
     pub(crate) fn answered(&mut self) -> Option<Resume> {
         let place = self.place.as_mut()?;
         place.answered().or_else(|| {
-            let after = self.to_check.pop_front()?;
+            let after = self.to_check.pop()?;
             Some(Resume { after, proves: true, epoch: place.epoch })
         })
     }
 
     /// Whether what this page has is known to be of the mailbox that it reads.
     pub(crate) fn is_proved(&self) -> bool {
-        self.place.is_none_or(|place| place.proof == Proof::Given)
+        self.place.as_ref().is_none_or(|place| place.proof == Proof::Given)
     }
 
     /// Where the page is, for other tabs; `None` if the server checks none.
     pub(crate) fn mark(&self) -> Option<Mark> {
-        self.place.filter(|place| place.is_checked).map(|place| place.mark())
+        self.place.as_ref().filter(|place| place.is_checked).map(Place::mark)
     }
 
     /// Whether the answer to a question says that this page's position is none of this mailbox's.
     pub(crate) fn is_refuted(&self, after: Mark, from: Mark) -> bool {
-        self.place.is_some_and(|place| {
+        self.place.as_ref().is_some_and(|place| {
             place.proof == Proof::Owed
                 && after == place.mark()
                 && (from.seq != after.seq || from.id.differs_from(after.id))
