@@ -23,7 +23,15 @@ const SEEDS: u64 = 10_000;
 /// The code without a bug has to keep its promises for so many seeds, or the table means nothing.
 const SEEDS_MIN: u64 = 1_000;
 /// What the simulator is built from.
-const CRATES: [&str; 4] = ["crates/protocol/", "crates/engine/", "crates/server/", "crates/sim/"];
+const CRATES: [&str; 6] = [
+    "crates/protocol/",
+    "crates/engine/",
+    "crates/process/",
+    "crates/server/",
+    "crates/sim/",
+    // Tests only, and named in the manifests.
+    "crates/store-conformance/",
+];
 const BESIDE: [&str; 3] = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml"];
 
 struct Options {

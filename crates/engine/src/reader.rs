@@ -87,7 +87,7 @@ impl Reader {
     ) -> (Option<Seq>, Resume) {
         let mut lost = None;
         let mut place = match self.place {
-            Some(place) if place.goes_on_in(epoch, head) => place,
+            Some(place) if place.goes_on_in(epoch, head) => place.or_where_the_device_is(cursor),
             other => {
                 lost = other.map(|place| place.high);
                 self.forget_holds();
@@ -104,7 +104,8 @@ impl Reader {
         place.asking = Asking::Free;
         // What an earlier connection did not get to say is acknowledged on this one.
         place.acked = cursor.seq.min(place.high);
-        place.cursor = cursor.seq.max(place.cursor);
+        // What others acknowledged further on may have been in a history that is no more.
+        place.cursor = cursor.seq.max(place.cursor.min(place.high));
         place.replayed_to = head;
         self.place = Some(place);
         (lost, resume)

@@ -21,7 +21,7 @@ struct Page {
 
 /// The position `seq` in the history in which message `id` stands there.
 fn mark(seq: u64, id: u32) -> Mark {
-    Mark { seq: Seq::new(seq).unwrap(), id: IdNo(id) }
+    Mark { seq: Seq::new(seq).expect("a position"), id: IdNo(id) }
 }
 
 fn established(head: Mark, cursor: Mark) -> Established {
@@ -58,7 +58,7 @@ impl Page {
 
     fn connect(&mut self, head: Mark, cursor: Mark) -> ConnectionNo {
         while self.engine.retry_at().is_some() {
-            self.now = self.engine.poll_timeout().unwrap();
+            self.now = self.engine.poll_timeout().expect("an attempt is due");
             self.engine.handle_timeout(self.now);
         }
         self.engine.handle_token(self.now);
@@ -303,4 +303,19 @@ fn an_answer_that_is_another_text_is_forgotten_and_grows_from_its_beginning() {
     assert_eq!(page.engine.handle_stream_start(connection, stream, attempt), StreamStart::Begin);
     page.engine.handle_stream_end(connection, stream, attempt);
     assert!(!page.engine.handle_stream_lost(connection, stream, attempt), "it has ended");
+}
+
+#[test]
+fn a_tab_that_got_nothing_and_knows_no_message_begins_where_the_device_is() {
+    // It went on from the cursor of a history that was replaced, past what nobody had seen, and told
+    // the tabs that came after it the same.
+    let mut page = Page::among_tabs();
+    let welcome = established(mark(9, 9), mark(5, 0));
+    page.engine.handle_welcome(LEADER, welcome, Some(mark(9, 9)), true, page.now);
+    assert!(page.outputs().contains(&get_pending(5)));
+    page.engine.handle_lock(page.now);
+    let connection = page.connect(mark(8, 18), mark(2, 2));
+    assert!(page.outputs().contains(&proof(mark(2, 2))), "not 5");
+    page.checked(connection, mark(2, 2), mark(2, 2));
+    assert_eq!(page.message(connection, mark(3, 13)), Delivery::Deliver { replayed: true });
 }

@@ -105,12 +105,12 @@ impl World {
 
     /// In the end: everything of an answer is kept, and in the mailbox once it is over.
     pub(crate) fn problem_with_answers(&self) -> Option<String> {
-        for (answer, &(user, epoch)) in self.answers.iter().enumerate() {
+        for (answer, &(user, history)) in self.answers.iter().enumerate() {
             let mailbox = self.store.mailbox(user);
             let Some(newest) = mailbox.answers.get(answer) else { continue };
-            let current = self.store.epoch(user);
+            let current = self.store.history(user);
             if !self.store.archive().keeps(current, answer, newest) {
-                return Some(format!("a{answer} of history {epoch} lost text in {current}"));
+                return Some(format!("a{answer} of history {history} lost text in {current}"));
             }
             if !newest.grows() && !mailbox.has(newest.publish) {
                 return Some(format!("a{answer} is over, and its message is not there"));

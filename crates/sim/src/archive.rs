@@ -41,16 +41,23 @@ impl Archive {
     }
 
     /// Another history begins with what is left of the one before.
-    pub(crate) fn begin(&mut self, epoch: u32, answers: &Answers) {
+    pub(crate) fn begin(&mut self, history: u32, answers: &Answers) {
         for (answer, newest) in answers.all() {
             let units: Vec<u16> = newest.text.encode_utf16().collect();
             let is_stopped = matches!(newest.phase, Phase::Stopped { .. });
             let sealed_at = is_stopped.then_some(units.len());
             let (whole, is_over) = (newest.whole.clone(), !newest.grows());
             let record = Record { units, whole, sealed_at, is_over };
-            self.records.insert((epoch, answer, newest.attempt), record);
+            self.records.insert((history, answer, newest.attempt), record);
         }
-        self.stops.extend(answers.stops().map(|send| (epoch, send)));
+        self.stops.extend(answers.stops().map(|send| (history, send)));
+    }
+
+    /// Its writer has something else to say.
+    pub(crate) fn rewritten(&mut self, name: Name, whole: Arc<[u16]>) {
+        if let Some(record) = self.records.get_mut(&name) {
+            record.whole = whole;
+        }
     }
 
     pub(crate) fn opened(
@@ -60,11 +67,11 @@ impl Archive {
         reference: Option<SendNo>,
         is_stopped: bool,
     ) {
-        let (epoch, answer, attempt) = name;
-        for (_, older) in self.records.range_mut((epoch, answer, Attempt::FIRST)..name) {
+        let (history, answer, attempt) = name;
+        for (_, older) in self.records.range_mut((history, answer, Attempt::FIRST)..name) {
             older.is_over = true;
         }
-        let is_refused = reference.is_some_and(|send| self.stops.contains(&(epoch, send)));
+        let is_refused = reference.is_some_and(|send| self.stops.contains(&(history, send)));
         let sealed_at = (is_refused || is_stopped).then_some(0);
         let record = Record { units: Vec::new(), whole, sealed_at, is_over: false };
         if self.records.insert(name, record).is_some() {
@@ -99,7 +106,7 @@ impl Archive {
     }
 
     /// Somebody's stop is committed.
-    pub(crate) fn stopped(&mut self, epoch: u32, target: Target, meant: &[Name]) {
+    pub(crate) fn stopped(&mut self, history: u32, target: Target, meant: &[Name]) {
         for name in meant {
             if let Some(record) = self.records.get_mut(name).filter(|record| !record.is_over) {
                 let length = record.units.len();
@@ -107,7 +114,7 @@ impl Archive {
             }
         }
         if let (Target::Send(send), []) = (target, meant) {
-            self.stops.insert((epoch, send));
+            self.stops.insert((history, send));
         }
     }
 
@@ -140,8 +147,8 @@ impl Archive {
     }
 
     /// Whether the store has all that it said to have.
-    pub(crate) fn keeps(&self, epoch: u32, answer: AnswerNo, newest: &Newest) -> bool {
-        let text = self.text((epoch, answer, newest.attempt));
+    pub(crate) fn keeps(&self, history: u32, answer: AnswerNo, newest: &Newest) -> bool {
+        let text = self.text((history, answer, newest.attempt));
         text.is_some_and(|units| newest.text.encode_utf16().eq(units.iter().copied()))
     }
 

@@ -159,6 +159,7 @@ impl World {
             user,
             device,
             token,
+            history: 0,
             truth: 0,
             unsaved: 0,
             is_slow: false,
@@ -261,7 +262,8 @@ impl World {
                     self.pages[page].texts.forget_all();
                 }
                 if self.pages[page].link == Some(link) {
-                    self.established(page, link, epoch, self.links[link].truth);
+                    let head = Some(frame.head.get());
+                    self.established(page, link, epoch, head, self.links[link].truth);
                     self.pages[page].tab.established = Some((link, established));
                     self.pages[page].connected_at.get_or_insert(now.as_millis());
                 }
@@ -269,7 +271,7 @@ impl World {
             }
             ServerFrame::PendingCheckComplete(summary) => {
                 if self.pages[page].link == Some(link) && summary.recovered {
-                    self.has_come(page, summary.head.get());
+                    self.has_come(page, link, summary.head.get());
                 }
                 self.pages[page].engine.handle_complete(connection, now);
             }
@@ -281,7 +283,7 @@ impl World {
                 engine.handle_gap(connection, gap.after, gap.next, passed, now);
             }
             ServerFrame::PositionChecked(checked) => {
-                self.position_checked(page, connection, checked);
+                self.position_checked(page, link, connection, checked);
             }
             ServerFrame::Accepted(accepted) => {
                 let send = number(&accepted.reference);
@@ -304,8 +306,8 @@ impl World {
             ServerFrame::Application { seq: None, id: Some(id), .. } => {
                 self.hears(page, (link, connection), id.as_str(), size);
             }
-            ServerFrame::MessageStart(start) => self.answer_begins(page, connection, start),
-            ServerFrame::MessageDelta(delta) => self.answer_grows(page, connection, delta),
+            ServerFrame::MessageStart(start) => self.answer_begins(page, (link, connection), start),
+            ServerFrame::MessageDelta(delta) => self.answer_grows(page, (link, connection), delta),
             ServerFrame::MessageLost(lost) => self.answer_lost(page, connection, lost),
             ServerFrame::Application { seq: Some(seq), id: Some(id), ends, .. } => {
                 if let Some(ends) = ends.as_ref().filter(|_| self.streams) {
@@ -338,7 +340,7 @@ impl World {
                 let is_past = target.engine.position() >= Some(seq);
                 let is_current = target.link == Some(link) || target.tab.joined.is_some();
                 if handlers == 0 && is_current && is_past {
-                    self.nobody_wants(page, seq.get());
+                    self.nobody_wants(page, link, seq.get());
                 }
             }
             Delivery::Deliver { replayed } => {

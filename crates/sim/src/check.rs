@@ -1,15 +1,23 @@
 //! The promise, looked at from outside: what pages, publishers and the application saw.
 
+mod histories;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use tetherline_engine::IdNo;
 use tetherline_protocol::limits::UNHANDLED_GRACE_MS;
 
-use crate::world::{Earlier, LinkNo, PageNo, PublishNo, World};
+use crate::{
+    page::Page,
+    world::{Earlier, LinkNo, PageNo, PublishNo, World},
+};
 
 /// What one page saw of one mailbox, from its sign-in to its end, within one epoch.
 #[derive(Default)]
 pub(crate) struct Reading {
-    pub(crate) epoch: Option<u32>,
+    epoch: Option<u32>,
+    /// What the mailbox had when the page read it last, which nobody has to announce.
+    pub(crate) history: u32,
     /// Where the page started; `None` until it has asked.
     start: Option<u64>,
     /// From here on everything has to come: the start, or the oldest history that it shows.
@@ -30,10 +38,18 @@ pub(crate) struct Reading {
     /// The last position that the page has acknowledged.
     pub(crate) acknowledged: u64,
     owes_gap: bool,
+    /// Which message stands at the page's position. It may have heard of a position alone, from an
+    /// application that read its history, and then has nothing to show.
+    pub(crate) can_prove: bool,
+    /// The server says that what the page has is not in its mailbox, and where it reads on.
+    refuted: Option<u64>,
     /// A message revealed a hole, which is said in the same moment or never.
     owes_hole: Option<u64>,
     /// The page was told that it has not got everything up to here.
     told_up_to: u64,
+    /// The same in a history before this one, of which a backup may have what was trimmed, or
+    /// everything up to where a page with no history would begin.
+    told_before: u64,
 }
 
 impl Reading {
@@ -93,28 +109,14 @@ impl Reading {
 }
 
 impl World {
-    pub(crate) fn established(&mut self, page: PageNo, link: LinkNo, epoch: u32, truth: u64) {
-        let reading = &mut self.pages[page].reading;
-        if reading.epoch != Some(epoch) {
-            let owes_gap = reading.start.is_some();
-            // In another epoch what was asked for in the old one may or may not still count.
-            let as_of = reading.as_of;
-            *reading = Reading {
-                epoch: Some(epoch),
-                owes_gap,
-                is_another_epoch: owes_gap,
-                as_of,
-                ..Reading::default()
-            };
-        }
-        reading.truth = truth;
-        self.note(&format!("page {page} is connected by link {link}, cursor {truth}"));
-    }
-
     pub(crate) fn asks(&mut self, page: PageNo, after: u64) {
         self.note(&format!("page {page} asks for what comes after {after}"));
-        let reading = &mut self.pages[page].reading;
-        if reading.start.is_some() {
+        let Page { engine, reading, .. } = &mut self.pages[page];
+        if let Some(start) = reading.start {
+            let is_there = engine.position().is_some_and(|position| position.get() == after);
+            if after < start && is_there && !reading.can_prove && reading.seen.is_empty() {
+                (reading.start, reading.lowest, reading.next) = (Some(after), after, after + 1);
+            }
             return;
         }
         let truth = reading.truth;
@@ -134,8 +136,14 @@ impl World {
         self.note(&format!("page {page} has a gap from {after} to {next}"));
         let user = self.pages[page].user;
         let (head, trimmed) = (self.store.mailbox(user).head(), self.store.mailbox(user).trimmed());
-        let is_current = self.pages[page].reading.epoch == Some(self.store.epoch(user));
         self.pages[page].texts.history_lost(self.now);
+        if let Some(from) = self.pages[page].reading.refuted.take() {
+            return self.begins_anew(page, from);
+        }
+        if let Some(link) = self.link_of(page) {
+            self.goes_on(page, link);
+        }
+        let is_current = self.pages[page].reading.reads(self.store.history(user));
         let reading = &mut self.pages[page].reading;
         if std::mem::take(&mut reading.owes_gap) {
             return;
@@ -160,6 +168,9 @@ impl World {
 
     /// Whatever a call has led to is done.
     pub(crate) fn check_said(&mut self, page: PageNo) {
+        let target = &mut self.pages[page];
+        target.reading.refuted = None;
+        target.reading.can_prove = target.engine.position_id() != IdNo::NONE;
         if let Some(seq) = self.pages[page].reading.owes_hole.take() {
             self.fail(format!("page {page} got {seq} after a hole and was not told"));
         }
@@ -173,6 +184,7 @@ impl World {
         publish: PublishNo,
         replayed: bool,
     ) {
+        self.goes_on(page, link);
         let target = &mut self.pages[page];
         let (user, device) = (target.user, target.device);
         let reading = &mut target.reading;
@@ -186,27 +198,32 @@ impl World {
         let signed_in_at = target.signed_in_at;
         let comes_again = self.earlier.iter().any(|earlier| {
             (earlier.user, earlier.device) == (user, device)
-                && Some(earlier.epoch) == reading.epoch
+                && earlier.history == reading.history
                 && earlier.ended_at < signed_in_at
                 && earlier.handled.contains(&seq)
         });
         if comes_again && !replayed {
             return self.fail(format!("page {page} got {seq} again as if it were news"));
         }
-        let epoch = reading.epoch;
+        let history = reading.history;
         self.check_hole(page, hole);
-        if epoch < self.store.home(publish) {
+        if Some(history) < self.store.home(publish) {
             return self.fail(format!("page {page} got m{publish} of a later history"));
         }
-        let is_current = epoch == Some(self.store.epoch(user));
-        let stored = self.store.mailbox(user).message(seq);
-        if is_current && stored.is_none_or(|(stored, _)| *stored != publish) {
+        let stored = self.store.mailbox_in(user, history).message(seq);
+        if stored.is_none_or(|(stored, _)| *stored != publish) {
             self.fail(format!("link {link} brought m{publish} as {seq}, which is not committed"));
         }
     }
 
     /// A message without a handler is dropped, which the first seconds of a page are too early for.
-    pub(crate) fn nobody_wants(&mut self, page: PageNo, seq: u64) {
+    pub(crate) fn nobody_wants(&mut self, page: PageNo, link: LinkNo, seq: u64) {
+        let reading = &self.pages[page].reading;
+        if seq < reading.next && reading.reads_another(self.links[link].history) {
+            // It is for another tab: this one has yet to prove that it reads the same.
+            return;
+        }
+        self.goes_on(page, link);
         let now = self.instant(page).as_millis();
         let target = &mut self.pages[page];
         if seq < target.reading.next {
@@ -223,7 +240,8 @@ impl World {
     }
 
     /// The page is told that it has everything up to `head`.
-    pub(crate) fn has_come(&mut self, page: PageNo, head: u64) {
+    pub(crate) fn has_come(&mut self, page: PageNo, link: LinkNo, head: u64) {
+        self.goes_on(page, link);
         let reading = &self.pages[page].reading;
         let next = reading.next;
         if reading.start.is_some() && next <= head {
@@ -254,6 +272,9 @@ impl World {
 
     pub(crate) fn acknowledges(&mut self, page: PageNo, seq: u64) {
         self.note(&format!("page {page} acknowledges {seq}"));
+        if let Some(link) = self.pages[page].link {
+            self.goes_on(page, link);
+        }
         let acknowledged = &mut self.pages[page].reading.acknowledged;
         *acknowledged = seq.max(*acknowledged);
         let reading = &self.pages[page].reading;
@@ -267,12 +288,15 @@ impl World {
 
     pub(crate) fn remember_what_was_handled(&mut self, page: PageNo) {
         let target = &mut self.pages[page];
-        let Some(epoch) = target.reading.epoch else { return };
+        if target.reading.epoch.is_none() {
+            return;
+        }
+        let history = target.reading.history;
         let open = std::mem::take(&mut target.reading.open);
         let mut handled = std::mem::take(&mut target.reading.seen);
         handled.retain(|seq| !open.contains_key(seq));
         let (user, device, ended_at) = (target.user, target.device, self.now);
-        self.earlier.push(Earlier { user, device, epoch, ended_at, handled });
+        self.earlier.push(Earlier { user, device, history, ended_at, handled });
     }
 
     /// What is still to come once the faults are over.
@@ -330,7 +354,8 @@ impl World {
         let head = self.store.mailbox(target.user).head();
         let reading = &target.reading;
         let trimmed = self.store.mailbox(target.user).trimmed();
-        let is_said = |seq: u64| seq <= trimmed && seq <= reading.told_up_to;
+        let is_said =
+            |seq: u64| (seq <= trimmed && seq <= reading.told_up_to) || seq <= reading.told_before;
         let missing = (reading.lowest + 1..=head).find(|seq| !reading.has(*seq) && !is_said(*seq));
         if let Some(seq) = missing {
             return Some(format!("page {page} never got {seq} of {head}, trimmed up to {trimmed}"));

@@ -15,7 +15,7 @@ use crate::{
     streams::{AnswerNo, uuid},
     tabs::{Post, tab_no},
     upstream::number,
-    world::{PageNo, World},
+    world::{LinkNo, PageNo, World},
 };
 
 /// Growing text is looked for once a second.
@@ -134,7 +134,7 @@ impl World {
         let target = &mut self.pages[page];
         let Some(text) = target.texts.known.get(&answer) else { return };
         let offset = usize::try_from(lost.offset).unwrap_or(usize::MAX);
-        let is_mine = text.units.get(..offset).is_none_or(|units| hash_of(units) == lost.hash);
+        let is_mine = text.units.get(..offset).is_some_and(|units| hash_of(units) == lost.hash);
         let stream = no(answer);
         if is_mine && target.engine.handle_stream_lost(connection, stream, lost.attempt) {
             target.texts.known.remove(&answer);
@@ -145,11 +145,11 @@ impl World {
     pub(crate) fn answer_begins(
         &mut self,
         page: PageNo,
-        connection: ConnectionNo,
+        (link, connection): (LinkNo, ConnectionNo),
         frame: &MessageStart,
     ) {
         let (answer, attempt) = (number(&frame.message_uuid), frame.attempt);
-        let epoch = self.pages[page].reading.epoch;
+        let (user, history) = (self.links[link].user, self.links[link].history);
         let target = &mut self.pages[page];
         let start = target.engine.handle_stream_start(connection, no(answer), attempt);
         let known = target.texts.known.get(&answer);
@@ -159,9 +159,7 @@ impl World {
                 let text = Text { attempt, units: Vec::new(), is_over: false };
                 target.texts.known.insert(answer, text);
                 self.note(&format!("page {page} shows attempt {attempt} at a{answer}"));
-                let name = epoch.map(|epoch| (epoch, answer, attempt));
-                let is_committed =
-                    name.is_some_and(|name| self.store.archive().text(name).is_some());
+                let is_committed = self.store.has_had(user, (history, answer, attempt), &[]);
                 if starts_over {
                     Some("starts over")
                 } else if !is_committed {
@@ -184,13 +182,13 @@ impl World {
     pub(crate) fn answer_grows(
         &mut self,
         page: PageNo,
-        connection: ConnectionNo,
+        (link, connection): (LinkNo, ConnectionNo),
         frame: &MessageDelta,
     ) {
         let (answer, attempt) = (number(&frame.message_uuid), frame.attempt);
         let piece: Vec<u16> = frame.text.encode_utf16().collect();
         let (offset, length) = (frame.offset, piece.len() as u64);
-        let epoch = self.pages[page].reading.epoch;
+        let (user, history) = (self.links[link].user, self.links[link].history);
         let target = &mut self.pages[page];
         let stream = no(answer);
         let delta = target.engine.handle_stream_delta(connection, stream, attempt, offset, length);
@@ -208,9 +206,9 @@ impl World {
         text.units.extend(piece.iter().skip(skip as usize));
         let splits = text.units[from..].first().is_some_and(|unit| is_low(*unit))
             || text.units.last().is_some_and(|unit| is_high(*unit));
-        let name = epoch.map(|epoch| (epoch, answer, attempt));
-        let committed = name.and_then(|name| self.store.archive().text(name)).unwrap_or_default();
-        let is_committed = committed.get(from..text.units.len()) == Some(&text.units[from..]);
+        // All of it: what it had may be of a history that was replaced.
+        let name = (history, answer, attempt);
+        let is_committed = self.store.has_had(user, name, &text.units);
         let to = text.units.len();
         self.note(&format!("page {page} shows a{answer} up to {to}"));
         if splits {
@@ -253,7 +251,9 @@ impl World {
     pub(crate) fn answers_dropped(&mut self, page: PageNo) {
         self.note(&format!("page {page} forgets all answers"));
         let target = &mut self.pages[page];
-        let is_due = !target.is_signed_in() || target.texts.lost_at == Some(self.now);
+        let has_no_proof = target.tab.joined.is_some() && !target.reading.can_prove;
+        let is_due =
+            !target.is_signed_in() || target.texts.lost_at == Some(self.now) || has_no_proof;
         target.texts.forget_all();
         if !is_due {
             self.fail(format!("page {page} forgets all answers for no reason"));
@@ -331,7 +331,13 @@ impl World {
                     && !text.is_over
                     && newest.text.encode_utf16().eq(text.units.iter().copied())
             });
-            if !is_whole {
+            // Not mended: it saw an end that is lost, and proved a position before that, or one that
+            // retention has taken since.
+            let saw_its_end_elsewhere = self.store.was_replaced(target.user)
+                && shown
+                    .get(&answer)
+                    .is_some_and(|text| text.is_over && text.attempt >= newest.attempt);
+            if !is_whole && !saw_its_end_elsewhere {
                 let attempt = newest.attempt;
                 return Some(format!("page {page} lacks some of attempt {attempt} at a{answer}"));
             }

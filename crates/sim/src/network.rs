@@ -20,6 +20,8 @@ pub(crate) struct Link {
     pub(crate) user: UserNo,
     pub(crate) device: DeviceNo,
     pub(crate) token: Token,
+    /// What the server reads to it.
+    pub(crate) history: u32,
     /// The device's cursor at the moment when the server looked it up.
     pub(crate) truth: u64,
     /// The last acknowledgement that the store failed to keep.

@@ -206,7 +206,7 @@ impl World {
         let head = self.store.mailbox(user).head();
         let age = self.random.within(0, 8);
         let seq = head.saturating_sub(age);
-        if self.pages[page].reading.epoch.is_some_and(|epoch| epoch != self.store.epoch(user)) {
+        if self.pages[page].reading.reads_another(self.store.history(user)) {
             return;
         }
         self.note(&format!("page {page} has history as of {seq}"));

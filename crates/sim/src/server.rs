@@ -292,15 +292,40 @@ impl World {
                 }
             }
         }
-        if self.random.percent(35) && self.store.restore(true) {
-            self.note("a backup is restored");
-            for user in 0..self.users.len() {
-                self.forget_what_was_lost(user);
-                self.writers_look_up(user);
-            }
+        if self.random.percent(35) {
+            self.restore_backup();
         }
         let downtime = self.delay(1, 4_000);
         self.after(downtime, Event::Restart);
+    }
+
+    /// By the command for it, or by hand, which nobody announces.
+    fn restore_backup(&mut self) {
+        let is_announced = self.random.percent(50);
+        if !self.store.restore(is_announced) {
+            return;
+        }
+        self.note(&format!("a backup is restored (announced: {is_announced})"));
+        for user in 0..self.users.len() {
+            if !is_announced {
+                self.rewrite_answers(user);
+                self.publishers_give_up(user);
+            }
+            self.forget_what_was_lost(user);
+            self.writers_look_up(user);
+        }
+    }
+
+    /// Who has not heard that a message was taken repeats it, under the same id. That message may have
+    /// been read: at the same position it would prove what is not so.
+    fn publishers_give_up(&mut self, user: UserNo) {
+        for publish in 0..self.publishes.len() {
+            let was_taken = self.store.home(publish).is_some();
+            let known = &mut self.publishes[publish];
+            if known.user == user && was_taken && !self.store.mailbox(user).has(publish) {
+                (known.answered, known.lost) = (true, true);
+            }
+        }
     }
 
     pub(crate) fn restart(&mut self) {

@@ -56,7 +56,7 @@ impl World {
     pub(crate) fn seal(&mut self, life: u32, send: SendNo, target: Target) {
         let user = self.sends[send].user;
         let (asker, request) = (Asker::Page(send), Request::Stop(target));
-        self.submit(Operation::Stream(Order { user, epoch: None, asker, request }), life);
+        self.submit(Operation::Stream(Order { user, history: None, asker, request }), life);
     }
 
     pub(crate) fn stop_done(&mut self, life: u32, send: SendNo, stopped: StoppedStream) {

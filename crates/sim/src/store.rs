@@ -1,6 +1,7 @@
 //! What a server keeps, as a model: what is committed survives a crash, what is not does not.
 
 mod growing;
+mod histories;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use tetherline_protocol::{
 use tetherline_server::store::{Appended, Delivery, Head, Outcome, Place, Resumed, Room, Standing};
 
 use growing::HalfEnded;
+use histories::Histories;
 
 use crate::{
     Mutant,
@@ -18,9 +20,6 @@ use crate::{
     streams::{Answers, Order, Reply},
     world::{LinkNo, PublishNo, SendNo, UserNo},
 };
-
-/// How often a user can be erased until a backup is restored.
-const ERASURES_MAX: u32 = 1_000;
 
 /// What a publisher says its message is known by.
 pub(crate) type KeyNo = usize;
@@ -41,7 +40,8 @@ pub(crate) struct Mailbox {
     floor: u64,
     /// Messages up to here are not kept any more.
     trimmed: u64,
-    erasures: u32,
+    /// As it is announced. A backup has it too.
+    epoch: u32,
     outcomes: BTreeMap<SendNo, Outcome>,
     pub(crate) answers: Answers,
 }
@@ -172,7 +172,9 @@ pub(crate) struct Store {
     /// Mailboxes as a backup has them.
     backup: Option<Vec<Mailbox>>,
     waiting: Vec<Operation>,
-    epoch: u32,
+    /// How many epochs were given: none is given twice.
+    epochs: u32,
+    histories: Histories,
     limits: Limits,
     greetings: u64,
     /// In which history each message was committed first.
@@ -196,7 +198,8 @@ impl Store {
             mailboxes: vec![Mailbox::default(); users],
             backup: None,
             waiting: Vec::new(),
-            epoch: 0,
+            epochs: 0,
+            histories: Histories::new(users),
             limits: limits.clone(),
             greetings: 0,
             homes: BTreeMap::new(),
@@ -216,9 +219,14 @@ impl Store {
         &self.mailboxes[user]
     }
 
-    /// The history in which a user's positions count.
+    /// The history in which a user's positions count, as it is announced.
     pub(crate) fn epoch(&self, user: UserNo) -> u32 {
-        self.epoch * ERASURES_MAX + self.mailboxes[user].erasures
+        self.mailboxes[user].epoch
+    }
+
+    fn next_epoch(&mut self) -> u32 {
+        self.epochs += 1;
+        self.epochs
     }
 
     pub(crate) fn home(&self, publish: PublishNo) -> Option<u32> {
@@ -264,8 +272,14 @@ impl Store {
     /// The operator restores the last backup, which renews the epoch if it is done by the command for it.
     pub(crate) fn restore(&mut self, is_announced: bool) -> bool {
         let Some(backup) = self.backup.take() else { return false };
+        for user in 0..self.mailboxes.len() {
+            self.histories.end(user, &self.mailboxes[user]);
+        }
         self.mailboxes = backup;
-        self.epoch += u32::from(is_announced);
+        if is_announced {
+            let epoch = self.next_epoch();
+            self.mailboxes.iter_mut().for_each(|mailbox| mailbox.epoch = epoch);
+        }
         (0..self.mailboxes.len()).for_each(|user| self.begin_history(user));
         true
     }
@@ -354,8 +368,8 @@ impl Store {
                 let delivery = delivery(publish, position, &publishes[publish].1);
                 mailbox.messages.push((publish, delivery.clone()));
                 mailbox.keys.extend(key.map(|key| (key, position)));
-                let epoch = self.epoch(user);
-                self.homes.entry(publish).or_insert(epoch);
+                let history = self.history(user);
+                self.homes.entry(publish).or_insert(history);
                 Answer::Appended { publish, user, repeated: false, delivery }
             }
             Operation::Greet { link, user, device, forgets } => {
@@ -387,10 +401,12 @@ impl Store {
             }
             Operation::Erase { user } => {
                 let before = &self.mailboxes[user];
-                let (erasures, head) = (before.erasures + 1, before.head());
+                self.histories.end(user, before);
+                let head = before.head();
                 let (erased, trimmed, floor) = (head, head, head);
+                let epoch = self.next_epoch();
                 self.mailboxes[user] =
-                    Mailbox { erased, floor, trimmed, erasures, ..Mailbox::default() };
+                    Mailbox { erased, floor, trimmed, epoch, ..Mailbox::default() };
                 Answer::Erased { user }
             }
             Operation::Stream(order) => self.apply_order(order, now),

@@ -34,7 +34,7 @@ pub(crate) struct Order {
     pub(crate) user: UserNo,
     /// Backends are stopped before a backup is restored or a user erased: what they asked before
     /// does not arrive after it. `None` for what others ask.
-    pub(crate) epoch: Option<u32>,
+    pub(crate) history: Option<u32>,
     pub(crate) asker: Asker,
     pub(crate) request: Request,
 }
@@ -212,6 +212,21 @@ impl Answers {
         if let Some(newest) = self.newest.get_mut(&answer) {
             newest.phase = Phase::Finished { status };
         }
+    }
+
+    /// The attempt becomes another message, and its text may go on otherwise.
+    pub(crate) fn rewrite(
+        &mut self,
+        answer: AnswerNo,
+        publish: PublishNo,
+        tail: Option<&str>,
+    ) -> Option<&Newest> {
+        let newest = self.newest.get_mut(&answer).filter(|newest| newest.grows())?;
+        newest.publish = publish;
+        if let Some(tail) = tail {
+            newest.whole = newest.text.encode_utf16().chain(tail.encode_utf16()).collect();
+        }
+        Some(newest)
     }
 
     /// What a planted bug does in a crash.

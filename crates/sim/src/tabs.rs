@@ -164,7 +164,8 @@ impl World {
         let leader = leader.0 as usize - 1;
         self.note(&format!("page {page} joins page {leader}"));
         self.pages[page].tab.joined = Some((connection, leader));
-        self.established(page, link, established.epoch.0 - 1, established.cursor.seq.get());
+        let (epoch, cursor) = (established.epoch.0 - 1, established.cursor.seq.get());
+        self.established(page, link, epoch, None, cursor);
         let now = self.instant(page).as_millis();
         self.pages[page].connected_at.get_or_insert(now);
     }

@@ -83,7 +83,7 @@ impl World {
         let Some((from, to)) = hole else { return };
         let user = self.pages[page].user;
         let trimmed = self.store.mailbox(user).trimmed();
-        let is_current = self.pages[page].reading.epoch == Some(self.store.epoch(user));
+        let is_current = self.pages[page].reading.reads(self.store.history(user));
         if is_current && to > trimmed {
             self.fail(format!("page {page} got {} before {from}", to + 1));
         }

@@ -67,6 +67,7 @@ impl World {
         let place = self.store.place(user, device);
         let truth = self.store.mailbox(user).cursor(device);
         self.links[link].truth = truth;
+        self.links[link].history = self.store.history(user);
         let head = place.head.seq.get();
         let expires_in = self.links[link].token.expires_at.saturating_sub(self.now);
         let connection = id(&format!("c{link}"));

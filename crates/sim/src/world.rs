@@ -83,7 +83,7 @@ pub(crate) struct World {
 pub(crate) struct Earlier {
     pub(crate) user: UserNo,
     pub(crate) device: DeviceNo,
-    pub(crate) epoch: u32,
+    pub(crate) history: u32,
     pub(crate) ended_at: u64,
     pub(crate) handled: std::collections::BTreeSet<u64>,
 }

@@ -9,7 +9,7 @@ use crate::{
     event::Event,
     store::Operation,
     streams::{AnswerNo, Asker, Order, Reply, Request, Target, opening, uuid},
-    world::{Publish, SendNo, UserNo, World},
+    world::{Publish, PublishNo, SendNo, UserNo, World},
 };
 
 pub(crate) type WriterNo = usize;
@@ -39,7 +39,7 @@ pub(crate) struct Writer {
     /// The send that it answers.
     reference: Option<SendNo>,
     /// In which history.
-    epoch: u32,
+    history: u32,
     text: String,
     attempt: Option<Attempt>,
     /// How much of the text is known to be kept, in bytes.
@@ -64,8 +64,8 @@ impl World {
         let busy = self.writers.iter().filter(|writer| writer.step != Step::Gone).count();
         if self.writers.is_empty() || (busy < BUSY_MAX && self.random.percent(40)) {
             let answer = self.answers.len();
-            let epoch = self.store.epoch(user);
-            self.answers.push((user, epoch));
+            let history = self.store.history(user);
+            self.answers.push((user, history));
             return self.start_writer(answer, None);
         }
         let writer = self.random.below(self.writers.len());
@@ -80,30 +80,30 @@ impl World {
     /// The application took a send that asks for an answer.
     pub(crate) fn answer_send(&mut self, user: UserNo, send: SendNo) {
         let answer = self.answers.len();
-        let epoch = self.store.epoch(user);
-        self.answers.push((user, epoch));
+        let history = self.store.history(user);
+        self.answers.push((user, history));
         self.start_writer(answer, Some(send));
     }
 
     /// Another process, which knows nothing of the first. That one goes on, and is to be refused.
     fn try_another_time(&mut self, writer: WriterNo) {
         let (answer, reference) = (self.writers[writer].answer, self.writers[writer].reference);
-        let (user, epoch) = self.answers[answer];
-        if epoch == self.store.epoch(user) {
+        let (user, history) = self.answers[answer];
+        if history == self.store.history(user) {
             let again = reference.filter(|_| self.random.percent(20));
             self.start_writer(answer, again);
         }
     }
 
     fn start_writer(&mut self, answer: AnswerNo, reference: Option<SendNo>) {
-        let (user, epoch) = self.answers[answer];
+        let (user, history) = self.answers[answer];
         let length = match self.random.below(300) {
             // More than one page of text, even for whoever comes late.
             0 => self.random.within(4_000, 9_000),
             1..25 => 0,
             _ => self.random.within(1, 100),
         };
-        let text = (0..length).map(|_| ALPHABET[self.random.below(ALPHABET.len())]).collect();
+        let text = self.some_text(length);
         let status = match self.random.below(6) {
             0 => StreamStatus::Failed,
             _ => StreamStatus::Complete,
@@ -113,7 +113,7 @@ impl World {
             user,
             answer,
             reference,
-            epoch,
+            history,
             text,
             attempt: None,
             written: 0,
@@ -124,6 +124,10 @@ impl World {
         self.note(&format!("writer {writer} begins a{answer} for u{user}"));
         let delay = self.delay(0, 600);
         self.after(delay, Event::Write { writer, serial: 0 });
+    }
+
+    fn some_text(&mut self, length: u64) -> String {
+        (0..length).map(|_| ALPHABET[self.random.below(ALPHABET.len())]).collect()
     }
 
     /// It loses what it knew, and asks how far it got.
@@ -173,18 +177,15 @@ impl World {
         let Some(life) = self.server.as_ref().map(|life| life.number) else { return };
         let request = self.request(writer);
         let target = &self.writers[writer];
-        let (user, epoch) = (target.user, Some(target.epoch));
+        let (user, history) = (target.user, Some(target.history));
         let asker = Asker::Writer(writer, serial);
-        self.submit(Operation::Stream(Order { user, epoch, asker, request }), life);
+        self.submit(Operation::Stream(Order { user, history, asker, request }), life);
     }
 
     fn request(&mut self, writer: WriterNo) -> Request {
         let Writer { answer, user, attempt, step, status, reference, .. } = self.writers[writer];
         let Some(attempt) = attempt.filter(|_| step != Step::Opening) else {
-            let publish = self.publishes.len();
-            // Nobody is promised anything before it ends.
-            self.publishes.push(Publish { user, kind: 0, answered: false, lost: true });
-            self.contents.push((self.users[user].clone(), World::placeholder()));
+            let publish = self.placeholder_of(user);
             let whole = self.writers[writer].text.encode_utf16().collect();
             let (uuid, opening) = (uuid(answer), opening(answer, reference));
             return Request::Open { answer, writer, reference, publish, whole, uuid, opening };
@@ -262,9 +263,32 @@ impl World {
         }
     }
 
+    /// An answer grew on, and that is gone. It becomes another message, and half of them grow otherwise.
+    pub(crate) fn rewrite_answers(&mut self, user: UserNo) {
+        let growing = self.store.mailbox(user).answers.growing();
+        let growing: Vec<_> =
+            growing.map(|(answer, newest)| (answer, newest.writer, newest.text.clone())).collect();
+        for (answer, writer, kept) in growing {
+            let publish = self.placeholder_of(user);
+            let length = self.random.within(1, 100);
+            let tail = self.random.percent(50).then(|| self.some_text(length));
+            if let Some(tail) = &tail {
+                self.writers[writer].text = kept + tail;
+            }
+            self.store.rewrite(user, answer, publish, tail.as_deref());
+        }
+    }
+
+    /// What an attempt becomes: nobody is promised anything before it ends.
+    fn placeholder_of(&mut self, user: UserNo) -> PublishNo {
+        self.publishes.push(Publish { user, kind: 0, answered: false, lost: true });
+        self.contents.push((self.users[user].clone(), Self::placeholder()));
+        self.publishes.len() - 1
+    }
+
     /// The history is another one. Whoever finds their attempt in it goes on from what is there.
     pub(crate) fn writers_look_up(&mut self, user: UserNo) {
-        let epoch = self.store.epoch(user);
+        let history = self.store.history(user);
         for writer in 0..self.writers.len() {
             let target = &mut self.writers[writer];
             if target.user != user || target.step == Step::Gone {
@@ -278,7 +302,7 @@ impl World {
                 target.leave();
                 continue;
             };
-            target.epoch = epoch;
+            target.history = history;
             target.written = own.text.len();
             target.step = Step::Writing;
             target.serial += 1;

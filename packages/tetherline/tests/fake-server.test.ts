@@ -170,6 +170,49 @@ it.each([
   expect(server.open[0]?.frames.find(({ type }) => type === 'get_pending')).toBeDefined();
 });
 
+it.each([
+  ['further on than the page was', 5],
+  ['exactly where the page was', 3],
+  ['before the page was', 2],
+])(
+  'a backup that somebody copied back by hand is noticed when its end is %s',
+  async (_how, last) => {
+    // Only the epoch was looked at: what came instead of the lost messages was taken for known.
+    const onGap = vi.fn();
+    const { server, titles, isUp } = await connected({}, { onGap });
+    for (const title of ['1', '2', '3']) {
+      server.publish({ type: 'news', title });
+    }
+    await server.clock.advance(1_000);
+    server.cut();
+    server.restoreBackup(1, undefined, { isAnnounced: false });
+    for (let seq = 2; seq <= last; seq++) {
+      server.publish({ type: 'news', title: `${seq} again` });
+    }
+    server.restore();
+    await server.clock.until(isUp);
+    await server.settled();
+    expect(onGap).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ after: 3 }));
+    const again = ['2 again', '3 again', '4 again', '5 again'].slice(0, last - 1);
+    expect(titles).toEqual(['1', '2', '3', ...again]);
+    await server.clock.advance(1_000);
+    expect(server.mailbox().cursor(server.open[0]!.device)).toBe(last);
+  },
+);
+
+it('a backup that was copied back by hand and has all that the page had goes on', async () => {
+  const onGap = vi.fn();
+  const { server, titles, isUp } = await connected({}, { onGap });
+  server.publish({ type: 'news', title: '1' });
+  await server.clock.advance(1_000);
+  server.restoreBackup(1, undefined, { isAnnounced: false });
+  await server.clock.until(isUp);
+  server.publish({ type: 'news', title: '2' });
+  await server.settled();
+  expect(titles).toEqual(['1', '2']);
+  expect(onGap).not.toHaveBeenCalled();
+});
+
 it('messages that are no longer kept are said to be a gap', async () => {
   const onGap = vi.fn();
   const { server, titles, isUp } = await connected({}, { onGap });

@@ -183,6 +183,10 @@ impl<P> Engine<P> {
         if self.reader.would_lose(epoch, head) {
             self.drop_parked();
         }
+        if let (Standpoint::Tab(Some(_)), None) = (standpoint, self.reader.known()) {
+            // What it shows may be of another history than what the leading tab is about to pass on.
+            self.forget_streams();
+        }
         let (lost, resume) = match standpoint {
             Standpoint::Server => self.reader.connect(epoch, head, cursor, checks_positions),
             Standpoint::Tab(position) => self.reader.join(epoch, head, cursor.seq, position),

@@ -99,6 +99,17 @@ impl Place {
         self.epoch == epoch && self.high <= head
     }
 
+    /// A page that has got nothing, and never heard which message stands where it began, has nothing to
+    /// prove itself with. What lies between may be of a restored backup, and new to everybody.
+    pub(super) fn or_where_the_device_is(self, cursor: Mark) -> Self {
+        let has_nothing = self.id == IdNo::NONE && self.high == self.start;
+        if has_nothing && cursor.seq < self.high {
+            Self { start: cursor.seq, high: cursor.seq, id: cursor.id, ..self }
+        } else {
+            self
+        }
+    }
+
     pub(super) fn mark(&self) -> Mark {
         Mark { seq: self.high, id: self.id }
     }

@@ -85,6 +85,11 @@ impl Reader {
         self.place.as_ref().is_none_or(|place| place.proof == Proof::Given)
     }
 
+    /// Which message stands where the page is, if it has heard of that.
+    pub(crate) fn known(&self) -> Option<IdNo> {
+        self.place.map(|place| place.id).filter(|id| *id != IdNo::NONE)
+    }
+
     /// Where the page is, for other tabs; `None` if the server checks none.
     pub(crate) fn mark(&self) -> Option<Mark> {
         self.place.as_ref().filter(|place| place.is_checked).map(Place::mark)

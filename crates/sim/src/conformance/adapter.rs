@@ -181,7 +181,7 @@ impl Adapter {
         user: UserNo,
         request: Request,
     ) -> Result<(Reply, Option<Delivery>), StoreError> {
-        let order = Order { user, epoch: None, asker: Asker::Server, request };
+        let order = Order { user, history: None, asker: Asker::Server, request };
         match self.ask(Operation::Stream(order)).await? {
             Answer::Stream { reply, news, .. } => Ok((reply, news)),
             other => unreachable!("an order is answered by {other:?}"),

@@ -10,7 +10,7 @@ use crate::{
     Mutant,
     archive::Archive,
     streams::{AnswerNo, Asker, Bounds, Order, Phase, Reply, Request},
-    world::UserNo,
+    world::{PublishNo, UserNo},
 };
 
 /// An attempt that is over.
@@ -56,8 +56,8 @@ impl Store {
             }
             Request::Add { .. } | Request::Stop(_) => false,
         };
-        let epoch = self.epoch(user);
-        let counts = |order: &&Order| order.epoch.is_none_or(|asked_in| asked_in == epoch);
+        let history = self.history(user);
+        let counts = |order: &&Order| order.history.is_none_or(|asked_in| asked_in == history);
         self.orders(user).filter(counts).any(leaves)
     }
 
@@ -92,7 +92,7 @@ impl Store {
                         attempt: newest.attempt,
                         ending: Arc::new(StreamEnding::plain(status)),
                     };
-                    orders.push(Order { user, epoch: None, asker: Asker::Server, request });
+                    orders.push(Order { user, history: None, asker: Asker::Server, request });
                 }
             }
         }
@@ -101,8 +101,8 @@ impl Store {
 
     pub(super) fn apply_order(&mut self, order: Order, now: u64) -> Answer {
         let user = order.user;
-        let epoch = self.epoch(user);
-        if order.epoch.is_some_and(|asked_in| asked_in != epoch) {
+        let history = self.history(user);
+        if order.history.is_some_and(|asked_in| asked_in != history) {
             return Answer::Stream { order, reply: Reply::Unknown, news: None };
         }
         let bounds = self.bounds();
@@ -118,21 +118,21 @@ impl Store {
                 Request::Open { answer, whole, reference, .. },
                 Reply::Opened { attempt, is_stopped },
             ) => {
-                let name = (epoch, *answer, *attempt);
+                let name = (history, *answer, *attempt);
                 self.archive.opened(name, whole.clone(), *reference, *is_stopped);
             }
             (Request::Add { answer, .. }, Reply::Added { .. }) => {
                 if let Some(newest) = answers.get(*answer) {
-                    self.archive.grew((epoch, *answer, newest.attempt), &newest.text);
+                    self.archive.grew((history, *answer, newest.attempt), &newest.text);
                 }
             }
             (Request::End { answer, ending, .. }, Reply::Ended(_)) => {
                 news = self.end(user, *answer, ending);
             }
             (Request::Stop(target), _) => {
-                let named = |(answer, attempt)| (epoch, answer, attempt);
+                let named = |(answer, attempt)| (history, answer, attempt);
                 let meant: Vec<_> = meant.into_iter().map(named).collect();
-                self.archive.stopped(epoch, *target, &meant);
+                self.archive.stopped(history, *target, &meant);
             }
             _ => {}
         }
@@ -159,15 +159,15 @@ impl Store {
 
     pub(super) fn append_ended(&mut self, ended: &HalfEnded) -> Option<Delivery> {
         let HalfEnded { user, answer, attempt, status, ref ending } = *ended;
-        let epoch = self.epoch(user);
+        let history = self.history(user);
         let mailbox = &mut self.mailboxes[user];
         let newest = mailbox.answers.get(answer)?;
         let message = newest.message(status, ending);
         let publish = newest.publish;
-        self.archive.ended((epoch, answer, attempt), status, &newest.text);
+        self.archive.ended((history, answer, attempt), status, &newest.text);
         let delivery = delivery(publish, mailbox.head() + 1, &message);
         mailbox.messages.push((publish, delivery.clone()));
-        self.homes.entry(publish).or_insert(epoch);
+        self.homes.entry(publish).or_insert(history);
         Some(delivery)
     }
 
@@ -192,8 +192,23 @@ impl Store {
 
     /// Positions and answers count in another history now.
     pub(super) fn begin_history(&mut self, user: UserNo) {
-        let epoch = self.epoch(user);
-        self.archive.begin(epoch, &self.mailboxes[user].answers);
+        let history = self.history(user);
+        self.archive.begin(history, &self.mailboxes[user].answers);
+    }
+
+    /// In the history that begins, writers have something else to say.
+    pub(crate) fn rewrite(
+        &mut self,
+        user: UserNo,
+        answer: AnswerNo,
+        publish: PublishNo,
+        tail: Option<&str>,
+    ) {
+        let history = self.history(user);
+        let Some(newest) = self.mailboxes[user].answers.rewrite(answer, publish, tail) else {
+            return;
+        };
+        self.archive.rewritten((history, answer, newest.attempt), newest.whole.clone());
     }
 
     pub(super) fn forget_some_text(&mut self) {

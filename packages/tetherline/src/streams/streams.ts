@@ -184,7 +184,7 @@ export class Streams implements StreamStore {
   #lose(conn: number, number: number, { message_uuid: uuid, attempt, offset, hash }: Named): void {
     const text = this.#messages.get(uuid)?.text;
     const end = Number(offset);
-    const isMine = text !== undefined && (end > text.length || hashOf(text.slice(0, end)) === hash);
+    const isMine = text !== undefined && end <= text.length && hashOf(text.slice(0, end)) === hash;
     if (isMine && this.#port?.engine.stream_lost(conn, number, attempt)) {
       this.#messages.delete(uuid);
       this.#changed();

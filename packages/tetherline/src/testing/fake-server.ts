@@ -207,9 +207,12 @@ export class FakeServer {
     this.#of(user).forEach((connection) => connection.end(CLOSE_ERASED));
   }
 
-  /** Comes back from a backup that ends at this position, in a new epoch. */
-  restoreBackup(head: number, user = this.#user): void {
-    this.mailbox(user).restore(head);
+  /**
+   * Comes back from a backup that ends at this position: in a new epoch, or, as when somebody copied
+   * the files back by hand, in the same.
+   */
+  restoreBackup(head: number, user = this.#user, { isAnnounced = true } = {}): void {
+    this.mailbox(user).restore(head, isAnnounced);
     this.streams(user).clear();
     this.#of(user).forEach((connection) => connection.end(CLOSE_RESTART));
   }
