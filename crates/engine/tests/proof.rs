@@ -319,3 +319,16 @@ fn a_tab_that_got_nothing_and_knows_no_message_begins_where_the_device_is() {
     page.checked(connection, mark(2, 2), mark(2, 2));
     assert_eq!(page.message(connection, mark(3, 13)), Delivery::Deliver { replayed: true });
 }
+
+#[test]
+fn a_tab_that_cannot_prove_itself_shows_nothing_of_before_behind_what_another_leader_passes_on() {
+    // What the next leader passed on of an answer was put behind the text of a history that was replaced.
+    let mut page = Page::among_tabs();
+    let connection = page.follow(LEADER, mark(9, 9), mark(9, 9));
+    let (stream, attempt) = (StreamNo(1), Attempt::FIRST);
+    assert_eq!(page.engine.handle_stream_start(connection, stream, attempt), StreamStart::Begin);
+    page.engine.handle_stream_delta(connection, stream, attempt, 0, 5);
+    let welcome = established(mark(8, 18), mark(0, 0));
+    page.engine.handle_welcome(OTHER, welcome, Some(mark(8, 18)), true, page.now);
+    assert!(page.outputs().contains(&Output::StreamsDropped));
+}

@@ -59,6 +59,20 @@ describe('an answer that grows in several tabs', () => {
     await until(() => third.getStream('a')?.status, 'the end');
   });
 
+  it('goes on where another tab had more of it, which is lost', async () => {
+    // The other tab's longer text was taken for this one's: it was forgotten, and nobody sent it again.
+    const client = context.client({ streams: streamedMessages(), tabs: 'shared', device: 'd' });
+    client.signIn('ann');
+    await isConnected(client);
+    const connection = await context.server.connection(1);
+    connection.send(start('a'));
+    connection.send(delta('a', 0, 'Hello'));
+    await shows(client, 'Hello');
+    connection.send({ type: 'message_lost', message_uuid: 'a', attempt: 1, offset: 9, hash: 1 });
+    connection.send(delta('a', 5, '!'));
+    await shows(client, 'Hello!');
+  });
+
   it('the leading one says nothing to whoever reads another history', async () => {
     // A backup was restored. A tab that had heard of it was shown text of before.
     const leader = context.client({ streams: streamedMessages(), tabs: 'shared', device: 'd' });
