@@ -38,9 +38,12 @@ pub(super) fn uptime_ms(now: Instant) -> i64 {
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::struct_field_names, reason = "units come last")]
 pub(super) struct Moment {
-    /// What people are told, since 1970.
+    /// The date of what is made now, since 1970: what the wall clock says, and never before `age_ms`,
+    /// by which it would be old at once when a clock that was ahead is put right. A date that turns out
+    /// to be still to come counts as unknown.
     pub(super) created_ms: i64,
-    /// By what things grow old, since 1970: never what a clock says that has just jumped.
+    /// By what things grow old, since 1970: never what a clock says that has just jumped. No row is dated
+    /// with it: what was made during a doubt would be as old as the doubt is large when that is over.
     pub(super) age_ms: i64,
     /// By what somebody is waited for.
     pub(super) uptime_ms: i64,

@@ -325,6 +325,8 @@ impl Desk {
     }
 
     fn execute(&mut self, command: &Command, rule: &Rule, now: Moment) -> rusqlite::Result<Done> {
+        // What is made now is as young as can be once a clock is believed that is doubted now.
+        let at = now.created_ms;
         match command {
             Command::Append { user, key, message, .. } => {
                 self.append(user, key.as_ref(), message, now).map(Done::Append)
@@ -338,7 +340,7 @@ impl Desk {
                     device,
                     rule.devices_max,
                     now.age_ms.saturating_sub(rule.device_retention_ms),
-                    now.age_ms,
+                    at,
                 )?;
                 let (place, _) =
                     statements::place(&self.connection, user, Some(device), &self.epoch)?;
@@ -348,12 +350,12 @@ impl Desk {
                 let mailbox = self.mailbox(user)?;
                 let seq = mailbox.head.min(*seq);
                 let device = device.as_ref();
-                statements::acknowledge(&self.connection, mailbox.user, device, seq, now.age_ms)?;
+                statements::acknowledge(&self.connection, mailbox.user, device, seq, at)?;
                 Ok(Done::Nothing)
             }
             Command::Record { user, id, outcome, .. } => {
                 let mailbox = self.mailbox(user)?;
-                statements::record(&self.connection, mailbox.user, id, outcome, now.age_ms)?;
+                statements::record(&self.connection, mailbox.user, id, outcome, at)?;
                 Ok(Done::Nothing)
             }
             Command::Erase { user, .. } => {
@@ -361,7 +363,7 @@ impl Desk {
                 Ok(Done::Nothing)
             }
             Command::Use { user, device } => {
-                statements::note_use(&self.connection, user, device, now.age_ms)?;
+                statements::note_use(&self.connection, user, device, at)?;
                 Ok(Done::Nothing)
             }
             Command::Stream(command) => self.execute_stream(command, rule, now).map(Done::Stream),
@@ -399,7 +401,7 @@ impl Desk {
         messages::append(&self.connection, mailbox.user, &appended, message)?;
         if let Some((key, digest)) = key {
             let key = key.as_str();
-            let (user, at) = (mailbox.user, now.age_ms);
+            let (user, at) = (mailbox.user, now.created_ms);
             statements::remember_publish(&self.connection, user, key, digest, &appended, at)?;
         }
         let mailbox = Mailbox { head: seq, ..mailbox };

@@ -198,7 +198,13 @@ impl Desk {
         let (name, uuid) = (user.clone(), message_uuid.clone());
         let row = self.answers.next_number();
         let growing = Growing::new(row, name, uuid, attempt, opening.clone(), phase);
-        rows::insert(&self.connection, number, &growing, self.answers.log.newest(), now.age_ms)?;
+        rows::insert(
+            &self.connection,
+            number,
+            &growing,
+            self.answers.log.newest(),
+            now.created_ms,
+        )?;
         self.answers.opened(growing);
         Ok(Ok(OpenedStream { attempt, is_stopped }))
     }
@@ -304,7 +310,7 @@ impl Desk {
         if rows::is_answered(&self.connection, number, send)? {
             return Ok(StoppedStream::Already);
         }
-        rows::remember_stop(&self.connection, number, send, now.age_ms)?;
+        rows::remember_stop(&self.connection, number, send, now.created_ms)?;
         Ok(StoppedStream::Remembered)
     }
 
@@ -317,7 +323,7 @@ impl Desk {
         for growing in answers {
             let phase = growing.state().phase;
             if let Phase::Open { .. } = phase {
-                rows::stop(&self.connection, growing.number, now.age_ms)?;
+                rows::stop(&self.connection, growing.number, now.created_ms)?;
                 self.answers.stopped(growing, now.uptime_ms);
                 stopped = StoppedStream::Stopped;
             }

@@ -177,3 +177,91 @@ async fn an_answer_is_idle_for_as_long_as_nothing_comes_whatever_the_clock_says(
     hands.pass(5 * 60 * 1_000);
     assert_eq!(store.overdue_streams().await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_server_that_was_off_for_long_forgets_nothing_that_was_made_since() {
+    // Off for eight days, and six hours later each publish and send of those hours was taken twice: they
+    // were dated eight days ago, as long as the clock was doubted.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    let hands = Hands::new();
+    let store = SqliteStore::open_with(&path, hands.setup()).unwrap();
+    append(&store, "ada", Some("k0".into()), "x").await;
+    drop(store);
+    hands.jump(8 * DAY_MS);
+    let store = SqliteStore::open_with(&path, hands.setup()).unwrap();
+    store.work_by(&thirty_days());
+    assert_eq!(append(&store, "ada", Some("k1".into()), "y").await.seq.get(), 2);
+    let (send, asked) = ("s1".parse().unwrap(), "q1".parse().unwrap());
+    store.record(&user("ada"), &send, &Ok(())).await.unwrap();
+    let stop = tetherline_protocol::StopTarget::Send(asked);
+    store.stop_stream(&user("ada"), &stop).await.unwrap();
+    store.locate(&user("ada"), Some(&"d1".parse().unwrap())).await.unwrap();
+
+    let is_kept = async || {
+        look(&store).await;
+        assert_eq!(append(&store, "ada", Some("k1".into()), "y").await.seq.get(), 2, "its key");
+        assert!(store.outcome(&user("ada"), &send).await.unwrap().is_some(), "a send");
+        let file = rusqlite::Connection::open(&path).unwrap();
+        let stops: i64 =
+            file.query_row("SELECT count(*) FROM stream_stops", [], |row| row.get(0)).unwrap();
+        assert_eq!(stops, 1, "a stop");
+    };
+    is_kept().await;
+    hands.pass(i64::try_from(CLOCK_STANDS_MS).unwrap());
+    is_kept().await;
+    assert_eq!(append(&store, "ada", Some("k0".into()), "x").await.seq.get(), 3, "eight days old");
+    hands.pass(6 * DAY_MS);
+    is_kept().await;
+    let file = rusqlite::Connection::open(&path).unwrap();
+    let seen_at: i64 = file.query_row("SELECT seen_at FROM devices", [], |row| row.get(0)).unwrap();
+    assert_eq!(seen_at, NOON_MS + 8 * DAY_MS, "when a device was used last");
+    hands.pass(2 * DAY_MS);
+    look(&store).await;
+    assert_eq!(append(&store, "ada", Some("k1".into()), "y").await.seq.get(), 4, "and in its time");
+}
+
+#[tokio::test]
+async fn keys_of_a_clock_that_was_ahead_are_kept_for_their_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    let stands_ms = i64::try_from(CLOCK_STANDS_MS).unwrap();
+    // For a moment, and for so long that it was believed.
+    for (name, ahead_ms) in [("eve", 60_000), ("ada", stands_ms)] {
+        let hands = Hands::new();
+        let path = path.with_file_name(name);
+        let store = SqliteStore::open_with(&path, hands.setup()).unwrap();
+        store.work_by(&thirty_days());
+        append(&store, name, Some("k0".into()), "x").await;
+        hands.jump(5 * DAY_MS);
+        append(&store, name, Some("k1".into()), "x").await;
+        hands.pass(ahead_ms);
+        append(&store, name, Some("k2".into()), "x").await;
+        hands.jump(-5 * DAY_MS);
+        append(&store, name, Some("k3".into()), "x").await;
+        for _ in 0..2 {
+            hands.pass(stands_ms);
+            look(&store).await;
+            for (seq, key) in (1..).zip(["k0", "k1", "k2", "k3"]) {
+                let repeated = append(&store, name, Some(key.into()), "x").await;
+                assert_eq!(repeated.seq.get(), seq, "{key} of {name}");
+            }
+        }
+        hands.pass(DAY_MS);
+        append(&store, name, Some("k4".into()), "x").await;
+        hands.pass(5 * DAY_MS);
+        look(&store).await;
+        for (seq, key) in (1..).zip(["k0", "k1", "k2", "k3", "k4"]) {
+            let repeated = append(&store, name, Some(key.into()), "x").await;
+            assert_eq!(repeated.seq.get(), seq, "{key} of {name}");
+        }
+        for _ in 0..3 {
+            hands.pass(5 * DAY_MS);
+            look(&store).await;
+        }
+        for (seq, key) in (6..).zip(["k0", "k1", "k2", "k3", "k4"]) {
+            let published = append(&store, name, Some(key.into()), "x").await;
+            assert_eq!(published.seq.get(), seq, "{key} of {name}, in the end");
+        }
+    }
+}
