@@ -6,7 +6,7 @@ use std::{
 use anyhow::Result;
 use clap::Args;
 use tetherline_process::{answer, note, outcome_of};
-use tetherline_server::backup::{self, Existing, Progress, Replaced, megabytes};
+use tetherline_server::backup::{self, Existing, Progress, Replaced};
 
 /// Copies the mailboxes to a new file, as they are at this moment. The server may go on running, and
 /// publishing does not wait. The copy is checked, and on the disk when this ends; its path is printed.
@@ -43,8 +43,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     } else {
         options.to.clone()
     };
-    let bytes = backup::back_up_mailbox(&options.data, &to, &tell)?;
-    note!("{} MB backed up; secrets are not in it", megabytes(bytes));
+    let backed_up = backup::back_up_mailbox(&options.data, &to, &tell)?;
+    note!("{backed_up}");
     let done = format!("tetherline: the backup {} is written", to.display());
     Ok(outcome_of(answer(&to.display()), &done))
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use tetherline_server::backup::{
-    self, BackupError, Existing, MAILBOX_FILE, Progress, Replaced, RestoreError,
+    self, BackedUp, BackupError, Claim, Existing, MAILBOX_FILE, Progress, Replaced, RestoreError,
 };
 
 use crate::database::{self, CHAT_FILE, OpenDatabaseError};
@@ -43,17 +43,15 @@ pub fn back_up(
     data: &Path,
     to: &Path,
     progress: &(dyn Fn(Progress) + Sync),
-) -> Result<u64, BackupError> {
+) -> Result<BackedUp, BackupError> {
     if to.exists() {
         return Err(BackupError::Exists(to.into()));
     }
     let partial = Partial::create(to)?;
-    let mut bytes = 0;
-    for name in [MAILBOX_FILE, CHAT_FILE] {
-        bytes += backup::copy(&data.join(name), &partial.0.join(name), progress)?;
-    }
+    let mailbox = backup::back_up_mailbox(data, &partial.path.join(MAILBOX_FILE), progress)?;
+    let chat = backup::copy(&data.join(CHAT_FILE), &partial.path.join(CHAT_FILE), progress)?;
     partial.finish(to)?;
-    Ok(bytes)
+    Ok(BackedUp { bytes: mailbox.bytes + chat, ..mailbox })
 }
 
 /// Puts both files of a backup in the place of a stopped chat's. Every page is told so and reads its
@@ -98,26 +96,30 @@ fn restore_both(
     Ok(mailbox.into_iter().chain(chat).collect())
 }
 
-/// A folder that is not whole yet; gone with what made it.
-struct Partial(PathBuf);
+/// A folder that is not whole yet; gone with what made it, or with the next one of its name.
+struct Partial {
+    path: PathBuf,
+    _claim: Claim,
+}
 
 impl Partial {
     fn create(to: &Path) -> Result<Self, BackupError> {
         let mut path = to.as_os_str().to_owned();
         path.push(".partial");
         let path = PathBuf::from(path);
-        match fs::DirBuilder::new().mode(0o700).create(&path) {
-            Ok(()) => Ok(Self(path)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(BackupError::UnderWay(path))
-            }
-            Err(source) => Err(BackupError::File { path, source }),
+        let partial = Self { _claim: Claim::on(&path)?, path };
+        let failed = |source| BackupError::File { path: partial.path.clone(), source };
+        match fs::remove_dir_all(&partial.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
         }
+        fs::DirBuilder::new().mode(0o700).create(&partial.path).map_err(failed)?;
+        Ok(partial)
     }
 
     fn finish(self, to: &Path) -> Result<(), BackupError> {
         let failed = |source| BackupError::File { path: to.into(), source };
-        fs::rename(&self.0, to).map_err(failed)?;
+        fs::rename(&self.path, to).map_err(failed)?;
         let absolute = std::path::absolute(to).map_err(failed)?;
         absolute
             .parent()
@@ -129,6 +131,6 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         // It may have its final name.
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.path);
     }
 }

@@ -150,8 +150,8 @@ fn carry_out(task: &Task, data: &Path) -> Result<ExitCode, RunError> {
             let is_for_many = to.is_dir() && !to.join("chat.db").exists();
             let named = || to.join(format!("chat-{}", backup::stamp()));
             let to = if is_for_many { named() } else { to.clone() };
-            let bytes = tetherline_chat::backup::back_up(data, &to, &tell)?;
-            note!("{} MB backed up; secrets are not in it", backup::megabytes(bytes));
+            let backed_up = tetherline_chat::backup::back_up(data, &to, &tell)?;
+            note!("{backed_up}");
             let done = format!("tetherline-chat: the backup {} is written", to.display());
             Ok(outcome_of(answer(&to.display()), &done))
         }

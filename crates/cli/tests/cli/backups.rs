@@ -410,3 +410,80 @@ fn a_backup_is_restored_on_a_new_machine_and_what_was_there_is_kept() {
     server.start_again();
     assert_eq!(server.tail("ada", &["--after", "0", "--no-ack"]).until_caught_up(), [1, 2]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_erased_is_in_no_backup_that_is_made_at_once() {
+    // Their rows were still to be deleted, and so all that they had ever got was in the backup for ever.
+    const SECRET: &str = "what only ada may know";
+    let mut server = Server::start();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let users = format!("{}/v1/users", server.url);
+    let key = server.api_key();
+    let post = |path: &str, body: Value| {
+        let request = http.post(format!("{users}/{path}")).bearer_auth(&key).json(&body);
+        async move { assert!(request.send().await.unwrap().status().is_success()) }
+    };
+    // More than is deleted in one go.
+    let long = SECRET.repeat(2_000);
+    for n in 1..=300 {
+        post("ada/messages", json!({ "type": "note", "n": n, "text": long })).await;
+    }
+    // Text of both lies in the same rows of the log.
+    for user in ["ada", "bob"] {
+        post(&format!("{user}/streams"), json!({ "message_uuid": "a1" })).await;
+    }
+    let texts = [("ada", SECRET), ("bob", "bob's "), ("ada", SECRET), ("bob", "own")];
+    for (user, text) in texts {
+        post(&format!("{user}/streams/a1/1/text"), json!({ "text": text })).await;
+    }
+    post("bob/messages", json!({ "type": "note", "n": 1 })).await;
+    let erased = http.delete(format!("{users}/ada")).bearer_auth(&key).send().await.unwrap();
+    assert_eq!(erased.status(), StatusCode::NO_CONTENT);
+    // From here on nobody deletes anything.
+    server.kill();
+    let outside = tempfile::tempdir().unwrap();
+    let backup = back_up(&server, &outside.path().join("backup.db"));
+    let bytes = fs::read(&backup).unwrap();
+    assert!(!bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()));
+
+    // The others have what they had, and ada is somebody new.
+    restore(&server, &backup);
+    server.start_again();
+    server.publish("ada", r#"{"n":301}"#);
+    assert_eq!(server.tail("ada", &["--after", "0"]).until_caught_up(), [301]);
+    let key = server.api_key();
+    let finish = format!("{}/v1/users/bob/streams/a1/1/finish", server.url);
+    let finished = http.post(finish).bearer_auth(key).json(&json!({})).send().await.unwrap();
+    assert_eq!(finished.status(), StatusCode::OK);
+    let tail = server.tail("bob", &["--after", "0"]);
+    assert_eq!(tail.note(), 1);
+    assert_eq!(tail.frame()["message"]["content"], "bob's own");
+}
+
+#[test]
+fn a_backup_that_was_killed_stands_in_nobodys_way() {
+    // What it had written was taken for a backup that is under way, and there was none of that name
+    // ever again.
+    let server = Server::start();
+    server.publish("ada", r#"{"n":1}"#);
+    let (data, outside) = (server.file(""), tempfile::tempdir().unwrap());
+    let file = |name: &str| outside.path().join(name);
+    let left_over = ["", "-lock", "-next", "-journal"].map(|kind| format!("x.db.partial{kind}"));
+    for name in left_over {
+        fs::write(file(&name), "the beginning of a backup").unwrap();
+    }
+    // Whoever lives has a claim to it.
+    let claimed = fs::File::open(file("x.db.partial-lock")).unwrap();
+    claimed.lock().unwrap();
+    let said = complaint(&["backup", "--data", text(&data), "--to", text(&file("x.db"))]);
+    assert!(said.contains("another backup is writing") && said.contains("x.db.partial"), "{said}");
+    assert_eq!(fs::read(file("x.db.partial")).unwrap(), b"the beginning of a backup");
+    drop(claimed);
+    back_up(&server, &file("x.db"));
+    let left: Vec<_> =
+        fs::read_dir(outside.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["x.db"]);
+    let fresh = file("fresh");
+    let restored = run(&["restore", "--from", text(&file("x.db")), "--data", text(&fresh)]);
+    assert!(restored.status.success(), "{restored:?}");
+}

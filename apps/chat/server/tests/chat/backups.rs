@@ -160,6 +160,38 @@ async fn a_chat_is_backed_up_while_an_answer_grows_and_comes_back_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_chats_backup_has_nobody_who_was_erased_and_minds_no_killed_one() {
+    // The rows of who was erased a moment ago were in it, and what a killed backup had left was taken for
+    // one that is under way.
+    const SECRET: &str = "what only ada may know";
+    let (folder, chat) = Chat::fresh().await;
+    let (ada, _socket) = asking(&chat, "q1").await;
+    let mut screen = ada.watch().await;
+    screen.ask("q2", SECRET).await;
+    end_of(&mut screen, "q2").await;
+    assert_eq!(chat.terminate().await, 0);
+    let mailbox = rusqlite::Connection::open(folder.path().join("mailbox.db")).unwrap();
+    mailbox.execute("INSERT INTO erased (user) SELECT id FROM users", []).unwrap();
+    drop(mailbox);
+    let outside = tempfile::tempdir().unwrap();
+    let backup = outside.path().join("backup");
+    let left_over = outside.path().join("backup.partial");
+    fs::create_dir(&left_over).unwrap();
+    fs::write(left_over.join("mailbox.db.partial"), "the beginning of a backup").unwrap();
+    let (code, said) = task(folder.path(), &["backup", "--to", text(&backup)]).await;
+    assert_eq!(code, 0, "{said}");
+    let left: Vec<_> =
+        fs::read_dir(outside.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["backup"]);
+    let has_secret = |path: PathBuf| {
+        let bytes = fs::read(path).unwrap();
+        bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes())
+    };
+    assert!(has_secret(folder.path().join("mailbox.db")));
+    assert!(!has_secret(backup.join("mailbox.db")));
+}
+
+#[tokio::test]
 async fn mailboxes_that_are_older_than_the_database_get_what_they_lost() {
     // The answer that was over would have grown until it was called interrupted, and who had been away
     // heard nothing of what came after it.

@@ -2,18 +2,24 @@
 //!
 //! What is here knows mailboxes; `file` knows how any SQLite file is copied and put in place.
 
+mod erased;
 mod file;
+mod partial;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{
-    OpenError,
+    OpenError, messages,
     presence::{self, Lock},
     schema,
 };
-pub use file::{BackupError, Progress, Replaced, copy, discard, megabytes, put_in_place, stamp};
+pub use file::{BackupError, Progress, Replaced, copy, discard, put_in_place, stamp};
+pub use partial::Claim;
 
 /// The mailbox's file in a data folder.
 pub const MAILBOX_FILE: &str = "mailbox.db";
@@ -48,14 +54,42 @@ pub enum RestoreError {
     Open(#[from] OpenError),
 }
 
+/// What a backup has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackedUp {
+    /// The file's.
+    pub bytes: u64,
+    /// How many messages a disk, or somebody, has changed in the file. They are in the backup as they
+    /// are; no server delivers them.
+    pub changed_messages: u64,
+}
+
+impl fmt::Display for BackedUp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} MB backed up; secrets are not in it", file::megabytes(self.bytes))?;
+        match self.changed_messages {
+            0 => Ok(()),
+            count => write!(
+                formatter,
+                "; {count} of its messages were changed in the file and will not be delivered: an \
+                 older backup may have them"
+            ),
+        }
+    }
+}
+
 /// Copies the mailbox in a data folder to a new file, as it is at this moment, while a server goes
-/// on writing it. The copy is on the disk and proven to be whole when this returns; answers its bytes.
+/// on writing it. The copy is on the disk and proven to be whole when this returns, and has nothing of
+/// anybody who was erased.
 pub fn back_up_mailbox(
     data: &Path,
     to: &Path,
     progress: &(dyn Fn(Progress) + Sync),
-) -> Result<u64, BackupError> {
-    copy(&data.join(MAILBOX_FILE), to, progress)
+) -> Result<BackedUp, BackupError> {
+    let from = data.join(MAILBOX_FILE);
+    let copied = file::copy_with(&from, to, progress, erased::delete, messages::count_changed)?;
+    let (bytes, changed_messages) = copied;
+    Ok(BackedUp { bytes, changed_messages })
 }
 
 /// Puts a backup in the place of a data folder's mailbox, as another history: every page is told that

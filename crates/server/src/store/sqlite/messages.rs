@@ -51,6 +51,28 @@ pub(super) fn read(
     Ok(page)
 }
 
+/// How many rows of a file do not add up. One that an older program left has nothing to add up to.
+pub(super) fn count_changed(connection: &Connection) -> rusqlite::Result<u64> {
+    let column = "SELECT 1 FROM pragma_table_info('messages') WHERE name = 'checksum'";
+    if !connection.prepare(column)?.exists([])? {
+        return Ok(0);
+    }
+    let mut statement = connection.prepare(
+        "SELECT seq, id, kind, reference, timestamp, created_at, fields, checksum, user
+         FROM messages ORDER BY number",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut changed = 0;
+    while let Some(row) = rows.next()? {
+        match delivery(row) {
+            Ok(Some(_)) => {}
+            Err(error) if error.sqlite_error().is_some() => return Err(error),
+            _ => changed += 1,
+        }
+    }
+    Ok(changed)
+}
+
 /// `None` if the row does not add up.
 fn delivery(row: &Row<'_>) -> rusqlite::Result<Option<Delivery>> {
     let appended = Appended {

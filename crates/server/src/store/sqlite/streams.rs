@@ -29,6 +29,7 @@ use super::{
 };
 pub(super) use answers::Answers;
 pub(super) use commands::{StreamCommand, StreamDone};
+pub(super) use log::keep_needed_log;
 pub(super) use table::Table;
 
 impl Streams for SqliteStore {

@@ -2,9 +2,8 @@
 
 use std::{
     fmt,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
@@ -13,6 +12,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::partial::Partial;
 use crate::clock;
 
 /// How long to wait for somebody who has the file for themselves, such as a checkpoint of another
@@ -48,8 +48,7 @@ impl fmt::Display for Progress {
 }
 
 /// For people, such as `12.3`.
-#[must_use]
-pub fn megabytes(bytes: u64) -> String {
+pub(super) fn megabytes(bytes: u64) -> String {
     let tenths = bytes.div_ceil(100_000);
     format!("{}.{}", tenths / 10, tenths % 10)
 }
@@ -67,11 +66,8 @@ pub enum BackupError {
     /// It would overwrite what it is to copy.
     #[error("{} is what is to be copied; name another place for the copy", .0.display())]
     IsTheSource(PathBuf),
-    /// An earlier attempt was interrupted, or another one is under way.
-    #[error(
-        "{} is there: another backup is writing it, or one was interrupted; delete it if none is",
-        .0.display()
-    )]
+    /// Another one is under way.
+    #[error("another backup is writing {}; wait for it, or name another file", .0.display())]
     UnderWay(PathBuf),
     /// A file cannot be read or written.
     #[error("cannot use {}: {source}; choose a place that can be written, with room enough", path.display())]
@@ -113,6 +109,18 @@ pub fn copy(
     to: &Path,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<u64, BackupError> {
+    copy_with(from, to, progress, |_| Ok(false), |_| Ok(())).map(|(bytes, ())| bytes)
+}
+
+/// The same for a file of which more is known: `delete` takes out of the copy what is not to be in it,
+/// and answers whether there was anything; `check` reads what is left.
+pub(super) fn copy_with<T>(
+    from: &Path,
+    to: &Path,
+    progress: &(dyn Fn(Progress) + Sync),
+    delete: impl FnOnce(&Connection) -> rusqlite::Result<bool>,
+    check: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<(u64, T), BackupError> {
     let (from, to) = (absolute(from)?, absolute(to)?);
     if !from.is_file() {
         return Err(BackupError::Missing(from));
@@ -123,23 +131,39 @@ pub fn copy(
     }
     let partial = Partial::create(&to)?;
     let sqlite = |source| BackupError::Sqlite { path: from.clone(), source };
-    let source = read_only(&from).map_err(sqlite)?;
+    let source = open_source(&from).map_err(sqlite)?;
     let bytes_total = size_of(&source).map_err(sqlite)?;
-    let written = || fs::metadata(&partial.0).map_or(0, |metadata| metadata.len());
+    let written = || fs::metadata(&partial.path).map_or(0, |metadata| metadata.len());
     telling(
         progress,
         || Progress::Copying { bytes: written(), bytes_total },
         || {
             // Not the online backup API: that starts over whenever somebody writes, or copies what was
             // deleted as well.
-            source.execute("VACUUM INTO ?1", [partial.0.to_str()]).map_err(sqlite)
+            vacuum(&source, &partial.path).map_err(sqlite)?;
+            drop(source);
+            let copy = scratch(&partial.path).map_err(sqlite)?;
+            if delete(&copy).map_err(sqlite)? {
+                let next = partial.create_next()?;
+                vacuum(&copy, &next).map_err(sqlite)?;
+                drop(copy);
+                partial.replace(&next)?;
+            }
+            Ok(())
         },
     )?;
-    drop(source);
-    telling(progress, || Progress::Checking, || check(&partial.0, &from))?;
+    let checked = telling(
+        progress,
+        || Progress::Checking,
+        || {
+            let copy = read_only(&partial.path).map_err(sqlite)?;
+            is_whole(&copy, &from)?;
+            check(&copy).map_err(sqlite)
+        },
+    )?;
     let bytes = written();
     partial.finish(&to)?;
-    Ok(bytes)
+    Ok((bytes, checked))
 }
 
 /// Gives a file that nobody has open the name of another, which keeps its content under a new one.
@@ -167,7 +191,7 @@ pub fn put_in_place(new: &Path, path: &Path) -> Result<Option<Replaced>, BackupE
 
 /// Deletes a file and what SQLite has beside it, if they are there.
 pub fn discard(path: &Path) -> Result<(), BackupError> {
-    for suffix in ["", "-wal", "-shm", "-journal", ".partial"] {
+    for suffix in ["", "-wal", "-shm", "-journal", "-next", ".partial", ".partial-next"] {
         let path = sibling(path, suffix);
         match fs::remove_file(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -189,52 +213,37 @@ pub(super) fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-fn sync_folder_of(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) => sync(folder),
         None => Ok(()),
     }
 }
 
-/// A copy that is not whole yet; gone with what made it.
-struct Partial(PathBuf);
-
-impl Partial {
-    fn create(to: &Path) -> Result<Self, BackupError> {
-        let path = sibling(to, ".partial");
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-            Ok(_) => Ok(Self(path)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(BackupError::UnderWay(path))
-            }
-            Err(source) => Err(BackupError::File { path: to.into(), source }),
-        }
+/// A file that nobody has open has no log. Reading it makes one, and only who may write takes it away
+/// again; there is nothing in it to fold in.
+fn open_source(path: &Path) -> rusqlite::Result<Connection> {
+    if sibling(path, "-wal").exists() {
+        return read_only(path);
     }
-
-    fn finish(self, to: &Path) -> Result<(), BackupError> {
-        let failed = |source| BackupError::File { path: to.into(), source };
-        sync(&self.0).map_err(failed)?;
-        // A link never overwrites what somebody else has put there meanwhile. Where there are none, a
-        // new name has to do.
-        match fs::hard_link(&self.0, to) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(BackupError::Exists(to.into()));
-            }
-            Err(_) => fs::rename(&self.0, to).map_err(failed)?,
-        }
-        drop(self);
-        sync_folder_of(to).map_err(failed)
-    }
+    // Who may not write gets one to read.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_PATIENCE)?;
+    Ok(connection)
 }
 
-impl Drop for Partial {
-    fn drop(&mut self) {
-        for suffix in ["", "-journal"] {
-            // It may have its final name.
-            let _ = fs::remove_file(sibling(&self.0, suffix));
-        }
-    }
+/// A copy that is thrown away if anything fails, so nothing has to be undone.
+fn scratch(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "journal_mode", "OFF")?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    Ok(connection)
+}
+
+fn vacuum(connection: &Connection, into: &Path) -> rusqlite::Result<()> {
+    connection.execute("VACUUM INTO ?1", [into.to_str()]).map(drop)
 }
 
 fn read_only(path: &Path) -> rusqlite::Result<Connection> {
@@ -251,11 +260,10 @@ fn size_of(connection: &Connection) -> rusqlite::Result<u64> {
 }
 
 /// `from` is what somebody has to look at if the copy is not whole.
-fn check(path: &Path, from: &Path) -> Result<(), BackupError> {
+fn is_whole(copy: &Connection, from: &Path) -> Result<(), BackupError> {
     let failed = |source| BackupError::Sqlite { path: from.into(), source };
-    let connection = read_only(path).map_err(failed)?;
     let said: String =
-        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failed)?;
+        copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failed)?;
     if said == "ok" {
         return Ok(());
     }
@@ -299,7 +307,7 @@ fn same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-fn sibling(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -4,10 +4,13 @@
 //! A row is forgotten when no answer needs it: those that are finished do not, and those that pin the
 //! oldest rows of a log that is too long have their text written into their own row instead.
 
-use std::{borrow::Cow, collections::VecDeque};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, VecDeque},
+};
 
 use rusqlite::{Connection, params};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::super::statements::{self, invalid};
 
@@ -19,7 +22,7 @@ pub(super) const LOG_ROWS_MAX: usize = 65_536;
 const ROW_BYTES_MAX: usize = 1024 * 1024;
 
 /// A piece of text that an answer has grown by.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(super) struct Piece<'a>(pub(super) i64, #[serde(borrow)] pub(super) Cow<'a, str>);
 
 #[derive(Default)]
@@ -205,4 +208,34 @@ impl Log {
         self.end += bytes;
         self.newest = self.newest.max(number);
     }
+}
+
+/// Takes all text out of the log that no answer needs, be it of those that are finished or of those that
+/// are gone.
+pub(in super::super) fn keep_needed_log(connection: &Connection) -> rusqlite::Result<()> {
+    let mut unfinished =
+        connection.prepare("SELECT number, logged FROM streams WHERE finished_at IS NULL")?;
+    let unfinished = unfinished.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let logged: HashMap<i64, i64> = unfinished.collect::<Result<_, _>>()?;
+    let mut next = connection.prepare("SELECT min(number) FROM stream_log WHERE number > ?1")?;
+    let mut read = connection.prepare("SELECT pieces FROM stream_log WHERE number = ?1")?;
+    let mut last = i64::MIN;
+    while let Some(number) = next.query_row([last], |row| row.get::<_, Option<i64>>(0))? {
+        let pieces: String = read.query_row([number], |row| row.get(0))?;
+        let pieces: Vec<Piece<'_>> =
+            serde_json::from_str(&pieces).map_err(|error| invalid(0, error))?;
+        let is_needed =
+            |piece: &Piece<'_>| logged.get(&piece.0).is_some_and(|logged| number > *logged);
+        let needed: Vec<Piece<'_>> = pieces.into_iter().filter(is_needed).collect();
+        if needed.is_empty() {
+            connection.execute("DELETE FROM stream_log WHERE number = ?1", [number])?;
+        } else {
+            let pieces = serde_json::to_string(&needed)
+                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+            let change = "UPDATE stream_log SET pieces = ?2 WHERE number = ?1";
+            connection.execute(change, params![number, pieces])?;
+        }
+        last = number;
+    }
+    Ok(())
 }
