@@ -96,11 +96,12 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     // Before anything is listened to: a signal during the start has to end it in order, too.
     let signals = Signals::listen().and_then(Signals::ignore_hangup);
     let signals = signals.context("cannot listen for signals")?;
-    let config = config(&options)?;
-    let webhook = webhook(&options)?;
+    // Before secrets are made, which a folder without a mailbox is not to get.
     if options.new_epoch {
         backup::renew_epoch(&options.data)?;
     }
+    let config = config(&options)?;
+    let webhook = webhook(&options)?;
     let store = open_store(&options.data)?;
     let listener = bind(options.listen)?;
     let address = listener.local_addr()?;

@@ -252,7 +252,7 @@ async fn hears_of_files_that_were_copied_back(how: &[&str]) {
     server.terminate();
     fs::copy(&backup, server.file("mailbox.db")).unwrap();
 
-    // The page comes back when there is a message again where it stands, and another one.
+    // The page comes back when other messages stand where it stands.
     let data = server.file("");
     let serve = |listen: &str, more: &[&str]| {
         let always = ["serve", "--data", text(&data), "--listen", listen];
@@ -271,40 +271,7 @@ async fn hears_of_files_that_were_copied_back(how: &[&str]) {
     let back = page.until(is_caught_up).await;
     assert_eq!(back.gaps, 1, "{back:?}");
     assert!(back.notes.ends_with(&[6, 7, 8]), "{back:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn files_that_came_back_by_hand_are_noticed_by_whoever_had_read_further() {
-    // The page got the third of three, and was told that it had all; what the answer had grown to
-    // before stayed, and what it grew by instead was added to it.
-    let mut server = Server::start();
-    let outside = tempfile::tempdir().unwrap();
-    let mut page = Page::open(&server);
-    page.until(is_caught_up).await;
-    (1..=3).for_each(|n| drop(server.publish("ada", &format!(r#"{{"n":{n}}}"#))));
-    assert_eq!(page.until(is_note(3)).await.notes, [1, 2, 3]);
-    let backup = back_up(&server, &outside.path().join("backup.db"));
-    (4..=5).for_each(|n| drop(server.publish("ada", &format!(r#"{{"n":{n}}}"#))));
-    page.until(is_note(5)).await;
-    server.terminate();
-    fs::copy(&backup, server.file("mailbox.db")).unwrap();
-
-    // The page comes back when other messages stand where it stands.
-    let data = server.file("");
-    let serve = ["serve", "--data", text(&data), "--listen", "127.0.0.1:0"];
-    let process = Process::start(&serve);
-    let elsewhere = process.line().trim_start_matches("listening on ").to_owned();
-    let key = text(&server.file("api.key")).to_owned();
-    for n in 6..=8 {
-        let json = format!(r#"{{"n":{n}}}"#);
-        let publish = ["publish", "--url", &elsewhere, "--api-key-file", &key, "--user", "ada"];
-        assert!(run(&[&publish[..], &["--type", "note", &json]].concat()).status.success());
-    }
-    assert!(process.terminate());
-    server.start_again();
-    let back = page.until(is_caught_up).await;
-    assert_eq!(back.gaps, 1, "{back:?}");
-    assert!(back.notes.ends_with(&[6, 7, 8]), "{back:?}");
+    // It is told once, and from there on all is as before.
     server.publish("ada", r#"{"n":9}"#);
     let more = page.until(is_note(9)).await;
     assert_eq!((&more.notes[..], more.gaps), (&[9][..], 0));
@@ -312,6 +279,7 @@ async fn files_that_came_back_by_hand_are_noticed_by_whoever_had_read_further() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_grew_otherwise_after_its_file_came_back_begins_again() {
+    // What it had grown to before stayed, and what it grew by instead was added to it.
     let mut server = Server::start();
     let outside = tempfile::tempdir().unwrap();
     let mut page = Page::open(&server);
@@ -486,4 +454,75 @@ fn a_backup_that_was_killed_stands_in_nobodys_way() {
     let fresh = file("fresh");
     let restored = run(&["restore", "--from", text(&file("x.db")), "--data", text(&fresh)]);
     assert!(restored.status.success(), "{restored:?}");
+}
+
+#[test]
+fn a_backup_of_a_stopped_server_leaves_its_folder_as_it_was() {
+    // It left an empty log and its index there, although the one file is all that there is to copy.
+    let mut server = Server::start();
+    server.publish("ada", r#"{"n":1}"#);
+    server.terminate();
+    let names = || -> BTreeSet<_> {
+        let entries = fs::read_dir(server.file("")).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let before = names();
+    assert!(before.contains("mailbox.db") && !before.contains("mailbox.db-wal"), "{before:?}");
+    let outside = tempfile::tempdir().unwrap();
+    back_up(&server, &outside.path().join("backup.db"));
+    assert_eq!(names(), before);
+}
+
+#[test]
+fn a_backup_says_how_many_messages_were_changed_in_the_file() {
+    // It was called checked, although a disk had changed what somebody had written.
+    let mut server = Server::start();
+    let text_of = |n: u64| format!("before and after {n}");
+    for n in 1..=3 {
+        server.publish("ada", &json!({ "n": n, "text": text_of(n) }).to_string());
+    }
+    server.terminate();
+    let mut bytes = fs::read(server.file("mailbox.db")).unwrap();
+    for n in [1, 3] {
+        let text = text_of(n);
+        let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
+        bytes[at] = b'B';
+    }
+    fs::write(server.file("mailbox.db"), bytes).unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let file = outside.path().join("backup.db");
+    let output = run(&["backup", "--data", text(&server.file("")), "--to", text(&file)]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("2 of its messages were changed"), "{said}");
+    restore(&server, &file);
+    server.start_again();
+    assert_eq!(server.tail("ada", &["--after", "0"]).note(), 2);
+}
+
+#[test]
+fn who_names_a_folder_to_restore_hears_which_file_to_name() {
+    // It was told that there is no such folder, although there is.
+    let server = Server::start();
+    server.publish("ada", r#"{"n":1}"#);
+    let outside = tempfile::tempdir().unwrap();
+    let fresh = outside.path().join("fresh");
+    let restore =
+        || complaint(&["restore", "--from", text(outside.path()), "--data", text(&fresh)]);
+    let expected = outside.path().join("mailbox.db");
+    assert!(restore().contains(&format!("there is no {}", expected.display())));
+    let backup = back_up(&server, outside.path());
+    let said = restore();
+    assert!(said.contains("is a folder") && said.contains(text(&backup)), "{said}");
+    assert!(!fresh.exists());
+}
+
+#[test]
+fn a_new_epoch_of_no_mailbox_is_refused_before_anything_is_made() {
+    // It made secrets first, which are in the way when those of before are copied back.
+    let folder = tempfile::tempdir().unwrap();
+    let data = text(folder.path());
+    let said = complaint(&["serve", "--data", data, "--listen", "127.0.0.1:0", "--new-epoch"]);
+    assert!(said.contains("mailbox.db") && said.contains("copy it back first"), "{said}");
+    let left: Vec<_> = fs::read_dir(data).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
 }

@@ -7,7 +7,8 @@ mod file;
 mod partial;
 
 use std::{
-    fmt,
+    ffi::OsStr,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -49,6 +50,20 @@ pub enum RestoreError {
          its place", .0.display()
     )]
     Occupied(PathBuf),
+    /// A folder was named, and what to restore is a file.
+    #[error("{} is a folder; name the file in it, such as {}", folder.display(), file.display())]
+    Folder {
+        /// What was named.
+        folder: PathBuf,
+        /// The newest in it that may be meant.
+        file: PathBuf,
+    },
+    /// Nothing was copied back.
+    #[error(
+        "there is no {}, so there is no epoch to renew; copy it back first, or start without \
+         --new-epoch", .0.display()
+    )]
+    NothingToRenew(PathBuf),
     /// The folder is in use, or a newer version of this program wrote the backup.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -102,6 +117,7 @@ pub fn restore_mailbox(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Option<Replaced>, RestoreError> {
     let path = data.join(MAILBOX_FILE);
+    expect_file(from)?;
     presence::create_folder(&path)?;
     let mut lock = Lock::take(&path)?;
     if existing == Existing::Refuse && path.exists() {
@@ -126,10 +142,28 @@ pub fn restore_mailbox(
 pub fn renew_epoch(data: &Path) -> Result<(), RestoreError> {
     let path = data.join(MAILBOX_FILE);
     if !path.exists() {
-        return Err(BackupError::Missing(path).into());
+        return Err(RestoreError::NothingToRenew(path));
     }
     let _lock = Lock::take(&path)?;
     begin_another_history(&path, &path)
+}
+
+fn expect_file(from: &Path) -> Result<(), RestoreError> {
+    if !from.is_dir() {
+        return Ok(());
+    }
+    let failed = |source| BackupError::File { path: from.into(), source };
+    let entries: io::Result<Vec<_>> = fs::read_dir(from).map_err(failed)?.collect();
+    let paths = entries.map_err(failed)?.into_iter().map(|entry| entry.path());
+    let is_mailbox = |path: &PathBuf| {
+        let name = path.file_name().and_then(OsStr::to_str);
+        name.is_some_and(|name| name.starts_with("mailbox") && name.ends_with(".db"))
+    };
+    // They are named after the time.
+    match paths.filter(is_mailbox).max() {
+        Some(file) => Err(RestoreError::Folder { folder: from.into(), file }),
+        None => Err(BackupError::Missing(from.join(MAILBOX_FILE)).into()),
+    }
 }
 
 /// `from` is what the operator named.
