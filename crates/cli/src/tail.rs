@@ -86,7 +86,15 @@ async fn follow(client: &mut Client, url: &str) -> Result<End> {
             Some(Event::StreamStarted(start)) => answer(&start.text),
             Some(Event::StreamGrew(piece)) => answer(&delta(piece)),
             Some(Event::Gap { after, next }) => {
-                note!("tetherline: messages after {after} and before {next} are no longer there");
+                if next > after {
+                    note!(
+                        "tetherline: messages after {after} and before {next} are no longer there"
+                    );
+                } else {
+                    note!(
+                        "tetherline: the mailbox has another history now, as after a restored backup"
+                    );
+                }
                 Ok(())
             }
             Some(Event::ServerError(error)) => {

@@ -31,7 +31,8 @@ pub enum Event {
         /// The frame, JSON text.
         text: Box<str>,
     },
-    /// Messages between these positions will never come; history has to be read anew.
+    /// Messages will never come; history has to be read anew. Where `next` is not behind `after`, the
+    /// mailbox has another history now, as after a restored backup, and goes on from `next`.
     Gap {
         /// The last position before the gap.
         after: Seq,

@@ -117,6 +117,26 @@ describe('a send', () => {
     expect(onServerError).toHaveBeenCalledOnce();
   });
 
+  // A burst that had to come again told its person so for each of a hundred sends.
+  it('that waits behind one that was refused for now is reported with it', async () => {
+    context.server.accepts = false;
+    const onServerError = vi.fn();
+    const client = await context.connected('ann', { onServerError });
+    const sends = ['q1', 'q2', 'q3'].map((id) => client.send({ type: 'ask', id }));
+    const connection = await context.server.connection(1);
+    await connection.frame('ask', 3);
+    for (const ref of ['q1', 'q2', 'q3']) {
+      const refusal = { type: 'error', ref, code: 'rate_limited', message: 'Busy.' };
+      connection.send({ ...refusal, retryable: true, retry_after_ms: 1 });
+    }
+    await connection.frame('ask', 6);
+    expect(onServerError).toHaveBeenCalledOnce();
+    for (const ref of ['q1', 'q2', 'q3']) {
+      connection.send({ type: 'accepted', ref });
+    }
+    expect(await Promise.all(sends)).toHaveLength(3);
+  });
+
   it('that is refused for now goes out again', async () => {
     context.server.accepts = false;
     const onServerError = vi.fn();

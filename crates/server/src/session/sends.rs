@@ -11,8 +11,9 @@ use tetherline_protocol::{
 use crate::{Refusal, store::Outcome};
 
 /// How long a connection whose sends have no room is not read: an application that is quick makes room
-/// within it, and then nobody has to come again. Pings and acknowledgements wait no longer than this.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// within it, and then nobody has to come again. Pings and acknowledgements wait no longer than this,
+/// which is less than the `SUSPECT_TIMEOUT_MS` of a client that is in a hurry.
+const PATIENCE: Duration = Duration::from_millis(1_500);
 /// When a send may come again for which there was no room. An application that is slower than
 /// [`PATIENCE`] takes longer for those that wait.
 const CROWDED_RETRY: Duration = Duration::from_secs(5);

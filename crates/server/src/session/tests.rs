@@ -285,7 +285,7 @@ fn silence_means_nothing_while_we_do_not_read() {
     assert!(matches!(rig.output(), Some(Output::Receive { .. })));
     rig.input(Input::Text(r#"{"type":"t","id":"b"}"#));
     assert!(!rig.session.wants_input());
-    rig.pass(Duration::from_millis(249));
+    rig.pass(Duration::from_millis(1_499));
     assert_eq!(rig.output(), None);
     rig.pass(Duration::from_millis(1));
     assert!(rig.session.wants_input());

@@ -58,6 +58,12 @@ export class Outbox {
     return this.byNumber.get(number);
   }
 
+  /** Whether this very send was refused so, or another one that will be repeated as well. */
+  isRefused({ code, ref, retryable }: TetherlineError): boolean {
+    const all = [...this.byNumber.values()];
+    return all.some(({ id, refusal }) => refusal?.code === code && (retryable || id === ref));
+  }
+
   numberOf(id: unknown): number | undefined {
     return typeof id === 'string' ? this.#numbers.get(id) : undefined;
   }

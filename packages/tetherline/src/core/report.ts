@@ -50,7 +50,7 @@ export class Reporter {
 
   gap(gap: Gap): void {
     this.#logger.warn(
-      `Tetherline: Messages after position ${gap.after} are no longer kept; history has to be read anew.`,
+      `Tetherline: Messages after position ${gap.after} are not there any more; history has to be read anew.`,
     );
     this.tell(() => this.#options.onGap?.(gap));
   }

@@ -94,7 +94,10 @@ export interface Accepted {
   id: string;
 }
 
-/** Messages between two positions that will never come: read history anew. */
+/**
+ * Messages that will never come: read history anew. They were between two positions; where `next` is not
+ * behind `after`, the mailbox has another history now (a restored backup), and goes on from `next`.
+ */
 export interface Gap {
   after: number;
   next: number;

@@ -34,7 +34,7 @@ fn what_has_no_room_is_refused_and_let_in_again_in_its_order() {
         send(&mut rig, id);
     }
     assert_eq!(received(&mut rig), "a");
-    rig.pass(Duration::from_millis(250));
+    rig.pass(Duration::from_millis(1_500));
     for id in ["d", "e"] {
         assert!(rig.session.wants_input());
         send(&mut rig, id);
@@ -47,7 +47,7 @@ fn what_has_no_room_is_refused_and_let_in_again_in_its_order() {
     send(&mut rig, "e");
     assert_eq!(refused(&mut rig), ["e"]);
     send(&mut rig, "d");
-    rig.pass(Duration::from_millis(250));
+    rig.pass(Duration::from_millis(1_500));
     send(&mut rig, "e");
     assert_eq!(refused(&mut rig), ["e"]);
     for id in ["c", "d"] {
@@ -64,7 +64,7 @@ fn an_earlier_refusal_takes_the_place_of_one_for_want_of_room() {
         send(&mut rig, id);
     }
     assert_eq!(received(&mut rig), "a");
-    rig.pass(Duration::from_millis(250));
+    rig.pass(Duration::from_millis(1_500));
     send(&mut rig, "c");
     assert_eq!(refused(&mut rig), ["c"]);
     rig.input(Input::Settled(Err(Refusal::new(ErrorCode::Unavailable, "not now"))));
@@ -93,7 +93,7 @@ fn a_repeat_for_which_there_is_no_room_is_not_waited_for() {
         send(&mut rig, id);
     }
     assert_eq!(received(&mut rig), "a");
-    rig.pass(Duration::from_millis(250));
+    rig.pass(Duration::from_millis(1_500));
     send(&mut rig, "b");
     send(&mut rig, "c");
     assert_eq!(refused(&mut rig), ["c"]);
@@ -114,7 +114,7 @@ fn a_repeat_that_waits_leaves_the_order_of_what_had_no_room() {
         send(&mut rig, id);
     }
     assert_eq!(received(&mut rig), "a");
-    rig.pass(Duration::from_millis(250));
+    rig.pass(Duration::from_millis(1_500));
     send(&mut rig, "b");
     assert_eq!(refused(&mut rig), ["b"]);
     rig.input(Input::Settled(Err(Refusal::new(ErrorCode::Unavailable, "not now"))));
