@@ -11,8 +11,8 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 use anyhow::{Context as _, Result, bail, ensure};
 use tetherline_process::say;
 use tetherline_protocol::{
-    BEARER_PREFIX, CloseCode, ErrorCode, Limits, PROTOCOL_VERSION, SUBPROTOCOL, TOKEN_HEADER,
-    limits, message_type,
+    BEARER_PREFIX, CloseCode, ErrorCode, Limits, NO_TOKEN, PROTOCOL_VERSION, SUBPROTOCOL,
+    TOKEN_HEADER, limits, message_type,
 };
 
 const GENERATED: &str = "packages/tetherline/src/generated/protocol.ts";
@@ -69,6 +69,7 @@ fn write_handshake(out: &mut String) -> Result<()> {
     writeln!(out, "export const SUBPROTOCOL = '{SUBPROTOCOL}';")?;
     writeln!(out, "export const BEARER_PREFIX = '{BEARER_PREFIX}';")?;
     writeln!(out, "export const TOKEN_HEADER = '{TOKEN_HEADER}';")?;
+    writeln!(out, "export const NO_TOKEN = '{NO_TOKEN}';")?;
     Ok(())
 }
 

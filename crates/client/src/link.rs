@@ -6,7 +6,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::header::AUTHORIZATION;
 use tetherline_engine::ConnectionNo;
 use tetherline_protocol::{
-    BEARER_PREFIX, SUBPROTOCOL,
+    BEARER_PREFIX, SUBPROTOCOL, TOKEN_HEADER,
     limits::{CONNECT_TIMEOUT_MS, PONG_TIMEOUT_MS},
 };
 use tokio::{net::TcpStream, time::timeout};
@@ -57,7 +57,8 @@ impl Link {
         let uri = endpoint.web_socket().parse().map_err(|error| chain(&error))?;
         let mut request = ClientRequestBuilder::new(uri)
             .with_sub_protocol(SUBPROTOCOL)
-            .with_sub_protocol(format!("{BEARER_PREFIX}{token}"));
+            .with_sub_protocol(format!("{BEARER_PREFIX}{token}"))
+            .with_header(TOKEN_HEADER, &token);
         if let Some(password) = endpoint.password() {
             request = request.with_header(AUTHORIZATION.as_str(), password);
         }

@@ -50,9 +50,13 @@ pub const SUBPROTOCOL: &str = "tetherline.v1";
 /// A browser cannot set headers on a WebSocket, and a token in the URL ends up in logs.
 pub const BEARER_PREFIX: &str = "bearer.";
 
-/// The header in which a client may give its token when it asks without an upgrade, where
-/// `Authorization` is taken by what stands in between.
+/// The header that is only for a client's token, since `Authorization` may be taken by what stands
+/// in between. It counts before any other place.
 pub const TOKEN_HEADER: &str = "tetherline-token";
+
+/// The `reason` of a 401 whose request had no token, as [`Problem`] has it: if its sender gave one,
+/// something in between has taken it away.
+pub const NO_TOKEN: &str = "no_token";
 
 /// The protocol's number as `connection_established` announces it.
 pub const PROTOCOL_VERSION: u32 = 1;

@@ -2,9 +2,9 @@ use alloc::boxed::Box;
 
 use serde_json::Value;
 
-use crate::ErrorCode;
+use crate::{ErrorCode, NO_TOKEN};
 
-/// An error as Tetherline's HTTP says it, `{"error": {"code", "message", "field"?}}`.
+/// An error as Tetherline's HTTP says it, `{"error": {"code", "message", "field"?, "reason"?}}`.
 ///
 /// A status alone proves nothing: whatever stands between a client and its server answers with the
 /// same ones. Only a body of this form is a word of the server's.
@@ -24,6 +24,8 @@ pub struct Problem {
     pub message: Box<str>,
     /// Which part of the request it is about.
     pub field: Option<Box<str>>,
+    /// What a program can tell it apart by from others with the same code.
+    pub reason: Option<Box<str>>,
 }
 
 impl Problem {
@@ -38,7 +40,15 @@ impl Problem {
             code: ErrorCode::ALL.into_iter().find(|known| known.as_str() == code)?,
             message: text("message").unwrap_or_default().into(),
             field: text("field").map(Box::from),
+            reason: text("reason").map(Box::from),
         })
+    }
+
+    /// Whether the server saw no token at all. To whoever sent one, this says nothing of it:
+    /// something in between has taken it away.
+    #[must_use]
+    pub fn saw_no_token(&self) -> bool {
+        self.reason.as_deref() == Some(NO_TOKEN)
     }
 }
 
@@ -65,5 +75,8 @@ mod tests {
         let problem = Problem::parse(named).expect("fields that nobody knows are let be");
         assert_eq!(problem.code, ErrorCode::Unauthorized);
         assert_eq!((&*problem.message, problem.field.as_deref()), ("No.", Some("f")));
+        assert!(!problem.saw_no_token());
+        let missed = br#"{"error":{"code":"unauthorized","message":"No.","reason":"no_token"}}"#;
+        assert!(Problem::parse(missed).is_some_and(|problem| problem.saw_no_token()));
     }
 }

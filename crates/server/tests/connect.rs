@@ -186,6 +186,21 @@ async fn a_token_in_its_own_header_leaves_authorization_to_whatever_stands_in_be
     let missed = http.get(server.http("/ws/user/ada")).send().await.unwrap();
     let body: serde_json::Value = missed.json().await.unwrap();
     assert_eq!(body["error"].get("field"), None, "{body}");
+    // Whose token something in between has taken away can tell this from a refusal.
+    assert_eq!(body["error"]["reason"], "no_token", "{body}");
+}
+
+#[tokio::test]
+async fn what_only_clients_write_counts_before_authorization() {
+    // A gateway's own `Bearer` was taken for the client's token, which was there, too.
+    let server = TestServer::start(config()).await;
+    let offered = ("sec-websocket-protocol", format!("tetherline.v1, bearer.{}", token("ada")));
+    let gateway = ("authorization", "Bearer of.the.gateway".to_owned());
+    let headers = [gateway.clone(), offered];
+    assert!(Client::open(with(server.request("/ws/user/ada"), &headers)).await.is_ok());
+    let own = ("tetherline-token", "no.good.token".to_owned());
+    let headers = [own, ("authorization", format!("Bearer {}", token("ada")))];
+    assert_eq!(refused(with(server.request("/ws/user/ada"), &headers)).await.0, 401);
 }
 
 #[tokio::test]

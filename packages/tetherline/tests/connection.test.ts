@@ -246,6 +246,8 @@ describe('an attempt that does not open', () => {
     [401, 'application/json', '{"error":"unauthorized"}'],
     [403, 'application/json', '{"code":"forbidden"}'],
     [403, 'application/json', 'null'],
+    // The server's own word, which saw no token: what is in between has taken it away.
+    [401, 'application/json', '{"error":{"code":"unauthorized","reason":"no_token"}}'],
     [200, 'text/html', '<form>Sign in</form>'],
     // An answer in the right form that belongs to another status.
     [200, 'application/json', '{"error":{"code":"unauthorized"}}'],

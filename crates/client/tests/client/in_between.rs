@@ -23,20 +23,25 @@ struct Proxy {
 
 impl Proxy {
     async fn before(host: &Host, rule: Rule) -> Self {
+        Self::rewriting(host, rule, str::to_owned).await
+    }
+
+    /// What it lets through has another head then.
+    async fn rewriting(host: &Host, rule: Rule, rewrite: fn(&str) -> String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let behind = host.url.trim_start_matches("http://").to_owned();
         let (sender, current) = watch::channel(rule);
         tokio::spawn(async move {
             while let Ok((outside, _)) = listener.accept().await {
-                tokio::spawn(pass(outside, behind.clone(), *current.borrow()));
+                tokio::spawn(pass(outside, behind.clone(), *current.borrow(), rewrite));
             }
         });
         Self { url, rule: sender }
     }
 }
 
-async fn pass(mut outside: TcpStream, behind: String, rule: Rule) {
+async fn pass(mut outside: TcpStream, behind: String, rule: Rule, rewrite: fn(&str) -> String) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match outside.read_u8().await {
@@ -44,13 +49,19 @@ async fn pass(mut outside: TcpStream, behind: String, rule: Rule) {
             Err(_) => return,
         }
     }
-    if let Some(answer) = rule(&String::from_utf8_lossy(&head)) {
+    let head = String::from_utf8_lossy(&head);
+    if let Some(answer) = rule(&head) {
         let _ = outside.write_all(answer.as_bytes()).await;
         let _ = outside.shutdown().await;
         return;
     }
+    let mut head = rewrite(&head);
+    if !head.to_ascii_lowercase().contains("\r\nupgrade:") {
+        // Another request on the same connection would not be looked at.
+        head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+    }
     let mut inside = TcpStream::connect(behind).await.unwrap();
-    inside.write_all(&head).await.unwrap();
+    inside.write_all(head.as_bytes()).await.unwrap();
     let _ = copy_bidirectional(&mut outside, &mut inside).await;
 }
 
@@ -130,4 +141,50 @@ async fn a_proxy_gets_the_password_that_the_url_names_and_the_server_its_token()
     // What the server itself says comes through, too.
     let mut refused = host.builder_at(&url).only_token("no.good.token").connect().unwrap();
     assert!(matches!(event(&mut refused).await, Some(Event::IdentityRefused)));
+}
+
+/// A head without the headers that begin so.
+fn without(head: &str, names: &[&str]) -> String {
+    let is_kept = |line: &&str| {
+        let line = line.to_ascii_lowercase();
+        !names.iter().any(|name| line.starts_with(name))
+    };
+    head.split_inclusive("\r\n").filter(is_kept).collect()
+}
+
+#[tokio::test]
+async fn a_proxy_that_takes_the_token_away_signs_nobody_out() {
+    // The server's "A token is needed" was taken for a refusal of the one that it never saw.
+    let host = Host::start();
+    let drops = |head: &str| {
+        without(head, &["authorization:", "tetherline-token:", "sec-websocket-protocol:"])
+    };
+    let proxy = Proxy::rewriting(&host, |_| None, drops).await;
+    let client = host.builder_at(&proxy.url).connect().unwrap();
+    let waiting = until(&client, Status::Waiting).await;
+    assert_eq!(waiting.reason, Some(WaitReason::Unreachable));
+    let trouble = waiting.trouble.unwrap();
+    assert!(trouble.contains("401") && trouble.contains("not as Tetherline"), "{trouble}");
+}
+
+#[tokio::test]
+async fn a_gateway_with_a_bearer_of_its_own_lets_the_token_through() {
+    // The server took the gateway's for the client's, and refused it for good.
+    let host = Host::start();
+    let gateway = |head: &str| {
+        let head = without(head, &["authorization:"]);
+        head.replacen("\r\n", "\r\nAuthorization: Bearer of.the.gateway\r\n", 1)
+    };
+    let proxy = Proxy::rewriting(&host, |_| None, gateway).await;
+    let mut client = host.builder_at(&proxy.url).connect().unwrap();
+    until_caught_up(&mut client).await;
+    // No upgrade: what is asked instead carries the token where the gateway writes nothing.
+    let no_upgrade = |head: &str| {
+        let head = without(head, &["upgrade:", "connection:", "authorization:"]);
+        head.replacen("\r\n", "\r\nAuthorization: Bearer of.the.gateway\r\n", 1)
+    };
+    let proxy = Proxy::rewriting(&host, |_| None, no_upgrade).await;
+    let client = host.builder_at(&proxy.url).connect().unwrap();
+    let waiting = until(&client, Status::Waiting).await;
+    assert_eq!(waiting.reason, Some(WaitReason::NoUpgrade));
 }

@@ -10,7 +10,9 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use serde::Deserialize;
-use tetherline_protocol::{BEARER_PREFIX, DeviceId, ErrorCode, SUBPROTOCOL, TOKEN_HEADER};
+use tetherline_protocol::{
+    BEARER_PREFIX, DeviceId, ErrorCode, NO_TOKEN, SUBPROTOCOL, TOKEN_HEADER,
+};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
@@ -138,18 +140,20 @@ fn identify(
             "A token is needed: as the subprotocol `bearer.<token>` or as \
              `Authorization: Bearer <token>`.",
         )
+        .reason(NO_TOKEN)
     })?;
     shared.config.jwt.verify(token).map_err(untrusted)
 }
 
+/// `Authorization` comes after what nobody but a client writes: a gateway puts a `Bearer` of its own there.
 pub(super) fn token<'a>(
     headers: &'a HeaderMap,
     parameters: &'a Parameters,
     allow_query_token: bool,
 ) -> Option<&'a str> {
     own_header(headers)
-        .or_else(|| bearer(headers))
         .or_else(|| protocols(headers).find_map(|name| name.strip_prefix(BEARER_PREFIX)))
+        .or_else(|| bearer(headers))
         .or_else(|| parameters.token.as_deref().filter(|_| allow_query_token))
 }
 

@@ -1,6 +1,7 @@
 import {
   ERROR_CODES,
   type ErrorCode,
+  NO_TOKEN,
   PROBE_ANSWER_BYTES_MAX,
   TOKEN_HEADER,
 } from '../generated/protocol.js';
@@ -35,7 +36,7 @@ export function probe(
   });
 }
 
-type Words = Partial<Record<'code' | 'field', unknown>>;
+type Words = Partial<Record<'code' | 'field' | 'reason', unknown>>;
 
 async function ask(
   { url, token }: Session,
@@ -51,24 +52,25 @@ async function ask(
       redirect: 'manual',
       signal,
     });
-    const { code, field } = readWords(await readBody(response));
+    const { code, field, reason } = readWords(await readBody(response));
     const retryAfterMs = readRetryAfter(response.headers.get('Retry-After'));
     return {
       answer: {
         status: response.status,
-        code: ERROR_CODES.indexOf(code as ErrorCode),
+        // Whoever misses a token that we gave says nothing of it: something in between took it.
+        code: reason === NO_TOKEN ? -1 : ERROR_CODES.indexOf(code as ErrorCode),
         retryAfterMs,
       },
-      names: field,
+      isMissed: code === 'unauthorized' && field !== TOKEN_HEADER,
     };
   };
   try {
     if (isOfThisOrigin(probeUrl(url))) {
       // The browser fills in `Authorization` for a proxy that wants a password; ours in its place
       // would have the proxy refuse everything.
-      const { answer, names } = await request({ [TOKEN_HEADER]: token });
+      const { answer, isMissed } = await request({ [TOKEN_HEADER]: token });
       // A server of an older version does not look there, and misses a token.
-      if (answer.code !== ERROR_CODES.indexOf('unauthorized') || names === TOKEN_HEADER) {
+      if (!isMissed) {
         return answer;
       }
     }

@@ -4,6 +4,7 @@ export const PROTOCOL_VERSION = 1;
 export const SUBPROTOCOL = 'tetherline.v1';
 export const BEARER_PREFIX = 'bearer.';
 export const TOKEN_HEADER = 'tetherline-token';
+export const NO_TOKEN = 'no_token';
 
 /** Server → client, first on every connection. */
 export const CONNECTION_ESTABLISHED = 'connection_established' as const;
