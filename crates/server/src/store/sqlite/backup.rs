@@ -156,8 +156,9 @@ fn expect_file(from: &Path) -> Result<(), RestoreError> {
     let entries: io::Result<Vec<_>> = fs::read_dir(from).map_err(failed)?.collect();
     let paths = entries.map_err(failed)?.into_iter().map(|entry| entry.path());
     let is_mailbox = |path: &PathBuf| {
-        let name = path.file_name().and_then(OsStr::to_str);
-        name.is_some_and(|name| name.starts_with("mailbox") && name.ends_with(".db"))
+        let name = path.file_stem().and_then(OsStr::to_str);
+        name.is_some_and(|name| name.starts_with("mailbox"))
+            && path.extension().is_some_and(|kind| kind == "db")
     };
     // They are named after the time.
     match paths.filter(is_mailbox).max() {
