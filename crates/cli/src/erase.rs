@@ -5,6 +5,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use reqwest::StatusCode;
 use tetherline_process::note;
 use tetherline_protocol::UserId;
 
@@ -37,7 +38,7 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let request = http.delete(user).bearer_auth(key);
     let answer = request.send().await.map_err(|error| options.api.unreachable(error))?;
     let status = answer.status();
-    if !status.is_success() {
+    if status != StatusCode::NO_CONTENT {
         let text = answer.text().await.unwrap_or_default();
         bail!("{}", refusal(status.as_u16(), &text));
     }

@@ -2,11 +2,11 @@ use std::{io, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use reqwest::Client;
+use reqwest::{Client, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tetherline_process::outcome_of;
-use tetherline_protocol::{IdempotencyKey, MessageId, Seq, UserId, frame::Message};
+use tetherline_protocol::{IdempotencyKey, MessageId, Problem, Seq, UserId, frame::Message};
 use tetherline_server::{NoHttpClient, chain, http_client};
 
 use crate::{files, printable::printable};
@@ -99,11 +99,14 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         .text()
         .await
         .context("the server's answer broke off; publish again with the same --idempotency-key")?;
-    if !status.is_success() {
+    if !matches!(status, StatusCode::OK | StatusCode::CREATED) {
         bail!("{}", refusal(status.as_u16(), &text));
     }
     let published: Published = serde_json::from_str(&text).with_context(|| {
-        format!("{} answered something that is no Tetherline server's", options.api.url)
+        format!(
+            "{} answered something that is no Tetherline server's; --url has to lead to one",
+            options.api.url
+        )
     })?;
     let receipt = serde_json::to_string(&published)?;
     Ok(outcome_of(tetherline_process::answer(&receipt), "tetherline: the message was published"))
@@ -133,13 +136,20 @@ fn message(kind: &str, json: &str) -> Result<String> {
     Ok(text)
 }
 
+/// What an answer means that is not the one that was wanted. Only the server's own form is a word of
+/// its own: advice about its key would mislead where a proxy wants another.
 pub(crate) fn refusal(status: u16, body: &str) -> String {
-    let words = serde_json::from_str::<Value>(body)
-        .ok()
-        .and_then(|body| {
-            body["error"]["message"].as_str().or(body["message"].as_str()).map(str::to_owned)
-        })
-        .unwrap_or_else(|| body.lines().next().unwrap_or_default().to_owned());
+    let Some(problem) = Problem::parse(body.as_bytes()) else {
+        let words = match printable(body.lines().next().unwrap_or_default()) {
+            words if words.is_empty() => words,
+            words => format!(" ({words})"),
+        };
+        let advice = match status {
+            429 | 502..=504 => "try again in a moment",
+            _ => "--url has to lead to a Tetherline server",
+        };
+        return format!("the answer is not Tetherline's, but {status}{words}; {advice}");
+    };
     let advice = match status {
         401 => "; --api-key-file has to name the key that the server uses",
         404 => "; --url has to lead to a Tetherline server",
@@ -147,7 +157,7 @@ pub(crate) fn refusal(status: u16, body: &str) -> String {
         429 | 503 => "; try again in a moment",
         _ => "",
     };
-    let words = printable(words.trim_end().trim_end_matches('.'));
+    let words = printable(problem.message.trim_end().trim_end_matches('.'));
     format!("the server refused it with {status}: {words}{advice}")
 }
 
@@ -171,6 +181,11 @@ mod tests {
         let advice = "use another --idempotency-key for another message";
         let said = format!("the server refused it with 409: Used before; {advice}");
         assert_eq!(refusal(409, ours), said);
+        // A proxy that wanted a password was explained as a wrong key.
+        let advice = "--url has to lead to a Tetherline server";
+        let said = format!("the answer is not Tetherline's, but 401 (<h1>401</h1>); {advice}");
+        assert_eq!(refusal(401, "<h1>401</h1>\n"), said);
+        assert!(!refusal(401, r#"{"message":"No."}"#).contains("api-key"));
         // Somebody in between wrote escape sequences to the terminal, and as much as it liked.
         let said = refusal(502, &format!("\u{1b}[2J{}", "x".repeat(100_000)));
         assert!(said.contains(r"\u{1b}[2J") && said.len() < 500, "{said}");

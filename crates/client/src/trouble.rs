@@ -10,7 +10,7 @@ pub(crate) fn chain(error: &dyn Error) -> Trouble {
     while let Some(error) = source {
         let cause = error.to_string();
         // Some say their cause already.
-        if !text.ends_with(&cause) {
+        if !text.contains(&cause) {
             let _ = write!(text, ": {cause}");
         }
         source = error.source();

@@ -4,8 +4,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, TokenData, Validation};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 use tetherline_protocol::{ErrorCode, UserId, limits::TOKEN_LEEWAY_MS};
 
@@ -74,7 +76,7 @@ impl JwtKeys {
                 .map_err(|error| InvalidToken::from(error.kind()))?;
         // RFC 7515, section 4.1.11: whoever does not understand what it names refuses the token, and
         // there is nothing that we do.
-        if header.crit.is_some() {
+        if header.crit.is_some() || names_crit(token) {
             return Err(InvalidToken::Malformed);
         }
         let user = claims.sub.parse().map_err(|_| InvalidToken::Malformed)?;
@@ -103,6 +105,14 @@ impl JwtKeys {
         }
         rules
     }
+}
+
+/// Whether the header has `crit` at all: the library takes one that is `null` for none.
+fn names_crit(token: &str) -> bool {
+    let header = token.split('.').next().unwrap_or_default();
+    let Ok(header) = BASE64_URL_SAFE_NO_PAD.decode(header) else { return true };
+    serde_json::from_slice::<Map<String, Value>>(&header)
+        .map_or(true, |header| header.contains_key("crit"))
 }
 
 impl fmt::Debug for JwtKeys {
@@ -186,6 +196,8 @@ pub(crate) enum InvalidToken {
         /// When it is worth another try.
         wait: Duration,
     },
+    #[error("the token never counts: it expires before the time from which it is valid")]
+    NeverValid,
     #[error("the token was issued for another service")]
     OtherService,
     #[error("the token is not one of ours: wrong signature, algorithm or shape")]
@@ -235,7 +247,12 @@ impl Claims {
         if left <= 0.0 {
             return Err(InvalidToken::Expired);
         }
-        let ahead = [self.nbf, self.iat].into_iter().flatten().fold(now, f64::max) - now - leeway;
+        let begins = [self.nbf, self.iat].into_iter().flatten().fold(now, f64::max);
+        let ahead = begins - now - leeway;
+        if ahead > 0.0 && begins - self.exp >= 2.0 * leeway {
+            // No wait helps.
+            return Err(InvalidToken::NeverValid);
+        }
         if ahead > 0.0 {
             let wait = Duration::from_secs_f64(ahead.min(NOT_YET_VALID_WAIT_SECS_MAX));
             return Err(InvalidToken::NotYetValid { wait });
@@ -271,7 +288,6 @@ fn since_epoch() -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
     use serde_json::json;
 
     use super::*;
@@ -334,6 +350,11 @@ mod tests {
         for names in [vec!["b64".into()], vec!["exp".into()], vec![]] {
             assert_eq!(keys().verify(&with(Some(names))), Err(InvalidToken::Malformed));
         }
+        // The library takes `null` for nothing.
+        let payload = fuzzable(claims.to_string().as_bytes());
+        assert!(keys().verify(&payload).is_ok());
+        let payload = headed(br#"{"alg":"HS256","crit":null}"#, claims.to_string().as_bytes());
+        assert_eq!(keys().verify(&payload), Err(InvalidToken::Malformed));
     }
 
     #[test]
@@ -363,7 +384,7 @@ mod tests {
             let times = format!(r#"{{"sub":"ada","exp":{times}}}"#);
             assert_eq!(token(&times), Err(InvalidToken::Malformed), "{times}");
         }
-        let far = token(r#"{"sub":"ada","exp":9.9e9,"nbf":1e300}"#);
+        let far = token(r#"{"sub":"ada","exp":1e301,"nbf":1e300}"#);
         assert_eq!(far, Err(InvalidToken::NotYetValid { wait: Duration::from_secs(30) }));
         // No number that JSON's readers have: not ours, but no harm either.
         let huge = fuzzable(br#"{"sub":"ada","exp":1e400}"#);
@@ -372,8 +393,12 @@ mod tests {
 
     /// A token with these very claims.
     fn fuzzable(claims: &[u8]) -> String {
+        headed(br#"{"alg":"HS256"}"#, claims)
+    }
+
+    fn headed(header: &[u8], claims: &[u8]) -> String {
         let encode = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(part);
-        let signed = format!("{}.{}", encode(br#"{"alg":"HS256"}"#), encode(claims));
+        let signed = format!("{}.{}", encode(header), encode(claims));
         let key = &keys().keys.encoding;
         let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), key, Algorithm::HS256);
         format!("{signed}.{}", signature.unwrap())
@@ -396,6 +421,15 @@ mod tests {
         assert_eq!(claims(good, Some(now + leeway + 0.25), None), Err(late));
         assert_eq!(claims(good, None, Some(now + leeway + 0.25)), Err(late));
         assert_eq!(late.code(), ErrorCode::TokenNotYetValid);
+        // One that ends before it begins was tried again for ever.
+        let never = Err(InvalidToken::NeverValid);
+        assert_eq!(claims(good, Some(good + 2.0 * leeway), None), never);
+        assert_eq!(claims(good, None, Some(1e300)), never);
+        assert!(InvalidToken::NeverValid.code() == ErrorCode::Unauthorized);
+        // With both clocks as far off as they may be, this one counts for half a second.
+        let wait = NOT_YET_VALID_WAIT_SECS_MAX;
+        let late = InvalidToken::NotYetValid { wait: Duration::from_secs_f64(wait) };
+        assert_eq!(claims(good, Some(good + 2.0 * leeway - 0.5), None), Err(late));
     }
 
     #[test]

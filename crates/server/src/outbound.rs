@@ -1,6 +1,6 @@
 //! HTTP requests that this program makes.
 
-use reqwest::{ClientBuilder, Proxy, Url};
+use reqwest::{ClientBuilder, Proxy, Url, redirect};
 
 use crate::chain;
 
@@ -28,15 +28,15 @@ pub enum NoHttpClient {
 /// The client for one address, and the address itself.
 ///
 /// It goes through `proxy` if there is one, and never through one that the environment names: what is
-/// sent carries keys and people's messages, and the address may be this very machine's. Certificates are
-/// looked for only where TLS needs them.
+/// sent carries keys and people's messages, and the address may be this very machine's. For the same reason
+/// it follows no redirect. Certificates are looked for only where TLS needs them.
 pub fn http_client(
     url: &str,
     proxy: Option<&str>,
     set: impl FnOnce(ClientBuilder) -> ClientBuilder,
 ) -> Result<(reqwest::Client, Url), NoHttpClient> {
     let address = http_address(url).ok_or_else(|| NoHttpClient::Address(url.into()))?;
-    let mut builder = reqwest::Client::builder().no_proxy();
+    let mut builder = reqwest::Client::builder().no_proxy().redirect(redirect::Policy::none());
     let mut needs_certificates = address.scheme() == "https";
     if let Some(proxy) = proxy {
         let invalid = || NoHttpClient::Proxy(without_password(proxy));

@@ -15,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::{Client, Response, StatusCode, Url};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tetherline_protocol::{DeviceId, ErrorCode, MessageId, StopTarget, UserId, message_type};
@@ -100,10 +100,8 @@ impl Webhook {
     /// The same with everything that can be chosen.
     pub fn open(options: WebhookOptions<'_>) -> Result<Self, InvalidWebhook> {
         let secret = SigningSecret::parse(options.secret).map_err(|_| InvalidWebhook::Secret)?;
-        let (http, url) = http_client(options.url, options.proxy, |builder| {
-            // A redirected request would carry a person's message somewhere that nobody named.
-            builder.timeout(WEBHOOK_TIMEOUT).redirect(redirect::Policy::none())
-        })?;
+        let (http, url) =
+            http_client(options.url, options.proxy, |builder| builder.timeout(WEBHOOK_TIMEOUT))?;
         let budget = Budget::new(options.requests_max, options.bytes_max);
         Ok(Self { url, secret, http, budget, unanswered: AtomicU64::new(0) })
     }
@@ -151,7 +149,9 @@ impl Webhook {
         };
         match answer.status() {
             status if status.is_success() => Answer::Accepted,
-            status @ (StatusCode::REQUEST_TIMEOUT
+            // 407 is always a proxy's, whatever its body looks like.
+            status @ (StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            | StatusCode::REQUEST_TIMEOUT
             | StatusCode::TOO_EARLY
             | StatusCode::TOO_MANY_REQUESTS) => Answer::Unknown(format!("it answered {status}")),
             status if status.is_client_error() => match text_of(answer).await {

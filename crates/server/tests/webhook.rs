@@ -329,6 +329,20 @@ async fn an_unknown_outcome_is_asked_again_under_the_same_key() {
 }
 
 #[tokio::test]
+async fn what_only_something_in_between_says_is_never_final() {
+    // A proxy that wanted a password settled a send for good, by chance in the application's form.
+    let refusal = r#"{"error":{"code":"rejected","message":"Log in."}}"#;
+    for status in [407, 408, 425, 429] {
+        let (receiver, address) = Receiver::start(&[(status, refusal)]).await;
+        let server = server_with(address).await;
+        let mut client = server.connect("ada", "laptop").await;
+        client.send(r#"{"type":"ask","id":"m1"}"#).await;
+        assert_eq!(client.next().await, json!({"type":"accepted","ref":"m1"}), "{status}");
+        assert_eq!(receiver.keys().await, ["ada/m1", "ada/m1"], "{status}");
+    }
+}
+
+#[tokio::test]
 async fn an_application_that_is_gone_makes_the_client_come_again() {
     let (receiver, address) = Receiver::start(&[(503, ""), (503, ""), (503, "")]).await;
     let server = server_with(address).await;

@@ -89,6 +89,33 @@ async fn a_proxy_that_is_named_is_asked() {
     assert!(!said(&refused).contains("secret"), "{}", said(&refused));
 }
 
+#[test]
+fn what_is_not_the_servers_own_yes_is_none() {
+    // Followed to a login page, an erasure that nobody did was "erased"; a message was posted to wherever
+    // a redirect led.
+    let (elsewhere, asked) =
+        proxy("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("api.key");
+    fs::write(&key, "a key of at least sixteen bytes").unwrap();
+    for status in ["302 Found", "307 Temporary Redirect", "200 OK", "401 Unauthorized"] {
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nlocation: {elsewhere}/login\r\ncontent-length: 0\r\n\
+             connection: close\r\n\r\n"
+        );
+        let (url, _) = proxy(answer.leak());
+        let access = ["--url", &url, "--api-key-file", text(&key), "--user", "bob"];
+        for command in [&["erase", "--yes"][..], &["publish", "--type", "note", "{}"]] {
+            let output = run(&[command, &access[..]].concat());
+            let said = said(&output);
+            assert_eq!(output.status.code(), Some(1), "{status} {command:?}: {said}");
+            assert!(said.contains("Tetherline") && said.contains("--url"), "{status}: {said}");
+            assert!(!said.contains("api-key"), "{status}: {said}");
+        }
+    }
+    assert_eq!(asked.try_recv().ok(), None);
+}
+
 #[tokio::test]
 async fn without_certificates_http_works_and_https_says_what_it_needs() {
     // In an image without them `publish` to http:// panicked, and the webhook was a "builder error".

@@ -9,7 +9,7 @@ mod tests;
 use std::{fmt, time::Duration};
 
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use reqwest::{Client, Proxy, Response, Url};
+use reqwest::{Client, Proxy, Response, Url, redirect};
 use serde::Serialize;
 use tetherline_server::chain;
 use tokio::time::timeout;
@@ -131,15 +131,19 @@ impl Provider {
             (None, Some(_)) => return Err(InvalidProvider::NoModel),
         };
         let endpoint = endpoint(base_url.as_deref().unwrap_or(OPENAI_BASE_URL))?;
-        // What the environment names for other programs would get people's words, and the key.
+        // What the environment names for other programs would get people's words, and the key; so would
+        // whatever a redirect names.
         let mut client = Client::builder()
             .no_proxy()
+            .redirect(redirect::Policy::none())
             .connect_timeout(PROVIDER_CONNECT_TIMEOUT)
             .timeout(patience.whole);
+        let mut needs_certificates = endpoint.scheme() == "https";
         if let Some(proxy) = set(proxy) {
+            needs_certificates |= proxy.to_ascii_lowercase().starts_with("https:");
             client = client.proxy(Proxy::all(proxy).map_err(|_| InvalidProvider::Proxy)?);
         }
-        if endpoint.scheme() == "http" {
+        if !needs_certificates {
             // A local model must not need CA certificates to be installed.
             client = client.tls_certs_only([]);
         }

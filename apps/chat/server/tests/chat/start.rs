@@ -4,7 +4,7 @@ use tokio::process::Command;
 
 use crate::{
     browser::Person,
-    process::{Chat, Start},
+    process::{Chat, PATIENCE, Start},
 };
 
 #[tokio::test]
@@ -49,6 +49,20 @@ async fn a_wrong_command_line_or_provider_is_a_usage_error() {
     let (code, text) = Start::on(folder.path()).with(&url).fail().await;
     assert_eq!(code, 2);
     assert!(text.contains("CHAT_MODEL"), "{text}");
+}
+
+#[tokio::test]
+async fn a_proxy_over_https_needs_certificates_even_for_a_model_over_http() {
+    // The chat started with none to trust, and every question failed.
+    let folder = tempfile::tempdir().unwrap();
+    let start = Start::on(folder.path()).provider("http://127.0.0.1:1/v1");
+    let mut command = start.command();
+    command.env("CHAT_PROXY", "https://127.0.0.1:1");
+    command.envs([("SSL_CERT_FILE", "/nowhere"), ("SSL_CERT_DIR", "/nowhere")]);
+    command.stderr(std::process::Stdio::piped());
+    let output = tokio::time::timeout(PATIENCE, command.output()).await.unwrap().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && text.contains("CA certificates"), "{text}");
 }
 
 #[tokio::test]

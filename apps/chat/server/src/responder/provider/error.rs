@@ -62,6 +62,8 @@ impl ProviderError {
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Self::Unauthorized,
             StatusCode::NOT_FOUND => Self::NotFound,
+            // Somewhere else may be somebody else's.
+            status if status.is_redirection() => Self::NotFound,
             StatusCode::TOO_MANY_REQUESTS => Self::RateLimited,
             StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => Self::TimedOut,
             status if status.is_client_error() => Self::Refused(status.as_u16()),

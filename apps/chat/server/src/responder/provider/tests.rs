@@ -8,8 +8,9 @@ mod splits;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 
-use self::server::{Script, serve};
+use self::server::{Script, read_request, serve};
 use super::*;
 
 /// What well-known servers send, after their documentation; all of them say the same.
@@ -70,6 +71,30 @@ async fn a_piece_is_there_before_the_next_one_is_sent() {
     gate.open();
     assert_eq!(pieces.next().await, Some(Ok(" two".into())));
     assert_eq!(pieces.next().await, None);
+}
+
+#[tokio::test]
+async fn a_redirect_carries_no_conversation_elsewhere() {
+    // A 307 had the whole conversation posted to whatever address it named.
+    let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = elsewhere.local_addr().unwrap();
+    let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}/v1", first.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut socket, _) = first.accept().await.unwrap();
+        let answer = format!(
+            "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://{place}/\r\ncontent-length: 0\r\n\
+             connection: close\r\n\r\n"
+        );
+        read_request(&mut socket).await.unwrap();
+        socket.write_all(answer.as_bytes()).await.unwrap();
+    });
+    let provider = Provider::with_patience(Some(&base_url), None, Some("m"), PATIENT);
+    let mut pieces = Box::pin(provider.unwrap().unwrap().stream(Vec::new()));
+    tokio::select! {
+        piece = pieces.next() => assert_eq!(piece, Some(Err(ProviderError::NotFound))),
+        _ = elsewhere.accept() => panic!("the redirect was followed"),
+    }
 }
 
 #[test]

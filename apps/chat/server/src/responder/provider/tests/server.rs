@@ -102,7 +102,7 @@ async fn chunk(socket: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// What is left unread when a socket closes makes the other end lose what was sent to it.
-async fn read_request(socket: &mut TcpStream) -> std::io::Result<()> {
+pub(super) async fn read_request(socket: &mut TcpStream) -> std::io::Result<()> {
     let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
         let read = socket.read(&mut buffer).await?;
