@@ -118,7 +118,12 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         draining.drain().await;
     });
     tokio::select! {
-        ended = serving => ended.map(|()| ExitCode::SUCCESS).context("the server stopped"),
+        ended = serving => {
+            ended.context("the server stopped")?;
+            // What ended it may think otherwise.
+            let in_place = server.is_in_place();
+            in_place.map(|()| ExitCode::SUCCESS).context("the server stopped without its files")
+        }
         // Whatever supervises this process can do more about it than a server without a store.
         error = server.failed() => Err(anyhow::Error::new(error).context("the server has to end")),
     }

@@ -97,7 +97,7 @@ impl Driver {
         let ending = self.serve(&mut unreadable).await;
         // Before the goodbye: whoever has seen it finds the cursor where it was left.
         if timeout(CLOSE_TIMEOUT, self.save_acknowledgements()).await.is_err() {
-            tracing::warn!("the store took no acknowledgement in time");
+            tracing::debug!("the store took no acknowledgement in time");
         }
         let goodbye = match ending {
             Ending::Ours(code, reason) if unreadable => Goodbye::Breach(code, reason),

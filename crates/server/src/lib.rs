@@ -38,6 +38,7 @@ mod socket;
 pub mod store;
 mod streams;
 mod to_the_end;
+mod trouble;
 #[cfg(feature = "webhook")]
 mod webhook;
 

@@ -23,6 +23,7 @@ use crate::{
         AppendError, Appended, Delivery, Head, Outcome, StoppedStream, Store, StoreError, fresh_id,
     },
     to_the_end::ToTheEnd,
+    trouble::{SharedTrouble, Word},
 };
 
 /// The delivery server: a handle, cheap to clone.
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) reception: Reception,
     pub(crate) bodies: Bodies,
     application: OnceLock<Arc<dyn Application>>,
+    sign_ins: SharedTrouble,
     pub(crate) watching_streams: OnceLock<()>,
 }
 
@@ -88,6 +90,7 @@ impl Server {
             reception,
             bodies,
             application: OnceLock::new(),
+            sign_ins: SharedTrouble::default(),
             watching_streams: OnceLock::new(),
         };
         let shared = Arc::new(shared);
@@ -188,6 +191,12 @@ impl Server {
         self.shared.store.failed()
     }
 
+    /// Whether what was kept lies where the next start will look for it, or why not. Ask it when serving has
+    /// ended, and end the process with an exit code that is none of success if it does not.
+    pub fn is_in_place(&self) -> Result<(), StoreError> {
+        self.shared.store.is_in_place()
+    }
+
     /// Refuses new connections, closes all others with 1012 and waits for them and for what they have
     /// handed to the application, for a bounded time.
     pub async fn drain(&self) {
@@ -249,10 +258,16 @@ impl Shared {
             return Ok(identity);
         };
         match application.is_signed_in(&identity.user, session).await {
-            Ok(true) => Ok(identity),
-            Ok(false) => Err(InvalidToken::SignedOut),
+            Ok(is_signed_in) => {
+                if let Some(Word::Works { times }) = self.sign_ins.worked_now() {
+                    tracing::info!(failed_again = times, "sign-ins can be looked up again");
+                }
+                if is_signed_in { Ok(identity) } else { Err(InvalidToken::SignedOut) }
+            }
             Err(error) => {
-                tracing::error!(%error, "a sign-in could not be looked up");
+                if let Some(Word::Fails { times }) = self.sign_ins.failed_now() {
+                    tracing::error!(%error, times, "a sign-in could not be looked up");
+                }
                 Err(InvalidToken::Undecided)
             }
         }

@@ -226,7 +226,7 @@ impl Session {
             Input::Page { ticket, page } => self.page(ticket, page),
             Input::Resumed { ticket, resumed } => self.resumed(ticket, resumed),
             Input::Located(Ok(place)) => self.located(&place),
-            Input::Located(Err(error)) => self.fault(&error),
+            Input::Located(Err(error)) => self.store_failed(&error),
             Input::Acknowledged => self.acknowledged(),
             Input::Settled(outcome) => {
                 for (id, outcome) in self.sends.settle(outcome) {
@@ -299,7 +299,7 @@ impl Session {
     fn page(&mut self, ticket: u32, page: Result<Vec<Delivery>, StoreError>) {
         let page = match page {
             Ok(page) => page,
-            Err(error) => return self.fault(&error),
+            Err(error) => return self.store_failed(&error),
         };
         let progress = self.feed.take_page(ticket, page);
         self.progress(progress);
@@ -320,7 +320,7 @@ impl Session {
     fn resumed(&mut self, ticket: u32, resumed: Result<Resumed, StoreError>) {
         let resumed = match resumed {
             Ok(resumed) => resumed,
-            Err(error) => return self.fault(&error),
+            Err(error) => return self.store_failed(&error),
         };
         match self.feed.resumed(ticket, resumed) {
             Verdict::Stale => {}
@@ -428,6 +428,12 @@ impl Session {
 
     fn fault(&mut self, error: &dyn fmt::Display) {
         tracing::error!(connection = %self.connection, %error, "this connection cannot go on");
+        self.close(CloseCode::Internal, "internal error");
+    }
+
+    /// The store has said it, as often as is good: a line for each connection would fill a disk.
+    fn store_failed(&mut self, error: &StoreError) {
+        tracing::debug!(connection = %self.connection, %error, "this connection cannot go on");
         self.close(CloseCode::Internal, "internal error");
     }
 

@@ -232,16 +232,19 @@ impl Shared {
 
     async fn end_overdue_streams(self: &Arc<Self>) -> Result<(), StoreError> {
         for late in self.store.overdue_streams().await? {
-            tracing::warn!(
-                message_uuid = %late.message_uuid,
-                attempt = %late.attempt,
-                status = late.status.as_str(),
-                "an answer is ended, because its writer did not"
-            );
             let ending = StreamEnding::plain(late.status);
             let ended = self.finish_stream(&late.user, &late.message_uuid, late.attempt, ending);
-            if let Err(FinishStreamError::Append(error)) = ended.await {
-                tracing::error!(%error, "an answer could not be ended; it is tried again");
+            match ended.await {
+                Ok(_) => tracing::warn!(
+                    message_uuid = %late.message_uuid,
+                    attempt = %late.attempt,
+                    status = late.status.as_str(),
+                    "an answer was ended, because its writer did not"
+                ),
+                // Once a second for each, and the store has said it, as often as is good.
+                Err(error) => {
+                    tracing::debug!(%error, "an answer could not be ended; it is tried again");
+                }
             }
         }
         Ok(())
@@ -256,7 +259,7 @@ async fn watch(shared: Weak<Shared>) {
         looks.tick().await;
         let Some(shared) = shared.upgrade() else { return };
         if let Err(error) = shared.end_overdue_streams().await {
-            tracing::warn!(%error, "it could not be looked for answers that nobody ends");
+            tracing::debug!(%error, "it could not be looked for answers that nobody ends");
         }
     }
 }

@@ -7,11 +7,7 @@
 mod budget;
 mod signature;
 
-use std::{
-    fmt,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -26,6 +22,7 @@ use self::{budget::Budget, signature::SigningSecret};
 use crate::{
     Application, Incoming, Refusal, Stop, chain, clock,
     outbound::{NoHttpClient, http_client},
+    trouble::{SharedTrouble, Word},
 };
 
 /// How long one request may take.
@@ -47,8 +44,7 @@ pub struct Webhook {
     secret: SigningSecret,
     http: Client,
     budget: Budget,
-    /// Requests without an outcome since the last that had one.
-    unanswered: AtomicU64,
+    trouble: SharedTrouble,
 }
 
 /// Where a webhook is, and how it is asked.
@@ -103,7 +99,7 @@ impl Webhook {
         let (http, url) =
             http_client(options.url, options.proxy, |builder| builder.timeout(WEBHOOK_TIMEOUT))?;
         let budget = Budget::new(options.requests_max, options.bytes_max);
-        Ok(Self { url, secret, http, budget, unanswered: AtomicU64::new(0) })
+        Ok(Self { url, secret, http, budget, trouble: SharedTrouble::default() })
     }
 
     async fn deliver(&self, key: &str, body: String) -> Result<(), Undelivered> {
@@ -164,13 +160,13 @@ impl Webhook {
         }
     }
 
-    /// Says when the webhook stops answering and when it answers again, and not each time in between.
+    /// Says when the webhook stops answering, now and then meanwhile, and when it answers again: one that
+    /// answers every other request is one trouble.
     fn notice(&self, attempt: u32, answer: &Answer) {
         let reason = match answer {
             Answer::Accepted | Answer::Refused(_) => {
-                let unanswered = self.unanswered.swap(0, Ordering::Relaxed);
-                if unanswered > 0 {
-                    tracing::info!(unanswered, "the webhook gives outcomes again");
+                if let Some(Word::Works { times }) = self.trouble.worked_now() {
+                    tracing::info!(unanswered_again = times, "the webhook gives outcomes again");
                 }
                 return;
             }
@@ -179,8 +175,8 @@ impl Webhook {
             ),
             Answer::Unknown(reason) => reason.clone(),
         };
-        if self.unanswered.fetch_add(1, Ordering::Relaxed) == 0 {
-            tracing::warn!(attempt, reason, "the webhook gave no outcome");
+        if let Some(Word::Fails { times }) = self.trouble.failed_now() {
+            tracing::warn!(attempt, reason, times, "the webhook gave no outcome");
         } else {
             tracing::debug!(attempt, reason, "the webhook gave no outcome");
         }

@@ -193,8 +193,9 @@ async fn run(arguments: Arguments) -> Result<(), RunError> {
         served = serve(listener, chat.router(), told_to_stop) => served.map_err(RunError::Serve)?,
         error = chat.failed() => return Err(RunError::Failed(error)),
     }
+    let in_place = chat.server().is_in_place();
     chat.close().await;
-    Ok(())
+    in_place.map_err(RunError::Failed)
 }
 
 fn responder(arguments: &Arguments) -> Result<Responder, InvalidProvider> {

@@ -8,6 +8,7 @@ mod compat;
 mod delivery;
 mod forgetting;
 mod growing;
+mod log;
 mod mistakes;
 mod names;
 mod outbound;

@@ -17,6 +17,22 @@ fn a_server_whose_file_was_replaced_acknowledges_nothing_more_and_ends_with_a_fa
 }
 
 #[test]
+fn a_stop_while_the_file_is_away_is_none_in_order() {
+    // It ended with success, and whoever had moved the file never heard that it was to be put back.
+    let mut server = Server::start();
+    server.publish("ada", r#"{"n":1}"#);
+    let (file, away) = (server.file("mailbox.db"), server.file("away.db"));
+    fs::rename(&file, &away).unwrap();
+    assert!(!server.try_publish("ada", r#"{"n":2}"#, &[]).status.success());
+    server.ask_to_end();
+    assert_eq!(server.ended().code(), Some(1));
+    fs::rename(&away, &file).unwrap();
+    server.start_again();
+    assert_eq!(server.publish("ada", r#"{"n":3}"#)["seq"], 2);
+    server.terminate();
+}
+
+#[test]
 fn who_copies_the_one_file_after_a_clean_stop_has_everything() {
     // 2.8 MB still lay in the log: nobody waited for the thread that folds it in.
     let mut server = Server::start();

@@ -135,10 +135,13 @@ impl Server {
 
     /// Writes all that it can log to a file.
     pub(crate) fn start_logging(log: &Path) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_logging_on(tempfile::tempdir().unwrap(), log, &[])
+    }
+
+    pub(crate) fn start_logging_on(folder: TempDir, log: &Path, more: &[&str]) -> Self {
         let serve = ["serve", "--allow-query-token", "--listen", "127.0.0.1:0", "--data"];
         let mut command = tetherline(&serve);
-        command.arg(folder.path()).env("RUST_LOG", "trace");
+        command.arg(folder.path()).args(more).env("RUST_LOG", "trace");
         let process = Process::spawn_logging(command, std::fs::File::create(log).unwrap());
         let url = process.line().strip_prefix("listening on ").expect("the agreed line").to_owned();
         Self { process: Some(process), url, folder, more: Vec::new() }

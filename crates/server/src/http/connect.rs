@@ -214,7 +214,8 @@ async fn open(
         shared.still_stands(identity).await.map_err(untrusted)?;
     let ticket = ticket.map_err(crowded)?;
     let place = shared.store.locate(&user, device.as_ref()).await.map_err(|error| {
-        tracing::error!(%error, "a connection was refused");
+        // The store has said it, as often as is good.
+        tracing::debug!(%error, "a connection was refused");
         out_of_order()
     })?;
     ticket.begins_after(place.trimmed);

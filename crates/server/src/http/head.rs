@@ -44,7 +44,8 @@ async fn read(shared: &Shared, user: &str, headers: &HeaderMap) -> Result<Mailbo
     let user = parse_user(user)?;
     let Head { seq: head, id: head_id, epoch } =
         shared.store.head(&user).await.map_err(|error| {
-            tracing::error!(%error, "a mailbox's head was not read");
+            // The store has said it, as often as is good.
+            tracing::debug!(%error, "a mailbox's head was not read");
             Problem::unavailable("The mailbox was not read; try again.", RETRY)
         })?;
     Ok(MailboxHead { user, head, head_id, epoch })

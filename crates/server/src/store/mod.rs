@@ -111,6 +111,11 @@ pub trait Upkeep: Send + Sync + 'static {
     fn failed(&self) -> BoxFuture<'static, StoreError> {
         Box::pin(std::future::pending())
     }
+
+    /// Whether what was kept lies where the next start will look for it, or why not.
+    fn is_in_place(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// What is final about a send: taken, or refused for good.

@@ -175,6 +175,9 @@ async fn nothing_is_acknowledged_while_the_folder_is_away_and_it_goes_on_when_it
     fs::rename(place.data(), &away).unwrap();
     let words = attempt(&store, "y").await.unwrap_err().to_string();
     assert!(words.contains("is not there any more"), "{words}");
+    // It said "put it back, or restart": of a file that was deleted that ends the last copy.
+    let process = std::process::id().to_string();
+    assert!(words.contains("do not end it") && words.contains(&process), "{words}");
     fs::rename(&away, place.data()).unwrap();
     assert_eq!(attempt(&store, "y").await.unwrap().seq, seq(2));
 }
@@ -203,6 +206,34 @@ async fn a_file_that_was_replaced_ends_the_store_for_good() {
     let reason = failed(&store).await.to_string();
     assert!(reason.contains("was replaced under the running server"), "{reason}");
     attempt(&store, "y").await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_file_that_was_replaced_is_not_read_with_the_log_of_another() {
+    // Only commits looked: a reader that was opened later mixed the one's pages with the other's log.
+    let place = Place::new();
+    let store = place.open().unwrap();
+    append(&store, "ada", "x").await;
+    let copy = place.file("copy.db");
+    fs::copy(place.file("mailbox.db"), &copy).unwrap();
+    fs::rename(&copy, place.file("mailbox.db")).unwrap();
+    let words = store.read(&user("ada"), Seq::ZERO, ROOM).await.unwrap_err().to_string();
+    assert!(words.contains("was replaced under the running server"), "{words}");
+}
+
+#[tokio::test]
+async fn a_log_that_was_deleted_is_not_made_anew_by_a_reader() {
+    // It was, and so the store was over for good, with the last copy of what was committed.
+    let place = Place::new();
+    let store = place.open().unwrap();
+    append(&store, "ada", "x").await;
+    let (log, away) = (place.file("mailbox.db-wal"), place.file("away"));
+    fs::rename(&log, &away).unwrap();
+    store.read(&user("ada"), Seq::ZERO, ROOM).await.unwrap_err();
+    assert!(!log.exists());
+    fs::rename(&away, &log).unwrap();
+    assert_eq!(positions(&store, "ada").await, [1]);
+    assert_eq!(attempt(&store, "y").await.unwrap().seq, seq(2));
 }
 
 #[tokio::test]

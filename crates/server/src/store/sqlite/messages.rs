@@ -9,6 +9,10 @@ use super::{
     super::{Appended, Delivery, Room},
     statements::{id, optional_id, seq, signed},
 };
+use crate::trouble::{SharedTrouble, Word};
+
+/// Of the whole process, which has one log.
+static DAMAGE: SharedTrouble = SharedTrouble::new();
 
 pub(super) fn read(
     connection: &Connection,
@@ -25,6 +29,7 @@ pub(super) fn read(
     let mut rows = statement.query(params![user.as_str(), signed(after), limit])?;
     let mut page = Vec::new();
     let mut bytes = 0;
+    let mut damage = None;
     while let Some(row) = rows.next()? {
         let delivery = match delivery(row) {
             Ok(Some(delivery)) => delivery,
@@ -32,13 +37,9 @@ pub(super) fn read(
             Err(error) if error.sqlite_error().is_some() => return Err(error),
             damaged => {
                 let (seq, error) = (seq(row, 0)?, damaged.err());
-                tracing::error!(
-                    user = ?user.as_str(),
-                    seq = seq.get(),
-                    error = error.map(tracing::field::display),
-                    "a message was changed in the file and is not delivered; restore a backup to \
-                     have it back"
-                );
+                let error = error.map(tracing::field::display);
+                tracing::debug!(user = ?user.as_str(), seq = seq.get(), error, "changed in the file");
+                damage.get_or_insert(Damage { first: seq, messages: 0 }).messages += 1;
                 Delivery::unreadable(seq)
             }
         };
@@ -47,6 +48,9 @@ pub(super) fn read(
             break;
         }
         page.push(delivery);
+    }
+    if let Some(damage) = damage {
+        damage.say(user);
     }
     Ok(page)
 }
@@ -71,6 +75,27 @@ pub(super) fn count_changed(connection: &Connection) -> rusqlite::Result<u64> {
         }
     }
     Ok(changed)
+}
+
+/// What a read has found that is no message any more.
+struct Damage {
+    first: Seq,
+    messages: u64,
+}
+
+impl Damage {
+    /// Now and then: every page that connects reads the same ones.
+    fn say(&self, user: &UserId) {
+        if let Some(Word::Fails { times }) = DAMAGE.failed_so_often_now(self.messages) {
+            tracing::error!(
+                user = ?user.as_str(),
+                seq = self.first.get(),
+                times,
+                "messages were changed in the file and are not delivered, this one and perhaps more; \
+                 restore a backup to have them back"
+            );
+        }
+    }
 }
 
 /// `None` if the row does not add up.

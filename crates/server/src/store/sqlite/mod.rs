@@ -40,7 +40,7 @@ use super::{
 use checkpoint::{Checkpoints, LogSizes};
 use commands::Command;
 use failure::Alarm;
-use presence::{Lock, Presence};
+use presence::{Files, Lock, Presence};
 use reader::Readers;
 use rules::Rules;
 use streams::{Answers, Table};
@@ -87,6 +87,7 @@ pub struct SqliteStore {
     // Closed before the writer, whose thread folds the log into the file as the last one.
     readers: Readers,
     writer: Writer,
+    files: Arc<Files>,
     rules: Arc<Rules>,
     growing: Arc<Table>,
     clock: Clock,
@@ -126,7 +127,8 @@ impl SqliteStore {
         }
         let epoch: Arc<str> = schema::migrate(&mut connection)?.into();
         lock.has_a_mailbox();
-        let presence = Presence::of(path, lock)?;
+        let files = Arc::new(Files::of(path)?);
+        let presence = Presence::new(files.clone(), lock);
         let alarm = Alarm::new();
         let checkpoints = Checkpoints::start(path, setup.log, &alarm)?;
         let rules = Arc::new(Rules::default());
@@ -139,7 +141,8 @@ impl SqliteStore {
             &alarm,
         )?;
         Ok(Self {
-            readers: Readers::new(path, epoch),
+            readers: Readers::new(path, files.clone(), epoch),
+            files,
             writer,
             rules,
             growing,
@@ -273,6 +276,10 @@ impl Upkeep for SqliteStore {
 
     fn failed(&self) -> BoxFuture<'static, StoreError> {
         self.alarm.raised()
+    }
+
+    fn is_in_place(&self) -> Result<(), StoreError> {
+        self.files.check().map_err(|absence| StoreError::new(absence.to_string()))
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     io::{self, Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use super::{
@@ -89,19 +90,26 @@ impl Lock {
     }
 }
 
-/// The mailbox file, its side files and the lock, as they were when they were opened.
-pub(super) struct Presence {
-    files: Vec<(PathBuf, Identity)>,
-    lock: Lock,
-}
+/// The mailbox file and its side files, as they were when they were opened.
+pub(super) struct Files(Vec<(PathBuf, Identity)>);
 
 type Identity = (u64, u64);
+
+/// Those and the lock.
+pub(super) struct Presence {
+    files: Arc<Files>,
+    lock: Lock,
+}
 
 /// Why nothing can be kept.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Absence {
     /// It may come back.
-    #[error("{} is not there any more ({source}); put it back, or restart", path.display())]
+    #[error(
+        "{} is not there any more ({source}); put the very file back, not a copy. If it was deleted, this \
+         process ({}) has the last of it open: do not end it before that is saved",
+        path.display(), std::process::id()
+    )]
     Away { path: PathBuf, source: io::Error },
     /// It cannot.
     #[error("{} was replaced under the running server; start it anew", .0.display())]
@@ -118,9 +126,9 @@ impl From<Absence> for Fault {
     }
 }
 
-impl Presence {
-    /// Of files that are all open.
-    pub(super) fn of(path: &Path, lock: Lock) -> Result<Self, OpenError> {
+impl Files {
+    /// They are all open.
+    pub(super) fn of(path: &Path) -> Result<Self, OpenError> {
         let paths = [path.to_owned(), sibling(path, "-wal"), sibling(path, "-shm")];
         let identified = paths.into_iter().map(|path| {
             let found = std::fs::metadata(&path);
@@ -129,13 +137,21 @@ impl Presence {
                 Err(source) => Err(OpenError::File { path, source }),
             }
         });
-        Ok(Self { files: identified.collect::<Result<_, _>>()?, lock })
+        Ok(Self(identified.collect::<Result<_, _>>()?))
+    }
+
+    pub(super) fn check(&self) -> Result<(), Absence> {
+        self.0.iter().try_for_each(|(path, identity)| same(path, *identity))
+    }
+}
+
+impl Presence {
+    pub(super) fn new(files: Arc<Files>, lock: Lock) -> Self {
+        Self { files, lock }
     }
 
     pub(super) fn check(&mut self) -> Result<(), Absence> {
-        for (path, identity) in &self.files {
-            same(path, *identity)?;
-        }
+        self.files.check()?;
         let opened = self.lock.file.metadata();
         let opened = opened.map_err(|source| away(&self.lock.path, source))?;
         match same(&self.lock.path, (opened.dev(), opened.ino())) {

@@ -1,7 +1,6 @@
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 use rusqlite::Connection;
@@ -9,9 +8,10 @@ use tokio::sync::Semaphore;
 
 use super::{
     super::StoreError,
+    presence::{Absence, Files},
     schema,
-    trouble::{Trouble, Word},
 };
+use crate::trouble::{SharedTrouble, Word};
 
 /// Reads at a time; the rest waits without a thread.
 const READERS_MAX: usize = 8;
@@ -23,23 +23,25 @@ pub(super) struct Readers {
 
 struct Shared {
     path: Box<Path>,
+    files: Arc<Files>,
     epoch: Arc<str>,
     idle: Mutex<Option<Vec<Connection>>>,
     permits: Arc<Semaphore>,
-    trouble: Mutex<Trouble>,
+    trouble: SharedTrouble,
 }
 
 impl Readers {
-    pub(super) fn new(path: &Path, epoch: Arc<str>) -> Self {
+    pub(super) fn new(path: &Path, files: Arc<Files>, epoch: Arc<str>) -> Self {
         let idle = Mutex::new(Some(Vec::new()));
         let permits = Arc::new(Semaphore::new(READERS_MAX));
         Self {
             shared: Arc::new(Shared {
                 path: path.into(),
+                files,
                 epoch,
                 idle,
                 permits,
-                trouble: Mutex::default(),
+                trouble: SharedTrouble::default(),
             }),
         }
     }
@@ -80,15 +82,14 @@ impl Shared {
         read: impl FnOnce(&Connection, &str) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         let answer = self.attempt(read);
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match &answer {
             Ok(_) => {
-                if let Some(Word::Works { times }) = trouble.worked(Instant::now()) {
+                if let Some(Word::Works { times }) = self.trouble.worked_now() {
                     tracing::info!(failed_again = times, "the store can be read again");
                 }
             }
             Err(error) => {
-                if let Some(Word::Fails { times }) = trouble.failed(Instant::now()) {
+                if let Some(Word::Fails { times }) = self.trouble.failed_now() {
                     tracing::error!(%error, times, "the store could not be read");
                 }
             }
@@ -103,7 +104,7 @@ impl Shared {
         let idle = self.idle().as_mut().and_then(Vec::pop);
         let connection = match idle {
             Some(connection) => connection,
-            None => schema::connect(&self.path)?,
+            None => self.connect()?,
         };
         let answer = read(&connection, &self.epoch)?;
         // A connection that failed is not used again.
@@ -111,6 +112,18 @@ impl Shared {
             idle.push(connection);
         }
         Ok(answer)
+    }
+}
+
+impl Shared {
+    /// Of the very files that the writer has: another file read with the log of this one is neither.
+    fn connect(&self) -> Result<Connection, StoreError> {
+        let absent = |absence: Absence| StoreError::new(absence.to_string());
+        // Before, too: SQLite makes a log that is missing, and then the lost one cannot come back.
+        self.files.check().map_err(absent)?;
+        let connection = schema::connect(&self.path)?;
+        self.files.check().map_err(absent)?;
+        Ok(connection)
     }
 }
 
@@ -134,7 +147,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mailbox.db");
         super::super::presence::create(&path).unwrap();
-        let readers = Readers::new(&path, "epoch".into());
+        let mut connection = schema::connect(&path).unwrap();
+        schema::migrate(&mut connection).unwrap();
+        let files = Arc::new(Files::of(&path).unwrap());
+        let readers = Readers::new(&path, files, "epoch".into());
         let mut held = Vec::new();
         for _ in 0..READERS_MAX {
             let (release, signal) = mpsc::channel::<()>();
