@@ -291,9 +291,8 @@ export class Inbound {
     }
     const send = numberOfSend(session, error.ref);
     const unsettled = session.outbox.get(send);
-    // The engine repeats it; the person need not be told the same thing every time, nor for each send
-    // that has to wait behind the one that was refused. What is unknown here was sent in another tab,
-    // or is settled already.
+    // The engine repeats it; nobody need be told every time, nor of each send that waits behind it.
+    // What is unknown here was sent in another tab, or is settled already.
     const isNews = unsettled !== undefined && !session.outbox.isRefused(error);
     if (unsettled) {
       unsettled.refusal = error;
