@@ -99,7 +99,13 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         .text()
         .await
         .context("the server's answer broke off; publish again with the same --idempotency-key")?;
-    if !matches!(status, StatusCode::OK | StatusCode::CREATED) {
+    // What is kept is there or made; what is live-only is accepted.
+    let is_yes = match status {
+        StatusCode::OK | StatusCode::CREATED => !options.live,
+        StatusCode::ACCEPTED => options.live,
+        _ => false,
+    };
+    if !is_yes {
         bail!("{}", refusal(status.as_u16(), &text));
     }
     let published: Published = serde_json::from_str(&text).with_context(|| {
