@@ -24,6 +24,11 @@ export function isUnauthorized(error: unknown): boolean {
   );
 }
 
+/** Whether the chat itself says that there is no such thing: a 404 alone may be anybody's, too. */
+export function isNotFound(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 404 && error.code === 'not_found';
+}
+
 /** There was no answer at all. */
 export class UnreachableError extends Error {
   override readonly name = 'UnreachableError';

@@ -2,7 +2,7 @@ import { useCallback, useEffect, useState } from 'react';
 import { useDispatch, useSelector } from 'react-redux';
 import { useTetherlineClient } from 'tetherline/react';
 import { listConversations, readMessages } from '@/api/conversations';
-import { ApiError, isUnauthorized } from '@/api/http';
+import { isNotFound, isUnauthorized } from '@/api/http';
 import { useAuth } from '@/contexts/AuthContext';
 import type { AuthSession } from '@/lib/session';
 import {
@@ -77,10 +77,11 @@ export function useConversationHistory(uuid: string | null): { retry: () => void
       })
       .catch((error: unknown) => {
         if (!abort.signal.aborted) {
-          if (error instanceof ApiError && error.status === 404) {
+          if (isNotFound(error)) {
             dispatch(conversationMissing(uuid));
+          } else {
+            changed({ state: 'failed', reason: reasonOf(error) });
           }
-          changed({ state: 'failed', reason: reasonOf(error) });
         }
       });
     return () => abort.abort();

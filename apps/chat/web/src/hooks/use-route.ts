@@ -1,19 +1,22 @@
-import { useSyncExternalStore } from 'react';
+import { useMemo, useSyncExternalStore } from 'react';
 
-/** What the address bar can say. */
+/** What the address bar can say. `next`: the conversation to which a sign-in leads back. */
 export type Route =
-  { page: 'chat'; conversation: string | null } | { page: 'sign-in' } | { page: 'sign-up' };
+  | { page: 'chat'; conversation: string | null }
+  | { page: 'sign-in' | 'sign-up'; next: string | null }
+  | { page: 'unknown' };
 
 const MOVED = 'tetherline-chat:moved';
+const NEXT = 'next';
 
 export function useRoute(): Route {
-  const path = useSyncExternalStore(listen, () => window.location.pathname);
-  return parse(path);
+  const address = useSyncExternalStore(listen, here);
+  return useMemo(() => parse(address), [address]);
 }
 
 /** Goes there; the back button comes back, unless the entry is replaced. */
 export function navigate(path: string, { replace = false } = {}): void {
-  if (window.location.pathname === path) {
+  if (here() === path) {
     return;
   }
   window.history[replace ? 'replaceState' : 'pushState'](null, '', path);
@@ -24,19 +27,47 @@ export function conversationPath(uuid: string): string {
   return `/c/${encodeURIComponent(uuid)}`;
 }
 
-function parse(path: string): Route {
-  if (path === '/sign-in' || path === '/sign-up') {
-    return { page: path === '/sign-in' ? 'sign-in' : 'sign-up' };
-  }
-  const uuid = /^\/c\/([^/]+)\/?$/.exec(path)?.[1];
-  return { page: 'chat', conversation: uuid === undefined ? null : decode(uuid) };
+/** Where somebody signs in (or up) who then wants to see this conversation. */
+export function signInPath(page: 'sign-in' | 'sign-up', next: string | null): string {
+  return next === null
+    ? `/${page}`
+    : `/${page}?${new URLSearchParams({ [NEXT]: conversationPath(next) }).toString()}`;
 }
 
-function decode(text: string): string | null {
+function here(): string {
+  return window.location.pathname + window.location.search;
+}
+
+function parse(address: string): Route {
+  const { pathname, searchParams } = new URL(address, window.location.origin);
+  switch (pathname) {
+    case '/':
+      return { page: 'chat', conversation: null };
+    case '/sign-in':
+    case '/sign-up':
+      // Anybody can write this address: it leads to a conversation of ours, or nowhere.
+      return {
+        page: pathname === '/sign-in' ? 'sign-in' : 'sign-up',
+        next: conversationOf(searchParams.get(NEXT) ?? ''),
+      };
+    default: {
+      const conversation = conversationOf(pathname);
+      return conversation === null ? { page: 'unknown' } : { page: 'chat', conversation };
+    }
+  }
+}
+
+function conversationOf(path: string): string | null {
+  const uuid = /^\/c\/([^/?#\\]+)\/?$/.exec(path)?.[1];
+  return uuid === undefined ? null : decode(uuid);
+}
+
+function decode(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    return null;
+    // Not what we write: whatever it is, there is no such conversation.
+    return text;
   }
 }
 

@@ -16,20 +16,48 @@ function current(): Theme {
 }
 
 function setTheme(theme: Theme): void {
+  try {
+    localStorage.setItem(THEME_KEY, theme);
+  } catch {
+    // Then the choice holds until the page is left, and in this tab.
+  }
+  show(theme);
+}
+
+function show(theme: Theme): void {
+  if (theme === current()) {
+    return;
+  }
   if (theme === 'system') {
     delete document.documentElement.dataset.theme;
   } else {
     document.documentElement.dataset.theme = theme;
   }
-  try {
-    localStorage.setItem(THEME_KEY, theme);
-  } catch {
-    // Then the choice holds until the page is left.
-  }
   window.dispatchEvent(new Event(CHANGED));
+}
+
+/** Shows what another tab has chosen. A cached page hears of it when it comes back. */
+function follow(event: StorageEvent | PageTransitionEvent): void {
+  const mayHaveChanged =
+    'persisted' in event ? event.persisted : event.key === THEME_KEY || event.key === null;
+  if (!mayHaveChanged) {
+    return;
+  }
+  try {
+    const chosen = localStorage.getItem(THEME_KEY);
+    show(chosen === 'light' || chosen === 'dark' ? chosen : 'system');
+  } catch {
+    // Storage is refused: this tab's own choice holds.
+  }
 }
 
 function listen(changed: () => void): () => void {
   window.addEventListener(CHANGED, changed);
-  return () => window.removeEventListener(CHANGED, changed);
+  window.addEventListener('storage', follow);
+  window.addEventListener('pageshow', follow);
+  return () => {
+    window.removeEventListener(CHANGED, changed);
+    window.removeEventListener('storage', follow);
+    window.removeEventListener('pageshow', follow);
+  };
 }

@@ -3,7 +3,7 @@ import { type OutgoingMessage, TetherlineError } from 'tetherline';
 import { MESSAGE_GENERATE, MESSAGE_REGENERATE } from '@/constants/websocket-events';
 import { parentOf } from '@/lib/messages';
 import { forkOf } from '@/lib/tree';
-import type { AppStore } from '@/store';
+import type { AppStore, RootState } from '@/store';
 import {
   addMessage,
   deliveryChanged,
@@ -91,6 +91,12 @@ function placeOf(
     parent: edited,
     version: Math.max(0, ...versions.map(({ version = 1 }) => version)) + 1,
   };
+}
+
+/** Whether this send is a question that is shown, with what became of it. */
+export function isQuestion({ conversation }: RootState, ref: string | undefined): boolean {
+  const shown = Object.values(conversation.messages).flat();
+  return ref !== undefined && shown.some(({ uuid }) => uuid === ref);
 }
 
 /** Shows that an answer is being written anew, until it is or cannot be. */

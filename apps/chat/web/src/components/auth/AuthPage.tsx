@@ -1,7 +1,7 @@
 import { useSelector } from 'react-redux';
 import { AuthForm } from '@/components/auth/AuthForm';
 import { TetherMark } from '@/components/ui/TetherMark';
-import { navigate } from '@/hooks/use-route';
+import { navigate, signInPath } from '@/hooks/use-route';
 import { useTitle } from '@/hooks/use-title';
 import { selectNotice } from '@/store/slices/authSlice';
 
@@ -24,9 +24,16 @@ const WORDS = {
   },
 } as const;
 
+interface Props {
+  mode: AuthMode;
+  /** The conversation to which this leads. */
+  next: string | null;
+}
+
 /** Signing in and signing up: one card, two forms. */
-export function AuthPage({ mode }: { mode: AuthMode }) {
+export function AuthPage({ mode, next }: Props) {
   const words = WORDS[mode];
+  const otherPath = signInPath(words.otherMode, next);
   const notice = useSelector(selectNotice);
   useTitle(mode === 'sign-in' ? 'Sign in' : 'Create an account');
   return (
@@ -56,10 +63,10 @@ export function AuthPage({ mode }: { mode: AuthMode }) {
           <p className="auth__other">
             {words.other}{' '}
             <a
-              href={`/${words.otherMode}`}
+              href={otherPath}
               onClick={(event) => {
                 event.preventDefault();
-                navigate(`/${words.otherMode}`);
+                navigate(otherPath);
               }}
             >
               {words.otherLink}

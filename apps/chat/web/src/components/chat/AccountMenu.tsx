@@ -2,6 +2,7 @@ import { Check, ChevronsUpDown, LogOut, Monitor, Moon, Sun } from 'lucide-react'
 import { type FocusEvent, type KeyboardEvent, useEffect, useId, useRef, useState } from 'react';
 import { toast } from 'sonner';
 import { useAuth } from '@/contexts/AuthContext';
+import { useEscape } from '@/hooks/use-escape';
 import { type Theme, useTheme } from '@/hooks/use-theme';
 import type { User } from '@/types/chat';
 
@@ -11,14 +12,10 @@ export function AccountMenu({ user }: { user: User }) {
   const button = useRef<HTMLButtonElement>(null);
   const [isOpen, setOpen] = useState(false);
 
-  const closeOnEscape = (event: KeyboardEvent) => {
-    if (event.key === 'Escape' && isOpen) {
-      // The drawer around it stays open.
-      event.stopPropagation();
-      setOpen(false);
-      button.current?.focus();
-    }
-  };
+  useEscape(isOpen, () => {
+    setOpen(false);
+    button.current?.focus();
+  });
   const closeOnLeave = (event: FocusEvent) => {
     if (!event.currentTarget.contains(event.relatedTarget)) {
       setOpen(false);
@@ -26,7 +23,7 @@ export function AccountMenu({ user }: { user: User }) {
   };
 
   return (
-    <div className="account" onKeyDown={closeOnEscape} onBlur={closeOnLeave}>
+    <div className="account" onBlur={closeOnLeave}>
       {isOpen && (
         <div className="account__panel">
           <p className="account__email">{user.email}</p>
@@ -40,6 +37,8 @@ export function AccountMenu({ user }: { user: User }) {
         aria-haspopup="menu"
         aria-expanded={isOpen}
         aria-controls={isOpen ? id : undefined}
+        // Safari gives a button no focus: the menu would lose its own, close, and open again.
+        onMouseDown={(event) => event.preventDefault()}
         onClick={() => setOpen(!isOpen)}
       >
         <span className="account__initial" aria-hidden="true">

@@ -3,6 +3,7 @@ import type { ReactNode } from 'react';
 import { useSelector } from 'react-redux';
 import {
   EarlierMissing,
+  ConversationNotFound,
   EmptyConversation,
   HistoryFailed,
   HistorySkeleton,
@@ -38,6 +39,9 @@ const ChatMessages = () => {
         }
       />
     );
+  }
+  if (loading?.state === 'missing') {
+    return <ConversationNotFound />;
   }
   if (loading?.state === 'failed') {
     return <HistoryFailed reason={loading.reason} onRetry={history.retry} />;

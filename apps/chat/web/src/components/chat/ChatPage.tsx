@@ -10,7 +10,7 @@ import { useConversationList } from '@/hooks/use-history';
 import { conversationPath, navigate } from '@/hooks/use-route';
 import { useTitle } from '@/hooks/use-title';
 import { useWebSocketConversation } from '@/hooks/use-websocket-conversation';
-import { conversationOpened } from '@/store/slices/conversationSlice';
+import { conversationOpened, selectIsMissing } from '@/store/slices/conversationSlice';
 import type { User } from '@/types/chat';
 
 interface Props {
@@ -26,13 +26,16 @@ export default function ChatPage({ user, conversation }: Props) {
   const list = useConversationList();
   const [isDrawerOpen, setDrawerOpen] = useState(false);
   const title = useCurrentTitle();
+  const isMissing = useSelector((state) => selectIsMissing(state.conversation));
   useTitle(title);
 
   return (
     <div className="chat">
-      <a className="skip-link" href="#composer">
-        Skip to the message box
-      </a>
+      {!isMissing && (
+        <a className="skip-link" href="#composer">
+          Skip to the message box
+        </a>
+      )}
       <aside className="chat__side" aria-label="Your conversations and account">
         <Sidebar user={user} loading={list.loading} onRetry={list.retry} />
       </aside>
@@ -62,7 +65,7 @@ export default function ChatPage({ user, conversation }: Props) {
           <ConnectionBadge />
         </header>
         <ChatMessages />
-        <Composer />
+        {!isMissing && <Composer />}
       </main>
     </div>
   );
@@ -88,8 +91,12 @@ function useOpenConversation(routed: string | null): void {
 }
 
 function useCurrentTitle(): string {
-  return useSelector(({ conversation: { current, list } }) => {
+  return useSelector(({ conversation }) => {
+    const { current, list } = conversation;
     const known = list.find((one) => one.uuid === current?.uuid);
+    if (selectIsMissing(conversation)) {
+      return 'Not found';
+    }
     return known?.title ?? (current === null ? 'New conversation' : 'Conversation');
   });
 }

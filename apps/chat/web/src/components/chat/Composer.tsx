@@ -14,6 +14,7 @@ import { QUESTION_LENGTH_COUNTED, QUESTION_LENGTH_MAX } from '@/constants/limits
 import { useAsking } from '@/hooks/use-asking';
 import { useGrowingBox } from '@/hooks/use-growing-box';
 import { usePath } from '@/hooks/use-path';
+import { isComposing } from '@/lib/composing';
 import { awaitedOn, endOf } from '@/lib/under-way';
 
 /** Where questions are written. Every conversation keeps what was begun in it. */
@@ -40,7 +41,7 @@ export function Composer() {
   };
   const onKeyDown = (event: KeyboardEvent) => {
     // While an input method composes, both keys are its own.
-    if (event.nativeEvent.isComposing) {
+    if (isComposing(event)) {
       return;
     }
     if (event.key === 'Enter' && !event.shiftKey) {

@@ -1,6 +1,7 @@
 import { type KeyboardEvent, type SubmitEvent, useEffect, useState } from 'react';
 import { QUESTION_LENGTH_MAX } from '@/constants/limits';
 import { useGrowingBox } from '@/hooks/use-growing-box';
+import { isComposing } from '@/lib/composing';
 
 interface Props {
   content: string;
@@ -30,7 +31,7 @@ export function QuestionEditor({ content, onSend, onCancel }: Props) {
   };
   const onKeyDown = (event: KeyboardEvent) => {
     // While an input method composes, both keys are its own.
-    if (event.nativeEvent.isComposing) {
+    if (isComposing(event)) {
       return;
     }
     if (event.key === 'Escape') {

@@ -1,4 +1,4 @@
-import { CloudOff } from 'lucide-react';
+import { CloudOff, Compass } from 'lucide-react';
 import { useSelector } from 'react-redux';
 import { TetherMark } from '@/components/ui/TetherMark';
 import { navigate } from '@/hooks/use-route';
@@ -34,6 +34,22 @@ export function EmptyConversation() {
           </li>
         ))}
       </ul>
+    </div>
+  );
+}
+
+/** The address names no conversation, or none of this person's. */
+export function ConversationNotFound() {
+  return (
+    <div className="blank" role="alert">
+      <Compass className="blank__icon" aria-hidden="true" />
+      <h2>There is no conversation here.</h2>
+      <p>The link may be incomplete, or the conversation belongs to another account.</p>
+      <div className="blank__actions">
+        <button type="button" className="button" onClick={() => navigate('/')}>
+          Start a new conversation
+        </button>
+      </div>
     </div>
   );
 }

@@ -5,7 +5,7 @@ import { WebSocketInspector } from 'tetherline/inspector';
 import { indexedDbOutbox } from 'tetherline/outbox';
 import { toToasts, WebSocketInitializer as Tether } from 'tetherline/react';
 import { useAuth } from '@/contexts/AuthContext';
-import { showRestored } from '@/lib/asking';
+import { isQuestion, showRestored } from '@/lib/asking';
 import { SIGNED_OUT_ELSEWHERE_NOTICE, SIGNED_OUT_NOTICE } from '@/lib/session';
 import type { AppStore } from '@/store';
 import { selectUser, signedOut } from '@/store/slices/authSlice';
@@ -30,7 +30,12 @@ export function WebSocketInitializer({ children }: { children?: ReactNode }) {
       getToken={({ fresh }) => auth.getToken({ fresh })}
       outbox={outbox}
       debug={import.meta.env.DEV}
-      onServerError={onServerError}
+      onServerError={(error) => {
+        // What became of a question is said where it stands; once is enough.
+        if (!isQuestion(store.getState(), error.ref)) {
+          onServerError(error);
+        }
+      }}
       onIdentityRefused={(refused) => {
         // Somebody else may have signed in since.
         if (selectUser(store.getState())?.uuid === refused) {

@@ -16,6 +16,8 @@ export type Loading =
   | { state: 'idle' }
   | { state: 'loading' }
   | { state: 'ready' }
+  /** The server has answered that there is no such thing, or none of this person's. */
+  | { state: 'missing' }
   | { state: 'failed'; reason: string };
 
 export interface ConversationState {
@@ -130,6 +132,7 @@ const conversationSlice = createSlice({
     },
     /** The server knows no such conversation. It may be about to be made, if nobody missed anything. */
     conversationMissing(state, { payload }: PayloadAction<string>) {
+      state.historyLoading[payload] = { state: 'missing' };
       if (state.unconfirmed.conversations.includes(payload)) {
         forgetConversation(state, payload);
       }
@@ -350,6 +353,13 @@ export const selectDrafts = createSelector(
     );
   },
 );
+
+/** Whether the open conversation is one that does not exist. */
+export function selectIsMissing({ current, historyLoading, messages }: ConversationState): boolean {
+  const uuid = current?.uuid ?? '';
+  // What has come over the connection since then exists.
+  return historyLoading[uuid]?.state === 'missing' && (messages[uuid] ?? []).length === 0;
+}
 
 export const {
   conversationOpened,
