@@ -1,12 +1,45 @@
 import { fileURLToPath } from 'node:url';
 import react from '@vitejs/plugin-react';
+import type { Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
 
 // Where `npm run dev` finds the chat backend: the address that it printed.
 const backend = process.env.CHAT_BACKEND ?? 'http://127.0.0.1:8080';
 
+/** The face of headings is asked for with the page, and not only when its style is known. */
+const preloadedFace: Plugin = {
+  name: 'preloaded-face',
+  transformIndexHtml: {
+    order: 'post',
+    handler: (_, { bundle = {} }) =>
+      Object.keys(bundle)
+        .filter((file) => /source-serif.*\.woff2$/.test(file))
+        .map((file) => ({
+          tag: 'link',
+          attrs: {
+            rel: 'preload',
+            href: `/${file}`,
+            as: 'font',
+            type: 'font/woff2',
+            crossorigin: '',
+          },
+          injectTo: 'head',
+        })),
+  },
+};
+
+/** Of the typesetter's faces only the format that every browser reads which can run this page. */
+const fewerFaces: Plugin = {
+  name: 'fewer-faces',
+  enforce: 'pre',
+  transform: (code, id) =>
+    id.endsWith('katex.min.css')
+      ? code.replace(/,url\([^)]*\.(?:woff|ttf)\) format\("[^"]*"\)/g, '')
+      : null,
+};
+
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), preloadedFace, fewerFaces],
   resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
   server: {
     proxy: {

@@ -40,7 +40,9 @@ for (const colorScheme of ['light', 'dark'] as const) {
     }) => {
       provider.replies.push(
         {
-          text: '## A title\n\n`code` and\n\n```js\nlet a = 1;\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |',
+          text:
+            '## A title\n\n`code` and\n\n```js\nlet a = 1;\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |' +
+            `\n\n| ${'much more | '.repeat(9)}\n|${'---|'.repeat(9)}\n\n- [ ] a task\n- none\n\n$$x^2$$`,
         },
         { status: 500 },
       );
@@ -49,9 +51,18 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await ada.signUp(newAccount('Ada'));
       expect(await violations(ada.page)).toEqual([]);
       await ada.ask('Show me everything');
-      await expect(ada.log.locator('table')).toBeVisible();
+      await expect(ada.log.locator('.katex')).toBeVisible();
       await ada.ask('And fail');
       await expect(ada.log.getByRole('button', { name: /try again|retry/i })).toBeVisible();
+      expect(await violations(ada.page)).toEqual([]);
+      expect(await sideways(ada.page)).toBe(0);
+      if (device === 'a phone')
+        await ada.page.getByRole('button', { name: 'Conversations' }).click();
+      await ada.page.getByRole('button', { name: /account/i }).click();
+      await expect(ada.page.getByRole('menu')).toBeVisible();
+      expect(await violations(ada.page)).toEqual([]);
+      await ada.page.goto(new URL('/c/none', ada.page.url()).href);
+      await expect(ada.page.getByText('Conversation not found')).toBeVisible();
       expect(await violations(ada.page)).toEqual([]);
       expect(await sideways(ada.page)).toBe(0);
       await network.cut();

@@ -340,7 +340,7 @@ describe('a conversation whose history does not load', () => {
     window.history.replaceState(null, '', '/c/q');
     context.chat.answers['GET /api/conversations/q/messages'] = { status: 503 };
     await openChat();
-    await screen.findByText('This conversation did not load.');
+    await screen.findByText('This conversation did not load');
     context.chat.publish({ type: 'message_generate', ...answerTo('q', 'The latest.') });
     await screen.findByText('The latest.', undefined, WAIT);
     await screen.findByText(/Earlier messages did not load/);

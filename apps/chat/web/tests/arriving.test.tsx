@@ -116,7 +116,7 @@ describe('a conversation that does not exist', () => {
     context.chat.answers['GET /api/conversations/q/messages'] = NOT_FOUND;
     writeUser(ADA);
     arriveAt('/c/q');
-    await screen.findByText('There is no conversation here.', undefined, WAIT);
+    await screen.findByText('Conversation not found', undefined, WAIT);
     expect(screen.queryByRole('textbox', { name: 'Message' })).toBeNull();
     expect(screen.queryByRole('button', { name: 'Try again' })).toBeNull();
     await say.click(screen.getByRole('button', { name: 'Start a new conversation' }));
@@ -133,7 +133,7 @@ describe('a conversation that does not exist', () => {
     context.chat.answers['GET /api/conversations/q/messages'] = { status, body };
     writeUser(ADA);
     arriveAt('/c/q');
-    await screen.findByText('This conversation did not load.', undefined, WAIT);
+    await screen.findByText('This conversation did not load', undefined, WAIT);
     screen.getByRole('textbox', { name: 'Message' });
     context.chat.answers['GET /api/conversations/q/messages'] = HISTORY;
     await say.click(screen.getByRole('button', { name: 'Try again' }));

@@ -4,7 +4,7 @@ import type { Nodes, RootContent } from 'mdast';
 import { describe, expect, it } from 'vitest';
 import { GrowingMarkdown, type Reading } from '@/lib/markdown/growing';
 import { parse } from '@/lib/markdown/parse';
-import { documents, EVERYTHING, FRAGMENTS } from './support/documents';
+import { EVERYTHING, FRAGMENTS, mathematicalDocuments, MATHEMATICS } from './support/documents';
 
 /** What a document is, wherever it stands: whether a list is loose is said in either of two places. */
 function plain(node: Nodes): unknown {
@@ -28,7 +28,10 @@ function inOneParse(text: string): unknown[] {
 // They parse some ten thousand documents.
 describe('a text that grows', { timeout: 120_000 }, () => {
   it('reads in the end as it would at once, wherever it was cut', () => {
-    for (const text of FRAGMENTS.flatMap((one) => [one, `Before\n\n${one}\n\nAfter\n`])) {
+    for (const text of [...FRAGMENTS, ...MATHEMATICS].flatMap((one) => [
+      one,
+      `Before\n\n${one}\n\nAfter\n`,
+    ])) {
       const atOnce = inOneParse(text);
       for (let cut = 0; cut <= text.length; cut += 1) {
         const growing = new GrowingMarkdown();
@@ -40,7 +43,7 @@ describe('a text that grows', { timeout: 120_000 }, () => {
   });
 
   it('does so unit by unit, too', () => {
-    for (const text of [...FRAGMENTS, EVERYTHING.slice(0, 1_500)]) {
+    for (const text of [...FRAGMENTS, ...MATHEMATICS, EVERYTHING.slice(0, 1_500)]) {
       const growing = new GrowingMarkdown();
       for (let length = 0; length <= text.length; length += 1) {
         growing.read(text.slice(0, length), true);
@@ -52,7 +55,7 @@ describe('a text that grows', { timeout: 120_000 }, () => {
   it('does so whatever it is put together of, in pieces of any length', () => {
     const pieces = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 20 });
     fc.assert(
-      fc.property(documents, pieces, (text, lengths) => {
+      fc.property(mathematicalDocuments, pieces, (text, lengths) => {
         const growing = new GrowingMarkdown();
         let length = 0;
         for (let turn = 0; length < text.length; turn += 1) {

@@ -115,7 +115,7 @@ describe('an answer that grows', () => {
 
   it('starts over with a later attempt', async () => {
     const log = await openConversation([QUESTION, answer('Half of', { status: 'interrupted' })]);
-    within(log).getByText('The server went away while this was written.');
+    within(log).getByText('The server stopped while this was being written.');
     await say.click(within(log).getByRole('button', { name: 'Retry' }));
     await within(log).findByText('Thinking…');
     await waitFor(() => {

@@ -198,3 +198,13 @@ describe('what is nested without an end', { timeout: 60_000 }, () => {
     expect(container.querySelector('em')?.textContent).toBe('so');
   });
 });
+
+// The boxes were controls without a name, which nobody could use.
+it('a task is a sign that says whether it is done', () => {
+  const { container } = render(<Markdown>{'- [x] one\n- [ ] two\n- three'}</Markdown>);
+  const signs = [...container.querySelectorAll('li')].map((item) =>
+    item.querySelector('[role="img"]')?.getAttribute('aria-label'),
+  );
+  expect(signs).toEqual(['Done', 'To do', undefined]);
+  expect(container.querySelector('input')).toBeNull();
+});

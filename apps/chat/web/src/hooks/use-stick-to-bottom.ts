@@ -22,6 +22,8 @@ export function useStickToBottom(last: string, isOwn: boolean) {
     isStuck.current = true;
     setLeftAt(null);
     scrollToEnd(scroller.current);
+    // The button that was pressed goes; whoever reads by keyboard reads on.
+    scroller.current?.focus({ preventScroll: true });
   }, []);
 
   useLayoutEffect(() => {

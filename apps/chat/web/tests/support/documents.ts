@@ -52,15 +52,46 @@ const FRAGMENTS = [
   '__Term__\n\n\n\nafter many lines',
 ];
 
+/** Mathematics, and what only looks like it, in the midst of what parsers stumble over. */
+export const MATHEMATICS = [
+  'so $a_1 * b_1$ is \\(c_2 * d_2\\), and $x$.',
+  'it costs $5 and $10, or 5$ and 10$',
+  '$$x^2$$',
+  '$$\nx = \\frac{a}{b}\n- c\n= d\n# e\n$$',
+  '\\[\nx\n=\ny\n\\]\nand on',
+  '\\[ x * y \\] then *z*',
+  '\\[1\\] A title, *2020*',
+  '$$ never closed\n- item\n# title',
+  'open \\( here\n# title',
+  '- item $$\n  a\n- b $$\n- c',
+  '1. one\n   \\[\n   x\n   \\]\n2. two',
+  '> $$\n> x\n> $$\n> quoted',
+  '`$a$` and $`b$` and ``\\(c``',
+  '```\n$$\nx\n```',
+  '- ```\n  $x$\n- $y$',
+  '    $$\n    code $x$',
+  '| $a|b$ | c |\n|---|---|\n| 1 | \\(x|y\\) |',
+  '[$a$](https://example.org/$b$ "$c$") ![$d$](https://example.org/e)',
+  '<b title="$x$">$y$</b>',
+  '**$x$**, *is* \\$5 and $\\text{a \\$ b}$',
+  'private \uf5a4x\uf5a4 \uf624y\uf6a4',
+];
+
 const SEPARATORS = ['\n\n', '\n', '\n\n\n', '\n \n', ' ', '\n  ', '\n    ', '\r\n\r\n', ''];
 
 /** Documents of any fragments, however they are put together. */
-export const documents = fc
-  .array(fc.tuple(fc.constantFrom(...FRAGMENTS), fc.constantFrom(...SEPARATORS)), {
-    minLength: 1,
-    maxLength: 6,
-  })
-  .map((parts) => parts.flat().join(''));
+export const documents = documentsOf(FRAGMENTS);
+
+export const mathematicalDocuments = documentsOf([...FRAGMENTS, ...MATHEMATICS, ...MATHEMATICS]);
+
+function documentsOf(fragments: string[]): fc.Arbitrary<string> {
+  return fc
+    .array(fc.tuple(fc.constantFrom(...fragments), fc.constantFrom(...SEPARATORS)), {
+      minLength: 1,
+      maxLength: 6,
+    })
+    .map((parts) => parts.flat().join(''));
+}
 
 /** One of everything, in ordinary order. */
 export const EVERYTHING = FRAGMENTS.join('\n\n');

@@ -97,7 +97,9 @@ function check({ name, email, password }: Values, isNew: boolean): Errors {
     errors.email = 'Enter an e-mail address, like ada@example.org.';
   }
   if (password === '') {
-    errors.password = 'Enter your password.';
+    errors.password = isNew
+      ? `Choose a password of at least ${PASSWORD_LENGTH_MIN} characters.`
+      : 'Enter your password.';
   } else if (isNew && Array.from(password).length < PASSWORD_LENGTH_MIN) {
     errors.password = `Use at least ${PASSWORD_LENGTH_MIN} characters.`;
   }

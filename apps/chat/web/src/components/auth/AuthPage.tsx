@@ -17,7 +17,7 @@ const WORDS = {
   },
   'sign-up': {
     title: 'Create your account',
-    lead: 'It takes a name, an e-mail address and a password.',
+    lead: 'All it takes is a name, an e-mail address and a password.',
     other: 'Already have an account?',
     otherLink: 'Sign in',
     otherMode: 'sign-in',

@@ -57,7 +57,7 @@ export function AccountMenu({ user }: { user: User }) {
 const THEMES: { theme: Theme; label: string; Icon: typeof Sun }[] = [
   { theme: 'light', label: 'Light', Icon: Sun },
   { theme: 'dark', label: 'Dark', Icon: Moon },
-  { theme: 'system', label: 'As the system', Icon: Monitor },
+  { theme: 'system', label: 'Same as system', Icon: Monitor },
 ];
 
 function MenuItems({ id }: { id: string }) {
@@ -72,7 +72,7 @@ function MenuItems({ id }: { id: string }) {
   const signOut = () => {
     auth.signOut().catch(() => {
       toast.warning(
-        'You are signed out in this browser, but the server could not be told. Sign in and out again when you are back online.',
+        'You are signed out in this browser, but the server could not be told. To be sure, sign in and out once more when you are back online.',
       );
     });
   };

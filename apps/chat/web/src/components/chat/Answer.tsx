@@ -102,7 +102,7 @@ function Outcome({ message, onRetry }: { message: ChatMessage; onRetry: () => vo
     case 'interrupted': {
       const isInterrupted = message.status === 'interrupted';
       const [Icon, otherwise] = isInterrupted
-        ? [Unplug, 'The server went away while this was written.']
+        ? [Unplug, 'The server stopped while this was being written.']
         : [CircleAlert, 'No answer could be generated.'];
       return (
         <div className="failed" data-kind={message.status}>

@@ -96,10 +96,12 @@ function MessageList({
       </div>
       <Announcer path={path} />
       {position !== 'bottom' && (
-        <button type="button" className="pill" onClick={toBottom}>
-          <ArrowDown aria-hidden="true" />
-          {position === 'behind' ? 'New messages' : 'Latest'}
-        </button>
+        <div className="messages__latest">
+          <button type="button" className="pill" onClick={toBottom}>
+            <ArrowDown aria-hidden="true" />
+            {position === 'behind' ? 'New messages' : 'Latest'}
+          </button>
+        </div>
       )}
     </div>
   );

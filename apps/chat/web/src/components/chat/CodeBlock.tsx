@@ -1,19 +1,21 @@
 import { memo, useContext, useState } from 'react';
 import { CopyButton } from '@/components/ui/CopyButton';
 import { GrowingContext } from '@/contexts/GrowingContext';
+import { useOverflow } from '@/hooks/use-overflow';
 import { type CodePart, highlight } from '@/lib/markdown/highlight';
 import { toJsx } from '@/lib/markdown/jsx';
 
 /** A fenced block: its language, a button that copies it, and the highlighted code. */
 export function CodeBlock({ language, code }: { language: string | undefined; code: string }) {
   const parts = useHighlighted(language, code);
+  const overflow = useOverflow<HTMLPreElement>(`Code in ${language ?? 'plain text'}`);
   return (
     <figure className="code">
       <figcaption className="code__bar">
         <span>{language ?? 'text'}</span>
         <CopyButton text={() => code} label="Copy code" />
       </figcaption>
-      <pre tabIndex={0} aria-label={`Code in ${language ?? 'plain text'}`} role="group">
+      <pre className="scroll" {...overflow}>
         <code className={language === undefined ? undefined : `hljs language-${language}`}>
           {parts.map((part, index) => (
             <Part key={index} part={part} />

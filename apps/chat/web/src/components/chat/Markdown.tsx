@@ -1,8 +1,11 @@
 import type { Element } from 'hast';
+import { Square, SquareCheck } from 'lucide-react';
 import type { List, ListItem, Root, RootContent } from 'mdast';
 import { Component, type ComponentType, memo, type ReactNode, useState } from 'react';
 import { CodeBlock } from '@/components/chat/CodeBlock';
+import { Formula } from '@/components/chat/Formula';
 import { GrowingContext } from '@/contexts/GrowingContext';
+import { useOverflow } from '@/hooks/use-overflow';
 import { GrowingMarkdown } from '@/lib/markdown/growing';
 import { type ElementProps, toJsx } from '@/lib/markdown/jsx';
 import { toHtml } from '@/lib/markdown/parse';
@@ -93,13 +96,30 @@ export const MARKDOWN_COMPONENTS: Record<string, ComponentType<ElementProps>> = 
   a: ({ href, children }) => <Link href={href}>{children}</Link>,
   // A picture would tell its server who reads this, and when: it is offered instead.
   img: ({ src, alt }) => <Link href={src}>{`Picture: ${alt ?? 'untitled'}`}</Link>,
+  input: ({ checked = false }) => <TaskBox isDone={checked} />,
   pre: ({ node }) => <CodeBlock {...codeOf(node)} />,
-  table: ({ children }) => (
-    <div className="markdown__table" role="group" aria-label="Table" tabIndex={0}>
-      <table>{children}</table>
-    </div>
+  table: ({ children }) => <Table>{children}</Table>,
+  formula: ({ node }) => (
+    <Formula source={textOf(node)} isDisplay={node.properties['display'] === 'block'} />
   ),
 };
+
+/** The box of a task: nobody can tick it, so that it is a sign and no control. */
+function TaskBox({ isDone }: { isDone: boolean }) {
+  const [Icon, label] = isDone ? [SquareCheck, 'Done'] : [Square, 'To do'];
+  return <Icon className="task" data-done={isDone} role="img" aria-label={label} />;
+}
+
+function Table({ children }: { children: ReactNode }) {
+  const overflow = useOverflow<HTMLDivElement>('Table');
+  return (
+    <div className="markdown__table">
+      <div className="scroll" {...overflow}>
+        <table>{children}</table>
+      </div>
+    </div>
+  );
+}
 
 function Link({ href, children }: { href: string | undefined; children: ReactNode }) {
   if (href === undefined || !isSafe(href)) {
@@ -124,6 +144,9 @@ function codeOf(block: Element): { language: string | undefined; code: string } 
   const classes = code?.properties['className'];
   const names = Array.isArray(classes) ? classes.filter((name) => typeof name === 'string') : [];
   const language = names.find((name) => name.startsWith(LANGUAGE))?.slice(LANGUAGE.length);
-  const text = code?.children.map((child) => (child.type === 'text' ? child.value : '')).join('');
-  return { language, code: text ?? '' };
+  return { language, code: code === undefined ? '' : textOf(code) };
+}
+
+function textOf({ children }: Element): string {
+  return children.map((child) => (child.type === 'text' ? child.value : '')).join('');
 }

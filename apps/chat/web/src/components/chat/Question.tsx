@@ -74,7 +74,7 @@ function DeliveryNote({ message, conversationUuid }: Omit<Props, 'place'>) {
   if (delivery?.state === 'sending') {
     return (
       <p className="message__note">
-        {isConnected ? 'Sending…' : 'Waiting for the connection. It goes out by itself.'}
+        {isConnected ? 'Sending…' : 'Sent as soon as you are back online.'}
       </p>
     );
   }

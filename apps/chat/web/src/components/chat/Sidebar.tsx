@@ -4,7 +4,8 @@ import { useDispatch, useSelector } from 'react-redux';
 import { AccountMenu } from '@/components/chat/AccountMenu';
 import { TetherMark } from '@/components/ui/TetherMark';
 import { conversationPath, navigate } from '@/hooks/use-route';
-import { dayOf } from '@/lib/time';
+import { useToday } from '@/hooks/use-today';
+import { exactTimeOf, grouped, periodOf, timeOf } from '@/lib/time';
 import { conversationOpened, type Loading, selectDrafts } from '@/store/slices/conversationSlice';
 import type { User } from '@/types/chat';
 
@@ -35,7 +36,7 @@ export function Sidebar({ user, loading, onRetry, onChosen }: Props) {
         <TetherMark />
         Tetherline
       </p>
-      <a className="button button--quiet button--wide" href="/" onClick={open('/', null)}>
+      <a className="button button--wide" href="/" onClick={open('/', null)}>
         <Plus aria-hidden="true" />
         New conversation
       </a>
@@ -55,6 +56,7 @@ function ConversationList({ loading, onRetry, open }: ListProps) {
   const list = useSelector((state) => state.conversation.list);
   const drafts = useSelector((state) => selectDrafts(state.conversation));
   const current = useSelector((state) => state.conversation.current?.uuid);
+  const today = useToday();
   if (list.length + drafts.length === 0 && loading.state === 'loading') {
     return <ListSkeleton />;
   }
@@ -71,35 +73,47 @@ function ConversationList({ loading, onRetry, open }: ListProps) {
       {list.length + drafts.length === 0 && loading.state === 'ready' && (
         <p className="sidebar__note">No conversations yet. Your first question starts one.</p>
       )}
-      <ul>
-        {drafts.map(({ uuid, content, delivery }) => (
-          <li key={uuid}>
-            {/* The server knows no address of it. */}
-            <a
-              className="sidebar__item"
-              href="/"
-              aria-current={uuid === current ? 'page' : undefined}
-              onClick={open('/', uuid)}
-            >
-              <span className="sidebar__title">{content}</span>
-              <small>{delivery?.state === 'failed' ? 'Not sent' : 'Sending…'}</small>
-            </a>
-          </li>
-        ))}
-        {list.map(({ uuid, title, updated_at }) => (
-          <li key={uuid}>
-            <a
-              className="sidebar__item"
-              href={conversationPath(uuid)}
-              aria-current={uuid === current ? 'page' : undefined}
-              onClick={open(conversationPath(uuid), uuid)}
-            >
-              <span className="sidebar__title">{title}</span>
-              <time dateTime={updated_at}>{dayOf(updated_at)}</time>
-            </a>
-          </li>
-        ))}
-      </ul>
+      {drafts.length > 0 && (
+        <ul>
+          {drafts.map(({ uuid, content, delivery }) => (
+            <li key={uuid}>
+              {/* The server knows no address of it. */}
+              <a
+                className="sidebar__item"
+                href="/"
+                aria-current={uuid === current ? 'page' : undefined}
+                onClick={open('/', uuid)}
+              >
+                <span className="sidebar__title">{content}</span>
+                <small>{delivery?.state === 'failed' ? 'Not sent' : 'Sending…'}</small>
+              </a>
+            </li>
+          ))}
+        </ul>
+      )}
+      {grouped(list, ({ updated_at }) => periodOf(updated_at, today)).map(({ label, items }) => (
+        <section key={label} aria-label={label}>
+          <h2 className="sidebar__period">{label}</h2>
+          <ul>
+            {items.map(({ uuid, title, updated_at }) => (
+              <li key={uuid}>
+                <a
+                  className="sidebar__item"
+                  href={conversationPath(uuid)}
+                  title={`${title}\n${exactTimeOf(updated_at)}`}
+                  aria-current={uuid === current ? 'page' : undefined}
+                  onClick={open(conversationPath(uuid), uuid)}
+                >
+                  <span className="sidebar__title">{title}</span>
+                  <time dateTime={updated_at} title={exactTimeOf(updated_at)}>
+                    {timeOf(updated_at)}
+                  </time>
+                </a>
+              </li>
+            ))}
+          </ul>
+        </section>
+      ))}
     </>
   );
 }

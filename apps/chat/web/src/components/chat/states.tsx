@@ -20,7 +20,7 @@ export function EmptyConversation() {
     <div className="blank">
       <TetherMark size={52} />
       <h2>{firstName === undefined ? 'Ask away.' : `Ask away, ${firstName}.`}</h2>
-      <p>The answer finds you, even if the network drops while you wait.</p>
+      <p>Your answer arrives even if the network drops while you wait.</p>
       <ul className="ideas">
         {IDEAS.map((idea) => (
           <li key={idea}>
@@ -43,7 +43,7 @@ export function ConversationNotFound() {
   return (
     <div className="blank" role="alert">
       <Compass className="blank__icon" aria-hidden="true" />
-      <h2>There is no conversation here.</h2>
+      <h2>Conversation not found</h2>
       <p>The link may be incomplete, or the conversation belongs to another account.</p>
       <div className="blank__actions">
         <button type="button" className="button" onClick={() => navigate('/')}>
@@ -59,7 +59,7 @@ export function HistoryFailed({ reason, onRetry }: { reason: string; onRetry: ()
   return (
     <div className="blank" role="alert">
       <CloudOff className="blank__icon" aria-hidden="true" />
-      <h2>This conversation did not load.</h2>
+      <h2>This conversation did not load</h2>
       <p>{reason}</p>
       <div className="blank__actions">
         <button type="button" className="button" onClick={onRetry}>

@@ -1,5 +1,6 @@
 import type { Code } from 'mdast';
-import { parse } from '@/lib/markdown/parse';
+import { unmask } from '@/lib/markdown/formulas';
+import { parseMasked } from '@/lib/markdown/parse';
 
 /** Blank lines, and then the line that opens a block of code. */
 const OPENING = /^(?:[ \t]*\n)*( {0,3})(`{3,}|~{3,})([^\n]*)\n/;
@@ -23,8 +24,8 @@ export function openFence(text: string): Code | null {
     .replace(new RegExp(`(^|\n) {0,3}${fence.charAt(0)}+[ \t]*$`), '')
     .replace(/\n$/, '')
     .replace(new RegExp(`^ {0,${indent.length}}`, 'gm'), '');
-  const [begun] = parse(opening).children;
-  return begun?.type === 'code' ? { ...begun, value } : null;
+  const [begun] = parseMasked(opening).children;
+  return begun?.type === 'code' ? { ...begun, value: unmask(value) } : null;
 }
 
 /** Whether the source of a block of code has the line that closes it. Its lines are complete. */

@@ -1,7 +1,8 @@
 import type { List, Nodes, Root, RootContent } from 'mdast';
 import { isClosedFence, openFence } from '@/lib/markdown/fence';
 import { mend } from '@/lib/markdown/mend';
-import { parse } from '@/lib/markdown/parse';
+import { mask, type Masked, NOTHING_MASKED } from '@/lib/markdown/formulas';
+import { parseMasked } from '@/lib/markdown/parse';
 
 /** What there is to show of a text. */
 export type Reading =
@@ -28,6 +29,7 @@ const NOTHING: Settled = { length: 0, blocks: [], list: null, isEntangled: false
  */
 export class GrowingMarkdown {
   #text = '';
+  #masked: Masked = NOTHING_MASKED;
   #settled = NOTHING;
   /** Up to here there is nothing more that could be settled, in UTF-16 units. */
   #searched = 0;
@@ -46,6 +48,7 @@ export class GrowingMarkdown {
   /** Goes on where the text went on; any other text is a new one. */
   #goOn(text: string): void {
     if (!text.startsWith(this.#text)) {
+      this.#masked = NOTHING_MASKED;
       this.#settled = NOTHING;
       this.#searched = 0;
       this.#isGrown = false;
@@ -54,15 +57,17 @@ export class GrowingMarkdown {
   }
 
   #read(isGrowing: boolean): Reading {
+    const { text, open, masked } = mask(this.#text, this.#masked, isGrowing);
+    this.#masked = masked;
     if (!this.#isGrown) {
-      return { kind: 'whole', document: parse(this.#text) };
+      return { kind: 'whole', document: parseMasked(text) };
     }
-    this.#settle();
-    const rest = this.#text.slice(this.#settled.length);
+    this.#settle(text.slice(0, open));
+    const rest = text.slice(this.#settled.length);
     const code = isGrowing ? openFence(rest) : null;
-    const last = code === null ? parse(isGrowing ? mend(rest) : rest).children : [code];
+    const last = code === null ? parseMasked(isGrowing ? mend(rest) : rest).children : [code];
     if (!isGrowing && (this.#settled.isEntangled || last.some(isEntangling))) {
-      return { kind: 'whole', document: parse(this.#text) };
+      return { kind: 'whole', document: parseMasked(text) };
     }
     const { blocks } = this.#settled;
     return {
@@ -72,8 +77,8 @@ export class GrowingMarkdown {
     };
   }
 
-  #settle(): void {
-    const rest = this.#text.slice(this.#settled.length);
+  #settle(text: string): void {
+    const rest = text.slice(this.#settled.length);
     const certain = certainPart(rest);
     if (this.#settled.length + certain.mark <= this.#searched) {
       return;
@@ -98,7 +103,7 @@ function certainPart(text: string): { text: string; mark: number } {
 }
 
 function settle(before: Settled, text: string): Settled {
-  const nodes = continued(before.list, parse(text).children);
+  const nodes = continued(before.list, parseMasked(text).children);
   const last = nodes.at(-1);
   if (last === undefined) {
     return before;

@@ -10,6 +10,7 @@ export interface ElementProps {
   href?: string;
   src?: string;
   alt?: string;
+  checked?: boolean;
 }
 
 /** HTML as React elements; the components stand for the elements of their names. */

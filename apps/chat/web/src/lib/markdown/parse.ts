@@ -1,13 +1,17 @@
-import type { Root as Html, RootContent as HtmlContent } from 'hast';
+import type { Element, Root as Html, RootContent as HtmlContent, Text as HtmlText } from 'hast';
 import type { Root, Text } from 'mdast';
 import remarkGfm from 'remark-gfm';
 import remarkParse from 'remark-parse';
 import remarkRehype from 'remark-rehype';
 import { unified } from 'unified';
+import { type Formula, withFormulas } from '@/lib/markdown/formula-nodes';
+import { mask, NOTHING_MASKED } from '@/lib/markdown/formulas';
 
 const parser = unified().use(remarkParse).use(remarkGfm).freeze();
 // Raw HTML comes through, so that it can be shown as what it is: text.
-const renderer = unified().use(remarkRehype, { allowDangerousHtml: true }).freeze();
+const renderer = unified()
+  .use(remarkRehype, { allowDangerousHtml: true, handlers: { formula: elementOf } })
+  .freeze();
 
 /** Quotes and lists that one line may be in. More are nobody's meaning, and end the parser's stack. */
 export const NESTING_MAX = 200;
@@ -25,7 +29,13 @@ export const MARKS_MAX = 1_000;
 
 /** Reads a text as Markdown; one that is nested or marked without an end is a paragraph as it stands. */
 export function parse(text: string): Root {
-  return TOO_DEEP.test(text) || hasTooManyMarks(text) ? asItStands(text) : parser.parse(text);
+  return parseMasked(mask(text, NOTHING_MASKED, false).text);
+}
+
+/** The same, of a text whose formulas are masked. */
+export function parseMasked(text: string): Root {
+  const isEndless = TOO_DEEP.test(text) || hasTooManyMarks(text);
+  return withFormulas(isEndless ? asItStands(text) : parser.parse(text), text);
 }
 
 function hasTooManyMarks(text: string): boolean {
@@ -54,6 +64,17 @@ function asItStands(text: string): Root {
   const end = { line: 1, column: text.length + 1, offset: text.length };
   const children: Text[] = [{ type: 'text', value: text }];
   return { type: 'root', children: [{ type: 'paragraph', children, position: { start, end } }] };
+}
+
+/** A formula, for the component that shows it. */
+function elementOf(_: unknown, { value, isDisplay }: Formula): Element {
+  const children: HtmlText[] = [{ type: 'text', value }];
+  return {
+    type: 'element',
+    tagName: 'formula',
+    properties: { display: isDisplay ? 'block' : 'inline' },
+    children,
+  };
 }
 
 /** What the page shows of a document: elements and text, and nothing that a text brought along. */
