@@ -21,6 +21,7 @@ enum Line {
     /// Again and again, until the other side hangs up.
     Forever(Vec<u8>),
     End,
+    Cut,
 }
 
 impl Model {
@@ -60,6 +61,10 @@ impl Model {
         self.tell(Line::Bytes(text.into()));
     }
 
+    pub(crate) fn sends_bytes(&self, bytes: &[u8]) {
+        self.tell(Line::Bytes(bytes.to_vec()));
+    }
+
     pub(crate) fn goes_on_for_ever(&self, chunk: &Value) {
         self.tell(Line::Forever(event(chunk).into()));
     }
@@ -67,6 +72,11 @@ impl Model {
     /// Ends its answer in order, whatever it has said.
     pub(crate) fn ends(&self) {
         self.tell(Line::End);
+    }
+
+    /// Hangs up in the middle of its answer.
+    pub(crate) fn is_cut(&self) {
+        self.tell(Line::Cut);
     }
 
     fn tell(&self, line: Line) {
@@ -106,6 +116,7 @@ fn speak(mut stream: TcpStream, lines: &Receiver<Line>) {
                 }
             },
             Line::End => return drop(chunk(&mut stream, &[])),
+            Line::Cut => return,
         };
         if written.is_err() {
             return;

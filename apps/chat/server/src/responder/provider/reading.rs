@@ -53,7 +53,7 @@ enum Finish {
 
 /// Why a provider wrote no more.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Reason {
+pub(super) enum Reason {
     Unnamed,
     Stop,
     Length,
@@ -61,7 +61,7 @@ enum Reason {
 }
 
 impl Reason {
-    fn of(name: &str) -> Self {
+    pub(super) fn of(name: &str) -> Self {
         match name {
             "" => Self::Unnamed,
             "length" | "max_tokens" => Self::Length,
@@ -71,7 +71,7 @@ impl Reason {
     }
 
     /// What stands behind an answer that is not all that it could have been.
-    fn note(self) -> Option<&'static str> {
+    pub(super) fn note(self) -> Option<&'static str> {
         match self {
             Self::Unnamed | Self::Stop => None,
             Self::Length => Some(
@@ -92,7 +92,8 @@ impl Reason {
 }
 
 /// Stands in an answer where an event was too large to be read, such as one with a picture in it.
-const LEFT_OUT: &str = "\n\n*(A part of the answer was too large to be kept and is left out.)*\n\n";
+pub(super) const LEFT_OUT: &str =
+    "\n\n*(A part of the answer was too large to be kept and is left out.)*\n\n";
 
 impl Reading {
     pub(super) fn new() -> Self {

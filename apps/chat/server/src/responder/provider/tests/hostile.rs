@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
+use serde::Deserialize;
 
 use super::{
     PATIENT, answer,
@@ -8,7 +9,10 @@ use super::{
 };
 use crate::{
     limits::PROVIDER_EVENT_BYTES_MAX,
-    responder::provider::{Patience, ProviderError},
+    responder::provider::{
+        Patience, ProviderError,
+        reading::{LEFT_OUT, Reason},
+    },
 };
 
 fn events(data: &[&str]) -> String {
@@ -19,6 +23,43 @@ const HELLO: &str = r#"{"choices":[{"index":0,"delta":{"content":"Hello"},"finis
 
 async fn said(body: &str) -> (String, Result<(), ProviderError>) {
     answer(Script::new(body, End::Proper), PATIENT).await
+}
+
+/// A stream as servers send it or should not, and what becomes of it. `crates/cli/tests/cli/streaming.rs` runs the
+/// example backends through the same table.
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    #[serde(default)]
+    events: Vec<String>,
+    body: Option<String>,
+    end: Option<String>,
+    text: String,
+    reason: Option<String>,
+    failure: Option<String>,
+}
+
+impl Case {
+    fn script(&self) -> Script {
+        let told = || events(&self.events.iter().map(String::as_str).collect::<Vec<_>>());
+        let huge = "x".repeat(PROVIDER_EVENT_BYTES_MAX + 1);
+        let body = self.body.clone().unwrap_or_else(told).replace("{HELLO}", HELLO);
+        let end = if self.end.is_some() { End::Reset } else { End::Proper };
+        Script::new(body.replace("{HUGE}", &huge), end)
+    }
+}
+
+#[tokio::test]
+async fn every_stream_of_the_table_becomes_what_stands_there() {
+    let cases: Vec<Case> = serde_json::from_str(include_str!("streams.json")).unwrap();
+    for case in cases {
+        let (text, end) = answer(case.script(), PATIENT).await;
+        let (text, name) = (text.replace(LEFT_OUT, ""), &case.name);
+        let note = Reason::of(case.reason.as_deref().unwrap_or("stop")).note();
+        assert_eq!(text, case.text + note.unwrap_or_default(), "{name}");
+        let failure = end.err().map(|error| error.into_failure().code);
+        assert_eq!(failure, case.failure, "{name}");
+    }
 }
 
 #[tokio::test]
@@ -88,28 +129,6 @@ async fn a_server_that_leaves_the_body_open_behind_its_answer_is_not_waited_for(
 }
 
 #[tokio::test]
-async fn a_server_that_gives_an_empty_reason_with_every_piece_is_heard_to_the_end() {
-    let piece = |text: &str| {
-        format!(r#"{{"choices":[{{"delta":{{"content":"{text}"}},"finish_reason":""}}]}}"#)
-    };
-    let pieces = [piece(""), piece("Hel"), piece("lo")];
-    let [role, one, two] = pieces.each_ref().map(String::as_str);
-    let whole = said(&events(&[role, one, two, "[DONE]"])).await;
-    assert_eq!(whole, ("Hello".into(), Ok(())));
-    let cut = said(&events(&[role, one])).await;
-    assert_eq!(cut, ("Hel".into(), Err(ProviderError::EndedEarly)));
-}
-
-#[tokio::test]
-async fn a_stream_without_an_end_has_failed_and_keeps_its_text() {
-    let early = ("Hello".into(), Err(ProviderError::EndedEarly));
-    assert_eq!(said(&events(&[HELLO])).await, early);
-    assert_eq!(said(&format!("data: {HELLO}\n\ndata: {{\"choices\":[{{\"del")).await, early);
-    assert_eq!(answer(Script::new(events(&[HELLO]), End::Reset), PATIENT).await, early);
-    assert_eq!(said("").await, (String::new(), Err(ProviderError::EndedEarly)));
-}
-
-#[tokio::test]
 async fn an_error_inside_of_a_good_response_is_one() {
     for (error, expected) in [
         (r#"{"error":{"message":"boom","type":"server_error"}}"#, ProviderError::GaveUp),
@@ -159,33 +178,6 @@ async fn an_answer_in_one_piece_is_one_too() {
     assert_eq!(pieces_then_whole, ("Hello".into(), Ok(())), "nothing is said twice");
     let cut = said(&whole[..whole.len() - 5]).await;
     assert_eq!(cut, (String::new(), Err(ProviderError::EndedEarly)));
-}
-
-#[tokio::test]
-async fn what_is_not_text_is_skipped() {
-    let body = events(&[
-        r#"{"choices":[],"prompt_filter_results":[{"prompt_index":0}]}"#,
-        r#"{"choices":[{"delta":{"role":"assistant"}}]}"#,
-        r#"{"choices":[{"delta":{"content":null,"tool_calls":[]},"finish_reason":null}]}"#,
-        r#"{"choices":[{"finish_reason":null}]}"#,
-        r#"{"choices":null}"#,
-        r#"{"type":"ping"}"#,
-        "",
-        HELLO,
-        r#"{"choices":[],"usage":{"total_tokens":3},"error":null}"#,
-        "[DONE]",
-        r#"{"choices":[{"delta":{"content":"nobody hears this"}}]}"#,
-    ]);
-    let body =
-        format!("\u{feff}: a comment\n\nid: 7\nevent: completion\nretry: 10\nnonsense\n{body}");
-    assert_eq!(said(&body).await, ("Hello".into(), Ok(())));
-}
-
-#[tokio::test]
-async fn half_a_character_in_one_event_and_half_in_the_next_is_one() {
-    let first = r#"{"choices":[{"delta":{"content":"fine \ud83d"}}]}"#;
-    let second = r#"{"choices":[{"delta":{"content":"\udc4d"},"finish_reason":"stop"}]}"#;
-    assert_eq!(said(&events(&[first, second])).await, ("fine 👍".into(), Ok(())));
 }
 
 #[tokio::test]
