@@ -80,6 +80,10 @@ describe('the list of conversations', () => {
     const link = screen.getByRole('link', { name: /Just now/ });
     expect(link.title).toMatch(/2026/);
     expect(link.querySelector('time')?.dateTime).toBe(LIST[0]?.updated_at);
+    // In the midst of a month the time of day says nothing.
+    const shortly = (name: RegExp) => screen.getByRole('link', { name }).querySelector('time');
+    expect(shortly(/Just now/)?.textContent).toMatch(/59/);
+    expect(shortly(/Older/)?.textContent).toMatch(/22/);
   });
 });
 

@@ -1,6 +1,7 @@
 const DAY_MS = 86_400_000;
 
 const TIME = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' });
+const DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
 const EXACT = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'short' });
 // Months stand among English words.
 const MONTH = new Intl.DateTimeFormat('en', { month: 'long' });
@@ -42,8 +43,9 @@ export function grouped<Item>(
   return groups;
 }
 
-export function timeOf(iso: string): string {
-  return formatted(TIME, iso);
+/** What tells it from its neighbours: the time of the last two days, the day of all before. */
+export function shortTimeOf(iso: string, today: Date): string {
+  return formatted(daysBetween(new Date(iso), today) <= 1 ? TIME : DAY, iso);
 }
 
 export function exactTimeOf(iso: string): string {

@@ -5,7 +5,7 @@ import { AccountMenu } from '@/components/chat/AccountMenu';
 import { TetherMark } from '@/components/ui/TetherMark';
 import { conversationPath, navigate } from '@/hooks/use-route';
 import { useToday } from '@/hooks/use-today';
-import { exactTimeOf, grouped, periodOf, timeOf } from '@/lib/time';
+import { exactTimeOf, grouped, periodOf, shortTimeOf } from '@/lib/time';
 import { conversationOpened, type Loading, selectDrafts } from '@/store/slices/conversationSlice';
 import type { User } from '@/types/chat';
 
@@ -36,7 +36,7 @@ export function Sidebar({ user, loading, onRetry, onChosen }: Props) {
         <TetherMark />
         Tetherline
       </p>
-      <a className="button button--wide" href="/" onClick={open('/', null)}>
+      <a className="button button--wide sidebar__new" href="/" onClick={open('/', null)}>
         <Plus aria-hidden="true" />
         New conversation
       </a>
@@ -106,7 +106,7 @@ function ConversationList({ loading, onRetry, open }: ListProps) {
                 >
                   <span className="sidebar__title">{title}</span>
                   <time dateTime={updated_at} title={exactTimeOf(updated_at)}>
-                    {timeOf(updated_at)}
+                    {shortTimeOf(updated_at, today)}
                   </time>
                 </a>
               </li>
