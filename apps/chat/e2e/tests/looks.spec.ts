@@ -5,8 +5,9 @@ const PHONE = { width: 390, height: 844 };
 
 const ANSWER = [
   '- [x] a task\n- not a task',
-  '| What | How it is done every day, in the morning and in the evening | Why |\n|---|---|---|\n' +
-    '| One thing | In many words, so that it takes more than one line of a narrow page | Because |',
+  '| What | How | Why |\n|---|---|---|\n| One thing that is to be done, and another one that comes after it ' +
+    '| In many words, so that it takes more than one line of a narrow page ' +
+    '| Because of this, and of all that was said about it in the weeks before |',
   '```\nA line of code that is a good deal longer than a telephone is wide, and does not break\n```',
   'The sum $\\sum_k k$ costs $5, not $10:\n\n$$\nx = \\frac{a}{b}\n$$',
 ].join('\n\n');

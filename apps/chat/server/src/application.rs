@@ -180,7 +180,7 @@ fn not_found() -> Refusal {
 fn whole() -> Refusal {
     Refusal::new(
         ErrorCode::Rejected,
-        "This answer is whole, so there is nothing to try again. Ask for another version of it.",
+        "This answer is already complete. Ask for another version of it instead.",
     )
 }
 
@@ -189,7 +189,7 @@ fn too_many() -> Refusal {
         ErrorCode::RateLimited,
         format!(
             "{QUESTIONS_WAITING_PER_USER_MAX} of your questions still wait for an answer; this \
-             one is sent again by itself."
+             one will be sent again automatically."
         ),
     )
     .retry_after(QUESTIONS_RETRY_AFTER)
@@ -200,6 +200,6 @@ fn unavailable(error: &DatabaseError) -> Refusal {
     tracing::error!(%error, "a send could not be stored");
     Refusal::new(
         ErrorCode::Unavailable,
-        "The message could not be stored just now; it is sent again by itself.",
+        "The message could not be stored right now. It will be sent again automatically.",
     )
 }

@@ -66,7 +66,12 @@ impl ApiError {
 
     pub(super) fn rate_limited(retry_after: Duration) -> Self {
         let seconds = retry_after.as_secs().max(1);
-        let message = format!("Too many attempts. Wait {seconds} seconds, then try again.");
+        let wait = match seconds {
+            1 => "a second".into(),
+            2..=90 => format!("{seconds} seconds"),
+            _ => format!("{} minutes", seconds.div_ceil(60)),
+        };
+        let message = format!("Too many attempts. Wait {wait}, then try again.");
         let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message);
         Self { retry_after: Some(retry_after), ..error }
     }
@@ -108,10 +113,10 @@ impl From<BodyError> for ApiError {
                 ..Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "unavailable",
-                    "Too much is going on just now. Try again in a moment.",
+                    "The server is busy right now. Try again in a moment.",
                 )
             },
-            _ => Self::invalid("The request broke off. Send it again."),
+            _ => Self::invalid("The request was cut off. Send it again."),
         }
     }
 }
@@ -130,7 +135,7 @@ impl From<PasswordError> for ApiError {
                 ..Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "unavailable",
-                    "Many people sign in just now. Try again in a few seconds.",
+                    "Many people are signing in right now. Try again in a few seconds.",
                 )
             },
             PasswordError::Failed(_) => Self::internal(&error),
@@ -150,5 +155,23 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // It said "Wait 1 seconds", and "Wait 900 seconds".
+    #[test]
+    fn a_wait_is_said_as_people_say_it() {
+        let said = |seconds| {
+            let error = ApiError::rate_limited(Duration::from_secs(seconds));
+            error.message.replace("Too many attempts. Wait ", "").replace(", then try again.", "")
+        };
+        assert_eq!(
+            [0, 1, 2, 90, 91, 900].map(said),
+            ["a second", "a second", "2 seconds", "90 seconds", "2 minutes", "15 minutes"]
+        );
     }
 }

@@ -66,7 +66,7 @@ function ConversationList({ loading, onRetry, open }: ListProps) {
         <div className="sidebar__note" role="status">
           <p>{loading.reason}</p>
           <button type="button" className="text-button" onClick={onRetry}>
-            Load again
+            Try again
           </button>
         </div>
       )}
