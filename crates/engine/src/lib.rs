@@ -49,5 +49,5 @@ pub use output::{
     WaitReason,
 };
 pub use streams::{StreamDelta, StreamEnd, StreamNo, StreamStart};
-pub use tabs::{Lead, Phase, TabMessage, TabNo};
+pub use tabs::{Lead, Phase, TABS_VERSION, TabMessage, TabNo};
 pub use timer::Instant;

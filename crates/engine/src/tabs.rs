@@ -24,9 +24,18 @@ pub enum TabMessage {
     Refused,
 }
 
+/// The version of what tabs say to each other, beside the frames that they pass on. It counts up with
+/// whatever a leading tab does for the others that one of before would not. What one of before would
+/// *misread* needs another name of the channel and the lock: its tabs then have a connection of their own.
+///
+/// 1, which says no version, asks for growing answers only if it shows them itself.
+pub const TABS_VERSION: u32 = 2;
+
 /// How the tab that leads is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lead {
+    /// Its [`TABS_VERSION`].
+    pub version: u32,
     /// Whether somebody can see it.
     pub visible: bool,
     /// Where its connection is.
@@ -58,5 +67,6 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tabs {
     pub(crate) is_visible: bool,
-    pub(crate) leader_is_visible: bool,
+    /// Whether somebody sees the leading tab, and it does all that this one would in its place.
+    pub(crate) leader_will_do: bool,
 }

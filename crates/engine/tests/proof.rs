@@ -5,7 +5,7 @@ use std::iter;
 
 use tetherline_engine::{
     ConnectionNo, Delivery, Engine, EpochNo, Established, IdNo, Instant, Lead, Mark, Output, Phase,
-    StreamDelta, StreamNo, StreamStart, TabMessage, TabNo,
+    StreamDelta, StreamNo, StreamStart, TABS_VERSION, TabMessage, TabNo,
 };
 use tetherline_protocol::{Attempt, Seq, limits::ACK_DELAY_MS};
 
@@ -109,7 +109,11 @@ impl Page {
     fn follow(&mut self, leader: TabNo, head: Mark, position: Mark) -> ConnectionNo {
         let welcome = established(head, mark(0, 0));
         self.engine.handle_welcome(leader, welcome, Some(position), true, self.now);
-        let lead = TabMessage::Lead(Lead { visible: true, phase: Phase::Connected });
+        let lead = TabMessage::Lead(Lead {
+            version: TABS_VERSION,
+            visible: true,
+            phase: Phase::Connected,
+        });
         self.engine.handle_tab(leader, lead, self.now);
         let join = |output| match output {
             Output::Join(connection, _) => Some(connection),

@@ -4,7 +4,7 @@ use std::iter;
 
 use tetherline_engine::{
     ConnectionNo, Delivery, Engine, EpochNo, Established, IdNo, Instant, Lead, Output, Phase,
-    SendOutcome, Status, TabMessage, TabNo, WaitReason,
+    SendOutcome, Status, TABS_VERSION, TabMessage, TabNo, WaitReason,
 };
 use tetherline_protocol::{
     Seq,
@@ -82,7 +82,11 @@ impl Tab {
     }
 
     fn hear(&mut self, leader: TabNo, visible: bool, phase: Phase) {
-        let lead = TabMessage::Lead(Lead { visible, phase });
+        self.hear_version(TABS_VERSION, leader, visible, phase);
+    }
+
+    fn hear_version(&mut self, version: u32, leader: TabNo, visible: bool, phase: Phase) {
+        let lead = TabMessage::Lead(Lead { version, visible, phase });
         self.engine.handle_tab(leader, lead, self.now);
     }
 
@@ -408,6 +412,17 @@ fn the_lead_moves_to_a_visible_tab_but_not_at_every_glance() {
     tab.engine.set_visible(true, tab.now);
     tab.pass(TAKEOVER_AFTER_MS);
     assert!(tab.outputs().contains(&steal));
+}
+
+#[test]
+fn the_lead_moves_to_a_visible_tab_from_one_of_an_older_version_and_from_no_newer_one() {
+    // Answers grew only in the tabs of the version that happened to lead.
+    for (version, moves) in [(0, true), (TABS_VERSION, false), (TABS_VERSION + 1, false)] {
+        let (mut tab, _) = Tab::joined(0, 0);
+        tab.hear_version(version, LEADER, true, Phase::Connected);
+        tab.pass(TAKEOVER_AFTER_MS);
+        assert_eq!(tab.outputs().contains(&Output::Lock { steal: true }), moves, "{version}");
+    }
 }
 
 #[test]

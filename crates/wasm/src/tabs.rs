@@ -9,6 +9,8 @@ const CONNECTED: u64 = 2;
 const WAITING: u64 = 4;
 /// What the leading tab waits for stands above the flags.
 const REASON_SHIFT: u32 = 3;
+/// The version stands above the number of the attempt, where tabs that have none do not look.
+const VERSION_SHIFT: u32 = 32;
 
 pub(crate) fn encode(message: TabMessage) -> (u32, [u64; 3]) {
     let kind = match message {
@@ -39,19 +41,20 @@ pub(crate) fn decode(kind: u32, arguments: [u64; 3]) -> Option<TabMessage> {
     })
 }
 
-fn encode_lead(Lead { visible, phase }: Lead) -> [u64; 3] {
+fn encode_lead(Lead { version, visible, phase }: Lead) -> [u64; 3] {
     let visible = if visible { VISIBLE } else { 0 };
-    match phase {
-        Phase::Connected => [visible | CONNECTED, 0, 0],
-        Phase::Connecting { attempt } => [visible, attempt.into(), 0],
+    let (flags, attempt, retry_in_ms) = match phase {
+        Phase::Connected => (CONNECTED, 0, 0),
+        Phase::Connecting { attempt } => (0, attempt, 0),
         Phase::Waiting { attempt, retry_in_ms, reason } => {
-            let reason = reason::encode(reason) << REASON_SHIFT;
-            [visible | WAITING | reason, attempt.into(), retry_in_ms]
+            (WAITING | reason::encode(reason) << REASON_SHIFT, attempt, retry_in_ms)
         }
-    }
+    };
+    [visible | flags, u64::from(version) << VERSION_SHIFT | u64::from(attempt), retry_in_ms]
 }
 
 fn decode_lead([flags, attempt, retry_in_ms]: [u64; 3]) -> Lead {
+    let version = (attempt >> VERSION_SHIFT) as u32;
     let attempt = attempt as u32;
     let phase = if flags & CONNECTED != 0 {
         Phase::Connected
@@ -61,5 +64,5 @@ fn decode_lead([flags, attempt, retry_in_ms]: [u64; 3]) -> Lead {
     } else {
         Phase::Connecting { attempt }
     };
-    Lead { visible: flags & VISIBLE != 0, phase }
+    Lead { version, visible: flags & VISIBLE != 0, phase }
 }

@@ -5,7 +5,7 @@ import { webSocketUrl } from '../src/core/address.js';
 import * as Tab from '../src/core/tab.js';
 import type { Post } from '../src/core/tabs.js';
 import { SUBPROTOCOL } from '../src/generated/protocol.js';
-import type { Client } from '../src/index.js';
+import type { Client, ClientOptions } from '../src/index.js';
 import { streamedMessages } from '../src/streams/index.js';
 import { delta, end, start } from './support/answers.js';
 import { givenServer, isConnected } from './support/setup.js';
@@ -15,6 +15,10 @@ import { until } from './support/until.js';
 // Before the server, whose clean-up still needs them.
 givenTabs();
 const context = givenServer();
+
+const HELLO = 1;
+const LEAD = 2;
+const VISIBLE_AND_CONNECTED = 3;
 
 const shows = (client: Client, wanted: string) =>
   until(() => client.getStream('a')?.text === wanted, `"${wanted}"`);
@@ -100,4 +104,113 @@ describe('an answer that grows in several tabs', () => {
     channel.close();
     expect(told).toEqual([fellow, fellow]);
   });
+
+  it('is shown where it is wanted, whoever leads and whenever that is', async () => {
+    // A leading tab that shows no growing answers asked for none, and in no other tab anything grew.
+    const tab = (options: Partial<ClientOptions> = {}) => {
+      const client = context.client({ ...options, tabs: 'shared', device: 'd' });
+      client.signIn('ann');
+      return client;
+    };
+    const plain = tab();
+    await isConnected(plain);
+    const connection = await context.server.connection(1);
+    expect(await connection.frame('get_pending')).not.toHaveProperty('have');
+
+    const reader = tab({ streams: streamedMessages() });
+    await isConnected(reader);
+    expect(await connection.frame('get_pending', 2)).toMatchObject({ have: [] });
+    connection.send(start('a'));
+    connection.send(delta('a', 0, 'Hello'));
+    await shows(reader, 'Hello');
+
+    // It has what it has, and whoever comes later gets all of it from the server.
+    const late = tab({ streams: streamedMessages() });
+    await isConnected(late);
+    expect(await connection.frame('get_pending', 3)).toMatchObject({ have: [] });
+    connection.send(start('a'));
+    connection.send(delta('a', 0, 'Hello'));
+    connection.send(delta('a', 5, ', you'));
+    for (const client of [reader, late]) {
+      await shows(client, 'Hello, you');
+    }
+
+    // What the leading tab asks for itself takes nothing away from the others.
+    plain.requestPending();
+    expect(await connection.frame('get_pending', 4)).toMatchObject({ have: [] });
+    connection.send(delta('a', 12, '?'));
+    const hole = { have: [{ message_uuid: 'a', attempt: 1, offset: 10, check: true }] };
+    expect(await connection.frame('get_pending', 5)).toMatchObject(hole);
+    connection.send(start('a'));
+    connection.send(delta('a', 0, 'Hello, you.?'));
+    for (const client of [reader, late]) {
+      await shows(client, 'Hello, you.?');
+    }
+
+    // Nobody is left who looks.
+    reader.leave();
+    late.leave();
+    plain.reconnect();
+    (await context.server.connection(1)).close(1012);
+    const next = await context.server.connection(2);
+    expect(await next.frame('get_pending')).not.toHaveProperty('have');
+  });
+
+  it('goes on when the lead passes to a tab that does not show it', async () => {
+    const tab = (options: Partial<ClientOptions> = {}) => {
+      const client = context.client({ ...options, tabs: 'shared', device: 'd' });
+      client.signIn('ann');
+      return client;
+    };
+    const leader = tab({ streams: streamedMessages() });
+    await isConnected(leader);
+    const plain = tab();
+    await isConnected(plain);
+    const reader = tab({ streams: streamedMessages() });
+    await isConnected(reader);
+    const connection = await context.server.connection(1);
+    connection.send(start('a'));
+    connection.send(delta('a', 0, 'Hello'));
+    await shows(reader, 'Hello');
+    leader.leave();
+    const next = await context.server.connection(2);
+    await until(() => next.ofType('get_pending').some(({ have }) => have), 'the question');
+    const claim = { message_uuid: 'a', attempt: 1, offset: 5, check: true };
+    const asked = next.ofType('get_pending').find(({ have }) => have);
+    expect(asked).toMatchObject({ have: [claim] });
+    next.send(start('a'));
+    next.send(delta('a', 0, 'Hello, you'));
+    await shows(reader, 'Hello, you');
+    expect(plain.getStreams()).toEqual([]);
+  });
+
+  it('brings the lead to a tab of this version that is looked at', async () => {
+    // Tabs of before ask for no answers that only others show: they say no version.
+    let isAsked = false;
+    const url = webSocketUrl(context.server.url, 'ann', 'd');
+    const name = `${SUBPROTOCOL} ${url} ann`;
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const stolen = navigator.locks
+      .request(name, {}, () => held)
+      .then(
+        () => false,
+        () => true,
+      );
+    const channel = new BroadcastChannel(name);
+    channel.onmessage = ({ data: [kind, from] }: MessageEvent<Post>) => {
+      if (kind === HELLO) {
+        isAsked = true;
+        channel.postMessage([LEAD, 77, from, VISIBLE_AND_CONNECTED, 0, 0] satisfies Post);
+      }
+    };
+    const client = context.client({ streams: streamedMessages(), tabs: 'shared', device: 'd' });
+    client.signIn('ann');
+    await until(() => isAsked, 'the question who leads');
+    expect(await stolen).toBe(true);
+    release();
+    channel.close();
+    await isConnected(client);
+    expect(context.server.open).toHaveLength(1);
+  }, 20_000);
 });

@@ -13,8 +13,8 @@ use tetherline_protocol::{
 
 use super::{Engine, Established, State, Trust, Via, Wait, link::LATE_MS};
 use crate::{
-    EpochNo, Instant, Lead, Mark, Output, Phase, TabMessage, TabNo, reader::Standpoint, tabs::Tabs,
-    timer::Timer,
+    EpochNo, Instant, Lead, Mark, Output, Phase, TABS_VERSION, TabMessage, TabNo,
+    reader::Standpoint, tabs::Tabs, timer::Timer,
 };
 
 /// Tabs.
@@ -25,7 +25,7 @@ impl<P> Engine<P> {
         if matches!(self.state, State::SignedOut | State::Refused) {
             self.trust = Trust::Good;
             self.backoff.reset();
-            self.tabs = Some(Tabs { is_visible, leader_is_visible: true });
+            self.tabs = Some(Tabs { is_visible, leader_will_do: true });
             self.elect();
         }
         self.report();
@@ -136,7 +136,7 @@ impl<P> Engine<P> {
             }
             _ => Phase::Connecting { attempt: self.attempts() },
         };
-        let lead = Lead { visible: tabs.is_visible, phase };
+        let lead = Lead { version: TABS_VERSION, visible: tabs.is_visible, phase };
         self.outputs.push_back(Output::Post(None, TabMessage::Lead(lead)));
     }
 
@@ -221,7 +221,7 @@ impl<P> Engine<P> {
             }
         }
         if let Some(tabs) = self.tabs.as_mut() {
-            tabs.leader_is_visible = lead.visible;
+            tabs.leader_will_do = lead.visible && lead.version >= TABS_VERSION;
         }
         self.consider_takeover();
     }
@@ -238,7 +238,7 @@ impl<P> Engine<P> {
 
     fn consider_takeover(&mut self) {
         let Some(tabs) = self.tabs else { return };
-        if self.is_led() && tabs.is_visible && !tabs.leader_is_visible {
+        if self.is_led() && tabs.is_visible && !tabs.leader_will_do {
             self.timers.start(Timer::Takeover, self.now + TAKEOVER_AFTER_MS);
         } else {
             self.timers.stop(Timer::Takeover);

@@ -117,8 +117,8 @@ fn tab_message() -> impl Strategy<Value = TabMessage> {
             |(attempt, retry_in_ms, reason)| Phase::Waiting { attempt, retry_in_ms, reason },
         ),
     ];
-    let lead = (any::<bool>(), phase)
-        .prop_map(|(visible, phase)| TabMessage::Lead(Lead { visible, phase }));
+    let lead = (0..4_u32, any::<bool>(), phase)
+        .prop_map(|(version, visible, phase)| TabMessage::Lead(Lead { version, visible, phase }));
     prop_oneof![
         6 => lead,
         4 => select(vec![TabMessage::Hello, TabMessage::Ping, TabMessage::Pong]),

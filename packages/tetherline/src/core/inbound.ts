@@ -68,7 +68,7 @@ export class Inbound {
     inspector.tap?.received(session, data);
     this.deliverParked(session);
     const frame = this.#parse(data);
-    if (!frame) {
+    if (!frame || (!this.streams && isAboutGrowth(frame.type))) {
       this.#loop.engine.received(conn);
       return;
     }
@@ -138,7 +138,7 @@ export class Inbound {
     return this.#handlers.of(type).length > 0;
   }
 
-  /** Handlers get what of it is news. Where nobody looks it can come only by way of another tab. */
+  /** Handlers get what of it is news. */
   #grow(session: Session, conn: number, frame: Message): void {
     const news = this.streams?.receive(conn, frame);
     if (news) {

@@ -1,6 +1,8 @@
+import { STREAMS_KNOWN_MAX } from '../generated/protocol.js';
 import type { Inbound } from './inbound.js';
 import type { Call } from './loop.js';
 import type { Session } from './session.js';
+import type { Have, Link } from './socket.js';
 import * as Tab from './tab.js';
 import { type Post, type Question, TabLink } from './tabs.js';
 import type { Message } from './types.js';
@@ -35,14 +37,18 @@ export function receivePost(
         }
       }
       return call((engine, now) => {
-        const { have = [], id, at } = (more ?? {}) as Partial<Question>;
+        const { have, id, at } = (more ?? {}) as Partial<Question>;
         const epoch = inbound.epochNumber(payload);
         const number = inbound.idNumber(id);
-        const isInDoubt = inbound.streams?.claim(have, number !== 0) ?? false;
+        const isInDoubt = claim(inbound, link, have, number !== 0);
         engine.ask(a, number, epoch, now);
         // Only the server can tell whose text is that of this history.
-        if (isInDoubt && number === 0 && at?.[1]) {
-          engine.ask(at[0], inbound.idNumber(at[1]), epoch, now);
+        if (isInDoubt && number === 0) {
+          if (at?.[1]) {
+            engine.ask(at[0], inbound.idNumber(at[1]), epoch, now);
+          } else if (!inbound.streams) {
+            engine.request_pending(now);
+          }
         }
       });
     case Tab.WELCOME:
@@ -51,6 +57,24 @@ export function receivePost(
     default:
       return call((engine, now) => engine.tab(from, kind, a, b, c, now));
   }
+}
+
+/**
+ * Another tab shows growing answers and has this of them. Then the server has to send them here, whether
+ * anybody looks at them in this tab or not. Answers whether it has to be asked.
+ */
+function claim(
+  { streams }: Inbound,
+  link: Link | null,
+  have: Have | undefined,
+  proves: boolean,
+): boolean {
+  if (!have || !link || streams) {
+    return streams?.claim(have ?? [], proves) ?? false;
+  }
+  const checked = have.map((each) => ({ ...each, check: true }));
+  link.claims = [...(link.claims ?? []), ...checked].slice(0, STREAMS_KNOWN_MAX);
+  return true;
 }
 
 /**

@@ -14,6 +14,11 @@ export interface Link {
   readonly established: Message | null;
   /** Other tabs' sends that go this way. */
   readonly passedOn: PassedOn | null;
+  /**
+   * What other tabs, which look at growing answers, have of them, where this one does not: the server
+   * shows them to a connection that asked with such a list last.
+   */
+  claims?: Have;
   /** A send is known by its `id`. */
   send(text: string, id?: string): void;
   ping(): void;
@@ -70,6 +75,7 @@ export class Socket implements Link {
   readonly conn: number;
   established: Message | null = null;
   readonly passedOn = new PassedOn();
+  claims?: Have;
   readonly #socket: WebSocketLike;
 
   constructor(
@@ -98,7 +104,11 @@ export class Socket implements Link {
   }
 
   ask(after: number, epoch: unknown, have?: Have, id?: string | null): void {
-    this.send(JSON.stringify({ type: GET_PENDING, after, after_id: id, epoch, have }));
+    this.send(
+      JSON.stringify({ type: GET_PENDING, after, after_id: id, epoch, have: have ?? this.claims }),
+    );
+    // Looked at once; the list itself says that answers are to be shown.
+    this.claims &&= [];
   }
 
   /** Does not wait for the peer's goodbye: on a dead link it can take minutes. */

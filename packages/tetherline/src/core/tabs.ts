@@ -111,7 +111,8 @@ class LockRequest {
 
 /** What a tab asks of the leading one, beside the position. */
 export interface Question {
-  have: Have;
+  /** What it has of growing answers; tabs of before give an empty list where nobody looks at them. */
+  have?: Have | undefined;
   /** The message at the position, if that is to be proved. */
   id?: string | null | undefined;
   /** Where the tab is. */
@@ -144,7 +145,7 @@ export class TabLink implements Link {
   }
 
   ask(after: number, epoch: unknown, have?: Have, id?: string | null, at?: Standing): void {
-    const more: Question = { have: have ?? [], id, at };
+    const more: Question = { have, id, at };
     this.#tabs.post(Tab.ASK, this.leader, after, 0, 0, epoch, more);
   }
 
