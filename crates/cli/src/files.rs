@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
+use reqwest::Certificate;
 use tetherline_process::note;
 use tetherline_server::{ApiKey, JwtKeys, SecretFileError, secret_file, webhook_secret_file};
 
@@ -20,6 +21,16 @@ pub(crate) fn api_key(path: &Path) -> Result<String> {
 /// The same for what requests to the webhook are signed with.
 pub(crate) fn webhook_secret(path: &Path) -> Result<String> {
     existing(path, "--webhook-secret-file")
+}
+
+/// The certificates to trust, as they are in their file and as they are in use.
+pub(crate) fn certificates(path: &Path) -> Result<(Vec<u8>, Vec<Certificate>)> {
+    let pem = fs::read(path).with_context(|| format!("cannot read --cacert {}", path.display()))?;
+    let found = Certificate::from_pem_bundle(&pem).ok().filter(|found| !found.is_empty());
+    let found = found.with_context(|| {
+        format!("--cacert {} holds no certificates in PEM form", path.display())
+    })?;
+    Ok((pem, found))
 }
 
 /// Checks that a key is long enough for a server.

@@ -24,20 +24,25 @@ pub(crate) struct Access {
     /// environment count for nothing: the key would go there.
     #[arg(long, value_name = "URL", env = "TETHERLINE_PROXY")]
     proxy: Option<String>,
+    /// Trust the certificates in this PEM file, instead of the machine's.
+    #[arg(long, value_name = "FILE", env = "TETHERLINE_CACERT")]
+    cacert: Option<PathBuf>,
 }
 
 impl Access {
     /// What is kept for a user on the server, and what to ask it with.
     pub(crate) fn user(&self, user: &UserId) -> Result<(Client, String)> {
-        let (http, _) =
-            http_client(&self.url, self.proxy.as_deref(), |builder| builder).map_err(|error| {
-                match error {
-                    NoHttpClient::Address(url) => anyhow::anyhow!(
-                        "`{url}` is not the URL of a server: it looks like http://127.0.0.1:8080"
-                    ),
-                    error => error.into(),
-                }
-            })?;
+        let trusted = self.cacert.as_deref().map(files::certificates).transpose()?;
+        let (http, _) = http_client(&self.url, self.proxy.as_deref(), |builder| match trusted {
+            Some((_, trusted)) => builder.tls_certs_only(trusted),
+            None => builder,
+        })
+        .map_err(|error| match error {
+            NoHttpClient::Address(url) => anyhow::anyhow!(
+                "`{url}` is not the URL of a server: it looks like http://127.0.0.1:8080"
+            ),
+            error => error.into(),
+        })?;
         Ok((http, format!("{}/v1/users/{}", self.url.trim_end_matches('/'), user.in_url())))
     }
 

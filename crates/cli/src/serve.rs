@@ -59,11 +59,21 @@ pub(crate) struct Options {
         env = "TETHERLINE_WEBHOOK_REQUESTS_MAX"
     )]
     webhook_requests_max: u32,
-    /// A web page's origin that may connect, such as https://app.example.com. May be repeated.
-    #[arg(long = "allow-origin", value_name = "URL")]
+    /// A web page's origin that may connect, such as https://app.example.com. May be repeated, or be several
+    /// with commas between.
+    #[arg(
+        long = "allow-origin",
+        value_name = "URL",
+        value_delimiter = ',',
+        env = "TETHERLINE_ALLOW_ORIGIN"
+    )]
     allow_origins: Vec<Origin>,
     /// Take ?token= as a credential, for clients that can send none otherwise. URLs end up in logs.
-    #[arg(long)]
+    #[arg(
+        long,
+        value_parser = clap::builder::FalseyValueParser::new(),
+        env = "TETHERLINE_ALLOW_QUERY_TOKEN"
+    )]
     allow_query_token: bool,
     /// How many days messages are kept; off (or 0) keeps them for ever.
     #[arg(
@@ -219,6 +229,16 @@ mod tests {
         for wrong in ["", "-1", "4294967296", "1.5", "never", "30d"] {
             assert!(retention(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn every_option_has_its_environment_variable() {
+        // `--allow-origin` and `--allow-query-token` had none.
+        let command = <Options as clap::Args>::augment_args(clap::Command::new("serve"));
+        let without = command.get_arguments().filter(|option| option.get_env().is_none());
+        let without: Vec<_> = without.map(|option| option.get_id().as_str()).collect();
+        // What is said for one start is not to stay in an environment.
+        assert_eq!(without, ["new_epoch"]);
     }
 
     #[test]

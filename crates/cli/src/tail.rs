@@ -1,4 +1,4 @@
-use std::{io, pin::pin, process::ExitCode};
+use std::{io, path::PathBuf, pin::pin, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -11,7 +11,7 @@ use tetherline_protocol::{
     frame::{MessageDelta, ServerFrame},
 };
 
-use crate::printable::printable;
+use crate::{files, printable::printable};
 
 /// Prints the application's messages and `pending_check_complete` as they come, one JSON object a
 /// line; what the connection is doing goes to stderr.
@@ -23,15 +23,19 @@ pub(crate) struct Options {
     /// A token, as `tetherline token` prints it; it says whose mailbox it is.
     #[arg(long, env = "TETHERLINE_TOKEN", hide_env_values = true)]
     token: String,
-    /// Whose cursor to use: what one device has seen is new to another.
-    #[arg(long, value_name = "NAME", default_value = "tail")]
-    device: DeviceId,
+    /// Read on where this device was, and say of what is printed that it has it. Without one nothing moves, for
+    /// nobody: everything that is kept is printed, and again the next time.
+    #[arg(long, value_name = "NAME")]
+    device: Option<DeviceId>,
     /// Print everything after this position, seen or not.
     #[arg(long, value_name = "SEQ", value_parser = seq)]
     after: Option<Seq>,
-    /// Only look: what is printed comes again the next time.
+    /// Only look at what a device has not seen: it comes again the next time.
     #[arg(long)]
     no_ack: bool,
+    /// Trust the certificates in this PEM file, instead of the machine's.
+    #[arg(long, value_name = "FILE", env = "TETHERLINE_CACERT")]
+    cacert: Option<PathBuf>,
     /// Print answers while they grow, and not only as the messages that they become.
     #[arg(long)]
     stream: bool,
@@ -39,13 +43,18 @@ pub(crate) struct Options {
 
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let user = subject(&options.token)?;
-    let mut builder = Client::builder(&options.url)
-        .user(user)
-        .device(options.device)
-        .only_token(options.token)
-        .acknowledge(if options.no_ack { Acknowledge::Never } else { Acknowledge::OnNext });
+    let mut builder = Client::builder(&options.url).user(user).only_token(options.token);
+    // Whoever has no device acknowledges nothing either: that would raise the floor from which new ones start.
+    builder = match options.device {
+        Some(device) if options.no_ack => builder.device(device).acknowledge(Acknowledge::Never),
+        Some(device) => builder.device(device),
+        None => builder.acknowledge(Acknowledge::Never).start_after(Seq::ZERO),
+    };
     if let Some(after) = options.after {
         builder = builder.start_after(after);
+    }
+    if let Some(path) = &options.cacert {
+        builder = builder.ca_certificates(&files::certificates(path)?.0);
     }
     if options.stream {
         builder = builder.follow_streams();

@@ -3,7 +3,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use tetherline_engine::NoToken;
 use tetherline_protocol::{DeviceId, Seq, UserId};
 
-use crate::{Client, endpoint::Endpoint};
+use crate::{Client, endpoint::Endpoint, tls::Trust};
 
 pub(crate) type TokenFuture = Pin<Box<dyn Future<Output = Result<String, NoToken>> + Send>>;
 pub(crate) type TokenProvider = Arc<dyn Fn(bool) -> TokenFuture + Send + Sync>;
@@ -34,6 +34,9 @@ pub enum SetupError {
     /// [`Builder::token`] was not called.
     #[error("there is no token: call `token`")]
     NoToken,
+    /// What [`Builder::ca_certificates`] was given holds none, or a broken one.
+    #[error("those to trust are no certificates in PEM form")]
+    Certificates,
 }
 
 /// Collects what a [`Client`] needs to know.
@@ -43,6 +46,7 @@ pub struct Builder {
     user: Option<UserId>,
     device: Option<DeviceId>,
     token: Option<TokenProvider>,
+    ca_certificates: Option<Box<[u8]>>,
     start_after: Option<Seq>,
     acknowledge: Acknowledge,
     follow_streams: bool,
@@ -55,6 +59,7 @@ impl Builder {
             user: None,
             device: None,
             token: None,
+            ca_certificates: None,
             start_after: None,
             acknowledge: Acknowledge::default(),
             follow_streams: false,
@@ -97,6 +102,14 @@ impl Builder {
         })
     }
 
+    /// The certificates, in PEM form, of whoever may vouch for the server, instead of those that the
+    /// machine trusts.
+    #[must_use]
+    pub fn ca_certificates(mut self, pem: &[u8]) -> Self {
+        self.ca_certificates = Some(pem.into());
+        self
+    }
+
     /// Everything up to here is known already, and everything after it is wanted, whatever the
     /// device has acknowledged.
     #[must_use]
@@ -130,8 +143,13 @@ impl Builder {
         let token = self.token.ok_or(SetupError::NoToken)?;
         let endpoint = Endpoint::new(&self.url, &user, self.device.as_ref())
             .ok_or_else(|| SetupError::Url(self.url.clone()))?;
+        let trust = match &self.ca_certificates {
+            Some(pem) => Trust::only(pem).ok_or(SetupError::Certificates)?,
+            None => Trust::Machine,
+        };
         Ok(Client::start(Setup {
             endpoint,
+            trust,
             token,
             start_after: self.start_after,
             acknowledge: self.acknowledge,
@@ -143,6 +161,7 @@ impl Builder {
 /// What the driver works with.
 pub(crate) struct Setup {
     pub(crate) endpoint: Endpoint,
+    pub(crate) trust: Trust,
     pub(crate) token: TokenProvider,
     pub(crate) start_after: Option<Seq>,
     pub(crate) acknowledge: Acknowledge,

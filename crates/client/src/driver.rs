@@ -274,14 +274,16 @@ impl Driver {
             match output {
                 Output::ResolveToken { fresh } => self.resolve_token(fresh),
                 Output::Open(connection) => {
-                    let opening =
-                        Link::open(connection, self.setup.endpoint.clone(), self.token.clone());
+                    let Setup { endpoint, trust, .. } = &self.setup;
+                    let (endpoint, trust) = (endpoint.clone(), trust.clone());
+                    let opening = Link::open(connection, endpoint, trust, self.token.clone());
                     self.work.spawn(async move {
                         Done::Opened(connection, opening.await.map(Box::new))
                     });
                 }
                 Output::Probe(connection) => {
-                    let probing = probe(self.setup.endpoint.clone(), self.token.clone());
+                    let Setup { endpoint, trust, .. } = &self.setup;
+                    let probing = probe(endpoint.clone(), trust.clone(), self.token.clone());
                     self.work.spawn(async move {
                         let (answer, trouble) = probing.await;
                         Done::Probed(connection, answer, trouble)

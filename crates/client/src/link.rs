@@ -20,7 +20,7 @@ use tokio_tungstenite::{
 
 use crate::{
     endpoint::Endpoint,
-    tls,
+    tls::Trust,
     trouble::{Trouble, chain},
 };
 
@@ -52,6 +52,7 @@ impl Link {
     pub(crate) async fn open(
         connection: ConnectionNo,
         endpoint: Endpoint,
+        trust: Trust,
         token: String,
     ) -> Result<Self, Trouble> {
         let uri = endpoint.web_socket().parse().map_err(|error| chain(&error))?;
@@ -64,7 +65,7 @@ impl Link {
         }
         let opening = async {
             let connector = if endpoint.is_tls() {
-                Connector::Rustls(tls::trust().await)
+                Connector::Rustls(trust.config().await)
             } else {
                 Connector::Plain
             };

@@ -13,26 +13,30 @@ use tetherline_protocol::{ErrorCode, Problem, TOKEN_HEADER, limits::PROBE_ANSWER
 use crate::{
     endpoint::Endpoint,
     link::CONNECT_TIMEOUT,
-    tls,
+    tls::Trust,
     trouble::{Trouble, chain},
 };
 
 /// What the URL answers, and in words, unless it says that nothing is wrong.
-pub(crate) async fn probe(endpoint: Endpoint, token: String) -> (ProbeAnswer, Option<Trouble>) {
-    match ask(&endpoint, &token).await {
+pub(crate) async fn probe(
+    endpoint: Endpoint,
+    trust: Trust,
+    token: String,
+) -> (ProbeAnswer, Option<Trouble>) {
+    match ask(&endpoint, &trust, &token).await {
         Ok(answer) => answer.judged(),
         Err(error) => (ProbeAnswer::Unreachable, Some(chain(&error.without_url()))),
     }
 }
 
-async fn ask(endpoint: &Endpoint, token: &str) -> reqwest::Result<Answer> {
+async fn ask(endpoint: &Endpoint, trust: &Trust, token: &str) -> reqwest::Result<Answer> {
     // As the socket: through no proxy that the environment names, and to nowhere else.
     let client = reqwest::Client::builder()
         .no_proxy()
         .redirect(redirect::Policy::none())
         .timeout(CONNECT_TIMEOUT);
     let client = if endpoint.is_tls() {
-        client.tls_backend_preconfigured(tls::trust().await.as_ref().clone())
+        client.tls_backend_preconfigured(trust.config().await.as_ref().clone())
     } else {
         // Certificates that nobody needs need not be there.
         client.tls_certs_only([])

@@ -38,7 +38,12 @@ struct Arguments {
     #[arg(long, env = "CHAT_WEB", value_name = "DIR")]
     web: Option<PathBuf>,
     /// Origin (scheme, host, port) of a page that may use this chat besides its own; repeatable.
-    #[arg(long = "allow-origin", value_name = "URL")]
+    #[arg(
+        long = "allow-origin",
+        env = "CHAT_ALLOW_ORIGIN",
+        value_name = "URL",
+        value_delimiter = ','
+    )]
     allowed_origins: Vec<Origin>,
     /// OpenAI-compatible server that answers, up to and including its /v1.
     #[arg(long, env = "OPENAI_BASE_URL", value_name = "URL")]

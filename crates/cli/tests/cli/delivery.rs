@@ -66,6 +66,27 @@ fn a_look_without_acknowledging_changes_nothing() {
 }
 
 #[test]
+fn a_tail_without_a_device_moves_nothing_for_nobody() {
+    // It was the device `tail`, and acknowledged: a page that came later found nothing.
+    let server = Server::start();
+    for n in 1..=3 {
+        server.publish("ada", &format!(r#"{{"n":{n}}}"#));
+    }
+    for _ in 0..2 {
+        let look = server.look("ada", &[]);
+        assert_eq!(look.until_caught_up(), [1, 2, 3]);
+        look.terminate();
+    }
+    // It is no device that would count, and whoever comes for the first time gets everything.
+    let page = server.tail("ada", &["--device", "page"]);
+    assert_eq!(page.until_caught_up(), [1, 2, 3]);
+    page.terminate();
+    server.until_nothing_waits_for("ada", "page");
+    assert_eq!(server.look("ada", &[]).until_caught_up(), [1, 2, 3]);
+    assert_eq!(server.look("ada", &["--after", "2"]).until_caught_up(), [3]);
+}
+
+#[test]
 fn one_may_read_again_from_any_position() {
     let server = Server::start();
     for n in 1..=4 {

@@ -223,9 +223,13 @@ impl Server {
 
     /// The server saves an acknowledgement a moment after it was said; then nothing comes twice.
     pub(crate) fn until_nothing_waits(&self, user: &str) {
+        self.until_nothing_waits_for(user, "tail");
+    }
+
+    pub(crate) fn until_nothing_waits_for(&self, user: &str, device: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let waiting = self.tail(user, &["--no-ack"]).until_caught_up();
+            let waiting = self.tail(user, &["--no-ack", "--device", device]).until_caught_up();
             if waiting.is_empty() {
                 return;
             }
@@ -234,6 +238,12 @@ impl Server {
     }
 
     pub(crate) fn tail(&self, user: &str, more: &[&str]) -> Tail {
+        let device: &[_] = if more.contains(&"--device") { &[] } else { &["--device", "tail"] };
+        self.look(user, &[device, more].concat())
+    }
+
+    /// A tail as it is without a device.
+    pub(crate) fn look(&self, user: &str, more: &[&str]) -> Tail {
         let token = self.token(user);
         let mut arguments = vec!["tail", "--url", &self.url, "--token", &token];
         arguments.extend(more);
