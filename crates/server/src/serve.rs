@@ -55,7 +55,8 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves until `shutdown` is done and requests under way are answered.
 ///
-/// Upgraded connections live on: [`crate::Server::drain`] sends them away.
+/// Upgraded connections live on: [`crate::Server::drain`] sends them away. The application's own routes find the
+/// peer's address as axum's `ConnectInfo<SocketAddr>`.
 pub async fn serve(
     listener: TcpListener,
     app: Router,
@@ -84,7 +85,7 @@ pub async fn serve(
             },
         };
         let span = tracing::debug_span!("connection", %peer);
-        let served = serve_one(stream, http.clone(), app.clone(), ending.subscribe());
+        let served = serve_one(stream, peer, http.clone(), app.clone(), ending.subscribe());
         tokio::spawn(served.instrument(span));
     }
     drop(listener);
@@ -111,6 +112,7 @@ async fn date(mut response: Response) -> Response {
 /// One connection, until it ends or becomes a WebSocket.
 async fn serve_one(
     stream: TcpStream,
+    address: SocketAddr,
     http: hyper::server::conn::http1::Builder,
     app: Router,
     mut ending: watch::Receiver<()>,
@@ -122,7 +124,8 @@ async fn serve_one(
     tracing::debug!("connected");
     let exchange = Exchange::new();
     let peer = TokioIo::new(Peer::new(stream, exchange.clone()));
-    let connection = http.serve_connection(peer, Front { app, exchange }).with_upgrades();
+    let connection =
+        http.serve_connection(peer, Front { app, exchange, peer: address }).with_upgrades();
     let mut connection = pin!(connection);
     let served = tokio::select! {
         served = &mut connection => served,

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -20,10 +20,11 @@ use crate::{
     application::ChatApplication,
     clock::now_ms,
     database::{Database, DatabaseError, OpenDatabaseError},
+    device::DeviceKey,
     http, jobs,
-    limits::{PROVIDER_TIMEOUT, SIGN_IN_REFILL, SIGN_INS_BURST},
+    limits::PROVIDER_TIMEOUT,
     password::{PasswordError, Passwords},
-    rate_limit::RateLimit,
+    rate_limit::SignInRations,
     responder::Responder,
     sign_in::RefreshKey,
     web::Web,
@@ -39,6 +40,8 @@ pub struct Config {
     pub web: Option<PathBuf>,
     /// Pages that may use this chat besides its own.
     pub allowed_origins: Vec<Origin>,
+    /// Proxies whose `X-Forwarded-For` says who asks.
+    pub trusted_proxies: Vec<IpAddr>,
     /// Who answers.
     pub responder: Responder,
 }
@@ -55,11 +58,13 @@ pub(crate) struct Shared {
     pub(crate) database: Database,
     pub(crate) server: Server,
     pub(crate) passwords: Passwords,
-    pub(crate) sign_ins: RateLimit<String>,
+    pub(crate) sign_ins: SignInRations,
+    pub(crate) device_key: DeviceKey,
     pub(crate) jwt: JwtKeys,
     pub(crate) jwt_check: DecodingKey,
     pub(crate) refresh_key: RefreshKey,
     pub(crate) allowed_origins: Vec<Origin>,
+    pub(crate) trusted_proxies: Vec<IpAddr>,
     workers: Mutex<JoinSet<()>>,
 }
 
@@ -120,6 +125,7 @@ impl Chat {
         create_folder(&config.data)?;
         let database = Database::open(&config.data)?;
         let jwt_secret = secret_file(&config.data.join("jwt.secret"))?;
+        let refresh_secret = secret_file(&config.data.join("refresh.secret"))?;
         let jwt = JwtKeys::from_secret(jwt_secret.as_bytes())?;
         let mut allowed_origins = Origin::of_listener(address);
         allowed_origins.extend(config.allowed_origins);
@@ -151,13 +157,15 @@ impl Chat {
         let web = Web::new(config.web, &allowed_origins);
         let shared = Shared {
             passwords: Passwords::new()?,
-            sign_ins: RateLimit::new(SIGN_INS_BURST, SIGN_IN_REFILL),
-            refresh_key: RefreshKey::new(&secret_file(&config.data.join("refresh.secret"))?),
+            sign_ins: SignInRations::new(),
+            device_key: DeviceKey::new(&refresh_secret),
+            refresh_key: RefreshKey::new(&refresh_secret),
             jwt_check: DecodingKey::from_secret(jwt_secret.as_bytes()),
             jwt,
             database,
             server,
             allowed_origins,
+            trusted_proxies: config.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
             workers: Mutex::new(workers),
         };
         Ok(Self { shared: Arc::new(shared), web })

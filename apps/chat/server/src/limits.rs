@@ -12,8 +12,13 @@ pub const PASSWORD_CHARS_MIN: usize = 8;
 pub const PASSWORD_CHARS_MAX: usize = 256;
 /// Passwords that are hashed at a time; each takes 19 MiB and a core.
 pub const PASSWORD_HASHES_AT_ONCE_MAX: usize = 2;
-/// Passwords that wait to be hashed; whoever comes next is asked to try again.
+/// Passwords that wait to be hashed or are; whoever comes next is asked to try again.
 pub const PASSWORD_HASHES_WAITING_MAX: usize = 128;
+/// The same from one network (an IPv4 address, or an IPv6 /64).
+pub const PASSWORD_HASHES_PER_NETWORK_MAX: usize = 16;
+/// The same from devices on which that person has signed in before. They have one more hash of their own at a time, so
+/// that a crowd at the door does not keep them out.
+pub const PASSWORD_HASHES_OF_DEVICES_MAX: usize = 32;
 /// Largest JSON body of the HTTP API, in bytes.
 pub const API_BODY_BYTES_MAX: usize = 16 * 1024;
 
@@ -31,12 +36,19 @@ pub const REFRESH_GRACE_ROTATIONS_MAX: usize = 64;
 /// How many sign-ins of a person are kept; the one that would expire first makes room.
 pub const SIGN_INS_PER_USER_MAX: u32 = 100;
 
-/// Wrong passwords in a row for one e-mail; one more is allowed every [`SIGN_IN_REFILL`].
-pub const SIGN_INS_BURST: u32 = 10;
-/// How often an e-mail gets one more attempt.
+/// Wrong passwords in a row from one network (an IPv4 address, or an IPv6 /64), whatever the e-mail; one more is
+/// allowed every [`SIGN_IN_REFILL`].
+pub const SIGN_INS_PER_NETWORK_BURST: u32 = 50;
+/// Wrong passwords in a row from one network for one e-mail.
+pub const SIGN_INS_PER_EMAIL_BURST: u32 = 10;
+/// Wrong passwords in a row on a device on which that person has signed in before, whatever its network has failed at.
+pub const SIGN_INS_PER_DEVICE_BURST: u32 = 10;
+/// How often one more attempt is allowed after those.
 pub const SIGN_IN_REFILL: Duration = Duration::from_secs(15);
-/// E-mails that are watched at a time.
+/// Networks, e-mails and devices that are watched at a time, each.
 pub const RATE_LIMIT_KEYS_MAX: usize = 10_000;
+/// How long a device is known after a sign-in or a refresh on it, in s: 400 days, as long as browsers keep a cookie.
+pub const DEVICE_TTL_S: u64 = 400 * 24 * 60 * 60;
 
 /// Longest question, in bytes.
 pub const QUESTION_BYTES_MAX: usize = 32 * 1024;

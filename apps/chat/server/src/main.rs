@@ -45,6 +45,15 @@ struct Arguments {
         value_delimiter = ','
     )]
     allowed_origins: Vec<Origin>,
+    /// Address of a proxy in front of this chat, whose X-Forwarded-For says who asks; repeatable. Without it all that a
+    /// proxy serves count as one when passwords are wrong too often.
+    #[arg(
+        long = "trusted-proxy",
+        env = "CHAT_TRUSTED_PROXIES",
+        value_delimiter = ',',
+        value_name = "ADDRESS"
+    )]
+    trusted_proxies: Vec<IpAddr>,
     /// OpenAI-compatible server that answers, up to and including its /v1.
     #[arg(long, env = "OPENAI_BASE_URL", value_name = "URL")]
     openai_base_url: Option<String>,
@@ -186,6 +195,7 @@ async fn run(arguments: Arguments) -> Result<(), RunError> {
         data: arguments.data,
         web: arguments.web,
         allowed_origins: arguments.allowed_origins,
+        trusted_proxies: arguments.trusted_proxies,
         responder,
     };
     let chat = Chat::open(config, address).await?;

@@ -1,8 +1,8 @@
 //! argon2id, off the async threads and only a few at a time.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use argon2::{
@@ -11,15 +11,39 @@ use argon2::{
 };
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use crate::limits::{PASSWORD_HASHES_AT_ONCE_MAX, PASSWORD_HASHES_WAITING_MAX};
+use crate::{
+    limits::{
+        PASSWORD_HASHES_AT_ONCE_MAX, PASSWORD_HASHES_OF_DEVICES_MAX,
+        PASSWORD_HASHES_PER_NETWORK_MAX, PASSWORD_HASHES_WAITING_MAX,
+    },
+    network::Network,
+};
 
 /// Hashes and checks passwords.
 #[derive(Clone)]
 pub(crate) struct Passwords {
     at_once: Arc<Semaphore>,
-    waiting: Arc<AtomicUsize>,
+    /// For devices that are known, besides.
+    of_devices: Arc<Semaphore>,
+    waiting: Arc<Mutex<Line>>,
     /// Checked when there is no account, so that the time does not tell.
     nobodys_hash: Arc<str>,
+}
+
+/// On whose behalf a password is hashed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Asker {
+    Network(Network),
+    /// A device on which that person has signed in before.
+    Device,
+}
+
+/// Who waits.
+#[derive(Default)]
+struct Line {
+    devices: usize,
+    others: usize,
+    of_networks: HashMap<Network, usize>,
 }
 
 /// Why a password was neither hashed nor checked.
@@ -39,13 +63,18 @@ impl Passwords {
         Ok(Self {
             waiting: Arc::default(),
             at_once: Arc::new(Semaphore::new(PASSWORD_HASHES_AT_ONCE_MAX)),
+            of_devices: Arc::new(Semaphore::new(1)),
             nobodys_hash: hash("nobody has this password")?.into(),
         })
     }
 
     /// A salted hash as a PHC string.
-    pub(crate) async fn hash(&self, password: String) -> Result<String, PasswordError> {
-        self.work(move || hash(&password)).await
+    pub(crate) async fn hash(
+        &self,
+        password: String,
+        asker: Asker,
+    ) -> Result<String, PasswordError> {
+        self.work(asker, move || hash(&password)).await
     }
 
     /// Whether the password is the one that was hashed. No hash costs the same time and is `false`.
@@ -53,19 +82,25 @@ impl Passwords {
         &self,
         password: String,
         hash: Option<String>,
+        asker: Asker,
     ) -> Result<bool, PasswordError> {
         let nobody = hash.is_none();
         let hash = hash.unwrap_or_else(|| self.nobodys_hash.to_string());
-        let matches = self.work(move || verify(&password, &hash)).await?;
+        let matches = self.work(asker, move || verify(&password, &hash)).await?;
         Ok(matches && !nobody)
     }
 
     async fn work<T: Send + 'static>(
         &self,
+        asker: Asker,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let _waiting = Waiting::join(&self.waiting)?;
-        let permit = Arc::clone(&self.at_once)
+        let _waiting = Waiting::join(&self.waiting, asker)?;
+        let lane = match asker {
+            Asker::Network(_) => &self.at_once,
+            Asker::Device => &self.of_devices,
+        };
+        let permit = Arc::clone(lane)
             .acquire_owned()
             .await
             .map_err(|closed| PasswordError::Failed(closed.to_string()))?;
@@ -80,21 +115,58 @@ impl Passwords {
 }
 
 /// A place among those who wait, given back when its holder is done or gone.
-struct Waiting(Arc<AtomicUsize>);
+struct Waiting {
+    line: Arc<Mutex<Line>>,
+    asker: Asker,
+}
 
 impl Waiting {
-    fn join(waiting: &Arc<AtomicUsize>) -> Result<Self, PasswordError> {
-        let place = Self(Arc::clone(waiting));
-        if waiting.fetch_add(1, Ordering::Relaxed) >= PASSWORD_HASHES_WAITING_MAX {
+    fn join(line: &Arc<Mutex<Line>>, asker: Asker) -> Result<Self, PasswordError> {
+        let mut places = line.lock().unwrap_or_else(PoisonError::into_inner);
+        if !places.join(asker) {
             return Err(PasswordError::Busy);
         }
-        Ok(place)
+        Ok(Self { line: Arc::clone(line), asker })
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.line.lock().unwrap_or_else(PoisonError::into_inner).leave(self.asker);
+    }
+}
+
+impl Line {
+    fn join(&mut self, asker: Asker) -> bool {
+        let network = match asker {
+            Asker::Device => {
+                let has_room = self.devices < PASSWORD_HASHES_OF_DEVICES_MAX;
+                self.devices += usize::from(has_room);
+                return has_room;
+            }
+            Asker::Network(network) => network,
+        };
+        let of_network = self.of_networks.get(&network).copied().unwrap_or(0);
+        let has_room = self.others < PASSWORD_HASHES_WAITING_MAX
+            && of_network < PASSWORD_HASHES_PER_NETWORK_MAX;
+        if has_room {
+            self.others += 1;
+            self.of_networks.insert(network, of_network + 1);
+        }
+        has_room
+    }
+
+    fn leave(&mut self, asker: Asker) {
+        match asker {
+            Asker::Device => self.devices -= 1,
+            Asker::Network(network) => {
+                self.others -= 1;
+                if let Some(places) = self.of_networks.get_mut(&network) {
+                    *places -= 1;
+                }
+                self.of_networks.retain(|_, places| *places > 0);
+            }
+        }
     }
 }
 
@@ -118,10 +190,33 @@ mod tests {
     #[tokio::test]
     async fn only_the_right_password_matches_and_nobody_matches_nothing() {
         let passwords = Passwords::new().unwrap();
-        let hash = passwords.hash("correct horse".into()).await.unwrap();
+        let asker = Asker::Device;
+        let hash = passwords.hash("correct horse".into(), asker).await.unwrap();
         assert!(hash.starts_with("$argon2id$"));
-        assert!(passwords.verify("correct horse".into(), Some(hash.clone())).await.unwrap());
-        assert!(!passwords.verify("wrong horse".into(), Some(hash)).await.unwrap());
-        assert!(!passwords.verify("nobody has this password".into(), None).await.unwrap());
+        assert!(passwords.verify("correct horse".into(), Some(hash.clone()), asker).await.unwrap());
+        assert!(!passwords.verify("wrong horse".into(), Some(hash), asker).await.unwrap());
+        assert!(!passwords.verify("nobody has this password".into(), None, asker).await.unwrap());
+    }
+
+    #[test]
+    fn no_network_takes_all_the_places_and_devices_that_are_known_have_their_own() {
+        // Whoever asked often enough at once had everybody else turned away.
+        let network =
+            |last| Asker::Network(Network::of(std::net::Ipv4Addr::from_bits(last).into()));
+        let line = Arc::new(Mutex::new(Line::default()));
+        let join = |asker| Waiting::join(&line, asker);
+        let mut crowd: Vec<_> =
+            (0..PASSWORD_HASHES_PER_NETWORK_MAX).map(|_| join(network(1)).unwrap()).collect();
+        assert!(join(network(1)).is_err());
+        for last in (2..).take(PASSWORD_HASHES_WAITING_MAX - PASSWORD_HASHES_PER_NETWORK_MAX) {
+            crowd.push(join(network(last)).unwrap());
+        }
+        assert!(join(network(9_999)).is_err());
+        let own: Vec<_> =
+            (0..PASSWORD_HASHES_OF_DEVICES_MAX).map(|_| join(Asker::Device).unwrap()).collect();
+        assert!(join(Asker::Device).is_err());
+        drop((crowd, own));
+        assert!(join(network(1)).is_ok() && join(Asker::Device).is_ok());
+        assert!(line.lock().unwrap().of_networks.is_empty());
     }
 }

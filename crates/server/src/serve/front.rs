@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Instant,
@@ -10,6 +11,7 @@ use std::{
 use axum::{
     Router,
     body::Body,
+    extract::ConnectInfo,
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
@@ -30,6 +32,9 @@ const SMALL_BODY_BYTES: u64 = 16 * 1024;
 pub(super) struct Front {
     pub(super) app: Router,
     pub(super) exchange: Exchange,
+    /// Who is at the other end: a proxy, perhaps. Nothing of ours is decided by it; an application's router finds it
+    /// as axum's `ConnectInfo`.
+    pub(super) peer: SocketAddr,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Front {
@@ -37,7 +42,8 @@ impl hyper::service::Service<Request<Incoming>> for Front {
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Response, Infallible>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(ConnectInfo(self.peer));
         // Never the query: it may hold a token.
         let span = tracing::debug_span!(
             "request",

@@ -9,7 +9,7 @@ use axum::{
     Json,
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -18,17 +18,22 @@ use uuid::Uuid;
 
 use super::{
     error::ApiError,
-    extract::{Body, FriendlyPage, text},
+    extract::{Body, FriendlyPage, FromNetwork, text},
 };
 use crate::{
     accounts::{self, Email, User},
     chat::Shared,
     clock::now_ms,
-    limits::{ACCESS_TOKEN_TTL, SIGN_IN_TTL_MS},
+    device::Device,
+    limits::{ACCESS_TOKEN_TTL, DEVICE_TTL_S, SIGN_IN_TTL_MS},
+    password::Asker,
+    rate_limit::Attempt,
     sign_in::{self, RefreshToken, Refreshed, SignIn},
 };
 
 const COOKIE: &str = "tetherline_refresh";
+/// It outlives sign-ins and gives no access to anything: with it, only its person's own wrong passwords count.
+const DEVICE_COOKIE: &str = "tetherline_device";
 
 #[derive(Deserialize)]
 pub(super) struct SignUp {
@@ -46,6 +51,8 @@ pub(super) struct Credentials {
 pub(super) async fn sign_up(
     State(shared): State<Arc<Shared>>,
     page: FriendlyPage,
+    FromNetwork(network): FromNetwork,
+    headers: HeaderMap,
     Body(form): Body<SignUp>,
 ) -> Result<Response, ApiError> {
     let name = accounts::check_name(&form.name)?;
@@ -56,7 +63,7 @@ pub(super) async fn sign_up(
     if shared.database.read(move |connection| accounts::is_taken(connection, &email)).await? {
         return Err(ApiError::email_taken());
     }
-    let hash = shared.passwords.hash(form.password).await?;
+    let hash = shared.passwords.hash(form.password, Asker::Network(network)).await?;
     let (sign_in, token) = fresh(user)?;
     let (stored, cookie) = (sign_in.clone(), token.clone());
     let added = shared
@@ -72,18 +79,19 @@ pub(super) async fn sign_up(
     if !added {
         return Err(ApiError::email_taken());
     }
-    session(&shared, StatusCode::CREATED, &sign_in, &cookie, &page)
+    session(&shared, StatusCode::CREATED, &sign_in, &cookie, &page, &headers)
 }
 
 pub(super) async fn sign_in(
     State(shared): State<Arc<Shared>>,
     page: FriendlyPage,
+    FromNetwork(network): FromNetwork,
+    headers: HeaderMap,
     Body(form): Body<Credentials>,
 ) -> Result<Response, ApiError> {
     // What cannot be an e-mail costs as much time as one that is not known.
     let email = Email::parse(&form.email).ok();
     let watched = email.as_ref().map(Email::as_str).unwrap_or_default().to_owned();
-    shared.sign_ins.take(watched.clone(), Instant::now()).map_err(ApiError::rate_limited)?;
     let found = match email {
         Some(email) => {
             shared.database.read(move |connection| accounts::find(connection, &email)).await?
@@ -91,11 +99,26 @@ pub(super) async fn sign_in(
         None => None,
     };
     let (user, hash) = found.unzip();
-    let matches = shared.passwords.verify(form.password, hash).await?;
+    let device = device(&shared, &headers, user.as_ref());
+    let attempt = shared
+        .sign_ins
+        .take(network, watched, device.as_ref(), Instant::now())
+        .map_err(ApiError::rate_limited)?;
+    let asker = match attempt {
+        Attempt::OfDevice(_) => Asker::Device,
+        Attempt::OfNetwork(..) => Asker::Network(network),
+    };
+    let matches = match shared.passwords.verify(form.password, hash, asker).await {
+        Ok(matches) => matches,
+        Err(not_tried) => {
+            shared.sign_ins.give_back(attempt);
+            return Err(not_tried.into());
+        }
+    };
     let Some(user) = user.filter(|_| matches) else {
         return Err(ApiError::wrong_credentials());
     };
-    shared.sign_ins.reset(&watched);
+    shared.sign_ins.give_back(attempt);
     let (sign_in, token) = fresh(user)?;
     let (stored, cookie) = (sign_in.clone(), token.clone());
     shared
@@ -104,7 +127,7 @@ pub(super) async fn sign_in(
             sign_in::start(transaction, &stored.uuid, &stored.user, &token, now_ms())
         })
         .await?;
-    session(&shared, StatusCode::OK, &sign_in, &cookie, &page)
+    session(&shared, StatusCode::OK, &sign_in, &cookie, &page, &headers)
 }
 
 pub(super) async fn refresh(
@@ -112,7 +135,7 @@ pub(super) async fn refresh(
     page: FriendlyPage,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let token = cookie(&headers).ok_or_else(ApiError::signed_out)?;
+    let token = refresh_token(&headers).ok_or_else(ApiError::signed_out)?;
     let key = shared.refresh_key.clone();
     let refreshed = shared
         .database
@@ -120,7 +143,7 @@ pub(super) async fn refresh(
         .await?;
     match refreshed {
         Refreshed::Renewed { sign_in, token } => {
-            session(&shared, StatusCode::OK, &sign_in, &token, &page)
+            session(&shared, StatusCode::OK, &sign_in, &token, &page, &headers)
         }
         Refreshed::Stolen { sign_in } => {
             tracing::warn!(user = sign_in.user.uuid, "a used refresh token came back; signed out");
@@ -137,7 +160,7 @@ pub(super) async fn sign_out(
     _page: FriendlyPage,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    if let Some(token) = cookie(&headers) {
+    if let Some(token) = refresh_token(&headers) {
         let ended = shared
             .database
             .write(move |transaction| sign_in::end(transaction, &token, now_ms()))
@@ -162,6 +185,7 @@ fn session(
     sign_in: &SignIn,
     token: &RefreshToken,
     page: &FriendlyPage,
+    headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
     let user = sign_in.user.uuid.parse().map_err(|error| ApiError::internal(&error))?;
     let body = json!({
@@ -169,14 +193,26 @@ fn session(
         "access_token": issue_token(&shared.jwt, &user, Some(&sign_in.uuid), ACCESS_TOKEN_TTL),
         "expires_in_ms": ACCESS_TOKEN_TTL.as_secs() * 1_000,
     });
+    // On a device of several people the last one is known: who comes after the others has the network's ration.
+    let device = device(shared, headers, Some(&sign_in.user))
+        .unwrap_or_else(|| Device::new(&sign_in.user.uuid))
+        .to_text(&shared.device_key);
+    let cookies = AppendHeaders([
+        (
+            header::SET_COOKIE,
+            set(COOKIE, &token.to_text(), SIGN_IN_TTL_MS.unsigned_abs() / 1_000, page)?,
+        ),
+        (header::SET_COOKIE, set(DEVICE_COOKIE, &device, DEVICE_TTL_S, page)?),
+    ]);
+    Ok((status, cookies, Json(body)).into_response())
+}
+
+fn set(name: &str, value: &str, ttl_s: u64, page: &FriendlyPage) -> Result<HeaderValue, ApiError> {
+    let secure = if page.is_https { "; Secure" } else { "" };
     let cookie = format!(
-        "{COOKIE}={}; Path=/api/auth; HttpOnly; SameSite=Strict; Max-Age={}{}",
-        token.to_text(),
-        SIGN_IN_TTL_MS / 1_000,
-        if page.is_https { "; Secure" } else { "" }
+        "{name}={value}; Path=/api/auth; HttpOnly; SameSite=Strict; Max-Age={ttl_s}{secure}"
     );
-    let cookie = HeaderValue::from_str(&cookie).map_err(|error| ApiError::internal(&error))?;
-    Ok((status, [(header::SET_COOKIE, cookie)], Json(body)).into_response())
+    HeaderValue::from_str(&cookie).map_err(|error| ApiError::internal(&error))
 }
 
 fn close_connections(shared: &Shared, sign_in: &SignIn) {
@@ -185,10 +221,19 @@ fn close_connections(shared: &Shared, sign_in: &SignIn) {
     }
 }
 
-fn cookie(headers: &HeaderMap) -> Option<RefreshToken> {
+fn refresh_token(headers: &HeaderMap) -> Option<RefreshToken> {
+    RefreshToken::parse(cookie(headers, COOKIE)?)
+}
+
+/// The device that asks, if this person has signed in on it before.
+fn device(shared: &Shared, headers: &HeaderMap, user: Option<&User>) -> Option<Device> {
+    let device = Device::parse(cookie(headers, DEVICE_COOKIE)?, &shared.device_key)?;
+    device.is_of(&user?.uuid).then_some(device)
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     text(headers, &header::COOKIE)?
         .split(';')
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == COOKIE)
-        .and_then(|(_, value)| RefreshToken::parse(value))
+        .find_map(|(found, value)| (found == name).then_some(value))
 }

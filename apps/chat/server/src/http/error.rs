@@ -65,7 +65,8 @@ impl ApiError {
     }
 
     pub(super) fn rate_limited(retry_after: Duration) -> Self {
-        let seconds = retry_after.as_secs().max(1);
+        let retry_after = whole_seconds(retry_after);
+        let seconds = retry_after.as_secs();
         let wait = match seconds {
             1 => "a second".into(),
             2..=90 => format!("{seconds} seconds"),
@@ -82,6 +83,12 @@ impl ApiError {
         let message = "Something went wrong on our side. Try again in a moment.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
+}
+
+/// Rounded up: who comes a moment too early is refused again.
+fn whole_seconds(wait: Duration) -> Duration {
+    Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+        .max(Duration::from_secs(1))
 }
 
 impl From<InvalidSignUp> for ApiError {

@@ -1,7 +1,11 @@
-use std::sync::Arc;
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Once},
+};
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{ConnectInfo, FromRequest, FromRequestParts, Request},
     http::{HeaderMap, HeaderName, header, request::Parts},
 };
 use jsonwebtoken::{Algorithm, Validation};
@@ -9,7 +13,12 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tetherline_protocol::{TOKEN_HEADER, UserId, excerpt};
 
 use super::error::ApiError;
-use crate::{chat::Shared, limits::API_BODY_BYTES_MAX, sign_in};
+use crate::{
+    chat::Shared,
+    limits::API_BODY_BYTES_MAX,
+    network::{self, Network},
+    sign_in,
+};
 
 /// A JSON body. Asking for the content type keeps plain HTML forms of other pages out.
 pub(super) struct Body<T>(pub(super) T);
@@ -72,6 +81,34 @@ fn claims(shared: &Shared, token: &str) -> Option<Claims> {
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     text(headers, &HeaderName::from_static(TOKEN_HEADER))
         .or_else(|| text(headers, &header::AUTHORIZATION)?.strip_prefix("Bearer "))
+}
+
+/// The network that a request comes from.
+pub(super) struct FromNetwork(pub(super) Network);
+
+impl FromRequestParts<Arc<Shared>> for FromNetwork {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        shared: &Arc<Shared>,
+    ) -> Result<Self, Infallible> {
+        static WARNING: Once = Once::new();
+        // Served by something else than `tetherline_server::serve`, everybody is one.
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let peer = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |ConnectInfo(peer)| peer.ip());
+        let (headers, trusted) = (&parts.headers, &shared.trusted_proxies);
+        if network::is_behind_a_stranger(peer, headers, trusted) {
+            WARNING.call_once(|| {
+                tracing::warn!(
+                    %peer,
+                    "a proxy that is not trusted says whom it serves; all of them count as one when passwords are wrong \
+                     too often, unless it is named with --trusted-proxy"
+                );
+            });
+        }
+        Ok(Self(Network::of_request(peer, headers, trusted)))
+    }
 }
 
 /// A request from a page that may use the chat, or from no page at all.

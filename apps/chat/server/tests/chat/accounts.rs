@@ -1,9 +1,9 @@
-use reqwest::{Client, header};
+use reqwest::{Client, Response, header};
 use serde_json::{Value, json};
 
 use crate::{
     browser::{PASSWORD, Person, cookie_of, post, post_with_cookie},
-    process::Chat,
+    process::{Chat, Start},
 };
 
 async fn error_of(response: reqwest::Response) -> (u16, Value) {
@@ -92,6 +92,122 @@ async fn a_wrong_password_and_an_unknown_e_mail_look_the_same_and_are_rationed()
     assert_eq!(last.status(), 429);
     assert!(last.headers().contains_key(header::RETRY_AFTER));
     assert_eq!(attempt("bob@example.org").await.status(), 401, "others are not affected");
+}
+
+/// Somebody at an address of this machine, or behind a proxy that says so.
+struct Somebody {
+    http: Client,
+    url: String,
+    forwarded_for: Option<&'static str>,
+    cookie: Option<String>,
+}
+
+impl Somebody {
+    fn at(address: &str, chat: &Chat) -> Self {
+        let address: std::net::IpAddr = address.parse().unwrap();
+        let http = Client::builder().no_proxy().local_address(address).build().unwrap();
+        Self { http, url: chat.url.clone(), forwarded_for: None, cookie: None }
+    }
+
+    async fn tries(&self, email: &str, password: &str) -> Response {
+        let form = json!({ "email": email, "password": password });
+        let mut request = self.http.post(format!("{}/api/auth/sign-in", self.url)).json(&form);
+        if let Some(address) = self.forwarded_for {
+            request = request.header("x-forwarded-for", address);
+        }
+        if let Some(cookie) = &self.cookie {
+            request = request.header(header::COOKIE, cookie);
+        }
+        request.send().await.unwrap()
+    }
+
+    /// Guesses until it is told to wait, and says what it was told.
+    async fn guesses(&self, email: &str) -> Response {
+        for _ in 0..30 {
+            let refused = self.tries(email, "wrong password").await;
+            if refused.status() == 429 {
+                return refused;
+            }
+        }
+        panic!("guessing has no end");
+    }
+}
+
+#[tokio::test]
+async fn whoever_guesses_passwords_keeps_their_owner_out_of_nothing() {
+    // The ration was the e-mail's: ten wrong tries by anybody, anywhere, and its owner could not sign in.
+    let (_folder, chat) = Chat::fresh().await;
+    Person::sign_up(&chat, "ada").await;
+    let attacker = Somebody::at("127.0.0.2", &chat);
+    let refused = attacker.guesses("ada@example.org").await;
+    let wait: u64 = refused.headers()[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
+    let (_, error) = error_of(refused).await;
+    let sentence = format!("Too many attempts. Wait {wait} seconds, then try again.");
+    assert_eq!((wait > 1, error["message"].as_str()), (true, Some(sentence.as_str())));
+
+    let ada = Somebody::at("127.0.0.1", &chat);
+    let signed_in = ada.tries("ada@example.org", PASSWORD).await;
+    assert_eq!(signed_in.status(), 200);
+    // On the device that she had signed in on she is let through even in the attacker's own network.
+    let device = signed_in.headers().get_all(header::SET_COOKIE).iter();
+    let device = device.filter_map(|cookie| cookie.to_str().ok()).find(|cookie| {
+        cookie.starts_with("tetherline_device=") && cookie.contains("; HttpOnly; SameSite=Strict")
+    });
+    let cookie = device.expect("the device is known now").split(';').next().unwrap().to_owned();
+    let mut beside = Somebody::at("127.0.0.2", &chat);
+    assert_eq!(beside.tries("ada@example.org", PASSWORD).await.status(), 429);
+    beside.cookie = Some(cookie);
+    assert_eq!(beside.tries("ada@example.org", PASSWORD).await.status(), 200);
+    assert_eq!(beside.tries("bob@example.org", PASSWORD).await.status(), 401, "it is only hers");
+    beside.guesses("ada@example.org").await;
+    assert_eq!(ada.tries("ada@example.org", PASSWORD).await.status(), 200);
+}
+
+#[tokio::test]
+async fn only_what_fails_counts_and_a_network_has_one_ration_for_all_names() {
+    let (_folder, chat) = Chat::fresh().await;
+    Person::sign_up(&chat, "ada").await;
+    let somebody = Somebody::at("127.0.0.2", &chat);
+    let mut failed = 0;
+    loop {
+        let name = format!("nobody-{failed}@example.org");
+        if somebody.tries(&name, "wrong password").await.status() == 429 {
+            break;
+        }
+        failed += 1;
+        assert!(failed < 70, "guessing names has no end");
+        if failed < 40 {
+            assert_eq!(somebody.tries("ada@example.org", PASSWORD).await.status(), 200);
+        }
+    }
+    // A few come back while this runs.
+    assert!(failed >= 50, "{failed}");
+    assert_eq!(
+        Somebody::at("127.0.0.1", &chat).tries("a@b.org", "wrong password").await.status(),
+        401
+    );
+}
+
+#[tokio::test]
+async fn behind_a_proxy_that_is_trusted_everybody_has_a_ration_of_their_own() {
+    // All that a proxy served shared one, or could choose their own.
+    let folder = tempfile::tempdir().unwrap();
+    let chat = Start::on(folder.path()).with(&["--trusted-proxy", "127.0.0.2"]).run().await;
+    let behind = |proxy, address| {
+        let mut somebody = Somebody::at(proxy, &chat);
+        somebody.forwarded_for = Some(address);
+        somebody
+    };
+    behind("127.0.0.2", "203.0.113.1").guesses("ada@example.org").await;
+    let statuses = async |somebody: Somebody| {
+        somebody.tries("ada@example.org", "wrong password").await.status().as_u16()
+    };
+    assert_eq!(statuses(behind("127.0.0.2", "198.51.100.7, 203.0.113.1")).await, 429);
+    assert_eq!(statuses(behind("127.0.0.2", "203.0.113.2")).await, 401);
+    // Who is no proxy of ours is taken for itself, whatever it says.
+    behind("127.0.0.3", "203.0.113.3").guesses("ada@example.org").await;
+    assert_eq!(statuses(behind("127.0.0.3", "203.0.113.4")).await, 429);
+    assert_eq!(statuses(behind("127.0.0.2", "203.0.113.3")).await, 401);
 }
 
 #[tokio::test]
