@@ -111,7 +111,7 @@ async fn follow(client: &mut Client, url: &str) -> Result<End> {
                 note!("tetherline: the server reports: {words} ({code})");
                 Ok(())
             }
-            Some(Event::IdentityRefused) => {
+            Some(Event::IdentityRefused { .. }) => {
                 let trouble = client.connection().borrow().trouble.clone();
                 let words = trouble.map(|words| format!(" ({})", printable(&words)));
                 bail!(

@@ -92,7 +92,8 @@ impl Builder {
         self
     }
 
-    /// One token and no other: when it is refused, [`crate::Event::IdentityRefused`] follows.
+    /// One token and no other: when it is refused, that is the end, and
+    /// [`crate::Event::IdentityRefused`] says so.
     #[must_use]
     pub fn only_token(self, token: impl Into<String>) -> Self {
         let token = token.into();

@@ -97,7 +97,7 @@ enum History {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
     Running,
-    /// The identity was refused; the last events are to be fetched.
+    /// There are no more tokens; the last events are to be fetched.
     Refused,
     /// Say goodbye and end.
     Closing,
@@ -317,10 +317,12 @@ impl Driver {
                     self.in_hand.give_up(seq);
                     self.events.push_back(Event::HandlerTimedOut(seq));
                 }
-                Output::IdentityRefused => {
-                    self.events.push_back(Event::IdentityRefused);
-                    self.sends.refuse_all();
-                    self.life = Life::Refused;
+                Output::IdentityRefused { is_final } => {
+                    self.events.push_back(Event::IdentityRefused { is_final });
+                    if is_final {
+                        self.sends.refuse_all();
+                        self.life = Life::Refused;
+                    }
                 }
                 // Nothing is ever parked: the application is the one handler, and always there.
                 _ => {}

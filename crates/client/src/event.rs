@@ -43,8 +43,12 @@ pub enum Event {
     ServerError(ErrorFrame),
     /// The application kept the message at this position for too long; it counts as handled.
     HandlerTimedOut(Seq),
-    /// The token was refused, and there is no better one. Nothing follows.
-    IdentityRefused,
+    /// A fresh token was refused, too: said once, until a connection lasts again. It is tried again with
+    /// a fresh one, slower and slower.
+    IdentityRefused {
+        /// The provider has answered [`crate::NoToken::SignedOut`] instead: nothing follows.
+        is_final: bool,
+    },
 }
 
 /// A message for the application.

@@ -1,4 +1,6 @@
-use tetherline_protocol::limits::{BACKOFF_BASE_MS, BACKOFF_CAP_MS};
+use tetherline_protocol::limits::{
+    BACKOFF_BASE_MS, BACKOFF_CAP_MS, REFUSED_BACKOFF_BASE_MS, REFUSED_BACKOFF_CAP_MS,
+};
 
 /// Exponential backoff with full jitter: every delay is drawn evenly from 0 to the current bound,
 /// at the cap too, so that a thousand clients that lost the same server come back spread out.
@@ -15,10 +17,18 @@ impl Backoff {
 
     /// The next delay in ms. The bound doubles with every call until [`Backoff::reset`].
     pub(crate) fn next_delay_ms(&mut self) -> u64 {
-        let doublings = self.failures.min(16);
-        self.failures = self.failures.saturating_add(1);
-        let bound = (BACKOFF_BASE_MS << doublings).min(BACKOFF_CAP_MS);
-        self.random.up_to(bound)
+        let failures = self.failures;
+        self.failures = failures.saturating_add(1);
+        self.draw(BACKOFF_BASE_MS, BACKOFF_CAP_MS, failures)
+    }
+
+    /// The delay in ms after a fresh token was refused, so many times before.
+    pub(crate) fn refused_delay_ms(&mut self, times: u32) -> u64 {
+        self.draw(REFUSED_BACKOFF_BASE_MS, REFUSED_BACKOFF_CAP_MS, times)
+    }
+
+    fn draw(&mut self, base_ms: u64, cap_ms: u64, doublings: u32) -> u64 {
+        self.random.up_to((base_ms << doublings.min(16)).min(cap_ms))
     }
 
     /// A delay that spreads clients which were all told the same moment.

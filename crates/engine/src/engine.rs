@@ -79,7 +79,10 @@ enum State {
         heartbeat_ms: u64,
         renew_every_ms: u64,
     },
+    /// The application says that nobody is signed in.
     Refused,
+    /// The page may be in a back-forward cache: it holds nothing that others may want.
+    Away,
 }
 
 /// What the next attempt waits for.
@@ -103,11 +106,16 @@ enum Socket {
     Open,
 }
 
-/// Whether the identity is in doubt: after one refusal one fresh token is tried, and no second.
+/// Whether the identity is in doubt: after one refusal a fresh token is tried at once, and after
+/// further ones slower and slower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trust {
     Good,
     RefusedOnce,
+    /// A fresh token was refused as well, so many times in a row.
+    Refused {
+        times: u32,
+    },
 }
 
 /// What the last [`Output::StatusChanged`] was about.
@@ -165,6 +173,13 @@ impl<P> Engine<P> {
             State::Refused => Status::Refused,
             State::Connected { .. } => Status::Connected,
             _ if self.is_handing_over() => Status::Connected,
+            // An attempt that is likely to be refused again is no reason to look better meanwhile.
+            State::Resolving { .. } | State::Connecting { .. } | State::Probing { .. }
+                if self.is_refused() =>
+            {
+                Status::Refused
+            }
+            _ if self.wait_reason() == Some(WaitReason::Refused) => Status::Refused,
             State::Waiting { .. } | State::Following { wait: Some(_), .. } => Status::Waiting,
             _ => Status::Connecting,
         }
@@ -181,11 +196,15 @@ impl<P> Engine<P> {
             | State::Probing { attempt, .. }
             | State::Waiting { attempt, .. }
             | State::Following { attempt, .. } => attempt,
-            State::SignedOut | State::Electing | State::Connected { .. } | State::Refused => 0,
+            State::SignedOut
+            | State::Electing
+            | State::Connected { .. }
+            | State::Refused
+            | State::Away => 0,
         }
     }
 
-    /// When the next attempt begins, while [`Status::Waiting`].
+    /// When the next attempt begins, while [`Status::Waiting`] or [`Status::Refused`].
     #[must_use]
     pub fn retry_at(&self) -> Option<Instant> {
         self.pause().map(|wait| wait.until)
@@ -235,10 +254,11 @@ impl<P> Engine<P> {
 impl<P> Engine<P> {
     /// Somebody is signed in: connect. For another user, [`Engine::sign_out`] comes first.
     ///
-    /// After [`Output::IdentityRefused`] it tries again, and keeps outbox and position.
+    /// After the application has said that nobody is, and after [`Engine::step_away`], it keeps outbox
+    /// and position.
     pub fn sign_in(&mut self, now: Instant) {
         self.now = now;
-        if matches!(self.state, State::SignedOut | State::Refused) {
+        if self.is_idle() {
             self.trust = Trust::Good;
             self.backoff.reset();
             self.tabs = None;
@@ -271,6 +291,18 @@ impl<P> Engine<P> {
         if self.tabs.take().is_some() {
             self.outputs.push_back(Output::Unlock);
         }
+        self.report();
+    }
+
+    /// The page may be kept without running: it gives back the connection, and what tabs share, and
+    /// keeps outbox and position until it signs in again.
+    pub fn step_away(&mut self, now: Instant) {
+        self.now = now;
+        if self.is_idle() {
+            return;
+        }
+        self.push_ack(true);
+        self.give_up(State::Away);
         self.report();
     }
 
@@ -350,6 +382,15 @@ impl<P> Engine<P> {
             self.outputs.push_back(Output::StatusChanged);
             self.announce();
         }
+    }
+
+    /// Whether nothing is under way, and nothing will be before somebody signs in.
+    fn is_idle(&self) -> bool {
+        matches!(self.state, State::SignedOut | State::Refused | State::Away)
+    }
+
+    fn is_refused(&self) -> bool {
+        matches!(self.trust, Trust::Refused { .. })
     }
 
     /// Whether the connection is on its way from one tab to another.

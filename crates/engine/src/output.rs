@@ -54,7 +54,8 @@ pub enum Status {
     Connected,
     /// The next attempt waits for its moment.
     Waiting,
-    /// The identity was refused: the person has to sign in again.
+    /// Fresh tokens are refused, or the application says that nobody is signed in. In the first case
+    /// there is a [`crate::Engine::retry_at`], or an attempt is under way.
     Refused,
 }
 
@@ -114,8 +115,12 @@ pub enum Output {
     StreamDropped(StreamNo),
     /// A handler did not settle in time. Its message counts as handled.
     HandlerTimedOut(Seq),
-    /// A fresh token was refused too, or there is none: the person is signed out.
-    IdentityRefused,
+    /// A fresh token was refused too, said once until a connection lasts; or the application says that
+    /// nobody is signed in.
+    IdentityRefused {
+        /// The latter: there are no further attempts.
+        is_final: bool,
+    },
     /// Ask for the lock that the leading tab of this user holds, and answer
     /// [`crate::Engine::handle_lock`] when it is granted; it replaces a request that waits.
     Lock {
@@ -232,6 +237,8 @@ pub enum WaitReason {
     Busy,
     /// The server says that the token is not valid yet.
     TokenNotYetValid,
+    /// The server refuses even fresh tokens.
+    Refused,
 }
 
 /// Why there is no token.

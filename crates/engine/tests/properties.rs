@@ -16,12 +16,12 @@ use proptest::{
     prelude::*,
     test_runner::{Config, RngSeed},
 };
-use tetherline_engine::{Engine, Instant, Output, SendNo, SendRefused, Status};
+use tetherline_engine::{Engine, Instant, Output, SendNo, SendRefused, Status, WaitReason};
 use tetherline_protocol::{
     Seq,
     limits::{
         BACKOFF_BASE_MS, BACKOFF_CAP_MS, OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, OUTBOX_TTL_MS_MAX,
-        UNHANDLED_MESSAGES_MAX,
+        REFUSED_BACKOFF_CAP_MS, UNHANDLED_MESSAGES_MAX,
     },
 };
 
@@ -64,7 +64,8 @@ impl Rig {
         let bytes: usize = self.sends.values().sum();
         let fits = self.sends.len() < OUTBOX_MESSAGES_MAX
             && bytes.checked_add(size).is_some_and(|sum| sum <= OUTBOX_BYTES_MAX);
-        let is_signed_in = !matches!(self.engine.status(), Status::SignedOut | Status::Refused);
+        // While it is refused there may be further attempts, and sends wait for them.
+        let status = self.engine.status();
         let sent = if restored {
             self.engine.restore((), size, ttl_ms, self.now)
         } else {
@@ -72,10 +73,12 @@ impl Rig {
         };
         match sent {
             Ok(no) => {
-                assert!(is_signed_in && fits && ttl_ms <= OUTBOX_TTL_MS_MAX);
+                assert!(status != Status::SignedOut && fits && ttl_ms <= OUTBOX_TTL_MS_MAX);
                 assert_eq!(self.sends.insert(no, size), None, "a number was given twice");
             }
-            Err(SendRefused::SignedOut) => assert!(!is_signed_in),
+            Err(SendRefused::SignedOut) => {
+                assert!(matches!(status, Status::SignedOut | Status::Refused));
+            }
             Err(SendRefused::OutboxFull) => assert!(!fits),
             Err(SendRefused::TtlTooLong) => assert!(ttl_ms > OUTBOX_TTL_MS_MAX),
             Err(_) => unreachable!("a new refusal"),
@@ -102,8 +105,14 @@ impl Rig {
             assert_eq!(self.engine.poll_timeout(), None, "nobody is there to wait for");
         }
         if let Some(until) = self.engine.retry_at() {
-            assert_eq!(self.engine.status(), Status::Waiting, "{until:?}");
-            let longest = BACKOFF_CAP_MS.max(self.told_ms.saturating_add(BACKOFF_BASE_MS));
+            let is_refused = self.engine.wait_reason() == Some(WaitReason::Refused);
+            let (status, cap_ms) = if is_refused {
+                (Status::Refused, REFUSED_BACKOFF_CAP_MS)
+            } else {
+                (Status::Waiting, BACKOFF_CAP_MS)
+            };
+            assert_eq!(self.engine.status(), status, "{until:?}");
+            let longest = cap_ms.max(self.told_ms.saturating_add(BACKOFF_BASE_MS));
             assert!(until.millis_since(self.now) <= longest, "waits until {until:?}");
         }
         outputs

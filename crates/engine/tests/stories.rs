@@ -10,8 +10,8 @@ use tetherline_protocol::{
     ErrorCode, Seq,
     limits::{
         ACK_DELAY_MS, ACK_EVERY_MESSAGES, BACKOFF_BASE_MS, BACKOFF_CAP_MS, HANDLER_TIMEOUT_MS,
-        OUTBOX_TTL_MS, PONG_TIMEOUT_MS, STABLE_AFTER_MS, SUSPECT_TIMEOUT_MS, UNHANDLED_GRACE_MS,
-        UNHANDLED_MESSAGES_MAX,
+        OUTBOX_TTL_MS, PONG_TIMEOUT_MS, REFUSED_BACKOFF_BASE_MS, REFUSED_BACKOFF_CAP_MS,
+        STABLE_AFTER_MS, SUSPECT_TIMEOUT_MS, UNHANDLED_GRACE_MS, UNHANDLED_MESSAGES_MAX,
     },
 };
 
@@ -604,7 +604,8 @@ fn a_server_that_says_never_is_not_asked_at_once() {
 }
 
 #[test]
-fn a_refused_token_is_replaced_once_and_then_the_person_is_signed_out() {
+fn a_refused_token_is_replaced_and_tried_again_slower_and_slower_for_as_long_as_there_are_any() {
+    // A secret that was rotated on server and backend a minute apart ended every open page for good.
     let mut page = Page::new();
     page.engine.sign_in(page.now);
     let unauthorized = ProbeAnswer::Unauthorized;
@@ -616,8 +617,52 @@ fn a_refused_token_is_replaced_once_and_then_the_person_is_signed_out() {
     let second = ConnectionNo(first.0 + 1);
     page.engine.handle_closed(second, 1006, page.now);
     page.engine.handle_probe(second, unauthorized, page.now);
-    assert!(page.outputs().contains(&Output::IdentityRefused));
-    assert_eq!(page.engine.status(), Status::Refused);
+    let told = Output::IdentityRefused { is_final: false };
+    assert!(page.outputs().contains(&told));
+    let send = page.engine.send("kept".into(), 4, page.now).expect("there is room");
+    let mut waits_ms = Vec::new();
+    for times in 0..200 {
+        assert_eq!(page.engine.status(), Status::Refused);
+        assert_eq!(page.engine.wait_reason(), Some(WaitReason::Refused));
+        let wait_ms = page.engine.retry_at().unwrap().millis_since(page.now);
+        assert!(wait_ms <= (REFUSED_BACKOFF_BASE_MS << times.min(16)).min(REFUSED_BACKOFF_CAP_MS));
+        waits_ms.push(wait_ms);
+        page.next_timer();
+        assert!(page.outputs().contains(&Output::ResolveToken { fresh: true }));
+        // Nothing looks better before it is.
+        assert_eq!((page.engine.status(), page.engine.retry_at()), (Status::Refused, None));
+        page.engine.handle_token(page.now);
+        let connection = ConnectionNo(second.0 + 1 + times);
+        page.engine.handle_closed(connection, 1006, page.now);
+        // Whose token it is can be put right as well.
+        let answer = if times % 2 == 0 { unauthorized } else { ProbeAnswer::Forbidden };
+        page.engine.handle_probe(connection, answer, page.now);
+        assert!(!page.outputs().contains(&told), "once is enough");
+    }
+    assert!(waits_ms.iter().any(|&wait_ms| wait_ms > REFUSED_BACKOFF_CAP_MS / 2));
+    // "Try now", the network, or the page that is looked at again.
+    page.engine.wake(page.now);
+    assert!(page.outputs().contains(&Output::ResolveToken { fresh: true }));
+    page.engine.handle_token(page.now);
+    page.establish(ConnectionNo(second.0 + 201), 0, 0);
+    assert_eq!(page.engine.status(), Status::Connected);
+    assert!(page.outputs().contains(&Output::Transmit(send)));
+}
+
+#[test]
+fn only_the_application_ends_a_refusal() {
+    let mut page = Page::new();
+    page.engine.sign_in(page.now);
+    for _ in 0..2 {
+        let connection = page.open();
+        page.engine.handle_closed(connection, 1006, page.now);
+        page.engine.handle_probe(connection, ProbeAnswer::Unauthorized, page.now);
+    }
+    page.next_timer();
+    page.outputs();
+    page.engine.handle_no_token(NoToken::SignedOut, page.now);
+    assert!(page.outputs().contains(&Output::IdentityRefused { is_final: true }));
+    assert_eq!((page.engine.status(), page.engine.retry_at()), (Status::Refused, None));
     assert_eq!(page.engine.poll_timeout(), None);
 }
 
@@ -629,7 +674,7 @@ fn an_answer_that_is_not_the_servers_signs_nobody_out_however_often_it_comes() {
         let connection = page.open();
         page.engine.handle_closed(connection, 1006, page.now);
         page.engine.handle_probe(connection, ProbeAnswer::Unreachable, page.now);
-        assert!(!page.outputs().contains(&Output::IdentityRefused));
+        assert!(!page.outputs().contains(&Output::IdentityRefused { is_final: false }));
         assert_eq!(page.engine.wait_reason(), Some(WaitReason::Unreachable));
         page.next_timer();
         assert_eq!(page.engine.wait_reason(), None);

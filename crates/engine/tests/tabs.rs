@@ -3,8 +3,8 @@
 use std::iter;
 
 use tetherline_engine::{
-    ConnectionNo, Delivery, Engine, EpochNo, Established, IdNo, Instant, Lead, Output, Phase,
-    SendOutcome, Status, TABS_VERSION, TabMessage, TabNo, WaitReason,
+    ConnectionNo, Delivery, Engine, EpochNo, Established, IdNo, Instant, Lead, NoToken, Output,
+    Phase, ProbeAnswer, SendOutcome, Status, TABS_VERSION, TabMessage, TabNo, WaitReason,
 };
 use tetherline_protocol::{
     Seq,
@@ -478,11 +478,61 @@ fn a_tab_that_merely_goes_away_signs_nobody_out() {
 fn an_identity_that_is_refused_is_refused_in_every_tab() {
     let (mut leader, connection) = Tab::leading(0, 0);
     leader.engine.handle_closed(connection, 4403, leader.now);
+    leader.engine.handle_no_token(NoToken::SignedOut, leader.now);
     assert!(leader.outputs().contains(&Output::Post(None, TabMessage::Refused)));
     let (mut follower, _) = Tab::joined(0, 0);
     follower.engine.handle_tab(LEADER, TabMessage::Refused, follower.now);
     assert_eq!(follower.engine.status(), Status::Refused);
-    assert!(follower.outputs().contains(&Output::IdentityRefused));
+    assert!(follower.outputs().contains(&Output::IdentityRefused { is_final: true }));
+}
+
+#[test]
+fn a_token_that_is_refused_shows_in_every_tab_and_ends_none() {
+    let (mut leader, connection) = Tab::leading(0, 0);
+    leader.engine.handle_closed(connection, 4401, leader.now);
+    leader.engine.handle_token(leader.now);
+    let fresh = ConnectionNo(connection.0 + 1);
+    leader.engine.handle_closed(fresh, 1006, leader.now);
+    leader.engine.handle_probe(fresh, ProbeAnswer::Unauthorized, leader.now);
+    let outputs = leader.outputs();
+    assert!(!outputs.contains(&Output::Unlock), "{outputs:?}");
+    let lead = outputs.iter().rev().find_map(|output| match output {
+        Output::Post(None, message @ TabMessage::Lead(_)) => Some(*message),
+        _ => None,
+    });
+    let (mut follower, _) = Tab::joined(0, 0);
+    let send = follower.engine.send("later", 5, follower.now).unwrap();
+    follower.outputs();
+    follower.engine.handle_tab(LEADER, lead.expect("a word to the others"), follower.now);
+    follower.pass(HANDOVER_GRACE_MS);
+    assert_eq!(follower.engine.status(), Status::Refused);
+    assert_eq!(follower.engine.wait_reason(), Some(WaitReason::Refused));
+    assert_eq!(follower.engine.payload(send), Some(&"later"));
+    // "Try now" reaches the tab that leads.
+    follower.engine.wake(follower.now);
+    assert!(follower.outputs().contains(&Output::Post(Some(LEADER), TabMessage::TryNow)));
+    leader.engine.handle_tab(OTHER, TabMessage::TryNow, leader.now);
+    assert!(leader.outputs().contains(&Output::ResolveToken { fresh: true }));
+}
+
+#[test]
+fn a_tab_that_steps_away_gives_lock_and_channel_back_and_comes_back_to_where_it_was() {
+    // A leading page in the back-forward cache held the lock of a connection that it did not serve.
+    let (mut tab, connection) = Tab::leading(5, 5);
+    let send = tab.engine.send("later", 5, tab.now).unwrap();
+    tab.outputs();
+    tab.engine.step_away(tab.now);
+    let outputs = tab.outputs();
+    assert!(outputs.contains(&Output::Unlock), "{outputs:?}");
+    assert!(outputs.contains(&Output::Detach(connection, 1000)), "{outputs:?}");
+    // Whatever the browser says before the page is shown again.
+    tab.engine.wake(tab.now);
+    tab.engine.handle_lock(tab.now);
+    assert_eq!(tab.outputs(), []);
+    assert_eq!(tab.engine.payload(send), Some(&"later"));
+    assert_eq!(tab.engine.position(), Some(seq(5)));
+    tab.engine.sign_in_among_tabs(true, tab.now);
+    assert!(tab.outputs().contains(&Output::Lock { steal: false }));
 }
 
 #[test]

@@ -37,10 +37,8 @@ pub enum CloseCode {
 pub enum Reaction {
     /// Connect again, after the backoff.
     Reconnect,
-    /// Fetch one fresh token and connect again; refused once more, the user is signed out.
+    /// Fetch a fresh token and connect again at once; refused once more, slower and slower.
     FreshToken,
-    /// Give up: the identity itself was refused.
-    SignedOut,
 }
 
 impl CloseCode {
@@ -108,8 +106,7 @@ impl CloseCode {
     #[must_use]
     pub const fn reaction(code: u16) -> Reaction {
         match code {
-            4401 => Reaction::FreshToken,
-            4403 => Reaction::SignedOut,
+            4401 | 4403 => Reaction::FreshToken,
             _ => Reaction::Reconnect,
         }
     }

@@ -36,6 +36,10 @@ pub const SUSPECT_TIMEOUT_MS: u64 = 2_000;
 pub const BACKOFF_BASE_MS: u64 = 500;
 /// Longest reconnect delay, in ms. Below it every delay is drawn evenly from the whole range.
 pub const BACKOFF_CAP_MS: u64 = 30_000;
+/// Longest first delay after a fresh token was refused, in ms; it doubles with every refusal.
+pub const REFUSED_BACKOFF_BASE_MS: u64 = 1_000;
+/// Longest delay between two tokens that are refused, in ms.
+pub const REFUSED_BACKOFF_CAP_MS: u64 = 5 * 60 * 1_000;
 /// Longest `Retry-After` that a client keeps to, in ms: whoever says more is asked after an hour.
 pub const RETRY_AFTER_MS_MAX: u64 = 60 * 60 * 1_000;
 /// How much a client reads of an answer without an upgrade, in bytes. Ours are shorter by far.

@@ -132,7 +132,7 @@ impl World {
             Output::StreamsDropped => self.answers_dropped(page),
             Output::StreamDropped(stream) => self.pages[page].texts.forget(stream),
             Output::HandlerTimedOut(seq) => self.handler_timed_out(page, seq.get()),
-            Output::IdentityRefused => self.identity_refused(page),
+            Output::IdentityRefused { .. } => self.identity_refused(page),
             Output::Lock { steal } => self.request_lock(page, steal),
             Output::Unlock => self.release_lock(page),
             Output::Post(to, message) => self.post(page, to, &Post::Message(message)),

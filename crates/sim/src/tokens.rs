@@ -55,7 +55,9 @@ impl World {
             self.pages[page].refusal_is_due |= reason == NoToken::SignedOut;
             self.pages[page].engine.handle_no_token(reason, now);
         } else {
-            if self.fault(10) {
+            // Whoever gives a fresh token looks whether the sign-in stands, sooner or later.
+            let has_ended = fresh && self.ended_sign_ins[self.pages[page].sign_in];
+            if self.fault(10) || (has_ended && !self.fault(50)) {
                 // Its application has signed in anew, for the same person.
                 self.pages[page].sign_in = self.new_sign_in();
             }
@@ -101,6 +103,8 @@ impl World {
             target.token = None;
             target.sign_in = sign_in;
             target.sign_in_to_engine(now);
+            // As the application's `reconnect()`, if the engine still tries.
+            target.engine.wake(now);
             self.drain(page);
         }
     }
@@ -162,7 +166,8 @@ impl World {
         self.verified(link, verdict);
     }
 
-    /// A page takes somebody for signed out: only when a fresh token did not help either.
+    /// A page shows somebody as refused, or signed out: only when a fresh token did not help either. Its
+    /// application has the person sign in again.
     pub(crate) fn identity_refused(&mut self, page: PageNo) {
         self.note(&format!("page {page} is refused"));
         if self.stranger_speaks {

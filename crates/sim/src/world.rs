@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
 
-use tetherline_protocol::{Limits, UserId, frame::Message};
+use tetherline_protocol::{Limits, UserId, frame::Message, limits::REFUSED_BACKOFF_CAP_MS};
 
 use crate::{
     Mutant,
@@ -30,8 +30,8 @@ pub(crate) type SendNo = usize;
 const CHAOS_MS: (u64, u64) = (5_000, 60_000);
 /// After the last fault everything has this long to converge, in ms: a dead link is noticed by the
 /// client within 40 s and by the server within 90 s, the backoff adds 30 s and a handler that never
-/// settles 30 s.
-const CONVERGENCE_MS: u64 = 150_000;
+/// settles 30 s, and a token that was refused is followed by another after 5 min.
+const CONVERGENCE_MS: u64 = 150_000 + REFUSED_BACKOFF_CAP_MS;
 /// How often it is looked whether it has.
 const LOOK_EVERY_MS: u64 = 1_000;
 /// More would be a loop: what is noted, and what happens.

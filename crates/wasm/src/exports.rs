@@ -46,6 +46,12 @@ pub extern "C" fn leave(now: f64) {
     with(|it| it.engine.leave(instant(now)));
 }
 
+/// This page may be kept without running.
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn step_away(now: f64) {
+    with(|it| it.engine.step_away(instant(now)));
+}
+
 /// The lock is granted (1), or was taken by another tab (0).
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn lock(granted: u32, now: f64) {

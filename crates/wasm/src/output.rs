@@ -37,7 +37,7 @@ pub(crate) fn encode(output: Output) -> (u32, [u64; 4]) {
         Output::Gap { after, next } => (12, after.get(), next.get()),
         Output::GraceOver => (13, 0, 0),
         Output::HandlerTimedOut(seq) => (14, seq.get(), 0),
-        Output::IdentityRefused => (15, 0, 0),
+        Output::IdentityRefused { is_final } => (15, is_final.into(), 0),
         Output::ParkedDropped(seq) => (16, seq.get(), 0),
         Output::Lock { steal } => (17, steal.into(), 0),
         Output::Unlock => (18, 0, 0),

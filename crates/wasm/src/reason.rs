@@ -10,6 +10,7 @@ pub(crate) fn encode(reason: WaitReason) -> u64 {
         WaitReason::NoUpgrade => 3,
         WaitReason::Busy => 4,
         WaitReason::TokenNotYetValid => 5,
+        WaitReason::Refused => 6,
         // The engine is part of this workspace; a new reason has to be given its number here.
         _ => unreachable!("a reason without a number"),
     }
@@ -23,6 +24,7 @@ pub(crate) fn decode(number: u64) -> WaitReason {
         3 => WaitReason::NoUpgrade,
         4 => WaitReason::Busy,
         5 => WaitReason::TokenNotYetValid,
+        6 => WaitReason::Refused,
         _ => WaitReason::Lost,
     }
 }

@@ -18,7 +18,7 @@ export function Live({ url, user, children }: Props) {
       url={url}
       user={user}
       getToken={getToken}
-      onIdentityRefused={() => void signOut()}
+      onIdentityRefused={(_user, { isFinal }) => isFinal && void signOut()}
       onSignedOutElsewhere={() => void signOut()}
     >
       {children}

@@ -30,7 +30,7 @@ export function App() {
           url={session.tetherline}
           user={session.user}
           getToken={getToken}
-          onIdentityRefused={() => follow(signOut())}
+          onIdentityRefused={(_user, { isFinal }) => isFinal && follow(signOut())}
           onSignedOutElsewhere={() => follow(signOut())}
         >
           {session.user === null ? (

@@ -281,7 +281,8 @@ it('toasts come by any function, once for the same thing, in any language', () =
   toasts.onServerError(full);
   toasts.onServerError(full);
   toasts.onGap({ after: 1, next: 5 });
-  toasts.onIdentityRefused('ann');
+  toasts.onIdentityRefused('ann', { isFinal: false });
+  toasts.onIdentityRefused('ann', { isFinal: true });
   toasts.onSignedOutElsewhere('ann');
   expect(show.mock.calls.map(([toast]) => toast as unknown)).toEqual([
     { kind: 'error', id: 'tetherline-rejected', text: 'This conversation is closed.' },

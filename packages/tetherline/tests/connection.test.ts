@@ -227,14 +227,59 @@ describe('an attempt that does not open', () => {
     });
     client.signIn('ann');
     await until(() => onIdentityRefused.mock.calls.length > 0, 'the refusal');
-    expect(onIdentityRefused).toHaveBeenCalledExactlyOnceWith('ann');
+    expect(onIdentityRefused).toHaveBeenCalledExactlyOnceWith('ann', { isFinal: false });
     expect(requests).toEqual([false, true]);
     expect(context.server.probes.map((probe) => probe.authorization)).toEqual([
       'Bearer token-1',
       'Bearer token-2',
     ]);
     expect(context.server.probes[0]!.url).toMatch(/^\/ws\/user\/ann\?device=/);
-    expect(client.getSnapshot().status).toBe('refused');
+    expect(client.getSnapshot()).toMatchObject({ status: 'refused', waitReason: 'refused' });
+  });
+
+  // A signing secret that was rotated on server and backend a minute apart ended every open page.
+  it('because tokens are refused is tried with fresh ones until they count, and keeps what is sent', async () => {
+    context.server.upgradeStatus = 401;
+    context.server.probeStatus = 401;
+    const requests: boolean[] = [];
+    const onIdentityRefused = vi.fn();
+    const client = context.client({
+      getToken: ({ fresh }) => {
+        requests.push(fresh);
+        return 'token';
+      },
+      onIdentityRefused,
+    });
+    client.signIn('ann');
+    await until(() => client.getSnapshot().status === 'refused', 'the refusal');
+    const sent = client.send({ type: 'ask' });
+    const statuses = new Set<string>();
+    client.subscribe(() => void statuses.add(client.getSnapshot().status));
+    await until(() => requests.length >= 4, 'tries by itself');
+    client.reconnect();
+    await until(() => requests.length >= 5, 'a try at once');
+    expect(requests.slice(1)).not.toContain(false);
+    expect([...statuses]).toEqual(['refused']);
+    context.server.upgradeStatus = 101;
+    client.reconnect();
+    await isConnected(client);
+    await sent;
+    expect(onIdentityRefused).toHaveBeenCalledExactlyOnceWith('ann', { isFinal: false });
+  });
+
+  it('is over when the application says that nobody is signed in', async () => {
+    context.server.upgradeStatus = 401;
+    context.server.probeStatus = 401;
+    let token: string | null = 'token';
+    const onIdentityRefused = vi.fn();
+    const client = context.client({ getToken: () => token, onIdentityRefused });
+    client.signIn('ann');
+    await until(() => client.getSnapshot().status === 'refused', 'the refusal');
+    token = null;
+    client.reconnect();
+    await until(() => onIdentityRefused.mock.calls.length === 2, 'the end');
+    expect(onIdentityRefused).toHaveBeenLastCalledWith('ann', { isFinal: true });
+    expect(client.getSnapshot()).toMatchObject({ status: 'refused', retryAt: null });
     await expect(client.send({ type: 'x' })).rejects.toMatchObject({ code: 'signed_out' });
   });
 

@@ -107,7 +107,7 @@ it('expired tokens are replaced by one fresh one, refused ones sign out', async 
   await server.clock.advance(MINUTE_MS);
   server.refuseTokens();
   await server.clock.until(() => client.getSnapshot().status === 'refused');
-  expect(onIdentityRefused).toHaveBeenCalledExactlyOnceWith('user');
+  expect(onIdentityRefused).toHaveBeenCalledExactlyOnceWith('user', { isFinal: false });
 });
 
 it('a token that runs out is renewed on the connection', async () => {

@@ -36,7 +36,7 @@ describe('the page', () => {
       counts.add(listeners);
       await isConnected(client);
     }
-    expect([...counts]).toEqual([5]);
+    expect([...counts]).toEqual([6]);
     client.signOut();
     expect(listeners).toBe(0);
   });

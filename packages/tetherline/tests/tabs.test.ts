@@ -101,7 +101,9 @@ describe('tabs of one user', () => {
 
   it('are refused together', async () => {
     const onIdentityRefused = vi.fn();
-    const all = await tabs(2, { onIdentityRefused });
+    let token: string | null = 'token';
+    const all = await tabs(2, { onIdentityRefused, getToken: () => token });
+    token = null;
     // Whoever takes the lock before it hears of the refusal asks for itself.
     context.server.upgradeStatus = 403;
     context.server.probeStatus = 403;
@@ -109,8 +111,34 @@ describe('tabs of one user', () => {
     await until(() => onIdentityRefused.mock.calls.length === 2, 'both to hear of it');
     expect(all.map(({ client }) => client.getSnapshot().status)).toEqual(['refused', 'refused']);
     context.server.upgradeStatus = 101;
+    token = 'token';
     all[1]!.client.signIn('ann');
     await isConnected(all[1]!.client);
+  });
+});
+
+describe('a page that goes into the back-forward cache', () => {
+  const leaves = () =>
+    window.dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }));
+  const returns = () =>
+    window.dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }));
+
+  it('gives lock, channel and connection back, and has missed nothing when it returns', async () => {
+    // It kept the lock: the other tabs waited for a page that did not run.
+    const closed = vi.spyOn(BroadcastChannel.prototype, 'close');
+    const [{ client, seen }] = (await tabs(1)) as [Tab];
+    publish(2);
+    await until(() => seen.length === 2, 'the first messages');
+    leaves();
+    await until(() => context.server.open.length === 0 && browser.locks.names.length === 0, 'room');
+    expect(closed).toHaveBeenCalledOnce();
+    const sent = client.send({ type: 'ask' });
+    publish(3);
+    returns();
+    await until(() => seen.length >= 5, 'what was missed');
+    expect(seen).toEqual(positions(5));
+    await sent;
+    expect(browser.locks.names).toHaveLength(1);
   });
 });
 

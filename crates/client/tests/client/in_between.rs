@@ -140,7 +140,7 @@ async fn a_proxy_gets_the_password_that_the_url_names_and_the_server_its_token()
 
     // What the server itself says comes through, too.
     let mut refused = host.builder_at(&url).only_token("no.good.token").connect().unwrap();
-    assert!(matches!(event(&mut refused).await, Some(Event::IdentityRefused)));
+    assert!(matches!(event(&mut refused).await, Some(Event::IdentityRefused { is_final: true })));
 }
 
 /// A head without the headers that begin so.

@@ -66,7 +66,7 @@ async fn a_client_that_waits_for_its_next_attempt_makes_it_when_it_is_asked_to()
 async fn when_the_identity_is_refused_the_client_says_so_and_ends() {
     let host = Host::start();
     let mut client = host.builder().only_token("no.good.token").connect().unwrap();
-    assert!(matches!(event(&mut client).await, Some(Event::IdentityRefused)));
+    assert!(matches!(event(&mut client).await, Some(Event::IdentityRefused { is_final: true })));
     assert!(client.send(r#"{"type":"order"}"#).await.is_err());
     assert!(event(&mut client).await.is_none());
 }
@@ -109,7 +109,7 @@ async fn a_sign_out_on_the_server_ends_the_connection_for_good() {
     let mut client = host.builder().connect().unwrap();
     until_caught_up(&mut client).await;
     host.server.sign_out(&ada(), "sign-in");
-    assert!(matches!(event(&mut client).await, Some(Event::IdentityRefused)));
+    assert!(matches!(event(&mut client).await, Some(Event::IdentityRefused { is_final: true })));
 }
 
 #[tokio::test]

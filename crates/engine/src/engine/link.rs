@@ -44,7 +44,7 @@ impl<P> Engine<P> {
     pub fn handle_no_token(&mut self, reason: NoToken, now: Instant) {
         self.now = now;
         match (self.state, reason) {
-            (State::Resolving { .. }, NoToken::SignedOut) => self.refuse_identity(),
+            (State::Resolving { .. }, NoToken::SignedOut) => self.nobody_is_signed_in(),
             (State::Resolving { attempt }, NoToken::Failed) => {
                 self.wait(attempt, WaitReason::NoToken, None);
             }
@@ -121,8 +121,9 @@ impl<P> Engine<P> {
             return;
         }
         match answer {
-            ProbeAnswer::Unauthorized => self.react(Reaction::FreshToken, attempt),
-            ProbeAnswer::Forbidden => self.refuse_identity(),
+            ProbeAnswer::Unauthorized | ProbeAnswer::Forbidden => {
+                self.react(Reaction::FreshToken, attempt);
+            }
             ProbeAnswer::TokenNotYetValid { retry_after_ms } => {
                 self.wait(attempt, WaitReason::TokenNotYetValid, retry_after_ms);
             }
@@ -174,7 +175,7 @@ impl<P> Engine<P> {
         self.end_connection();
         self.state = State::Resolving { attempt };
         self.timers.set(Timer::Token, self.now + TOKEN_TIMEOUT_MS);
-        self.outputs.push_back(Output::ResolveToken { fresh: self.trust == Trust::RefusedOnce });
+        self.outputs.push_back(Output::ResolveToken { fresh: self.trust != Trust::Good });
     }
 
     /// The network may be gone: an answer is due quickly.
@@ -262,9 +263,11 @@ impl<P> Engine<P> {
                 self.trust = Trust::RefusedOnce;
                 self.resolve(attempt + 1);
             }
-            (Reaction::FreshToken, Trust::RefusedOnce) | (Reaction::SignedOut, _) => {
-                self.refuse_identity();
+            (Reaction::FreshToken, Trust::RefusedOnce) => {
+                self.outputs.push_back(Output::IdentityRefused { is_final: false });
+                self.refused(attempt, 0);
             }
+            (Reaction::FreshToken, Trust::Refused { times }) => self.refused(attempt, times),
         }
     }
 
@@ -275,27 +278,45 @@ impl<P> Engine<P> {
     }
 
     fn wait(&mut self, attempt: u32, reason: WaitReason, retry_after_ms: Option<u64>) {
-        self.end_connection();
         let delay = self.backoff.next_delay_ms();
         let told = retry_after_ms
             .map_or(0, |told| told.min(RETRY_AFTER_MS_MAX) + self.backoff.spread_ms());
-        let until = self.now + delay.max(told);
+        self.wait_for(attempt, reason, delay.max(told));
+    }
+
+    /// The application is the authority on who is signed in. As long as it gives tokens, they are
+    /// tried: the secret that they are signed with may be newer than the server's.
+    fn refused(&mut self, attempt: u32, times: u32) {
+        self.trust = Trust::Refused { times: times.saturating_add(1) };
+        let delay = self.backoff.refused_delay_ms(times);
+        self.wait_for(attempt, WaitReason::Refused, delay);
+    }
+
+    fn wait_for(&mut self, attempt: u32, reason: WaitReason, delay_ms: u64) {
+        self.end_connection();
+        let until = self.now + delay_ms;
         self.state = State::Waiting { attempt: attempt + 1, wait: Wait { until, reason } };
         self.timers.set(Timer::Backoff, until);
     }
 
-    pub(super) fn refuse_identity(&mut self) {
+    pub(super) fn nobody_is_signed_in(&mut self) {
         if self.leads() {
             self.outputs.push_back(Output::Post(None, TabMessage::Refused));
         }
+        self.give_up(State::Refused);
+        self.outputs.push_back(Output::IdentityRefused { is_final: true });
+    }
+
+    /// Gives back connection, lock and channel, and waits in `state` for somebody to sign in.
+    pub(super) fn give_up(&mut self, state: State) {
         self.drop_connection(CloseCode::Normal);
         self.end_connection();
         self.stop_tab_timers();
-        self.state = State::Refused;
+        self.timers.stop(Timer::Handover);
+        self.state = state;
         if self.tabs.take().is_some() {
             self.outputs.push_back(Output::Unlock);
         }
-        self.outputs.push_back(Output::IdentityRefused);
     }
 
     /// What belongs to one connection or attempt ends with it.

@@ -13,7 +13,7 @@ use tetherline_protocol::{
 
 use super::{Engine, Established, State, Trust, Via, Wait, link::LATE_MS};
 use crate::{
-    EpochNo, Instant, Lead, Mark, Output, Phase, TABS_VERSION, TabMessage, TabNo,
+    EpochNo, Instant, Lead, Mark, Output, Phase, TABS_VERSION, TabMessage, TabNo, WaitReason,
     reader::Standpoint, tabs::Tabs, timer::Timer,
 };
 
@@ -22,7 +22,7 @@ impl<P> Engine<P> {
     /// As [`Engine::sign_in`], for one of several tabs that share one connection.
     pub fn sign_in_among_tabs(&mut self, is_visible: bool, now: Instant) {
         self.now = now;
-        if matches!(self.state, State::SignedOut | State::Refused) {
+        if self.is_idle() {
             self.trust = Trust::Good;
             self.backoff.reset();
             self.tabs = Some(Tabs { is_visible, leader_will_do: true });
@@ -81,7 +81,7 @@ impl<P> Engine<P> {
             TabMessage::TryNow if self.leads() => self.wake(now),
             TabMessage::Pong if self.is_joined_to(from) => self.heard = true,
             TabMessage::Lead(lead) if self.is_led() => self.hear_lead(from, lead),
-            TabMessage::Refused if self.is_led() => self.refuse_identity(),
+            TabMessage::Refused if self.is_led() => self.nobody_is_signed_in(),
             TabMessage::SignedOut if self.tabs.is_some() => {
                 self.leave(now);
                 self.outputs.push_back(Output::SignedOutElsewhere);
@@ -134,6 +134,12 @@ impl<P> Engine<P> {
             State::Waiting { attempt, wait: Wait { until, reason } } => {
                 Phase::Waiting { attempt, retry_in_ms: until.millis_since(self.now), reason }
             }
+            // What older tabs take for a short wait.
+            _ if self.is_refused() => Phase::Waiting {
+                attempt: self.attempts(),
+                retry_in_ms: 0,
+                reason: WaitReason::Refused,
+            },
             _ => Phase::Connecting { attempt: self.attempts() },
         };
         let lead = Lead { version: TABS_VERSION, visible: tabs.is_visible, phase };

@@ -91,12 +91,19 @@ class TetherlineClient implements Client {
       this.#session = session;
       this.#keepSends(session);
       this.#unwatchPage = watchPage(
-        (isOnline) => this.#call((engine, now) => engine.online(isOnline ? 1 : 0, now)),
-        () => this.#call((engine, now) => engine.wake(now)),
-        (isSeen) => this.#call((engine, now) => engine.visible(isSeen ? 1 : 0, now)),
+        (into) => this.#call(into),
+        () => {
+          session.isAway = true;
+          this.#machine?.loop.callAtOnce((engine, now) => engine.step_away(now));
+        },
+        () => (session.isAway ? this.#connect(session) : this.reconnect()),
       );
     }
-    const session = this.#session;
+    this.#connect(this.#session);
+  };
+
+  #connect(session: Session): void {
+    session.isAway = false;
     this.#machine?.loop.callAtOnce((engine, now) => {
       if (this.#options.tabs !== 'separate') {
         session.tabs ??= this.#meetTabs(session);
@@ -107,7 +114,7 @@ class TetherlineClient implements Client {
         engine.sign_in(now);
       }
     });
-  };
+  }
 
   readonly signOut = (): void => {
     const kept = this.#session?.isLive ? this.#session.outbox.kept : null;
@@ -275,7 +282,7 @@ class TetherlineClient implements Client {
       case Output.HANDLER_TIMED_OUT:
         return this.#handlerTimedOut(session, a);
       case Output.IDENTITY_REFUSED:
-        this.#news.push(() => this.#report.identityRefused(session.user));
+        this.#news.push(() => this.#report.identityRefused(session.user, a === 1));
         return;
       case Output.LOCK:
         return session.tabs?.lock(a === 1);

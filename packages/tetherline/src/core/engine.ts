@@ -9,6 +9,7 @@ export interface Engine {
   sign_in_among_tabs(visible: number, now: number): void;
   sign_out(now: number): void;
   leave(now: number): void;
+  step_away(now: number): void;
   online(online: number, now: number): void;
   wake(now: number): void;
   visible(visible: number, now: number): void;
@@ -114,6 +115,7 @@ export const WAIT_REASONS = [
   'no_upgrade',
   'busy',
   'token_not_yet_valid',
+  'refused',
 ] as const;
 
 /** `send` answers this when the outbox is full. */

@@ -1,32 +1,39 @@
+import type { Call } from './loop.js';
+
 /** Whether somebody can see this page. */
 export function isVisible(): boolean {
   return document.visibilityState === 'visible';
 }
 
-/** Tells about the network, the page's return and whether it is seen. Returns its own undoing. */
+/**
+ * Tells the engine about the network and whether the page is seen, and about its being left, perhaps
+ * for the back-forward cache, and used again. Returns its own undoing.
+ */
 export function watchPage(
-  online: (isOnline: boolean) => void,
+  call: (into: Call) => void,
+  left: () => void,
   woke: () => void,
-  seen: (isSeen: boolean) => void,
 ): () => void {
   if (typeof window === 'undefined' || typeof document === 'undefined') {
     return () => undefined;
   }
   const watch = new AbortController();
   const options = { signal: watch.signal };
-  window.addEventListener('online', () => online(true), options);
-  window.addEventListener('offline', () => online(false), options);
+  window.addEventListener('online', () => call((engine, now) => engine.online(1, now)), options);
+  window.addEventListener('offline', () => call((engine, now) => engine.online(0, now)), options);
   document.addEventListener(
     'visibilitychange',
     () => {
-      seen(isVisible());
+      call((engine, now) => engine.visible(isVisible() ? 1 : 0, now));
       if (isVisible()) {
         woke();
       }
     },
     options,
   );
-  // Back from the back-forward cache: timers stood still and the socket may be long gone.
+  // Into the back-forward cache, or gone for good: nobody knows at this point.
+  window.addEventListener('pagehide', left, options);
+  // Back from there: timers stood still.
   window.addEventListener(
     'pageshow',
     (event) => {

@@ -55,9 +55,13 @@ export class Reporter {
     this.tell(() => this.#options.onGap?.(gap));
   }
 
-  identityRefused(user: string): void {
-    this.#logger.warn('Tetherline: The server takes no token of this user: sign in again.');
-    this.tell(() => this.#options.onIdentityRefused?.(user));
+  identityRefused(user: string, isFinal: boolean): void {
+    this.#logger.warn(
+      isFinal
+        ? 'Tetherline: `getToken` answers that nobody is signed in, so there is no connection.'
+        : 'Tetherline: The server takes no token of this user; fresh ones are tried, slower and slower.',
+    );
+    this.tell(() => this.#options.onIdentityRefused?.(user, { isFinal }));
   }
 
   signedOutElsewhere(user: string): void {

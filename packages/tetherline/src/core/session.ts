@@ -30,6 +30,8 @@ export class Session {
   /** There is no token, and whose fault that is has been reported. */
   isTokenOverdue = false;
   probing: AbortController | null = null;
+  /** The page may be in the back-forward cache: nothing is held that other pages may want. */
+  isAway = false;
   messageBytesMax: number = DEFAULT_MESSAGE_BYTES_MAX;
   readonly outbox = new Outbox();
   readonly parked = new Parked();

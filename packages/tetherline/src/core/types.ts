@@ -109,10 +109,10 @@ export type ConnectionStatus = 'signed_out' | 'connecting' | 'connected' | 'wait
  * Why the next attempt waits: the connection was lost; `getToken` could not give a token; nobody
  * answered, or something that is not the server, such as a proxy or a login page; the server is
  * willing, but the upgrade does not get through to it; it has too much to do, or restarts; it says that
- * the token is not valid yet.
+ * the token is not valid yet; it refuses even fresh tokens.
  */
 export type WaitReason =
-  'lost' | 'no_token' | 'unreachable' | 'no_upgrade' | 'busy' | 'token_not_yet_valid';
+  'lost' | 'no_token' | 'unreachable' | 'no_upgrade' | 'busy' | 'token_not_yet_valid' | 'refused';
 
 /** What an application may show. The object is the same one for as long as nothing changed. */
 export interface Snapshot {
@@ -121,12 +121,21 @@ export interface Snapshot {
   isConnected: boolean;
   /** Attempts since the last connection; 0 while connected. */
   reconnectAttempts: number;
-  /** When the next attempt begins, in ms since 1970, while `status` is `waiting`. */
+  /**
+   * When the next attempt begins, in ms since 1970, while `status` is `waiting` or `refused`. In the
+   * latter, null says that an attempt is under way, or that there will be none.
+   */
   retryAt: number | null;
   /** What it waits for meanwhile. */
   waitReason: WaitReason | null;
   /** Sends that have not settled. */
   outboxLength: number;
+}
+
+/** What `onIdentityRefused` is told. */
+export interface IdentityRefusal {
+  /** `getToken` says that nobody is signed in. Otherwise fresh tokens are tried again. */
+  isFinal: boolean;
 }
 
 /** What `getToken` is told. */
@@ -286,8 +295,12 @@ export interface ClientOptions<Own extends object = object> {
   /** Whether to log what happens. Default: outside of production builds. */
   debug?: boolean;
   logger?: Logger;
-  /** A fresh token was refused too, or there is none: the person has to sign in again. */
-  onIdentityRefused?: (user: string) => void;
+  /**
+   * A fresh token was refused, too: said once, until a connection lasts again. Further ones are tried,
+   * slower and slower, so nobody has to be signed out. `isFinal`: `getToken` has answered `null`, and
+   * nothing is tried until somebody signs in.
+   */
+  onIdentityRefused?: (user: string, refusal: IdentityRefusal) => void;
   /** The person signed out in another tab, and so in this one. */
   onSignedOutElsewhere?: (user: string) => void;
   /** The server reports a failure. One that is about a send comes only where it was sent. */

@@ -171,6 +171,12 @@ export const BACKOFF_BASE_MS = 500;
 /** Longest reconnect delay, in ms. Below it every delay is drawn evenly from the whole range. */
 export const BACKOFF_CAP_MS = 30_000;
 
+/** Longest first delay after a fresh token was refused, in ms; it doubles with every refusal. */
+export const REFUSED_BACKOFF_BASE_MS = 1000;
+
+/** Longest delay between two tokens that are refused, in ms. */
+export const REFUSED_BACKOFF_CAP_MS = 300_000;
+
 /** Longest `Retry-After` that a client keeps to, in ms: whoever says more is asked after an hour. */
 export const RETRY_AFTER_MS_MAX = 3_600_000;
 

@@ -38,6 +38,12 @@ export class Database {
     }
   }
 
+  /** Gives the connection back; the next call opens another one. */
+  close(): void {
+    this.#opening?.then((database) => database.close()).catch(() => undefined);
+    this.#opening = undefined;
+  }
+
   async #writeOnce(work: (table: IDBObjectStore) => void): Promise<void> {
     const opening = (this.#opening ??= open());
     try {

@@ -22,8 +22,22 @@ export function indexedDbOutbox(options: IndexedDbOutboxOptions = {}): OutboxSto
   const database = new Database();
   const owner = new Owner();
   let isWarned = false;
+  let isWatching = false;
   return {
     open(page) {
+      if (!isWatching && typeof window !== 'undefined') {
+        isWatching = true;
+        // A page in the back-forward cache holds nothing that others may want.
+        window.addEventListener('pagehide', () => {
+          database.close();
+          owner.stepAway();
+        });
+        window.addEventListener('pageshow', ({ persisted }) => {
+          if (persisted) {
+            owner.comeBack();
+          }
+        });
+      }
       const failed = (cause: unknown) => {
         if (!isWarned) {
           isWarned = true;

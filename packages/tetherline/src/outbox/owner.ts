@@ -17,6 +17,11 @@ export class Owner {
   readonly id = uuidv7();
   /** Whether the lock is held, or is not to be had. */
   #holding: Promise<boolean> | undefined;
+  #release: (() => void) | undefined;
+  /** Ends what waits for a lock when the page steps away, and what becomes of it when that is over. */
+  #away = new AbortController();
+  #back = Promise.resolve();
+  #comeBack: (() => void) | undefined;
 
   /**
    * Calls `adopt` with the question whether an owner is gone, while no other page does the same.
@@ -48,8 +53,30 @@ export class Owner {
   /** Resolves when this owner is gone, whatever ended it. */
   async untilGone(owner: string): Promise<void> {
     const locks = webLocks();
-    if (locks) {
-      await untilGone(locks, owner);
+    while (locks) {
+      const { signal } = this.#away;
+      await untilGone(locks, owner, signal);
+      if (!signal.aborted) {
+        return;
+      }
+      await this.#back;
+    }
+  }
+
+  /** Gives the lock back while the page may be kept without running: others may send what is its. */
+  stepAway(): void {
+    this.#back = new Promise((back) => (this.#comeBack = back));
+    this.#away.abort();
+    this.#release?.();
+  }
+
+  /** Takes the lock again. */
+  comeBack(): void {
+    const locks = webLocks();
+    this.#away = new AbortController();
+    this.#comeBack?.();
+    if (locks && this.#release) {
+      this.#holding = this.#hold(locks);
     }
   }
 
@@ -59,7 +86,7 @@ export class Owner {
         locks
           .request(PREFIX + this.id, () => {
             granted();
-            return new Promise(() => undefined);
+            return new Promise<void>((release) => (this.#release = release));
           })
           .catch(failed);
       });

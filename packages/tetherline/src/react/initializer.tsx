@@ -171,7 +171,7 @@ function followingClient(initial: ClientOptions) {
         latest.messages ? latest.messages.read(message, refuse) : message,
     },
     onInvalidMessage: (message, issues) => latest.onInvalidMessage?.(message, issues),
-    onIdentityRefused: (user) => latest.onIdentityRefused?.(user),
+    onIdentityRefused: (user, refusal) => latest.onIdentityRefused?.(user, refusal),
     onSignedOutElsewhere: (user) => latest.onSignedOutElsewhere?.(user),
     onServerError: (error) => latest.onServerError?.(error),
     onHandlerError: (error, message) => latest.onHandlerError?.(error, message),

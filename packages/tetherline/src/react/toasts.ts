@@ -40,7 +40,12 @@ export function toToasts(
     void show({ kind, id: `tetherline-${id}`, text });
   return {
     onServerError: (error) => tell('error', error.code, error.message),
-    onIdentityRefused: () => tell('error', 'identity', identityRefused),
+    // As long as fresh tokens are tried, `<ConnectionStatus />` says so.
+    onIdentityRefused: (_user, { isFinal }) => {
+      if (isFinal) {
+        tell('error', 'identity', identityRefused);
+      }
+    },
     onSignedOutElsewhere: () => tell('info', 'identity', signedOutElsewhere),
     onGap: () => tell('info', 'gap', gap),
   };

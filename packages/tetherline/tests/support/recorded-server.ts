@@ -108,6 +108,9 @@ export class RecordedServer {
     for (const { socket } of this.#connections.values()) {
       socket.terminate();
     }
+    for (const [, stream] of this.#upgrades) {
+      stream.destroy();
+    }
     this.#sockets.close();
     this.#http.closeAllConnections();
     await new Promise((resolve) => this.#http.close(resolve));

@@ -36,9 +36,9 @@ export function WebSocketInitializer({ children }: { children?: ReactNode }) {
           onServerError(error);
         }
       }}
-      onIdentityRefused={(refused) => {
-        // Somebody else may have signed in since.
-        if (selectUser(store.getState())?.uuid === refused) {
+      onIdentityRefused={(refused, { isFinal }) => {
+        // As long as there are tokens, the connection tries them. Somebody else may have signed in since.
+        if (isFinal && selectUser(store.getState())?.uuid === refused) {
           // The cookie goes too, if the server still knows it; if not, it is worth nothing.
           auth.signOut(SIGNED_OUT_NOTICE).catch(() => undefined);
         }
