@@ -8,8 +8,10 @@ import { entries, folder } from './entries.mjs';
 
 const NOT_EXPORTED = [
   'Actions',
+  'Fields',
   'GivenClientProps',
   'Injected',
+  'Knowing',
   'LocalErrorCode',
   'OwnClientProps',
   'Provide',

@@ -374,7 +374,7 @@ describe('withWebSocket', () => {
       return <p ref={ref}>{`${title} ${websocket.isConnected ? 'up' : 'down'}`}</p>;
     });
     const Wrapped = withWebSocket(Panel);
-    expect(Wrapped.displayName).toBe('withWebSocket(Panel)');
+    expect(Wrapped).toHaveProperty('displayName', 'withWebSocket(Panel)');
     const ref = createRef<HTMLParagraphElement>();
     rendered(Wrapped as ComponentType<object>, { title: 'Chat', ref });
     expect(ref.current?.textContent).toBe('Chat down');
@@ -393,6 +393,6 @@ describe('withWebSocket', () => {
     const Panel = memo(function Panel({ title }: Props) {
       return <p>{title}</p>;
     });
-    expect(withWebSocket(Panel).displayName).toBe('withWebSocket(Panel)');
+    expect(withWebSocket(Panel)).toHaveProperty('displayName', 'withWebSocket(Panel)');
   });
 });

@@ -33,9 +33,9 @@ import type {
 import { createEngine } from './wasm.js';
 
 /** A client, signed out. Nothing happens before its first `signIn`. */
-export function createClient<Own extends object = object>(
+export function createClient<Own extends object = object, Sent extends object = object>(
   options: ClientOptions<Own>,
-): ClientOf<Own>;
+): ClientOf<Own, Sent>;
 export function createClient(options: ClientOptions): Client {
   return new TetherlineClient(options);
 }

@@ -17,6 +17,12 @@ export type { ControlMessages } from '../generated/protocol.js';
  */
 export interface MessageMap {}
 
+/**
+ * The messages that an application sends, by type, added in the same way. Where nothing is described,
+ * anything with a `type` may be sent; where something is, nothing else.
+ */
+export interface SentMessageMap {}
+
 /** A message whose fields nobody has described. */
 export interface Message {
   type: string;
@@ -26,11 +32,16 @@ export interface Message {
 /** Every message type that has a description. `Own`: those that only this client describes. */
 export type KnownMessages<Own extends object = object> = ControlMessages & MessageMap & Own;
 
-/** What a handler of `Type` receives: its described fields, or unknown ones. */
+/** Written anew, so that interfaces, too, are taken wherever a {@link Message} is. */
+type Fields<M> = { [Field in keyof M]: M[Field] };
+
+/** What a handler of `Type` receives: its described fields and no others, or unknown ones. */
 export type MessageOf<
   Type extends string,
   Own extends object = object,
-> = Type extends keyof KnownMessages<Own> ? KnownMessages<Own>[Type] & Message : Message;
+> = Type extends keyof KnownMessages<Own>
+  ? Fields<KnownMessages<Own>[Type]> & { type: Type }
+  : Message;
 
 /** What came with a message, beside it. */
 export interface MessageMeta {
@@ -83,6 +94,18 @@ export interface OutgoingMessage {
   [field: string]: unknown;
 }
 
+/** What may be sent: what is described, or anything. `Sent`: what only this client describes. */
+export type SentMessage<Sent extends object = object> = [keyof (SentMessageMap & Sent)] extends [
+  never,
+]
+  ? OutgoingMessage
+  : {
+      [Type in keyof (SentMessageMap & Sent) & string]: Fields<(SentMessageMap & Sent)[Type]> & {
+        type: Type;
+        id?: string;
+      };
+    }[keyof (SentMessageMap & Sent) & string];
+
 /** How a message is sent. */
 export interface SendOptions {
   /** How long it may wait to be taken, in ms: at most three days. Default: one day. */
@@ -93,6 +116,12 @@ export interface SendOptions {
 export interface Accepted {
   id: string;
 }
+
+/** Sends a message. */
+// A method's type, because a client that takes only what is described will do for any client.
+export type Send<Sent extends object = object> = {
+  send(message: SentMessage<Sent>, options?: SendOptions): Promise<Accepted>;
+}['send'];
 
 /**
  * Messages that will never come: read history anew. They were between two positions; where `next` is not
@@ -339,7 +368,7 @@ export interface Client {
    * Sends, now or when there is a connection again. Resolves when the server's application took
    * the message, rejects with a {@link TetherlineError}; nobody has to look.
    */
-  readonly send: (message: OutgoingMessage, options?: SendOptions) => Promise<Accepted>;
+  readonly send: Send;
   /**
    * Stops an answer: it keeps the text that it has. A {@link send} like any other, behind those that
    * were made before it.
@@ -362,9 +391,12 @@ export interface Client {
 }
 
 /** A client that knows message types of its own. It will do wherever a {@link Client} is asked for. */
-export type ClientOf<Own extends object> = object extends Own
+export type ClientOf<Own extends object, Sent extends object = object> = object extends Own & Sent
   ? Client
   : {
       readonly on: <Type extends string>(handlers: HandlersOf<Type, Own>) => () => void;
       readonly off: <Type extends string>(handlers: HandlersOf<Type, Own>) => void;
-    } & Client;
+      readonly send: Send<Sent>;
+      /** Only a type: nothing is there when the program runs. */
+      readonly types?: Own;
+    } & Omit<Client, 'send'>;

@@ -3,22 +3,15 @@
 import { createContext, useContext, useMemo } from 'react';
 
 import { MESSAGE_STOP } from '../generated/protocol.js';
-import type {
-  Accepted,
-  Client,
-  HandlersOf,
-  OutgoingMessage,
-  SendOptions,
-  StopTarget,
-} from '../index.js';
+import type { Accepted, Client, HandlersOf, Send, SentMessage, StopTarget } from '../index.js';
 
 /** What components get of the connection. */
-export interface WebSocketContextValue<Own extends object = object> {
+export interface WebSocketContextValue<Own extends object = object, Sent extends object = object> {
   isConnected: boolean;
   /** Attempts since the last connection; 0 while connected. */
   reconnectAttempts: number;
   /** Sends, now or when there is a connection again. Nobody has to look at the promise. */
-  send: (message: OutgoingMessage, options?: SendOptions) => Promise<Accepted>;
+  send: Send<Sent>;
   /** Stops an answer: it keeps the text that it has. Nobody has to look at the promise. */
   stop: (target: StopTarget) => Promise<Accepted>;
   /** Asks for what waits in the mailbox. */
@@ -29,13 +22,16 @@ export interface WebSocketContextValue<Own extends object = object> {
 }
 
 /** The same, as {@link withWebSocket} passes it to a component. */
-export type WebSocketProps<Own extends object = object> = WebSocketContextValue<Own>;
+export type WebSocketProps<
+  Own extends object = object,
+  Sent extends object = object,
+> = WebSocketContextValue<Own, Sent>;
 
 /** What may stand in for it in a test, as a literal: `stop` then goes out by `send`. */
-export type ProvidedWebSocketContextValue<Own extends object = object> = Omit<
-  WebSocketContextValue<Own>,
-  'stop'
-> &
+export type ProvidedWebSocketContextValue<
+  Own extends object = object,
+  Sent extends object = object,
+> = Omit<WebSocketContextValue<Own, Sent>, 'stop'> &
   Partial<Pick<WebSocketContextValue<Own>, 'stop'>>;
 
 export const WebSocketContext = createContext<ProvidedWebSocketContextValue | null>(null);
@@ -66,7 +62,10 @@ function canStop(value: ProvidedWebSocketContextValue): value is WebSocketContex
 }
 
 function withStop(value: ProvidedWebSocketContextValue): WebSocketContextValue {
-  return { ...value, stop: (target) => value.send({ ...target, type: MESSAGE_STOP }) };
+  // What an application describes are its own messages; this one is ours.
+  const stop = (target: StopTarget) =>
+    value.send({ ...target, type: MESSAGE_STOP } as object as SentMessage);
+  return { ...value, stop };
 }
 
 export function provided<T>(value: T | null, hook: string): T {

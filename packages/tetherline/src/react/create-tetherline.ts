@@ -19,26 +19,28 @@ import { useWebSocketHandlers } from './use-handlers.js';
 import { withWebSocket, type WithWebSocket } from './with-websocket.js';
 
 /** Everything of this entry, for message types of one's own. */
-export interface Tetherline<Own extends object> {
-  createClient: (options: Omit<ClientOptions, 'messages'>) => ClientOf<Own>;
+export interface Tetherline<Own extends object, Sent extends object = object> {
+  createClient: (options: Omit<ClientOptions, 'messages'>) => ClientOf<Own, Sent>;
   WebSocketInitializer: (props: WebSocketInitializerProps) => ReactNode;
-  WebSocketContext: Context<ProvidedWebSocketContextValue<Own> | null>;
+  WebSocketContext: Context<ProvidedWebSocketContextValue<Own, Sent> | null>;
   useConnection: typeof useConnection;
   useStreamedMessage: typeof useStreamedMessage;
   useStreamedMessages: typeof useStreamedMessages;
-  useTetherlineClient: () => ClientOf<Own>;
-  useWebSocketContext: () => WebSocketContextValue<Own>;
+  useTetherlineClient: () => ClientOf<Own, Sent>;
+  useWebSocketContext: () => WebSocketContextValue<Own, Sent>;
   useWebSocketHandlers: <Type extends string>(handlers: HandlersOf<Type, Own>) => void;
-  useWebSocketProps: () => WebSocketProps<Own>;
-  withWebSocket: WithWebSocket<Own>;
+  useWebSocketProps: () => WebSocketProps<Own, Sent>;
+  withWebSocket: WithWebSocket<Own, Sent>;
 }
 
 /**
- * The bindings, knowing an application's message types: `createTetherline<Types>()`, or with what
+ * The bindings, knowing an application's message types: `createTetherline<Received, Sent>()`, or with what
  * `defineMessages` of `tetherline/schema` makes, which also checks every message. The contexts are
  * the same as without it.
  */
-export function createTetherline<Own extends object>(messages?: Messages<Own>): Tetherline<Own> {
+export function createTetherline<Own extends object, Sent extends object = object>(
+  messages?: Messages<Own>,
+): Tetherline<Own, Sent> {
   const bindings: Omit<Tetherline<object>, 'createClient'> = {
     WebSocketInitializer: messages
       ? (props) => createElement(WebSocketInitializer, { messages, ...props } as typeof props)
@@ -55,7 +57,7 @@ export function createTetherline<Own extends object>(messages?: Messages<Own>): 
   };
   return {
     // The same at run time; what they know of the messages is for the compiler.
-    ...(bindings as unknown as Tetherline<Own>),
-    createClient: (options) => createClient<Own>({ ...options, messages }),
+    ...(bindings as unknown as Tetherline<Own, Sent>),
+    createClient: (options) => createClient<Own, Sent>({ ...options, messages }),
   };
 }

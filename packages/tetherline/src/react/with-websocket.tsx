@@ -1,23 +1,26 @@
 'use client';
 
 import {
-  type ComponentClass,
+  type Component,
   type ComponentType,
   createElement,
   forwardRef,
-  type ForwardRefExoticComponent,
   type FunctionComponent,
-  type PropsWithoutRef,
+  type ReactNode,
   type RefAttributes,
 } from 'react';
 
 import { useWhole, type WebSocketProps } from './context.js';
 
-interface Injected<Own extends object = object> {
-  websocket: WebSocketProps<Own>;
+interface Injected<Own extends object = object, Sent extends object = object> {
+  websocket: WebSocketProps<Own, Sent>;
 }
 
-type WithoutInjected<P> = P extends unknown ? Omit<P, 'websocket'> : never;
+/** The props that are left to give: without ours, and those with a default may be left out. */
+type WithoutInjected<P, Defaults = object> = P extends unknown
+  ? Omit<P, 'websocket' | keyof Defaults> &
+      Partial<Pick<P, Exclude<keyof Defaults & keyof P, 'websocket'>>>
+  : never;
 
 // What React itself reads of a component; everything else is the component's own and is hoisted.
 const REACT_STATICS = new Set([
@@ -40,12 +43,23 @@ const REACT_STATICS = new Set([
   'type',
 ]);
 
+type Rendered = ReturnType<FunctionComponent>;
+
 /** {@link withWebSocket}, for message types of one's own. */
-export interface WithWebSocket<Own extends object> {
-  <P extends Injected<Own>, I>(
-    Wrapped: ComponentClass<P> & (new (props: P) => I),
-  ): ForwardRefExoticComponent<PropsWithoutRef<WithoutInjected<P>> & RefAttributes<I>>;
-  <P extends Injected<Own>>(Wrapped: FunctionComponent<P>): FunctionComponent<WithoutInjected<P>>;
+// Signatures and nothing else: only so TypeScript carries a component's type parameters over.
+export interface WithWebSocket<Own extends object, Sent extends object = object> {
+  <P extends Injected<Own, Sent>, I extends Component<P>, D extends object>(
+    Wrapped: (new (props: P) => I) & { defaultProps: D },
+  ): (props: WithoutInjected<P, D> & RefAttributes<I>) => ReactNode;
+  <P extends Injected<Own, Sent>, I extends Component<P>>(
+    Wrapped: new (props: P) => I,
+  ): (props: WithoutInjected<P> & RefAttributes<I>) => ReactNode;
+  <P extends Injected<Own, Sent>, D extends object>(
+    Wrapped: ((props: P) => Rendered) & { defaultProps: D },
+  ): (props: WithoutInjected<P, D>) => ReactNode;
+  <P extends Injected<Own, Sent>>(
+    Wrapped: (props: P) => Rendered,
+  ): (props: WithoutInjected<P>) => ReactNode;
 }
 
 /**

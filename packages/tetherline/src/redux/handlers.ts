@@ -1,14 +1,17 @@
 import { type Action, createAction, type Dispatch } from '@reduxjs/toolkit';
 
-import type { HandlerMap, MessageMeta, MessageOf } from '../index.js';
+import type { Client, HandlerMap, MessageMeta, MessageOf } from '../index.js';
 
 /** What a message becomes: an action, several, or none. */
 type Actions = Action | readonly Action[] | null | undefined;
 
 /** Which actions each message type becomes. */
-export type ActionCreators<Types extends string> = {
-  [Type in Types]: (message: MessageOf<Type>, meta: MessageMeta) => Actions;
+export type ActionCreators<Types extends string, Own extends object = object> = {
+  [Type in Types]: (message: MessageOf<Type, Own>, meta: MessageMeta) => Actions;
 };
+
+/** A client, which may know message types of its own. */
+export type Knowing<Own extends object> = Client & { readonly types?: Own };
 
 /** Takes actions for the next batch; the promise settles when the store has them. */
 export type Queue = (actions: readonly Action[]) => Promise<void> | undefined;
@@ -20,15 +23,15 @@ export const queueWanted = createAction('tetherline/queueWanted');
  * Handlers that dispatch, for `registerHandlers` or `client.on`: once per frame where the store has
  * `tetherlineMiddleware`, else at once.
  */
-export function toHandlers<Types extends string>(
+export function toHandlers<Types extends string, Own extends object = object>(
   dispatch: Dispatch,
-  creators: ActionCreators<Types>,
+  creators: ActionCreators<Types, Own>,
 ): HandlerMap {
   let queue: Queue | undefined;
   const handlers: HandlerMap = {};
   for (const type of Object.keys(creators) as Types[]) {
     handlers[type] = (message, meta) => {
-      const made = creators[type](message as MessageOf<Types>, meta);
+      const made = creators[type](message as MessageOf<Types, Own>, meta);
       const actions = made ? [made].flat() : [];
       if (actions.length > 0) {
         queue ??= queueOf(dispatch);

@@ -1,8 +1,7 @@
 import type { Dispatch } from '@reduxjs/toolkit';
 
-import type { Client } from '../index.js';
 import { connectionChanged, followConnection } from './connection.js';
-import { type ActionCreators, toHandlers } from './handlers.js';
+import { type ActionCreators, type Knowing, toHandlers } from './handlers.js';
 
 export { BATCH_ACTIONS_MAX, BATCH_TASK_MS, BATCH_WAIT_MS, BATCH_WAITING_MAX } from './batch.js';
 export { connectionChanged, connectionSlice } from './connection.js';
@@ -14,10 +13,10 @@ export { acceptBatches, type AcceptingBatches, batched, inOneDraft } from './red
  * Ties a client to a store that has no `tetherlineMiddleware`: messages become actions, and
  * `connectionSlice` follows the connection. Returns its own undoing.
  */
-export function connectStore<Types extends string = never>(
-  client: Client,
+export function connectStore<Types extends string = never, Own extends object = object>(
+  client: Knowing<Own>,
   store: { dispatch: Dispatch },
-  creators?: ActionCreators<Types>,
+  creators?: ActionCreators<Types, NoInfer<Own>>,
 ): () => void {
   store.dispatch(connectionChanged(client.getSnapshot()));
   const unsubscribe = followConnection(client, store.dispatch);

@@ -3,18 +3,18 @@ import type { Action, Dispatch, Middleware, UnknownAction } from '@reduxjs/toolk
 import type { Client } from '../index.js';
 import { Batch } from './batch.js';
 import { connectionChanged, followConnection } from './connection.js';
-import { type ActionCreators, queueWanted, toHandlers } from './handlers.js';
+import { type ActionCreators, type Knowing, queueWanted, toHandlers } from './handlers.js';
 import { batched } from './reducers.js';
 
-export interface TetherlineMiddlewareOptions<Types extends string> {
+export interface TetherlineMiddlewareOptions<Types extends string, Own extends object = object> {
   /** Without one, the middleware only gathers what {@link toHandlers} dispatches. */
-  client?: Client;
+  client?: Knowing<Own>;
   /** Whom an action has signed in, if it has. */
   signedIn?: (action: UnknownAction) => string | null | undefined;
   /** Whether an action has signed out whoever was signed in. */
   signedOut?: (action: UnknownAction) => boolean;
   /** Which actions each message type becomes. */
-  actions?: ActionCreators<Types>;
+  actions?: ActionCreators<Types, NoInfer<Own>>;
 }
 
 /**
@@ -24,12 +24,12 @@ export interface TetherlineMiddlewareOptions<Types extends string> {
  * It acts on actions that are dispatched, never on states: going back and forth in the history of
  * a store opens nothing and sends nothing.
  */
-export function tetherlineMiddleware<Types extends string = never>({
+export function tetherlineMiddleware<Types extends string = never, Own extends object = object>({
   client,
   signedIn,
   signedOut,
   actions,
-}: TetherlineMiddlewareOptions<Types> = {}): Middleware {
+}: TetherlineMiddlewareOptions<Types, Own> = {}): Middleware {
   return (store) => {
     const { dispatch } = store;
     const batch = new Batch(store);

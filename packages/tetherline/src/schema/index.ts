@@ -12,6 +12,13 @@ export type OutputsOf<Given extends Schemas> = {
 };
 
 /**
+ * What {@link defineMessages} knows of messages, by type. Described for everybody, and so for handlers
+ * everywhere: `interface MessageMap extends MessagesOf<typeof messages> {}`.
+ */
+export type MessagesOf<Defined extends Messages> =
+  Defined extends Messages<infer Own> ? Own : never;
+
+/**
  * Message types by schema, for `createClient({ messages })`, `<WebSocketInitializer messages>` and
  * `createTetherline(messages)`: handlers know the fields, and only ever get messages that have them.
  *

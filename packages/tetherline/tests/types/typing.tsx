@@ -25,14 +25,20 @@ import {
 } from '../../src/react/index.js';
 import { defineMessages } from '../../src/schema/index.js';
 
+interface Poll {
+  question: string;
+}
+
 declare module '../../src/index.js' {
   interface MessageMap {
     notification_new: { title: string };
+    poll_new: Poll;
   }
 }
 
 declare const client: Client;
 declare const typeAtRunTime: string;
+declare function wantsAnything(value: unknown): void;
 declare function wantsString(text: string): void;
 declare function wantsMessage(message: Message): void;
 declare function wantsNumber(number: number): void;
@@ -44,6 +50,11 @@ client.on({
     wantsMessage(message);
     // @ts-expect-error a title is no number
     wantsNumber(message.title);
+    // A field that nobody has described was `unknown`, and so was nothing to complain of.
+    // @ts-expect-error nobody described this field
+    wantsAnything(message.titel);
+    const literal: 'notification_new' = message.type;
+    wantsString(literal);
     // @ts-expect-error only mailbox messages have a position
     wantsNumber(meta.seq);
   },
@@ -69,6 +80,8 @@ client.on({
 // @ts-expect-error a handler is a function
 client.on({ notification_new: 'nope' });
 
+// The type of a message that is described by an interface, which has no index signature.
+client.on({ poll_new: (message) => wantsMessage(message) });
 const handlers: HandlerMap = { notification_new: (message) => wantsString(message.title) };
 client.on(handlers);
 client.off(handlers);
@@ -88,6 +101,18 @@ export function Quick(): ReactNode {
     });
   }, [registerHandlers]);
   return isConnected ? '🟢 Connected' : '🔴 Disconnected';
+}
+
+export function Typed(): ReactNode {
+  useWebSocketHandlers({
+    notification_new: (message) => {
+      const literal: 'notification_new' = message.type;
+      // @ts-expect-error nobody described this field
+      wantsAnything(message.titel);
+      return literal;
+    },
+  });
+  return null;
 }
 
 interface Props {
@@ -114,6 +139,35 @@ export const bad = [
   <WebSocketInitializer key="3" user="ann" />,
 ];
 
+// Type parameters of a component and its default props did not outlive being wrapped.
+interface ListProps<T> {
+  websocket: WebSocketProps;
+  items: readonly T[];
+  onPick: (item: T) => void;
+}
+declare function List<T>(props: ListProps<T>): ReactNode;
+const WrappedList = withWebSocket(List);
+export const generic = [
+  <WrappedList key="1" items={[1, 2]} onPick={(item) => wantsNumber(item)} />,
+  // @ts-expect-error it picks one of the items, which are numbers
+  <WrappedList key="3" items={[1, 2]} onPick={(item: string) => item} />,
+];
+declare class Titled extends Component<Props> {
+  static defaultProps: { title: string };
+  focus(): void;
+}
+declare const Named: React.FC<Props> & { defaultProps: { title: string } };
+const WrappedTitled = withWebSocket(Titled);
+const WrappedNamed = withWebSocket(Named);
+declare const titledRef: React.RefObject<Titled | null>;
+export const defaulted = [
+  <WrappedTitled key="1" ref={titledRef} />,
+  <WrappedTitled key="2" title="Chat" />,
+  <WrappedNamed key="3" />,
+  // @ts-expect-error a title is a text
+  <WrappedTitled key="4" title={1} />,
+];
+
 // Types of one's own, without declaring them for everybody; the others are known as before.
 const own = createClient<{ order_paid: { total: number } }>({ getToken: () => '' });
 own.on({
@@ -122,6 +176,10 @@ own.on({
     wantsString(message.type);
     // @ts-expect-error the total is no text
     wantsString(message.total);
+    // @ts-expect-error nobody described this field
+    wantsAnything(message.sum);
+    const literal: 'order_paid' = message.type;
+    wantsString(literal);
     // @ts-expect-error it may be a message without a position
     wantsNumber(meta.seq);
   },
@@ -154,6 +212,8 @@ const bindings = createTetherline(messages);
 export function Bound(): ReactNode {
   const { registerHandlers } = bindings.useWebSocketContext();
   bindings.useWebSocketHandlers({ of_valibot: (message) => wantsNumber(message.total) });
+  // @ts-expect-error no schema names this field
+  bindings.useWebSocketHandlers({ of_valibot: (message) => wantsAnything(message.sum) });
   useWebSocketHandlers({ notification_new: (message) => wantsString(message.title) });
   // @ts-expect-error a handler is a function
   useWebSocketHandlers({ notification_new: 'nope' });

@@ -18,7 +18,8 @@ import type { ChatMessage, Delivery } from '@/types/chat';
 type Dispatch = AppStore['dispatch'];
 
 /** A question on its way. */
-export interface Question extends OutgoingMessage {
+export interface Question {
+  type: typeof MESSAGE_GENERATE;
   id: string;
   message: string;
   /** When it was asked, ISO 8601. */
@@ -32,7 +33,8 @@ export interface Question extends OutgoingMessage {
 }
 
 /** An answer on its way to be written anew: over itself, or as another version. */
-export interface RegenerationRequest extends OutgoingMessage {
+export interface RegenerationRequest {
+  type: typeof MESSAGE_REGENERATE;
   id: string;
   conversation_uuid: string;
   message_uuid: string;
@@ -126,7 +128,7 @@ export function showStop(dispatch: Dispatch, answer: string, sent: Promise<unkno
 /** Shows what an earlier page of this browser could not send, and this one does. */
 export function showRestored(store: AppStore, message: OutgoingMessage, sent: Promise<unknown>) {
   if (message.type === MESSAGE_GENERATE) {
-    const question = message as Question;
+    const question = message as OutgoingMessage & Question;
     const { id, conversation_uuid: conversationUuid = id } = question;
     const known = store.getState().conversation.messages[conversationUuid] ?? [];
     // If the server has shown it, only its `accepted` was lost.
@@ -134,7 +136,7 @@ export function showRestored(store: AppStore, message: OutgoingMessage, sent: Pr
       showQuestion(store, question, sent);
     }
   } else if (message.type === MESSAGE_REGENERATE) {
-    showRegeneration(store.dispatch, message as RegenerationRequest, sent);
+    showRegeneration(store.dispatch, message as OutgoingMessage & RegenerationRequest, sent);
   }
 }
 
