@@ -24,6 +24,8 @@ const NOT_YET_VALID_WAIT_SECS_MAX: f64 = 30.0;
 #[derive(Clone)]
 pub struct JwtKeys {
     keys: Arc<Keys>,
+    /// What `issuer` and `audience` demand, made once and not for each token.
+    rules: Arc<Validation>,
     issuer: Option<Box<str>>,
     audience: Option<Box<str>>,
 }
@@ -48,20 +50,25 @@ impl JwtKeys {
             encoding: EncodingKey::from_secret(secret),
             decoding: DecodingKey::from_secret(secret),
         };
-        Ok(Self { keys: Arc::new(keys), issuer: None, audience: None })
+        let rules = Arc::new(rules(None, None));
+        Ok(Self { keys: Arc::new(keys), rules, issuer: None, audience: None })
     }
 
     /// Also demand (and write) this `iss`.
     #[must_use]
-    pub fn with_issuer(mut self, issuer: &str) -> Self {
-        self.issuer = Some(issuer.into());
-        self
+    pub fn with_issuer(self, issuer: &str) -> Self {
+        self.demanding(|keys| keys.issuer = Some(issuer.into()))
     }
 
     /// Also demand (and write) this `aud`.
     #[must_use]
-    pub fn with_audience(mut self, audience: &str) -> Self {
-        self.audience = Some(audience.into());
+    pub fn with_audience(self, audience: &str) -> Self {
+        self.demanding(|keys| keys.audience = Some(audience.into()))
+    }
+
+    fn demanding(mut self, demand: impl FnOnce(&mut Self)) -> Self {
+        demand(&mut self);
+        self.rules = Arc::new(rules(self.issuer.as_deref(), self.audience.as_deref()));
         self
     }
 
@@ -72,7 +79,7 @@ impl JwtKeys {
 
     pub(crate) fn verify(&self, token: &str) -> Result<Identity, InvalidToken> {
         let TokenData { header, claims } =
-            jsonwebtoken::decode::<Claims>(token, &self.keys.decoding, &self.rules())
+            jsonwebtoken::decode::<Claims>(token, &self.keys.decoding, &self.rules)
                 .map_err(|error| InvalidToken::from(error.kind()))?;
         // RFC 7515, section 4.1.11: whoever does not understand what it names refuses the token, and
         // there is nothing that we do.
@@ -83,28 +90,28 @@ impl JwtKeys {
         let expires_in = claims.time_left(since_epoch())?;
         Ok(Identity { user, session: claims.sid, expires_in })
     }
+}
 
-    fn rules(&self) -> Validation {
-        let mut rules = Validation::new(Algorithm::HS256);
-        // The library rounds times to seconds; [`Claims`] takes them as they are.
-        rules.validate_exp = false;
-        rules.set_required_spec_claims(&["sub"]);
-        match &self.issuer {
-            Some(issuer) => {
-                rules.set_issuer(&[issuer]);
-                rules.required_spec_claims.insert("iss".into());
-            }
-            None => rules.iss = None,
+fn rules(issuer: Option<&str>, audience: Option<&str>) -> Validation {
+    let mut rules = Validation::new(Algorithm::HS256);
+    // The library rounds times to seconds; [`Claims`] takes them as they are.
+    rules.validate_exp = false;
+    rules.set_required_spec_claims(&["sub"]);
+    match issuer {
+        Some(issuer) => {
+            rules.set_issuer(&[issuer]);
+            rules.required_spec_claims.insert("iss".into());
         }
-        match &self.audience {
-            Some(audience) => {
-                rules.set_audience(&[audience]);
-                rules.required_spec_claims.insert("aud".into());
-            }
-            None => rules.validate_aud = false,
-        }
-        rules
+        None => rules.iss = None,
     }
+    match audience {
+        Some(audience) => {
+            rules.set_audience(&[audience]);
+            rules.required_spec_claims.insert("aud".into());
+        }
+        None => rules.validate_aud = false,
+    }
+    rules
 }
 
 /// Whether the header has `crit` at all: the library takes one that is `null` for none.

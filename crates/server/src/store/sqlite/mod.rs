@@ -1,5 +1,5 @@
-//! Mailboxes in one SQLite file: one writer thread that commits for everybody at once, readers on
-//! blocking threads, checkpoints on a thread of their own.
+//! Mailboxes in one SQLite file: one writer thread that commits for everybody at once, a few that read
+//! for everybody who waits, checkpoints on a thread of their own.
 
 mod aging;
 pub mod backup;
@@ -141,7 +141,7 @@ impl SqliteStore {
             &alarm,
         )?;
         Ok(Self {
-            readers: Readers::new(path, files.clone(), epoch),
+            readers: Readers::start(path, &files, epoch, &alarm)?,
             files,
             writer,
             rules,

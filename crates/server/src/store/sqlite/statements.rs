@@ -24,7 +24,8 @@ pub(super) struct Publish {
     pub(super) created_at: i64,
 }
 
-/// What stands at a position, and what comes after it, of one moment.
+/// What stands at a position, and what comes after it. Both are of one moment, because whoever reads
+/// has a snapshot.
 pub(super) fn resume(
     connection: &Connection,
     user: &UserId,
@@ -32,8 +33,7 @@ pub(super) fn resume(
     room: Room,
     store_epoch: &str,
 ) -> rusqlite::Result<Resumed> {
-    let snapshot = connection.unchecked_transaction()?;
-    let (place, _) = place(&snapshot, user, None, store_epoch)?;
+    let (place, _) = place(connection, user, None, store_epoch)?;
     let standing = if after > place.head.seq {
         Standing::Nothing
     } else if after <= place.trimmed {
@@ -42,14 +42,14 @@ pub(super) fn resume(
     } else {
         let name = "SELECT id FROM messages
              WHERE user = (SELECT id FROM users WHERE name = ?1) AND seq = ?2";
-        let mut statement = snapshot.prepare_cached(name)?;
+        let mut statement = connection.prepare_cached(name)?;
         let found = statement
             .query_row(params![user.as_str(), signed(after)], |row| Ok(readable_id(row, 0)))
             .optional()?
             .flatten();
         found.map_or(Standing::Forgotten, Standing::Message)
     };
-    let messages = messages::read(&snapshot, user, after, room)?;
+    let messages = messages::read(connection, user, after, room)?;
     Ok(Resumed { head: place.head, standing, messages })
 }
 
