@@ -139,7 +139,7 @@ impl Reader {
                 Err(fault) => return refuse(reads, fault.error),
             }
         }
-        if connection.execute_batch("COMMIT; BEGIN").is_ok() {
+        if run(&connection, "COMMIT").and_then(|()| run(&connection, "BEGIN")).is_ok() {
             self.connection = Some(connection);
         }
         Ok(())
@@ -153,7 +153,7 @@ impl Reader {
         let connection = schema::connect(&self.path)?;
         self.files.check().map_err(absent)?;
         // It takes its snapshot with the first read.
-        connection.execute_batch("BEGIN")?;
+        run(&connection, "BEGIN")?;
         Ok(connection)
     }
 
@@ -171,6 +171,11 @@ impl Reader {
             }
         }
     }
+}
+
+/// A statement without parameters, compiled once.
+pub(super) fn run(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(statement)?.execute([]).map(|_| ())
 }
 
 fn refuse(reads: impl Iterator<Item = Read>, error: StoreError) -> Result<(), StoreError> {

@@ -18,6 +18,7 @@ use super::{
     gather::{Pace, gather},
     messages,
     presence::Presence,
+    reader::run,
     rules::{Rule, Rules},
     schema::LOCK_WAIT,
     statements::{self, Mailbox},
@@ -272,9 +273,9 @@ impl Desk {
         let begun = self
             .connection
             .busy_timeout(lock_wait)
-            .and_then(|()| self.connection.execute_batch("BEGIN IMMEDIATE"));
+            .and_then(|()| run(&self.connection, "BEGIN IMMEDIATE"));
         let done = begun.and_then(|()| change(self)).and_then(|done| {
-            self.connection.execute_batch("COMMIT")?;
+            run(&self.connection, "COMMIT")?;
             Ok(done)
         });
         if done.is_ok() {
