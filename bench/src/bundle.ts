@@ -17,6 +17,8 @@ export async function bundlePages(sources: URL, folder: URL, minify = true): Pro
     jsx: 'automatic',
     // What grows in the chat is measured as the chat has it.
     alias: { '@': new URL('../../apps/chat/web/src', sources).pathname },
+    // Its formulas would bring their faces along, and nothing that is measured has any.
+    loader: { '.woff2': 'empty', '.woff': 'empty', '.ttf': 'empty' },
     define: { 'process.env.NODE_ENV': '"production"' },
     logLevel: 'warning',
     // The banners are for bundlers that split server from client components.

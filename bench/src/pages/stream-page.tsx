@@ -6,6 +6,7 @@ import { useStreamedMessage, WebSocketInitializer } from 'tetherline/react';
 import { streamedMessages } from 'tetherline/streams';
 
 import { Markdown } from '@/components/chat/Markdown';
+import { highlighter } from '@/lib/markdown/typesetting';
 
 import { ANSWERS, type AnswerKind } from './answers.js';
 import { MemorySocket, MemoryWebSocket } from './memory-socket.js';
@@ -46,6 +47,8 @@ function Answer({ uuid, isWhole }: { uuid: string; isWhole: boolean }): ReactNod
 
 offer({
   grow: async (kind, unitsPerFrame, parsed) => {
+    // In the chat it is fetched with the first block of code, and here that is not what is measured.
+    await highlighter.load();
     const text = ANSWERS[kind]();
     const html = atOnce(text);
     const uuid = `answer-${kind}`;
@@ -77,7 +80,7 @@ offer({
       status: 'complete',
       message: { uuid, content: text, status: 'complete', attempt: 1 },
     });
-    await until(() => element.innerHTML === html, `what is there at once: ${kind}`);
+    await until(() => htmlOf(element) === html, `what is there at once: ${kind}`);
     root.unmount();
     element.remove();
     return { workMs, layoutMs };
@@ -112,12 +115,23 @@ function inOneFrame(
   });
 }
 
+/** What is shown, whether or not it was measured that it has to be scrolled. */
+function htmlOf(element: HTMLElement): string {
+  const copy = element.cloneNode(true) as HTMLElement;
+  for (const area of copy.querySelectorAll('.scroll')) {
+    for (const name of ['data-more', 'role', 'aria-label', 'tabindex']) {
+      area.removeAttribute(name);
+    }
+  }
+  return copy.innerHTML;
+}
+
 /** The same text on a page of its own, in one parse. */
 function atOnce(text: string): string {
   const element = document.createElement('div');
   const root = createRoot(element);
   flushSync(() => root.render(<Markdown>{text}</Markdown>));
-  const html = element.innerHTML;
+  const html = htmlOf(element);
   root.unmount();
   return html;
 }

@@ -3,12 +3,15 @@ import fc from 'fast-check';
 import type { ReactElement } from 'react';
 import ReactMarkdown from 'react-markdown';
 import remarkGfm from 'remark-gfm';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { CodeBlock } from '@/components/chat/CodeBlock';
 import { Markdown, MARKDOWN_COMPONENTS } from '@/components/chat/Markdown';
 import { mend } from '@/lib/markdown/mend';
 import { NESTING_MAX, MARKS_MAX } from '@/lib/markdown/parse';
+import { highlighter } from '@/lib/markdown/typesetting';
 import { documents, EVERYTHING, FRAGMENTS } from './support/documents';
+
+beforeAll(() => highlighter.load());
 
 /** What is on the page, but for lines between blocks, which show nothing. */
 function htmlOf(element: Element): string {

@@ -2,8 +2,9 @@ import { memo, useContext, useState } from 'react';
 import { CopyButton } from '@/components/ui/CopyButton';
 import { GrowingContext } from '@/contexts/GrowingContext';
 import { useOverflow } from '@/hooks/use-overflow';
-import { type CodePart, highlight } from '@/lib/markdown/highlight';
+import { type Code, type CodePart, highlight, type Highlighter } from '@/lib/markdown/highlight';
 import { toJsx } from '@/lib/markdown/jsx';
+import { highlighter } from '@/lib/markdown/typesetting';
 
 /** A fenced block: its language, a button that copies it, and the highlighted code. */
 export function CodeBlock({ language, code }: { language: string | undefined; code: string }) {
@@ -34,21 +35,27 @@ function useHighlighted(language: string | undefined, whole: string): readonly C
   const isGrowing = useContext(GrowingContext);
   // Until there is another line, what grows is on this one.
   const code = isGrowing ? whole.replace(/\n$/, '') : whole;
+  const lowlight = highlighter.use()?.lowlight ?? null;
   const [shown, setShown] = useState<Shown>(NOTHING);
-  if (shown.language === language && shown.code === code && shown.isGrowing === isGrowing) {
+  const isSameReading = shown.language === language && shown.lowlight === lowlight;
+  if (isSameReading && shown.code === code && shown.isGrowing === isGrowing) {
     return shown.parts;
   }
-  const before = shown.language === language ? shown.parts : NOTHING.parts;
-  const parts = highlight(language, code, isGrowing, before);
-  setShown({ language, code, isGrowing, parts });
+  const before = isSameReading ? shown.parts : NOTHING.parts;
+  const parts = highlight(lowlight, { language, code, isGrowing }, before);
+  setShown({ lowlight, language, code, isGrowing, parts });
   return parts;
 }
 
-interface Shown {
-  language: string | undefined;
-  code: string;
-  isGrowing: boolean;
+interface Shown extends Code {
+  lowlight: Highlighter | null;
   parts: readonly CodePart[];
 }
 
-const NOTHING: Shown = { language: undefined, code: '', isGrowing: false, parts: [] };
+const NOTHING: Shown = {
+  lowlight: null,
+  language: undefined,
+  code: '',
+  isGrowing: false,
+  parts: [],
+};

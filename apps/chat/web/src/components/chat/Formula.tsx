@@ -1,6 +1,6 @@
 import { memo, useMemo } from 'react';
-import { useKatex } from '@/hooks/use-katex';
 import { useOverflow } from '@/hooks/use-overflow';
+import { typesetter } from '@/lib/markdown/typesetting';
 
 interface Props {
   /** In TeX. */
@@ -13,7 +13,7 @@ const SIZE_MAX = 20;
 
 /** Mathematics, typeset; what cannot be, or not yet, is shown as it was written. */
 export const Formula = memo(function Formula({ source, isDisplay }: Props) {
-  const katex = useKatex();
+  const katex = typesetter.use();
   const html = useMemo(() => {
     try {
       return katex?.renderToString(source, {

@@ -1,12 +1,18 @@
 import type { RootContent } from 'hast';
-import { common, createLowlight } from 'lowlight';
+import type { lowlight } from '@/lib/markdown/lowlight';
 
-const lowlight = createLowlight(common);
+export type Highlighter = typeof lowlight;
+
+export interface Code {
+  language: string | undefined;
+  code: string;
+  isGrowing: boolean;
+}
 
 /** Highlighted by itself, and by itself again only if its text changes. */
 export interface CodePart {
   text: string;
-  /** Plain text, where the language is not known. */
+  /** Plain text, where the language is not known, or nothing is known of languages yet. */
   content: RootContent[];
 }
 
@@ -20,15 +26,16 @@ const PART_LENGTH_MAX = 2_048;
  * the last one is highlighted anew; what spans two of them looks right when the code is finished.
  */
 export function highlight(
-  language: string | undefined,
-  code: string,
-  isGrowing: boolean,
+  highlighter: Highlighter | null,
+  { language, code, isGrowing }: Code,
   before: readonly CodePart[],
 ): readonly CodePart[] {
   const texts = isGrowing ? partsOf(code) : [code];
   return texts.map((text, index) => {
     const known = before[index];
-    return known?.text === text ? known : { text, content: highlighted(language, text) };
+    return known?.text === text
+      ? known
+      : { text, content: highlighted(highlighter, language, text) };
   });
 }
 
@@ -47,8 +54,12 @@ function partsOf(code: string): string[] {
   }
 }
 
-function highlighted(language: string | undefined, text: string): RootContent[] {
-  return language === undefined || !lowlight.registered(language)
-    ? [{ type: 'text', value: text }]
-    : lowlight.highlight(language, text).children;
+function highlighted(
+  highlighter: Highlighter | null,
+  language: string | undefined,
+  text: string,
+): RootContent[] {
+  return language !== undefined && highlighter?.registered(language) === true
+    ? highlighter.highlight(language, text).children
+    : [{ type: 'text', value: text }];
 }

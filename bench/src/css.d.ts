@@ -1,0 +1,2 @@
+/** Styles that come with what the chat imports. */
+declare module '*.css';
