@@ -9,6 +9,7 @@ export default defineConfig(
     '**/generated/',
     '**/node_modules/',
     '**/fixtures/',
+    'compat/*/page.js',
     '**/test-results/',
     '**/playwright-report/',
     '**/.next/',

@@ -69,4 +69,18 @@ pub(crate) struct Tabs {
     pub(crate) is_visible: bool,
     /// Whether somebody sees the leading tab, and it does all that this one would in its place.
     pub(crate) leader_will_do: bool,
+    /// The lock was asked for in a way that is answered at once or never.
+    pub(crate) is_taking_over: bool,
+    pub(crate) company: Company,
+}
+
+/// Whether there is anybody to lead or to follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Company {
+    /// No other tab was heard.
+    None,
+    /// Nor was the one that took the lock from this one, as where tabs share locks and no channel. Whom
+    /// a tab cannot hear it cannot follow: it goes on by itself.
+    Silent,
+    Heard,
 }

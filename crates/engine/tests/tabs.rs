@@ -146,7 +146,7 @@ fn get_pending(after: u64) -> Output {
 fn only_the_tab_with_the_lock_asks_for_a_token_and_opens_a_socket() {
     let mut follower = Tab::electing();
     follower.hear(LEADER, true, Phase::Connecting { attempt: 0 });
-    follower.pass(HEARTBEAT_MS);
+    follower.pass(LEADER_CHECK_MS);
     let outputs = follower.outputs();
     let opens = |output: &&Output| matches!(output, Output::ResolveToken { .. } | Output::Open(_));
     assert_eq!(outputs.iter().find(opens), None);
@@ -429,6 +429,7 @@ fn the_lead_moves_to_a_visible_tab_from_one_of_an_older_version_and_from_no_newe
 fn whoever_loses_the_lock_acknowledges_hangs_up_and_follows() {
     let (mut tab, connection) = Tab::leading(0, 0);
     tab.message(connection, 1);
+    tab.engine.handle_tab(OTHER, TabMessage::Hello, tab.now);
     tab.outputs();
     tab.engine.handle_lock_lost(tab.now);
     let outputs = tab.outputs();
@@ -438,6 +439,34 @@ fn whoever_loses_the_lock_acknowledges_hangs_up_and_follows() {
     let through = tab.join(OTHER, 1, 1);
     assert_eq!(tab.message(through, 2), NEWS);
     assert_eq!(tab.outputs(), []);
+}
+
+#[test]
+fn a_tab_whose_lock_is_taken_by_nobody_that_it_hears_goes_on_by_itself() {
+    // Locks without a channel: two tabs took the lock from each other for ever, every 3 s.
+    let (mut tab, connection) = Tab::leading(0, 0);
+    tab.outputs();
+    tab.engine.handle_lock_lost(tab.now);
+    assert_eq!(tab.outputs(), []);
+    assert_eq!(tab.message(connection, 1), NEWS);
+    // There is a channel after all: that tab was late, or this one frozen.
+    tab.hear(OTHER, true, Phase::Connecting { attempt: 0 });
+    let outputs = tab.outputs();
+    assert!(matches!(outputs[1], Output::Detach(detached, 1000) if detached == connection));
+    tab.join(OTHER, 1, 1);
+    assert_eq!(tab.engine.status(), Status::Connected);
+}
+
+#[test]
+fn a_tab_that_is_given_no_lock_and_hears_nobody_goes_on_by_itself() {
+    // Locks that are there and never answer: nothing ever connected.
+    let mut tab = Tab::electing();
+    tab.pass(ELECTION_TIMEOUT_MS);
+    assert!(tab.outputs().contains(&Output::Lock { steal: true }));
+    tab.pass(ELECTION_TIMEOUT_MS);
+    assert!(tab.outputs().contains(&Output::ResolveToken { fresh: false }));
+    tab.engine.handle_lock(tab.now);
+    assert_eq!(tab.outputs(), [], "it comes after all");
 }
 
 #[test]

@@ -6,6 +6,8 @@
 //! change its leader or become one, and no handler notices. The device's acknowledgements are the
 //! leading tab's.
 
+use core::mem;
+
 use tetherline_protocol::{
     CloseCode,
     limits::{ELECTION_TIMEOUT_MS, HANDOVER_GRACE_MS, LEADER_CHECK_MS, TAKEOVER_AFTER_MS},
@@ -14,7 +16,9 @@ use tetherline_protocol::{
 use super::{Engine, Established, State, Trust, Via, Wait, link::LATE_MS};
 use crate::{
     EpochNo, Instant, Lead, Mark, Output, Phase, TABS_VERSION, TabMessage, TabNo, WaitReason,
-    reader::Standpoint, tabs::Tabs, timer::Timer,
+    reader::Standpoint,
+    tabs::{Company, Tabs},
+    timer::Timer,
 };
 
 /// Tabs.
@@ -25,7 +29,12 @@ impl<P> Engine<P> {
         if self.is_idle() {
             self.trust = Trust::Good;
             self.backoff.reset();
-            self.tabs = Some(Tabs { is_visible, leader_will_do: true });
+            self.tabs = Some(Tabs {
+                is_visible,
+                leader_will_do: true,
+                is_taking_over: false,
+                company: Company::None,
+            });
             self.elect();
         }
         self.report();
@@ -58,10 +67,10 @@ impl<P> Engine<P> {
     pub fn handle_lock_lost(&mut self, now: Instant) {
         self.now = now;
         if self.leads() {
-            self.push_ack(true);
-            self.stay_calm();
-            self.drop_connection(CloseCode::Normal);
-            self.elect();
+            match self.tabs.as_mut().map(|tabs| &mut tabs.company) {
+                Some(company) if *company != Company::Heard => *company = Company::Silent,
+                _ => self.yield_lead(),
+            }
         }
         self.report();
     }
@@ -69,6 +78,11 @@ impl<P> Engine<P> {
     /// Another tab has said something.
     pub fn handle_tab(&mut self, from: TabNo, message: TabMessage, now: Instant) {
         self.now = now;
+        let company = self.tabs.as_mut().map(|tabs| &mut tabs.company);
+        let was_silent = company.map(|company| mem::replace(company, Company::Heard));
+        if was_silent == Some(Company::Silent) && self.leads() {
+            self.yield_lead();
+        }
         match message {
             TabMessage::Hello if self.leads() => self.answer_hello(from),
             // It does not lead any more, whatever it has said since: it was frozen meanwhile.
@@ -163,6 +177,9 @@ impl<P> Engine<P> {
 
     /// Whoever leads is not connected; from time to time it is looked whether it is there at all.
     pub(super) fn check_leader(&mut self) {
+        if let Some(tabs) = self.tabs.as_mut() {
+            tabs.is_taking_over = false;
+        }
         self.outputs.push_back(Output::Post(None, TabMessage::Hello));
         self.timers.start(Timer::Election, self.now + ELECTION_TIMEOUT_MS);
         self.timers.set(Timer::Heartbeat, self.now + LEADER_CHECK_MS);
@@ -171,6 +188,9 @@ impl<P> Engine<P> {
     pub(super) fn election_over(&mut self, due: Instant) {
         if self.now.millis_since(due) > LATE_MS {
             self.check_leader();
+        } else if self.tabs.is_some_and(|tabs| tabs.is_taking_over) {
+            // Locks are there and say nothing.
+            self.handle_lock(self.now);
         } else {
             self.take_over();
         }
@@ -178,6 +198,9 @@ impl<P> Engine<P> {
 
     /// Whoever leads does not, or should not.
     pub(super) fn take_over(&mut self) {
+        if let Some(tabs) = self.tabs.as_mut() {
+            tabs.is_taking_over = true;
+        }
         self.outputs.push_back(Output::Lock { steal: true });
         self.timers.set(Timer::Election, self.now + ELECTION_TIMEOUT_MS);
     }
@@ -197,6 +220,13 @@ impl<P> Engine<P> {
         }
     }
 
+    fn yield_lead(&mut self) {
+        self.push_ack(true);
+        self.stay_calm();
+        self.drop_connection(CloseCode::Normal);
+        self.elect();
+    }
+
     fn elect(&mut self) {
         self.end_connection();
         self.state = State::Electing;
@@ -212,7 +242,7 @@ impl<P> Engine<P> {
     }
 
     fn hear_lead(&mut self, from: TabNo, lead: Lead) {
-        self.timers.stop(Timer::Election);
+        self.stop_election();
         match lead.phase {
             // A welcome is on its way, or was here.
             Phase::Connected if self.is_joined_to(from) || self.follows(from) => {}
@@ -252,8 +282,15 @@ impl<P> Engine<P> {
     }
 
     pub(super) fn stop_tab_timers(&mut self) {
-        self.timers.stop(Timer::Election);
+        self.stop_election();
         self.timers.stop(Timer::Takeover);
+    }
+
+    fn stop_election(&mut self) {
+        self.timers.stop(Timer::Election);
+        if let Some(tabs) = self.tabs.as_mut() {
+            tabs.is_taking_over = false;
+        }
     }
 
     /// Whether another tab leads, or may.

@@ -3,6 +3,9 @@ import { uuidv7 } from '../core/uuid.js';
 /** How long a reloaded page waits for its predecessor to be gone, in ms. */
 const PREDECESSOR_TIMEOUT_MS = 1_000;
 
+/** How long a page waits for a lock that only it knows of, in ms. */
+const HOLD_TIMEOUT_MS = 1_000;
+
 const PREFIX = 'tetherline-outbox:';
 
 /** The owners of the page that this tab showed before, and of this one. */
@@ -33,7 +36,9 @@ export class Owner {
     adopt: (isOrphan: (owner: string) => boolean) => Promise<T>,
   ): Promise<T> {
     const locks = webLocks();
-    const isHeld = (this.#holding ??= locks ? this.#hold(locks) : Promise.resolve(false));
+    // Locks that are there and never answer are as none.
+    const late = new Promise<false>((resolve) => setTimeout(resolve, HOLD_TIMEOUT_MS, false));
+    const isHeld = (this.#holding ??= Promise.race([locks ? this.#hold(locks) : false, late]));
     if (!locks || !(await isHeld)) {
       return await adopt(() => true);
     }

@@ -13,7 +13,11 @@ import { build } from 'esbuild';
 const ROOT = resolve(import.meta.dirname, '../../../../..');
 const BINARY = process.env['TETHERLINE_BIN'] ?? join(ROOT, 'target/debug/tetherline');
 const READY = /http:\/\/127\.0\.0\.1:(\d+)/;
-const PAGE = '<!doctype html><title>A tab</title><script type="module" src="/page.js"></script>';
+const page = (script: string) =>
+  `<!doctype html><title>A tab</title><script type="module" src="${script}"></script>`;
+
+/** The page as it was built on the package of before: `compat/README.md`. */
+const BEFORE = join(ROOT, 'compat/2026-11-30/page.js');
 
 /** How many publishes are under way at once: so many the server commits together. */
 const PUBLISHERS = 200;
@@ -29,7 +33,8 @@ export class Delivery {
   readonly #folder: string;
   #process: ChildProcess | null = null;
   #port = 0;
-  #script = '';
+  #key: string | undefined;
+  readonly #scripts = new Map<string, string>();
 
   private constructor(folder: string) {
     this.#folder = folder;
@@ -41,9 +46,9 @@ export class Delivery {
       } else if (url.pathname === '/token') {
         void this.#token(url.searchParams.get('user') ?? '').then((token) => response.end(token));
       } else {
-        const isScript = url.pathname === '/page.js';
-        response.setHeader('content-type', isScript ? 'text/javascript' : 'text/html');
-        response.end(isScript ? this.#script : PAGE);
+        const script = this.#scripts.get(url.pathname);
+        response.setHeader('content-type', script ? 'text/javascript' : 'text/html');
+        response.end(script ?? this.#html(url));
       }
     });
   }
@@ -52,7 +57,8 @@ export class Delivery {
     const delivery = new Delivery(await mkdtemp(join(tmpdir(), 'tetherline-e2e-')));
     delivery.#http.listen(0, '127.0.0.1');
     await once(delivery.#http, 'listening');
-    delivery.#script = await bundledPage();
+    delivery.#scripts.set('/page.js', await bundledPage());
+    delivery.#scripts.set('/before.js', await readFile(BEFORE, 'utf8'));
     await delivery.#start();
     return delivery;
   }
@@ -67,29 +73,44 @@ export class Delivery {
     return `http://127.0.0.1:${String((this.#http.address() as AddressInfo).port)}`;
   }
 
+  /** The same place by another name: a page there and one here are of two sites. */
+  get elsewhere(): string {
+    return this.application.replace('127.0.0.1', 'localhost');
+  }
+
+  /** Where a tab of this user is. */
+  tab(user: string, options: Record<string, string> = {}): string {
+    const server = `ws://127.0.0.1:${String(this.#port)}`;
+    return `${this.application}/?${String(new URLSearchParams({ server, user, ...options }))}`;
+  }
+
+  /** A page of another site, in which that one is a frame. */
+  frameOf(tab: string): string {
+    return `${this.elsewhere}/frame?${String(new URLSearchParams({ of: tab }))}`;
+  }
+
   /** Publishes so many messages, as fast as it goes. Answers their ids in the order of the mailbox. */
   async publish(user: string, count: number): Promise<string[]> {
-    const key = (await readFile(join(this.#folder, 'api.key'), 'utf8')).trim();
     const ids = new Map<number, string>();
     let left = count;
     const publisher = async (): Promise<void> => {
       while (left > 0) {
         left -= 1;
-        const answer = await fetch(
-          `http://127.0.0.1:${String(this.#port)}/v1/users/${user}/messages`,
-          {
-            method: 'POST',
-            headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-            body: JSON.stringify({ type: 'news', text: 'x'.repeat(100) }),
-          },
-        );
-        if (!answer.ok) throw new Error(await answer.text());
-        const { id, seq } = (await answer.json()) as { id: string; seq: number };
+        const news = { type: 'news', text: 'x'.repeat(100) };
+        const { id, seq } = await this.#post<{ id: string; seq: number }>(user, 'messages', news);
         ids.set(seq, id);
       }
     };
     await Promise.all(Array.from({ length: PUBLISHERS }, publisher));
     return [...ids].sort(([a], [b]) => a - b).map(([, id]) => id);
+  }
+
+  /** Begins an answer. Returns how text is added to it. */
+  async answer(user: string, uuid: string): Promise<(text: string) => Promise<void>> {
+    await this.#post(user, 'streams', { type: 'answer', message_uuid: uuid });
+    return async (text) => {
+      await this.#post(user, `streams/${uuid}/1/text`, { text });
+    };
   }
 
   async dispose(): Promise<void> {
@@ -102,6 +123,26 @@ export class Delivery {
       await exited;
     }
     await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  #html({ pathname, searchParams }: URL): string {
+    if (pathname === '/frame') {
+      return `<!doctype html><title>Another site</title><iframe id="tab"></iframe>
+        <script>document.querySelector('iframe').src =
+          new URLSearchParams(location.search).get('of')</script>`;
+    }
+    return page(searchParams.has('before') ? '/before.js' : '/page.js');
+  }
+
+  async #post<Answer>(user: string, path: string, body: object): Promise<Answer> {
+    this.#key ??= (await readFile(join(this.#folder, 'api.key'), 'utf8')).trim();
+    const answer = await fetch(`http://127.0.0.1:${String(this.#port)}/v1/users/${user}/${path}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${this.#key}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    if (!answer.ok) throw new Error(await answer.text());
+    return (await answer.json()) as Answer;
   }
 
   async #start(): Promise<void> {

@@ -1,6 +1,6 @@
 import { kill } from 'node:process';
 
-import { expect, test as base, type BrowserContext, type Page } from '@playwright/test';
+import { expect, test as base, type BrowserContext, type Frame, type Page } from '@playwright/test';
 
 import { Network } from '../network.ts';
 import { Delivery } from './delivery.ts';
@@ -21,11 +21,15 @@ interface World {
 
 /** One tab, known by the raw record of what its client called. */
 export class Tab {
-  constructor(readonly page: Page) {}
+  /** `frame`: where in the page it is, if not the page itself. */
+  constructor(
+    readonly page: Page,
+    readonly frame: Frame = page.mainFrame(),
+  ) {}
 
   read<Value>(look: (tab: TabPage) => Value): Promise<Value> {
     // A function cannot travel; its text can, and finds `tab` there.
-    return this.page.evaluate(`(${look.toString()})(window.tab)`);
+    return this.frame.evaluate(`(${look.toString()})(window.tab)`);
   }
 
   async isConnected(): Promise<void> {
@@ -34,7 +38,7 @@ export class Tab {
 
   /** Sends without waiting for anything. */
   async send(ids: string[]): Promise<void> {
-    await this.page.evaluate((each) => {
+    await this.frame.evaluate((each) => {
       each.forEach(window.tab.send);
     }, ids);
   }

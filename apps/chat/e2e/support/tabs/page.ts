@@ -1,4 +1,6 @@
 import { createClient, type Gap, type Message, type Snapshot } from 'tetherline';
+import { indexedDbOutbox } from 'tetherline/outbox';
+import { streamedMessages } from 'tetherline/streams';
 
 /** One call of the handler, as it was. */
 export interface Call {
@@ -22,6 +24,8 @@ export interface TabPage {
   /** Every status that the page could have shown, in order. */
   readonly statuses: Snapshot['status'][];
   readonly elsewhere: string[];
+  /** What there is of an answer that grows. */
+  text: (uuid: string) => string | undefined;
   /** Sends, and returns at once. */
   send: (id: string) => void;
   signIn: (user: string) => void;
@@ -51,6 +55,8 @@ const client = createClient({
   getToken: ({ user, signal }) =>
     fetch(`/token?user=${user}`, { signal }).then((answer) => answer.text()),
   debug: false,
+  ...(parameters.has('streams') && { streams: streamedMessages() }),
+  ...(parameters.has('outbox') && { outbox: indexedDbOutbox() }),
   onGap: (gap) => tab.gaps.push(gap),
   onServerError: (error) => tab.errors.push(error.code),
   onHandlerError: (error) => tab.errors.push(String(error)),
@@ -68,6 +74,7 @@ client.subscribe(() => {
 
 window.tab = {
   ...tab,
+  text: (uuid) => client.getStream(uuid)?.text,
   send: (id) => {
     client.send({ type: 'ask', id }).then(
       () => tab.settled.push({ id, outcome: 'accepted' }),
