@@ -9,10 +9,8 @@ import { allComesOnce, expect, framedTab, test } from '../support/tabs/one-serve
 // What a browser has and refuses: it throws (blocked cookies, sandboxed frames), or never answers.
 const REFUSALS = {
   'a channel throws': () => {
-    window.BroadcastChannel = class {
-      constructor() {
-        throw new DOMException('Refused.', 'SecurityError');
-      }
+    window.BroadcastChannel = function refuse() {
+      throw new DOMException('Refused.', 'SecurityError');
     } as unknown as typeof BroadcastChannel;
   },
   'a channel carries nothing': () => {
@@ -59,10 +57,7 @@ for (const [what, refuse] of Object.entries(REFUSALS)) {
     user,
   }) => {
     await context.addInitScript(refuse);
-    const tabs = [];
-    for (const options of [{ outbox: '' }, { outbox: '', streams: '' }]) {
-      tabs.push(await open(context, options));
-    }
+    const tabs = [await open(context, { outbox: '' }), await open(context, { outbox: '' })];
     await allComesOnce(tabs, delivery, user);
   });
 }

@@ -198,11 +198,11 @@ impl<P> Engine<P> {
 
     /// Whoever leads does not, or should not.
     pub(super) fn take_over(&mut self) {
+        self.outputs.push_back(Output::Lock { steal: true });
+        self.timers.set(Timer::Election, self.now + ELECTION_TIMEOUT_MS);
         if let Some(tabs) = self.tabs.as_mut() {
             tabs.is_taking_over = true;
         }
-        self.outputs.push_back(Output::Lock { steal: true });
-        self.timers.set(Timer::Election, self.now + ELECTION_TIMEOUT_MS);
     }
 
     /// The tab that leads has not answered in time.

@@ -53,7 +53,10 @@ export async function framedTab(page: Page, address: string): Promise<Tab> {
 export async function allComesOnce(tabs: Tab[], delivery: Delivery, user: string): Promise<void> {
   const ids = await delivery.publish(user, 20);
   for (const tab of tabs) await tab.hasHandled(ids);
-  const sends = tabs.map((_, index) => [`${user}-${String(index)}-a`, `${user}-${String(index)}-b`]);
+  const sends = tabs.map((_, index) => [
+    `${user}-${String(index)}-a`,
+    `${user}-${String(index)}-b`,
+  ]);
   for (const [index, tab] of tabs.entries()) {
     await tab.send(sends[index]!);
     await tab.hasSettled(sends[index]!);
