@@ -27,7 +27,7 @@ pub(crate) struct ChatMessage {
     pub(crate) uuid: String,
     pub(crate) content: String,
     /// A question is always complete. A failed or interrupted answer carries its `error`, and
-    /// whatever text it had before.
+    /// whatever text it had before; a complete one that was cut says so in the same place.
     pub(crate) status: StreamStatus,
     /// Which attempt at an answer the text is from.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,11 +75,23 @@ impl Role {
     }
 }
 
-/// Why an answer is not whole, for the person who asked.
+/// Why an answer is not whole, or not all that it could have been, for the person who asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Failure {
     pub(crate) code: String,
     pub(crate) message: String,
+}
+
+impl Failure {
+    /// The model wrote as much as it may; it can go on.
+    pub(crate) const CUT_BY_LENGTH: &str = "length";
+    /// The provider let it write no further.
+    pub(crate) const CUT_BY_FILTER: &str = "content_filter";
+
+    /// What it was about is complete nevertheless: as much as there will be of it.
+    pub(crate) fn is_cut(&self) -> bool {
+        [Self::CUT_BY_LENGTH, Self::CUT_BY_FILTER].contains(&self.code.as_str())
+    }
 }
 
 /// The newest conversations of a person.

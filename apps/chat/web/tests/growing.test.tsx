@@ -151,6 +151,75 @@ describe('an answer that grows', () => {
   });
 });
 
+describe('an answer that was cut', () => {
+  const cut = (code: string) => ({ error: { code, message: `It was cut by ${code}.` } });
+  const GO_ON = {
+    ...QUESTION,
+    uuid: 'continue-a',
+    content: 'Go on.',
+    created_at: '2026-01-01T10:00:10Z',
+    parent: 'a',
+  };
+
+  it('says so and goes on below, once, without another question to be seen', async () => {
+    // The person had to write "continue", which a note in the text told them, and the model as well.
+    const log = await openConversation([QUESTION, answer('Once upon', cut('length'))]);
+    within(log).getByText('It was cut by length.');
+    await say.dblClick(within(log).getByRole('button', { name: 'Continue' }));
+    await within(log).findByText('Thinking…', undefined, WAIT);
+    await waitFor(() => expect(context.chat.framesOf('message_generate')).toHaveLength(1), WAIT);
+    const [sent] = context.chat.framesOf('message_generate');
+    expect(sent).toMatchObject({ id: 'continue-a', parent: 'a', conversation_uuid: 'c' });
+    context.chat.publish({
+      type: 'message_created',
+      conversation_uuid: 'c',
+      conversation: CONVERSATION,
+      message: { ...GO_ON, content: sent?.message },
+      answer: { message_uuid: 'b', ref: 'continue-a', parent: 'continue-a', version: 1 },
+    });
+    const more = { uuid: 'b', parent: 'continue-a', created_at: '2026-01-01T10:00:15Z' };
+    end('a time.', more, { ref: 'continue-a', parent: 'continue-a' });
+    await within(log).findByText('a time.', undefined, WAIT);
+    expect(within(log).getAllByText('You asked:')).toHaveLength(1);
+    expect(within(log).queryByRole('button', { name: 'Continue' })).toBeNull();
+  });
+
+  it('is shown with its continuation after a reload, and goes on again where that was cut', async () => {
+    const rest = answer('a time', { uuid: 'b', parent: 'continue-a', ...cut('length') });
+    const log = await openConversation([
+      QUESTION,
+      answer('Once upon', cut('length')),
+      GO_ON,
+      { ...rest, created_at: '2026-01-01T10:00:15Z' },
+    ]);
+    within(log).getByText('a time');
+    expect(within(log).queryByText('Go on.')).toBeNull();
+    await say.click(within(log).getByRole('button', { name: 'Continue' }));
+    await waitFor(() => {
+      expect(context.chat.framesOf('message_generate')[0]).toMatchObject({ id: 'continue-b' });
+    }, WAIT);
+  });
+
+  it('by a filter says so, and cannot go on', async () => {
+    const log = await openConversation([QUESTION, answer('Once upon', cut('content_filter'))]);
+    within(log).getByText('It was cut by content_filter.');
+    expect(within(log).queryByRole('button', { name: 'Continue' })).toBeNull();
+    within(log).getByRole('button', { name: 'Answer again' });
+  });
+
+  it('shows what became of going on when it cannot be sent', async () => {
+    const log = await openConversation([QUESTION, answer('Once upon', cut('length'))]);
+    context.chat.accepts = false;
+    await say.click(within(log).getByRole('button', { name: 'Continue' }));
+    await waitFor(() => expect(context.chat.framesOf('message_generate')).toHaveLength(1), WAIT);
+    const refusal = { code: 'rejected', message: 'Not now.', retryable: false };
+    context.chat.send({ type: 'error', ref: 'continue-a', ...refusal });
+    await within(log).findByText('Not sent. Not now.', undefined, WAIT);
+    await say.click(within(log).getByRole('button', { name: 'Discard' }));
+    within(log).getByRole('button', { name: 'Continue' });
+  });
+});
+
 describe('stopping', () => {
   const stops = () => context.chat.framesOf('message_stop');
 

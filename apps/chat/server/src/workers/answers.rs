@@ -72,6 +72,8 @@ pub(crate) async fn answer_questions(answering: Arc<Answering>) {
 #[derive(Debug)]
 enum End {
     Whole,
+    /// It is complete, and less than it could have been.
+    Cut(Failure),
     /// Somebody does not want more.
     Stopped,
     Failed(Failure),
@@ -202,6 +204,7 @@ async fn patiently<T: Send + 'static>(
 fn end_of(piped: Result<(), PipeError<Failure>>) -> End {
     match piped {
         Ok(()) => End::Whole,
+        Err(PipeError::Source(failure)) if failure.is_cut() => End::Cut(failure),
         Err(PipeError::Source(failure)) => End::Failed(failure),
         Err(PipeError::Text(error)) => End::Refused(error),
         Err(_) => End::Failed(not_stored(&"it could not be added")),
@@ -226,6 +229,7 @@ fn what_became_of(
         (Some(StreamPhase::Stopped), _) | (_, End::Stopped) => (StreamStatus::Stopped, None),
         (Some(StreamPhase::Finished(status)), _) => (status, None),
         (_, End::Whole) => (StreamStatus::Complete, None),
+        (_, End::Cut(failure)) => (StreamStatus::Complete, Some(failure)),
         (_, End::Failed(failure)) => (StreamStatus::Failed, Some(failure)),
         (_, End::Refused(AppendTextError::Unknown | AppendTextError::Superseded { .. })) => {
             (StreamStatus::Interrupted, Some(interrupted()))

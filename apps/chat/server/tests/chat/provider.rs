@@ -23,6 +23,7 @@ use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 
 use crate::{
     browser::{Person, Socket},
+    growing::Story,
     process::{Chat, PATIENCE, Start},
 };
 
@@ -211,6 +212,63 @@ async fn every_mood_of_a_provider_becomes_something_the_person_sees_and_can_retr
         assert_eq!(answer["error"], Value::Null);
         assert_eq!(ada.messages(&id).await[1], answer, "history and live agree");
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_was_cut_says_why_and_goes_on_once_however_often_it_is_asked_to() {
+    // That it was cut stood in its text, which the model then read as its own, and "continue" was up to the person.
+    let (cut, pen) = Pen::new();
+    let mut story = Story::with([cut]).await;
+    let (mut laptop, mut phone) = (story.ada.connect().await, story.ada.connect().await);
+    laptop.ask("q1", "Tell me a story.").await;
+    pen.write("Once upon");
+    pen.event(&json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "length" }] }));
+    drop(pen);
+    let answer = laptop.next_of("message_generate").await["message"].clone();
+    assert_eq!((&answer["content"], &answer["status"]), (&json!("Once upon"), &json!("complete")));
+    assert_eq!(answer["error"]["code"], "length");
+    assert_eq!(story.ada.messages("q1").await[1], answer, "history and live agree");
+
+    // Two tabs say the same, and the chat is started again before the provider is done.
+    let (mood, slow) = Pen::new();
+    story.provider.then(mood);
+    let go_on = json!({ "type": "message_generate", "message": "Go on.", "conversation_uuid": "q1",
+                        "id": format!("continue-{}", answer["uuid"].as_str().unwrap()),
+                        "parent": answer["uuid"] });
+    for socket in [&mut laptop, &mut phone] {
+        assert_eq!(socket.settle(&go_on).await["type"], "accepted");
+    }
+    story.provider.request().await;
+    let turns = story.provider.request().await["messages"].clone();
+    assert_eq!(turns[2], json!({ "role": "assistant", "content": "Once upon" }));
+    assert_eq!(turns[3], json!({ "role": "user", "content": "Go on." }));
+    slow.write(" a time");
+    slow.finish();
+    let rest = phone.next_where(|frame| frame["message"]["content"] == " a time").await;
+    story.kill_and_start_again().await;
+    let mut laptop = story.ada.connect().await;
+    assert_eq!(laptop.settle(&go_on).await["type"], "accepted");
+    let messages = story.ada.messages("q1").await;
+    assert_eq!(messages.len(), 4, "{messages:?}");
+    assert_eq!(messages[1], answer);
+    assert_eq!(messages[3], rest["message"]);
+    assert!(story.provider.no_more_requests());
+}
+
+#[tokio::test]
+async fn an_answer_that_a_filter_ended_says_so() {
+    let (cut, pen) = Pen::new();
+    let story = Story::with([cut]).await;
+    let mut socket = story.ada.connect().await;
+    socket.ask("q1", "Tell me a story.").await;
+    pen.write("Once upon");
+    pen.event(
+        &json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "content_filter" }] }),
+    );
+    drop(pen);
+    let answer = socket.next_of("message_generate").await["message"].clone();
+    assert_eq!((&answer["content"], &answer["status"]), (&json!("Once upon"), &json!("complete")));
+    assert_eq!(answer["error"]["code"], "content_filter");
 }
 
 #[tokio::test]

@@ -10,10 +10,14 @@ import {
   showStop,
 } from '@/lib/asking';
 import { randomId } from '@/lib/id';
+import { continuationOf } from '@/lib/messages';
 import type { AnswerUnderWay } from '@/lib/tree';
 import type { AppStore } from '@/store';
 import { conversationOpened, messageDiscarded } from '@/store/slices/conversationSlice';
 import type { ChatMessage } from '@/types/chat';
+
+/** What the model is told to go on. */
+const GO_ON = 'Go on exactly where you stopped. Do not repeat anything.';
 
 /** Where a question is asked. */
 export interface Asked {
@@ -67,6 +71,14 @@ export function useAsking() {
     [ask, dispatch],
   );
 
+  /** Has an answer that was cut go on. */
+  const goOn = useCallback(
+    (answer: string, conversationUuid: string) => {
+      ask(GO_ON, { conversationUuid, parent: answer, id: continuationOf(answer) });
+    },
+    [ask],
+  );
+
   /** Another version of an answer; or, of one that has not become whole, the same once more. */
   const regenerate = useCallback(
     (messageUuid: string, conversationUuid: string, { isRetry = false } = {}) => {
@@ -94,5 +106,5 @@ export function useAsking() {
     [sendStop, dispatch, store],
   );
 
-  return { ask, askAgain, regenerate, stop };
+  return { ask, askAgain, goOn, regenerate, stop };
 }

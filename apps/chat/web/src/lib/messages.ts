@@ -12,6 +12,21 @@ export function isOutdated(message: ChatMessage, known: ChatMessage | undefined)
   return message.asOf !== undefined && known?.asOf !== undefined && message.asOf < known.asOf;
 }
 
+const CONTINUATION = 'continue-';
+
+/**
+ * The id under which an answer that was cut is asked to go on. It is the same in every tab and after a reload, so however
+ * often it is asked, it goes on once.
+ */
+export function continuationOf(answer: string): string {
+  return `${CONTINUATION}${answer}`;
+}
+
+/** Whether a question is only that an answer goes on: what is shown is the answer. */
+export function isContinuation({ role, uuid, parent }: ChatMessage): boolean {
+  return role === 'user' && typeof parent === 'string' && uuid.startsWith(CONTINUATION);
+}
+
 /** What a message is known to follow. */
 export function parentOf(message: ChatMessage | undefined): string | null {
   return message?.parent ?? message?.reply_to ?? null;

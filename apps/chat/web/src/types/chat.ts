@@ -21,6 +21,7 @@ export interface WireMessage {
   content: string;
   status: MessageStatus;
   created_at: string;
+  /** Why it failed; of a complete one, why it was cut (`length`, `content_filter`). */
   error?: { code: string; message: string };
   /** What it follows: of a question the answer before it, of an answer its question. */
   parent?: string | null;

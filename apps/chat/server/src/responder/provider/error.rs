@@ -44,6 +44,10 @@ pub(in crate::responder) enum ProviderError {
          raise the limit."
     )]
     OutOfRoom,
+    #[error("The model reached its length limit here.")]
+    CutByLength,
+    #[error("The AI provider's content filter ended the answer here. Try other words.")]
+    CutByFilter,
     #[error("The AI provider's content filter held the answer back. Rephrase the question.")]
     Filtered,
     #[error(
@@ -130,6 +134,8 @@ impl ProviderError {
             Self::Unreadable => "provider_unreadable",
             Self::Empty => "provider_empty",
             Self::OutOfRoom => "provider_out_of_room",
+            Self::CutByLength => Failure::CUT_BY_LENGTH,
+            Self::CutByFilter => Failure::CUT_BY_FILTER,
             Self::Filtered => "provider_filtered",
             Self::ContextTooLong => "provider_context_too_long",
         };

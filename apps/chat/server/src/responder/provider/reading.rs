@@ -53,7 +53,7 @@ enum Finish {
 
 /// Why a provider wrote no more.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
+enum Reason {
     Unnamed,
     Stop,
     Length,
@@ -61,7 +61,7 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    pub(super) fn of(name: &str) -> Self {
+    fn of(name: &str) -> Self {
         match name {
             "" => Self::Unnamed,
             "length" | "max_tokens" => Self::Length,
@@ -70,14 +70,12 @@ impl Reason {
         }
     }
 
-    /// What stands behind an answer that is not all that it could have been.
-    pub(super) fn note(self) -> Option<&'static str> {
+    /// What it means behind text: an answer that is not all that it could have been.
+    fn behind_text(self) -> Result<(), ProviderError> {
         match self {
-            Self::Unnamed | Self::Stop => None,
-            Self::Length => Some(
-                "\n\n*(The model reached its length limit here. Write “continue” to have the rest.)*",
-            ),
-            Self::Filter => Some("\n\n*(The provider's content filter ended the answer here.)*"),
+            Self::Unnamed | Self::Stop => Ok(()),
+            Self::Length => Err(ProviderError::CutByLength),
+            Self::Filter => Err(ProviderError::CutByFilter),
         }
     }
 
@@ -254,10 +252,7 @@ impl Reading {
         };
         step.end = Some(match end {
             Ok(()) if !self.has_text => Err(reason.without_text()),
-            Ok(()) => {
-                step.text.push_str(reason.note().unwrap_or_default());
-                Ok(())
-            }
+            Ok(()) => reason.behind_text(),
             failed => failed,
         });
     }

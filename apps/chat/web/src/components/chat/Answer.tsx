@@ -1,4 +1,4 @@
-import { CircleAlert, CircleStop, RefreshCw, Unplug } from 'lucide-react';
+import { CircleAlert, CircleStop, RefreshCw, Scissors, Unplug } from 'lucide-react';
 import { memo } from 'react';
 import { useStreamedMessage } from 'tetherline/react';
 import { Markdown } from '@/components/chat/Markdown';
@@ -11,7 +11,7 @@ import { useAsking } from '@/hooks/use-asking';
 import type { ChatMessage } from '@/types/chat';
 
 export function Answer({ place, conversationUuid, isLast }: MessageProps) {
-  const { regenerate } = useAsking();
+  const { goOn, regenerate } = useAsking();
   const { message, underWay } = place;
   const final = underWay === undefined ? message : undefined;
   const isComplete = final?.status === 'complete';
@@ -39,6 +39,13 @@ export function Answer({ place, conversationUuid, isLast }: MessageProps) {
           />
         )}
         {final !== undefined && <Outcome message={final} onRetry={again} />}
+        {isComplete && final.error !== undefined && (
+          <Cut
+            error={final.error}
+            // Behind it there may be more already, or another question.
+            onGoOn={isLast ? () => goOn(place.uuid, conversationUuid) : undefined}
+          />
+        )}
         <div className="message__actions">
           {final?.status === 'stopped' && <Stopped onRetry={again} />}
           {final !== undefined && final.content !== '' && (
@@ -89,6 +96,27 @@ function Stopped({ onRetry }: { onRetry: () => void }) {
         Try again
       </button>
     </>
+  );
+}
+
+/** Why an answer is less than it could have been, and a way to the rest if there is one. */
+function Cut({
+  error,
+  onGoOn,
+}: {
+  error: NonNullable<ChatMessage['error']>;
+  onGoOn: (() => void) | undefined;
+}) {
+  return (
+    <div className="failed" data-kind="cut">
+      <Scissors aria-hidden="true" />
+      <p>{error.message}</p>
+      {error.code === 'length' && onGoOn !== undefined && (
+        <button type="button" className="button button--small" onClick={onGoOn}>
+          Continue
+        </button>
+      )}
+    </div>
   );
 }
 

@@ -6,6 +6,7 @@ import { QuestionEditor } from '@/components/chat/QuestionEditor';
 import { VersionPager } from '@/components/chat/VersionPager';
 import { useAsking } from '@/hooks/use-asking';
 import { useWebSocketContext } from '@/hooks/use-websocket-context';
+import { isContinuation } from '@/lib/messages';
 import type { Place } from '@/lib/tree';
 import { messageDiscarded } from '@/store/slices/conversationSlice';
 import type { ChatMessage } from '@/types/chat';
@@ -26,6 +27,13 @@ export function Question({ place, message, conversationUuid }: Props) {
     requestAnimationFrame(() => editButton.current?.focus());
   };
 
+  if (isContinuation(message)) {
+    return message.delivery === undefined || message.delivery.state === 'accepted' ? null : (
+      <li className="message message--question">
+        <DeliveryNote message={message} conversationUuid={conversationUuid} />
+      </li>
+    );
+  }
   if (edited === message.uuid) {
     return (
       <li className="message message--question">

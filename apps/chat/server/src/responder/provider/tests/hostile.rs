@@ -9,10 +9,7 @@ use super::{
 };
 use crate::{
     limits::PROVIDER_EVENT_BYTES_MAX,
-    responder::provider::{
-        Patience, ProviderError,
-        reading::{LEFT_OUT, Reason},
-    },
+    responder::provider::{Patience, ProviderError, reading::LEFT_OUT},
 };
 
 fn events(data: &[&str]) -> String {
@@ -54,11 +51,10 @@ async fn every_stream_of_the_table_becomes_what_stands_there() {
     let cases: Vec<Case> = serde_json::from_str(include_str!("streams.json")).unwrap();
     for case in cases {
         let (text, end) = answer(case.script(), PATIENT).await;
-        let (text, name) = (text.replace(LEFT_OUT, ""), &case.name);
-        let note = Reason::of(case.reason.as_deref().unwrap_or("stop")).note();
-        assert_eq!(text, case.text + note.unwrap_or_default(), "{name}");
-        let failure = end.err().map(|error| error.into_failure().code);
-        assert_eq!(failure, case.failure, "{name}");
+        assert_eq!(text.replace(LEFT_OUT, ""), case.text, "{}", case.name);
+        // What was cut is told in the same place as what failed.
+        let told = end.err().map(|error| error.into_failure().code);
+        assert_eq!(told, case.failure.or(case.reason), "{}", case.name);
     }
 }
 
@@ -72,23 +68,6 @@ async fn whatever_reason_a_server_has_to_finish_it_has_finished() {
     assert_eq!(done, ("Hello".into(), Ok(())), "no reason, but an end");
     let done = said(&format!("data: {HELLO}\n\ndata: [DONE]")).await;
     assert_eq!(done, ("Hello".into(), Ok(())), "no empty line behind the last one");
-}
-
-#[tokio::test]
-async fn an_answer_that_was_cut_says_so() {
-    // It looked like an answer that its model had ended.
-    let last =
-        |reason: &str| format!(r#"{{"choices":[{{"delta":{{}},"finish_reason":"{reason}"}}]}}"#);
-    for (reason, words, error) in [
-        ("length", "length limit here. Write “continue”", ProviderError::OutOfRoom),
-        ("content_filter", "content filter ended", ProviderError::Filtered),
-    ] {
-        let (text, end) = said(&events(&[HELLO, &last(reason), "[DONE]"])).await;
-        assert!(text.starts_with("Hello") && text.contains(words), "{text}");
-        assert_eq!(end, Ok(()));
-        let nothing = said(&events(&[&last(reason), "[DONE]"])).await;
-        assert_eq!(nothing, (String::new(), Err(error)), "{reason}");
-    }
 }
 
 #[tokio::test]
