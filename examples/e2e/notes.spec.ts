@@ -79,6 +79,30 @@ test('what the backend refuses is said where it was written', async ({ arrive, n
   await expect(ada.notes).toHaveCount(0);
 });
 
+test("a page whose person is signed in no more ends nobody else's session", async ({
+  arrive,
+  example,
+  name,
+}) => {
+  // Signing out, and a refusal, took the cookie away from whoever had signed in from another tab.
+  const ada = await arrive(name('ada'));
+  const cookies = ada.page.context();
+  const heading = ada.page.getByRole('heading', { level: 1 });
+  const bob = await arrive(name('bob'));
+  await cookies.addCookies(await bob.page.context().cookies());
+  await ada.page.getByRole('button', { name: 'Sign out' }).click();
+  await expect(heading).toHaveText(`Notes of ${name('bob')}`);
+
+  const grace = await arrive(name('grace'));
+  const hers = await grace.page.context().cookies();
+  await cookies.addCookies(hers);
+  await example.network.cut();
+  await example.network.restore();
+  await expect(heading).toHaveText(`Notes of ${name('grace')}`);
+  await expect(ada.connection).toHaveText('Live');
+  expect(await cookies.cookies()).toEqual(hers);
+});
+
 for (const colorScheme of ['light', 'dark'] as const) {
   test(`axe has nothing to complain in ${colorScheme}`, async ({ example, name, open }) => {
     const page = await open();

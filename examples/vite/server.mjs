@@ -44,13 +44,19 @@ app.post('/api/session', express.json(), async (request, response) => {
   response.cookie('session', cookie, { httpOnly: true, sameSite: 'lax' }).json(session(user));
 });
 
-app.delete('/api/session', (_request, response) => {
-  response.clearCookie('session').json(session(null));
+// Whoever signs out says who it is: the cookie may be another's, who signed in from another tab.
+app.delete('/api/session', async (request, response) => {
+  const user = await signedIn(request);
+  if (user === null || user === request.query.user) {
+    response.clearCookie('session').json(session(null));
+  } else {
+    response.json(session(user));
+  }
 });
 
 app.post('/api/token', async (request, response) => {
   const user = await signedIn(request);
-  if (user === null) {
+  if (user === null || user !== request.query.user) {
     response.status(204).end();
   } else {
     response.type('text').send(await signed(tokenKey, user, '5m'));

@@ -1,5 +1,7 @@
 'use server';
 
+import { refresh } from 'next/cache';
+
 import { forget, remember, USER } from '@/lib/session';
 
 /** Anybody may be anybody here; your application has a password, or whatever it has. */
@@ -10,6 +12,8 @@ export async function signIn(form: FormData): Promise<void> {
   }
 }
 
-export async function signOut(): Promise<void> {
-  await forget();
+export async function signOut(user: string): Promise<void> {
+  await forget(user);
+  // Also where the cookie stays: the page then shows whose it is.
+  refresh();
 }

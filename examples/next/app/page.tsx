@@ -32,7 +32,7 @@ async function Home() {
           <header>
             <h1>Notes of {user}</h1>
             <ConnectionBadge label="Connection" />
-            <form action={signOut}>
+            <form action={signOut.bind(null, user)}>
               <button className="quiet">Sign out</button>
             </form>
           </header>

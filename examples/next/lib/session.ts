@@ -24,8 +24,11 @@ export async function remember(user: string): Promise<void> {
   (await cookies()).set(COOKIE, cookie, { httpOnly: true, sameSite: 'lax' });
 }
 
-export async function forget(): Promise<void> {
-  (await cookies()).delete(COOKIE);
+/** Only this person's: the cookie may be another's, who signed in from another tab. */
+export async function forget(user: string): Promise<void> {
+  if ((await signedIn()) === user) {
+    (await cookies()).delete(COOKIE);
+  }
 }
 
 /** What this user connects with. */

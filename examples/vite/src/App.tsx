@@ -30,27 +30,34 @@ export function App() {
           url={session.tetherline}
           user={session.user}
           getToken={getToken}
-          onIdentityRefused={(_user, { isFinal }) => isFinal && follow(signOut())}
-          onSignedOutElsewhere={() => follow(signOut())}
+          // Only looks who is signed in now: in another tab it may be somebody else already.
+          onIdentityRefused={() => follow(currentSession())}
+          onSignedOutElsewhere={() => follow(currentSession())}
         >
           {session.user === null ? (
             <SignIn onSignIn={(user) => follow(signIn(user))} />
           ) : (
-            <main>
-              <header>
-                <h1>Notes of {session.user}</h1>
-                <ConnectionBadge label="Connection" />
-                <button className="quiet" onClick={() => follow(signOut())}>
-                  Sign out
-                </button>
-              </header>
-              {/* Nobody sees for a moment what somebody else has got. */}
-              <Notes key={session.user} user={session.user} />
-              <ConnectionStatus />
-            </main>
+            <Home user={session.user} onSignOut={(user) => follow(signOut(user))} />
           )}
         </WebSocketInitializer>
       )}
     </>
+  );
+}
+
+function Home({ user, onSignOut }: { user: string; onSignOut: (user: string) => void }) {
+  return (
+    <main>
+      <header>
+        <h1>Notes of {user}</h1>
+        <ConnectionBadge label="Connection" />
+        <button className="quiet" onClick={() => onSignOut(user)}>
+          Sign out
+        </button>
+      </header>
+      {/* Nobody sees for a moment what somebody else has got. */}
+      <Notes key={user} user={user} />
+      <ConnectionStatus />
+    </main>
   );
 }

@@ -17,16 +17,24 @@ export async function signIn(user: string): Promise<Session> {
   return (await asked('/api/session', init)).json() as Promise<Session>;
 }
 
-export async function signOut(): Promise<Session> {
-  return (await asked('/api/session', { method: 'DELETE' })).json() as Promise<Session>;
+/** Ends this person's session; if another tab has signed in somebody else meanwhile, theirs stays. */
+export async function signOut(user: string): Promise<Session> {
+  return (
+    await asked(`/api/session?user=${user}`, { method: 'DELETE' })
+  ).json() as Promise<Session>;
+}
+
+interface Asked {
+  user: string;
+  signal: AbortSignal;
 }
 
 /**
- * `null` says that nobody is signed in any more; whatever throws here is asked again later. The backend
+ * `null` says that this person is signed in no more; whatever throws here is asked again later. The backend
  * says it with 204: 401 could come from a proxy on the way.
  */
-export async function getToken({ signal }: { signal: AbortSignal }): Promise<string | null> {
-  const response = await fetch('/api/token', { method: 'POST', signal });
+export async function getToken({ user, signal }: Asked): Promise<string | null> {
+  const response = await fetch(`/api/token?user=${user}`, { method: 'POST', signal });
   if (response.status === 204) {
     return null;
   }

@@ -134,17 +134,30 @@ pub(crate) fn refresh(
     }
 }
 
-/// Ends the sign-in that the token belongs to, used or not.
+/// What signing out has ended.
+pub(crate) enum Ended {
+    SignIn(SignIn),
+    /// The token was worth nothing any more.
+    Nothing,
+    /// Nothing: another person has signed in since, whose token it is.
+    SomebodyElses,
+}
+
+/// Ends the sign-in that the token belongs to, used or not, if it is this user's.
 pub(crate) fn end(
     transaction: &Transaction<'_>,
     token: &RefreshToken,
+    user: Option<&str>,
     now_ms: i64,
-) -> rusqlite::Result<Option<SignIn>> {
+) -> rusqlite::Result<Ended> {
     let Some((sign_in, _)) = find(transaction, token, now_ms)? else {
-        return Ok(None);
+        return Ok(Ended::Nothing);
     };
+    if user.is_some_and(|user| user != sign_in.user.uuid) {
+        return Ok(Ended::SomebodyElses);
+    }
     revoke(transaction, &sign_in.uuid, now_ms)?;
-    Ok(Some(sign_in))
+    Ok(Ended::SignIn(sign_in))
 }
 
 /// Whether access tokens of this sign-in still count.

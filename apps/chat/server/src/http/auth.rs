@@ -7,10 +7,11 @@ use std::{sync::Arc, time::Instant};
 
 use axum::{
     Json,
-    extract::State,
+    extract::{Query, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{AppendHeaders, IntoResponse, Response},
 };
+use rusqlite::Transaction;
 use serde::Deserialize;
 use serde_json::json;
 use tetherline_server::issue_token;
@@ -28,7 +29,7 @@ use crate::{
     limits::{ACCESS_TOKEN_TTL, DEVICE_TTL_S, SIGN_IN_TTL_MS},
     password::Asker,
     rate_limit::Attempt,
-    sign_in::{self, RefreshToken, Refreshed, SignIn},
+    sign_in::{self, Ended, RefreshToken, Refreshed, SignIn},
 };
 
 const COOKIE: &str = "tetherline_refresh";
@@ -155,18 +156,27 @@ pub(super) async fn refresh(
     }
 }
 
+/// Who signs out. Pages of before do not say it, and end whosever sign-in the cookie is.
+#[derive(Debug, Deserialize)]
+pub(super) struct Leaving {
+    user: Option<String>,
+}
+
 pub(super) async fn sign_out(
     State(shared): State<Arc<Shared>>,
     _page: FriendlyPage,
+    Query(Leaving { user }): Query<Leaving>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     if let Some(token) = refresh_token(&headers) {
-        let ended = shared
-            .database
-            .write(move |transaction| sign_in::end(transaction, &token, now_ms()))
-            .await?;
-        if let Some(sign_in) = ended {
-            close_connections(&shared, &sign_in);
+        let end = move |transaction: &Transaction<'_>| {
+            sign_in::end(transaction, &token, user.as_deref(), now_ms())
+        };
+        match shared.database.write(end).await? {
+            Ended::SignIn(sign_in) => close_connections(&shared, &sign_in),
+            Ended::Nothing => {}
+            // The cookie stays whose it is.
+            Ended::SomebodyElses => return Ok(StatusCode::NO_CONTENT.into_response()),
         }
     }
     let forget = format!("{COOKIE}=; Path=/api/auth; HttpOnly; SameSite=Strict; Max-Age=0");

@@ -45,6 +45,21 @@ async fn somebody_signs_up_signs_out_and_signs_in_again() {
 }
 
 #[tokio::test]
+async fn signing_out_ends_no_other_persons_sign_in() {
+    // A tab that still showed Ada ended Bob's sign-in, whose cookie the browser had by then.
+    let (_folder, chat) = Chat::fresh().await;
+    let (ada, bob) = (Person::sign_up(&chat, "ada").await, Person::sign_up(&chat, "bob").await);
+    let sign_out = |uuid: &str| format!("/api/auth/sign-out?user={uuid}");
+    let response = post_with_cookie(&chat.url, &sign_out(&ada.uuid), &bob.cookie).await;
+    assert_eq!(response.status(), 204);
+    assert_eq!(response.headers().get(header::SET_COOKIE), None);
+    assert_eq!(bob.get("/api/conversations").await.0, 200);
+    let response = post_with_cookie(&chat.url, &sign_out(&bob.uuid), &bob.cookie).await;
+    assert!(response.headers()[header::SET_COOKIE].to_str().unwrap().contains("Max-Age=0"));
+    assert_eq!(bob.get("/api/conversations").await.0, 401);
+}
+
+#[tokio::test]
 async fn bad_forms_are_answered_with_the_field_and_what_to_do() {
     let (_folder, chat) = Chat::fresh().await;
     Person::sign_up(&chat, "ada").await;

@@ -29,6 +29,7 @@ export async function refresh(signal: AbortSignal): Promise<Session> {
   return (await request('/api/auth/refresh', { method: 'POST', signal })) as Session;
 }
 
-export async function signOut(): Promise<void> {
-  await request('/api/auth/sign-out', { method: 'POST' });
+/** Ends this person's sign-in, and nobody's who has signed in from another tab meanwhile. */
+export async function signOut(user: string): Promise<void> {
+  await request(`/api/auth/sign-out?user=${user}`, { method: 'POST' });
 }

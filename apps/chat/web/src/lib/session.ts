@@ -98,9 +98,12 @@ export function createSession(store: AppStore): AuthSession {
       begin(await api.signUp(input));
     },
     async signOut(notice) {
+      const user = signedInUser();
       abandonRefresh();
       end(notice ?? null);
-      await api.signOut();
+      if (user !== null) {
+        await api.signOut(user);
+      }
     },
     getToken({ fresh = false } = {}) {
       const { auth } = store.getState();

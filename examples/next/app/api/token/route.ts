@@ -1,6 +1,11 @@
+import type { NextRequest } from 'next/server';
+
 import { signedIn, token } from '@/lib/session';
 
-export async function POST(): Promise<Response> {
+export async function POST(request: NextRequest): Promise<Response> {
   const user = await signedIn();
-  return user === null ? new Response(null, { status: 204 }) : new Response(await token(user));
+  const isAsked = user === request.nextUrl.searchParams.get('user');
+  return user === null || !isAsked
+    ? new Response(null, { status: 204 })
+    : new Response(await token(user));
 }
