@@ -16,12 +16,16 @@
 //! | any of these with `no-run` and a reason | left alone: ```` ```sh no-run the end-to-end tests start it ```` |
 //! | `text`, `mermaid` and other data | left alone |
 //!
+//! The first request of each `sh run` block is answered with an empty 502, as behind a proxy whose server
+//! restarts. The block gets over it, or ends with an exit code that says so; then it is run once more.
+//!
 //! Ports after `127.0.0.1:` or `localhost:` in `sh run` blocks and their outputs are replaced by
 //! free ones, the same for the same within a document. `background` blocks are waited for until
 //! they have printed their output, so give them one.
 //!
 //! Where one module of a document is tested, all are: a reader takes what stands beside it for tested.
 
+mod hiccup;
 mod shell;
 mod typescript;
 
