@@ -42,4 +42,5 @@ pub use client::{Client, Sender};
 pub use event::{Connection, Event, Message, Receipt, StreamStarted, StreamText};
 pub use sends::{Accepted, SendError};
 pub use tetherline_engine::{NoToken, Status, WaitReason};
+pub use tetherline_protocol::frame::SendAnswer;
 pub use tetherline_protocol::{Attempt, DeviceId, MessageId, Seq, StopTarget, UserId};

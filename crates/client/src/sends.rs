@@ -6,7 +6,7 @@ use std::{
 use tetherline_engine::{SendNo, SendOutcome, SendRefused};
 use tetherline_protocol::{
     MessageId, StopTarget,
-    frame::{ErrorFrame, FrameError, Message},
+    frame::{ErrorFrame, FrameError, Message, SendAnswer},
     limits::OUTBOX_TTL_MS,
     message_type::MESSAGE_STOP,
 };
@@ -17,6 +17,8 @@ use tokio::sync::oneshot;
 pub struct Accepted {
     /// The message's id.
     pub id: MessageId,
+    /// What the application answered, if it answered more than yes.
+    pub answer: Option<SendAnswer>,
 }
 
 /// Why a message was not taken.
@@ -109,12 +111,13 @@ struct Waiting {
     id: MessageId,
     answer: Answer,
     refusal: Option<ErrorFrame>,
+    said: Option<SendAnswer>,
 }
 
 impl Sends {
     pub(crate) fn insert(&mut self, no: SendNo, id: MessageId, answer: Answer) {
         self.by_id.entry(id.clone()).or_default().push_back(no);
-        self.by_no.insert(no.0, Waiting { id, answer, refusal: None });
+        self.by_no.insert(no.0, Waiting { id, answer, refusal: None, said: None });
     }
 
     pub(crate) fn find(&self, id: &MessageId) -> Option<SendNo> {
@@ -128,6 +131,13 @@ impl Sends {
         }
     }
 
+    /// Keeps what goes with a yes until the engine has settled the send.
+    pub(crate) fn note_answer(&mut self, no: SendNo, said: Option<SendAnswer>) {
+        if let Some(waiting) = self.by_no.get_mut(&no.0) {
+            waiting.said = said;
+        }
+    }
+
     /// Nobody is signed in any more, so nobody will take what waits.
     pub(crate) fn refuse_all(&mut self) {
         self.by_id.clear();
@@ -137,7 +147,7 @@ impl Sends {
     }
 
     pub(crate) fn settle(&mut self, no: SendNo, outcome: SendOutcome) {
-        let Some(Waiting { id, answer, refusal }) = self.by_no.remove(&no.0) else { return };
+        let Some(Waiting { id, answer, refusal, said }) = self.by_no.remove(&no.0) else { return };
         if let Entry::Occupied(mut repeats) = self.by_id.entry(id.clone()) {
             repeats.get_mut().retain(|&other| other != no);
             if repeats.get().is_empty() {
@@ -145,7 +155,7 @@ impl Sends {
             }
         }
         let result = match outcome {
-            SendOutcome::Accepted => Ok(Accepted { id }),
+            SendOutcome::Accepted => Ok(Accepted { id, answer: said }),
             SendOutcome::Refused => Err(refused(refusal)),
             SendOutcome::SignedOut => Err(SendError::SignedOut),
             _ => Err(SendError::Expired),

@@ -4,11 +4,13 @@
 //! the application and passes through as the bytes that it wrote. [`Message`] holds a message so
 //! split, and [`Message::to_frame`] puts a header in front again without parsing anything.
 
+mod answer;
 mod client;
 mod message;
 mod server;
 mod stream;
 
+pub use answer::{InvalidAnswer, SendAnswer};
 pub use client::{AfterId, ClientFrame, Stop};
 pub use message::{FrameError, Message, id_in};
 pub use server::{

@@ -13,6 +13,8 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 pub const TYPE_BYTES_MAX: usize = 64;
 /// How deep arrays and objects may nest in a message, the message's own object included.
 pub const NESTING_MAX: usize = 64;
+/// Largest answer of an application to a send, in bytes of JSON.
+pub const ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// Largest piece in which a session reads its mailbox, in bytes; one larger message goes alone.
 pub const REPLAY_PIECE_BYTES_MAX: usize = 16 * 1024;
 /// Frames that a client may get wrong before the connection is closed with 1008.

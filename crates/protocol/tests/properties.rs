@@ -12,7 +12,7 @@ use tetherline_protocol::{
     Attempt, DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, StreamStatus, UserId,
     frame::{
         Accepted, AfterId, ClientFrame, ConnectionEstablished, ErrorFrame, MailboxGap, Message,
-        MessageDelta, MessageLost, PendingSummary, Pong, PositionChecked, ServerFrame,
+        MessageDelta, MessageLost, PendingSummary, Pong, PositionChecked, SendAnswer, ServerFrame,
         StreamEnding, StreamOpening, id_in,
     },
     limits, message_type, utf16,
@@ -139,8 +139,10 @@ fn control() -> impl Strategy<Value = ServerFrame> {
                 retry_after_ms,
             })
         });
-    let accepted =
-        ID.prop_map(|id| ServerFrame::Accepted(Accepted { reference: id.parse().expect("an id") }));
+    let accepted = (ID, proptest::option::of(any::<String>())).prop_map(|(id, said)| {
+        let answer = said.map(|said| SendAnswer::of(&said).expect("a short text"));
+        ServerFrame::Accepted(Accepted { reference: id.parse().expect("an id"), answer })
+    });
     let delta = (ID, 1..=u32::MAX, any::<u64>(), any::<String>()).prop_map(
         |(uuid, attempt, offset, text)| {
             let (message_uuid, text) = (uuid.parse().expect("an id"), text.into());

@@ -1,7 +1,10 @@
 use std::{borrow::Cow, time::Duration};
 
 use futures_util::future::BoxFuture;
-use tetherline_protocol::{DeviceId, ErrorCode, MessageId, StopTarget, UserId, frame::Message};
+use tetherline_protocol::{
+    DeviceId, ErrorCode, MessageId, StopTarget, UserId,
+    frame::{Message, SendAnswer},
+};
 
 use crate::StoreError;
 
@@ -9,13 +12,32 @@ use crate::StoreError;
 ///
 /// One connection's sends come one after the other, in the order in which they were sent. A send
 /// whose client vanished before the answer is finished all the same.
+///
+/// ```
+/// # use futures_util::future::BoxFuture;
+/// use tetherline_server::{Application, Incoming, Refusal, SendAnswer};
+///
+/// struct Shop;
+///
+/// impl Application for Shop {
+///     fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<Option<SendAnswer>, Refusal>> {
+///         Box::pin(async move {
+///             match incoming.message.kind() {
+///                 "price_asked" => Ok(SendAnswer::of(&serde_json::json!({ "price": 12 })).ok()),
+///                 _ => Ok(None),
+///             }
+///         })
+///     }
+/// }
+/// ```
 pub trait Application: Send + Sync + 'static {
     /// Takes one message. `Ok`, and refusals that are final, are recorded under the message's id
-    /// and repeated to whoever repeats it; what is retryable comes again.
+    /// and repeated to whoever repeats it; what is retryable comes again. What is answered beside the yes,
+    /// if anything, goes to whoever sent it.
     ///
     /// A crash between the effect and the record hands the message over a second time: commit
     /// `(user, id)` together with the effect to have it exactly once.
-    fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<(), Refusal>>;
+    fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<Option<SendAnswer>, Refusal>>;
 
     /// Somebody does not want more of an answer. From before this call on it takes no text; whoever
     /// writes it has `stream_stop_grace_ms` to end it. For a send whose answer has not begun this comes,

@@ -62,6 +62,7 @@ pub use serve::{
 pub use server::{PublishError, Published, Server};
 pub use store::{Head, StoreError, backup};
 pub use streams::{PipeError, StreamWriter};
+pub use tetherline_protocol::frame::{InvalidAnswer, SendAnswer};
 #[cfg(feature = "webhook")]
 pub use webhook::{
     InvalidWebhook, WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_ATTEMPTS_MAX, WEBHOOK_BYTES_MAX,

@@ -60,7 +60,7 @@ impl Reception {
         Box::pin(async move {
             let mut outcome = outcome?;
             match outcome.wait_for(Option::is_some).await {
-                Ok(value) => value.clone().unwrap_or(Ok(())),
+                Ok(value) => value.clone().unwrap_or(Ok(None)),
                 // The sender is dropped without a value only when the application panicked.
                 Err(_) => Err(fault()),
             }

@@ -241,14 +241,14 @@ impl Shared {
             Ok(_) => {}
             Err(error) => return Err(unavailable(&error)),
         }
-        let Some(application) = self.application.get() else { return Ok(()) };
+        let Some(application) = self.application.get() else { return Ok(None) };
         match application.stop(stop).await {
             Err(refusal) if !refusal.is_retryable() => {
                 // It is stopped all the same, and the person shall not be told otherwise.
                 tracing::warn!(code = refusal.code(), "the application refuses to hear of a stop");
-                Ok(())
+                Ok(None)
             }
-            told => told,
+            told => told.map(|()| None),
         }
     }
 

@@ -376,8 +376,10 @@ impl Session {
     /// Tells the client what became of a send. Without an id there is nothing to refer to.
     fn answer(&mut self, id: Option<MessageId>, outcome: Outcome) {
         match (outcome, id) {
-            (Ok(()), None) => {}
-            (Ok(()), Some(reference)) => self.write(&ServerFrame::Accepted(Accepted { reference })),
+            (Ok(_), None) => {}
+            (Ok(answer), Some(reference)) => {
+                self.write(&ServerFrame::Accepted(Accepted { reference, answer }));
+            }
             (Err(refusal), reference) => self.write(&ServerFrame::Error(ErrorFrame {
                 code: refusal.code().into(),
                 message: refusal.message().into(),

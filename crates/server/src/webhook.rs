@@ -14,7 +14,11 @@ use futures_util::future::BoxFuture;
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tetherline_protocol::{DeviceId, ErrorCode, MessageId, StopTarget, UserId, message_type};
+use tetherline_protocol::{
+    DeviceId, ErrorCode, MessageId, StopTarget, UserId,
+    frame::{InvalidAnswer, SendAnswer},
+    message_type,
+};
 
 pub use self::budget::{WEBHOOK_BYTES_MAX, WEBHOOK_REQUESTS_MAX, WEBHOOK_TURN_TIMEOUT};
 pub(crate) use self::signature::PREFIX as SECRET_PREFIX;
@@ -36,7 +40,7 @@ const RETRY_WAIT: Duration = Duration::from_millis(200);
 /// When the client comes again after that.
 const CLIENT_RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Hands sends to a URL. A 2xx settles them as accepted, a 4xx with `{"error": {"code"}}` in its body as
+/// Hands sends to a URL. A 2xx settles them as accepted, and what it says as JSON is the answer. A 4xx with `{"error": {"code"}}` in its body as
 /// refused for good. Anything else may come from what lies in between, and leaves the outcome unknown: the
 /// request is made again.
 pub struct Webhook {
@@ -45,6 +49,7 @@ pub struct Webhook {
     http: Client,
     budget: Budget,
     trouble: SharedTrouble,
+    answers: SharedTrouble,
 }
 
 /// Where a webhook is, and how it is asked.
@@ -99,10 +104,11 @@ impl Webhook {
         let (http, url) =
             http_client(options.url, options.proxy, |builder| builder.timeout(WEBHOOK_TIMEOUT))?;
         let budget = Budget::new(options.requests_max, options.bytes_max);
-        Ok(Self { url, secret, http, budget, trouble: SharedTrouble::default() })
+        let (trouble, answers) = (SharedTrouble::default(), SharedTrouble::default());
+        Ok(Self { url, secret, http, budget, trouble, answers })
     }
 
-    async fn deliver(&self, key: &str, body: String) -> Result<(), Undelivered> {
+    async fn deliver(&self, key: &str, body: String) -> Result<Option<SendAnswer>, Undelivered> {
         let _room = self.budget.admit(body.len()).ok_or(Undelivered::Busy)?;
         let body = Bytes::from(body);
         let mut wait = RETRY_WAIT;
@@ -113,7 +119,7 @@ impl Webhook {
             drop(turn);
             self.notice(attempt, &answer);
             let undelivered = match answer {
-                Answer::Accepted => return Ok(()),
+                Answer::Accepted(said) => return Ok(said),
                 Answer::Refused(refusal) => return Err(Undelivered::Refused(refusal)),
                 Answer::Informal(_) => Undelivered::Informal,
                 Answer::Unknown(_) => Undelivered::Unknown,
@@ -144,27 +150,55 @@ impl Webhook {
             Err(error) => return Answer::broken(error),
         };
         match answer.status() {
-            status if status.is_success() => Answer::Accepted,
+            status if status.is_success() => Answer::Accepted(self.said(answer).await),
             // 407 is always a proxy's, whatever its body looks like.
             status @ (StatusCode::PROXY_AUTHENTICATION_REQUIRED
             | StatusCode::REQUEST_TIMEOUT
             | StatusCode::TOO_EARLY
             | StatusCode::TOO_MANY_REQUESTS) => Answer::Unknown(format!("it answered {status}")),
             status if status.is_client_error() => match text_of(answer).await {
-                Ok(text) => {
-                    Refusal::from_answer(&text).map_or(Answer::Informal(status), Answer::Refused)
-                }
+                Ok(text) => text
+                    .and_then(|text| Refusal::from_answer(&text))
+                    .map_or(Answer::Informal(status), Answer::Refused),
                 Err(error) => Answer::broken(error),
             },
             status => Answer::Unknown(format!("it answered {status}")),
         }
     }
 
+    /// What comes with a yes. The status has settled the send by then, so whatever is wrong with the rest
+    /// is for the log.
+    async fn said(&self, answer: Response) -> Option<SendAnswer> {
+        if !is_json(&answer) {
+            return None;
+        }
+        let left_out = match text_of(answer).await {
+            Ok(Some(text)) if text.is_empty() => return None,
+            Ok(text) => match readable(text) {
+                Ok(said) => {
+                    if let Some(Word::Works { times }) = self.answers.worked_now() {
+                        tracing::info!(left_out_again = times, "the webhook's answers can be read");
+                    }
+                    return Some(said);
+                }
+                // What frameworks write for a function that returns nothing.
+                Err(InvalidAnswer::Null) => return None,
+                Err(invalid) => invalid.to_string(),
+            },
+            Err(error) => chain(&error.without_url()),
+        };
+        if let Some(Word::Fails { times }) = self.answers.failed_now() {
+            let what = "the webhook took a send, and its answer was left out";
+            tracing::warn!(reason = left_out, times, "{what}");
+        }
+        None
+    }
+
     /// Says when the webhook stops answering, now and then meanwhile, and when it answers again: one that
     /// answers every other request is one trouble.
     fn notice(&self, attempt: u32, answer: &Answer) {
         let reason = match answer {
-            Answer::Accepted | Answer::Refused(_) => {
+            Answer::Accepted(_) | Answer::Refused(_) => {
                 if let Some(Word::Works { times }) = self.trouble.worked_now() {
                     tracing::info!(unanswered_again = times, "the webhook gives outcomes again");
                 }
@@ -184,7 +218,7 @@ impl Webhook {
 }
 
 impl Application for Webhook {
-    fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<(), Refusal>> {
+    fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<Option<SendAnswer>, Refusal>> {
         let Incoming { user, device, id, message } = incoming;
         let message = message.to_frame(&id, None, &now());
         let (key, body) = (key(&user, &id), body(&user, device.as_ref(), &message));
@@ -205,7 +239,7 @@ impl Application for Webhook {
             match self.deliver(&key, body).await {
                 // A backend that knows no stops, most likely. It takes no more text all the same.
                 Err(Undelivered::Informal) => Ok(()),
-                told => told.map_err(Undelivered::into_refusal),
+                told => told.map(|_| ()).map_err(Undelivered::into_refusal),
             }
         })
     }
@@ -223,7 +257,7 @@ impl fmt::Debug for Webhook {
 
 /// What became of one request.
 enum Answer {
-    Accepted,
+    Accepted(Option<SendAnswer>),
     Refused(Refusal),
     /// A 4xx that is not in our form: the application's, or something's in between.
     Informal(StatusCode),
@@ -284,14 +318,27 @@ fn now() -> String {
     format!("\"{}\"", clock::rfc3339(clock::now_ms()))
 }
 
-/// What an answer says, as far as it counts.
-async fn text_of(mut answer: Response) -> Result<Vec<u8>, reqwest::Error> {
+/// Whether an answer says that it is JSON (RFC 8259, or a suffix of RFC 6839).
+fn is_json(answer: &Response) -> bool {
+    let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
+    let kind = kind.trim().to_ascii_lowercase();
+    kind == "application/json" || kind.ends_with("+json")
+}
+
+fn readable(text: Option<Vec<u8>>) -> Result<SendAnswer, InvalidAnswer> {
+    let text = text.ok_or(InvalidAnswer::TooLarge)?;
+    SendAnswer::parse(str::from_utf8(&text).map_err(|_| InvalidAnswer::NotJson)?)
+}
+
+/// What an answer says; nothing if that is more than is read.
+async fn text_of(mut answer: Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
     let mut text = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
         text.extend_from_slice(&chunk);
         if text.len() > WEBHOOK_ANSWER_BYTES_MAX {
-            return Ok(Vec::new());
+            return Ok(None);
         }
     }
-    Ok(text)
+    Ok(Some(text))
 }

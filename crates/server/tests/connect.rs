@@ -17,7 +17,9 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use support::{Client, ORIGIN, TestServer, config, keys, now, refused, signed, token, user};
 use tetherline_protocol::{UserId, limits::TOKEN_LEEWAY_MS};
-use tetherline_server::{Application, Incoming, JwtKeys, Refusal, StoreError, issue_token};
+use tetherline_server::{
+    Application, Incoming, JwtKeys, Refusal, SendAnswer, StoreError, issue_token,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::{Message as Frame, handshake::client::Request};
 
@@ -355,8 +357,8 @@ struct SignIns {
 }
 
 impl Application for SignIns {
-    fn receive(&self, _: Incoming) -> BoxFuture<'_, Result<(), Refusal>> {
-        Box::pin(ready(Ok(())))
+    fn receive(&self, _: Incoming) -> BoxFuture<'_, Result<Option<SendAnswer>, Refusal>> {
+        Box::pin(ready(Ok(None)))
     }
 
     fn is_signed_in(&self, _: &UserId, session: &str) -> BoxFuture<'_, Result<bool, StoreError>> {

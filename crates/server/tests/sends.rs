@@ -15,11 +15,12 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use support::{TestServer, config};
 use tetherline_protocol::ErrorCode;
-use tetherline_server::{Application, Incoming, Refusal};
+use tetherline_server::{Application, Incoming, Refusal, SendAnswer};
 use tokio::sync::{Mutex, Semaphore};
 
 /// Remembers what it took. It refuses `type: "bad"` for good and `type: "busy"` while it is busy,
-/// panics at `type: "bug"`, and takes `type: "slow"` only once it may.
+/// panics at `type: "bug"`, takes `type: "slow"` only once it may, and answers `type: "count"` with how
+/// many it has taken.
 #[derive(Default)]
 struct Recorder {
     taken: Mutex<Vec<Incoming>>,
@@ -28,7 +29,7 @@ struct Recorder {
 }
 
 impl Application for Recorder {
-    fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<(), Refusal>> {
+    fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<Option<SendAnswer>, Refusal>> {
         Box::pin(async move {
             let kind = incoming.message.kind().to_owned();
             match kind.as_str() {
@@ -40,8 +41,12 @@ impl Application for Recorder {
                 "bug" => panic!("a bug in the application, on purpose"),
                 _ => {}
             }
-            self.taken.lock().await.push(incoming);
-            if kind == "bad" { Err(Refusal::new(ErrorCode::Rejected, "No.")) } else { Ok(()) }
+            let mut taken = self.taken.lock().await;
+            taken.push(incoming);
+            if kind == "count" {
+                return Ok(SendAnswer::of(&json!({ "taken": taken.len() })).ok());
+            }
+            if kind == "bad" { Err(Refusal::new(ErrorCode::Rejected, "No.")) } else { Ok(None) }
         })
     }
 }
@@ -67,6 +72,29 @@ async fn a_send_reaches_the_application_and_is_accepted() {
     assert_eq!(taken[0].user.as_str(), "ada");
     assert_eq!(taken[0].device.as_ref().unwrap().as_str(), "laptop");
     assert_eq!(taken[0].message.to_object(), r#"{"text":"Hi"}"#);
+}
+
+#[tokio::test]
+async fn what_the_application_answers_goes_to_whoever_sent_it_and_to_whoever_repeats_it() {
+    // There was no way to answer a send but to publish to all of its user's devices.
+    let recorder = Arc::new(Recorder { slow: Some(Semaphore::new(0)), ..Recorder::default() });
+    let server = TestServer::start_with(config(), Some(recorder.clone())).await;
+    let mut laptop = server.connect("ada", "laptop").await;
+    let mut phone = server.connect("ada", "phone").await;
+    let first = json!({"type":"accepted","ref":"m1","answer":{"taken":1}});
+    laptop.send(r#"{"type":"count","id":"m1"}"#).await;
+    assert_eq!(laptop.next().await, first);
+    phone.send(r#"{"type":"count","id":"m1"}"#).await;
+    assert_eq!(phone.next().await, first, "another device repeats it");
+    phone.send(r#"{"type":"count","id":"m2"}"#).await;
+    assert_eq!(phone.next().await["answer"], json!({"taken":2}));
+    drop((laptop, phone));
+
+    let server = server.restart(config(), Some(recorder.clone())).await;
+    let mut laptop = server.connect("ada", "laptop").await;
+    laptop.send(r#"{"type":"count","id":"m1"}"#).await;
+    assert_eq!(laptop.next().await, first, "it is in the files");
+    assert_eq!(recorder.ids().await, ["m1", "m2"]);
 }
 
 #[tokio::test]

@@ -249,7 +249,7 @@ async fn keys_and_ids_are_forgotten_after_the_window() {
     let (ada, id) = (user("ada"), "m1".parse().unwrap());
     let store = SqliteStore::open(&path).unwrap();
     store.append(&ada, Some(&key("k")), message("x")).await.unwrap();
-    store.record(&ada, &id, &Ok(())).await.unwrap();
+    store.record(&ada, &id, &Ok(None)).await.unwrap();
     drop(store);
     // A window of nothing, once the clock has moved on: everything is older.
     tokio::time::sleep(Duration::from_millis(5)).await;

@@ -10,7 +10,7 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use support::{API_KEY, Client, TestServer, config, eventually, user};
 use tetherline_protocol::{Attempt, MessageId, StopTarget, StreamStatus, frame::StreamOpening};
-use tetherline_server::{Application, Incoming, Refusal, Stop};
+use tetherline_server::{Application, Incoming, Refusal, SendAnswer, Stop};
 use tokio::sync::Mutex;
 
 /// A backend that speaks HTTP.
@@ -383,8 +383,8 @@ async fn a_line_that_says_more_than_its_text_is_refused() {
 struct Notes(Mutex<Vec<StopTarget>>);
 
 impl Application for Notes {
-    fn receive(&self, _: Incoming) -> BoxFuture<'_, Result<(), Refusal>> {
-        Box::pin(async { Ok(()) })
+    fn receive(&self, _: Incoming) -> BoxFuture<'_, Result<Option<SendAnswer>, Refusal>> {
+        Box::pin(async { Ok(None) })
     }
 
     fn stop(&self, stop: Stop) -> BoxFuture<'_, Result<(), Refusal>> {

@@ -11,6 +11,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use support::{TestServer, config};
+use tetherline_protocol::limits::{ANSWER_BYTES_MAX, NESTING_MAX};
 use tetherline_server::{
     InvalidWebhook, NoHttpClient, WEBHOOK_ANSWER_BYTES_MAX, Webhook, WebhookOptions,
 };
@@ -74,7 +75,9 @@ async fn receive(
     drop(receiver.gate.acquire().await.unwrap());
     let answer = receiver.answers.lock().await.pop_front();
     let (status, body) = answer.unwrap_or((204, String::new()));
-    (axum::http::StatusCode::from_u16(status).unwrap(), body)
+    let kind =
+        if body.starts_with("OK") { "text/plain" } else { "application/json; charset=utf-8" };
+    (axum::http::StatusCode::from_u16(status).unwrap(), [("content-type", kind)], body)
 }
 
 fn text(headers: &HeaderMap, name: &str) -> String {
@@ -110,6 +113,55 @@ async fn a_send_becomes_one_signed_request_and_its_2xx_accepts_it() {
 
     let expected = signature(SECRET.as_bytes(), &requests[0]);
     assert_eq!(text(headers, "webhook-signature"), expected);
+}
+
+#[tokio::test]
+async fn what_a_2xx_says_as_json_is_the_answer() {
+    // It was thrown away, so that a send could not be a question.
+    let bytes = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
+    let (largest, larger) = (bytes(ANSWER_BYTES_MAX), bytes(ANSWER_BYTES_MAX + 1));
+    let deep = format!("{}{}", "[".repeat(NESTING_MAX), "]".repeat(NESTING_MAX));
+    let said = [
+        (r#"{ "price": 1.20 }"#, json!({"price": 1.2})),
+        ("false", json!(false)),
+        (&largest, json!("x".repeat(ANSWER_BYTES_MAX - 2))),
+        // Nobody has answered anything here, and the send is accepted all the same.
+        ("", Value::Null),
+        ("null", Value::Null),
+        ("OK", Value::Null),
+        (&larger, Value::Null),
+        (&deep, Value::Null),
+        ("{\"price\":", Value::Null),
+    ];
+    let answers: Vec<_> = said.iter().map(|(body, _)| (200, *body)).collect();
+    let (receiver, address) = Receiver::start(&answers).await;
+    let server = server_with(address).await;
+    let mut client = server.connect("ada", "laptop").await;
+    for (number, (body, answer)) in said.iter().enumerate() {
+        for _ in ["sent", "repeated"] {
+            client.send(&format!(r#"{{"type":"ask","id":"m{number}"}}"#)).await;
+            let mut expected = json!({"type":"accepted","ref":format!("m{number}")});
+            if !answer.is_null() {
+                expected["answer"] = answer.clone();
+            }
+            assert_eq!(client.next().await, expected, "{:.20}", body);
+        }
+    }
+    assert_eq!(receiver.requests.lock().await.len(), said.len(), "each was asked once");
+}
+
+#[tokio::test]
+async fn a_yes_whose_answer_breaks_off_is_a_yes() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = server_with(listener.local_addr().unwrap()).await;
+    let mut client = server.connect("ada", "laptop").await;
+    client.send(r#"{"type":"ask","id":"m1"}"#).await;
+    let (mut connection, _) = listener.accept().await.unwrap();
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
+    let _ = connection.read(&mut [0; 4096]).await.unwrap();
+    connection.write_all(head.as_bytes()).await.unwrap();
+    drop(connection);
+    assert_eq!(client.next().await, json!({"type":"accepted","ref":"m1"}));
 }
 
 #[tokio::test]

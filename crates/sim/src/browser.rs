@@ -288,6 +288,7 @@ impl World {
             ServerFrame::Accepted(accepted) => {
                 let send = number(&accepted.reference);
                 self.told(send, Verdict::Accepted);
+                self.answer_came(send, accepted.answer.as_ref());
                 let ticket = self.ticket(page, send).unwrap_or(UNKNOWN);
                 self.pages[page].engine.handle_accepted(connection, ticket, now);
             }

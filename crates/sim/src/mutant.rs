@@ -13,6 +13,8 @@ pub enum Mutant {
     PublishKeyIgnored,
     /// Outcomes of sends are not looked at, by an application that relies on them.
     OutcomeForgotten,
+    /// What the application answered to a send is not repeated to a repeater.
+    AnswerForgotten,
     /// A send is accepted before the application took it.
     AcceptedBeforeTaken,
     /// Sometimes nobody is woken for a message.
@@ -71,6 +73,7 @@ impl Mutant {
                 "every page gets everything"
             }
             Self::OutcomeForgotten => "a send takes effect once",
+            Self::AnswerForgotten => "a repeater gets the first answer",
             Self::AcceptedBeforeTaken => "accepted means taken",
             Self::CursorOfAnotherDevice => "a device starts where it stands itself",
             Self::DeliveredAfterSignOut => "no handler is called after sign-out",
@@ -91,13 +94,14 @@ impl Mutant {
     }
 
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::AnsweredBeforeCommit,
         Self::DeliveredBeforeCommit,
         Self::CursorBeforeHandler,
         Self::ReplayOffByOne,
         Self::PublishKeyIgnored,
         Self::OutcomeForgotten,
+        Self::AnswerForgotten,
         Self::AcceptedBeforeTaken,
         Self::WakeForgotten,
         Self::CursorOfAnotherDevice,

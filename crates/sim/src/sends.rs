@@ -1,7 +1,10 @@
 //! What pages send: the outbox, what the application makes of it, and what the page is told.
 
 use tetherline_engine::{SendNo as Ticket, SendOutcome, SendRefused};
-use tetherline_protocol::limits::{OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, OUTBOX_TTL_MS};
+use tetherline_protocol::{
+    frame::SendAnswer,
+    limits::{OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, OUTBOX_TTL_MS},
+};
 
 use crate::{
     streams::Target,
@@ -40,6 +43,12 @@ pub(crate) enum About {
 }
 
 impl Send {
+    /// What the application answers beside its yes: to some, another for each.
+    pub(crate) fn answer(&self, send: SendNo) -> Option<SendAnswer> {
+        let asks = self.about == About::Anything && send.is_multiple_of(2);
+        asks.then(|| SendAnswer::of(&send).expect("a number is an answer"))
+    }
+
     pub(crate) fn to_frame(&self, send: SendNo) -> String {
         match self.about {
             About::Stop(Target::Answer(answer)) => {
@@ -233,6 +242,14 @@ impl World {
                 "s{send} is {outcome:?} at {now} ms, took effect {effects} times and had until \
                  {expires_at} ms"
             ));
+        }
+    }
+
+    /// What goes with an `accepted` is the same whenever it comes.
+    pub(crate) fn answer_came(&mut self, send: SendNo, answer: Option<&SendAnswer>) {
+        let given = self.sends[send].answer(send);
+        if answer != given.as_ref() {
+            self.fail(format!("s{send} was answered with {given:?}, and {answer:?} came"));
         }
     }
 

@@ -195,12 +195,17 @@ impl World {
         let known = self.store.mailbox(user).outcome(send).cloned();
         let known = known.filter(|_| self.mutant != Some(Mutant::OutcomeForgotten));
         if let Some(outcome) = known {
+            let outcome = match self.mutant {
+                Some(Mutant::AnswerForgotten) => outcome.map(|_| None),
+                _ => outcome,
+            };
             let delay = self.delay(0, 5);
             self.after(delay, Event::Settle { life: number, send, outcome });
         } else if let About::Stop(target) = self.sends[send].about {
             self.seal(number, send, target);
         } else if self.mutant == Some(Mutant::AcceptedBeforeTaken) {
-            self.after(0, Event::Settle { life: number, send, outcome: Ok(()) });
+            let outcome = Ok(self.sends[send].answer(send));
+            self.after(0, Event::Settle { life: number, send, outcome });
             let delay = self.delay(1, 400);
             self.after(delay, Event::Decide { life: number, send });
         } else {
@@ -231,7 +236,8 @@ impl World {
                 if self.sends[send].effects == 0 || naive {
                     self.take_effect(send);
                 }
-                self.submit(Operation::Record { send, user, outcome: Ok(()) }, life);
+                let outcome = Ok(self.sends[send].answer(send));
+                self.submit(Operation::Record { send, user, outcome }, life);
             }
         }
     }

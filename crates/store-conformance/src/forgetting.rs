@@ -71,7 +71,7 @@ async fn what_is_erased_is_gone_and_positions_go_on(store: &impl Store) {
     append(store, "eve", "x").await;
     store.locate(&eve, Some(&phone)).await.unwrap();
     store.acknowledge(&eve, Some(&phone), seq(1)).await.unwrap();
-    store.record(&eve, &m1, &Ok(())).await.unwrap();
+    store.record(&eve, &m1, &Ok(None)).await.unwrap();
     let before = store.head(&eve).await.unwrap();
     assert_eq!(before.epoch, unknown.epoch, "nothing was erased");
 

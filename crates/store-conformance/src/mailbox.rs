@@ -2,8 +2,8 @@
 
 use std::task::Poll;
 
-use tetherline_protocol::ErrorCode;
-use tetherline_server::{Refusal, store::AppendError};
+use tetherline_protocol::{ErrorCode, limits::ANSWER_BYTES_MAX};
+use tetherline_server::{Refusal, SendAnswer, store::AppendError};
 
 use super::*;
 
@@ -16,6 +16,7 @@ pub async fn keeps_every_promise(bench: &mut impl Bench) {
     keys_recognise_repeats(&store).await;
     cursors_only_move_forward(&store).await;
     the_first_outcome_stays(&store).await;
+    an_answer_stays_with_its_outcome(&store).await;
     concurrent_appends_leave_no_hole(&store).await;
     let epoch = store.head(&user("ada")).await.unwrap().epoch;
     drop(store);
@@ -29,7 +30,9 @@ pub async fn keeps_every_promise(bench: &mut impl Bench) {
     let place = store.locate(&user("dee"), Some(&device("phone"))).await.unwrap();
     assert_eq!(place.cursor, seq(2));
     let outcome = store.outcome(&user("ina"), &"m1".parse().unwrap()).await.unwrap();
-    assert_eq!(outcome, Some(Ok(())));
+    assert_eq!(outcome, Some(Ok(None)));
+    let answered = store.outcome(&user("ina"), &"m3".parse().unwrap()).await.unwrap();
+    assert_eq!(answered, Some(Ok(Some(largest_answer()))));
     assert_eq!(append(&store, "ada", "four").await.seq, seq(4));
     drop(store);
 
@@ -113,13 +116,31 @@ async fn the_first_outcome_stays(store: &impl Store) {
     let (ina, m1, m2): (_, MessageId, MessageId) =
         (user("ina"), "m1".parse().unwrap(), "m2".parse().unwrap());
     assert_eq!(store.outcome(&ina, &m1).await.unwrap(), None);
-    store.record(&ina, &m1, &Ok(())).await.unwrap();
+    store.record(&ina, &m1, &Ok(None)).await.unwrap();
     let refusal = Refusal::new(ErrorCode::Rejected, "No.");
     store.record(&ina, &m1, &Err(refusal.clone())).await.unwrap();
     store.record(&ina, &m2, &Err(refusal.clone())).await.unwrap();
-    assert_eq!(store.outcome(&ina, &m1).await.unwrap(), Some(Ok(())));
+    assert_eq!(store.outcome(&ina, &m1).await.unwrap(), Some(Ok(None)));
     assert_eq!(store.outcome(&ina, &m2).await.unwrap(), Some(Err(refusal)));
     assert_eq!(store.outcome(&user("bob"), &m1).await.unwrap(), None);
+}
+
+/// Byte for byte: spaces, another writing of a number, and no room left.
+fn largest_answer() -> SendAnswer {
+    let json = |text: &str| format!(r#"{{ "price": 1.20, "of": "ü{text}"}}"#);
+    let room = ANSWER_BYTES_MAX - json("").len();
+    SendAnswer::parse(&json(&"x".repeat(room))).unwrap()
+}
+
+async fn an_answer_stays_with_its_outcome(store: &impl Store) {
+    let (ina, m3): (_, MessageId) = (user("ina"), "m3".parse().unwrap());
+    let another = SendAnswer::parse("2").unwrap();
+    store.record(&ina, &m3, &Ok(Some(largest_answer()))).await.unwrap();
+    store.record(&ina, &m3, &Ok(Some(another))).await.unwrap();
+    store.record(&ina, &m3, &Ok(None)).await.unwrap();
+    let kept = store.outcome(&ina, &m3).await.unwrap();
+    assert_eq!(kept, Some(Ok(Some(largest_answer()))));
+    assert_eq!(store.outcome(&user("bob"), &m3).await.unwrap(), None);
 }
 
 async fn concurrent_appends_leave_no_hole(store: &impl Store) {

@@ -30,6 +30,22 @@ describe('a send', () => {
     expect(client.getSnapshot().outboxLength).toBe(0);
   });
 
+  it('resolves with what the application answered, and with nothing where it did not', async () => {
+    // There was no way to learn it but a message to all devices of the user.
+    const client = await context.connected();
+    expect(await client.send({ type: 'ask', id: 'a' })).toEqual({ id: 'a', answer: undefined });
+    for (const answer of [{ price: 1.2 }, false, '', 0]) {
+      context.server.answer = answer;
+      const message = { type: 'price_asked', id: 'mine' };
+      // The same one again joins the first.
+      const both = await Promise.all([client.send(message), client.send(message)]);
+      expect(both).toEqual([
+        { id: 'mine', answer },
+        { id: 'mine', answer },
+      ]);
+    }
+  });
+
   it('waits for the connection, in order, and is counted', async () => {
     context.server.establishes = false;
     const client = context.client();

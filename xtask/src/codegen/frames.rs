@@ -70,7 +70,7 @@ fn in_typescript(kind: &str) -> Result<&'static str> {
         "u32" | "u64" | "Seq" | "Attempt" => "number",
         "bool" => "boolean",
         "Limits" => "Limits",
-        "Box<RawValue>" => "unknown",
+        "Box<RawValue>" | "SendAnswer" => "unknown",
         _ => bail!("{SOURCE} has a field of type {kind}: say in xtask what that is in TypeScript"),
     })
 }

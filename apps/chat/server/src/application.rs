@@ -8,7 +8,7 @@ use tetherline_protocol::{
     ErrorCode, UserId,
     message_type::{MESSAGE_GENERATE, MESSAGE_REGENERATE},
 };
-use tetherline_server::{Application, Incoming, Refusal, Stop, StoreError};
+use tetherline_server::{Application, Incoming, Refusal, SendAnswer, Stop, StoreError};
 
 use crate::{
     clock::now_ms,
@@ -29,7 +29,7 @@ pub(crate) struct ChatApplication {
 }
 
 impl Application for ChatApplication {
-    fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<(), Refusal>> {
+    fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<Option<SendAnswer>, Refusal>> {
         Box::pin(async move {
             let taken = match incoming.message.kind() {
                 MESSAGE_GENERATE => self.ask(&incoming).await?,
@@ -40,9 +40,9 @@ impl Application for ChatApplication {
                 Taken::New => {
                     self.wakes.publisher.notify_one();
                     self.wakes.answerer.notify_one();
-                    Ok(())
+                    Ok(None)
                 }
-                Taken::Repeated => Ok(()),
+                Taken::Repeated => Ok(None),
                 Taken::NotFound => Err(not_found()),
                 Taken::Whole => Err(whole()),
                 Taken::TooMany => Err(too_many()),

@@ -32,6 +32,7 @@ impl Driver {
             Ok(ServerFrame::Accepted(accepted)) => {
                 self.engine.handle_received(connection);
                 if let Some(send) = self.sends.find(&accepted.reference) {
+                    self.sends.note_answer(send, accepted.answer);
                     self.engine.handle_accepted(connection, send, now);
                 }
             }

@@ -9,7 +9,7 @@ use std::{
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tetherline::SendError;
 use tetherline_protocol::ErrorCode;
-use tetherline_server::{Application, Incoming, Refusal};
+use tetherline_server::{Application, Incoming, Refusal, SendAnswer};
 use tokio::time::timeout;
 
 use crate::support::{Host, PATIENCE, until_caught_up};
@@ -22,7 +22,7 @@ struct Desk {
 }
 
 impl Application for Desk {
-    fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<(), Refusal>> {
+    fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<Option<SendAnswer>, Refusal>> {
         async move {
             if incoming.message.kind() == "unwanted" {
                 return Err(Refusal::new(ErrorCode::Rejected, "nobody wants it"));
@@ -34,7 +34,7 @@ impl Application for Desk {
                 return Err(Refusal::new(ErrorCode::Unavailable, "busy").retry_after(wait));
             }
             self.taken.lock().unwrap().push(incoming.message.to_object());
-            Ok(())
+            Ok(None)
         }
         .boxed()
     }

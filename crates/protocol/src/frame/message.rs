@@ -252,7 +252,7 @@ pub(super) struct Object<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Object<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, FrameError> {
-        if nests_too_deep(text) {
+        if nests_too_deep(text, limits::NESTING_MAX) {
             return Err(FrameError::TooDeep);
         }
         let object: Self = serde_json::from_str(text).map_err(|_| FrameError::NotAnObject)?;
@@ -302,7 +302,7 @@ impl<'de> Deserialize<'de> for Object<'de> {
 }
 
 /// Counts brackets outside of strings. Whether they match is the JSON parser's business.
-fn nests_too_deep(text: &str) -> bool {
+pub(super) fn nests_too_deep(text: &str, depth_max: usize) -> bool {
     let mut depth = 0_usize;
     let mut in_string = false;
     let mut escaped = false;
@@ -313,7 +313,7 @@ fn nests_too_deep(text: &str) -> bool {
             b'"' => in_string = !in_string,
             b'{' | b'[' if !in_string => {
                 depth += 1;
-                if depth > limits::NESTING_MAX {
+                if depth > depth_max {
                     return true;
                 }
             }

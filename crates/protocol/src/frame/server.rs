@@ -3,7 +3,10 @@ use alloc::{boxed::Box, string::String};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::message::{FrameError, Object};
+use super::{
+    answer::SendAnswer,
+    message::{FrameError, Object},
+};
 use crate::{Attempt, Epoch, Limits, MessageId, Seq, UserId, message_type};
 
 /// `connection_established`: who and where this connection is.
@@ -116,6 +119,9 @@ pub struct Accepted {
     /// The message's id.
     #[serde(rename = "ref")]
     pub reference: MessageId,
+    /// What it answers, if it answers more than yes. A client takes one of any size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<SendAnswer>,
 }
 
 /// `message_start`: an answer begins to grow, or grows from its beginning again. Beside these fields

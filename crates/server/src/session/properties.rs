@@ -198,7 +198,7 @@ impl Rig {
             }
             Event::Settled(refusal) if self.owed.remove(&Owed::Outcome) => {
                 let refusal = refusal.map(|code| Refusal::new(code, "no"));
-                self.input(Input::Settled(refusal.map_or(Ok(()), Err)));
+                self.input(Input::Settled(refusal.map_or(Ok(None), Err)));
             }
             Event::Verified(refusal, same) if self.owed.remove(&Owed::Verdict) => {
                 let user = if *same { "ada" } else { "eve" }.parse().expect("a user");

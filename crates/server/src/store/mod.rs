@@ -9,7 +9,8 @@ use std::sync::Arc;
 use bytestring::ByteString;
 use futures_util::future::BoxFuture;
 use tetherline_protocol::{
-    DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
+    DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, UserId,
+    frame::{Message, SendAnswer},
 };
 use uuid::Builder;
 
@@ -82,7 +83,7 @@ pub trait Inbox: Send + Sync + 'static {
         id: &MessageId,
     ) -> BoxFuture<'_, Result<Option<Outcome>, StoreError>>;
 
-    /// Remembers it. The first outcome stays.
+    /// Remembers it, with its answer byte for byte. The first outcome stays.
     fn record(
         &self,
         user: &UserId,
@@ -118,8 +119,8 @@ pub trait Upkeep: Send + Sync + 'static {
     }
 }
 
-/// What is final about a send: taken, or refused for good.
-pub type Outcome = Result<(), Refusal>;
+/// What is final about a send: taken, with what the application answered, or refused for good.
+pub type Outcome = Result<Option<SendAnswer>, Refusal>;
 
 /// The newest position of a user's mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -278,7 +278,7 @@ export class Inbound {
   }
 
   #accepted(session: Session, conn: number, frame: Message): void {
-    const send = numberOfSend(session, frame.ref);
+    const send = session.outbox.answered(numberOfSend(session, frame.ref), frame.answer);
     this.#loop.call((engine, now) => engine.accepted(conn, send, now));
   }
 

@@ -21,6 +21,8 @@ export interface Unsettled extends KeptSend {
   readonly reject: (error: TetherlineError) => void;
   /** What the server said last about it. */
   refusal: TetherlineError | null;
+  /** What the application answered. */
+  answer?: unknown;
 }
 
 /** The texts of the sends that have not settled, by the engine's number and by id. */
@@ -68,6 +70,15 @@ export class Outbox {
     return typeof id === 'string' ? this.#numbers.get(id) : undefined;
   }
 
+  /** Keeps what goes with a yes until the engine has settled the send, which it passes on. */
+  answered(number: number, answer: unknown): number {
+    const unsettled = this.byNumber.get(number);
+    if (unsettled) {
+      unsettled.answer = answer;
+    }
+    return number;
+  }
+
   /** The engine is done with a send. */
   settle(number: number, outcome: number): void {
     const unsettled = this.byNumber.get(number);
@@ -78,7 +89,7 @@ export class Outbox {
     this.byNumber.delete(number);
     this.#numbers.delete(id);
     if (outcome === Outcome.ACCEPTED) {
-      unsettled.resolve({ id });
+      unsettled.resolve({ id, answer: unsettled.answer });
     } else {
       unsettled.reject(outcome === Outcome.SIGNED_OUT ? signedOut(id) : (refusal ?? expired(id)));
     }

@@ -115,6 +115,8 @@ export interface SendOptions {
 /** The server's application has taken a message. */
 export interface Accepted {
   id: string;
+  /** What it answered, if it answered more than yes; the same for a repeat of the send. */
+  answer?: unknown;
 }
 
 /** Sends a message. */

@@ -138,6 +138,9 @@ export const TYPE_BYTES_MAX = 64;
 /** How deep arrays and objects may nest in a message, the message's own object included. */
 export const NESTING_MAX = 64;
 
+/** Largest answer of an application to a send, in bytes of JSON. */
+export const ANSWER_BYTES_MAX = 16_384;
+
 /** Largest piece in which a session reads its mailbox, in bytes; one larger message goes alone. */
 export const REPLAY_PIECE_BYTES_MAX = 16_384;
 
@@ -371,6 +374,8 @@ export interface ControlMessages {
   accepted: {
     /** The message's id. */
     ref: string;
+    /** What it answers, if it answers more than yes. A client takes one of any size. */
+    answer?: unknown;
   };
   /** Something failed. */
   error: {

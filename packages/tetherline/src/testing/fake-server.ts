@@ -23,7 +23,7 @@ import { FakeConnection, type FakePeer } from './fake-connection.js';
 import type { FakeNetwork } from './fake-line.js';
 import { FakeMailbox, type FakeMessage } from './fake-mailbox.js';
 import { answerOf, type FakeAnswer, fetchFrom, type Refusal, refusalOf } from './fake-refusal.js';
-import type { FakeServerOptions } from './fake-server-options.js';
+import { addAnswer, type FakeServerOptions } from './fake-server-options.js';
 import { fakeWebSocket } from './fake-socket.js';
 import { type FakeStream, type FakeStreamOpening, FakeStreams } from './fake-streams.js';
 
@@ -368,12 +368,15 @@ export class FakeServer {
       connection.blockedBy = { id: frame.id, code: refusal.code };
       return refusalOf(frame, refusal);
     }
-    const outcome = refusal ? refusalOf(frame, refusal) : { type: ACCEPTED, ref: String(frame.id) };
+    const outcome: Message = refusal
+      ? refusalOf(frame, refusal)
+      : { type: ACCEPTED, ref: String(frame.id) };
     this.#outcomes.set(key, outcome);
     if (!refusal) {
       this.taken.push(frame);
       const { onSend, onStop } = this.#config;
-      (frame.type === MESSAGE_STOP ? onStop : onSend)?.(frame, connection.user);
+      const told = frame.type === MESSAGE_STOP ? onStop : onSend;
+      addAnswer(outcome, told?.(frame, connection.user));
     }
     return outcome;
   }

@@ -36,6 +36,8 @@ export class ScriptedServer {
   answersPings = true;
   replays = true;
   accepts = true;
+  /** What goes with every `accepted`. */
+  answer: unknown = undefined;
   established: Record<string, unknown> = {};
   readonly #http: Server;
   readonly #sockets = new WebSocketServer({
@@ -225,7 +227,7 @@ export class ScriptedConnection {
     } else if (type === 'ack') {
       this.#server.cursors.set(this.device, Number(frame.seq));
     } else if (type !== 'authenticate' && this.#server.accepts) {
-      this.send({ type: 'accepted', ref: frame.id });
+      this.send({ type: 'accepted', ref: frame.id, answer: this.#server.answer });
     }
   }
 

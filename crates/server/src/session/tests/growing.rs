@@ -196,7 +196,7 @@ fn a_stop_has_its_turn_behind_the_send_that_it_is_about() {
     let Some(Output::Receive { id, .. }) = rig.output() else { panic!("the send") };
     assert_eq!(id.as_str(), "q1");
     assert_eq!(rig.output(), None, "one after the other");
-    rig.input(Input::Settled(Ok(())));
+    rig.input(Input::Settled(Ok(None)));
     let target = tetherline_protocol::StopTarget::Send("q1".parse().unwrap());
     let stop =
         Output::Receive { id: "s1".parse().unwrap(), named: true, errand: Errand::Stop(target) };

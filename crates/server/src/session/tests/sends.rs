@@ -40,7 +40,7 @@ fn what_has_no_room_is_refused_and_let_in_again_in_its_order() {
         send(&mut rig, id);
     }
     assert_eq!(refused(&mut rig), ["d", "e"]);
-    rig.input(Input::Settled(Ok(())));
+    rig.input(Input::Settled(Ok(None)));
     assert!(matches!(rig.output(), Some(Output::Receive { .. })));
     assert_eq!(rig.written().len(), 1, "a is accepted");
     // There is room again, and still nothing overtakes.
@@ -51,7 +51,7 @@ fn what_has_no_room_is_refused_and_let_in_again_in_its_order() {
     send(&mut rig, "e");
     assert_eq!(refused(&mut rig), ["e"]);
     for id in ["c", "d"] {
-        rig.input(Input::Settled(Ok(())));
+        rig.input(Input::Settled(Ok(None)));
         assert_eq!(received(&mut rig), id);
         rig.written();
     }
@@ -75,7 +75,7 @@ fn an_earlier_refusal_takes_the_place_of_one_for_want_of_room() {
     for id in ["a", "b", "c"] {
         send(&mut rig, id);
         if id != "a" {
-            rig.input(Input::Settled(Ok(())));
+            rig.input(Input::Settled(Ok(None)));
         }
         assert_eq!(received(&mut rig), id);
         if id != "a" {
@@ -98,7 +98,7 @@ fn a_repeat_for_which_there_is_no_room_is_not_waited_for() {
     send(&mut rig, "c");
     assert_eq!(refused(&mut rig), ["c"]);
     for _ in 0..2 {
-        rig.input(Input::Settled(Ok(())));
+        rig.input(Input::Settled(Ok(None)));
     }
     assert_eq!(received(&mut rig), "b");
     rig.written();
@@ -120,7 +120,7 @@ fn a_repeat_that_waits_leaves_the_order_of_what_had_no_room() {
     rig.input(Input::Settled(Err(Refusal::new(ErrorCode::Unavailable, "not now"))));
     assert_eq!(received(&mut rig), "a");
     assert_eq!(refused(&mut rig), ["a"]);
-    rig.input(Input::Settled(Ok(())));
+    rig.input(Input::Settled(Ok(None)));
     rig.written();
     send(&mut rig, "c");
     assert_eq!(refused(&mut rig), ["c"], "b comes first");

@@ -258,7 +258,9 @@ impl Inbox for SqliteStore {
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         let (user, id, outcome) = (user.clone(), id.clone(), outcome.clone());
         Box::pin(async move {
-            self.writer.ask(0, |reply| Command::Record { user, id, outcome, reply }).await?
+            let answer = outcome.as_ref().ok().and_then(Option::as_ref);
+            let bytes = answer.map_or(0, |answer| answer.as_json().len());
+            self.writer.ask(bytes, |reply| Command::Record { user, id, outcome, reply }).await?
         })
     }
 }

@@ -10,7 +10,7 @@ use super::{OpenError, presence::sibling};
 
 /// Every step that a file went through; `user_version` says how many it has behind it. Steps are
 /// only ever added.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     // `messages` is ordered by append, so that a commit touches its end only. The unique index
     // over (user, seq) costs one page per user and commit; it is what makes reading cheap, and
     // folding it in behind the commits is a later refinement.
@@ -105,6 +105,8 @@ const MIGRATIONS: [&str; 7] = [
      ALTER TABLE meta ADD COLUMN misdated_from INTEGER;",
     // What a row has to add up to; see `messages`. One of before has none, and proves nothing.
     "ALTER TABLE messages ADD COLUMN checksum INTEGER;",
+    // What an application answered beside its yes, as JSON.
+    "ALTER TABLE sends ADD COLUMN answer TEXT;",
 ];
 
 /// How long a connection waits for a lock that another program holds.

@@ -1,7 +1,7 @@
 //! Every statement that is run, and the types it speaks.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Type};
-use tetherline_protocol::{DeviceId, Epoch, MessageId, Seq, UserId};
+use tetherline_protocol::{DeviceId, Epoch, MessageId, Seq, UserId, frame::SendAnswer};
 
 use super::{
     super::{Appended, Head, Outcome, Place, Resumed, Room, Standing},
@@ -242,14 +242,16 @@ pub(super) fn outcome(
 ) -> rusqlite::Result<Option<Outcome>> {
     connection
         .prepare_cached(
-            "SELECT code, message FROM sends
+            "SELECT code, message, answer FROM sends
              WHERE user = (SELECT id FROM users WHERE name = ?1) AND id = ?2",
         )?
         .query_row([user.as_str(), message.as_str()], |row| {
             let code: Option<String> = row.get(0)?;
             let text: Option<String> = row.get(1)?;
+            let answer = row.get_ref(2)?.as_str_or_null()?;
             Ok(match code {
-                None => Ok(()),
+                // One that was changed in the file and cannot be read takes nothing from the yes.
+                None => Ok(answer.and_then(|json| SendAnswer::parse(json).ok())),
                 Some(code) => Err(Refusal::with_own_code(code, text.unwrap_or_default())),
             })
         })
@@ -264,17 +266,19 @@ pub(super) fn record(
     now: i64,
 ) -> rusqlite::Result<()> {
     let refusal = outcome.as_ref().err();
+    let answer = outcome.as_ref().ok().and_then(Option::as_ref);
     connection
         .prepare_cached(
-            "INSERT INTO sends (user, id, code, message, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT DO NOTHING",
+            "INSERT INTO sends (user, id, code, message, created_at, answer)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             user,
             message.as_str(),
             refusal.map(Refusal::code),
             refusal.map(Refusal::message),
-            now
+            now,
+            answer.map(SendAnswer::as_json),
         ])?;
     Ok(())
 }

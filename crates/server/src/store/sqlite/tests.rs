@@ -36,7 +36,7 @@ async fn what_is_erased_leaves_the_file_too() {
     let secret = "nobody-shall-read-this-again";
     let appends = (0..5_000).map(|n| append(&store, "eve", Some(format!("k{n}")), secret));
     futures_util::future::join_all(appends).await;
-    store.record(&user("eve"), &"m1".parse().unwrap(), &Ok(())).await.unwrap();
+    store.record(&user("eve"), &"m1".parse().unwrap(), &Ok(None)).await.unwrap();
     append(&store, "ada", None, "stays").await;
     store.erase(&user("eve")).await.unwrap();
     // A crash in between only means that it goes on later.

@@ -193,7 +193,7 @@ async fn a_server_that_was_off_for_long_forgets_nothing_that_was_made_since() {
     store.work_by(&thirty_days());
     assert_eq!(append(&store, "ada", Some("k1".into()), "y").await.seq.get(), 2);
     let (send, asked) = ("s1".parse().unwrap(), "q1".parse().unwrap());
-    store.record(&user("ada"), &send, &Ok(())).await.unwrap();
+    store.record(&user("ada"), &send, &Ok(None)).await.unwrap();
     let stop = tetherline_protocol::StopTarget::Send(asked);
     store.stop_stream(&user("ada"), &stop).await.unwrap();
     store.locate(&user("ada"), Some(&"d1".parse().unwrap())).await.unwrap();
