@@ -103,11 +103,12 @@ pub enum Output {
         /// The first position after it.
         next: Seq,
     },
-    /// The grace window is over: drop every parked message.
+    /// The grace window is over: every parked message that is not held counts as handled by nobody.
     GraceOver,
-    /// More was parked than fits, or the history is another one now: drop the parked message at
-    /// this position.
+    /// The history is another one now: drop the parked message at this position.
     ParkedDropped(Seq),
+    /// More is parked than fits: the message at this position counts as handled by nobody.
+    ParkedGivenUp(Seq),
     /// The history is another one now or has a hole, or nobody is signed in: forget the text of every
     /// answer.
     StreamsDropped,
@@ -166,15 +167,20 @@ pub enum SendOutcome {
 /// What to do with a message that has just come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// A duplicate, or nobody wants it.
+    /// A duplicate, or a live-only message that nobody wants, or more than may be held: it comes again.
     Drop,
     /// Call the handlers now. It counts as handled, unless [`crate::Engine::hold`] follows.
     Deliver {
         /// It was in the mailbox before this connection asked: no news.
         replayed: bool,
     },
-    /// Keep it until a handler registers or [`Output::GraceOver`] comes.
+    /// Keep it until a handler registers or, unless its type is held, [`Output::GraceOver`] comes.
     Park {
+        /// As in [`Delivery::Deliver`].
+        replayed: bool,
+    },
+    /// It is new, and nobody handles it. It counts as handled, as with [`Delivery::Deliver`].
+    Unhandled {
         /// As in [`Delivery::Deliver`].
         replayed: bool,
     },

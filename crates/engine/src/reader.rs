@@ -1,3 +1,4 @@
+mod held;
 mod place;
 mod proof;
 
@@ -5,9 +6,14 @@ use alloc::vec::Vec;
 
 use tetherline_protocol::{
     Seq,
-    limits::{ACK_EVERY_MESSAGES, HANDLER_TIMEOUT_MS, UNHANDLED_BYTES_MAX, UNHANDLED_MESSAGES_MAX},
+    limits::{
+        ACK_EVERY_MESSAGES, HANDLER_TIMEOUT_MS, HELD_BYTES_MAX, UNHANDLED_BYTES_MAX,
+        UNHANDLED_MESSAGES_MAX,
+    },
 };
 
+pub(crate) use held::Audience;
+use held::Waiting;
 pub(crate) use place::Resume;
 use place::{Asking, Backfill, Place, Proof};
 pub(crate) use proof::Standpoint;
@@ -26,7 +32,11 @@ pub(crate) struct Reader {
     as_of: Option<Seq>,
     /// Messages that are delivered or parked, and not handled yet; ascending by position.
     holds: Vec<Hold>,
-    parked: Parked,
+    parked: Waiting,
+    /// Those whose type is held.
+    expected: Waiting,
+    /// More came than may be held, and was not taken: it is asked for when there is room.
+    has_left_some: bool,
     grace: Grace,
     /// Positions of other tabs that the server is asked about, one after the other.
     to_check: Vec<Mark>,
@@ -44,12 +54,8 @@ enum HoldReason {
     Handler { until: Instant },
     /// No handler is there yet.
     Parked { size: usize },
-}
-
-#[derive(Debug, Default)]
-struct Parked {
-    messages: usize,
-    bytes: usize,
+    /// Nor will the end of the grace window do instead: the type is held.
+    Expected { size: usize },
 }
 
 /// The one window, after a page's first connect, in which messages wait for their handlers.
@@ -166,10 +172,11 @@ impl Reader {
         Some(place.resume(seq))
     }
 
-    /// A message with a position has come. `handlers` counts those registered for its type.
-    pub(crate) fn arrive(&mut self, mark: Mark, handlers: u32, size: usize) -> Arrival {
+    /// A message with a position has come.
+    pub(crate) fn arrive(&mut self, mark: Mark, audience: Audience, size: usize) -> Arrival {
         let Mark { seq, id } = mark;
         let mut arrival = Arrival { delivery: Delivery::Drop, gap_after: None };
+        let is_full = self.is_full();
         let Some(place) = self.place.as_mut() else { return arrival };
         if place.proof == Proof::Owed {
             // It is for another tab, and perhaps of another history than this one's.
@@ -178,6 +185,11 @@ impl Reader {
         place.flows_to(seq.previous(), seq);
         if place.owed.is_some() && Some(seq) > place.high.next() {
             // What this tab asked for is still to come.
+            return arrival;
+        }
+        if is_full {
+            // Of any type, so that the order stays what it was. Nothing is lost: it is not acknowledged.
+            self.has_left_some |= seq > place.high || place.backfill.is_some();
             return arrival;
         }
         let before = match place.backfill_to(seq) {
@@ -189,16 +201,22 @@ impl Reader {
             arrival.gap_after = Some(before);
         }
         let replayed = seq <= place.replayed_to;
-        if handlers > 0 {
-            arrival.delivery = Delivery::Deliver { replayed };
-        } else if self.grace == Grace::Open {
-            arrival.delivery = Delivery::Park { replayed };
-            // Any size over the limit is as good as another, and none makes the sum overflow.
-            let size = size.min(UNHANDLED_BYTES_MAX + 1);
-            self.insert(Hold { seq, reason: HoldReason::Parked { size } });
-            self.parked.messages += 1;
-            self.parked.bytes += size;
-        }
+        // Any size over the limit is as good as another, and none makes the sum overflow.
+        let size = size.min(UNHANDLED_BYTES_MAX.max(HELD_BYTES_MAX) + 1);
+        arrival.delivery = match audience {
+            Audience::Here => Delivery::Deliver { replayed },
+            Audience::Expected => {
+                self.insert(Hold { seq, reason: HoldReason::Expected { size } });
+                self.expected.add(size);
+                Delivery::Park { replayed }
+            }
+            Audience::Nobody if self.grace == Grace::Open => {
+                self.insert(Hold { seq, reason: HoldReason::Parked { size } });
+                self.parked.add(size);
+                Delivery::Park { replayed }
+            }
+            Audience::Nobody => Delivery::Unhandled { replayed },
+        };
         arrival
     }
 
@@ -209,13 +227,16 @@ impl Reader {
         {
             return None;
         }
-        self.pop_parked()
+        self.pop(|reason| matches!(reason, HoldReason::Parked { .. }))
     }
 
-    /// Takes out the oldest parked message.
+    /// Takes out the oldest message that waits for a handler.
     pub(crate) fn pop_parked(&mut self) -> Option<Seq> {
-        let parked = |hold: &&Hold| matches!(hold.reason, HoldReason::Parked { .. });
-        let seq = self.holds.iter().find(parked)?.seq;
+        self.pop(|reason| !matches!(reason, HoldReason::Handler { .. }))
+    }
+
+    fn pop(&mut self, is_meant: impl Fn(&HoldReason) -> bool) -> Option<Seq> {
+        let seq = self.holds.iter().find(|hold| is_meant(&hold.reason))?.seq;
         self.release(seq);
         Some(seq)
     }
@@ -249,17 +270,13 @@ impl Reader {
 
     /// Takes out one handler that has run out of time.
     pub(crate) fn pop_timed_out(&mut self, now: Instant) -> Option<Seq> {
-        let late =
-            |hold: &&Hold| matches!(hold.reason, HoldReason::Handler { until } if until <= now);
-        let seq = self.holds.iter().find(late)?.seq;
-        self.release(seq);
-        Some(seq)
+        self.pop(|reason| matches!(reason, HoldReason::Handler { until } if *until <= now))
     }
 
     pub(crate) fn next_handler_timeout(&self) -> Option<Instant> {
         let until = |hold: &Hold| match hold.reason {
             HoldReason::Handler { until } => Some(until),
-            HoldReason::Parked { .. } => None,
+            HoldReason::Parked { .. } | HoldReason::Expected { .. } => None,
         };
         self.holds.iter().filter_map(until).min()
     }
@@ -273,11 +290,11 @@ impl Reader {
         first
     }
 
-    /// Closes the grace window: what is parked counts as handled.
+    /// Closes the grace window: what is parked and not held counts as handled.
     pub(crate) fn close_grace(&mut self) {
         self.grace = Grace::Over;
         self.holds.retain(|hold| !matches!(hold.reason, HoldReason::Parked { .. }));
-        self.parked = Parked::default();
+        self.parked = Waiting::default();
     }
 
     /// Between these positions the mailbox has nothing any more. Answers after which one this page
@@ -335,14 +352,17 @@ impl Reader {
     }
 
     fn unpark(&mut self, reason: &HoldReason) {
-        if let HoldReason::Parked { size } = reason {
-            self.parked.messages -= 1;
-            self.parked.bytes -= size;
+        match *reason {
+            HoldReason::Handler { .. } => {}
+            HoldReason::Parked { size } => self.parked.remove(size),
+            HoldReason::Expected { size } => self.expected.remove(size),
         }
     }
 
     fn forget_holds(&mut self) {
         self.holds.clear();
-        self.parked = Parked::default();
+        self.parked = Waiting::default();
+        self.expected = Waiting::default();
+        self.has_left_some = false;
     }
 }

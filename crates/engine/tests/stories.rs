@@ -10,8 +10,9 @@ use tetherline_protocol::{
     ErrorCode, Seq,
     limits::{
         ACK_DELAY_MS, ACK_EVERY_MESSAGES, BACKOFF_BASE_MS, BACKOFF_CAP_MS, HANDLER_TIMEOUT_MS,
-        OUTBOX_TTL_MS, PONG_TIMEOUT_MS, REFUSED_BACKOFF_BASE_MS, REFUSED_BACKOFF_CAP_MS,
-        STABLE_AFTER_MS, SUSPECT_TIMEOUT_MS, UNHANDLED_GRACE_MS, UNHANDLED_MESSAGES_MAX,
+        HELD_BYTES_MAX, HELD_MESSAGES_MAX, OUTBOX_TTL_MS, PONG_TIMEOUT_MS, REFUSED_BACKOFF_BASE_MS,
+        REFUSED_BACKOFF_CAP_MS, STABLE_AFTER_MS, SUSPECT_TIMEOUT_MS, UNHANDLED_GRACE_MS,
+        UNHANDLED_MESSAGES_MAX,
     },
 };
 
@@ -241,7 +242,7 @@ fn a_message_that_nobody_wants_counts_as_handled_when_the_grace_is_over() {
     assert!(outputs.contains(&Output::GraceOver), "{outputs:?}");
     assert!(outputs.contains(&Output::Ack(seq(1))), "{outputs:?}");
     let later = page.engine.handle_message(connection, Some(seq(2).into()), 0, 100);
-    assert_eq!(later, Delivery::Drop);
+    assert_eq!(later, Delivery::Unhandled { replayed: false });
 }
 
 #[test]
@@ -258,7 +259,55 @@ fn the_parking_lot_holds_so_many_messages_and_drops_its_oldest() {
         0,
         1,
     );
-    assert_eq!(page.outputs(), [Output::ParkedDropped(seq(1))]);
+    assert_eq!(page.outputs(), [Output::ParkedGivenUp(seq(1))]);
+}
+
+#[test]
+fn a_held_message_outlives_the_grace_and_holds_back_the_acknowledgement() {
+    let (mut page, connection) = Page::connected(0, 0);
+    page.outputs();
+    let held = page.engine.handle_held_message(connection, seq(1).into(), 100);
+    assert_eq!(held, Delivery::Park { replayed: false });
+    page.engine.handle_message(connection, Some(seq(2).into()), 0, 100);
+    page.engine.keep(seq(2));
+    assert_eq!(page.message(connection, 3), NEWS);
+    page.pass(UNHANDLED_GRACE_MS + ACK_DELAY_MS);
+    assert!(!page.outputs().iter().any(|output| matches!(output, Output::Ack(_))));
+    page.engine.unpark(seq(1), page.now);
+    page.engine.unpark(seq(2), page.now);
+    page.pass(ACK_DELAY_MS);
+    assert!(page.outputs().contains(&Output::Ack(seq(3))));
+}
+
+#[test]
+fn a_page_that_holds_all_it_may_leaves_the_rest_to_the_server_and_reads_on_from_there() {
+    let (mut page, connection) = Page::connected(0, 0);
+    page.outputs();
+    let last = HELD_MESSAGES_MAX as u64;
+    for number in 1..=last {
+        let held = page.engine.handle_held_message(connection, seq(number).into(), 1);
+        assert_eq!(held, Delivery::Park { replayed: false });
+    }
+    assert_eq!(page.message(connection, last + 1), Delivery::Drop, "it is left where it is");
+    assert_eq!(page.engine.position(), Some(seq(last)));
+    page.outputs();
+    page.engine.unpark(seq(1), page.now);
+    page.engine.unpark(seq(2), page.now);
+    assert_eq!(page.outputs(), [get_pending(last)], "once, however much room there is");
+    page.engine.handle_complete(connection, page.now);
+    assert_eq!(page.message(connection, last + 1), NEWS);
+}
+
+#[test]
+fn held_bytes_are_counted_and_the_message_that_reaches_their_limit_fits() {
+    let (mut page, connection) = Page::connected(0, 0);
+    page.outputs();
+    page.engine.handle_held_message(connection, seq(1).into(), HELD_BYTES_MAX - 1);
+    let largest = page.engine.handle_held_message(connection, seq(2).into(), usize::MAX);
+    assert_eq!(largest, Delivery::Park { replayed: false });
+    assert_eq!(page.message(connection, 3), Delivery::Drop);
+    page.engine.unpark(seq(2), page.now);
+    assert_eq!(page.outputs(), [get_pending(2)]);
 }
 
 #[test]
@@ -272,7 +321,7 @@ fn no_size_is_too_large_to_be_parked_or_refused() {
     page.outputs();
     page.engine.handle_message(connection, Some(seq(1).into()), 0, 1);
     page.engine.handle_message(connection, Some(seq(2).into()), 0, usize::MAX);
-    assert_eq!(page.outputs(), [Output::ParkedDropped(seq(1)), Output::ParkedDropped(seq(2))]);
+    assert_eq!(page.outputs(), [Output::ParkedGivenUp(seq(1)), Output::ParkedGivenUp(seq(2))]);
 }
 
 #[test]

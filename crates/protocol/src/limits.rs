@@ -60,6 +60,10 @@ pub const UNHANDLED_GRACE_MS: u64 = 10_000;
 pub const UNHANDLED_MESSAGES_MAX: usize = 1_024;
 /// How many bytes (UTF-16 units in the browser) wait so.
 pub const UNHANDLED_BYTES_MAX: usize = 1024 * 1024;
+/// How many messages of held types wait for their handler before a page reads no further.
+pub const HELD_MESSAGES_MAX: usize = 1_024;
+/// How many bytes of them (UTF-16 units in the browser); the message that reaches it still fits.
+pub const HELD_BYTES_MAX: usize = 1024 * 1024;
 /// How many sends a client keeps until they settle.
 pub const OUTBOX_MESSAGES_MAX: usize = 1_000;
 /// How many bytes of sends a client keeps (UTF-16 units in the browser).

@@ -124,7 +124,7 @@ impl World {
                     target.reading.give_up(parked.seq);
                 }
             }
-            Output::ParkedDropped(seq) => {
+            Output::ParkedDropped(seq) | Output::ParkedGivenUp(seq) => {
                 let target = &mut self.pages[page];
                 target.parked.retain(|parked| parked.seq != seq.get());
                 target.reading.give_up(seq.get());
@@ -337,7 +337,7 @@ impl World {
             delivery = Delivery::Deliver { replayed: false };
         }
         match delivery {
-            Delivery::Drop => {
+            Delivery::Drop | Delivery::Unhandled { .. } => {
                 let is_past = target.engine.position() >= Some(seq);
                 let is_current = target.link == Some(link) || target.tab.joined.is_some();
                 if handlers == 0 && is_current && is_past {

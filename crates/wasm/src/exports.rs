@@ -10,8 +10,8 @@
 )]
 
 use tetherline_engine::{
-    ConnectionNo, Delivery, EpochNo, Established, IdNo, NoToken, ProbeAnswer, SendNo, SendRefused,
-    TabNo,
+    ConnectionNo, Delivery, Engine, EpochNo, Established, IdNo, NoToken, ProbeAnswer, SendNo,
+    SendRefused, TabNo,
 };
 use tetherline_protocol::ErrorCode;
 
@@ -177,9 +177,22 @@ pub extern "C" fn established(
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn message(connection: u32, number: f64, id: u32, handlers: u32, size: u32) -> u32 {
     let position = (number > 0.0).then(|| mark(number, id));
+    deliver(|engine| {
+        engine.handle_message(ConnectionNo(connection), position, handlers, size as usize)
+    })
+}
+
+/// The same for a message with a seq and without a handler, whose type is held.
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn held_message(connection: u32, number: f64, id: u32, size: u32) -> u32 {
+    deliver(|engine| {
+        engine.handle_held_message(ConnectionNo(connection), mark(number, id), size as usize)
+    })
+}
+
+fn deliver(take: impl FnOnce(&mut Engine<()>) -> Delivery) -> u32 {
     with(|it| {
-        let delivery =
-            it.engine.handle_message(ConnectionNo(connection), position, handlers, size as usize);
+        let delivery = take(&mut it.engine);
         let timeout = it.engine.poll_timeout();
         let poll = it.engine.has_output() || timeout != it.timeout;
         it.timeout = timeout;
@@ -189,6 +202,8 @@ pub extern "C" fn message(connection: u32, number: f64, id: u32, handlers: u32, 
             Delivery::Deliver { replayed: true } => bits::DELIVER | bits::REPLAYED,
             Delivery::Park { replayed: false } => bits::PARK,
             Delivery::Park { replayed: true } => bits::PARK | bits::REPLAYED,
+            Delivery::Unhandled { replayed: false } => bits::UNHANDLED,
+            Delivery::Unhandled { replayed: true } => bits::UNHANDLED | bits::REPLAYED,
         };
         if poll { answer | bits::POLL } else { answer }
     })
@@ -210,6 +225,12 @@ pub extern "C" fn handled(number: f64, now: f64) {
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn unpark(number: f64, now: f64) {
     with(|it| it.engine.unpark(seq(number), instant(now)));
+}
+
+/// The type of a parked message is held from now on.
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn keep(number: f64) {
+    with(|it| it.engine.keep(seq(number)));
 }
 
 /// A frame that needs nothing else has come.

@@ -31,6 +31,8 @@ pub mod bits {
     pub const REPLAYED: u32 = 4;
     /// Drain [`crate::poll`] and look at [`crate::next_timeout`] again.
     pub const POLL: u32 = 8;
+    /// It is new, and nobody handles it: it counts as handled.
+    pub const UNHANDLED: u32 = 16;
 }
 
 // SAFETY: an instance of a WebAssembly module without the atomics proposal has one thread.

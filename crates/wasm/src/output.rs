@@ -39,6 +39,7 @@ pub(crate) fn encode(output: Output) -> (u32, [u64; 4]) {
         Output::HandlerTimedOut(seq) => (14, seq.get(), 0),
         Output::IdentityRefused { is_final } => (15, is_final.into(), 0),
         Output::ParkedDropped(seq) => (16, seq.get(), 0),
+        Output::ParkedGivenUp(seq) => (16, seq.get(), 1),
         Output::Lock { steal } => (17, steal.into(), 0),
         Output::Unlock => (18, 0, 0),
         Output::Join(connection, TabNo(tab)) => (19, connection.0.into(), tab.into()),

@@ -32,6 +32,7 @@ function scripted() {
     leave: nothing,
     on: nothing,
     off: nothing,
+    hold: nothing,
     send: () => Promise.resolve({ id: '1' }),
     stop: () => Promise.resolve({ id: '1' }),
     getStream: () => undefined,

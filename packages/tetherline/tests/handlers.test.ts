@@ -1,6 +1,12 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
-import { type Message, type MessageMeta, TetherlineError } from '../src/index.js';
+import { HELD_MESSAGES_MAX } from '../src/generated/protocol.js';
+import {
+  type ClientOptions,
+  type Message,
+  type MessageMeta,
+  TetherlineError,
+} from '../src/index.js';
 import { isConnected, givenServer } from './support/setup.js';
 import { until } from './support/until.js';
 
@@ -285,6 +291,187 @@ describe('messages that come before their handlers', () => {
     client.on({ a: handler });
     await marker(client);
     expect(handler).not.toHaveBeenCalled();
+  });
+});
+
+/** The clock is virtual; the grace is over when this returns. */
+async function pastTheGrace(options: Partial<ClientOptions> = {}) {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  const client = await context.connected('ann', options);
+  await marker(client);
+  vi.advanceTimersByTime(10_200);
+  return client;
+}
+
+const warnings = () => context.logger.warn.mock.calls.map(([text]) => String(text));
+
+describe('a message without a handler', () => {
+  // A component that mounted after the grace missed messages, and nobody ever heard of it.
+  it('is warned of once per type, whether it waited in vain or came too late', async () => {
+    context.server.publish('ann', { type: 'early' });
+    const client = await pastTheGrace();
+    context.server.publish('ann', { type: 'late' });
+    context.server.publish('ann', { type: 'late' });
+    await marker(client);
+    expect(
+      warnings().map((text) => /of type "(\w+)" has found no handler/.exec(text)?.[1]),
+    ).toEqual(['early', 'late']);
+  });
+
+  // There was no way to take what nobody else had taken.
+  it('goes to onUnhandled instead, once, and is acknowledged', async () => {
+    context.server.publish('ann', { type: 'early' });
+    const onUnhandled = vi.fn();
+    const client = await pastTheGrace({ onUnhandled });
+    context.server.publish('ann', { type: 'late', number: 3 });
+    await marker(client);
+    expect(onUnhandled.mock.calls).toEqual([
+      [
+        { type: 'early', id: 'm1', seq: 1 },
+        { seq: 1, id: 'm1', replayed: true },
+      ],
+      [
+        { type: 'late', id: 'm3', seq: 3, number: 3 },
+        { seq: 3, id: 'm3', replayed: false },
+      ],
+    ]);
+    expect(warnings()).toEqual([]);
+    vi.advanceTimersByTime(200);
+    const connection = await context.server.connection(1);
+    await until(() => connection.ofType('ack').at(-1)?.seq === 4, 'the acknowledgement');
+  });
+
+  it('that is live-only is written to the debug log, once per type', async () => {
+    const client = await context.connected('ann', { debug: true });
+    const connection = await context.server.connection(1);
+    connection.send({ type: 'typing' });
+    connection.send({ type: 'typing' });
+    await marker(client);
+    const lines = context.logger.log.mock.calls.map(([text]) => String(text));
+    expect(lines.filter((line) => line.includes('"typing"'))).toHaveLength(1);
+    expect(warnings()).toEqual([]);
+  });
+});
+
+describe("a handler of '*'", () => {
+  // There was no handler for whatever comes.
+  it('gets every message once, after the handlers of its type, and nothing of the protocol', async () => {
+    context.server.publish('ann', { type: 'waits' });
+    const seen: string[] = [];
+    const client = context.client();
+    client.on({ '*': ({ type }) => void seen.push(`* ${type}`) });
+    client.on({ news: ({ type }) => void seen.push(type), marker: () => undefined });
+    client.signIn('ann');
+    await isConnected(client);
+    const connection = await context.server.connection(1);
+    connection.send({ type: 'typing' });
+    context.server.publish('ann', { type: 'news' });
+    await marker(client);
+    expect(seen).toEqual(['* waits', '* typing', 'news', '* news', '* marker']);
+    // It has kept the first from nobody.
+    client.on({ waits: ({ type }) => void seen.splice(0, Infinity, type) });
+    await until(() => seen.length === 1, 'the handler that was waited for');
+    expect(seen).toEqual(['waits']);
+  });
+
+  it('sees what waits when it comes itself, and nothing that it has seen counts as unhandled', async () => {
+    context.server.publish('ann', { type: 'waits' });
+    const onUnhandled = vi.fn();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    const client = await context.connected('ann', { onUnhandled });
+    await marker(client);
+    let settle!: () => void;
+    const everything = vi.fn(({ type }: Message) =>
+      type === 'waits' ? new Promise<void>((resolve) => (settle = resolve)) : undefined,
+    );
+    client.on({ '*': everything });
+    await until(() => everything.mock.calls.length === 1, 'what waits');
+    vi.advanceTimersByTime(10_200);
+    context.server.publish('ann', { type: 'late' });
+    await marker(client);
+    expect(everything.mock.calls.map(([{ type }]) => type)).toEqual(['waits', 'late', 'marker']);
+    expect(onUnhandled).not.toHaveBeenCalled();
+    // What it goes on with holds the acknowledgement back, as with any handler.
+    vi.advanceTimersByTime(1_000);
+    const connection = await context.server.connection(1);
+    expect(connection.ofType('ack')).toEqual([]);
+    settle();
+    await until(() => everything.mock.calls.length === 3, 'a moment');
+    await Promise.resolve();
+    vi.advanceTimersByTime(200);
+    await until(() => connection.ofType('ack').at(-1)?.seq === 4, 'the acknowledgement');
+  });
+});
+
+describe('a held type', () => {
+  // Whoever mounted after the grace could not keep the messages of before from counting as handled.
+  it('waits past the grace, in order, unacknowledged, and a later page gets it again', async () => {
+    const client = await pastTheGrace({ hold: ['chat'] });
+    for (const number of [1, 2]) {
+      context.server.publish('ann', { type: 'chat', number });
+    }
+    await marker(client);
+    vi.advanceTimersByTime(11_000);
+    const connection = await context.server.connection(1);
+    expect(connection.ofType('ack').map(({ seq }) => seq)).toEqual([1]);
+
+    client.leave();
+    const again = await context.connected('ann', { hold: ['chat'] });
+    await marker(again);
+    vi.advanceTimersByTime(11_000);
+    const seen: unknown[] = [];
+    again.on({ chat: ({ number }, { replayed }) => void seen.push([number, replayed]) });
+    await until(() => seen.length === 2, 'both messages');
+    expect(seen).toEqual([
+      [1, true],
+      [2, true],
+    ]);
+    vi.advanceTimersByTime(200);
+    const second = await context.server.connection(2);
+    await until(() => second.ofType('ack').at(-1)?.seq === 5, 'the acknowledgement');
+    expect(warnings()).toEqual([]);
+  });
+
+  it('may be held while its first messages wait, and counts as unhandled when it is released', async () => {
+    context.server.publish('ann', { type: 'chat' });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    const onUnhandled = vi.fn();
+    const client = await context.connected('ann', { onUnhandled });
+    await marker(client);
+    const first = client.hold('chat');
+    const second = client.hold('chat');
+    vi.advanceTimersByTime(11_000);
+    first();
+    first();
+    await marker(client);
+    expect(onUnhandled).not.toHaveBeenCalled();
+    second();
+    // As StrictMode does.
+    client.hold('chat')();
+    await until(() => onUnhandled.mock.calls.length > 0, 'the message');
+    expect(onUnhandled).toHaveBeenCalledOnce();
+    vi.advanceTimersByTime(200);
+    const connection = await context.server.connection(1);
+    await until(() => connection.ofType('ack').at(-1)?.seq === 3, 'the acknowledgement');
+  });
+
+  it('beyond its limit stays with the server, in order, until there is a handler', async () => {
+    const client = await context.connected('ann', { debug: true, hold: ['chat'] });
+    const total = HELD_MESSAGES_MAX + 10;
+    const after = vi.fn();
+    client.on({ after });
+    for (let number = 1; number <= total; number++) {
+      context.server.publish('ann', { type: 'chat', number });
+    }
+    context.server.publish('ann', { type: 'after' });
+    const logged = () => context.logger.log.mock.calls.map(([text]) => String(text));
+    await until(() => logged().some((line) => line.includes('no more is read')), 'the limit');
+    expect(after).not.toHaveBeenCalled();
+    const seen: unknown[] = [];
+    client.on({ chat: ({ number }) => void seen.push(number) });
+    await until(() => after.mock.calls.length > 0, 'what came after');
+    expect(seen).toEqual(Array.from({ length: total }, (_, index) => index + 1));
+    expect(after).toHaveBeenCalledOnce();
   });
 });
 

@@ -16,6 +16,48 @@ afterEach(() => {
   expect(unhandled).not.toHaveBeenCalled();
 });
 
+describe('a send that is made and forgotten', () => {
+  // Whatever refused it before the wire, a send that nobody awaited was gone without a word.
+  it('is written to the debug log when it is refused, with its type, id and reason', async () => {
+    const client = context.client({ debug: true });
+    const lines = () =>
+      context.logger.log.mock.calls
+        .map((line) => line.join(' '))
+        .filter((line) => line.startsWith('A send was not taken'));
+    const cases: [unknown, RegExp][] = [
+      [{ type: 'early', id: 'a' }, /type early, id a, signed_out: Nobody/],
+    ];
+    void client.send(cases[0]![0] as never);
+    client.signIn('ann');
+    await isConnected(client);
+    const circular: Record<string, unknown> = { type: 'circular', id: 'c' };
+    circular.self = circular;
+    const refused: typeof cases = [
+      [{ type: 'ping' }, /type ping, id none, bad_frame: /],
+      [undefined, /type undefined, id none, bad_frame: /],
+      [circular, /type circular, id c, bad_frame: /],
+      [
+        { type: 'large', id: 'l', text: 'x'.repeat(70_000) },
+        /type large, id l, message_too_large: /,
+      ],
+    ];
+    refused.forEach(([message]) => void client.send(message as never));
+    // Only a connection that is lost lets them gather.
+    context.server.establishes = false;
+    (await context.server.connection(1)).terminate();
+    await until(() => !client.getSnapshot().isConnected, 'the loss');
+    void client.send({ type: 'twice', id: 't' });
+    void client.send({ type: 'twice', id: 't', other: true });
+    for (let number = 0; number < 1_000; number++) {
+      void client.send({ type: 'many', id: `m${number}` });
+    }
+    await until(() => lines().length === 7, 'seven refusals');
+    cases.push(...refused);
+    cases.push([null, /type twice, id t, conflict: /], [null, /type many, id m999, outbox_full: /]);
+    cases.forEach(([, pattern], index) => expect(lines()[index]).toMatch(pattern));
+  });
+});
+
 describe('a send', () => {
   it('gets a UUIDv7 and resolves with it when the server has accepted', async () => {
     const client = await context.connected();

@@ -8,7 +8,7 @@ use tetherline_protocol::{
 use super::{Engine, Established, State, Via};
 use crate::{
     ConnectionNo, Delivery, IdNo, Instant, Mark, Output,
-    reader::{Resume, Standpoint},
+    reader::{Audience, Resume, Standpoint},
     timer::Timer,
 };
 
@@ -26,25 +26,51 @@ impl<P> Engine<P> {
         handlers: u32,
         size: usize,
     ) -> Delivery {
+        let audience = if handlers > 0 { Audience::Here } else { Audience::Nobody };
+        self.take_message(connection, mark, audience, size)
+    }
+
+    /// The same for a message without a handler whose type is held: it waits, unacknowledged, for as
+    /// long as it takes. Beyond [`HELD_MESSAGES_MAX`] or [`HELD_BYTES_MAX`] this page reads no further,
+    /// until [`Engine::unpark`] makes room.
+    ///
+    /// [`HELD_MESSAGES_MAX`]: tetherline_protocol::limits::HELD_MESSAGES_MAX
+    /// [`HELD_BYTES_MAX`]: tetherline_protocol::limits::HELD_BYTES_MAX
+    pub fn handle_held_message(
+        &mut self,
+        connection: ConnectionNo,
+        mark: Mark,
+        size: usize,
+    ) -> Delivery {
+        self.take_message(connection, Some(mark), Audience::Expected, size)
+    }
+
+    fn take_message(
+        &mut self,
+        connection: ConnectionNo,
+        mark: Option<Mark>,
+        audience: Audience,
+        size: usize,
+    ) -> Delivery {
         if !self.is_connected_by(connection) {
             return Delivery::Drop;
         }
         self.heard = true;
         let Some(mark) = mark else {
-            return match handlers {
-                0 => Delivery::Drop,
-                _ => Delivery::Deliver { replayed: false },
+            return match audience {
+                Audience::Here => Delivery::Deliver { replayed: false },
+                _ => Delivery::Drop,
             };
         };
         // Before it arrives, so that what is acknowledged was handled: this message is not, yet.
         self.push_ack(false);
-        let arrival = self.reader.arrive(mark, handlers, size);
+        let arrival = self.reader.arrive(mark, audience, size);
         if let Some(after) = arrival.gap_after {
             self.outputs.push_back(Output::Gap { after, next: mark.seq });
             self.doubt_streams();
         }
         while let Some(dropped) = self.reader.pop_parked_over_limit() {
-            self.outputs.push_back(Output::ParkedDropped(dropped));
+            self.outputs.push_back(Output::ParkedGivenUp(dropped));
         }
         if let Some(resume) = self.reader.next_backfill() {
             self.ask(&resume);
@@ -75,6 +101,16 @@ impl<P> Engine<P> {
         self.now = now;
         self.reader.release(seq);
         self.schedule_ack();
+        if let Some(resume) = self.reader.read_on()
+            && matches!(self.state, State::Connected { .. })
+        {
+            self.ask(&resume);
+        }
+    }
+
+    /// The type of a parked message is held from now on: it outlives the grace window.
+    pub fn keep(&mut self, seq: Seq) {
+        self.reader.keep(seq);
     }
 
     /// `mailbox_gap` has come: between these positions the mailbox has nothing any more. `passed` is

@@ -177,7 +177,7 @@ impl Careful {
         let verdict =
             self.rig.engine.handle_message(connection, Some(seq(number).into()), handlers, size);
         match verdict {
-            Delivery::Drop => {
+            Delivery::Drop | Delivery::Unhandled { .. } => {
                 let is_wanted = !self.page.seen.contains(&number) && number > self.page.start;
                 // After the grace window nobody waits for a handler any more.
                 assert!(!is_wanted || handlers == 0, "{number} was lost");
@@ -264,7 +264,7 @@ impl Careful {
                     self.page = Page::default();
                 }
                 Output::Ack(acked) => self.acknowledges(acked.get(), in_hand),
-                Output::ParkedDropped(dropped) => {
+                Output::ParkedDropped(dropped) | Output::ParkedGivenUp(dropped) => {
                     assert!(self.page.parked.remove(&dropped.get()).is_some());
                 }
                 Output::GraceOver => self.page.parked.clear(),

@@ -8,6 +8,7 @@ import { type Call, Loop } from './loop.js';
 import { isTooLarge, prepare, signedOut, tooLarge } from './outbox.js';
 import * as Output from './output.js';
 import { isVisible, watchPage } from './page.js';
+import type { ParkedMessage } from './parked.js';
 import { postWelcome, receivePost } from './posts.js';
 import { probe } from './probe.js';
 import { Reporter } from './report.js';
@@ -66,6 +67,7 @@ class TetherlineClient implements Client {
   constructor(options: ClientOptions) {
     this.#options = options;
     this.#report = new Reporter(options);
+    this.#handlers.hold(options.hold ?? []);
     const { getStream, getStreams, subscribe } = options.streams ?? NO_STREAMS;
     this.getStream = getStream;
     this.getStreams = getStreams;
@@ -144,18 +146,30 @@ class TetherlineClient implements Client {
 
   readonly on = <Type extends string>(handlers: HandlersOf<Type>): (() => void) => {
     const remove = this.#handlers.add(handlers);
-    this.#machine?.inbound.handlersAdded(() => this.#session);
+    this.#handlersChanged();
     return remove;
   };
+
+  readonly hold = (...types: string[]): (() => void) => {
+    const release = this.#handlers.hold(types);
+    if (this.#session) {
+      this.#machine?.inbound.deliveries.keepParked(this.#session);
+    }
+    return () => {
+      release();
+      this.#handlersChanged();
+    };
+  };
+
+  #handlersChanged(): void {
+    this.#machine?.inbound.deliveries.handlersChanged(() => this.#session);
+  }
 
   readonly off = <Type extends string>(handlers: HandlersOf<Type>): void =>
     this.#handlers.remove(handlers);
 
   readonly send = (message: OutgoingMessage, options?: SendOptions): Promise<Accepted> => {
-    const promise = this.#send(this.#session, message, options?.ttlMs);
-    // Whoever sends and forgets is not to hear of it as an unhandled rejection.
-    promise.catch(() => undefined);
-    return promise;
+    return this.#send(this.#session, message, options?.ttlMs);
   };
 
   readonly stop = (target: StopTarget): Promise<Accepted> =>
@@ -225,11 +239,27 @@ class TetherlineClient implements Client {
     }
   }
 
-  async #send(
+  #send(
     session: Session | null,
     message: OutgoingMessage,
     ttlMs?: number,
     restored = 0,
+  ): Promise<Accepted> {
+    const promise = this.#take(session, message, ttlMs, restored);
+    // Whoever sends and forgets is not to hear of it as an unhandled rejection, but is to find it.
+    promise.catch((error: TetherlineError) => {
+      const type = (message as OutgoingMessage | undefined)?.type;
+      this.#report.notSent(type, error);
+      inspector.tap?.notSent(this, type, error);
+    });
+    return promise;
+  }
+
+  async #take(
+    session: Session | null,
+    message: OutgoingMessage,
+    ttlMs: number | undefined,
+    restored: number,
   ): Promise<Accepted> {
     const unsettled = prepare(message, ttlMs);
     if (!session?.isLive) {
@@ -276,9 +306,11 @@ class TetherlineClient implements Client {
         this.#news.push(() => this.#report.gap({ after: a, next: b }));
         return;
       case Output.GRACE_OVER:
-        return session.parked.clear();
+        return this.#giveUp(session, ({ isHeld }) => !isHeld);
       case Output.UNPARK_DROPPED:
-        return session.parked.drop(a);
+        return b === 1
+          ? this.#giveUp(session, ({ meta }) => meta.seq === a)
+          : void session.parked.take(({ meta }) => meta.seq === a);
       case Output.HANDLER_TIMED_OUT:
         return this.#handlerTimedOut(session, a);
       case Output.IDENTITY_REFUSED:
@@ -370,6 +402,13 @@ class TetherlineClient implements Client {
 
   #transmit(session: Session, frame: object): void {
     session.link?.send(JSON.stringify(frame));
+  }
+
+  #giveUp(session: Session, isMeant: (parked: ParkedMessage) => boolean): void {
+    for (const { message, meta } of this.#machine?.inbound.deliveries.giveUp(session, isMeant) ??
+      []) {
+      this.#news.push(() => session.isLive && this.#report.unhandled(message, meta));
+    }
   }
 
   #handlerTimedOut(session: Session, seq: number): void {

@@ -5,3 +5,4 @@ export const DELIVER = 1;
 export const PARK = 2;
 export const REPLAYED = 4;
 export const POLL = 8;
+export const UNHANDLED = 16;

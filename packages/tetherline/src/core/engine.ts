@@ -68,9 +68,12 @@ export interface Engine {
 
   /** Answers bits of delivery.ts. */
   message(conn: number, seq: number, id: number, handlers: number, size: number): number;
+  /** The same for a message without a handler, whose type is held. */
+  held_message(conn: number, seq: number, id: number, size: number): number;
   hold(seq: number, now: number): void;
   handled(seq: number, now: number): void;
   unpark(seq: number, now: number): void;
+  keep(seq: number): void;
 
   /** 1 if the answer grows from nothing now. */
   stream_start(conn: number, stream: number, attempt: number): number;

@@ -10,14 +10,35 @@ export type Registrations = readonly Registration[];
 
 const NONE: Registrations = [];
 
+/** In the place of a type: handlers of every message. No message has it as its type. */
+export const EVERY_TYPE = '*';
+
 /** Which handlers a message type has: any number, called in the order of registration. */
 export class Handlers {
   // The lists are replaced, never changed: whoever iterates over one is safe.
   readonly #byType = new Map<string, Registrations>();
+  /** How many hold a type. */
+  readonly #holds = new Map<string, number>();
 
   /** The handlers of a type, as of now. */
   of(type: string): Registrations {
     return this.#byType.get(type) ?? NONE;
+  }
+
+  /** Whether messages of this type wait for a handler that is to come. */
+  isHeld(type: string): boolean {
+    return this.#holds.has(type);
+  }
+
+  hold(types: readonly string[]): () => void {
+    types.forEach((type) => this.#holds.set(type, (this.#holds.get(type) ?? 0) + 1));
+    let isHolding = true;
+    return () => {
+      if (isHolding) {
+        isHolding = false;
+        types.forEach((type) => this.#release(type));
+      }
+    };
   }
 
   add<Type extends string>(handlers: HandlersOf<Type>): () => void {
@@ -42,6 +63,15 @@ export class Handlers {
       if (registration) {
         this.#remove(type, registration);
       }
+    }
+  }
+
+  #release(type: string): void {
+    const others = (this.#holds.get(type) ?? 0) - 1;
+    if (others > 0) {
+      this.#holds.set(type, others);
+    } else {
+      this.#holds.delete(type);
     }
   }
 

@@ -12,17 +12,18 @@ import {
   PONG,
   POSITION_CHECKED,
 } from '../generated/protocol.js';
+import { Deliveries } from './deliveries.js';
 import * as Delivery from './delivery.js';
 import { TetherlineError } from './errors.js';
-import { callHandlers, type Handlers, type Registrations } from './handlers.js';
+import type { Handlers } from './handlers.js';
 import { Ids } from './ids.js';
-import { type Loop, monotonicNow } from './loop.js';
+import type { Loop } from './loop.js';
 import type { Reporter } from './report.js';
 import type { Session } from './session.js';
 import { Socket } from './socket.js';
 import * as Tab from './tab.js';
 import { inspector } from './tap.js';
-import type { Message, MessageMeta, StreamStore } from './types.js';
+import type { Message, StreamStore } from './types.js';
 
 // A token that never expires; the engine counts in whole ms.
 const NEVER_MS = 2 ** 52;
@@ -35,12 +36,11 @@ type Control = (session: Session, conn: number, frame: Message) => void;
 /** Frames from the server: control frames to the engine, messages to their handlers. */
 export class Inbound {
   readonly #loop: Loop;
-  readonly #handlers: Handlers;
+  readonly deliveries: Deliveries;
   readonly #report: Reporter;
   readonly streams: StreamStore | undefined;
   readonly #epochs = new Map<unknown, number>();
   readonly #ids = new Ids();
-  #hasNewHandlers = false;
   readonly #control = new Map<string, Control>([
     [CONNECTION_ESTABLISHED, (session, conn, frame) => this.#established(session, conn, frame)],
     [PONG, (_session, conn) => this.#pong(conn)],
@@ -56,7 +56,7 @@ export class Inbound {
 
   constructor(loop: Loop, handlers: Handlers, report: Reporter, streams?: StreamStore) {
     this.#loop = loop;
-    this.#handlers = handlers;
+    this.deliveries = new Deliveries(loop, handlers, report);
     this.#report = report;
     this.streams = streams;
   }
@@ -66,7 +66,7 @@ export class Inbound {
       session.tabs.post(Tab.FRAME, 0, 0, 0, 0, data);
     }
     inspector.tap?.received(session, data);
-    this.deliverParked(session);
+    this.deliveries.deliverParked(session);
     const frame = this.#parse(data);
     if (!frame || (!this.streams && isAboutGrowth(frame.type))) {
       this.#loop.engine.received(conn);
@@ -75,7 +75,7 @@ export class Inbound {
     const control = this.#control.get(frame.type);
     if (control) {
       control(session, conn, frame);
-      this.#deliver(session, this.#handlers.of(frame.type), frame, { replayed: false });
+      this.deliveries.frame(session, frame);
     } else if (isAboutGrowth(frame.type)) {
       this.#grow(session, conn, frame);
     } else {
@@ -102,130 +102,29 @@ export class Inbound {
       this.#ids.keep(engine);
     });
     if (session.link !== link) {
-      this.#deliver(session, this.#handlers.of(frame.type), frame, { replayed: false });
+      this.deliveries.frame(session, frame);
     }
-  }
-
-  /** Somebody may now want what is parked. Waits for those who register in the same breath. */
-  handlersAdded(session: () => Session | null): void {
-    if (!this.#hasNewHandlers) {
-      this.#hasNewHandlers = true;
-      queueMicrotask(() => {
-        const current = session();
-        if (current) {
-          this.deliverParked(current);
-        }
-      });
-    }
-  }
-
-  /** Before anything newer is looked at, so that the order stays what it was. */
-  deliverParked(session: Session): void {
-    if (!this.#hasNewHandlers) {
-      return;
-    }
-    this.#hasNewHandlers = false;
-    for (const { message, meta } of session.parked.take((type) => this.#isWanted(type))) {
-      if (session.isLive) {
-        this.#loop.engine.unpark(meta.seq ?? 0, monotonicNow());
-        this.#deliver(session, this.#handlers.of(message.type), message, meta);
-      }
-    }
-    this.#loop.drain();
-  }
-
-  #isWanted(type: string): boolean {
-    return this.#handlers.of(type).length > 0;
   }
 
   /** Handlers get what of it is news. */
   #grow(session: Session, conn: number, frame: Message): void {
     const news = this.streams?.receive(conn, frame);
     if (news) {
-      this.#deliver(session, this.#handlers.of(news.type), news, { replayed: false });
+      this.deliveries.frame(session, news);
     }
   }
 
   #message(session: Session, conn: number, frame: Message, size: number): void {
     const seq = isPosition(frame.seq) ? frame.seq : 0;
-    const registrations = this.#handlers.of(frame.type);
     if (seq !== 0) {
       this.streams?.ended(conn, frame);
     }
     const { engine } = this.#loop;
     const id = seq === 0 ? 0 : this.#ids.number(frame.id);
-    const bits = engine.message(conn, seq, id, registrations.length, size);
+    const bits = this.deliveries.message(session, conn, frame, seq, id, size);
     this.#ids.keep(engine);
-    if (bits & (Delivery.DELIVER | Delivery.PARK)) {
-      const meta: MessageMeta = {
-        seq: seq === 0 ? undefined : seq,
-        id: typeof frame.id === 'string' ? frame.id : undefined,
-        replayed: (bits & Delivery.REPLAYED) !== 0,
-      };
-      if (bits & Delivery.DELIVER) {
-        this.#deliver(session, registrations, frame, meta);
-      } else {
-        session.parked.add(frame, meta);
-      }
-    }
     if (bits & Delivery.POLL) {
       this.#loop.drain();
-    }
-  }
-
-  #deliver(
-    session: Session,
-    registrations: Registrations,
-    received: Message,
-    meta: MessageMeta,
-  ): void {
-    const message = registrations.length > 0 && this.#report.checked(received);
-    if (!message) {
-      return;
-    }
-    if (this.#report.isDebugging) {
-      this.#report.debug('Handler called with:', message);
-    }
-    const isOutermost = this.#loop.hold();
-    const promises = callHandlers(registrations, message, meta, session, this.#report);
-    if (promises && session.isLive) {
-      this.#await(session, promises, message, meta.seq);
-    }
-    if (isOutermost) {
-      this.#loop.release();
-    }
-  }
-
-  /** The message is handled when its last handler has settled. */
-  #await(
-    session: Session,
-    promises: PromiseLike<unknown>[],
-    message: Message,
-    seq: number | undefined,
-  ): void {
-    if (seq !== undefined) {
-      session.held.set(seq, message);
-      this.#loop.engine.hold(seq, monotonicNow());
-      // The engine now watches the time: let the loop set its timer.
-      this.#loop.call(() => undefined);
-    }
-    let unsettled = promises.length;
-    const settled = () => {
-      unsettled -= 1;
-      if (unsettled > 0 || seq === undefined || !session.isLive) {
-        return;
-      }
-      // In another epoch another message may be held at the same position.
-      if (session.held.get(seq) === message) {
-        session.held.delete(seq);
-        this.#loop.call((engine, now) => engine.handled(seq, now));
-      }
-    };
-    for (const promise of promises) {
-      promise.then(settled, (error: unknown) => {
-        this.#report.handlerFailed(error, message);
-        settled();
-      });
     }
   }
 

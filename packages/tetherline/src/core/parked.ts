@@ -3,34 +3,32 @@ import type { Message, MessageMeta } from './types.js';
 export interface ParkedMessage {
   readonly message: Message;
   readonly meta: MessageMeta;
+  readonly size: number;
+  /** Its type is held: it waits for as long as it takes. */
+  isHeld: boolean;
+  /** Set when the handlers of every type have seen it: what they returned. */
+  seen: readonly PromiseLike<unknown>[] | undefined;
 }
 
 /** Messages that came before anybody registered for them, in the order in which they came. */
 export class Parked {
   #messages: ParkedMessage[] = [];
 
-  add(message: Message, meta: MessageMeta): void {
-    this.#messages.push({ message, meta });
+  get all(): readonly ParkedMessage[] {
+    return this.#messages;
   }
 
-  /** Takes out, in order, what somebody wants now. */
-  take(isWanted: (type: string) => boolean): ParkedMessage[] {
-    if (this.#messages.length === 0) {
-      return [];
+  add(parked: ParkedMessage): void {
+    this.#messages.push(parked);
+  }
+
+  /** Takes out, in order, what is meant. */
+  take(isMeant: (parked: ParkedMessage) => boolean): ParkedMessage[] {
+    const taken = this.#messages.filter(isMeant);
+    if (taken.length > 0) {
+      this.#messages = this.#messages.filter((parked) => !taken.includes(parked));
     }
-    const taken: ParkedMessage[] = [];
-    this.#messages = this.#messages.filter((parked) => {
-      if (isWanted(parked.message.type)) {
-        taken.push(parked);
-        return false;
-      }
-      return true;
-    });
     return taken;
-  }
-
-  drop(seq: number): void {
-    this.#messages = this.#messages.filter((parked) => parked.meta.seq !== seq);
   }
 
   clear(): void {

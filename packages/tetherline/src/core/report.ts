@@ -1,12 +1,14 @@
 import type { TetherlineError } from './errors.js';
 import { isDevelopment } from './log.js';
-import type { ClientOptions, Gap, Message } from './types.js';
+import type { ClientOptions, Gap, Message, MessageMeta } from './types.js';
 
 /** Tells the application and the console what happened. Never throws. */
 export class Reporter {
   readonly #options: ClientOptions;
   readonly #logger: NonNullable<ClientOptions['logger']>;
   readonly isDebugging: boolean;
+  /** Types of which it was said that nobody handles them. */
+  readonly #unhandledTypes = new Set<string>();
 
   constructor(options: ClientOptions) {
     this.#options = options;
@@ -33,6 +35,38 @@ export class Reporter {
           this.tell(() => this.#options.onInvalidMessage?.(message, issues));
         })
       : message;
+  }
+
+  /** It found no handler, and counts as handled. */
+  unhandled(message: Message, meta: MessageMeta): void {
+    const { onUnhandled } = this.#options;
+    if (onUnhandled) {
+      this.tell(() => onUnhandled(message, meta));
+    } else if (isDevelopment() && this.#isNews(message.type)) {
+      this.#logger.warn(
+        `Tetherline: A message of type "${message.type}" has found no handler and counts as handled. ` +
+          'Register one, hold the type for one that comes later (`hold`), or take what is left with `onUnhandled`.',
+      );
+    }
+  }
+
+  /** A live-only message that nobody listens for, as is usual. */
+  unheard(type: string): void {
+    if (this.isDebugging && this.#isNews(type)) {
+      this.debug(`Nobody listens for live-only messages of type "${type}".`);
+    }
+  }
+
+  /** A send has rejected, whether or not anybody looks at its promise. */
+  notSent(type: unknown, { code, message, ref }: TetherlineError): void {
+    this.debug(
+      `A send was not taken: type ${String(type)}, id ${ref ?? 'none'}, ${code}:`,
+      message,
+    );
+  }
+
+  #isNews(type: string): boolean {
+    return this.#unhandledTypes.size < this.#unhandledTypes.add(type).size;
   }
 
   handlerFailed(error: unknown, message: Message): void {

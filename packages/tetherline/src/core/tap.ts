@@ -1,3 +1,4 @@
+import type { TetherlineError } from './errors.js';
 import type { Loop } from './loop.js';
 import type { Session } from './session.js';
 import type { Client, Handler, Message, MessageMeta } from './types.js';
@@ -15,6 +16,8 @@ export interface Tap {
   ): void;
   /** A frame has come, by this session's connection or from the tab that leads. */
   received(session: Session, data: unknown): void;
+  /** A send has rejected, on its way or before it. */
+  notSent(client: Client, type: unknown, error: TetherlineError): void;
   /** Calls a handler, and passes on what it returns or throws. */
   call(handler: Handler, message: Message, meta: MessageMeta): unknown;
 }

@@ -35,13 +35,21 @@ export type KnownMessages<Own extends object = object> = ControlMessages & Messa
 /** Written anew, so that interfaces, too, are taken wherever a {@link Message} is. */
 type Fields<M> = { [Field in keyof M]: M[Field] };
 
+/** Any of the messages that have a description; of none, any message. */
+export type AnyMessage<Own extends object = object> = keyof (MessageMap & Own) extends never
+  ? Message
+  : {
+      [Each in keyof (MessageMap & Own) & string]: Fields<(MessageMap & Own)[Each]> & {
+        type: Each;
+      };
+    }[keyof (MessageMap & Own) & string];
+
 /** What a handler of `Type` receives: its described fields and no others, or unknown ones. */
-export type MessageOf<
-  Type extends string,
-  Own extends object = object,
-> = Type extends keyof KnownMessages<Own>
-  ? Fields<KnownMessages<Own>[Type]> & { type: Type }
-  : Message;
+export type MessageOf<Type extends string, Own extends object = object> = Type extends '*'
+  ? AnyMessage<Own>
+  : Type extends keyof KnownMessages<Own>
+    ? Fields<KnownMessages<Own>[Type]> & { type: Type }
+    : Message;
 
 /** What came with a message, beside it. */
 export interface MessageMeta {
@@ -343,6 +351,13 @@ export interface ClientOptions<Own extends object = object> {
   /** A handler threw, rejected or took too long. */
   onHandlerError?: (error: unknown, message: Message) => void;
   onGap?: (gap: Gap) => void;
+  /**
+   * A message found no handler: of its type, or of `'*'`. It counts as handled and is acknowledged
+   * whatever this returns. Where it is not given, development builds warn, once per type.
+   */
+  onUnhandled?: (message: Message, meta: MessageMeta) => void;
+  /** Types that are held from the start, as by {@link Client.hold}, for as long as there is the client. */
+  hold?: readonly string[] | undefined;
   /** Where sends survive a reload: `indexedDbOutbox()`. Default: they do not. */
   outbox?: OutboxStore | undefined;
   /** Shows answers while they grow: `streamedMessages()`. Default: only their ends come. */
@@ -362,10 +377,21 @@ export interface Client {
   readonly getSnapshot: () => Snapshot;
   /** Calls back after every change of the snapshot. Returns its own undoing. */
   readonly subscribe: (listener: () => void) => () => void;
-  /** Registers handlers, beside those that are there. Returns its own undoing. */
+  /**
+   * Registers handlers, beside those that are there. Returns its own undoing. One for `'*'` gets every
+   * message of the application, on arrival and after the handlers of its type; a message waits for
+   * these all the same.
+   */
   readonly on: <Type extends string>(handlers: HandlersOf<Type>) => () => void;
   /** Takes away what `on` registered with these handlers. */
   readonly off: <Type extends string>(handlers: HandlersOf<Type>) => void;
+  /**
+   * Holds types whose handler is to come: while they have none, their messages wait for it in order and
+   * are not acknowledged, so a page that is closed meanwhile gets them again. Returns its own undoing;
+   * what still waits then counts as unhandled. Beyond 1,024 messages or 1 MiB the page reads no further,
+   * of any type, until there is a handler; the server keeps the rest.
+   */
+  readonly hold: (...types: string[]) => () => void;
   /**
    * Sends, now or when there is a connection again. Resolves when the server's application took
    * the message, rejects with a {@link TetherlineError}; nobody has to look.

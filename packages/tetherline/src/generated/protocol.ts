@@ -207,6 +207,12 @@ export const UNHANDLED_MESSAGES_MAX = 1024;
 /** How many bytes (UTF-16 units in the browser) wait so. */
 export const UNHANDLED_BYTES_MAX = 1_048_576;
 
+/** How many messages of held types wait for their handler before a page reads no further. */
+export const HELD_MESSAGES_MAX = 1024;
+
+/** How many bytes of them (UTF-16 units in the browser); the message that reaches it still fits. */
+export const HELD_BYTES_MAX = 1_048_576;
+
 /** How many sends a client keeps until they settle. */
 export const OUTBOX_MESSAGES_MAX = 1000;
 

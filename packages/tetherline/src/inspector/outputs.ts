@@ -38,8 +38,7 @@ export function recordOutput(
     case Output.TRANSMIT:
       return recordSend(record, session, a);
     case Output.SETTLED:
-      record.ends(sendOf(a), b === Outcome.ACCEPTED ? 'send' : null);
-      return recordOutcome(record, session.outbox.get(a)?.id, b);
+      return record.ends(sendOf(a), b === Outcome.ACCEPTED ? 'send' : null);
     default:
       return recordNews(record, output, a, b);
   }
@@ -70,12 +69,6 @@ function recordSend(record: ClientRecord, { outbox, link }: Session, number: num
   if (text !== undefined) {
     record.starts(sendOf(number));
     record.frame('out', text, own === undefined);
-  }
-}
-
-function recordOutcome(record: ClientRecord, id: string | undefined, outcome: number): void {
-  if (id !== undefined && outcome !== Outcome.ACCEPTED) {
-    record.moment(`Send ${id} was not accepted.`, 'bad');
   }
 }
 

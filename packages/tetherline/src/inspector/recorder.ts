@@ -2,7 +2,7 @@ import type { Loop } from '../core/loop.js';
 import type { Session } from '../core/session.js';
 import { inspector, type Tap } from '../core/tap.js';
 import { CONNECTION_ESTABLISHED, PONG } from '../generated/protocol.js';
-import type { Client, Handler, Message, MessageMeta } from '../index.js';
+import type { Client, Handler, Message, MessageMeta, TetherlineError } from '../index.js';
 import { ClientRecord } from './client-record.js';
 import { breakOff } from './faults.js';
 import { recordOutput } from './outputs.js';
@@ -68,6 +68,11 @@ export class Recorder implements Tap {
       record.established = frame;
       record.moment('The server has accepted the connection.', 'good');
     }
+  }
+
+  notSent(client: Client, type: unknown, { code, message, ref }: TetherlineError): void {
+    const which = ref === undefined ? String(type) : `${String(type)} (${ref})`;
+    this.of(client).moment(`Send ${which} was not taken: ${code}. ${message}`, 'bad');
   }
 
   call(handler: Handler, message: Message, meta: MessageMeta): unknown {

@@ -16,6 +16,7 @@ export {
 export { createTetherline, type Tetherline } from './create-tetherline.js';
 export { WebSocketInitializer, type WebSocketInitializerProps } from './initializer.js';
 export { type Toast, type ToastCallbacks, type ToastTexts, toToasts } from './toasts.js';
+export { useHold } from './use-hold.js';
 export { useConnection, useTetherlineClient } from './use-connection.js';
 export { useStreamedMessage, useStreamedMessages } from './use-streamed-message.js';
 export { useWebSocketHandlers } from './use-handlers.js';

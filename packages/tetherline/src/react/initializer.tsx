@@ -176,6 +176,7 @@ function followingClient(initial: ClientOptions) {
     onServerError: (error) => latest.onServerError?.(error),
     onHandlerError: (error, message) => latest.onHandlerError?.(error, message),
     onGap: (gap) => latest.onGap?.(gap),
+    onUnhandled: initial.onUnhandled && ((message, meta) => latest.onUnhandled?.(message, meta)),
   });
   return {
     client,
