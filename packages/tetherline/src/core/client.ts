@@ -1,6 +1,6 @@
 import { ACK, AUTHENTICATE, MESSAGE_STOP } from '../generated/protocol.js';
 import type { Engine } from './engine.js';
-import { TetherlineError } from './errors.js';
+import type { TetherlineError } from './errors.js';
 import { Handlers } from './handlers.js';
 import { isUserId } from './identity.js';
 import { Inbound } from './inbound.js';
@@ -15,7 +15,7 @@ import { Reporter } from './report.js';
 import { Session } from './session.js';
 import { NO_STREAMS } from './no-streams.js';
 import { Snapshots } from './snapshot.js';
-import { Socket } from './socket.js';
+import { openSocket } from './open.js';
 import { meetTabs, TabLink, type Tabs } from './tabs.js';
 import { inspector } from './tap.js';
 import { resolveToken } from './token.js';
@@ -247,10 +247,9 @@ class TetherlineClient implements Client {
   ): Promise<Accepted> {
     const promise = this.#take(session, message, ttlMs, restored);
     // Whoever sends and forgets is not to hear of it as an unhandled rejection, but is to find it.
-    promise.catch((error: TetherlineError) => {
-      const type = (message as OutgoingMessage | undefined)?.type;
-      this.#report.notSent(type, error);
-      inspector.tap?.notSent(this, type, error);
+    promise.catch((error: unknown) => {
+      this.#report.notSent(message, error as TetherlineError);
+      inspector.tap?.notSent(this, message, error as TetherlineError);
     });
     return promise;
   }
@@ -284,7 +283,10 @@ class TetherlineClient implements Client {
           this.#call(into),
         );
       case Output.OPEN:
-        return this.#open(session, a);
+        return openSocket(session, a, this.#options.WebSocket, this.#report, {
+          received: (data) => this.#machine?.inbound.receive(session, a, data),
+          call: (into) => this.#call(into),
+        });
       case Output.PROBE:
         return this.#probe(session, a);
       case Output.DETACH:
@@ -312,7 +314,8 @@ class TetherlineClient implements Client {
           ? this.#giveUp(session, ({ meta }) => meta.seq === a)
           : void session.parked.take(({ meta }) => meta.seq === a);
       case Output.HANDLER_TIMED_OUT:
-        return this.#handlerTimedOut(session, a);
+        this.#news.push(...(this.#machine?.inbound.deliveries.timedOut(session, a) ?? []));
+        return;
       case Output.IDENTITY_REFUSED:
         this.#news.push(() => this.#report.identityRefused(session.user, a === 1));
         return;
@@ -337,28 +340,6 @@ class TetherlineClient implements Client {
         }
         // STATUS_CHANGED, and what a newer engine may say: the snapshot is compared anyway.
         return;
-    }
-  }
-
-  #open(session: Session, conn: number): void {
-    const events = {
-      opened: () => {
-        this.#report.debug('WebSocket connected successfully');
-        this.#call((engine, now) => engine.opened(conn, now));
-      },
-      message: (data: unknown) => this.#machine?.inbound.receive(session, conn, data),
-      closed: (code: number) => {
-        session.link = null;
-        this.#report.debug('WebSocket disconnected');
-        this.#call((engine, now) => engine.closed(conn, code, now));
-      },
-    };
-    try {
-      const Constructor = this.#options.WebSocket ?? WebSocket;
-      session.link = new Socket(Constructor, conn, session.url, session.token, events);
-    } catch (error) {
-      this.#report.problem('A WebSocket could not be created.', error);
-      this.#call((engine, now) => engine.closed(conn, 1006, now));
     }
   }
 
@@ -405,21 +386,8 @@ class TetherlineClient implements Client {
   }
 
   #giveUp(session: Session, isMeant: (parked: ParkedMessage) => boolean): void {
-    for (const { message, meta } of this.#machine?.inbound.deliveries.giveUp(session, isMeant) ??
-      []) {
-      this.#news.push(() => session.isLive && this.#report.unhandled(message, meta));
-    }
-  }
-
-  #handlerTimedOut(session: Session, seq: number): void {
-    const message = session.held.get(seq);
-    if (message && session.held.delete(seq)) {
-      const error = new TetherlineError(
-        'handler_timeout',
-        `A handler for "${message.type}" has not settled in time; the message counts as handled.`,
-      );
-      this.#news.push(() => this.#report.handlerFailed(error, message));
-    }
+    const unhandled = this.#machine?.inbound.deliveries.giveUp(session, isMeant) ?? [];
+    this.#news.push(...unhandled);
   }
 
   #drained(): void {

@@ -1,5 +1,6 @@
 import { HELD_BYTES_MAX, HELD_MESSAGES_MAX } from '../generated/protocol.js';
 import * as Delivery from './delivery.js';
+import { TetherlineError } from './errors.js';
 import { callHandlers, EVERY_TYPE, type Handlers, type Registrations } from './handlers.js';
 import { type Loop, monotonicNow } from './loop.js';
 import type { ParkedMessage } from './parked.js';
@@ -105,9 +106,30 @@ export class Deliveries {
     this.#loop.drain();
   }
 
-  /** The engine waits no longer for handlers of these. Answers those that nobody has seen. */
-  giveUp(session: Session, isMeant: (parked: ParkedMessage) => boolean): ParkedMessage[] {
-    return session.parked.take(isMeant).filter((parked) => this.#isUnhandled(session, parked));
+  /** The engine waits no longer for handlers of these. Answers how to tell of what nobody has seen. */
+  giveUp(session: Session, isMeant: (parked: ParkedMessage) => boolean): (() => void)[] {
+    return session.parked
+      .take(isMeant)
+      .filter((parked) => this.#isUnhandled(session, parked))
+      .map(({ message, meta }) => () => {
+        if (session.isLive) {
+          this.#report.unhandled(message, meta);
+        }
+      });
+  }
+
+  /** A handler has not settled in time. Answers how to tell of it. */
+  timedOut(session: Session, seq: number): (() => void)[] {
+    const message = session.held.get(seq);
+    if (!message) {
+      return [];
+    }
+    session.held.delete(seq);
+    const error = new TetherlineError(
+      'handler_timeout',
+      `A handler for "${message.type}" has not settled in time; the message counts as handled.`,
+    );
+    return [() => this.#report.handlerFailed(error, message)];
   }
 
   /** What is parked of these types outlives the grace window. */

@@ -58,11 +58,9 @@ export class Reporter {
   }
 
   /** A send has rejected, whether or not anybody looks at its promise. */
-  notSent(type: unknown, { code, message, ref }: TetherlineError): void {
-    this.debug(
-      `A send was not taken: type ${String(type)}, id ${ref ?? 'none'}, ${code}:`,
-      message,
-    );
+  notSent(sent: unknown, { code, message, ref }: TetherlineError): void {
+    const type = String((sent as Message | undefined)?.type);
+    this.debug(`A send was not taken: type ${type}, id ${ref ?? 'none'}, ${code}:`, message);
   }
 
   #isNews(type: string): boolean {

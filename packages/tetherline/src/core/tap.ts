@@ -17,7 +17,7 @@ export interface Tap {
   /** A frame has come, by this session's connection or from the tab that leads. */
   received(session: Session, data: unknown): void;
   /** A send has rejected, on its way or before it. */
-  notSent(client: Client, type: unknown, error: TetherlineError): void;
+  notSent(client: Client, message: unknown, error: TetherlineError): void;
   /** Calls a handler, and passes on what it returns or throws. */
   call(handler: Handler, message: Message, meta: MessageMeta): unknown;
 }

@@ -70,8 +70,9 @@ export class Recorder implements Tap {
     }
   }
 
-  notSent(client: Client, type: unknown, { code, message, ref }: TetherlineError): void {
-    const which = ref === undefined ? String(type) : `${String(type)} (${ref})`;
+  notSent(client: Client, sent: unknown, { code, message, ref }: TetherlineError): void {
+    const type = String((sent as Message | undefined)?.type);
+    const which = ref === undefined ? type : `${type} (${ref})`;
     this.of(client).moment(`Send ${which} was not taken: ${code}. ${message}`, 'bad');
   }
 
