@@ -5,10 +5,9 @@ import { Handlers } from './handlers.js';
 import { isUserId } from './identity.js';
 import { Inbound } from './inbound.js';
 import { type Call, Loop } from './loop.js';
-import { isTooLarge, prepare, signedOut, tooLarge } from './outbox.js';
+import { checkSize, prepare, signedOut } from './outbox.js';
 import * as Output from './output.js';
 import { isVisible, watchPage } from './page.js';
-import type { ParkedMessage } from './parked.js';
 import { postWelcome, receivePost } from './posts.js';
 import { probe } from './probe.js';
 import { Reporter } from './report.js';
@@ -264,9 +263,7 @@ class TetherlineClient implements Client {
     if (!session?.isLive) {
       throw this.#failure ?? signedOut(unsettled.id);
     }
-    if (isTooLarge(unsettled.text, session.messageBytesMax)) {
-      throw tooLarge(unsettled.id, session.messageBytesMax);
-    }
+    checkSize(unsettled, session.messageBytesMax);
     this.#call((engine, now) => session.outbox.add(engine, unsettled, restored, now));
     return await unsettled.settled;
   }
@@ -308,14 +305,11 @@ class TetherlineClient implements Client {
         this.#news.push(() => this.#report.gap({ after: a, next: b }));
         return;
       case Output.GRACE_OVER:
-        return this.#giveUp(session, ({ isHeld }) => !isHeld);
+        return this.#machine?.inbound.deliveries.graceOver(session, this.#news);
       case Output.UNPARK_DROPPED:
-        return b === 1
-          ? this.#giveUp(session, ({ meta }) => meta.seq === a)
-          : void session.parked.take(({ meta }) => meta.seq === a);
+        return this.#machine?.inbound.deliveries.dropped(session, a, b === 1, this.#news);
       case Output.HANDLER_TIMED_OUT:
-        this.#news.push(...(this.#machine?.inbound.deliveries.timedOut(session, a) ?? []));
-        return;
+        return this.#machine?.inbound.deliveries.timedOut(session, a, this.#news);
       case Output.IDENTITY_REFUSED:
         this.#news.push(() => this.#report.identityRefused(session.user, a === 1));
         return;
@@ -383,11 +377,6 @@ class TetherlineClient implements Client {
 
   #transmit(session: Session, frame: object): void {
     session.link?.send(JSON.stringify(frame));
-  }
-
-  #giveUp(session: Session, isMeant: (parked: ParkedMessage) => boolean): void {
-    const unhandled = this.#machine?.inbound.deliveries.giveUp(session, isMeant) ?? [];
-    this.#news.push(...unhandled);
   }
 
   #drained(): void {

@@ -8,6 +8,9 @@ import type { Reporter } from './report.js';
 import type { Session } from './session.js';
 import type { Message, MessageMeta } from './types.js';
 
+/** Callbacks of the application, made once the engine is drained. */
+type News = (() => void)[];
+
 /** From a message to its handlers: who gets it, when, and when it counts as handled. */
 export class Deliveries {
   readonly #loop: Loop;
@@ -106,30 +109,31 @@ export class Deliveries {
     this.#loop.drain();
   }
 
-  /** The engine waits no longer for handlers of these. Answers how to tell of what nobody has seen. */
-  giveUp(session: Session, isMeant: (parked: ParkedMessage) => boolean): (() => void)[] {
-    return session.parked
-      .take(isMeant)
-      .filter((parked) => this.#isUnhandled(session, parked))
-      .map(({ message, meta }) => () => {
-        if (session.isLive) {
-          this.#report.unhandled(message, meta);
-        }
-      });
+  /** The engine waits no longer for handlers, but of held types. What is to be told goes into `news`. */
+  graceOver(session: Session, news: News): void {
+    this.#giveUp(session, ({ isHeld }) => !isHeld, news);
   }
 
-  /** A handler has not settled in time. Answers how to tell of it. */
-  timedOut(session: Session, seq: number): (() => void)[] {
-    const message = session.held.get(seq);
-    if (!message) {
-      return [];
+  /** One is parked no longer: too many are, or its history is no more, and nobody hears of it. */
+  dropped(session: Session, seq: number, isGivenUp: boolean, news: News): void {
+    const isIt = ({ meta }: ParkedMessage) => meta.seq === seq;
+    if (isGivenUp) {
+      this.#giveUp(session, isIt, news);
+    } else {
+      session.parked.take(isIt);
     }
-    session.held.delete(seq);
-    const error = new TetherlineError(
-      'handler_timeout',
-      `A handler for "${message.type}" has not settled in time; the message counts as handled.`,
-    );
-    return [() => this.#report.handlerFailed(error, message)];
+  }
+
+  /** A handler has not settled in time. */
+  timedOut(session: Session, seq: number, news: News): void {
+    const message = session.held.get(seq);
+    if (message && session.held.delete(seq)) {
+      const error = new TetherlineError(
+        'handler_timeout',
+        `A handler for "${message.type}" has not settled in time; the message counts as handled.`,
+      );
+      news.push(() => this.#report.handlerFailed(error, message));
+    }
   }
 
   /** What is parked of these types outlives the grace window. */
@@ -138,6 +142,14 @@ export class Deliveries {
       if (!parked.isHeld && this.#handlers.isHeld(parked.message.type)) {
         parked.isHeld = true;
         this.#loop.engine.keep(parked.meta.seq ?? 0);
+      }
+    }
+  }
+
+  #giveUp(session: Session, isMeant: (parked: ParkedMessage) => boolean, news: News): void {
+    for (const parked of session.parked.take(isMeant)) {
+      if (this.#isUnhandled(session, parked)) {
+        news.push(() => session.isLive && this.#report.unhandled(parked.message, parked.meta));
       }
     }
   }

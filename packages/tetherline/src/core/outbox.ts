@@ -128,10 +128,16 @@ export function prepare(message: OutgoingMessage, ttlMs = OUTBOX_TTL_MS): Unsett
   return unsettled(id, write({ type, id, ...fields }, id), ttlMs);
 }
 
-/** Over the limit, in bytes of UTF-8? The server would close the connection for it. */
-export function isTooLarge(text: string, bytesMax: number): boolean {
+/** Throws if it is over the limit, in bytes of UTF-8: the server would close the connection for it. */
+export function checkSize({ id, text }: Unsettled, bytesMax: number): void {
   // No UTF-16 unit takes more than three bytes, so most messages need no counting.
-  return text.length * 3 > bytesMax && new TextEncoder().encode(text).length > bytesMax;
+  if (text.length * 3 > bytesMax && new TextEncoder().encode(text).length > bytesMax) {
+    throw new TetherlineError(
+      'message_too_large',
+      `The message is larger than the ${bytesMax} bytes that the server takes.`,
+      { ref: id },
+    );
+  }
 }
 
 export function signedOut(id: string): TetherlineError {
@@ -153,14 +159,6 @@ export function expired(id: string): TetherlineError {
     ref: id,
     retryable: true,
   });
-}
-
-export function tooLarge(id: string, bytesMax: number): TetherlineError {
-  return new TetherlineError(
-    'message_too_large',
-    `The message is larger than the ${bytesMax} bytes that the server takes.`,
-    { ref: id },
-  );
 }
 
 function checkType(type: unknown): void {
