@@ -170,11 +170,9 @@ impl Provider {
         }
         let response = timeout(self.patience.first, request.send())
             .await
-            .map_err(|_| ProviderError::TimedOut)?
+            .map_err(|_| self.too_slow())?
             .map_err(|error| self.lost(&error))?;
-        let status = response.status();
-        if !status.is_success() {
-            tracing::warn!(%status, model = self.model, "the provider refused to answer");
+        if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
         Ok(response)
@@ -193,7 +191,7 @@ impl Provider {
         };
         // What has come by then counts.
         let _ = timeout(self.patience.first.min(PROVIDER_END_TIMEOUT), reading).await;
-        ProviderError::of_refusal(status, &body)
+        ProviderError::of_refusal(status, &self.model, &body)
     }
 
     fn request<'a>(&'a self, turns: &'a [Turn]) -> Request<'a> {
@@ -207,6 +205,12 @@ impl Provider {
             messages: std::iter::once(instructions).chain(turns).collect(),
             stream: true,
         }
+    }
+
+    fn too_slow(&self) -> ProviderError {
+        let host = self.endpoint.host_str();
+        tracing::warn!(host, waited = ?self.patience.first, "the provider took too long to answer");
+        ProviderError::TimedOut
     }
 
     fn lost(&self, error: &reqwest::Error) -> ProviderError {
@@ -255,7 +259,7 @@ impl Body {
     async fn next(&mut self) -> Step {
         match timeout(self.wait, self.response.chunk()).await {
             Ok(Ok(Some(bytes))) => {
-                let step = self.reading.take(&bytes);
+                let step = logged(self.reading.take(&bytes), "the provider said so");
                 self.wait = if self.reading.may_be_whole() {
                     self.patience.stall.min(PROVIDER_END_TIMEOUT)
                 } else {
@@ -263,14 +267,18 @@ impl Body {
                 };
                 step
             }
-            Ok(Ok(None)) => std::mem::replace(&mut self.reading, Reading::new()).finish(),
-            Ok(Err(error)) if error.is_timeout() => self.cut(ProviderError::TimedOut),
-            Ok(Err(error)) => {
-                tracing::warn!(error = chain(&error), "the provider's answer broke off");
-                self.cut(ProviderError::EndedEarly)
+            Ok(Ok(None)) => {
+                let step = std::mem::replace(&mut self.reading, Reading::new()).finish();
+                logged(step, "the provider ended its answer")
             }
-            Err(_) if self.reading.has_begun() => self.cut(ProviderError::Stalled),
-            Err(_) => self.cut(ProviderError::TimedOut),
+            Ok(Err(error)) if error.is_timeout() => {
+                logged(self.cut(ProviderError::TimedOut), &chain(&error))
+            }
+            Ok(Err(error)) => logged(self.cut(ProviderError::EndedEarly), &chain(&error)),
+            Err(_) if self.reading.has_begun() => {
+                logged(self.cut(ProviderError::Stalled), "the provider fell silent")
+            }
+            Err(_) => logged(self.cut(ProviderError::TimedOut), "the provider fell silent"),
         }
     }
 
@@ -279,6 +287,16 @@ impl Body {
         self.reading.cut(error, &mut step);
         step
     }
+}
+
+/// Says once why there is no whole answer, unless what the provider said of it was logged already.
+fn logged(step: Step, cause: &str) -> Step {
+    if let Some(Err(problem)) = &step.end
+        && (problem.is_ours() || *problem == ProviderError::TimedOut)
+    {
+        tracing::warn!(?problem, cause, "the provider gave no whole answer");
+    }
+    step
 }
 
 /// A base URL ends in `/v1`, as `OpenAI`'s own clients have it; a bare host is completed.

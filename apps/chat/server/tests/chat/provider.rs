@@ -215,6 +215,92 @@ async fn every_mood_of_a_provider_becomes_something_the_person_sees_and_can_retr
 }
 
 #[tokio::test]
+async fn whatever_a_provider_refuses_is_logged_once_with_its_cause_and_told_fittingly() {
+    // A refusal was logged without its reason, or twice; a time-out and nonsense not at all; and a person whose chat
+    // names a wrong model or whose quota is used up was told to rephrase the question.
+    let folder = tempfile::tempdir().unwrap();
+    let provider = FakeProvider::start([]).await;
+    let log = folder.path().join("log");
+    let start = Start::on(folder.path()).provider(&provider.base_url);
+    let mut command = start.command();
+    command.stderr(std::fs::File::create(&log).unwrap());
+    let chat = start.run_as(command).await;
+    let mut socket = Person::sign_up(&chat, "ada").await.connect().await;
+    let because = r#"{"error":{"message":"because of this","code":"CODE"}}"#;
+    let refusals = [
+        (401, because, "provider_unauthorized"),
+        (403, because, "provider_unauthorized"),
+        (
+            403,
+            r#"{"error":{"message":"because of this","code":"model_not_found"}}"#,
+            "provider_not_found",
+        ),
+        (404, because, "provider_not_found"),
+        (404, "because of this: <html>", "provider_not_found"),
+        (402, because, "provider_rate_limited"),
+        (429, because, "provider_rate_limited"),
+        (413, because, "provider_context_too_long"),
+        (400, because, "provider_refused"),
+        (422, because, "provider_refused"),
+        (
+            400,
+            r#"{"error":{"message":"because of this","code":"content_policy_violation"}}"#,
+            "provider_filtered",
+        ),
+        (500, because, "provider_failed"),
+        (503, "because of this", "provider_failed"),
+        (200, r#"{"error":{"message":"because of this","code":429}}"#, "provider_rate_limited"),
+        (200, "<html>no JSON</html>", "provider_unreadable"),
+        (200, "", "provider_ended_early"),
+    ];
+    for (number, (status, body, code)) in refusals.iter().copied().enumerate() {
+        provider.then(Mood::Reply(status, body));
+        socket.ask(&format!("q{number}"), "Are you there?").await;
+        let error = failure(&mut socket, "message_generate").await["message"]["error"].clone();
+        assert_eq!(error["code"], code, "{status} {body}");
+        let sentence = error["message"].as_str().unwrap();
+        assert_eq!(sentence.contains("Rephrase"), code == "provider_filtered", "{sentence}");
+        assert!(!sentence.contains("because"), "{sentence}");
+    }
+    // All of it is written when the chat has ended.
+    chat.terminate().await;
+    let log = std::fs::read_to_string(&log).unwrap();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(lines.len(), refusals.len(), "{log}");
+    for (line, (status, body, _)) in lines.into_iter().zip(refusals) {
+        let has_cause = line.matches("because of this").count() == 1;
+        assert_eq!(has_cause, body.contains("because"), "{status} {body}: {line}");
+        assert!(has_cause || line.contains("gave no whole answer"), "{status} {body}: {line}");
+    }
+}
+
+#[tokio::test]
+async fn why_a_provider_cannot_be_reached_stands_in_the_log() {
+    let plain = FakeProvider::start([]).await;
+    for (url, cause) in [
+        ("http://nobody.invalid/v1".to_owned(), "dns"),
+        ("http://127.0.0.1:1/v1".to_owned(), "refused"),
+        // It speaks no TLS.
+        (plain.base_url.replace("http:", "https:"), "corrupt"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let start = Start::on(folder.path()).provider(&url);
+        let mut command = start.command();
+        command.stderr(std::fs::File::create(&log).unwrap());
+        let chat = start.run_as(command).await;
+        let mut socket = Person::sign_up(&chat, "ada").await.connect().await;
+        socket.ask("q1", "Are you there?").await;
+        let error = failure(&mut socket, "message_generate").await["message"]["error"].clone();
+        assert_eq!(error["code"], "provider_unreachable", "{url}");
+        chat.terminate().await;
+        let log = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(log.matches("WARN").count(), 1, "{log}");
+        assert!(log.to_lowercase().contains(cause), "{log}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_was_cut_says_why_and_goes_on_once_however_often_it_is_asked_to() {
     // That it was cut stood in its text, which the model then read as its own, and "continue" was up to the person.
     let (cut, pen) = Pen::new();

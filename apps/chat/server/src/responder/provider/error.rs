@@ -5,6 +5,11 @@ use serde_json::Value;
 
 use crate::history::Failure;
 
+/// As much of a provider's own words as goes to the log.
+fn excerpt(words: &str) -> String {
+    words.chars().take(LOGGED_CHARS_MAX).collect()
+}
+
 /// Why an answer is not whole, or not there at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(in crate::responder) enum ProviderError {
@@ -27,7 +32,9 @@ pub(in crate::responder) enum ProviderError {
         "The AI provider does not know the model or the address. Check CHAT_MODEL and OPENAI_BASE_URL."
     )]
     NotFound,
-    #[error("The AI provider refused the question (HTTP {0}). Rephrase it, or try again.")]
+    #[error(
+        "The AI provider refused the request (HTTP {0}). Whoever runs this chat finds its reason in the log."
+    )]
     Refused(u16),
     #[error("The AI provider has a problem of its own (HTTP {0}). Try again in a moment.")]
     Failed(u16),
@@ -66,57 +73,76 @@ impl ProviderError {
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Self::Unauthorized,
             StatusCode::NOT_FOUND => Self::NotFound,
+            StatusCode::PAYLOAD_TOO_LARGE => Self::ContextTooLong,
             // Somewhere else may be somebody else's.
             status if status.is_redirection() => Self::NotFound,
-            StatusCode::TOO_MANY_REQUESTS => Self::RateLimited,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::PAYMENT_REQUIRED => Self::RateLimited,
             StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => Self::TimedOut,
             status if status.is_client_error() => Self::Refused(status.as_u16()),
             status => Self::Failed(status.as_u16()),
         }
     }
 
-    /// What a status other than success means, and the body that came with it.
-    pub(super) fn of_refusal(status: StatusCode, body: &[u8]) -> Self {
-        let told = serde_json::from_slice::<Value>(body).ok().map(|mut body| {
+    /// What a status other than success means, and the body that came with it. Its words are for whoever runs the
+    /// chat: they may name accounts and machines.
+    pub(super) fn of_refusal(status: StatusCode, model: &str, body: &[u8]) -> Self {
+        let cause = excerpt(&String::from_utf8_lossy(body));
+        tracing::warn!(%status, model, cause, "the provider refused to answer");
+        let named = serde_json::from_slice::<Value>(body).ok().and_then(|mut body| {
             let error = body["error"].take();
-            Self::told(if error.is_null() { &body } else { &error })
+            Self::named(if error.is_null() { &body } else { &error })
         });
-        match told {
-            Some(Self::ContextTooLong) => Self::ContextTooLong,
-            _ => Self::of_status(status),
+        named.unwrap_or_else(|| Self::of_status(status))
+    }
+
+    /// What an error means that stands where an answer should.
+    pub(super) fn told(error: &Value) -> Self {
+        let cause = excerpt(&error.to_string());
+        tracing::warn!(cause, "the provider reported an error instead of an answer");
+        let code = &error["code"];
+        let status = code.as_u64().or_else(|| code.as_str()?.parse().ok());
+        Self::named(error)
+            .or_else(|| {
+                let status = u16::try_from(status?).ok().filter(|code| (400..600).contains(code));
+                StatusCode::from_u16(status?).ok().map(Self::of_status)
+            })
+            .unwrap_or(Self::GaveUp)
+    }
+
+    /// What an error says by its name, whatever the status.
+    fn named(error: &Value) -> Option<Self> {
+        let is_named = |names: &[&str]| {
+            [&error["code"], &error["type"]]
+                .iter()
+                .filter_map(|said| said.as_str())
+                .any(|said| names.iter().any(|name| said.contains(name)))
+        };
+        if is_named(&["context_length", "exceed_context_size"]) {
+            Some(Self::ContextTooLong)
+        } else if is_named(&["content_filter", "content_policy"]) {
+            Some(Self::Filtered)
+        } else if is_named(&["rate_limit", "quota"]) {
+            Some(Self::RateLimited)
+        } else if is_named(&["model_not_found"]) {
+            Some(Self::NotFound)
+        } else if is_named(&["api_key", "authentication"]) {
+            Some(Self::Unauthorized)
+        } else {
+            None
         }
     }
 
-    /// What an error means that stands where an answer should. Its words are for whoever runs the
-    /// chat: they may name accounts and machines.
-    pub(super) fn told(error: &Value) -> Self {
-        let words: String = error.to_string().chars().take(LOGGED_CHARS_MAX).collect();
-        tracing::warn!(error = words, "the provider reported an error instead of an answer");
-        let code = &error["code"];
-        let named = |name: &str| {
-            [code, &error["type"]]
-                .iter()
-                .any(|said| said.as_str().is_some_and(|said| said.contains(name)))
-        };
-        if named("context_length") || named("exceed_context_size") {
-            return Self::ContextTooLong;
-        }
-        let status = code.as_u64().or_else(|| code.as_str()?.parse().ok());
-        if let Some(status) = status.and_then(|status| u16::try_from(status).ok())
-            && (400..600).contains(&status)
-            && let Ok(status) = StatusCode::from_u16(status)
-        {
-            return Self::of_status(status);
-        }
-        if named("rate_limit") || named("quota") {
-            Self::RateLimited
-        } else if named("api_key") || named("authentication") {
-            Self::Unauthorized
-        } else if named("model_not_found") {
-            Self::NotFound
-        } else {
-            Self::GaveUp
-        }
+    /// Whether nothing has been logged of it where it came from: it is a reading of ours, and has no other cause.
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(
+            self,
+            Self::Stalled
+                | Self::EndedEarly
+                | Self::Unreadable
+                | Self::Empty
+                | Self::OutOfRoom
+                | Self::Filtered
+        )
     }
 
     pub(in crate::responder) fn into_failure(self) -> Failure {

@@ -142,7 +142,7 @@ fn a_conversation_that_is_too_long_is_not_told_to_rephrase() {
     // All that was looked at of a refusal was its status.
     let too_long =
         br#"{"error":{"code":"context_length_exceeded","type":"invalid_request_error"}}"#;
-    let refused = |body: &[u8]| ProviderError::of_refusal(StatusCode::BAD_REQUEST, body);
+    let refused = |body: &[u8]| ProviderError::of_refusal(StatusCode::BAD_REQUEST, "m", body);
     assert_eq!(refused(too_long), ProviderError::ContextTooLong);
     assert_eq!(refused(br#"{"error":{"message":"no"}}"#), ProviderError::Refused(400));
     assert_eq!(refused(b"<html>"), ProviderError::Refused(400));
