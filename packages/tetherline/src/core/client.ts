@@ -5,7 +5,7 @@ import { Handlers } from './handlers.js';
 import { isUserId } from './identity.js';
 import { Inbound } from './inbound.js';
 import { type Call, Loop } from './loop.js';
-import { checkSize, prepare, signedOut } from './outbox.js';
+import { prepare, signedOut, tooLarge } from './outbox.js';
 import * as Output from './output.js';
 import { isVisible, watchPage } from './page.js';
 import { postWelcome, receivePost } from './posts.js';
@@ -263,7 +263,10 @@ class TetherlineClient implements Client {
     if (!session?.isLive) {
       throw this.#failure ?? signedOut(unsettled.id);
     }
-    checkSize(unsettled, session.messageBytesMax);
+    const refusal = tooLarge(unsettled, session.messageBytesMax);
+    if (refusal) {
+      throw refusal;
+    }
     this.#call((engine, now) => session.outbox.add(engine, unsettled, restored, now));
     return await unsettled.settled;
   }

@@ -128,16 +128,16 @@ export function prepare(message: OutgoingMessage, ttlMs = OUTBOX_TTL_MS): Unsett
   return unsettled(id, write({ type, id, ...fields }, id), ttlMs);
 }
 
-/** Throws if it is over the limit, in bytes of UTF-8: the server would close the connection for it. */
-export function checkSize({ id, text }: Unsettled, bytesMax: number): void {
+/** What is over the limit, in bytes of UTF-8, is refused: the server would close the connection for it. */
+export function tooLarge({ id, text }: Unsettled, bytesMax: number): TetherlineError | null {
   // No UTF-16 unit takes more than three bytes, so most messages need no counting.
-  if (text.length * 3 > bytesMax && new TextEncoder().encode(text).length > bytesMax) {
-    throw new TetherlineError(
-      'message_too_large',
-      `The message is larger than the ${bytesMax} bytes that the server takes.`,
-      { ref: id },
-    );
-  }
+  return text.length * 3 > bytesMax && new TextEncoder().encode(text).length > bytesMax
+    ? new TetherlineError(
+        'message_too_large',
+        `The message is larger than the ${bytesMax} bytes that the server takes.`,
+        { ref: id },
+      )
+    : null;
 }
 
 export function signedOut(id: string): TetherlineError {

@@ -1,6 +1,6 @@
 import type { Engine } from './engine.js';
 import { monotonicNow } from './loop.js';
-import { isTooLarge, tooLarge } from './outbox.js';
+import { tooLarge } from './outbox.js';
 import type { Session } from './session.js';
 
 /** Puts a send of this page on its way, or one of another tab that goes by here. */
@@ -18,8 +18,9 @@ export function transmitSend(
     return;
   }
   // It may have been written before the server said how much it takes.
-  if (isTooLarge(unsettled.text, messageBytesMax)) {
-    unsettled.refusal = tooLarge(unsettled.id, messageBytesMax);
+  const refusal = tooLarge(unsettled, messageBytesMax);
+  if (refusal) {
+    unsettled.refusal = refusal;
     engine?.refused(link.conn, number, 0, -1, monotonicNow());
   } else {
     link.send(unsettled.text, unsettled.id);
