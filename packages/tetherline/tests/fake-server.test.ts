@@ -132,6 +132,17 @@ it('sends are refused for good, or until they are tried again, and none overtake
   expect(server.taken.map(({ n }) => n)).toEqual([1, 2, 3]);
 });
 
+it('what `onSend` returns is what the sender is answered, and whoever repeats it', async () => {
+  let asked = 0;
+  const { client } = await connected({
+    onSend: ({ type }) => type === 'ask' && { asked: ++asked },
+  });
+  const ask = () => client.send({ type: 'ask', id: 'q1' });
+  expect(await ask()).toEqual({ id: 'q1', answer: { asked: 1 } });
+  expect(await ask()).toEqual({ id: 'q1', answer: { asked: 1 } });
+  expect(await client.send({ type: 'say', id: 's1' })).toEqual({ id: 's1', answer: false });
+});
+
 it('a send that nobody answers is sent again on the next connection, and taken once', async () => {
   const { server, client, isUp } = await connected();
   server.isAnswering = false;

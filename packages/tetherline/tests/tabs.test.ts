@@ -157,6 +157,16 @@ describe('what a tab sends', () => {
     }
   });
 
+  it('and is answered is answered there, whichever tab leads', async () => {
+    const [leader, follower] = (await tabs(2)) as [Tab, Tab];
+    context.server.answer = { price: 1.2 };
+    const asked = follower.client.send({ type: 'price_asked', id: 'a' });
+    expect(await asked).toEqual({ id: 'a', answer: { price: 1.2 } });
+    leader.client.leave();
+    const again = follower.client.send({ type: 'price_asked', id: 'a' });
+    expect(await again).toEqual({ id: 'a', answer: { price: 1.2 } });
+  });
+
   it('is sent again, once, when the leading one went away with it', async () => {
     context.server.accepts = false;
     const [leader, follower] = (await tabs(2)) as [Tab, Tab];

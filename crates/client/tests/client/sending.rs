@@ -14,7 +14,8 @@ use tokio::time::timeout;
 
 use crate::support::{Host, PATIENCE, until_caught_up};
 
-/// Takes what it gets, but is busy a number of times first, and wants no `unwanted`.
+/// Takes what it gets, but is busy a number of times first, and wants no `unwanted`. It answers `counted` with
+/// how many it has taken.
 #[derive(Default)]
 struct Desk {
     busy: AtomicUsize,
@@ -33,8 +34,10 @@ impl Application for Desk {
                 let wait = Duration::from_millis(20);
                 return Err(Refusal::new(ErrorCode::Unavailable, "busy").retry_after(wait));
             }
-            self.taken.lock().unwrap().push(incoming.message.to_object());
-            Ok(None)
+            let mut taken = self.taken.lock().unwrap();
+            taken.push(incoming.message.to_object());
+            let is_question = incoming.message.kind() == "counted";
+            Ok(is_question.then(|| SendAnswer::of(&taken.len()).unwrap()))
         }
         .boxed()
     }
@@ -48,6 +51,18 @@ async fn a_message_is_taken_and_its_sender_told_so() {
     let accepted = client.send(r#"{"type":"order","id":"order-1","n":1}"#).await.unwrap();
     assert_eq!(accepted.id.as_str(), "order-1");
     assert_eq!(*desk.taken.lock().unwrap(), [r#"{"n":1}"#]);
+}
+
+#[tokio::test]
+async fn what_the_application_answers_comes_with_its_yes_and_again_with_a_repeat() {
+    // A native client could ask nothing either.
+    let host = Host::start_with(Some(Arc::new(Desk::default())));
+    let client = host.builder().connect().unwrap();
+    let question = r#"{"type":"counted","id":"q1"}"#;
+    let first = client.send(question).await.unwrap().answer.unwrap();
+    assert_eq!(first.read::<usize>().unwrap(), 1);
+    assert_eq!(client.send(r#"{"type":"order"}"#).await.unwrap().answer, None);
+    assert_eq!(client.send(question).await.unwrap().answer, Some(first));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 
 use super::*;
+use crate::Refusal;
 
 fn user(name: &str) -> UserId {
     name.parse().unwrap()
@@ -67,12 +68,17 @@ async fn a_file_of_the_first_format_is_brought_up_to_date() {
     let path = folder.path().join("mailbox.db");
     let store = SqliteStore::open(&path).unwrap();
     append(&store, "ada", None, "x").await;
+    let (taken, refused) = ("m1".parse().unwrap(), "m2".parse().unwrap());
+    let refusal = Err(Refusal::with_own_code("no", "No."));
+    store.record(&user("ada"), &taken, &Ok(None)).await.unwrap();
+    store.record(&user("ada"), &refused, &refusal).await.unwrap();
     let head = store.head(&user("ada")).await.unwrap();
     drop(store);
     rusqlite::Connection::open(&path)
         .unwrap()
         .execute_batch(
             "ALTER TABLE users DROP COLUMN trimmed; ALTER TABLE users DROP COLUMN trimmed_id;
+             ALTER TABLE sends DROP COLUMN answer;
              ALTER TABLE messages DROP COLUMN checksum; ALTER TABLE meta DROP COLUMN clock_ms; ALTER TABLE meta DROP COLUMN misdated_from;
              DROP TABLE erased;
              DROP TABLE streams; DROP TABLE stream_log; DROP TABLE stream_stops;
@@ -82,6 +88,8 @@ async fn a_file_of_the_first_format_is_brought_up_to_date() {
     let store = SqliteStore::open(&path).unwrap();
     assert_eq!(store.head(&user("ada")).await.unwrap(), head);
     assert_eq!(append(&store, "ada", None, "y").await.seq.get(), 2);
+    assert_eq!(store.outcome(&user("ada"), &taken).await.unwrap(), Some(Ok(None)));
+    assert_eq!(store.outcome(&user("ada"), &refused).await.unwrap(), Some(refusal));
 }
 
 #[tokio::test]
@@ -98,6 +106,7 @@ async fn a_user_who_can_be_none_any_more_gets_another_name() {
     connection
         .execute_batch(
             "ALTER TABLE users DROP COLUMN trimmed_id;
+             ALTER TABLE sends DROP COLUMN answer;
              ALTER TABLE messages DROP COLUMN checksum; ALTER TABLE meta DROP COLUMN clock_ms; ALTER TABLE meta DROP COLUMN misdated_from;
              UPDATE users SET name = '.' WHERE name = 'dot';
              UPDATE users SET name = '..' WHERE name = 'dots';
