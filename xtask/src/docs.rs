@@ -16,8 +16,10 @@
 //! | any of these with `no-run` and a reason | left alone: ```` ```sh no-run the end-to-end tests start it ```` |
 //! | `text`, `mermaid` and other data | left alone |
 //!
-//! The first request of each `sh run` block is answered with an empty 502, as behind a proxy whose server
-//! restarts. The block gets over it, or ends with an exit code that says so; then it is run once more.
+//! A backend fails once wherever a snippet asks one. In a `tsx test`, the first upgrade of each fake server and
+//! the first request of each `fetch` get an empty 502; what a module without a test hands out that uses `fetch`
+//! has to fail with it, and not to take an error page for a token. The first request of each `sh run` block is
+//! answered so, too. The block gets over it, or ends with an exit code that says so; then it is run once more.
 //!
 //! Ports after `127.0.0.1:` or `localhost:` in `sh run` blocks and their outputs are replaced by
 //! free ones, the same for the same within a document. `background` blocks are waited for until

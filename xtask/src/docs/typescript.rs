@@ -31,7 +31,8 @@ const CONFIGURATION: &str = r#"{
 /// Like an application's own: nothing is mocked, and the package is what was built.
 const TESTS: &str = r"export default {
   test: {
-    include: ['*.test.tsx'],
+    include: ['*.test.tsx', '*.hiccup.test.js'],
+    setupFiles: ['./hiccup.setup.js'],
     environment: 'jsdom',
     // Testing Library takes down by itself what a test has rendered.
     globals: true,
@@ -40,6 +41,12 @@ const TESTS: &str = r"export default {
   resolve: { alias: { '@': new URL('../../../apps/chat/web/src', import.meta.url).pathname } },
 };
 ";
+
+/// The first request of each test fails.
+const SETUP: &str = include_str!("hiccup.setup.js");
+
+/// The test of a module that has none and asks a backend.
+const HICCUP: &str = include_str!("hiccup.test.js");
 
 /// One module: a block, and those that continue it.
 struct Module {
@@ -52,7 +59,16 @@ struct Module {
 impl Module {
     fn file_name(&self) -> String {
         let suffix = if self.is_tested { ".test.tsx" } else { ".tsx" };
-        format!("{}{suffix}", self.place.replace('/', "-").replace(':', "-line-"))
+        format!("{}{suffix}", self.name())
+    }
+
+    fn name(&self) -> String {
+        self.place.replace('/', "-").replace(':', "-line-")
+    }
+
+    /// Whether it asks a backend, and no test sees what it makes of a failure.
+    fn is_probed(&self) -> bool {
+        !self.is_tested && self.text.contains("fetch(")
     }
 }
 
@@ -69,14 +85,19 @@ pub(super) fn check(root: &Path, documents: &[Document]) -> Result<()> {
         let name = module.file_name();
         fs::write(folder.join(&name), &module.text)
             .with_context(|| format!("cannot write {name}"))?;
+        if module.is_probed() {
+            let test = HICCUP.replace("MODULE", &format!("./{name}"));
+            fs::write(folder.join(format!("{}.hiccup.test.js", module.name())), test)?;
+        }
     }
     fs::write(folder.join("tsconfig.json"), CONFIGURATION)?;
     step("types of the TypeScript in the documents", || {
         run(root, "npx", &["--no-install", "tsc", "--project", FOLDER])
     })?;
-    if !modules.iter().any(|module| module.is_tested) {
+    if !modules.iter().any(|module| module.is_tested || module.is_probed()) {
         return Ok(());
     }
+    fs::write(folder.join("hiccup.setup.js"), SETUP)?;
     fs::write(folder.join("vitest.config.mjs"), TESTS)?;
     step("tests of the TypeScript in the documents", || {
         run(root, "npx", &["--no-install", "vitest", "run", "--root", FOLDER])
