@@ -52,6 +52,6 @@ function failingOnce(fetch) {
     }
     hasFailed = true;
     isMet = true;
-    return Promise.resolve(new Response('', { status: 502 }));
+    return Promise.resolve(new globalThis.Response('', { status: 502 }));
   };
 }

@@ -24,8 +24,9 @@ afterEach(() => {
 });
 
 const HICCUPS = {
-  'an empty 502': () => new Response('', { status: 502 }),
-  'a 503 with words': () => Response.json({ error: { code: 'unavailable' } }, { status: 503 }),
+  'an empty 502': () => new globalThis.Response('', { status: 502 }),
+  'a 503 with words': () =>
+    globalThis.Response.json({ error: { code: 'unavailable' } }, { status: 503 }),
   'a reset': () => {
     throw new TypeError('fetch failed');
   },
@@ -40,7 +41,7 @@ it('fails with its backend, and works after it', async () => {
       requests.push(() => handedOut(client));
     }
   }
-  const asked = { user: 'ann', fresh: false, signal: new AbortController().signal };
+  const asked = { user: 'ann', fresh: false, signal: new globalThis.AbortController().signal };
   requests.push(...given.map((getToken) => () => getToken(asked)));
   expect(requests, 'what it hands out').not.toEqual([]);
   for (const request of requests) {
@@ -48,7 +49,7 @@ it('fails with its backend, and works after it', async () => {
       globalThis.fetch = async () => answer();
       await expect(request(), hiccup).rejects.toThrow();
     }
-    globalThis.fetch = async () => Response.json({});
+    globalThis.fetch = async () => globalThis.Response.json({});
     await request();
   }
 });

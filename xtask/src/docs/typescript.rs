@@ -24,7 +24,7 @@ const CONFIGURATION: &str = r#"{
     "types": ["vite/client", "node"],
     "paths": { "@/*": ["../../../apps/chat/web/src/*"] }
   },
-  "include": ["*.ts", "*.tsx", "../../../apps/chat/web/src/types/*.d.ts"]
+  "include": ["*.ts", "*.tsx", "../../../apps/chat/web/src/types/react-redux.d.ts"]
 }
 "#;
 
