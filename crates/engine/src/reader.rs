@@ -122,6 +122,15 @@ impl Reader {
         self.place.map_or(Seq::default(), |place| place.high.max(place.replayed_to))
     }
 
+    /// Whether everything has come that was in the mailbox when this connection began.
+    pub(crate) fn is_caught_up(&self) -> bool {
+        self.place.is_some_and(|place| {
+            place.proof == Proof::Given
+                && place.backfill.is_none()
+                && place.high >= place.replayed_to
+        })
+    }
+
     /// Up to where this device has handled everything, whether the server has heard of it or not.
     pub(crate) fn cursor(&self) -> Seq {
         let acknowledged = self.place.map_or(Seq::default(), |place| place.cursor);

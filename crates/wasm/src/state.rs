@@ -23,6 +23,12 @@ pub extern "C" fn status() -> u32 {
     })
 }
 
+/// 1 from when everything has come that was in the mailbox until the connection is lost.
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn caught_up() -> u32 {
+    with(|it| it.engine.is_caught_up().into())
+}
+
 /// Which attempt since the last connection this is.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn attempts() -> u32 {

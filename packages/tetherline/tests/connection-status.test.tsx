@@ -18,6 +18,7 @@ function scripted() {
   let snapshot: Snapshot = {
     status: 'connected',
     isConnected: true,
+    isCaughtUp: true,
     reconnectAttempts: 0,
     retryAt: null,
     waitReason: null,

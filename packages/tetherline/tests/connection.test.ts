@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { PROBE_ANSWER_BYTES_MAX } from '../src/generated/protocol.js';
-import type { TokenRequest } from '../src/index.js';
+import { type TokenRequest, uuidv7 } from '../src/index.js';
 import { isConnected, givenServer } from './support/setup.js';
 import { until } from './support/until.js';
 
@@ -21,11 +21,55 @@ describe('signing in', () => {
     expect(client.getSnapshot()).toEqual({
       status: 'connected',
       isConnected: true,
+      isCaughtUp: true,
       reconnectAttempts: 0,
       retryAt: null,
       waitReason: null,
       outboxLength: 0,
     });
+  });
+
+  it('says when everything has come that had waited, on this connection and on the next', async () => {
+    // Only what was connected could be seen: an empty list looked the same before and after the replay.
+    context.server.replays = false;
+    ['one', 'two', 'three'].forEach((text) =>
+      context.server.publish('ann', { type: 'news', text }),
+    );
+    const client = context.client();
+    const seen: unknown[] = [];
+    client.on({ news: ({ text }) => void seen.push(text) });
+    client.signIn('ann');
+    await isConnected(client);
+    const connection = await context.server.connection(1);
+    await connection.frame('get_pending');
+    expect(client.getSnapshot()).toMatchObject({ isConnected: true, isCaughtUp: false });
+    const caughtUp = () => client.getSnapshot().isCaughtUp;
+    const caughtUpWith: unknown[][] = [];
+    client.subscribe(() => {
+      if (caughtUp()) {
+        caughtUpWith.push([...seen]);
+      }
+    });
+    context.server.mailbox('ann').forEach((frame) => connection.send(frame));
+    connection.send({ type: 'pending_check_complete', data: { delivered: 3, head: 3 } });
+    await until(caughtUp, 'the page to have caught up');
+    expect(caughtUpWith[0]).toEqual(['one', 'two', 'three']);
+    context.server.publish('ann', { type: 'news', text: 'four' });
+    await until(() => seen.length === 4, 'what comes live');
+    expect(caughtUp()).toBe(true);
+    connection.terminate();
+    await until(() => !caughtUp(), 'the connection to be lost');
+    context.server.replays = true;
+    client.reconnect();
+    await until(caughtUp, 'the page to have caught up again');
+  });
+
+  it('makes ids that sort by time, without `crypto.randomUUID`, which plain http has not', () => {
+    vi.stubGlobal('crypto', { getRandomValues: crypto.getRandomValues.bind(crypto) });
+    const ids = [uuidv7(0), uuidv7(1), uuidv7()];
+    vi.unstubAllGlobals();
+    expect([...ids].sort()).toEqual(ids);
+    expect(ids[2]).toMatch(/^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
   });
 
   it('twice for the same user changes nothing', async () => {

@@ -4,10 +4,11 @@ import { memo, StrictMode, useState } from 'react';
 import { renderToString } from 'react-dom/server';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { createClient } from '../src/index.js';
+import { createClient, type StreamInfo } from '../src/index.js';
 import {
   useStreamedMessage,
   useStreamedMessages,
+  useStreams,
   useWebSocketContext,
   WebSocketInitializer,
 } from '../src/react/index.js';
@@ -151,6 +152,43 @@ describe('useStreamedMessage', () => {
     server.open[0]?.send(start('a'));
     await act(() => server.clock.advance(FRAME_MS));
     expect([shown('a'), shown('growing')]).toEqual(['-', '']);
+  });
+});
+
+describe('useStreams', () => {
+  // Whoever asked only what is written in a conversation rendered with every word of it.
+  it('knows the answers of one conversation, and renders when one begins, begins anew or ends', async () => {
+    const server = createFakeServer({ user: 'ann' });
+    const given: (readonly StreamInfo[])[] = [];
+    function Writing() {
+      const streams = useStreams((start) => start['conversation'] === 'c1');
+      given.push(streams);
+      return <p>{streams.map(({ uuid, isGrowing }) => `${uuid}${isGrowing ? '…' : ''}`)}</p>;
+    }
+    const { container } = render(
+      <WebSocketInitializer {...server.options} user="ann">
+        <Writing />
+      </WebSocketInitializer>,
+    );
+    const pass = (ms: number) => act(() => server.clock.advance(ms));
+    await pass(1_000);
+    const [connection] = server.open;
+    given.length = 0;
+    connection?.send({ ...start('a'), conversation: 'c1' });
+    connection?.send({ ...start('b'), conversation: 'c2' });
+    await pass(FRAME_MS);
+    for (let index = 0; index < 5; index++) {
+      connection?.send(delta('a', index, 'x'));
+      connection?.send(delta('b', index, 'y'));
+      await pass(FRAME_MS);
+    }
+    expect(container.textContent).toBe('a…');
+    expect(given).toHaveLength(1);
+    expect(given[0]?.[0]).not.toHaveProperty('text');
+    server.publish(end('a', 'xxxxx'));
+    await pass(FRAME_MS);
+    expect(container.textContent).toBe('a');
+    expect(given).toHaveLength(2);
   });
 });
 

@@ -53,6 +53,18 @@ describe('tabs of one user', () => {
     expect(browser.locks.names[0]).toMatch(/^tetherline\.v1 ws:.*\/ws\/user\/ann/);
   });
 
+  it('have caught up when what waited has come to each of them', async () => {
+    // A tab that did not lead could not know it at all.
+    publish(50);
+    const all = await tabs(2);
+    publish(1);
+    for (const { client, seen } of all) {
+      await until(() => client.getSnapshot().isCaughtUp, 'the tab to have caught up');
+      await until(() => seen.at(-1) === 51, 'what comes live');
+    }
+    expect(context.server.connections).toHaveLength(1);
+  });
+
   it('do so even if each has made up a device of its own', async () => {
     // Two tabs that were the first ones of their profile, and opened at the same moment, each had
     // stored a device: the storage of one process is not at once that of another. By different
@@ -88,7 +100,8 @@ describe('tabs of one user', () => {
       await until(() => seen.length >= 300, 'all messages');
       expect(seen).toEqual(positions(300));
     }
-    expect(statuses).toEqual(new Set());
+    // But for `isCaughtUp`: something was published while nobody led.
+    expect(statuses).toEqual(new Set(statuses.size > 0 ? ['connected'] : []));
     expect(leader.client.getSnapshot().status).toBe('signed_out');
     await until(() => context.server.open.length === 1, 'the first connection to close');
   });

@@ -1,7 +1,8 @@
 // @vitest-environment node
 import { describe, expect, it } from 'vitest';
 import { type AnswerUnderWay, type Choices, forkOf, visiblePath } from '@/lib/tree';
-import { type AnswerStream, awaitedOn, endOf, underWayOf, withAwaited } from '@/lib/under-way';
+import type { StreamInfo } from 'tetherline';
+import { awaitedOn, endOf, underWayOf, withAwaited } from '@/lib/under-way';
 import type { ChatMessage } from '@/types/chat';
 
 function message(
@@ -94,8 +95,11 @@ describe('the path through a conversation', () => {
   });
 });
 
-function stream(uuid: string, more: Partial<AnswerStream> = {}): AnswerStream {
-  return { uuid, attempt: 1, isGrowing: true, ref: 'send', parent: null, version: 1, ...more };
+type Given = Partial<StreamInfo> & { parent?: string; version?: number };
+
+function stream(uuid: string, { parent, version, ...more }: Given = {}): StreamInfo {
+  const start = { type: 'message_start', parent, version };
+  return { uuid, attempt: 1, isGrowing: true, ref: 'send', start, ...more };
 }
 
 describe('an answer under way', () => {

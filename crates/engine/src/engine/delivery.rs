@@ -7,7 +7,7 @@ use tetherline_protocol::{
 
 use super::{Engine, Established, State, Via};
 use crate::{
-    ConnectionNo, Delivery, IdNo, Instant, Mark, Output,
+    ConnectionNo, Delivery, IdNo, Instant, Mark, Output, Status,
     reader::{Audience, Resume, Standpoint},
     timer::Timer,
 };
@@ -188,6 +188,12 @@ impl<P> Engine<P> {
         {
             self.ask(&resume);
         }
+    }
+
+    /// Whether this page is connected, and has everything that was in the mailbox when it came to be.
+    #[must_use]
+    pub fn is_caught_up(&self) -> bool {
+        self.status() == Status::Connected && self.reader.is_caught_up()
     }
 
     /// Asks the server for what waits; it does so by itself on every connection.

@@ -91,6 +91,8 @@ export interface Engine {
   stream_lost(conn: number, stream: number, attempt: number): number;
 
   status(): number;
+  /** 1 if everything has come that was in the mailbox when this connection began. */
+  caught_up(): number;
   attempts(): number;
   wait_reason(): number;
   retry_at(): number;

@@ -6,6 +6,7 @@ import type { Snapshot } from './types.js';
 export const SIGNED_OUT: Snapshot = {
   status: 'signed_out',
   isConnected: false,
+  isCaughtUp: false,
   reconnectAttempts: 0,
   retryAt: null,
   waitReason: null,
@@ -34,11 +35,13 @@ export class Snapshots {
     const old = this.current;
     const engineRetryAt = engine.retry_at();
     const status = STATUS[engine.status()] ?? old.status;
+    const isCaughtUp = engine.caught_up() === 1;
     const reconnectAttempts = engine.attempts();
     const waitReason = WAIT_REASONS[engine.wait_reason()] ?? null;
     const outboxLength = engine.outbox_length();
     if (
       status === old.status &&
+      isCaughtUp === old.isCaughtUp &&
       reconnectAttempts === old.reconnectAttempts &&
       waitReason === old.waitReason &&
       outboxLength === old.outboxLength &&
@@ -50,6 +53,7 @@ export class Snapshots {
     this.current = {
       status,
       isConnected: status === 'connected',
+      isCaughtUp,
       reconnectAttempts,
       retryAt: engineRetryAt < 0 ? null : Date.now() + engineRetryAt - monotonicNow(),
       waitReason,

@@ -14,7 +14,7 @@ import {
 } from './context.js';
 import { WebSocketInitializer, type WebSocketInitializerProps } from './initializer.js';
 import { useConnection, useTetherlineClient } from './use-connection.js';
-import { useStreamedMessage, useStreamedMessages } from './use-streamed-message.js';
+import { useStreamedMessage, useStreamedMessages, useStreams } from './use-streamed-message.js';
 import { useWebSocketHandlers } from './use-handlers.js';
 import { withWebSocket, type WithWebSocket } from './with-websocket.js';
 
@@ -26,6 +26,7 @@ export interface Tetherline<Own extends object, Sent extends object = object> {
   useConnection: typeof useConnection;
   useStreamedMessage: typeof useStreamedMessage;
   useStreamedMessages: typeof useStreamedMessages;
+  useStreams: typeof useStreams;
   useTetherlineClient: () => ClientOf<Own, Sent>;
   useWebSocketContext: () => WebSocketContextValue<Own, Sent>;
   useWebSocketHandlers: <Type extends string>(handlers: HandlersOf<Type, Own>) => void;
@@ -49,6 +50,7 @@ export function createTetherline<Own extends object, Sent extends object = objec
     useConnection,
     useStreamedMessage,
     useStreamedMessages,
+    useStreams,
     useTetherlineClient,
     useWebSocketContext,
     useWebSocketHandlers,

@@ -18,6 +18,6 @@ export { WebSocketInitializer, type WebSocketInitializerProps } from './initiali
 export { type Toast, type ToastCallbacks, type ToastTexts, toToasts } from './toasts.js';
 export { useHold } from './use-hold.js';
 export { useConnection, useTetherlineClient } from './use-connection.js';
-export { useStreamedMessage, useStreamedMessages } from './use-streamed-message.js';
+export { useStreamedMessage, useStreamedMessages, useStreams } from './use-streamed-message.js';
 export { useWebSocketHandlers } from './use-handlers.js';
 export { withWebSocket, type WithWebSocket } from './with-websocket.js';

@@ -1,8 +1,8 @@
 'use client';
 
-import { useContext, useSyncExternalStore } from 'react';
+import { useContext, useState, useSyncExternalStore } from 'react';
 
-import type { Client, StreamedMessage } from '../index.js';
+import type { Client, Message, StreamedMessage, StreamInfo } from '../index.js';
 import { ClientContext, provided, WebSocketContext } from './context.js';
 import { framesOf } from './frames.js';
 
@@ -13,7 +13,7 @@ const NONE: readonly StreamedMessage[] = [];
  * again only when this answer has changed, and at most once per frame, however fast it grows.
  */
 export function useStreamedMessage(uuid: string | null | undefined): StreamedMessage | undefined {
-  const { subscribe, get } = useStreams('useStreamedMessage');
+  const { subscribe, get } = useSource('useStreamedMessage');
   return useSyncExternalStore(
     subscribe,
     () => get().find((message) => message.uuid === uuid),
@@ -23,8 +23,42 @@ export function useStreamedMessage(uuid: string | null | undefined): StreamedMes
 
 /** All answers that grow, and the last that did: for "who is writing in this conversation". */
 export function useStreamedMessages(): readonly StreamedMessage[] {
-  const { subscribe, get } = useStreams('useStreamedMessages');
+  const { subscribe, get } = useSource('useStreamedMessages');
   return useSyncExternalStore(subscribe, get, () => NONE);
+}
+
+/**
+ * Answers without their text, all or those whose `message_start` is wanted: "what is written in this
+ * conversation". The same array, and no render, until one begins, begins anew or ends.
+ */
+export function useStreams(isWanted?: (start: Message) => boolean): readonly StreamInfo[] {
+  const { subscribe, get } = useSource('useStreams');
+  const [keep] = useState(keeping);
+  return useSyncExternalStore(
+    subscribe,
+    () => keep(isWanted ? get().filter(({ start }) => isWanted(start)) : get()),
+    () => NONE,
+  );
+}
+
+/** Answers what it has answered before, for as long as that says the same. */
+function keeping(): (now: readonly StreamedMessage[]) => readonly StreamInfo[] {
+  let kept: readonly StreamInfo[] = NONE;
+  return (now) => {
+    if (now.length !== kept.length || now.some((one, index) => differs(one, kept[index]))) {
+      kept = now.map(({ text: _, ...info }) => info);
+    }
+    return kept;
+  };
+}
+
+function differs(one: StreamInfo, other: StreamInfo | undefined): boolean {
+  return (
+    one.start !== other?.start ||
+    one.status !== other.status ||
+    one.ref !== other.ref ||
+    one.isGrowing !== other.isGrowing
+  );
 }
 
 type Streams = Pick<ReturnType<typeof framesOf>['streams'], 'subscribe' | 'get'>;
@@ -32,7 +66,7 @@ type Streams = Pick<ReturnType<typeof framesOf>['streams'], 'subscribe' | 'get'>
 /** Where a literal stands in for the connection, nothing grows. */
 const NO_STREAMS: Streams = { subscribe: () => () => undefined, get: () => NONE };
 
-function useStreams(hook: string): Streams {
+function useSource(hook: string): Streams {
   const client: Client | null = useContext(ClientContext);
   provided(useContext(WebSocketContext), hook);
   return client ? framesOf(client).streams : NO_STREAMS;

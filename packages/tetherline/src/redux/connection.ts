@@ -5,6 +5,7 @@ import type { Client, Snapshot } from '../index.js';
 const initialState: Snapshot = {
   status: 'signed_out',
   isConnected: false,
+  isCaughtUp: false,
   reconnectAttempts: 0,
   retryAt: null,
   waitReason: null,

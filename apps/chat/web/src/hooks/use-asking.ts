@@ -1,5 +1,6 @@
 import { useCallback } from 'react';
 import { useDispatch, useStore } from 'react-redux';
+import { uuidv7 } from 'tetherline';
 import { MESSAGE_GENERATE, MESSAGE_REGENERATE } from '@/constants/websocket-events';
 import { useWebSocketContext } from '@/hooks/use-websocket-context';
 import {
@@ -9,7 +10,6 @@ import {
   showRegeneration,
   showStop,
 } from '@/lib/asking';
-import { randomId } from '@/lib/id';
 import { continuationOf } from '@/lib/messages';
 import type { AnswerUnderWay } from '@/lib/tree';
 import type { AppStore } from '@/store';
@@ -37,7 +37,7 @@ export function useAsking() {
   const store = useStore() as AppStore;
 
   const ask = useCallback(
-    (content: string, { conversationUuid, parent, edits, id = randomId() }: Asked) => {
+    (content: string, { conversationUuid, parent, edits, id = uuidv7() }: Asked) => {
       const question: Question = {
         type: MESSAGE_GENERATE,
         id,
@@ -84,7 +84,7 @@ export function useAsking() {
     (messageUuid: string, conversationUuid: string, { isRetry = false } = {}) => {
       const request: RegenerationRequest = {
         type: MESSAGE_REGENERATE,
-        id: randomId(),
+        id: uuidv7(),
         conversation_uuid: conversationUuid,
         message_uuid: messageUuid,
         ...(isRetry ? { retry: true } : {}),

@@ -1,30 +1,22 @@
+import type { StreamInfo } from 'tetherline';
 import { parentOf } from '@/lib/messages';
 import { type AnswerUnderWay, forkOf, type Place } from '@/lib/tree';
 import type { ChatMessage, PendingAnswer, Regeneration } from '@/types/chat';
-
-/** What the connection knows of an answer, but for its text. */
-export interface AnswerStream {
-  uuid: string;
-  attempt: number;
-  isGrowing: boolean;
-  ref: string | undefined;
-  parent: string | null;
-  version: number;
-}
 
 /** The answers of a conversation without a final text: what grows, what is waited for. */
 export function underWayOf(
   messages: readonly ChatMessage[],
   pending: readonly PendingAnswer[],
   regenerations: readonly Regeneration[],
-  streams: readonly AnswerStream[],
+  streams: readonly StreamInfo[],
 ): AnswerUnderWay[] {
   const answers = new Map<string, AnswerUnderWay>();
   for (const { message_uuid: uuid, ref, parent, version } of pending) {
     answers.set(uuid, { uuid, parent, version, ref, phase: 'awaited', isNamed: true });
   }
   for (const stream of streams.filter((one) => !isPast(one, messages))) {
-    const { uuid, parent, version, ref, isGrowing } = stream;
+    const { uuid, ref, isGrowing } = stream;
+    const { parent, version } = placeOf(stream);
     const awaited = answers.get(uuid);
     // The old attempt of what is waited for again.
     if (isGrowing || awaited === undefined || awaited.ref === ref) {
@@ -80,8 +72,16 @@ export function awaitedOn(path: readonly Place[]): AnswerUnderWay | undefined {
     .at(-1);
 }
 
+/** Where its application says that it belongs. */
+function placeOf({ start: { parent, version } }: StreamInfo) {
+  return {
+    parent: typeof parent === 'string' ? parent : null,
+    version: typeof version === 'number' ? version : 1,
+  };
+}
+
 /** Whether its final message is here. */
-function isPast(stream: AnswerStream, messages: readonly ChatMessage[]): boolean {
+function isPast(stream: StreamInfo, messages: readonly ChatMessage[]): boolean {
   const message = messages.find(({ uuid }) => uuid === stream.uuid);
   return message !== undefined && (message.attempt ?? stream.attempt) >= stream.attempt;
 }

@@ -1,20 +1,21 @@
 import { createSelector } from '@reduxjs/toolkit';
+import type { StreamInfo } from 'tetherline';
 import { type Place, visiblePath } from '@/lib/tree';
-import { type AnswerStream, underWayOf, withAwaited } from '@/lib/under-way';
+import { underWayOf, withAwaited } from '@/lib/under-way';
 import type { RootState } from '@/store';
 
 /** The branch of a conversation that is shown, with what the connection knows to be growing. */
 export const selectPath: (
   state: RootState,
   conversationUuid: string,
-  streams: readonly AnswerStream[],
+  streams: readonly StreamInfo[],
 ) => readonly Place[] = createSelector(
   [
     ({ conversation }: RootState, uuid: string) => conversation.messages[uuid] ?? NONE,
     ({ conversation }: RootState, uuid: string) => conversation.pending[uuid] ?? NONE,
     ({ conversation }: RootState, uuid: string) => conversation.regenerations[uuid] ?? NONE,
     ({ conversation }: RootState, uuid: string) => conversation.choices[uuid] ?? NO_CHOICES,
-    (_: RootState, __: string, streams: readonly AnswerStream[]) => streams,
+    (_: RootState, __: string, streams: readonly StreamInfo[]) => streams,
   ],
   (messages, pending, regenerations, choices, streams) =>
     withAwaited(
