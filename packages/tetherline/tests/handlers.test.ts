@@ -364,6 +364,7 @@ describe("a handler of '*'", () => {
     client.signIn('ann');
     await isConnected(client);
     const connection = await context.server.connection(1);
+    await connection.frame('get_pending');
     connection.send({ type: 'typing' });
     context.server.publish('ann', { type: 'news' });
     await marker(client);

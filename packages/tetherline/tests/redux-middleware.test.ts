@@ -2,6 +2,7 @@
 import { instrument, type EnhancedStore as TravellingStore } from '@redux-devtools/instrument';
 import {
   configureStore,
+  createListenerMiddleware,
   createSlice,
   type Middleware,
   type PayloadAction,
@@ -13,6 +14,7 @@ import { type Client, type ClientOptions, createClient } from '../src/index.js';
 import {
   acceptBatches,
   connectionSlice,
+  eachAction,
   tetherlineMiddleware,
   toHandlers,
 } from '../src/redux/index.js';
@@ -225,4 +227,97 @@ it('without a client the middleware only gathers, for handlers of components', a
   expect(store.getState()).toEqual([]);
   await vi.advanceTimersByTimeAsync(FRAME_MS);
   expect(store.getState()).toEqual([1]);
+});
+
+/** A store with a listener of Redux Toolkit's own, before everything else. */
+async function listening(wrap: (middleware: Middleware) => Middleware) {
+  const server = createFakeServer({ user: 'ann' });
+  const client = createClient(server.options);
+  clients.push(client);
+  const heard: unknown[] = [];
+  const { middleware, startListening } = createListenerMiddleware();
+  const store = configureStore({
+    reducer: acceptBatches(reducers),
+    middleware: (defaults) =>
+      defaults()
+        .prepend(wrap(middleware as Middleware))
+        .concat(
+          tetherlineMiddleware({
+            client,
+            actions: {
+              news: ({ title }) => news.actions.added(title),
+              urgent: ({ title }) => ({ ...news.actions.added(title), meta: { batch: false } }),
+            },
+          }),
+        ),
+  });
+  const lengths: [number, number][] = [];
+  startListening({
+    predicate: (action, after, before) => {
+      const of = (state: unknown) => (state as { news: unknown[] }).news.length;
+      if (news.actions.added.match(action)) {
+        lengths.push([of(before), of(after)]);
+      }
+      return news.actions.added.match(action);
+    },
+    effect: (action, { dispatch }) => {
+      heard.push((action as PayloadAction<unknown>).payload);
+      if (heard.length === 1) {
+        dispatch(news.actions.added('answer'));
+      }
+    },
+  });
+  client.signIn('ann');
+  await server.settled();
+  return { server, store, heard, lengths };
+}
+
+// An RTK listener heard none of three messages once `acceptBatches` was used.
+it('a listener behind eachAction hears every action, while the store changes once', async () => {
+  const { server, store, heard, lengths } = await listening(eachAction);
+  const notified = vi.fn();
+  store.subscribe(notified);
+  [1, 2, 3].forEach((title) => server.publish({ type: 'news', title }));
+  await server.clock.advance(FRAME_MS);
+  // What a listener dispatches meanwhile is reduced, and heard, as ever.
+  expect(heard).toEqual([1, 'answer', 2, 3]);
+  expect(store.getState().news).toEqual([1, 2, 3, 'answer']);
+  expect(lengths[0]).toEqual([0, 3]);
+  expect(notified).toHaveBeenCalledTimes(2);
+});
+
+it('a listener behind eachAction hears every action once where nobody takes batches', async () => {
+  const warn = vi.spyOn(console, 'warn').mockReturnValue();
+  const heard: unknown[] = [];
+  const { middleware, startListening } = createListenerMiddleware();
+  startListening({
+    actionCreator: news.actions.added,
+    effect: ({ payload }) => void heard.push(payload),
+  });
+  const store = configureStore({
+    reducer: reducers,
+    middleware: (defaults) =>
+      defaults()
+        .prepend(eachAction(middleware as Middleware))
+        .concat(tetherlineMiddleware()),
+  });
+  const handlers = toHandlers(store.dispatch, {
+    news: ({ title }) => news.actions.added(title),
+  });
+  [1, 2].forEach((title) => handlers.news?.({ type: 'news', title }, { replayed: false }));
+  await vi.advanceTimersByTimeAsync(FRAME_MS);
+  expect(heard).toEqual([1, 2]);
+  // Nobody heard that batching, which was asked for, was not there.
+  expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('acceptBatches'));
+  warn.mockRestore();
+});
+
+// There was no way for a single kind of action to stay out of the batches.
+it('an action may opt out of batches, and keeps its place', async () => {
+  const { server, store, heard } = await listening((middleware) => middleware);
+  server.publish({ type: 'news', title: 'first' });
+  server.publish({ type: 'urgent', title: 'second' });
+  expect(heard).toEqual(['second', 'answer']);
+  expect(store.getState().news).toEqual(['first', 'second', 'answer']);
+  await server.settled();
 });

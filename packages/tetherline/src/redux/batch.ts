@@ -1,5 +1,6 @@
 import { type Action, type Dispatch, type MiddlewareAPI, SHOULD_AUTOBATCH } from '@reduxjs/toolkit';
 
+import { isDevelopment } from '../core/log.js';
 import { batched, offering } from './reducers.js';
 
 /** How many actions are dispatched at once at most, unless one message becomes more. */
@@ -41,6 +42,8 @@ export class Batch {
   /** How many actions a slice takes: fewer as long as they take long. */
   #sliceActions = BATCH_ACTIONS_MAX;
   #cancel: (() => void) | null = null;
+  /** Batches are taken here, or it was said that they are not. */
+  #isTold = false;
 
   constructor(store: MiddlewareAPI<Dispatch, unknown>) {
     this.#store = store;
@@ -128,9 +131,13 @@ export class Batch {
       ),
     );
     if (offer.isTaken) {
+      this.#isTold = true;
       messages.forEach(({ resolve }) => resolve());
       tellApart(failure);
     } else if (!this.#dispatchEach([...messages, ...this.#takeRest()])) {
+      if (!failure) {
+        this.#warnOnce();
+      }
       tellApart(failure);
     }
   }
@@ -152,6 +159,16 @@ export class Batch {
       }
     }
     return hasFailed;
+  }
+
+  #warnOnce(): void {
+    if (!this.#isTold && isDevelopment()) {
+      this.#isTold = true;
+      console.warn(
+        'Tetherline: no reducer of this store takes batches, so the actions of messages are dispatched one by one. ' +
+          'Put `acceptBatches` around all of the reducer.',
+      );
+    }
   }
 
   /** What waits may not go before what is dispatched, as it does before anything else. */

@@ -21,7 +21,8 @@ export const queueWanted = createAction('tetherline/queueWanted');
 
 /**
  * Handlers that dispatch, for `registerHandlers` or `client.on`: once per frame where the store has
- * `tetherlineMiddleware`, else at once.
+ * `tetherlineMiddleware`, else at once. A message of whose actions one has `meta: { batch: false }` is
+ * dispatched at once too, action by action, after what came before it.
  */
 export function toHandlers<Types extends string, Own extends object = object>(
   dispatch: Dispatch,
@@ -33,6 +34,10 @@ export function toHandlers<Types extends string, Own extends object = object>(
     handlers[type] = (message, meta) => {
       const made = creators[type](message as MessageOf<Types, Own>, meta);
       const actions = made ? [made].flat() : [];
+      if (actions.some(isOnItsOwn)) {
+        // What waits goes first: the middleware dispatches it before anything else.
+        return atOnce(dispatch)(actions);
+      }
       if (actions.length > 0) {
         queue ??= queueOf(dispatch);
         return queue(actions);
@@ -45,10 +50,16 @@ export function toHandlers<Types extends string, Own extends object = object>(
 
 function queueOf(dispatch: Dispatch): Queue {
   const answer: unknown = dispatch(queueWanted());
-  return typeof answer === 'function'
-    ? (answer as Queue)
-    : (actions) => {
-        actions.forEach((action) => dispatch(action));
-        return undefined;
-      };
+  return typeof answer === 'function' ? (answer as Queue) : atOnce(dispatch);
+}
+
+function atOnce(dispatch: Dispatch): Queue {
+  return (actions) => {
+    actions.forEach((action) => dispatch(action));
+    return undefined;
+  };
+}
+
+function isOnItsOwn({ meta }: Action & { meta?: unknown }): boolean {
+  return (meta as { batch?: unknown } | null | undefined)?.batch === false;
 }

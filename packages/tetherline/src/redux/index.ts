@@ -5,6 +5,7 @@ import { type ActionCreators, type Knowing, toHandlers } from './handlers.js';
 
 export { BATCH_ACTIONS_MAX, BATCH_TASK_MS, BATCH_WAIT_MS, BATCH_WAITING_MAX } from './batch.js';
 export { connectionChanged, connectionSlice } from './connection.js';
+export { eachAction } from './each-action.js';
 export { type ActionCreators, toHandlers } from './handlers.js';
 export { tetherlineMiddleware, type TetherlineMiddlewareOptions } from './middleware.js';
 export { acceptBatches, type AcceptingBatches, batched, inOneDraft } from './reducers.js';

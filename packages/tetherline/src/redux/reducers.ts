@@ -41,10 +41,19 @@ export function offering(offer: Offer, dispatch: () => unknown): void {
   }
 }
 
+/** Whether the batch that was passed on just now has been reduced; if not, its actions come one by one. */
+export function wasTaken(): boolean {
+  return offered?.isTaken !== false;
+}
+
 /**
  * A reducer that takes batches: one dispatch, and one notification, for all messages of a frame.
  * Takes what `configureStore` takes, one reducer or several by name, and belongs around all of it;
  * around a part of it, it does nothing.
+ *
+ * **From then on no middleware sees the actions of messages**: it sees one `tetherline/batched` for all of
+ * them, so `createListenerMiddleware` hears of none. Put {@link eachAction} around a middleware that has
+ * to see them, or give an action `meta: { batch: false }` to have it dispatched by itself.
  */
 export function acceptBatches<R extends Reducer | ReducersMapObject>(
   reducers: R,
