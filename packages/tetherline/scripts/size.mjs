@@ -12,8 +12,8 @@ const BUDGETS = {
   'engine (wasm)': 13_050,
   tetherline: 25_950,
   // With `tetherline/streams`, which the provider brings along.
-  '+ tetherline/react': 4_700,
-  '+ tetherline/redux': 2_000,
+  '+ tetherline/react': 4_750,
+  '+ tetherline/redux': 2_150,
   '+ tetherline/outbox': 2_350,
   '+ tetherline/streams': 1_150,
 };
