@@ -118,3 +118,38 @@ async fn a_secret_of_before_goes_on_to_sign_as_it_did() {
         Server::start_with(&["--webhook-url", &url, "--webhook-secret-file", text(&secret)]);
     client(&server).send(r#"{"type":"ask","text":"Grüße"}"#).await.unwrap();
 }
+
+/// An example backend that answers what a thing costs.
+fn price(program: &str, script: &str, secret: &Path) -> (Process, String) {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/backends");
+    let mut command = Command::new(program);
+    command.args([script, text(secret)]).current_dir(folder).stdin(Stdio::null());
+    let process = Process::spawn(command);
+    let url = process.line();
+    (process, url)
+}
+
+#[tokio::test]
+async fn the_example_backends_answer_a_question_and_a_repeat_gets_the_same() {
+    // What a webhook said beside its 2xx was thrown away.
+    for (program, script) in [("node", "price.mjs"), ("python3", "price.py")] {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("webhook.secret");
+        let (backend, url) = price(program, script, &secret);
+        let server = Server::start_on(folder, &["--webhook-url", &url]);
+        let (laptop, phone) = (client(&server), client(&server));
+        let ask = |sku: &str| format!(r#"{{"type":"price_asked","id":"q-{sku}","sku":"{sku}"}}"#);
+        let tea = laptop.send(&ask("tea")).await.unwrap().answer.unwrap();
+        assert_eq!(tea.read::<Value>().unwrap(), json!({"price": "2.40"}), "{script}");
+        let gold = laptop.send(&ask("gold")).await.unwrap().answer.unwrap();
+        assert_eq!(gold.read::<Value>().unwrap(), json!({ "price": null }), "{script}");
+        let refused = laptop.send(r#"{"type":"ask"}"#).await.unwrap_err();
+        assert!(
+            matches!(&refused, SendError::Refused { code, .. } if &**code == "unknown_type"),
+            "{script}: {refused:?}"
+        );
+        // It is gone, so nobody but the server can say it again.
+        drop(backend);
+        assert_eq!(phone.send(&ask("tea")).await.unwrap().answer, Some(tea), "{script}");
+    }
+}
