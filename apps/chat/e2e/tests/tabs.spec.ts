@@ -97,6 +97,29 @@ test('a leading tab that freezes is replaced, and is right again when it thaws',
   expect(delivery.taken).toEqual(['into-the-ice', 'from-the-ice']);
 });
 
+test('a tab that follows freezes: the others go on, and it has all of it, once, when it thaws', async ({
+  openTabs,
+  delivery,
+  network,
+}) => {
+  const [leader, frozen] = (await openTabs(2)) as [Tab, Tab];
+  const early = await delivery.publish('ann', 100);
+  await frozen.hasHandled(early);
+  const thaw = await frozen.freeze();
+  const ids = [...early, ...(await delivery.publish('ann', 100))];
+  await leader.hasHandled(ids);
+  await leader.send(['meanwhile']);
+  await leader.hasSettled(['meanwhile']);
+  thaw();
+  await frozen.hasHandled(ids);
+  await frozen.send(['from-the-ice']);
+  await frozen.hasSettled(['from-the-ice']);
+  const more = await delivery.publish('ann', 100);
+  for (const tab of [leader, frozen]) await tab.hasHandled([...ids, ...more]);
+  expect(network.webSocketsOpened).toBe(1);
+  expect(delivery.taken).toEqual(['meanwhile', 'from-the-ice']);
+});
+
 test('the lead moves to the tab that is looked at', async ({ openTabs, delivery, network }) => {
   const [leader, follower, third] = (await openTabs(3)) as [Tab, Tab, Tab];
   await third.pretendToBe('hidden');

@@ -65,4 +65,4 @@ export async function allComesOnce(tabs: Tab[], delivery: Delivery, user: string
   expect(taken.toSorted()).toEqual(sends.flat().toSorted());
 }
 
-export { expect };
+export { expect, Tab };
