@@ -24,11 +24,11 @@ pub(crate) fn webhook_secret(path: &Path) -> Result<String> {
 }
 
 /// The certificates to trust, as they are in their file and as they are in use.
-pub(crate) fn certificates(path: &Path) -> Result<(Vec<u8>, Vec<Certificate>)> {
-    let pem = fs::read(path).with_context(|| format!("cannot read --cacert {}", path.display()))?;
+pub(crate) fn certificates(path: &Path, option: &str) -> Result<(Vec<u8>, Vec<Certificate>)> {
+    let pem = fs::read(path).with_context(|| format!("cannot read {option} {}", path.display()))?;
     let found = Certificate::from_pem_bundle(&pem).ok().filter(|found| !found.is_empty());
     let found = found.with_context(|| {
-        format!("--cacert {} holds no certificates in PEM form", path.display())
+        format!("{option} {} holds no certificates in PEM form", path.display())
     })?;
     Ok((pem, found))
 }

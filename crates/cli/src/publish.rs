@@ -32,7 +32,8 @@ pub(crate) struct Access {
 impl Access {
     /// What is kept for a user on the server, and what to ask it with.
     pub(crate) fn user(&self, user: &UserId) -> Result<(Client, String)> {
-        let trusted = self.cacert.as_deref().map(files::certificates).transpose()?;
+        let trusted = self.cacert.as_deref().map(|path| files::certificates(path, "--cacert"));
+        let trusted = trusted.transpose()?;
         let (http, _) = http_client(&self.url, self.proxy.as_deref(), |builder| match trusted {
             Some((_, trusted)) => builder.tls_certs_only(trusted),
             None => builder,

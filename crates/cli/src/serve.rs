@@ -50,6 +50,9 @@ pub(crate) struct Options {
     /// environment count for nothing: people's messages would go there.
     #[arg(long, value_name = "URL", env = "TETHERLINE_WEBHOOK_PROXY", requires = "webhook_url")]
     webhook_proxy: Option<String>,
+    /// Trust the certificates in this PEM file at the webhook, instead of the machine's.
+    #[arg(long, value_name = "FILE", env = "TETHERLINE_WEBHOOK_CACERT", requires = "webhook_url")]
+    webhook_cacert: Option<PathBuf>,
     /// How many requests are with the webhook at a time; further sends wait, and then come again.
     #[arg(
         long,
@@ -174,7 +177,10 @@ fn webhook(options: &Options) -> Result<Option<Webhook>> {
         Some(path) => files::webhook_secret(path)?,
         None => files::webhook_secret_made_if_missing(&options.data.join("webhook.secret"))?,
     };
+    let trusted = options.webhook_cacert.as_deref();
+    let trusted = trusted.map(|path| files::certificates(path, "--webhook-cacert")).transpose()?;
     let mut webhook = WebhookOptions::new(url, &secret);
+    webhook.ca_certificates = trusted.as_ref().map(|(pem, _)| pem.as_slice());
     webhook.proxy = options.webhook_proxy.as_deref();
     webhook.requests_max = options.webhook_requests_max as usize;
     Webhook::open(webhook).context("--webhook-url").map(Some)

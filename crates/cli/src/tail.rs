@@ -54,7 +54,7 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         builder = builder.start_after(after);
     }
     if let Some(path) = &options.cacert {
-        builder = builder.ca_certificates(&files::certificates(path)?.0);
+        builder = builder.ca_certificates(&files::certificates(path, "--cacert")?.0);
     }
     if options.stream {
         builder = builder.follow_streams();

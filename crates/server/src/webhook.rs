@@ -11,7 +11,7 @@ use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Certificate, Client, Response, StatusCode, Url};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tetherline_protocol::{
@@ -62,6 +62,8 @@ pub struct WebhookOptions<'a> {
     pub secret: &'a str,
     /// The proxy on the way to it, such as `http://127.0.0.1:3128`. The environment names none.
     pub proxy: Option<&'a str>,
+    /// The certificates in PEM form of whoever may vouch for it, instead of those that the machine trusts.
+    pub ca_certificates: Option<&'a [u8]>,
     /// Requests at a time.
     pub requests_max: usize,
     /// Sends that wait or are under way, in bytes.
@@ -73,7 +75,7 @@ impl<'a> WebhookOptions<'a> {
     #[must_use]
     pub fn new(url: &'a str, secret: &'a str) -> Self {
         let (requests_max, bytes_max) = (WEBHOOK_REQUESTS_MAX, WEBHOOK_BYTES_MAX);
-        Self { url, secret, proxy: None, requests_max, bytes_max }
+        Self { url, secret, proxy: None, ca_certificates: None, requests_max, bytes_max }
     }
 }
 
@@ -90,6 +92,14 @@ pub enum InvalidWebhook {
          its file to have one made"
     )]
     Secret,
+    /// What [`WebhookOptions::ca_certificates`] has is none, or a broken one.
+    #[error("those to trust are no certificates in PEM form")]
+    Certificates,
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, InvalidWebhook> {
+    let found = Certificate::from_pem_bundle(pem).ok().filter(|found| !found.is_empty());
+    found.ok_or(InvalidWebhook::Certificates)
 }
 
 impl Webhook {
@@ -101,8 +111,14 @@ impl Webhook {
     /// The same with everything that can be chosen.
     pub fn open(options: WebhookOptions<'_>) -> Result<Self, InvalidWebhook> {
         let secret = SigningSecret::parse(options.secret).map_err(|_| InvalidWebhook::Secret)?;
-        let (http, url) =
-            http_client(options.url, options.proxy, |builder| builder.timeout(WEBHOOK_TIMEOUT))?;
+        let trusted = options.ca_certificates.map(certificates).transpose()?;
+        let (http, url) = http_client(options.url, options.proxy, |builder| {
+            let builder = builder.timeout(WEBHOOK_TIMEOUT);
+            match trusted {
+                Some(trusted) => builder.tls_certs_only(trusted),
+                None => builder,
+            }
+        })?;
         let budget = Budget::new(options.requests_max, options.bytes_max);
         let (trouble, answers) = (SharedTrouble::default(), SharedTrouble::default());
         Ok(Self { url, secret, http, budget, trouble, answers })

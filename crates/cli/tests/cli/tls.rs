@@ -9,7 +9,10 @@ use tokio_rustls::{
     rustls::{ServerConfig, pki_types::PrivateKeyDer},
 };
 
-use crate::support::{Process, Server, run, text};
+use crate::{
+    support::{Process, Server, run, text},
+    webhook::{backend, client},
+};
 
 /// What stands in front of a server and speaks TLS, and the file with its certificate.
 struct Front {
@@ -18,7 +21,7 @@ struct Front {
     _folder: TempDir,
 }
 
-async fn front(server: &Server) -> Front {
+async fn front(behind: &str) -> Front {
     let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let certificate = folder.path().join("front.pem");
@@ -31,7 +34,7 @@ async fn front(server: &Server) -> Front {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-    let behind = server.url.trim_start_matches("http://").to_owned();
+    let behind = behind.trim_start_matches("http://").to_owned();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (acceptor, behind) = (acceptor.clone(), behind.clone());
@@ -49,7 +52,7 @@ async fn front(server: &Server) -> Front {
 async fn whoever_is_told_whom_to_trust_reaches_a_server_with_a_certificate_of_its_own() {
     // There was no way to say so but SSL_CERT_FILE, which `--help` does not name.
     let server = Server::start();
-    let front = front(&server).await;
+    let front = front(&server.url).await;
     let (key, token) = (server.file("api.key"), server.token("ada"));
     let cacert = ["--cacert", text(&front.certificate)];
     let to = ["--url", &front.url];
@@ -66,6 +69,17 @@ async fn whoever_is_told_whom_to_trust_reaches_a_server_with_a_certificate_of_it
 
     let erased = run(&[&["erase", "--yes"][..], &to, &api, &cacert].concat());
     assert!(erased.status.success(), "{}", String::from_utf8_lossy(&erased.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_may_have_a_certificate_of_its_own() {
+    let (hook, request) = backend();
+    let front = front(hook.trim_end_matches("/tetherline")).await;
+    let hook = format!("{}/tetherline", front.url);
+    let options = ["--webhook-url", &hook, "--webhook-cacert", text(&front.certificate)];
+    let server = Server::start_with(&options);
+    client(&server).send(r#"{"type":"ask","text":"Hi"}"#).await.unwrap();
+    assert!(request.join().unwrap().1.contains("Hi"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

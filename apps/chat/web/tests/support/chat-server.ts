@@ -95,8 +95,9 @@ export class ScriptedChat {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
-    const asked = `${request.method ?? ''} ${new URL(request.url ?? '', this.url).pathname}`;
-    this.requests.push(asked);
+    const { pathname, search } = new URL(request.url ?? '', this.url);
+    const asked = `${request.method ?? ''} ${pathname}`;
+    this.requests.push(asked + search);
     if (this.isAway && asked.startsWith('GET /ws/')) {
       response.writeHead(503, { 'retry-after': '3600' }).end();
       return;
