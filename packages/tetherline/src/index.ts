@@ -6,8 +6,6 @@ export type { Logger } from './core/log.js';
 export type * from './core/types.js';
 export {
   ACCEPTED,
-  ACK,
-  AUTHENTICATE,
   CONNECTION_ESTABLISHED,
   ERROR,
   ERROR_CODES,

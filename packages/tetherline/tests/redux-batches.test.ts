@@ -16,14 +16,13 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import {
   acceptBatches,
-  BATCH_ACTIONS_MAX,
-  BATCH_TASK_MS,
-  BATCH_WAITING_MAX,
   batched,
   inOneDraft,
   tetherlineMiddleware,
   toHandlers,
 } from '../src/redux/index.js';
+// Not for applications, which have no use for them.
+import { BATCH_ACTIONS_MAX, BATCH_TASK_MS, BATCH_WAITING_MAX } from '../src/redux/batch.js';
 
 const FRAME_MS = 50;
 

@@ -3,7 +3,6 @@ import type { Dispatch } from '@reduxjs/toolkit';
 import { connectionChanged, followConnection } from './connection.js';
 import { type ActionCreators, type Knowing, toHandlers } from './handlers.js';
 
-export { BATCH_ACTIONS_MAX, BATCH_TASK_MS, BATCH_WAIT_MS, BATCH_WAITING_MAX } from './batch.js';
 export { connectionChanged, connectionSlice } from './connection.js';
 export { eachAction } from './each-action.js';
 export { type ActionCreators, toHandlers } from './handlers.js';

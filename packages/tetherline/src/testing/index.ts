@@ -7,7 +7,7 @@ export type { FakeConnection, FakePeer } from './fake-connection.js';
 export type { FakeNetwork } from './fake-line.js';
 export type { FakeMailbox, FakeMessage } from './fake-mailbox.js';
 export type { FakeAnswer, Refusal } from './fake-refusal.js';
-export { createFakeServer, FakeServer } from './fake-server.js';
+export { createFakeServer, type FakeServer } from './fake-server.js';
 export type { FakeServerOptions } from './fake-server-options.js';
 export type {
   FakeStream,
