@@ -242,34 +242,37 @@ impl Case {
 async fn an_example_reads_whatever_stream_the_chat_reads_and_makes_the_same_of_it() {
     // They stopped at what the chat had long learned to read: half characters, an answer in one piece, a body that
     // breaks off behind its reason; and what was cut by a limit looked whole.
-    for example in Example::ALL {
-        let server = patient_server();
-        let mut reader = Reader::of(&server).await;
-        for case in Case::all() {
-            let model = Model::start();
-            let running = example.start(&server, &model);
-            model.request();
-            let body = case.body();
-            // In two, within a character if there is one.
-            let cut = body.bytes().position(|byte| !byte.is_ascii()).map_or(0, |byte| byte + 1);
-            for bytes in [&body.as_bytes()[..cut], &body.as_bytes()[cut..]] {
-                if !bytes.is_empty() {
-                    model.sends_bytes(bytes);
-                }
+    let [python, node] = Example::ALL.map(read_every_case);
+    tokio::join!(python, node);
+}
+
+async fn read_every_case(example: Example) {
+    let server = patient_server();
+    let mut reader = Reader::of(&server).await;
+    for case in Case::all() {
+        let model = Model::start();
+        let running = example.start(&server, &model);
+        model.request();
+        let body = case.body();
+        // In two, within a character if there is one.
+        let cut = body.bytes().position(|byte| !byte.is_ascii()).map_or(0, |byte| byte + 1);
+        for bytes in [&body.as_bytes()[..cut], &body.as_bytes()[cut..]] {
+            if !bytes.is_empty() {
+                model.sends_bytes(bytes);
             }
-            if case.end.is_some() {
-                model.is_cut();
-            } else {
-                model.ends();
-            }
-            let (told, message) = (&case.name, reader.end().await);
-            assert_eq!(message["content"], case.text, "{example:?}, {told}: {message}");
-            let status = if case.failure.is_some() { "failed" } else { "complete" };
-            assert_eq!(message["status"], status, "{example:?}, {told}: {message}");
-            assert_eq!(message["error"].is_string(), case.failure.is_some(), "{told}");
-            assert_eq!(message["finish_reason"], json!(case.reason), "{example:?}, {told}");
-            running.ends_well().await;
         }
+        if case.end.is_some() {
+            model.is_cut();
+        } else {
+            model.ends();
+        }
+        let (told, message) = (&case.name, reader.end().await);
+        assert_eq!(message["content"], case.text, "{example:?}, {told}: {message}");
+        let status = if case.failure.is_some() { "failed" } else { "complete" };
+        assert_eq!(message["status"], status, "{example:?}, {told}: {message}");
+        assert_eq!(message["error"].is_string(), case.failure.is_some(), "{told}");
+        assert_eq!(message["finish_reason"], json!(case.reason), "{example:?}, {told}");
+        running.ends_well().await;
     }
 }
 
