@@ -27,8 +27,8 @@ export class Writing {
     this.#event({ choices: [{ index: 0, delta: { content: text }, finish_reason: null }] });
   }
 
-  end(): void {
-    this.#event({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] });
+  end(reason: 'stop' | 'length' = 'stop'): void {
+    this.#event({ choices: [{ index: 0, delta: {}, finish_reason: reason }] });
     this.#response.end('data: [DONE]\n\n');
   }
 
