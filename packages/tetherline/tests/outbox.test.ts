@@ -119,6 +119,19 @@ describe('sends that are kept', () => {
     await untilStored(0);
   });
 
+  it('are answered where they were restored', async () => {
+    const first = givenPage(offline);
+    first.signIn();
+    void first.client.send({ type: 'price_asked', id: 'q1' });
+    await untilStored(1);
+    first.die();
+    context.server.answer = { price: 1.2 };
+    const second = givenPage();
+    second.signIn();
+    await until(() => second.restored.length === 1, 'the question');
+    expect(await second.restored[0]?.settled).toEqual({ id: 'q1', answer: { price: 1.2 } });
+  });
+
   it('count in the snapshot while they wait', async () => {
     await givenLeft([{ type: 'ask', id: 'one' }]);
     const page = givenPage(offline);
