@@ -23,6 +23,7 @@ function scripted() {
     retryAt: null,
     waitReason: null,
     outboxLength: 0,
+    error: null,
   };
   const listeners = new Set<() => void>();
   const nothing = () => () => undefined;

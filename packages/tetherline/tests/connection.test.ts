@@ -26,6 +26,7 @@ describe('signing in', () => {
       retryAt: null,
       waitReason: null,
       outboxLength: 0,
+      error: null,
     });
   });
 

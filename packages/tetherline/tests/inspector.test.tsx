@@ -233,3 +233,20 @@ it('remembers so many frames, and so much of each', async () => {
   fireEvent.click(panel.getByText('long', { selector: 'button *' }));
   expect(panel.getByText(/the first 16.0 KiB are kept/)).toBeTruthy();
 });
+
+it('says why there can be no connection', async () => {
+  // It said "Signed out", as if nobody were.
+  const client = createClient({ url: 'http://:bad', getToken: () => 'token' });
+  vi.spyOn(console, 'error').mockReturnValue();
+  render(
+    <WebSocketInitializer client={client} user="ann">
+      <WebSocketInspector />
+    </WebSocketInitializer>,
+  );
+  await act(() => vi.advanceTimersByTimeAsync(SECOND_MS));
+  press();
+  const host = document.querySelector('[data-tetherline-inspector]');
+  const panel = within(host!.shadowRoot!.querySelector('aside')!);
+  expect(panel.getByText(/"http:\/\/:bad" is no address/)).toBeTruthy();
+  client.destroy();
+});

@@ -1,5 +1,5 @@
 // @vitest-environment jsdom
-import { cleanup, render, screen } from '@testing-library/react';
+import { cleanup, render, screen, waitFor } from '@testing-library/react';
 import { Component, type ReactNode, StrictMode, useEffect } from 'react';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
@@ -207,11 +207,18 @@ it.each([
       <WebSocketInitializer {...context.options(options)} user={user}>
         <Sender />
         <Badge />
+        <ConnectionStatus delayMs={0} />
       </WebSocketInitializer>
     </StrictMode>,
   );
   await shows('still here');
   await shows('down');
+  // What looked like being signed out is a state of its own, with something to do about it.
+  await waitFor(() =>
+    expect(document.querySelector('[data-status=failed]')?.textContent).toMatch(
+      /^This page cannot connect/,
+    ),
+  );
   expect(complaints()).toEqual([expect.stringContaining(told)]);
 });
 
@@ -235,6 +242,7 @@ it('WebAssembly that is refused is told once, and costs the connection only', as
     </StrictMode>,
   );
   await shows('down, but here');
+  await until(() => context.logger.error.mock.calls.length > 0, 'the reason');
   expect(context.logger.error.mock.calls.map(([text]) => text as string)).toEqual([
     expect.stringContaining("add 'wasm-unsafe-eval' to its script-src"),
   ]);

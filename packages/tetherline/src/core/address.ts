@@ -1,3 +1,4 @@
+import { TetherlineError } from './errors.js';
 import type { ClientOptions } from './types.js';
 
 const STANDARD_PATH = '/ws/user/{user}';
@@ -10,7 +11,8 @@ export function webSocketUrl(option: ClientOptions['url'], user: string, device:
   try {
     url = new URL(template.replaceAll('{user}', encodeURIComponent(user)), page);
   } catch {
-    throw new TypeError(
+    throw new TetherlineError(
+      'invalid_address',
       `Tetherline: "${template}" is no address of a WebSocket. ` +
         (page === undefined
           ? 'Outside of a browser page, `url` has to be absolute, like "wss://example.com".'

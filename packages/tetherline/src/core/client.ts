@@ -1,10 +1,9 @@
 import { ACK, AUTHENTICATE, MESSAGE_STOP } from '../generated/protocol.js';
 import type { Engine } from './engine.js';
-import type { TetherlineError } from './errors.js';
+import { failureOf, type TetherlineError } from './errors.js';
 import { Handlers } from './handlers.js';
-import { isUserId } from './identity.js';
-import { Inbound } from './inbound.js';
-import { type Call, Loop } from './loop.js';
+import type { Call } from './loop.js';
+import { Machine } from './machine.js';
 import { prepare, signedOut, tooLarge } from './outbox.js';
 import * as Output from './output.js';
 import { isVisible, watchPage } from './page.js';
@@ -30,7 +29,6 @@ import type {
   Snapshot,
   StopTarget,
 } from './types.js';
-import { createEngine } from './wasm.js';
 
 /** A client, signed out. Nothing happens before its first `signIn`. */
 export function createClient<Own extends object = object, Sent extends object = object>(
@@ -38,12 +36,6 @@ export function createClient<Own extends object = object, Sent extends object = 
 ): ClientOf<Own, Sent>;
 export function createClient(options: ClientOptions): Client {
   return new TetherlineClient(options);
-}
-
-/** The engine with the loop that drives it, made on first use. */
-interface Machine {
-  readonly loop: Loop;
-  readonly inbound: Inbound;
 }
 
 class TetherlineClient implements Client {
@@ -54,8 +46,11 @@ class TetherlineClient implements Client {
   readonly #report: Reporter;
   readonly #handlers = new Handlers();
   readonly #snapshots = new Snapshots();
-  #machine: Machine | null = null;
-  /** Why there is no machine, if making it failed. */
+  readonly #machine = new Machine(
+    (...output) => this.#perform(...output),
+    () => this.#drained(),
+  );
+  /** Why there can be no connection. */
   #failure: TetherlineError | null = null;
   #session: Session | null = null;
   #unwatchPage: (() => void) | null = null;
@@ -77,25 +72,17 @@ class TetherlineClient implements Client {
     if (this.#isDestroyed) {
       throw new Error('Tetherline: this client is destroyed; create another one.');
     }
-    if (!isUserId(user)) {
-      throw new TypeError(
-        `Tetherline: ${JSON.stringify(user)} is no user id; that is 1 to 255 bytes without / and \\.`,
-      );
-    }
     if (!this.#session?.isLive || this.#session.user !== user) {
+      const session = this.#newSession(user);
       this.signOut();
-      const session = new Session(user, this.#options);
-      this.#machine ??= this.#start();
-      if (!this.#machine) {
-        return;
-      }
       this.#session = session;
+      this.#start();
       this.#keepSends(session);
       this.#unwatchPage = watchPage(
         (into) => this.#call(into),
         () => {
           session.isAway = true;
-          this.#machine?.loop.callAtOnce((engine, now) => engine.step_away(now));
+          this.#machine.callAtOnce((engine, now) => engine.step_away(now));
         },
         () => (session.isAway ? this.#connect(session) : this.reconnect()),
       );
@@ -105,7 +92,7 @@ class TetherlineClient implements Client {
 
   #connect(session: Session): void {
     session.isAway = false;
-    this.#machine?.loop.callAtOnce((engine, now) => {
+    this.#machine.callAtOnce((engine, now) => {
       if (this.#options.tabs !== 'separate') {
         session.tabs ??= this.#meetTabs(session);
       }
@@ -127,13 +114,19 @@ class TetherlineClient implements Client {
 
   #end(goodbye: (engine: Engine, now: number) => void): void {
     const session = this.#session;
+    if (this.#failure) {
+      this.#show('signed_out');
+    }
     if (!session?.isLive) {
       return;
     }
     this.#unwatchPage?.();
-    // First of all, so that no handler is called any more; the engine still says goodbye.
+    // First of all: no handler is called any more; the engine still says goodbye.
     session.end();
-    this.#machine?.loop.callAtOnce(goodbye);
+    this.#machine.end(goodbye);
+    if (!this.#machine.loop) {
+      this.#show('signed_out');
+    }
     if (this.#session === session) {
       this.#session = null;
     }
@@ -152,7 +145,7 @@ class TetherlineClient implements Client {
   readonly hold = (...types: string[]): (() => void) => {
     const release = this.#handlers.hold(types);
     if (this.#session) {
-      this.#machine?.inbound.deliveries.keepParked(this.#session);
+      this.#machine.inbound?.deliveries.keepParked(this.#session);
     }
     return () => {
       release();
@@ -161,7 +154,7 @@ class TetherlineClient implements Client {
   };
 
   #handlersChanged(): void {
-    this.#machine?.inbound.deliveries.handlersChanged(() => this.#session);
+    this.#machine.inbound?.deliveries.handlersChanged(() => this.#session);
   }
 
   readonly off = <Type extends string>(handlers: HandlersOf<Type>): void =>
@@ -191,32 +184,38 @@ class TetherlineClient implements Client {
     this.#snapshots.clear();
   };
 
-  #start(): Machine | null {
-    const before = this.#failure?.message;
-    this.#failure = null;
+  #newSession(user: string): Session {
     try {
-      const loop = new Loop(
-        createEngine(),
-        (...output) => this.#perform(...output),
-        () => this.#drained(),
-      );
-      const { streams } = this.#options;
-      streams?.open(loop, this.#report);
-      return { loop, inbound: new Inbound(loop, this.#handlers, this.#report, streams) };
+      return new Session(user, this.#options);
     } catch (error) {
-      // Nothing else throws in there.
-      this.#failure = error as TetherlineError;
-      // Whoever signs in again, as React does, is not told the same again.
-      if (this.#failure.message !== before) {
-        this.#report.problem(this.#failure.message, error);
-      }
-      return null;
+      this.#fail(error);
+      throw error;
+    }
+  }
+
+  #start(): void {
+    this.#machine.start(this.#options, this.#handlers, this.#report, (why) => this.#fail(why));
+    if (this.#machine.starting) {
+      this.#show('connecting');
+    }
+  }
+
+  /** No attempt can mend this, and whoever was signed in before is not asked for now. */
+  #fail(error: unknown): void {
+    this.leave();
+    this.#show('failed', failureOf(error));
+  }
+
+  #show(status: Snapshot['status'], error: TetherlineError | null = null): void {
+    this.#failure = error;
+    for (const listener of this.#snapshots.show(status, error)) {
+      this.#report.tell(listener);
     }
   }
 
   #call(into: Call): void {
     if (this.#session?.isLive) {
-      this.#machine?.loop.call(into);
+      this.#machine.call(into);
     }
   }
 
@@ -224,7 +223,7 @@ class TetherlineClient implements Client {
   #keepSends(session: Session): void {
     const store = this.#options.outbox;
     if (store) {
-      this.#machine?.loop.callAtOnce((engine, now) => engine.hold_sends(1, now));
+      this.#machine.callAtOnce((engine, now) => engine.hold_sends(1, now));
       session.outbox.kept = store.open({
         session,
         restore: (message, ttlMs) => this.#send(session, message, ttlMs, 1),
@@ -260,6 +259,9 @@ class TetherlineClient implements Client {
     restored: number,
   ): Promise<Accepted> {
     const unsettled = prepare(message, ttlMs);
+    if (session?.isLive && this.#machine.starting) {
+      await this.#machine.starting;
+    }
     if (!session?.isLive) {
       throw this.#failure ?? signedOut(unsettled.id);
     }
@@ -276,7 +278,7 @@ class TetherlineClient implements Client {
     if (!session) {
       return;
     }
-    inspector.tap?.output(this, session, this.#machine?.loop, output, a, b);
+    inspector.tap?.output(this, session, this.#machine.loop, output, a, b);
     switch (output) {
       case Output.RESOLVE_TOKEN:
         return resolveToken(session, a === 1, this.#options, this.#report, (into) =>
@@ -284,7 +286,7 @@ class TetherlineClient implements Client {
         );
       case Output.OPEN:
         return openSocket(session, a, this.#options.WebSocket, this.#report, {
-          received: (data) => this.#machine?.inbound.receive(session, a, data),
+          received: (data) => this.#machine.inbound?.receive(session, a, data),
           call: (into) => this.#call(into),
         });
       case Output.PROBE:
@@ -294,13 +296,13 @@ class TetherlineClient implements Client {
       case Output.PING:
         return session.link?.ping();
       case Output.GET_PENDING:
-        return this.#machine?.inbound.ask(session, a, b, c);
+        return this.#machine.inbound?.ask(session, a, b, c);
       case Output.ACK:
         return this.#transmit(session, { type: ACK, seq: a });
       case Output.AUTHENTICATE:
         return this.#transmit(session, { type: AUTHENTICATE, token: session.token });
       case Output.TRANSMIT:
-        return transmitSend(session, a, this.#machine?.loop.engine);
+        return transmitSend(session, a, this.#machine.loop?.engine);
       case Output.SETTLED:
         session.link?.passedOn?.settle(a);
         return session.outbox.settle(a, b);
@@ -308,11 +310,11 @@ class TetherlineClient implements Client {
         this.#news.push(() => this.#report.gap({ after: a, next: b }));
         return;
       case Output.GRACE_OVER:
-        return this.#machine?.inbound.deliveries.graceOver(session, this.#news);
+        return this.#machine.inbound?.deliveries.graceOver(session, this.#news);
       case Output.UNPARK_DROPPED:
-        return this.#machine?.inbound.deliveries.dropped(session, a, b === 1, this.#news);
+        return this.#machine.inbound?.deliveries.dropped(session, a, b === 1, this.#news);
       case Output.HANDLER_TIMED_OUT:
-        return this.#machine?.inbound.deliveries.timedOut(session, a, this.#news);
+        return this.#machine.inbound?.deliveries.timedOut(session, a, this.#news);
       case Output.IDENTITY_REFUSED:
         this.#news.push(() => this.#report.identityRefused(session.user, a === 1));
         return;
@@ -326,7 +328,7 @@ class TetherlineClient implements Client {
         session.link = session.tabs && new TabLink(a, b, session.through, session.tabs);
         return;
       case Output.WELCOME:
-        return postWelcome(session, this.#machine?.inbound.keptId, a, b, c, d);
+        return postWelcome(session, this.#machine.inbound?.keptId, a, b, c, d);
       case Output.SIGNED_OUT_ELSEWHERE:
         return this.#signedOutElsewhere(session);
       case Output.STREAM_DROPPED:
@@ -343,7 +345,7 @@ class TetherlineClient implements Client {
   #meetTabs(session: Session): Tabs | null {
     return meetTabs(session.tabsName, {
       posted: (post) => {
-        const inbound = this.#machine?.inbound;
+        const inbound = this.#machine.inbound;
         if (session.isLive && inbound) {
           receivePost(post, session, inbound, (into) => this.#call(into));
         }
@@ -383,7 +385,7 @@ class TetherlineClient implements Client {
   }
 
   #drained(): void {
-    const engine = this.#machine?.loop.engine;
+    const engine = this.#machine.loop?.engine;
     if (engine) {
       for (const listener of this.#snapshots.refresh(engine)) {
         this.#report.tell(listener);

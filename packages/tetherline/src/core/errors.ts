@@ -2,7 +2,13 @@ import type { ErrorCode } from '../generated/protocol.js';
 
 /** What only this side can say; everything else is the server's or the application's. */
 export type LocalErrorCode =
-  'signed_out' | 'outbox_full' | 'expired' | 'handler_timeout' | 'engine_unavailable';
+  | 'signed_out'
+  | 'outbox_full'
+  | 'expired'
+  | 'handler_timeout'
+  | 'engine_unavailable'
+  | 'invalid_user'
+  | 'invalid_address';
 
 // `string & {}` keeps the known names for completion and admits those of applications.
 export type TetherlineErrorCode = ErrorCode | LocalErrorCode | (string & {});
@@ -26,4 +32,11 @@ export class TetherlineError extends Error {
     this.retryable = details.retryable ?? false;
     this.ref = details.ref;
   }
+}
+
+/** Only an application's own `url` throws something else. */
+export function failureOf(error: unknown): TetherlineError {
+  return error instanceof TetherlineError
+    ? error
+    : new TetherlineError('invalid_address', String(error));
 }

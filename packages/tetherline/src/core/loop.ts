@@ -11,7 +11,7 @@ export function monotonicNow(): number {
 export type Call = (engine: Engine, now: number) => void;
 
 /** Does what the engine wants done: an output's kind and its arguments. */
-type Perform = (output: number, a: number, b: number, c: number, d: number) => void;
+export type Perform = (output: number, a: number, b: number, c: number, d: number) => void;
 
 /**
  * Keeps the engine's rule: after every call its outputs are drained, then one timer is set.

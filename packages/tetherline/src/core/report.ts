@@ -1,4 +1,4 @@
-import type { TetherlineError } from './errors.js';
+import { TetherlineError } from './errors.js';
 import { isDevelopment } from './log.js';
 import type { ClientOptions, Gap, Message, MessageMeta } from './types.js';
 
@@ -85,6 +85,11 @@ export class Reporter {
       `Tetherline: Messages after position ${gap.after} are not there any more; history has to be read anew.`,
     );
     this.tell(() => this.#options.onGap?.(gap));
+  }
+
+  handlerLate(message: Message): void {
+    const text = `A handler for "${message.type}" has not settled in time; the message counts as handled.`;
+    this.handlerFailed(new TetherlineError('handler_timeout', text), message);
   }
 
   identityRefused(user: string, isFinal: boolean): void {

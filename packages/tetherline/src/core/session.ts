@@ -1,6 +1,7 @@
 import { DEFAULT_MESSAGE_BYTES_MAX, SUBPROTOCOL } from '../generated/protocol.js';
 import { webSocketUrl } from './address.js';
-import { deviceOf } from './identity.js';
+import { TetherlineError } from './errors.js';
+import { deviceOf, isUserId } from './identity.js';
 import { Outbox } from './outbox.js';
 import { Parked } from './parked.js';
 import type { Link } from './socket.js';
@@ -38,7 +39,14 @@ export class Session {
   /** Messages whose handlers have not settled, by position. */
   readonly held = new Map<number, Message>();
 
+  /** Throws a {@link TetherlineError} where that is no user, or there is no such address. */
   constructor(user: string, options: ClientOptions) {
+    if (!isUserId(user)) {
+      throw new TetherlineError(
+        'invalid_user',
+        `Tetherline: ${JSON.stringify(user)} is no user id; that is 1 to 255 bytes without / and \\.`,
+      );
+    }
     this.user = user;
     this.url = webSocketUrl(options.url, user, options.device ?? deviceOf(user));
     const address = webSocketUrl(options.url, user, options.device ?? '');

@@ -1,6 +1,7 @@
 import { type Engine, STATUS, WAIT_REASONS } from './engine.js';
+import type { TetherlineError } from './errors.js';
 import { monotonicNow } from './loop.js';
-import type { Snapshot } from './types.js';
+import type { Failure, Snapshot } from './types.js';
 
 /** Nobody is signed in, as on a server that renders a page. */
 export const SIGNED_OUT: Snapshot = {
@@ -11,6 +12,7 @@ export const SIGNED_OUT: Snapshot = {
   retryAt: null,
   waitReason: null,
   outboxLength: 0,
+  error: null,
 };
 
 /** The snapshot and who wants to know. The object is replaced only when something changed. */
@@ -45,6 +47,7 @@ export class Snapshots {
       reconnectAttempts === old.reconnectAttempts &&
       waitReason === old.waitReason &&
       outboxLength === old.outboxLength &&
+      old.error === null &&
       engineRetryAt === this.#engineRetryAt
     ) {
       return [];
@@ -58,7 +61,16 @@ export class Snapshots {
       retryAt: engineRetryAt < 0 ? null : Date.now() + engineRetryAt - monotonicNow(),
       waitReason,
       outboxLength,
+      error: null,
     };
+    return this.#listeners;
+  }
+
+  /** What the engine does not say. Answers whom to tell. */
+  show(status: Snapshot['status'], error: TetherlineError | null): Iterable<() => void> {
+    // Plain, so that it may be put into any store.
+    const failure = error && { code: error.code as Failure['code'], message: error.message };
+    this.current = { ...SIGNED_OUT, status, error: failure };
     return this.#listeners;
   }
 }

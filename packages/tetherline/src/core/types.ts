@@ -2,11 +2,13 @@ import type { ControlMessages } from '../generated/protocol.js';
 import type { TetherlineError } from './errors.js';
 import type { Logger } from './log.js';
 import type { OutboxStore } from './outbox-store.js';
+import type { Snapshot } from './status.js';
 import type { StopTarget, StreamedMessage, StreamStore } from './stream.js';
 
 export type { KeptOutbox, KeptSend, OutboxPage, OutboxStore } from './outbox-store.js';
 export type { ControlMessages } from '../generated/protocol.js';
 export type * from './stream.js';
+export type * from './status.js';
 
 /**
  * The messages of an application, by type. Applications add theirs by declaration merging:
@@ -144,40 +146,6 @@ export type Send<Sent extends object = object> = {
 export interface Gap {
   after: number;
   next: number;
-}
-
-export type ConnectionStatus = 'signed_out' | 'connecting' | 'connected' | 'waiting' | 'refused';
-
-/**
- * Why the next attempt waits: the connection was lost; `getToken` could not give a token; nobody
- * answered, or something that is not the server, such as a proxy or a login page; the server is
- * willing, but the upgrade does not get through to it; it has too much to do, or restarts; it says that
- * the token is not valid yet; it refuses even fresh tokens.
- */
-export type WaitReason =
-  'lost' | 'no_token' | 'unreachable' | 'no_upgrade' | 'busy' | 'token_not_yet_valid' | 'refused';
-
-/** What an application may show. The object is the same one for as long as nothing changed. */
-export interface Snapshot {
-  status: ConnectionStatus;
-  /** From `connection_established` until the connection is lost. */
-  isConnected: boolean;
-  /**
-   * Everything has come that was in the mailbox when this connection began. Handlers may still be at work
-   * on it. Until the connection is lost.
-   */
-  isCaughtUp: boolean;
-  /** Attempts since the last connection; 0 while connected. */
-  reconnectAttempts: number;
-  /**
-   * When the next attempt begins, in ms since 1970, while `status` is `waiting` or `refused`. In the
-   * latter, null says that an attempt is under way, or that there will be none.
-   */
-  retryAt: number | null;
-  /** What it waits for meanwhile. */
-  waitReason: WaitReason | null;
-  /** Sends that have not settled. */
-  outboxLength: number;
 }
 
 /** What `onIdentityRefused` is told. */

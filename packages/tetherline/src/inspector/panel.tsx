@@ -29,7 +29,7 @@ export function Panel({ record, onClose }: Props): ReactNode {
   const [view, setView] = useState<View>('Overview');
   const panel = useRef<HTMLElement>(null);
   useEffect(() => panel.current?.querySelector<HTMLElement>('[aria-selected=true]')?.focus(), []);
-  const { status } = record.client.getSnapshot();
+  const { status, error } = record.client.getSnapshot();
 
   return (
     <section
@@ -50,6 +50,7 @@ export function Panel({ record, onClose }: Props): ReactNode {
             {STATUS_WORDS[status]}
           </span>
         </p>
+        {error && <p className="failure">{error.message}</p>}
         <ViewTabs view={view} onView={setView} />
         <Actions record={record} />
         <button type="button" className="close" aria-label="Close the inspector" onClick={onClose}>

@@ -53,14 +53,15 @@ button[aria-pressed='true'] { background: var(--accent); border-color: var(--acc
   display: flex; flex-direction: column; height: min(25rem, 56vh); background: var(--ground);
   border-top: 1px solid var(--strong); box-shadow: 0 -14px 40px -14px rgb(6 28 32 / 0.35);
 }
-.bar { display: flex; align-items: center; gap: 6px 14px; padding: 8px 12px; border-bottom: 1px solid var(--line); background: var(--raised); }
+.bar { display: flex; flex-wrap: wrap; align-items: center; gap: 6px 14px; padding: 8px 12px; border-bottom: 1px solid var(--line); background: var(--raised); }
 .brand { display: flex; align-items: center; gap: 9px; white-space: nowrap; }
 .brand__mark { margin-left: 3px; }
 .brand__name { font-weight: 650; }
 .pill { padding: 1px 9px; border-radius: 10px; font-size: 12px; font-weight: 600; background: var(--copper-soft); color: var(--copper); }
 .pill[data-status='connected'] { background: var(--good-soft); color: var(--good); }
-.pill[data-status='refused'] { background: var(--bad-soft); color: var(--bad); }
+.pill:is([data-status='refused'], [data-status='failed']) { background: var(--bad-soft); color: var(--bad); }
 .pill[data-status='signed_out'] { background: var(--accent-soft); color: var(--ink); }
+.failure { flex-basis: 100%; order: 1; margin: 0; color: var(--bad); }
 .tabs { display: flex; gap: 2px; margin-right: auto; }
 .tabs button { border-color: transparent; background: none; color: var(--soft); font-weight: 550; }
 .tabs button[aria-selected='true'] { background: var(--accent-soft); color: var(--ink); }
@@ -79,7 +80,7 @@ button[aria-pressed='true'] { background: var(--accent); border-color: var(--acc
 [data-status='connected'] { --state: light-dark(#2f8a57, #63b981); }
 [data-status='connecting'] { --state: light-dark(#3b8f96, #4ba7ac); }
 [data-status='waiting'] { --state: light-dark(#d0804f, #dd9168); }
-[data-status='refused'] { --state: light-dark(#b83a2c, #e07766); }
+[data-status='refused'], [data-status='failed'] { --state: light-dark(#b83a2c, #e07766); }
 .timeline__bar li { background: var(--state); }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 14px; margin-top: 6px; font-size: 12px; color: var(--soft); }
 .legend li::before { content: ''; display: inline-block; width: 8px; height: 8px; border-radius: 2px; margin-right: 6px; background: var(--state); }

@@ -6,6 +6,7 @@ export const STATUS_WORDS: Record<ConnectionStatus, string> = {
   connected: 'Connected',
   waiting: 'Waiting to reconnect',
   refused: 'Refused',
+  failed: 'Failed',
 };
 
 export function clock(at: number): string {

@@ -28,8 +28,12 @@ export interface ConnectionTexts {
   reconnectingIn: (seconds: number, attempt: number) => string;
   /** The browser has no network. */
   offline: (attempt: number) => string;
-  /** The server takes no token of this user. */
+  /** The server takes no token of this user, and fresh ones are tried. */
+  notAccepted: string;
+  /** There are no more tokens of this user. */
   refused: string;
+  /** There can be no connection: the snapshot's `error` says why. */
+  failed: string;
   tryNow: string;
 }
 
@@ -44,7 +48,9 @@ const ENGLISH: ConnectionTexts = {
       ? `Reconnecting in ${seconds} s`
       : `Reconnecting in ${Math.ceil(seconds / 60)} min`,
   offline: () => 'You are offline',
+  notAccepted: 'Your sign-in is not accepted yet, trying again',
   refused: 'Not connected. Sign in again',
+  failed: 'This page cannot connect. Reload it, or try another browser',
   tryNow: 'Try now',
 };
 
@@ -63,7 +69,15 @@ export interface ConnectionStatusProps extends ComponentPropsWithoutRef<'div'> {
 }
 
 /** What is shown; also its `data-status`. */
-type Status = 'signed-out' | 'connecting' | 'connected' | 'reconnecting' | 'waiting' | 'refused';
+type Status =
+  | 'signed-out'
+  | 'connecting'
+  | 'connected'
+  | 'reconnecting'
+  | 'waiting'
+  | 'not-accepted'
+  | 'refused'
+  | 'failed';
 
 /**
  * Says in words whether there is a connection, and when there will be one again. Unstyled; import
@@ -95,7 +109,7 @@ export function ConnectionStatus({
           {children}
           {/* It counts down: having every second read out would drown everything else. */}
           <span aria-hidden="true">{shown}</span>
-          {(status === 'reconnecting' || status === 'waiting') && (
+          {isTriedAgain(status) && (
             // Also there while an attempt is under way, so that nothing moves from under a finger.
             <button type="button" onClick={client.reconnect}>
               {words.tryNow}
@@ -122,9 +136,15 @@ function statusOf({ status, reconnectAttempts }: Snapshot): Status {
       return 'signed-out';
     case 'connecting':
       return reconnectAttempts > 0 ? 'reconnecting' : 'connecting';
+    case 'refused':
+      return reconnectAttempts > 0 ? 'not-accepted' : 'refused';
     default:
       return status;
   }
+}
+
+function isTriedAgain(status: Status): boolean {
+  return status === 'reconnecting' || status === 'waiting' || status === 'not-accepted';
 }
 
 /** From a trouble that lasts on: `troubled`, and `recovered` once it is over. */
@@ -152,6 +172,8 @@ function spoken(status: Status, words: ConnectionTexts): string {
     case 'reconnecting':
     case 'waiting':
       return words.lost;
+    case 'not-accepted':
+      return words.notAccepted;
     default:
       return words[status];
   }

@@ -87,9 +87,7 @@ function useSignedIn(client: Client, user: string | null | undefined): void {
         client.signIn(user);
       }
     } catch (error) {
-      // A user or an address that is none costs the connection, and not the page. Whoever was
-      // signed in before is not the one who is asked for now.
-      client.leave();
+      // A user or an address that is none costs the connection, and not the page.
       complain(error);
     }
   }, [client, user]);

@@ -10,6 +10,7 @@ const initialState: Snapshot = {
   retryAt: null,
   waitReason: null,
   outboxLength: 0,
+  error: null,
 };
 
 /** The connection's snapshot as state: `reducer: { connection: connectionSlice.reducer }`. */

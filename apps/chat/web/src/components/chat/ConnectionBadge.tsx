@@ -5,6 +5,7 @@ const attempting = (attempt: number) => `Offline — reconnecting, attempt ${att
 const TEXTS: Partial<ConnectionTexts> = {
   // Whoever sees this page is signed in, so there is a reason why there will be none.
   signedOut: 'Not connected',
+  notAccepted: 'Not connected, trying again',
   refused: 'Not connected',
   lost: 'Offline — reconnecting',
   reconnecting: attempting,
