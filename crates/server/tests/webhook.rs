@@ -144,7 +144,7 @@ async fn what_a_2xx_says_as_json_is_the_answer() {
             if !answer.is_null() {
                 expected["answer"] = answer.clone();
             }
-            assert_eq!(client.next().await, expected, "{:.20}", body);
+            assert_eq!(client.next().await, expected, "{body:.20}");
         }
     }
     assert_eq!(receiver.requests.lock().await.len(), said.len(), "each was asked once");
