@@ -15,9 +15,11 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// From a server's URL: `http`, `https`, `ws` or `wss`, with a path if it lives under one.
+    /// From a server's URL: `http`, `https`, `ws` or `wss`, with a path if it lives under one. One that
+    /// names the user, as `{user}` or in its last segment, is the mailbox's own. Pages do the same.
     pub(crate) fn new(url: &str, user: &UserId, device: Option<&DeviceId>) -> Option<Self> {
-        let parsed = reqwest::Url::parse(url).ok()?;
+        let segment = user.in_url().to_string();
+        let parsed = reqwest::Url::parse(&url.replace("{user}", &segment)).ok()?;
         let tls = match parsed.scheme() {
             "http" | "ws" => false,
             "https" | "wss" => true,
@@ -25,16 +27,15 @@ impl Endpoint {
         };
         let host = parsed.host_str().filter(|host| !host.is_empty())?;
         let port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();
-        let path = parsed.path().trim_end_matches('/');
-        let user = user.in_url();
-        let device = device.map(|device| format!("?device={device}")).unwrap_or_default();
+        let base = parsed.path().trim_end_matches('/');
+        let is_own = url.contains("{user}") || base.rsplit('/').next() == Some(&segment);
+        let path = if is_own { base.to_owned() } else { format!("{base}/ws/user/{segment}") };
+        let device = device.map(|device| format!("device={device}"));
+        let query: Vec<&str> = parsed.query().into_iter().chain(device.as_deref()).collect();
+        let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
         let password = (!parsed.username().is_empty() || parsed.password().is_some())
             .then(|| basic(parsed.username(), parsed.password().unwrap_or_default()));
-        Some(Self {
-            tls,
-            password,
-            rest: format!("{host}{port}{path}/ws/user/{user}{device}").into(),
-        })
+        Some(Self { tls, password, rest: format!("{host}{port}{path}{query}").into() })
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -79,6 +80,19 @@ mod tests {
         assert_eq!(endpoint.web_socket(), "wss://example.org/chat/ws/user/ada?device=phone");
         let endpoint = Endpoint::new("ws://127.0.0.1:8080", &user, None).unwrap();
         assert_eq!(endpoint.http(), "http://127.0.0.1:8080/ws/user/ada");
+    }
+
+    #[test]
+    fn pages_and_native_clients_read_an_address_in_the_same_way() {
+        // `https://example.com/realtime/` led the page to another place than the command line.
+        type Row = (String, String, Option<String>);
+        let table: Vec<Row> =
+            serde_json::from_str(include_str!("../tests/addresses.json")).unwrap();
+        let device = "d".parse().unwrap();
+        for (url, user, expected) in table {
+            let endpoint = Endpoint::new(&url, &user.parse().unwrap(), Some(&device));
+            assert_eq!(endpoint.map(|endpoint| endpoint.web_socket()), expected, "{url}");
+        }
     }
 
     #[test]

@@ -1,10 +1,16 @@
 // @vitest-environment jsdom
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import WebSocket from 'ws';
 
 import { probeUrl, webSocketUrl } from '../src/core/address.js';
 import { isConnected, givenServer } from './support/setup.js';
 import { until } from './support/until.js';
+
+const table = resolve('../../crates/client/tests/addresses.json');
+const addresses = JSON.parse(readFileSync(table, 'utf8')) as [string, string, string | null][];
 
 const context = givenServer();
 
@@ -129,6 +135,16 @@ describe('the address', () => {
     [(user: string) => `ws://example.com/${user}`, 'ws://example.com/a~1?device=d'],
   ])('%s', (option, expected) => {
     expect(webSocketUrl(option, 'a~1', 'd')).toBe(expected);
+  });
+
+  // `https://example.com/realtime/` led to a wrong address for ever, without a word.
+  it.each(addresses)('%s of %s is where native clients go, too', (option, user, expected) => {
+    const url = () => webSocketUrl(option, user, 'd');
+    if (expected === null) {
+      expect(url).toThrow('is no address of a WebSocket');
+    } else {
+      expect(url()).toBe(expected);
+    }
   });
 
   it('without an upgrade is the same one', () => {

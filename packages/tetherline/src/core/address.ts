@@ -1,15 +1,20 @@
 import { TetherlineError } from './errors.js';
 import type { ClientOptions } from './types.js';
 
-const STANDARD_PATH = '/ws/user/{user}';
-
-/** The address of a user's WebSocket, `device` included. */
+/**
+ * The address of a user's WebSocket, `device` included. One that names the user, as `{user}` or in its
+ * last segment, is taken as it is; any other is where a server is. Native clients do the same.
+ */
 export function webSocketUrl(option: ClientOptions['url'], user: string, device: string): string {
-  const template = (typeof option === 'function' ? option(user) : option) ?? STANDARD_PATH;
+  const template = (typeof option === 'function' ? option(user) : option) ?? '/';
+  const segment = encodeURIComponent(user);
   const page = (globalThis as { location?: { href: string } }).location?.href;
   let url: URL;
   try {
-    url = new URL(template.replaceAll('{user}', encodeURIComponent(user)), page);
+    url = new URL(template.replaceAll('{user}', segment), page);
+    if (!/^(http|ws)s?:$/.test(url.protocol)) {
+      throw new TypeError(url.protocol);
+    }
   } catch {
     throw new TetherlineError(
       'invalid_address',
@@ -19,9 +24,9 @@ export function webSocketUrl(option: ClientOptions['url'], user: string, device:
           : 'Set `url` to something like "wss://example.com", or leave it out for this origin.'),
     );
   }
-  if (url.pathname === '/') {
-    url.pathname = STANDARD_PATH.replace('{user}', encodeURIComponent(user));
-  }
+  const base = url.pathname.replace(/\/+$/, '');
+  const isOwn = template.includes('{user}') || base.endsWith(`/${segment}`);
+  url.pathname = isOwn ? base : `${base}/ws/user/${segment}`;
   url.protocol = url.protocol.replace(/^http/, 'ws');
   url.hash = '';
   url.searchParams.set('device', device);

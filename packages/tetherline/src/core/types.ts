@@ -180,7 +180,8 @@ export type WebSocketConstructor = new (url: string, protocols: string[]) => Web
 export interface ClientOptions<Own extends object = object> {
   /**
    * Where the WebSocket is: `ws(s)://`, `http(s)://` or relative to the page. `{user}` stands for
-   * the user; an address without a path gets `/ws/user/{user}`. Default: that path on this origin.
+   * the user; an address that does not name them is a server's, and gets `/ws/user/{user}` behind its
+   * path. Default: this origin.
    * A function has to encode the user by itself (`encodeURIComponent`).
    */
   url?: string | ((user: string) => string | undefined);
