@@ -250,3 +250,12 @@ it('says why there can be no connection', async () => {
   expect(panel.getByText(/"http:\/\/:bad" is no address/)).toBeTruthy();
   client.destroy();
 });
+
+// A send that was refused before it had a number was nowhere to be seen.
+it('shows a send that is refused before the wire, with its type, id and reason', async () => {
+  const world = await given();
+  press();
+  void world.client.send({ type: 'large', id: 'l', text: 'x'.repeat(70_000) });
+  await world.pass(SECOND_MS);
+  expect(world.panel.getByText(/Send large \(l\) was not taken: message_too_large\./)).toBeTruthy();
+});

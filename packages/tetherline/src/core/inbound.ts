@@ -69,6 +69,9 @@ export class Inbound {
     this.deliveries.deliverParked(session);
     const frame = this.#parse(data);
     if (!frame || (!this.streams && isAboutGrowth(frame.type))) {
+      if (frame) {
+        this.#report.unheard(frame.type);
+      }
       this.#loop.engine.received(conn);
       return;
     }

@@ -50,10 +50,10 @@ export class Reporter {
     }
   }
 
-  /** A live-only message that nobody listens for, as is usual. */
+  /** A frame that nobody listens for, as is usual where it is not kept: said once per type. */
   unheard(type: string): void {
     if (this.isDebugging && this.#isNews(type)) {
-      this.debug(`Nobody listens for live-only messages of type "${type}".`);
+      this.debug(`Nobody listens for what comes without a position, of type "${type}".`);
     }
   }
 
