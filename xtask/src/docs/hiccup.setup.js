@@ -1,18 +1,21 @@
 // The backend of every tested snippet fails once: the first upgrade of each fake server, and the first
 // request of each `fetch` that a test puts in, are answered with an empty 502, as by a proxy.
-import { createFakeServer, FakeServer } from 'tetherline/testing';
+import { createFakeServer } from 'tetherline/testing';
 import { vi } from 'vitest';
 
 /** Until whoever met it has tried again, in ms. */
 const PATIENCE_MS = 5_000;
 
-const { connect, probe } = FakeServer.prototype;
-const { clock } = createFakeServer();
+const fake = createFakeServer();
+// What all of them share; applications get no class.
+const everyServer = Object.getPrototypeOf(fake);
+const { connect, probe } = everyServer;
+const { clock } = fake;
 const { advance } = clock;
 const upgrades = new WeakMap();
 let isMet = false;
 
-FakeServer.prototype.connect = function (...asked) {
+everyServer.connect = function (...asked) {
   if (upgrades.has(this)) {
     return connect.apply(this, asked);
   }
@@ -23,7 +26,7 @@ FakeServer.prototype.connect = function (...asked) {
   return connect.apply(away, asked);
 };
 
-FakeServer.prototype.probe = function (token) {
+everyServer.probe = function (token) {
   if (upgrades.get(this) !== 'refused') {
     return probe.call(this, token);
   }
