@@ -669,13 +669,13 @@ fn a_refused_token_is_replaced_and_tried_again_slower_and_slower_for_as_long_as_
     let told = Output::IdentityRefused { is_final: false };
     assert!(page.outputs().contains(&told));
     let send = page.engine.send("kept".into(), 4, page.now).expect("there is room");
-    let mut waits_ms = Vec::new();
+    let mut delays_ms = Vec::new();
     for times in 0..200 {
         assert_eq!(page.engine.status(), Status::Refused);
         assert_eq!(page.engine.wait_reason(), Some(WaitReason::Refused));
         let wait_ms = page.engine.retry_at().unwrap().millis_since(page.now);
         assert!(wait_ms <= (REFUSED_BACKOFF_BASE_MS << times.min(16)).min(REFUSED_BACKOFF_CAP_MS));
-        waits_ms.push(wait_ms);
+        delays_ms.push(wait_ms);
         page.next_timer();
         assert!(page.outputs().contains(&Output::ResolveToken { fresh: true }));
         // Nothing looks better before it is.
@@ -688,7 +688,7 @@ fn a_refused_token_is_replaced_and_tried_again_slower_and_slower_for_as_long_as_
         page.engine.handle_probe(connection, answer, page.now);
         assert!(!page.outputs().contains(&told), "once is enough");
     }
-    assert!(waits_ms.iter().any(|&wait_ms| wait_ms > REFUSED_BACKOFF_CAP_MS / 2));
+    assert!(delays_ms.iter().any(|&wait_ms| wait_ms > REFUSED_BACKOFF_CAP_MS / 2));
     // "Try now", the network, or the page that is looked at again.
     page.engine.wake(page.now);
     assert!(page.outputs().contains(&Output::ResolveToken { fresh: true }));
