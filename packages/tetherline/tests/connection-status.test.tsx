@@ -116,6 +116,16 @@ describe('ConnectionStatus', () => {
     expect([shown(), spoken()]).toEqual(['', '']);
   });
 
+  it('counts on as before when somebody sets the clock', () => {
+    // An hour back, and "Reconnecting in 5 s" became an hour.
+    const { becomes, shown } = given();
+    becomes({ status: 'waiting', reconnectAttempts: 2, retryAt: Date.now() + 5_000 });
+    pass(1_000);
+    vi.setSystemTime(Date.now() - 3_600_000);
+    pass(1_000);
+    expect(shown()).toContain('Reconnecting in 3 s');
+  });
+
   it('counts down to the next attempt, which one may make at once', () => {
     const { becomes, shown, reconnect } = given();
     becomes({ status: 'waiting', reconnectAttempts: 2, retryAt: Date.now() + 5_000 });

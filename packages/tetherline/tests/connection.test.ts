@@ -373,6 +373,18 @@ describe('an attempt that does not open', () => {
     },
   );
 
+  it('because nothing is at the address says so once, and where it looked', async () => {
+    // A wrong path was tried for ever, without a word.
+    context.server.upgradeStatus = 404;
+    context.server.probeStatus = 404;
+    context.server.probeBody = '<h1>Not found</h1>';
+    const client = context.client();
+    client.signIn('ann');
+    await until(() => context.server.probes.length >= 3, 'further questions');
+    const told = context.logger.error.mock.calls.flat().filter((text) => /404/.test(String(text)));
+    expect(told).toEqual([expect.stringMatching(/http:.*\/ws\/user\/ann.* answers 404/)]);
+  });
+
   it('because a login page is where the address leads to is tried again', async () => {
     // Followed, the redirect ended in a page of status 200.
     context.server.upgradeStatus = 302;

@@ -31,6 +31,12 @@ export function probe(
     if (!probing.signal.aborted) {
       const { status, code } = answer;
       report.debug(`Asked why, it says ${status}`, ERROR_CODES[code] ?? 'but is not Tetherline');
+      if (status === 404 && code < 0 && !session.isMisplaced) {
+        session.isMisplaced = true;
+        report.problem(
+          `${probeUrl(session.url)} answers 404: no Tetherline is there. Correct \`url\`.`,
+        );
+      }
       answered(answer);
     }
   });

@@ -31,6 +31,8 @@ export class Session {
   /** There is no token, and whose fault that is has been reported. */
   isTokenOverdue = false;
   probing: AbortController | null = null;
+  /** Nothing is at the address, and that has been reported. */
+  isMisplaced = false;
   /** The page may be in the back-forward cache: nothing is held that other pages may want. */
   isAway = false;
   messageBytesMax: number = DEFAULT_MESSAGE_BYTES_MAX;

@@ -7,6 +7,7 @@ import {
   useCallback,
   useContext,
   useEffect,
+  useMemo,
   useState,
   useSyncExternalStore,
 } from 'react';
@@ -199,11 +200,12 @@ function useWords(client: Client, status: Status, words: ConnectionTexts): strin
 
 /** Whole seconds until then, 0 if that is over or never. Renders when the number changes. */
 function useSecondsUntil(at: number | null): number {
+  const due = useMemo(() => onMonotonicClock(at ?? 0), [at]);
   const subscribe = useCallback(
     (tell: () => void) => {
       let timer: ReturnType<typeof setTimeout> | undefined;
       const next = () => {
-        const left = (at ?? 0) - Date.now();
+        const left = due - performance.now();
         if (left > 0) {
           timer = setTimeout(
             () => {
@@ -217,10 +219,15 @@ function useSecondsUntil(at: number | null): number {
       next();
       return () => clearTimeout(timer);
     },
-    [at],
+    [due],
   );
-  const left = () => Math.max(0, Math.ceil(((at ?? 0) - Date.now()) / 1_000));
+  const left = () => Math.max(0, Math.ceil((due - performance.now()) / 1_000));
   return useSyncExternalStore(subscribe, left, () => 0);
+}
+
+/** The clock that nobody sets: a countdown by it is right after somebody has set the other one. */
+function onMonotonicClock(at: number): number {
+  return performance.now() + at - Date.now();
 }
 
 function watchNetwork(tell: () => void): () => void {
