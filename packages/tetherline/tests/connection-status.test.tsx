@@ -40,6 +40,7 @@ function scripted() {
     getStream: () => undefined,
     getStreams: () => [],
     subscribeStreams: nothing,
+    showStreams: nothing,
     requestPending: nothing,
     historyAsOf: nothing,
     destroy: nothing,

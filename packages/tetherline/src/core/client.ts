@@ -11,7 +11,7 @@ import { postWelcome, receivePost } from './posts.js';
 import { probe } from './probe.js';
 import { Reporter } from './report.js';
 import { Session } from './session.js';
-import { NO_STREAMS } from './no-streams.js';
+import { ShownStreams } from './shown-streams.js';
 import { Snapshots } from './snapshot.js';
 import { openSocket } from './open.js';
 import { meetTabs, TabLink, type Tabs } from './tabs.js';
@@ -43,6 +43,7 @@ class TetherlineClient implements Client {
   readonly getStreams: Client['getStreams'];
   readonly subscribeStreams: Client['subscribeStreams'];
   readonly #options: ClientOptions;
+  readonly #streams: ShownStreams;
   readonly #report: Reporter;
   readonly #handlers = new Handlers();
   readonly #snapshots = new Snapshots();
@@ -62,10 +63,9 @@ class TetherlineClient implements Client {
     this.#options = options;
     this.#report = new Reporter(options);
     this.#handlers.hold(options.hold ?? []);
-    const { getStream, getStreams, subscribe } = options.streams ?? NO_STREAMS;
-    this.getStream = getStream;
-    this.getStreams = getStreams;
-    this.subscribeStreams = subscribe;
+    this.#streams = new ShownStreams(options.streams);
+    ({ getStream: this.getStream, getStreams: this.getStreams } = this.#streams);
+    this.subscribeStreams = this.#streams.subscribe;
   }
 
   readonly signIn = (user: string): void => {
@@ -133,7 +133,6 @@ class TetherlineClient implements Client {
   }
 
   readonly getSnapshot = (): Snapshot => this.#snapshots.current;
-
   readonly subscribe = (listener: () => void): (() => void) => this.#snapshots.subscribe(listener);
 
   readonly on = <Type extends string>(handlers: HandlersOf<Type>): (() => void) => {
@@ -167,8 +166,9 @@ class TetherlineClient implements Client {
   readonly stop = (target: StopTarget): Promise<Accepted> =>
     this.send({ ...target, type: MESSAGE_STOP });
 
+  readonly showStreams: Client['showStreams'] = (store) =>
+    this.#streams.show(store, this.#machine, this.#report);
   readonly requestPending = (): void => this.#call((engine, now) => engine.request_pending(now));
-
   readonly reconnect = (): void => this.#call((engine, now) => engine.wake(now));
 
   readonly historyAsOf = (seq: number): void => {
@@ -194,7 +194,7 @@ class TetherlineClient implements Client {
   }
 
   #start(): void {
-    this.#machine.start(this.#options, this.#handlers, this.#report, (why) => this.#fail(why));
+    this.#machine.start(this.#streams, this.#handlers, this.#report, (why) => this.#fail(why));
     if (this.#machine.starting) {
       this.#show('connecting');
     }
@@ -332,7 +332,7 @@ class TetherlineClient implements Client {
       case Output.SIGNED_OUT_ELSEWHERE:
         return this.#signedOutElsewhere(session);
       case Output.STREAM_DROPPED:
-        return this.#options.streams?.drop(a);
+        return this.#streams.store?.drop(a);
       default:
         if (output > Output.POST) {
           session.tabs?.post(output - Output.POST, d, a, b, c);

@@ -38,7 +38,7 @@ export class Inbound {
   readonly #loop: Loop;
   readonly deliveries: Deliveries;
   readonly #report: Reporter;
-  readonly streams: StreamStore | undefined;
+  streams: StreamStore | undefined;
   readonly #epochs = new Map<unknown, number>();
   readonly #ids = new Ids();
   readonly #control = new Map<string, Control>([

@@ -4,7 +4,7 @@ import type { Handlers } from './handlers.js';
 import { Inbound } from './inbound.js';
 import { type Call, Loop, type Perform } from './loop.js';
 import type { Reporter } from './report.js';
-import type { ClientOptions } from './types.js';
+import type { ShownStreams } from './shown-streams.js';
 import { createEngine } from './wasm.js';
 
 /** The engine with the loop that drives it, made on first use. Until it is there, calls wait for it. */
@@ -25,17 +25,17 @@ export class Machine {
 
   /** Unless it is there, or is being made. */
   start(
-    { streams }: ClientOptions,
+    streams: ShownStreams,
     handlers: Handlers,
     report: Reporter,
     failed: (error: TetherlineError) => void,
   ): void {
     const begin = (engine: Engine) => {
       const loop = new Loop(engine, this.#perform, this.#drained);
-      streams?.open(loop, report);
+      const store = streams.open(loop, report);
       this.starting = null;
       this.loop = loop;
-      this.inbound = new Inbound(loop, handlers, report, streams);
+      this.inbound = new Inbound(loop, handlers, report, store);
       for (const into of this.#early.splice(0)) {
         loop.call(into);
       }

@@ -271,6 +271,11 @@ export interface Client {
   readonly getStreams: () => readonly StreamedMessage[];
   /** Calls back after every change of an answer. Returns its own undoing. */
   readonly subscribeStreams: (listener: () => void) => () => void;
+  /**
+   * From now on answers are shown while they grow, as with the option `streams`, which counts if it was
+   * given. The React provider does so with a client that it is given.
+   */
+  readonly showStreams: (store: () => StreamStore) => void;
   /** Asks for what waits in the mailbox. A reconnect does so by itself. */
   readonly requestPending: () => void;
   /** Attempts at once to connect, while the client waits for its next attempt: "try now". */

@@ -47,6 +47,8 @@ function OwnClient({ user, children, ...options }: OwnClientProps): ReactNode {
 }
 
 function Provider({ client, user, children }: GivenClientProps): ReactNode {
+  // First, so that the server is asked for them at once.
+  useBeforeOtherEffects(() => client.showStreams(streamedMessages), [client]);
   useSignedIn(client, user);
   const isConnected = useSnapshot(client, (snapshot) => snapshot.isConnected);
   const reconnectAttempts = useSnapshot(client, (snapshot) => snapshot.reconnectAttempts);
