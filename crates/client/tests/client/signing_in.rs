@@ -119,3 +119,23 @@ async fn what_is_missing_is_said_before_anything_is_tried() {
     let nowhere = Client::builder("nowhere").user(ada()).only_token("t").connect();
     assert_eq!(nowhere.unwrap_err(), SetupError::Url("nowhere".into()));
 }
+
+#[tokio::test]
+async fn tokens_that_are_refused_are_followed_by_fresh_ones_until_one_counts() {
+    // A secret that was rotated on server and backend a minute apart ended every client for good.
+    let host = Host::start();
+    let good = host.token();
+    let (count, asked) = watch::channel(0);
+    let mut client = host
+        .builder()
+        .token(move |_| {
+            count.send_modify(|count| *count += 1);
+            let token = if *count.borrow() > 3 { good.clone() } else { "no.good.token".to_owned() };
+            async move { Ok(token) }
+        })
+        .connect()
+        .unwrap();
+    assert!(matches!(event(&mut client).await, Some(Event::IdentityRefused { is_final: false })));
+    until_caught_up(&mut client).await;
+    assert!(*asked.borrow() > 3);
+}
