@@ -1,6 +1,6 @@
 import { chromium } from '@playwright/test';
 
-import type { Tab} from '../support/tabs/one-server.ts';
+import type { Tab } from '../support/tabs/one-server.ts';
 import { expect, test } from '../support/tabs/one-server.ts';
 
 /** Leaves the page for another one of the same site, runs `meanwhile`, and comes back. */

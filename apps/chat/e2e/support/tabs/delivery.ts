@@ -57,7 +57,8 @@ export class Delivery {
     const delivery = new Delivery(await mkdtemp(join(tmpdir(), 'tetherline-e2e-')));
     delivery.#http.listen(0, '127.0.0.1');
     await once(delivery.#http, 'listening');
-    delivery.#scripts.set('/page.js', await bundledPage());
+    delivery.#scripts.set('/page.js', await bundled('page.ts'));
+    delivery.#scripts.set('/activity.js', await bundled('activity.tsx'));
     delivery.#scripts.set('/before.js', await readFile(BEFORE, 'utf8'));
     await delivery.#start();
     return delivery;
@@ -131,6 +132,7 @@ export class Delivery {
         <script>document.querySelector('iframe').src =
           new URLSearchParams(location.search).get('of')</script>`;
     }
+    if (pathname === '/activity') return page('/activity.js');
     return page(searchParams.has('before') ? '/before.js' : '/page.js');
   }
 
@@ -177,14 +179,16 @@ export class Delivery {
   }
 }
 
-async function bundledPage(): Promise<string> {
+async function bundled(entry: string): Promise<string> {
   const { outputFiles } = await build({
-    entryPoints: [join(import.meta.dirname, 'page.ts')],
+    entryPoints: [join(import.meta.dirname, entry)],
     bundle: true,
     format: 'esm',
     target: 'es2022',
     write: false,
+    jsx: 'automatic',
     define: { 'process.env.NODE_ENV': '"production"' },
+    logOverride: { 'ignored-directive': 'silent' },
   });
   return outputFiles[0]!.text;
 }
