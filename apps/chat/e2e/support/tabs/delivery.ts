@@ -1,6 +1,6 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -29,6 +29,8 @@ const PUBLISHERS = 200;
 export class Delivery {
   /** Ids of sends, in the order in which the webhook got them. */
   readonly taken: string[] = [];
+  /** What tokens are signed with, if not with the secret that the server has. */
+  otherSecret: string | undefined;
   readonly #http: Server;
   readonly #folder: string;
   #process: ChildProcess | null = null;
@@ -171,7 +173,11 @@ export class Delivery {
   }
 
   async #token(user: string): Promise<string> {
-    const secret = join(this.#folder, 'jwt.secret');
+    const secret = join(
+      this.#folder,
+      this.otherSecret === undefined ? 'jwt.secret' : 'other.secret',
+    );
+    if (this.otherSecret !== undefined) await writeFile(secret, this.otherSecret, { mode: 0o600 });
     const { stdout } = await promisify(execFile)(BINARY, [
       ...['token', '--jwt-secret-file', secret, '--user', user],
     ]);
