@@ -12,7 +12,7 @@ const BUDGETS = {
   'engine (wasm)': 13_100,
   tetherline: 26_800,
   // With `tetherline/streams`, which the provider brings along.
-  '+ tetherline/react': 4_900,
+  '+ tetherline/react': 4_750,
   '+ tetherline/redux': 2_150,
   '+ tetherline/outbox': 2_350,
   '+ tetherline/streams': 1_150,

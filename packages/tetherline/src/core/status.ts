@@ -28,7 +28,9 @@ export interface Snapshot {
   reconnectAttempts: number;
   /**
    * When the next attempt begins, in ms since 1970, while `status` is `waiting` or `refused`. In the
-   * latter, null says that an attempt is under way, or that there will be none.
+   * latter, null says that an attempt is under way, or that there will be none. It is by the clock as that
+   * stood when the wait began: the attempt comes in time although somebody sets the clock meanwhile, and
+   * a countdown should take the difference once, as `<ConnectionStatus />` does.
    */
   retryAt: number | null;
   /** What it waits for meanwhile. */
