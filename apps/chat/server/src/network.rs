@@ -1,6 +1,6 @@
 //! Where a request comes from, as far as that can be known.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::http::HeaderMap;
 
@@ -28,14 +28,20 @@ impl Network {
         let is_trusted = |address: IpAddr| trusted.contains(&address.to_canonical());
         let mut nearest = peer;
         let lines = headers.get_all(FORWARDED_FOR).iter().rev();
-        let mut words =
-            lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(','));
+        let mut words = lines.flat_map(|line| line.as_bytes().rsplit(|&byte| byte == b','));
         while is_trusted(nearest) {
-            let Some(Ok(before)) = words.next().map(|word| word.trim().parse()) else { break };
+            // What cannot be read is not passed over: what is before it anybody may have written.
+            let Some(before) = words.next().and_then(address) else { break };
             nearest = before;
         }
         Self::of(nearest)
     }
+}
+
+/// An address as proxies write it; some add the port.
+fn address(word: &[u8]) -> Option<IpAddr> {
+    let word = str::from_utf8(word).ok()?.trim();
+    word.parse().or_else(|_| word.parse().map(|address: SocketAddr| address.ip())).ok()
 }
 
 /// Whether a proxy that nobody named stands before us, which makes one network of all that it serves.
@@ -79,5 +85,21 @@ mod tests {
         assert_eq!(asks(ip("::ffff:192.0.2.1"), &["203.0.113.9"]), stranger);
         assert_eq!(asks(proxy, &[]), proxy);
         assert_eq!(asks(proxy, &["unknown"]), proxy);
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_hides_nobody_and_is_not_passed_over() {
+        let proxy = ip("192.0.2.1");
+        let asks = |lines: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(FORWARDED_FOR, HeaderValue::from_bytes(line).unwrap());
+            }
+            Network::of_request(proxy, &headers, &[proxy]).0
+        };
+        assert_eq!(asks(&[b"198.51.100.1", b"\xff, 203.0.113.9"]), ip("203.0.113.9"));
+        assert_eq!(asks(&[b"198.51.100.1", b"\xff"]), proxy);
+        assert_eq!(asks(&[b"198.51.100.1, 203.0.113.9:1234"]), ip("203.0.113.9"));
+        assert_eq!(asks(&[b"198.51.100.1, [2001:db8::1]:1234"]), ip("2001:db8::"));
     }
 }
