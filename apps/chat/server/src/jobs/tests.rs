@@ -387,6 +387,21 @@ async fn what_goes_to_the_provider_is_bounded_and_ends_with_the_question() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_too_long_to_be_sent_back_can_still_go_on() {
+    // "Go on exactly where you stopped" went to the provider, and nothing that it could go on from.
+    let story = Story::with(&["ada"]).await;
+    story.ask("ada", "q0", None).await;
+    let claimed = story.claim().await.unwrap();
+    story.finish(claimed, &format!("{} the end", "ü".repeat(HISTORY_BYTES_MAX))).await;
+    story.ask("ada", "q1", Some("q0")).await;
+    let (_, turns) = story.claim().await.unwrap();
+    assert_eq!(turns.len(), 2);
+    assert!(turns[0].content.ends_with(" the end"));
+    let bytes: usize = turns.iter().map(|turn| turn.content.len()).sum();
+    assert!((HISTORY_BYTES_MAX - 1..=HISTORY_BYTES_MAX).contains(&bytes), "{bytes}");
+}
+
+#[tokio::test]
 async fn wishes_are_forgotten_only_when_nobody_can_repeat_them() {
     let story = Story::with(&["ada"]).await;
     story.answered("q1", None, Place::Newest).await;

@@ -9,6 +9,7 @@ use crate::{
 };
 
 /// The question and what it follows, up to the root of its branch or as much as fits, oldest first.
+/// Of what stands before the question there is at least the end.
 /// Answers without text are left out.
 pub(super) fn up_to(connection: &Connection, job: &Job) -> rusqlite::Result<Vec<Turn>> {
     let mut statement = connection.prepare_cached(
@@ -30,14 +31,18 @@ pub(super) fn up_to(connection: &Connection, job: &Job) -> rusqlite::Result<Vec<
             Ok(Turn { role, content: row.get(1)? })
         },
     )?;
-    let mut turns = Vec::new();
-    let mut bytes = 0;
+    let mut turns: Vec<Turn> = Vec::new();
+    let mut room = HISTORY_BYTES_MAX;
     for turn in newest_first {
-        let turn = turn?;
-        bytes += turn.content.len();
-        if bytes > HISTORY_BYTES_MAX && !turns.is_empty() {
+        let mut turn = turn?;
+        if turn.content.len() > room && turns.len() == 1 {
+            // What the question is about: that an answer goes on, perhaps.
+            let start = turn.content.ceil_char_boundary(turn.content.len() - room);
+            turn.content.drain(..start);
+        } else if turn.content.len() > room && !turns.is_empty() {
             break;
         }
+        room = room.saturating_sub(turn.content.len());
         turns.push(turn);
     }
     turns.reverse();
