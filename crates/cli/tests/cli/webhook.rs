@@ -153,3 +153,19 @@ async fn the_example_backends_answer_a_question_and_a_repeat_gets_the_same() {
         assert_eq!(phone.send(&ask("tea")).await.unwrap().answer, Some(tea), "{script}");
     }
 }
+
+#[tokio::test]
+async fn an_example_backend_with_an_older_secret_refuses_nothing_for_good() {
+    // Its 401 gave a reason in our form, and that is an outcome: what was sent meanwhile was lost.
+    for (program, script) in [("node", "price.mjs"), ("python3", "price.py")] {
+        let folder = tempfile::tempdir().unwrap();
+        let older = folder.path().join("older.secret");
+        std::fs::write(&older, format!("whsec_{}", "A".repeat(32))).unwrap();
+        let (_backend, url) = price(program, script, &older);
+        let server = Server::start_on(folder, &["--webhook-url", &url]);
+        let laptop = client(&server);
+        let sent = laptop.send(r#"{"type":"price_asked","id":"q","sku":"tea"}"#);
+        let settled = tokio::time::timeout(std::time::Duration::from_secs(2), sent).await;
+        assert!(settled.is_err(), "{script}: {settled:?}");
+    }
+}
