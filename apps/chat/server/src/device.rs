@@ -33,8 +33,9 @@ impl DeviceKey {
 }
 
 impl Device {
-    pub(crate) fn new(user: &str) -> Self {
-        Self { user: user.into(), id: Uuid::new_v4() }
+    /// Known since this sign-in: whoever has its cookie only gets no further rations by renewing it.
+    pub(crate) fn of_sign_in(user: &str, sign_in: Uuid) -> Self {
+        Self { user: user.into(), id: sign_in }
     }
 
     /// What a cookie says, if we wrote it.
@@ -67,7 +68,7 @@ mod tests {
     #[test]
     fn a_cookie_says_whose_device_it_is_and_nobody_else_can_write_one() {
         let key = DeviceKey::new("secret");
-        let device = Device::new("ada");
+        let device = Device::of_sign_in("ada", Uuid::now_v7());
         let text = device.to_text(&key);
         assert_eq!(Device::parse(&text, &key), Some(device.clone()));
         assert!(device.is_of("ada") && !device.is_of("bob"));

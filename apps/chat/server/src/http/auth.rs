@@ -204,8 +204,9 @@ fn session(
         "expires_in_ms": ACCESS_TOKEN_TTL.as_secs() * 1_000,
     });
     // On a device of several people the last one is known: who comes after the others has the network's ration.
+    let since = sign_in.uuid.parse().map_err(|error: uuid::Error| ApiError::internal(&error))?;
     let device = device(shared, headers, Some(&sign_in.user))
-        .unwrap_or_else(|| Device::new(&sign_in.user.uuid))
+        .unwrap_or_else(|| Device::of_sign_in(&sign_in.user.uuid, since))
         .to_text(&shared.device_key);
     let cookies = AppendHeaders([
         (

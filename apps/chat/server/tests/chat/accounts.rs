@@ -179,6 +179,18 @@ async fn whoever_guesses_passwords_keeps_their_owner_out_of_nothing() {
 }
 
 #[tokio::test]
+async fn whoever_has_a_sign_in_only_gets_no_further_rations_by_renewing_it() {
+    // Each refresh without the device's cookie made another device, with ten more guesses.
+    let (_folder, chat) = Chat::fresh().await;
+    let ada = Person::sign_up(&chat, "ada").await;
+    let device = async || {
+        let response = post_with_cookie(&chat.url, "/api/auth/refresh", &ada.cookie).await;
+        response.headers().get_all(header::SET_COOKIE).iter().nth(1).cloned().unwrap()
+    };
+    assert_eq!(device().await, device().await);
+}
+
+#[tokio::test]
 async fn only_what_fails_counts_and_a_network_has_one_ration_for_all_names() {
     let (_folder, chat) = Chat::fresh().await;
     Person::sign_up(&chat, "ada").await;
