@@ -16,7 +16,7 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// From a server's URL: `http`, `https`, `ws` or `wss`, with a path if it lives under one. One that
-    /// names the user, as `{user}` or in its last segment, is the mailbox's own. Pages do the same.
+    /// names the user, as `{user}` or in `/ws/user/…` at its end, is the mailbox's own. Pages do the same.
     pub(crate) fn new(url: &str, user: &UserId, device: Option<&DeviceId>) -> Option<Self> {
         let segment = user.in_url().to_string();
         let parsed = reqwest::Url::parse(&url.replace("{user}", &segment)).ok()?;
@@ -28,8 +28,9 @@ impl Endpoint {
         let host = parsed.host_str().filter(|host| !host.is_empty())?;
         let port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();
         let base = parsed.path().trim_end_matches('/');
-        let is_own = url.contains("{user}") || base.rsplit('/').next() == Some(&segment);
-        let path = if is_own { base.to_owned() } else { format!("{base}/ws/user/{segment}") };
+        let mailbox = format!("/ws/user/{segment}");
+        let is_own = url.contains("{user}") || base.ends_with(&mailbox);
+        let path = if is_own { base.to_owned() } else { format!("{base}{mailbox}") };
         let device = device.map(|device| format!("device={device}"));
         let query: Vec<&str> = parsed.query().into_iter().chain(device.as_deref()).collect();
         let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };

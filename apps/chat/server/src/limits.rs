@@ -14,7 +14,7 @@ pub const PASSWORD_CHARS_MAX: usize = 256;
 pub const PASSWORD_HASHES_AT_ONCE_MAX: usize = 2;
 /// Passwords that wait to be hashed or are; whoever comes next is asked to try again.
 pub const PASSWORD_HASHES_WAITING_MAX: usize = 128;
-/// The same from one network (an IPv4 address, or an IPv6 /64).
+/// The same from one network (an IPv4 address, or an IPv6 /56).
 pub const PASSWORD_HASHES_PER_NETWORK_MAX: usize = 16;
 /// The same from devices on which that person has signed in before. They have one more hash of their own at a time, so
 /// that a crowd at the door does not keep them out.
@@ -36,7 +36,7 @@ pub const REFRESH_GRACE_ROTATIONS_MAX: usize = 64;
 /// How many sign-ins of a person are kept; the one that would expire first makes room.
 pub const SIGN_INS_PER_USER_MAX: u32 = 100;
 
-/// Wrong passwords in a row from one network (an IPv4 address, or an IPv6 /64), whatever the e-mail; one more is
+/// Wrong passwords in a row from one network (an IPv4 address, or an IPv6 /56), whatever the e-mail; one more is
 /// allowed every [`SIGN_IN_REFILL`].
 pub const SIGN_INS_PER_NETWORK_BURST: u32 = 50;
 /// Wrong passwords in a row from one network for one e-mail.

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// What one household or one office has of the internet: an IPv4 address, or the /64 of an IPv6 one.
+/// What one household or one office has of the internet: an IPv4 address, or the /56 of an IPv6 one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Network(IpAddr);
 
@@ -14,7 +14,7 @@ impl Network {
     pub(crate) fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(address) => {
-                let prefix = address.to_bits() >> 64 << 64;
+                let prefix = address.to_bits() >> 72 << 72;
                 IpAddr::V6(Ipv6Addr::from_bits(prefix))
             }
             address @ IpAddr::V4(_) => address,
@@ -60,10 +60,11 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_network_is_a_64_and_a_mapped_address_is_what_it_maps() {
+    fn an_ipv6_network_is_a_56_and_a_mapped_address_is_what_it_maps() {
         let of = |text| Network::of(ip(text));
-        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff:ffff:ffff:ffff"));
-        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        // With a /64 each of the 256 that one household has was a network of its own.
+        assert_eq!(of("2001:db8:1:200::1"), of("2001:db8:1:2ff:ffff:ffff:ffff:ffff"));
+        assert_ne!(of("2001:db8:1:200::1"), of("2001:db8:1:300::1"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
     }

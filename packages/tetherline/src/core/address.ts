@@ -2,8 +2,8 @@ import { TetherlineError } from './errors.js';
 import type { ClientOptions } from './types.js';
 
 /**
- * The address of a user's WebSocket, `device` included. One that names the user, as `{user}` or in its
- * last segment, is taken as it is; any other is where a server is. Native clients do the same.
+ * The address of a user's WebSocket, `device` included. One that names the user, as `{user}` or in
+ * `/ws/user/…` at its end, is taken as it is; any other is where a server is. Native clients do the same.
  */
 export function webSocketUrl(option: ClientOptions['url'], user: string, device: string): string {
   const template = (typeof option === 'function' ? option(user) : option) ?? '/';
@@ -25,8 +25,9 @@ export function webSocketUrl(option: ClientOptions['url'], user: string, device:
     );
   }
   const base = url.pathname.replace(/\/+$/, '');
-  const isOwn = template.includes('{user}') || base.endsWith(`/${segment}`);
-  url.pathname = isOwn ? base : `${base}/ws/user/${segment}`;
+  const mailbox = `/ws/user/${segment}`;
+  const isOwn = template.includes('{user}') || base.endsWith(mailbox);
+  url.pathname = isOwn ? base : base + mailbox;
   url.protocol = url.protocol.replace(/^http/, 'ws');
   url.hash = '';
   url.searchParams.set('device', device);
