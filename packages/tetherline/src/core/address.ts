@@ -3,7 +3,7 @@ import type { ClientOptions } from './types.js';
 
 /**
  * The address of a user's WebSocket, `device` included. One that names the user, as `{user}` or in
- * `/ws/user/…` at its end, is taken as it is; any other is where a server is. Native clients do the same.
+ * `/ws/user/…` at its end (from a function: at its end), is taken as it is; any other is where a server is. Native clients do the same.
  */
 export function webSocketUrl(option: ClientOptions['url'], user: string, device: string): string {
   const template = (typeof option === 'function' ? option(user) : option) ?? '/';
@@ -26,7 +26,9 @@ export function webSocketUrl(option: ClientOptions['url'], user: string, device:
   }
   const base = url.pathname.replace(/\/+$/, '');
   const mailbox = `/ws/user/${segment}`;
-  const isOwn = template.includes('{user}') || base.endsWith(mailbox);
+  // Whoever asks for the user names them on purpose, wherever their mailbox is.
+  const own = typeof option === 'function' ? `/${segment}` : mailbox;
+  const isOwn = template.includes('{user}') || base.endsWith(own);
   url.pathname = isOwn ? base : base + mailbox;
   url.protocol = url.protocol.replace(/^http/, 'ws');
   url.hash = '';
