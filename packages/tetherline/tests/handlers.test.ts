@@ -404,6 +404,23 @@ describe("a handler of '*'", () => {
   });
 });
 
+describe("a handler of '*' that fails", () => {
+  // It was an unhandled rejection, which ends a process of Node, and told nobody.
+  it('is reported while its message waits for its own handler', async () => {
+    const onHandlerError = vi.fn();
+    context.server.publish('ann', { type: 'waits' });
+    const client = context.client({ onHandlerError });
+    client.on({ '*': () => Promise.reject(new Error('no')) });
+    const handler = vi.fn();
+    client.signIn('ann');
+    await isConnected(client);
+    await until(() => onHandlerError.mock.calls.length === 1, 'the report');
+    client.on({ waits: handler });
+    await until(() => handler.mock.calls.length === 1, 'the handler that was waited for');
+    expect(onHandlerError).toHaveBeenCalledOnce();
+  });
+});
+
 describe('a held type', () => {
   // Whoever mounted after the grace could not keep the messages of before from counting as handled.
   it('waits past the grace, in order, unacknowledged, and a later page gets it again', async () => {

@@ -181,7 +181,13 @@ export class Deliveries {
     if (parked.seen === undefined) {
       parked.seen = [];
       const message = this.#report.checked(parked.message);
-      parked.seen = (message && this.#call(session, observers, message, parked.meta)) ?? [];
+      const promises = (message && this.#call(session, observers, message, parked.meta)) ?? [];
+      // Nobody looks at them before the message is settled for, which may be never.
+      parked.seen = promises.map((promise) =>
+        promise.then(undefined, (error: unknown) =>
+          this.#report.handlerFailed(error, parked.message),
+        ),
+      );
     }
   }
 
