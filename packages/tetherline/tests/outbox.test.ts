@@ -119,6 +119,23 @@ describe('sends that are kept', () => {
     await untilStored(0);
   });
 
+  // Whoever compiles in the background reads what is kept faster than that, and had the gate open by then.
+  it('go out first where the engine comes later than they are read', async () => {
+    await givenLeft([{ type: 'ask', id: 'one' }]);
+    vi.spyOn(WebAssembly, 'Instance').mockImplementation(function () {
+      throw new RangeError('Not here.');
+    });
+    const compile = WebAssembly.compile.bind(WebAssembly);
+    vi.spyOn(WebAssembly, 'compile').mockImplementation(async (bytes) => {
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      return await compile(bytes);
+    });
+    const page = givenPage();
+    page.signIn();
+    await page.client.send({ type: 'ask', id: 'two' });
+    expect(await asked()).toEqual(['one', 'two']);
+  });
+
   it('are answered where they were restored', async () => {
     const first = givenPage(offline);
     first.signIn();

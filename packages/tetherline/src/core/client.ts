@@ -228,9 +228,12 @@ class TetherlineClient implements Client {
         session,
         restore: (message, ttlMs) => this.#send(session, message, ttlMs, 1),
         restored: () => {
-          if (session.isLive) {
-            this.#call((engine, now) => engine.hold_sends(0, now));
-          }
+          // What is restored waits for the engine as well, and may not find the gate open.
+          void Promise.resolve(this.#machine.starting).then(() => {
+            if (session.isLive) {
+              this.#call((engine, now) => engine.hold_sends(0, now));
+            }
+          });
         },
         problem: (text, cause) => this.#report.problem(text, cause),
       });
