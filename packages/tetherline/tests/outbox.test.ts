@@ -226,6 +226,16 @@ describe('identity', () => {
     await untilStored(0);
   });
 
+  it('signing out forgets what is kept by whoever has only left before', async () => {
+    const page = givenPage(offline);
+    page.signIn();
+    void page.client.send({ type: 'ask', id: 'one' });
+    await untilStored(1);
+    page.client.leave();
+    page.client.signOut();
+    await untilStored(0);
+  });
+
   it('signing out holds even if the page is gone before anything is deleted', async () => {
     await givenLeft([{ type: 'ask', id: 'one' }]);
     const page = givenPage(offline);

@@ -236,6 +236,21 @@ describe('signing out', () => {
     expect(follower.seen).toEqual([]);
   });
 
+  // An auth library says that it does not know before it says that nobody is: `undefined`, then `null`.
+  it('in a tab that has left before signs out all the same, and not where the same user is back', async () => {
+    const onSignedOutElsewhere = vi.fn();
+    const [one, other] = (await tabs(2, { onSignedOutElsewhere })) as [Tab, Tab];
+    one.client.leave();
+    one.client.signIn('ann');
+    await isConnected(one.client);
+    await isConnected(other.client);
+    expect(onSignedOutElsewhere).not.toHaveBeenCalled();
+    one.client.leave();
+    one.client.signOut();
+    await until(() => onSignedOutElsewhere.mock.calls.length === 1, 'the other to hear of it');
+    expect(other.client.getSnapshot().status).toBe('signed_out');
+  });
+
   it('ends no other user’s sign-in', async () => {
     const [ann] = await tabs(1);
     const bob = await context.connected('bob');

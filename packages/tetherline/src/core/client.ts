@@ -14,7 +14,7 @@ import { Session } from './session.js';
 import { ShownStreams } from './shown-streams.js';
 import { Snapshots } from './snapshot.js';
 import { openSocket } from './open.js';
-import { meetTabs, TabLink, type Tabs } from './tabs.js';
+import { meetTabs, sayGoodbye, TabLink, type Tabs } from './tabs.js';
 import { inspector } from './tap.js';
 import { resolveToken } from './token.js';
 import { transmitSend } from './transmit.js';
@@ -54,6 +54,8 @@ class TetherlineClient implements Client {
   /** Why there can be no connection. */
   #failure: TetherlineError | null = null;
   #session: Session | null = null;
+  /** Whom this client left, and who is not signed out yet: that may turn out later. */
+  #left: Session | null = null;
   #unwatchPage: (() => void) | null = null;
   #isDestroyed = false;
   /** Callbacks of the application, made once the engine is drained: they may call anything. */
@@ -74,6 +76,9 @@ class TetherlineClient implements Client {
     }
     if (!this.#session?.isLive || this.#session.user !== user) {
       const session = this.#newSession(user);
+      if (this.#left?.user === user) {
+        this.#left = null;
+      }
       this.signOut();
       this.#session = session;
       this.#start();
@@ -105,12 +110,20 @@ class TetherlineClient implements Client {
   }
 
   readonly signOut = (): void => {
-    const kept = this.#session?.isLive ? this.#session.outbox.kept : null;
+    const left = this.#left;
+    const kept = this.#session?.isLive ? this.#session.outbox.kept : left?.outbox.kept;
+    this.#left = null;
     this.#end((engine, now) => engine.sign_out(now));
+    if (left && this.#options.tabs !== 'separate') {
+      sayGoodbye(left.tabsName);
+    }
     kept?.clear('user');
   };
 
-  readonly leave = (): void => this.#end((engine, now) => engine.leave(now));
+  readonly leave = (): void => {
+    this.#left = this.#session?.isLive ? this.#session : this.#left;
+    this.#end((engine, now) => engine.leave(now));
+  };
 
   #end(goodbye: (engine: Engine, now: number) => void): void {
     const session = this.#session;
@@ -180,6 +193,7 @@ class TetherlineClient implements Client {
 
   readonly destroy = (): void => {
     this.leave();
+    this.#left = null;
     this.#isDestroyed = true;
     this.#snapshots.clear();
   };

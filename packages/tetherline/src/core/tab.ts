@@ -3,6 +3,7 @@
 // One by one, and not in one object, so that they are numbers in what browsers load.
 
 export const PING = 3;
+export const SIGNED_OUT = 6;
 
 export const FRAME = 10;
 export const OUT = 11;

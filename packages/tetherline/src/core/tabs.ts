@@ -35,6 +35,14 @@ export function meetTabs(name: string, events: TabEvents): Tabs | null {
   }
 }
 
+/** Tells the other tabs that nobody is signed in any more, from one that has left before. */
+export function sayGoodbye(name: string): void {
+  const nothing = () => undefined;
+  const tabs = meetTabs(name, { posted: nothing, locked: nothing });
+  tabs?.post(Tab.SIGNED_OUT, 0);
+  tabs?.close();
+}
+
 /** The other tabs in which the same user is signed in, and the lock that one of them holds. */
 export class Tabs {
   readonly me = crypto.getRandomValues(new Uint32Array(1))[0] || 1;
