@@ -321,3 +321,22 @@ it('an action may opt out of batches, and keeps its place', async () => {
   expect(store.getState().news).toEqual(['first', 'second', 'answer']);
   await server.settled();
 });
+
+// What stood behind one that threw was not dispatched, and its message counted as handled.
+it('an action out of the batches that fails keeps no other of its message from the store', () => {
+  const seen: unknown[] = [];
+  const store = configureStore({
+    reducer: (state: object = {}, { type }) => {
+      seen.push(type);
+      if (type === 'bad') {
+        throw new Error('no');
+      }
+      return state;
+    },
+  });
+  const handlers = toHandlers(store.dispatch, {
+    news: () => [{ type: 'bad', meta: { batch: false } }, { type: 'good' }],
+  });
+  expect(() => handlers.news?.({ type: 'news' }, { replayed: false })).toThrow('no');
+  expect(seen.at(-1)).toBe('good');
+});

@@ -55,7 +55,17 @@ function queueOf(dispatch: Dispatch): Queue {
 
 function atOnce(dispatch: Dispatch): Queue {
   return (actions) => {
-    actions.forEach((action) => dispatch(action));
+    let failure: { error: unknown } | undefined;
+    for (const action of actions) {
+      try {
+        dispatch(action);
+      } catch (error) {
+        failure ??= { error };
+      }
+    }
+    if (failure) {
+      throw failure.error;
+    }
     return undefined;
   };
 }
