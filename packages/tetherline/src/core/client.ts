@@ -2,6 +2,7 @@ import { ACK, AUTHENTICATE, MESSAGE_STOP } from '../generated/protocol.js';
 import type { Engine } from './engine.js';
 import { failureOf, type TetherlineError } from './errors.js';
 import { Handlers } from './handlers.js';
+import { Left } from './left.js';
 import type { Call } from './loop.js';
 import { Machine } from './machine.js';
 import { prepare, signedOut, tooLarge } from './outbox.js';
@@ -14,7 +15,7 @@ import { Session } from './session.js';
 import { ShownStreams } from './shown-streams.js';
 import { Snapshots } from './snapshot.js';
 import { openSocket } from './open.js';
-import { meetTabs, sayGoodbye, TabLink, type Tabs } from './tabs.js';
+import { meetTabs, TabLink, type Tabs } from './tabs.js';
 import { inspector } from './tap.js';
 import { resolveToken } from './token.js';
 import { transmitSend } from './transmit.js';
@@ -54,8 +55,7 @@ class TetherlineClient implements Client {
   /** Why there can be no connection. */
   #failure: TetherlineError | null = null;
   #session: Session | null = null;
-  /** Whom this client left, and who is not signed out yet: that may turn out later. */
-  #left: Session | null = null;
+  readonly #left = new Left();
   #unwatchPage: (() => void) | null = null;
   #isDestroyed = false;
   /** Callbacks of the application, made once the engine is drained: they may call anything. */
@@ -76,9 +76,7 @@ class TetherlineClient implements Client {
     }
     if (!this.#session?.isLive || this.#session.user !== user) {
       const session = this.#newSession(user);
-      if (this.#left?.user === user) {
-        this.#left = null;
-      }
+      this.#left.meet(user);
       this.signOut();
       this.#session = session;
       this.#start();
@@ -110,18 +108,14 @@ class TetherlineClient implements Client {
   }
 
   readonly signOut = (): void => {
-    const left = this.#left;
-    const kept = this.#session?.isLive ? this.#session.outbox.kept : left?.outbox.kept;
-    this.#left = null;
+    const kept = this.#session?.isLive ? this.#session.outbox.kept : null;
     this.#end((engine, now) => engine.sign_out(now));
-    if (left && this.#options.tabs !== 'separate') {
-      sayGoodbye(left.tabsName);
-    }
     kept?.clear('user');
+    this.#left.signOut(this.#options.tabs !== 'separate');
   };
 
   readonly leave = (): void => {
-    this.#left = this.#session?.isLive ? this.#session : this.#left;
+    this.#left.leave(this.#session);
     this.#end((engine, now) => engine.leave(now));
   };
 
@@ -193,7 +187,6 @@ class TetherlineClient implements Client {
 
   readonly destroy = (): void => {
     this.leave();
-    this.#left = null;
     this.#isDestroyed = true;
     this.#snapshots.clear();
   };
