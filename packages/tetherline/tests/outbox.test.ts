@@ -136,6 +136,18 @@ describe('sends that are kept', () => {
     expect(await asked()).toEqual(['one', 'two']);
   });
 
+  // A reload while the engine was compiled in the background lost what had been sent by then.
+  it('are kept before the engine is there', async () => {
+    vi.spyOn(WebAssembly, 'Instance').mockImplementation(function () {
+      throw new RangeError('Not here.');
+    });
+    vi.spyOn(WebAssembly, 'compile').mockReturnValue(new Promise(() => {}));
+    const page = givenPage();
+    page.signIn();
+    void page.client.send({ type: 'ask', id: 'one' });
+    await untilStored(1);
+  });
+
   it('are answered where they were restored', async () => {
     const first = givenPage(offline);
     first.signIn();

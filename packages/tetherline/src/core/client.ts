@@ -2,6 +2,7 @@ import { ACK, AUTHENTICATE, MESSAGE_STOP } from '../generated/protocol.js';
 import type { Engine } from './engine.js';
 import { failureOf, type TetherlineError } from './errors.js';
 import { Handlers } from './handlers.js';
+import { keepSends, type Restore } from './kept-sends.js';
 import { Left } from './left.js';
 import type { Call } from './loop.js';
 import { Machine } from './machine.js';
@@ -226,25 +227,9 @@ class TetherlineClient implements Client {
     }
   }
 
-  /** With a store, nothing is sent before what an earlier page left. */
   #keepSends(session: Session): void {
-    const store = this.#options.outbox;
-    if (store) {
-      this.#machine.callAtOnce((engine, now) => engine.hold_sends(1, now));
-      session.outbox.kept = store.open({
-        session,
-        restore: (message, ttlMs) => this.#send(session, message, ttlMs, 1),
-        restored: () => {
-          // What is restored waits for the engine as well, and may not find the gate open.
-          void Promise.resolve(this.#machine.starting).then(() => {
-            if (session.isLive) {
-              this.#call((engine, now) => engine.hold_sends(0, now));
-            }
-          });
-        },
-        problem: (text, cause) => this.#report.problem(text, cause),
-      });
-    }
+    const restore: Restore = (...sent) => this.#send(session, ...sent, 1);
+    keepSends(this.#options.outbox, session, this.#machine, this.#report, restore);
   }
 
   #send(
@@ -269,15 +254,17 @@ class TetherlineClient implements Client {
     restored: number,
   ): Promise<Accepted> {
     const unsettled = prepare(message, ttlMs);
+    const refusal = session?.isLive && tooLarge(unsettled, session.messageBytesMax);
+    if (refusal) {
+      throw refusal;
+    }
     if (session?.isLive && this.#machine.starting) {
+      // A reload does not wait for the engine either.
+      session.outbox.kept?.put(unsettled);
       await this.#machine.starting;
     }
     if (!session?.isLive) {
       throw this.#failure ?? signedOut(unsettled.id);
-    }
-    const refusal = tooLarge(unsettled, session.messageBytesMax);
-    if (refusal) {
-      throw refusal;
     }
     this.#call((engine, now) => session.outbox.add(engine, unsettled, restored, now));
     return await unsettled.settled;
