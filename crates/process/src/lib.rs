@@ -12,6 +12,8 @@ mod signals;
 #[path = "interrupts.rs"]
 mod signals;
 
+#[cfg(feature = "clap")]
+use std::ffi::OsStr;
 use std::{
     fmt,
     io::{self, Write as _},
@@ -82,10 +84,13 @@ pub fn outcome_of(written: io::Result<()>, done: &str) -> ExitCode {
     }
 }
 
-/// The command line, or how to end: with the help that was asked for, or a complaint.
+/// The command line, or how to end: with the help that was asked for, or a complaint. A variable that is
+/// empty stands for an option that was not given: `docker compose` hands on `${PORT:-}` as one.
 #[cfg(feature = "clap")]
 pub fn arguments<T: clap::Parser>() -> Result<T, ExitCode> {
-    T::try_parse().map_err(|words| {
+    let command = without_empty_variables(T::command());
+    let parsed = command.try_get_matches().and_then(|matches| T::from_arg_matches(&matches));
+    parsed.map_err(|words| {
         let code = ExitCode::from(u8::try_from(words.exit_code()).unwrap_or(1));
         let written = words.print().and_then(|()| io::stdout().flush());
         if words.use_stderr() || written.is_ok() {
@@ -94,4 +99,17 @@ pub fn arguments<T: clap::Parser>() -> Result<T, ExitCode> {
             outcome_of(written, "help was asked for")
         }
     })
+}
+
+#[cfg(feature = "clap")]
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let options = command.mut_args(|option| {
+        if option.get_env().is_some_and(is_empty) {
+            option.env(clap::builder::Resettable::Reset)
+        } else {
+            option
+        }
+    });
+    options.mut_subcommands(without_empty_variables)
 }

@@ -40,9 +40,9 @@ const RETRY_WAIT: Duration = Duration::from_millis(200);
 /// When the client comes again after that.
 const CLIENT_RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Hands sends to a URL. A 2xx settles them as accepted, and what it says as JSON is the answer. A 4xx with `{"error": {"code"}}` in its body as
-/// refused for good. Anything else may come from what lies in between, and leaves the outcome unknown: the
-/// request is made again.
+/// Hands sends to a URL. A 2xx settles them as accepted, and what it says as JSON is the answer; a 4xx with
+/// `{"error": {"code"}}` in its body settles them as refused for good. Anything else may come from what lies
+/// in between, and leaves the outcome unknown: the request is made again.
 pub struct Webhook {
     url: Url,
     secret: SigningSecret,
