@@ -126,6 +126,13 @@ async function tell(path, body) {
   throw new Error(`Tetherline cannot be reached: ${problem}.`);
 }
 
+/** What is over already stays as it is; any other no leaves an answer that nobody writes on. */
+function accept(refused) {
+  if (refused && !['stopped', 'finished', 'superseded'].includes(refused)) {
+    throw new Error(`Tetherline refused the answer: ${refused}.`);
+  }
+}
+
 const name = randomUUID(); // A name of ours: opening it can be repeated.
 const opened = await tell('', { message_uuid: name });
 const answer = `/${name}/${opened.attempt}`;
@@ -146,8 +153,8 @@ if (!refused) {
 }
 if (refused === 'message_too_large') {
   ending = { status: 'complete', message: { finish_reason: 'length' } };
-} else if (refused && refused !== 'stopped' && refused !== 'finished' && refused !== 'superseded') {
-  throw new Error(`Tetherline refused the answer: ${refused}.`);
+} else {
+  accept(refused);
 }
-await tell(`${answer}/finish`, ending); // What is over already stays as it is.
+accept((await tell(`${answer}/finish`, ending)).refused);
 process.exit(); // The model may go on: nobody listens any more.
