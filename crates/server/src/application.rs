@@ -1,3 +1,9 @@
+#[cfg(feature = "webhook")]
+mod outbound;
+pub(crate) mod reception;
+#[cfg(feature = "webhook")]
+pub(crate) mod webhook;
+
 use std::{borrow::Cow, time::Duration};
 
 use futures_util::future::BoxFuture;
@@ -7,6 +13,13 @@ use tetherline_protocol::{
 };
 
 use crate::StoreError;
+#[cfg(feature = "webhook")]
+pub use outbound::{NoHttpClient, http_client};
+#[cfg(feature = "webhook")]
+pub use webhook::{
+    InvalidWebhook, WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_ATTEMPTS_MAX, WEBHOOK_BYTES_MAX,
+    WEBHOOK_REQUESTS_MAX, WEBHOOK_TIMEOUT, WEBHOOK_TURN_TIMEOUT, Webhook, WebhookOptions,
+};
 
 /// Where clients' sends go, and who knows which sign-ins have ended.
 ///

@@ -7,9 +7,12 @@ use http::HeaderMap;
 use jsonwebtoken::Algorithm;
 use tetherline_protocol::UserId;
 
+pub use crate::connection::socket::fuzzing::frames;
 pub use crate::http::fuzzing::{device, idempotency_key, token};
-pub use crate::socket::fuzzing::frames;
-use crate::{JwtKeys, Origin, Refusal, origin::RequestOrigin, secret::secret_in};
+use crate::{
+    JwtKeys, Origin, Refusal,
+    security::{origin::RequestOrigin, secret::secret_in},
+};
 
 /// Whether a page is on the list.
 #[must_use]

@@ -14,11 +14,11 @@ use tokio::{
 
 use crate::{
     Application, Config, Incoming, Refusal, Stop,
-    auth::{Identity, InvalidToken},
+    application::reception::{HandingOver, Reception, unavailable},
     clock,
+    connection::hub::{DRAIN_TIMEOUT, Hub},
     http::{Bodies, BodyError, router},
-    hub::{DRAIN_TIMEOUT, Hub},
-    reception::{HandingOver, Reception, unavailable},
+    security::auth::{Identity, InvalidToken},
     store::{
         AppendError, Appended, Delivery, Head, Outcome, StoppedStream, Store, StoreError, fresh_id,
     },

@@ -13,9 +13,11 @@ use tetherline_protocol::{
 };
 
 use crate::{
-    auth::{Identity, InvalidToken},
-    hub::{self, Ticket},
-    session::{self, Errand, Input, Opening, Outgoing, Wire},
+    connection::{
+        hub::{self, Ticket},
+        session::{self, Errand, Input, Opening, Outgoing, Wire},
+    },
+    security::auth::{Identity, InvalidToken},
     store::{Delivery, Outcome, Place, Resumed, Room, StoreError, StreamPage},
 };
 

@@ -138,6 +138,6 @@ mod tests {
     fn only_the_stores_name_the_database() {
         let text = format!("use {SQLITE}::Connection;");
         assert!(problems(&[source("crates/server/src/store/sqlite/writer.rs", &text)]).is_empty());
-        assert_eq!(problems(&[source("crates/server/src/hub.rs", &text)]).len(), 1);
+        assert_eq!(problems(&[source("crates/server/src/connection/hub.rs", &text)]).len(), 1);
     }
 }

@@ -21,14 +21,18 @@ use super::{
     segments::Segments,
 };
 use crate::{
-    auth::{Identity, InvalidToken},
     clock,
-    driver::Driver,
-    hub::Refused,
-    origin::RequestOrigin,
+    connection::{
+        driver::Driver,
+        hub::Refused,
+        session::{Opening, Session, Wire},
+        socket::{Handshake, NoHandshake, Socket},
+    },
+    security::{
+        auth::{Identity, InvalidToken},
+        origin::RequestOrigin,
+    },
     server::Shared,
-    session::{Opening, Session, Wire},
-    socket::{Handshake, NoHandshake, Socket},
     store::fresh_id,
 };
 

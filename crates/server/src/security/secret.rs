@@ -43,8 +43,9 @@ pub fn secret_file(path: &Path) -> Result<String, SecretFileError> {
 #[cfg(feature = "webhook")]
 pub fn webhook_secret_file(path: &Path) -> Result<String, SecretFileError> {
     use base64::prelude::BASE64_STANDARD;
-    let written =
-        |secret| format!("{}{}", crate::webhook::SECRET_PREFIX, BASE64_STANDARD.encode(secret));
+    let written = |secret| {
+        format!("{}{}", crate::application::webhook::SECRET_PREFIX, BASE64_STANDARD.encode(secret))
+    };
     read_or_create(path, written)
 }
 

@@ -30,7 +30,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{serve::Peer, session::Outgoing};
+use crate::{connection::session::Outgoing, http::Peer};
 pub(crate) use closing::{CLOSE_TIMEOUT, Goodbye};
 pub(crate) use handshake::{Handshake, NoHandshake};
 use reader::Decoder;

@@ -24,8 +24,9 @@ pub use self::budget::{WEBHOOK_BYTES_MAX, WEBHOOK_REQUESTS_MAX, WEBHOOK_TURN_TIM
 pub(crate) use self::signature::PREFIX as SECRET_PREFIX;
 use self::{budget::Budget, signature::SigningSecret};
 use crate::{
-    Application, Incoming, Refusal, Stop, chain, clock,
-    outbound::{NoHttpClient, http_client},
+    Application, Incoming, Refusal, Stop,
+    application::outbound::{NoHttpClient, http_client},
+    chain, clock,
     trouble::{SharedTrouble, Word},
 };
 

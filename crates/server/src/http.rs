@@ -10,6 +10,7 @@ pub(crate) mod fuzzing;
 mod head;
 mod publish;
 mod segments;
+mod serve;
 mod streams;
 
 use std::sync::Arc;
@@ -19,13 +20,17 @@ use axum::{
     routing::{delete, get, post},
 };
 
+use crate::server::Shared;
 pub(crate) use answer::Problem;
 pub(crate) use body::Bodies;
 pub use body::{
     BODY_PROGRESS_BYTES_MIN, BODY_PROGRESS_TIMEOUT, BodyError, REQUEST_BODIES_BYTES_MAX,
 };
-
-use crate::server::Shared;
+pub(crate) use serve::Peer;
+pub use serve::{
+    ANSWER_STUCK_TIMEOUT, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, LINGER_BYTES_MAX, LINGER_TIMEOUT,
+    LINGER_UNANNOUNCED_TIMEOUT, LISTEN_BACKLOG, listen, serve,
+};
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()

@@ -6,8 +6,8 @@ use tetherline_protocol::{CloseCode, Limits, MessageId, Seq, StreamPosition, Use
 
 use super::sends::Errand;
 use crate::{
-    auth::{Identity, InvalidToken},
-    hub::Notice,
+    connection::hub::Notice,
+    security::auth::{Identity, InvalidToken},
     store::{Delivery, Outcome, Place, Resumed, Room, StoreError, StreamPage},
 };
 

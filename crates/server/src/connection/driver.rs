@@ -13,11 +13,13 @@ use tokio::time::{Sleep, sleep_until, timeout};
 
 use crate::{
     Incoming, Stop,
-    auth::{Identity, InvalidToken},
-    hub::Ticket,
+    connection::{
+        hub::Ticket,
+        session::{Errand, Input, Output, Session},
+        socket::{CLOSE_TIMEOUT, Goodbye, Read, Received, Socket, Written},
+    },
+    security::auth::{Identity, InvalidToken},
     server::Shared,
-    session::{Errand, Input, Output, Session},
-    socket::{CLOSE_TIMEOUT, Goodbye, Read, Received, Socket, Written},
     store::{Delivery, Outcome, Place, Resumed, StoreError},
 };
 

@@ -32,10 +32,9 @@ use tetherline_protocol::{
 };
 
 use crate::{
-    Refusal,
-    auth::{Identity, InvalidToken},
-    clock,
-    hub::Notice,
+    Refusal, clock,
+    connection::hub::Notice,
+    security::auth::{Identity, InvalidToken},
     store::{Delivery, Outcome, Place, Resumed, StoreError},
 };
 use budget::Budget;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tetherline_protocol::CloseCode;
 
-use crate::session::Outgoing;
+use crate::connection::session::Outgoing;
 
 /// Longest payload of a control frame, in bytes.
 pub(super) const CONTROL_BYTES_MAX: u64 = 125;

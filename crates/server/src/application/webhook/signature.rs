@@ -4,7 +4,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::auth::SECRET_BYTES_MIN;
+use crate::security::auth::SECRET_BYTES_MIN;
 
 /// How a secret begins that is written as Standard Webhooks has it.
 pub(crate) const PREFIX: &str = "whsec_";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::{prelude::*, sample::select};
 use tetherline_protocol::{ErrorCode, Limits};
 
-use crate::auth::InvalidToken;
+use crate::security::auth::InvalidToken;
 
 #[derive(Debug, Clone)]
 pub(super) enum Event {
