@@ -36,6 +36,13 @@ pub trait Mailbox: Send + Sync + 'static {
         message: Arc<Message>,
     ) -> BoxFuture<'_, Result<Appended, AppendError>>;
 
+    /// Appends all of them in this order, as [`Mailbox::append`] appends each, with one commit for what
+    /// fits into one. Who cannot be served fails alone; there is an answer for each, in the same order.
+    fn append_many(
+        &self,
+        publishes: Vec<Publish>,
+    ) -> BoxFuture<'_, Vec<Result<Appended, AppendError>>>;
+
     /// Reads on from `after`: at least one message if there is one, then as many as `room` takes.
     /// What was trimmed is left out.
     fn read(
@@ -170,6 +177,17 @@ pub enum Standing {
     Forgotten,
     /// Nothing yet: it is behind the head.
     Nothing,
+}
+
+/// One message for one user. Many users can share the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publish {
+    /// Whose mailbox.
+    pub user: UserId,
+    /// Published twice under the same key, it is in the mailbox once.
+    pub key: Option<IdempotencyKey>,
+    /// The message.
+    pub message: Arc<Message>,
 }
 
 /// What an append did.

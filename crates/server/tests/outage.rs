@@ -20,8 +20,9 @@ use tetherline_server::{
     Server, listen, serve,
     store::{
         AppendError, AppendTextError, Appended, Delivery, FinishStreamError, FinishedStream, Head,
-        Inbox, Mailbox, OpenStreamError, OpenedStream, Outcome, OverdueStream, Place, Resumed,
-        Room, SqliteStore, StoppedStream, StoreError, StreamPage, StreamState, Streams, Upkeep,
+        Inbox, Mailbox, OpenStreamError, OpenedStream, Outcome, OverdueStream, Place, Publish,
+        Resumed, Room, SqliteStore, StoppedStream, StoreError, StreamPage, StreamState, Streams,
+        Upkeep,
     },
 };
 use tokio::sync::Notify;
@@ -63,6 +64,17 @@ impl Mailbox for Switched {
             late.notified().await;
             appended
         })
+    }
+
+    fn append_many(
+        &self,
+        publishes: Vec<Publish>,
+    ) -> BoxFuture<'_, Vec<Result<Appended, AppendError>>> {
+        if self.off.load(Ordering::SeqCst) {
+            let off = || Err(StoreError::new("switched off").into());
+            return Box::pin(ready(publishes.iter().map(|_| off()).collect()));
+        }
+        self.store.append_many(publishes)
     }
 
     fn read(

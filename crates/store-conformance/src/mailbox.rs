@@ -3,7 +3,10 @@
 use std::task::Poll;
 
 use tetherline_protocol::{ErrorCode, limits::ANSWER_BYTES_MAX};
-use tetherline_server::{Refusal, SendAnswer, store::AppendError};
+use tetherline_server::{
+    Refusal, SendAnswer,
+    store::{AppendError, Publish},
+};
 
 use super::*;
 
@@ -14,6 +17,7 @@ pub async fn keeps_every_promise(bench: &mut impl Bench) {
     positions_are_dense_per_user(&store).await;
     reading_takes_what_fits_and_at_least_one(&store).await;
     keys_recognise_repeats(&store).await;
+    many_are_appended_as_each_alone(&store).await;
     cursors_only_move_forward(&store).await;
     the_first_outcome_stays(&store).await;
     an_answer_stays_with_its_outcome(&store).await;
@@ -87,6 +91,40 @@ async fn keys_recognise_repeats(store: &impl Store) {
         store.append(&kim, Some(&key), message("both"))
     );
     assert_eq!(one.unwrap().seq, two.unwrap().seq);
+}
+
+async fn many_are_appended_as_each_alone(store: &impl Store) {
+    let publish = |name: &str, named: Option<&str>, text: &str| {
+        let (user, key, message) = (user(name), named.map(key), message(text));
+        Publish { user, key, message }
+    };
+    let once = message("once");
+    let shared = |name: &str| {
+        let (user, message) = (user(name), once.clone());
+        Publish { user, key: Some(key("k1")), message }
+    };
+    let many = vec![
+        publish("mia", None, "one"),
+        shared("mia"),
+        shared("max"),
+        // Within one commit a key is known already.
+        shared("mia"),
+        publish("mia", Some("k1"), "another"),
+        publish("mia", Some("k2"), "last"),
+    ];
+    let appended = store.append_many(many.clone()).await;
+    let places = |appended: &[Result<Appended, AppendError>]| -> Vec<Option<(u64, bool)>> {
+        let place = |appended: &Appended| (appended.seq.get(), appended.repeated);
+        appended.iter().map(|appended| appended.as_ref().ok().map(place)).collect()
+    };
+    let (first, again) = (|seq| Some((seq, false)), |seq| Some((seq, true)));
+    assert_eq!(places(&appended), [first(1), first(2), first(1), again(2), None, first(3)]);
+    assert!(matches!(appended[4], Err(AppendError::Conflict)), "{:?}", appended[4]);
+    let repeated = store.append_many(many).await;
+    assert_eq!(places(&repeated), [first(4), again(2), again(1), again(2), None, again(3)]);
+    assert_eq!(positions(store, "mia").await, [1, 2, 3, 4]);
+    assert_eq!(positions(store, "max").await, [1]);
+    assert!(store.append_many(Vec::new()).await.is_empty());
 }
 
 async fn cursors_only_move_forward(store: &impl Store) {

@@ -34,11 +34,11 @@ use tetherline_protocol::{
 };
 
 use super::{
-    AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Resumed, Room,
+    AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Publish, Resumed, Room,
     StoreError, Upkeep,
 };
 use checkpoint::{Checkpoints, LogSizes};
-use commands::Command;
+use commands::{Append, AppendReply, Command, Reply, Together};
 use failure::Alarm;
 use presence::{Files, Lock, Presence};
 use reader::Readers;
@@ -163,7 +163,26 @@ impl Mailbox for SqliteStore {
         let user = user.clone();
         Box::pin(async move {
             let bytes = message.fields().len();
-            self.writer.ask(bytes, |reply| Command::Append { user, key, message, reply }).await?
+            let command = |reply| {
+                let reply = AppendReply::Alone(reply);
+                Command::Append { user, key, message, reply }
+            };
+            self.writer.ask(bytes, command).await?
+        })
+    }
+
+    fn append_many(
+        &self,
+        publishes: Vec<Publish>,
+    ) -> BoxFuture<'_, Vec<Result<Appended, AppendError>>> {
+        let count = publishes.len();
+        let bytes = publishes.iter().map(|publish| publish.message.fields().len()).sum();
+        Box::pin(async move {
+            let command = |reply| Command::AppendMany(appends(publishes, reply));
+            match self.writer.ask_as(count, bytes, command).await {
+                Ok(appended) => appended,
+                Err(error) => std::iter::repeat_n(Err(error.into()), count).collect(),
+            }
         })
     }
 
@@ -292,6 +311,23 @@ impl From<rusqlite::Error> for StoreError {
             None => Self::new(error.to_string()),
         }
     }
+}
+
+fn appends(publishes: Vec<Publish>, reply: Reply<Vec<Append>>) -> Vec<Command> {
+    let together = Together::new(publishes.len(), reply);
+    let mut last: Option<(Arc<Message>, [u8; 32])> = None;
+    let command = |(place, Publish { user, key, message }): (usize, Publish)| {
+        let key = key.map(|key| {
+            // Many users may get the same one.
+            let same = last.take().filter(|(other, _)| Arc::ptr_eq(other, &message));
+            let digest = same.map_or_else(|| digest(&message), |(_, digest)| digest);
+            last = Some((message.clone(), digest));
+            (key, digest)
+        });
+        let reply = AppendReply::Together(place, together.clone());
+        Command::Append { user, key, message, reply }
+    };
+    publishes.into_iter().enumerate().map(command).collect()
 }
 
 /// Tells one message from another under the same key.

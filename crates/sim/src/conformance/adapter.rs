@@ -10,7 +10,7 @@ use tetherline_protocol::{
     DeviceId, IdempotencyKey, Limits, MessageId, Seq, StopTarget, UserId, frame::Message,
 };
 use tetherline_server::store::{
-    AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Resumed, Room,
+    AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Publish, Resumed, Room,
     StoreError, Upkeep,
 };
 use tetherline_store_conformance::Restored;
@@ -117,6 +117,28 @@ impl Machine {
         self.tickets
     }
 
+    fn publish(&mut self, Publish { user, key, message }: Publish) -> Ticket {
+        let number = self.users.number(user.clone());
+        let key = key.map(|key| self.keys.number((number, key)));
+        let publish = self.content(&user, Message::clone(&message));
+        self.submit(Operation::Append { publish, user: number, key })
+    }
+
+    fn appended(&mut self, ticket: Ticket) -> Result<Appended, AppendError> {
+        match self.answered(ticket)? {
+            Answer::Appended { repeated, delivery, .. } => {
+                let (id, seq) = (id_of(&delivery), delivery.seq);
+                Ok(Appended { id, seq, repeated, created_at_ms: 0 })
+            }
+            Answer::Conflict { .. } => Err(AppendError::Conflict),
+            other => unreachable!("an append is answered by {other:?}"),
+        }
+    }
+
+    fn answered(&mut self, ticket: Ticket) -> Result<Answer, StoreError> {
+        self.answered.remove(&ticket).ok_or_else(|| StoreError::new("the machine stopped"))
+    }
+
     fn commit(&mut self) {
         let answers = self.store.commit(&self.contents, self.now);
         self.answered.extend(std::mem::take(&mut self.waiting).into_iter().zip(answers));
@@ -172,7 +194,7 @@ impl Adapter {
         tokio::task::yield_now().await;
         let mut machine = self.machine();
         machine.commit();
-        machine.answered.remove(&ticket).ok_or_else(|| StoreError::new("the machine stopped"))
+        machine.answered(ticket)
     }
 
     /// What became of an order, and the message that it made.
@@ -206,22 +228,26 @@ impl Mailbox for Adapter {
         key: Option<&IdempotencyKey>,
         message: Arc<Message>,
     ) -> BoxFuture<'_, Result<Appended, AppendError>> {
-        let (user, key) = (user.clone(), key.cloned());
+        let publish = Publish { user: user.clone(), key: key.cloned(), message };
         Box::pin(async move {
-            let (number, key, publish) = {
+            let mut appended = self.append_many(vec![publish]).await;
+            appended.pop().expect("one is answered by one")
+        })
+    }
+
+    fn append_many(
+        &self,
+        publishes: Vec<Publish>,
+    ) -> BoxFuture<'_, Vec<Result<Appended, AppendError>>> {
+        Box::pin(async move {
+            let tickets: Vec<Ticket> = {
                 let mut machine = self.machine();
-                let number = machine.users.number(user.clone());
-                let key = key.map(|key| machine.keys.number((number, key)));
-                (number, key, machine.content(&user, Message::clone(&message)))
+                publishes.into_iter().map(|publish| machine.publish(publish)).collect()
             };
-            match self.ask(Operation::Append { publish, user: number, key }).await? {
-                Answer::Appended { repeated, delivery, .. } => {
-                    let (id, seq) = (id_of(&delivery), delivery.seq);
-                    Ok(Appended { id, seq, repeated, created_at_ms: 0 })
-                }
-                Answer::Conflict { .. } => Err(AppendError::Conflict),
-                other => unreachable!("an append is answered by {other:?}"),
-            }
+            tokio::task::yield_now().await;
+            let mut machine = self.machine();
+            machine.commit();
+            tickets.iter().map(|ticket| machine.appended(*ticket)).collect()
         })
     }
 

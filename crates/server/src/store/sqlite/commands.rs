@@ -1,6 +1,6 @@
 //! What the writer can be asked to do, and how it answers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tetherline_protocol::{DeviceId, IdempotencyKey, MessageId, Seq, UserId, frame::Message};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -28,13 +28,58 @@ impl<T> Reply<T> {
     }
 }
 
+pub(super) type Append = Result<Appended, AppendError>;
+
+/// Answers whoever appends one message, or many together.
+pub(super) enum AppendReply {
+    Alone(Reply<Append>),
+    Together(usize, Arc<Together>),
+}
+
+impl AppendReply {
+    fn send(self, append: Append) {
+        match self {
+            Self::Alone(reply) => reply.send(append),
+            Self::Together(place, together) => {
+                let mut appends = together.appends.lock().unwrap_or_else(PoisonError::into_inner);
+                appends[place] = append;
+            }
+        }
+    }
+}
+
+/// What became of messages that came together. Once the last of them is answered, so is whoever asked.
+pub(super) struct Together {
+    appends: Mutex<Vec<Append>>,
+    reply: Option<Reply<Vec<Append>>>,
+}
+
+impl Together {
+    pub(super) fn new(count: usize, reply: Reply<Vec<Append>>) -> Arc<Self> {
+        let unanswered = || Err(StoreError::new("the store is closed").into());
+        let appends = std::iter::repeat_with(unanswered).take(count).collect();
+        Arc::new(Self { appends: Mutex::new(appends), reply: Some(reply) })
+    }
+}
+
+impl Drop for Together {
+    fn drop(&mut self) {
+        let appends = self.appends.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reply) = self.reply.take() {
+            reply.send(std::mem::take(appends));
+        }
+    }
+}
+
 pub(super) enum Command {
     Append {
         user: UserId,
         key: Option<(IdempotencyKey, [u8; 32])>,
         message: Arc<Message>,
-        reply: Reply<Result<Appended, AppendError>>,
+        reply: AppendReply,
     },
+    /// Appends that came together. The writer takes each of them for a command of its own.
+    AppendMany(Vec<Command>),
     Greet {
         user: UserId,
         device: DeviceId,
@@ -77,7 +122,7 @@ pub(super) enum Command {
 
 /// What a command came to, kept back until the commit.
 pub(super) enum Done {
-    Append(Result<Appended, AppendError>),
+    Append(Append),
     Greet(Place),
     Looked { is_behind: bool },
     Stream(StreamDone),
@@ -112,6 +157,9 @@ impl Command {
         let error = error.clone();
         match self {
             Self::Append { reply, .. } => reply.send(Err(error.into())),
+            Self::AppendMany(appends) => {
+                appends.into_iter().for_each(|append| append.fail(&error));
+            }
             Self::Greet { reply, .. } => reply.send(Err(error)),
             Self::Acknowledge { reply, .. }
             | Self::Record { reply, .. }

@@ -37,6 +37,8 @@ pub(super) const COMMANDS_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(super) const COMMAND_BYTES: usize = 1_024;
 /// Commands that share one commit.
 pub(super) const BATCH_MAX: usize = 1_024;
+/// The same once the many that came together are counted one by one.
+const COMMIT_MAX: usize = 4 * BATCH_MAX;
 /// How long the writer waits for a lock for which it has waited in vain before.
 const LOCK_WAIT_AGAIN: Duration = Duration::from_millis(100);
 /// Users whose head is kept in memory.
@@ -91,9 +93,19 @@ impl Writer {
         bytes: usize,
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<T, StoreError> {
+        self.ask_as(1, bytes, command).await
+    }
+
+    /// For one that stands for so many.
+    pub(super) async fn ask_as<T>(
+        &self,
+        commands: usize,
+        bytes: usize,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> Result<T, StoreError> {
         let gone = || StoreError::new("the store is closed");
+        let bytes = (bytes + commands * COMMAND_BYTES).min(COMMANDS_BYTES_MAX) as u32;
         let commands = self.commands.as_ref().ok_or_else(gone)?;
-        let bytes = (bytes + COMMAND_BYTES).min(COMMANDS_BYTES_MAX) as u32;
         let room = self.room.clone().try_acquire_many_owned(bytes);
         let room = room.map_err(|_| StoreError::new("too much waits to be written"))?;
         let (reply, answer) = Reply::new(Some(room));
@@ -168,7 +180,12 @@ impl Desk {
             self.gather(&mut waiting, &mut batch);
             let looks: Vec<Command> =
                 batch.extract_if(.., |command| matches!(command, Command::Look { .. })).collect();
-            self.serve(&mut batch)?;
+            spread(&mut batch);
+            while !batch.is_empty() {
+                let later = batch.split_off(batch.len().min(COMMIT_MAX));
+                self.serve(&mut batch)?;
+                batch = later;
+            }
             // After the answers: nobody waits for what is forgotten.
             if !looks.is_empty() || self.upkeep.is_behind() {
                 self.forget()?;
@@ -369,6 +386,7 @@ impl Desk {
             }
             Command::Stream(command) => self.execute_stream(command, rule, now).map(Done::Stream),
             Command::Look { .. } => Ok(Done::Nothing),
+            Command::AppendMany(_) => unreachable!("they were spread"),
             #[cfg(test)]
             Command::Panic { .. } => panic!("as the test wants it"),
         }
@@ -440,6 +458,19 @@ impl Desk {
         let mailbox = statements::mailbox(&self.connection, user)?;
         self.mailboxes.insert(user.clone(), mailbox);
         Ok(mailbox)
+    }
+}
+
+/// Each of those that came together is one like the others: it fails, or is committed, alone.
+fn spread(batch: &mut Vec<Command>) {
+    if batch.iter().any(|command| matches!(command, Command::AppendMany(_))) {
+        let together = std::mem::take(batch);
+        for command in together {
+            match command {
+                Command::AppendMany(appends) => batch.extend(appends),
+                command => batch.push(command),
+            }
+        }
     }
 }
 
