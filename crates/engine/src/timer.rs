@@ -102,38 +102,47 @@ impl Timer {
 
 /// One slot per [`Timer`].
 #[derive(Debug, Default)]
-pub(crate) struct Timers([Option<Instant>; Timer::ALL.len()]);
+pub(crate) struct Timers {
+    slots: [Option<Instant>; Timer::ALL.len()],
+    /// The earliest of them: it is asked for after every message, and seldom changes.
+    next: Option<Instant>,
+}
 
 impl Timers {
     pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
-        self.0[timer as usize] = Some(at);
+        self.replace(timer, Some(at));
     }
 
     /// Sets the timer unless it is running already.
     pub(crate) fn start(&mut self, timer: Timer, at: Instant) {
-        self.0[timer as usize].get_or_insert(at);
+        if !self.is_running(timer) {
+            self.set(timer, at);
+        }
     }
 
     pub(crate) fn stop(&mut self, timer: Timer) {
-        self.0[timer as usize] = None;
+        self.replace(timer, None);
     }
 
     pub(crate) fn is_running(&self, timer: Timer) -> bool {
-        self.0[timer as usize].is_some()
+        self.slots[timer as usize].is_some()
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.0.iter().flatten().min().copied()
+        self.next
     }
 
     /// Takes out one timer that is due, with the moment for which it was set.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<(Timer, Instant)> {
         Timer::ALL.into_iter().find_map(|timer| {
-            let slot = &mut self.0[timer as usize];
-            slot.filter(|&at| at <= now).map(|at| {
-                *slot = None;
-                (timer, at)
-            })
+            let at = self.slots[timer as usize].filter(|&at| at <= now)?;
+            self.stop(timer);
+            Some((timer, at))
         })
+    }
+
+    fn replace(&mut self, timer: Timer, at: Option<Instant>) {
+        self.slots[timer as usize] = at;
+        self.next = self.slots.iter().flatten().min().copied();
     }
 }

@@ -177,7 +177,7 @@ pub extern "C" fn established(
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn message(connection: u32, number: f64, id: u32, handlers: u32, size: u32) -> u32 {
     let position = (number > 0.0).then(|| mark(number, id));
-    deliver(|engine| {
+    deliver(IdNo(id), |engine| {
         engine.handle_message(ConnectionNo(connection), position, handlers, size as usize)
     })
 }
@@ -185,12 +185,12 @@ pub extern "C" fn message(connection: u32, number: f64, id: u32, handlers: u32, 
 /// The same for a message with a seq and without a handler, whose type is held.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn held_message(connection: u32, number: f64, id: u32, size: u32) -> u32 {
-    deliver(|engine| {
+    deliver(IdNo(id), |engine| {
         engine.handle_held_message(ConnectionNo(connection), mark(number, id), size as usize)
     })
 }
 
-fn deliver(take: impl FnOnce(&mut Engine<()>) -> Delivery) -> u32 {
+fn deliver(id: IdNo, take: impl FnOnce(&mut Engine<()>) -> Delivery) -> u32 {
     with(|it| {
         let delivery = take(&mut it.engine);
         let timeout = it.engine.poll_timeout();
@@ -205,7 +205,8 @@ fn deliver(take: impl FnOnce(&mut Engine<()>) -> Delivery) -> u32 {
             Delivery::Unhandled { replayed: false } => bits::UNHANDLED,
             Delivery::Unhandled { replayed: true } => bits::UNHANDLED | bits::REPLAYED,
         };
-        if poll { answer | bits::POLL } else { answer }
+        let answer = if poll { answer | bits::POLL } else { answer };
+        if it.engine.position_id() == id { answer | bits::REACHED } else { answer }
     })
 }
 

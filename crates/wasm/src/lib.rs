@@ -33,6 +33,8 @@ pub mod bits {
     pub const POLL: u32 = 8;
     /// It is new, and nobody handles it: it counts as handled.
     pub const UNHANDLED: u32 = 16;
+    /// It is where this page stands now: its number is what [`crate::position_id`] answers.
+    pub const REACHED: u32 = 32;
 }
 
 // SAFETY: an instance of a WebAssembly module without the atomics proposal has one thread.

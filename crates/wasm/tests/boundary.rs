@@ -40,11 +40,12 @@ fn a_client_lives_from_sign_in_to_sign_out_in_numbers() {
     assert_eq!(drain(), [(STATUS_CHANGED, 0.0, 0.0), (GET_PENDING, 3.0, 7.0)]);
     assert_eq!(engine::status(), 2);
 
-    let waited = engine::message(1, 4.0, 0, 1, 100);
-    assert_eq!(waited & !bits::POLL, bits::DELIVER | bits::REPLAYED);
-    assert_eq!(engine::message(1, 4.0, 0, 1, 100) & !bits::POLL, 0, "a duplicate");
-    assert_eq!(engine::message(1, 5.0, 0, 0, 100) & !bits::POLL, bits::PARK | bits::REPLAYED);
-    assert_eq!(engine::message(1, 6.0, 0, 1, 100) & !bits::POLL, bits::DELIVER);
+    let told = |seq, id, handlers| engine::message(1, seq, id, handlers, 100) & !bits::POLL;
+    assert_eq!(told(4.0, 1, 1), bits::DELIVER | bits::REPLAYED | bits::REACHED);
+    assert_eq!(told(4.0, 2, 1), 0, "a duplicate");
+    assert_eq!(engine::position_id(), 1);
+    assert_eq!(told(5.0, 3, 0), bits::PARK | bits::REPLAYED | bits::REACHED);
+    assert_eq!(told(6.0, 0, 1), bits::DELIVER | bits::REACHED, "a message without an id");
     engine::unpark(5.0, 4.0);
     engine::timeout(engine::next_timeout());
     assert_eq!(drain(), [(ACK, 6.0, 0.0)]);

@@ -1,7 +1,14 @@
 import { HELD_BYTES_MAX, HELD_MESSAGES_MAX } from '../generated/protocol.js';
 import * as Delivery from './delivery.js';
 import { TetherlineError } from './errors.js';
-import { callHandlers, EVERY_TYPE, type Handlers, type Registrations } from './handlers.js';
+import {
+  callHandlers,
+  EVERY_TYPE,
+  type Handlers,
+  NO_PROMISES,
+  type Promises,
+  type Registrations,
+} from './handlers.js';
 import { type Loop, monotonicNow } from './loop.js';
 import type { ParkedMessage } from './parked.js';
 import type { Reporter } from './report.js';
@@ -181,7 +188,9 @@ export class Deliveries {
     if (parked.seen === undefined) {
       parked.seen = [];
       const message = this.#report.checked(parked.message);
-      const promises = (message && this.#call(session, observers, message, parked.meta)) ?? [];
+      const promises = message
+        ? this.#call(session, observers, message, parked.meta)
+        : NO_PROMISES;
       // Nobody looks at them before the message is settled for, which may be never.
       parked.seen = promises.map((promise) =>
         promise.then(undefined, (error: unknown) =>
@@ -205,7 +214,7 @@ export class Deliveries {
     observers: Registrations,
     received: Message,
     meta: MessageMeta,
-    seen: readonly PromiseLike<unknown>[] = [],
+    seen: Promises = NO_PROMISES,
   ): void {
     const message =
       registrations.length + observers.length > 0 ? this.#report.checked(received) : null;
@@ -213,13 +222,10 @@ export class Deliveries {
       return;
     }
     const isOutermost = this.#loop.hold();
-    const promises = [
-      ...seen,
-      ...(this.#call(session, registrations, message, meta) ?? []),
-      ...(this.#call(session, observers, message, meta) ?? []),
-    ];
-    if (promises.length > 0 && session.isLive) {
-      this.#await(session, promises, message, meta.seq);
+    const own = this.#call(session, registrations, message, meta);
+    const shown = this.#call(session, observers, message, meta);
+    if (own.length + shown.length + seen.length > 0 && session.isLive) {
+      this.#await(session, [...seen, ...own, ...shown], message, meta.seq);
     }
     if (isOutermost) {
       this.#loop.release();
@@ -231,9 +237,9 @@ export class Deliveries {
     registrations: Registrations,
     message: Message,
     meta: MessageMeta,
-  ): PromiseLike<unknown>[] | null {
+  ): Promises {
     if (registrations.length === 0) {
-      return null;
+      return NO_PROMISES;
     }
     if (this.#report.isDebugging) {
       this.#report.debug('Handler called with:', message);
@@ -249,7 +255,7 @@ export class Deliveries {
   /** The message is handled when its last handler has settled. */
   #await(
     session: Session,
-    promises: readonly PromiseLike<unknown>[],
+    promises: Promises,
     message: Message,
     seq: number | undefined,
   ): void {

@@ -6,3 +6,4 @@ export const PARK = 2;
 export const REPLAYED = 4;
 export const POLL = 8;
 export const UNHANDLED = 16;
+export const REACHED = 32;

@@ -10,6 +10,11 @@ export type Registrations = readonly Registration[];
 
 const NONE: Registrations = [];
 
+/** What handlers return that is awaited. */
+export type Promises = readonly PromiseLike<unknown>[];
+
+export const NO_PROMISES: Promises = [];
+
 /** In the place of a type: handlers of every message. No message has it as its type. */
 export const EVERY_TYPE = '*';
 
@@ -98,8 +103,8 @@ export function callHandlers(
   meta: MessageMeta,
   session: { readonly isLive: boolean },
   report: { handlerFailed(error: unknown, message: Message): void },
-): PromiseLike<unknown>[] | null {
-  let promises: PromiseLike<unknown>[] | null = null;
+): Promises {
+  let promises = NO_PROMISES;
   for (const registration of registrations) {
     if (!registration.isActive || !session.isLive) {
       continue;
@@ -109,7 +114,7 @@ export function callHandlers(
       const { tap } = inspector;
       const result = tap ? tap.call(handler, message, meta) : handler(message, meta);
       if (result !== undefined && isPromise(result)) {
-        (promises ??= []).push(result);
+        promises = [...promises, result];
       }
     } catch (error) {
       report.handlerFailed(error, message);

@@ -122,10 +122,12 @@ export class Inbound {
     if (seq !== 0) {
       this.streams?.ended(conn, frame);
     }
-    const { engine } = this.#loop;
-    const id = seq === 0 ? 0 : this.#ids.number(frame.id);
+    const text = seq !== 0 && typeof frame.id === 'string' ? frame.id : null;
+    const id = text === null ? 0 : this.#ids.next();
     const bits = this.deliveries.message(session, conn, frame, seq, id, size);
-    this.#ids.keep(engine);
+    if (bits & Delivery.REACHED) {
+      this.#ids.reached(id, text);
+    }
     if (bits & Delivery.POLL) {
       this.#loop.drain();
     }

@@ -1,3 +1,4 @@
+import type { Promises } from './handlers.js';
 import type { Message, MessageMeta } from './types.js';
 
 export interface ParkedMessage {
@@ -7,7 +8,7 @@ export interface ParkedMessage {
   /** Its type is held: it waits for as long as it takes. */
   isHeld: boolean;
   /** Set when the handlers of every type have seen it: what they returned. */
-  seen: readonly PromiseLike<unknown>[] | undefined;
+  seen: Promises | undefined;
 }
 
 /** Messages that came before anybody registered for them, in the order in which they came. */
