@@ -1,7 +1,8 @@
-//! One connection, from its upgraded socket to its close: the driver moves bytes, the session decides,
-//! and the hub tells both what happens elsewhere.
+//! One connection, from its upgraded socket to its close: the driver moves bytes, the pump says
+//! what happens in which order, the session decides, and the hub tells what happens elsewhere.
 
 pub(crate) mod driver;
 pub(crate) mod hub;
+pub(crate) mod pump;
 pub(crate) mod session;
 pub(crate) mod socket;

@@ -1,5 +1,5 @@
-//! One connection's server half without its socket, for the simulator: the real session and the
-//! real hub, driven as the driver drives them, on a clock that is handed in.
+//! One connection's server half without its socket, for the simulator: the real hub and the real
+//! pump, which the server's driver drives, too, in words that are public and on a clock that is handed in.
 //!
 //! Nothing here is for applications, and no promise is made about it.
 
@@ -15,7 +15,9 @@ use tetherline_protocol::{
 use crate::{
     connection::{
         hub::{self, Ticket},
-        session::{self, Errand, Input, Opening, Outgoing, Wire},
+        pump::{self, Pump},
+        session::{Errand, Opening, Outgoing, Wire},
+        socket::Goodbye,
     },
     security::auth::{Identity, InvalidToken},
     store::{Delivery, Outcome, Place, Resumed, Room, StoreError, StreamPage},
@@ -80,30 +82,36 @@ pub struct Seat {
 /// What happens to a connection.
 #[derive(Debug)]
 pub enum Event<'a> {
+    /// The hub may have something to say.
+    Woken,
     /// A text frame came.
     Text(&'a str),
     /// The peer answered a WebSocket Ping.
     Pong,
+    /// The peer has closed.
+    Closed,
+    /// The peer is gone without a word.
+    Gone,
     /// The peer took some of the last [`Action::Write`].
     Progress,
     /// It took everything of it.
     Written,
-    /// The hub may have something to say.
-    Woken,
     /// The answer to [`Action::Read`].
     Page(u32, Result<Vec<Delivery>, StoreError>),
     /// The answer to [`Action::Resume`].
     Resumed(u32, Result<Resumed, StoreError>),
-    /// The answer to [`Action::Locate`].
-    Located(Result<Place, StoreError>),
     /// The answer to [`Action::ReadStreams`].
     StreamPage(StreamPage),
+    /// The answer to [`Action::Locate`].
+    Located(Result<Place, StoreError>),
     /// The answer to [`Action::Acknowledge`].
     Acknowledged,
-    /// The answer to [`Action::Receive`].
+    /// The answer to [`Action::Receive`] and [`Action::Stop`].
     Settled(Outcome),
     /// The answer to [`Action::Verify`].
     Verified(Verdict),
+    /// The answer to [`Action::LookUp`].
+    LookedUp(Verdict),
     /// The time of [`Session::timeout`] has come.
     Timeout,
 }
@@ -111,8 +119,8 @@ pub enum Event<'a> {
 /// What becomes of a token.
 #[derive(Debug)]
 pub enum Verdict {
-    /// It is good: whose it is and how long it lasts in ms.
-    Good(UserId, u64),
+    /// It is good: whose it is, by which sign-in, and how long it lasts in ms.
+    Good(UserId, String, u64),
     /// It is not.
     Bad,
     /// Its sign-in has ended.
@@ -121,16 +129,16 @@ pub enum Verdict {
     Undecided,
 }
 
-/// What a connection wants done.
+/// What a connection wants done. A second action of a kind replaces the first.
 #[derive(Debug)]
 pub enum Action {
     /// Write these text frames; `None` stands for a WebSocket Ping.
     Write(Vec<Option<String>>),
-    /// Read this page from the store. A second one replaces the first.
+    /// Read this page from the store.
     Read(u32, Seq, Room),
-    /// Read this page from the store, with what stands before it.
+    /// Read this page from the store, with what stands before it. It replaces what was to be read.
     Resume(u32, Seq, Room),
-    /// Read what growing answers have after these places, and answer at once.
+    /// Read what growing answers have after these places.
     ReadStreams(Vec<StreamPosition>),
     /// Look up where the device stands.
     Locate,
@@ -142,16 +150,16 @@ pub enum Action {
     Stop(MessageId, StopTarget),
     /// Check this token.
     Verify(Box<str>),
-    /// Close; nothing follows.
-    Close(CloseCode),
+    /// Find out whether the sign-in of the token that was checked last stands.
+    LookUp,
+    /// Close, with this code if there is anybody to hear it; nothing follows.
+    Close(Option<CloseCode>),
 }
 
 /// One connection.
 pub struct Session {
-    inner: session::Session,
-    ticket: Ticket,
+    pump: Pump,
     device: DeviceId,
-    user: UserId,
     start: Instant,
 }
 
@@ -168,25 +176,25 @@ impl Session {
         now_ms: u64,
     ) -> Self {
         let Seat { ticket, user } = seat;
-        ticket.begins_after(place.trimmed);
         let start = Instant::now();
         let opening = Opening {
             connection,
-            user: user.clone(),
+            user,
             wire: Wire::V1,
             place,
             token_expires_in: Duration::from_millis(token_expires_in_ms),
             limits,
             time_ms: i64::try_from(now_ms).unwrap_or(i64::MAX),
         };
-        let inner = session::Session::open(opening, start + Duration::from_millis(now_ms));
-        Self { inner, ticket, device, user, start }
+        let now = start + Duration::from_millis(now_ms);
+        let pump = Pump::open(opening, ticket, Some(device.clone()), now);
+        Self { pump, device, start }
     }
 
     /// Whose connection it is.
     #[must_use]
     pub fn user(&self) -> &UserId {
-        &self.user
+        self.pump.user()
     }
 
     /// From which device.
@@ -198,122 +206,61 @@ impl Session {
     /// Whether the next frame may be read from the socket.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        self.inner.wants_input()
+        self.pump.wants_input()
     }
 
     /// Frames that wait for the socket, and sends that wait for the application.
     #[must_use]
     pub fn waiting(&self) -> (usize, usize) {
-        self.inner.waiting()
+        self.pump.waiting()
     }
 
-    /// Whether a token's sign-in stands is being looked up: its end closes this connection, too.
-    pub fn renew(&mut self, sign_in: &str) {
-        self.ticket.renew(Some(sign_in.into()));
-    }
-
-    /// Tells the session what happened.
+    /// Tells the connection what happened.
     pub fn handle(&mut self, event: Event<'_>, now_ms: u64) {
-        let now = self.at(now_ms);
-        let input = match event {
-            Event::Text(text) => {
-                self.inner.handle(Input::Head(self.ticket.head()), now);
-                Input::Text(text)
-            }
-            Event::Woken => {
-                if !self.ticket.has_news() {
-                    return;
-                }
-                self.inner.handle(Input::Notice(self.ticket.notice()), now);
-                if self.ticket.has_unheard() {
-                    self.inner.handle(Input::Live, now);
-                }
-                if self.ticket.has_grown() {
-                    self.inner.handle(Input::Grown, now);
-                }
-                Input::Head(self.ticket.head())
-            }
-            Event::Page(ticket, page) => {
-                if let Some(last) = page.as_ref().ok().and_then(|page| page.last()) {
-                    self.ticket.has_read(last.seq);
-                }
-                Input::Page { ticket, page }
-            }
-            Event::Resumed(ticket, resumed) => {
-                let page = resumed.as_ref().ok().and_then(|resumed| resumed.messages.last());
-                if let Some(last) = page {
-                    self.ticket.has_read(last.seq);
-                }
-                Input::Resumed { ticket, resumed }
-            }
-            Event::Pong => Input::Pong(&[]),
-            Event::Progress => Input::Progress,
-            Event::Written => Input::Written,
-            Event::Located(place) => Input::Located(place),
-            Event::StreamPage(page) => Input::StreamPage(page),
-            Event::Acknowledged => Input::Acknowledged,
-            Event::Settled(outcome) => Input::Settled(outcome),
-            Event::Verified(verdict) => {
-                self.ticket.renewed(matches!(verdict, Verdict::Good(..)));
-                Input::Verified(match verdict {
-                    Verdict::Good(user, expires_in_ms) => {
-                        let expires_in = Duration::from_millis(expires_in_ms);
-                        Ok(Identity { user, session: None, expires_in })
-                    }
-                    Verdict::Bad => Err(InvalidToken::Expired),
-                    Verdict::SignedOut => Err(InvalidToken::SignedOut),
-                    Verdict::Undecided => Err(InvalidToken::Undecided),
-                })
-            }
-            Event::Timeout => Input::Timeout,
+        let event = match event {
+            Event::Woken => pump::Event::Woken,
+            Event::Text(text) => pump::Event::Text(text),
+            Event::Pong => pump::Event::Pong(&[]),
+            Event::Closed => pump::Event::Closed(None),
+            Event::Gone => pump::Event::Gone,
+            Event::Progress => pump::Event::Progress,
+            Event::Written => pump::Event::Written,
+            Event::Page(ticket, page) => pump::Event::Page { ticket, page },
+            Event::Resumed(ticket, resumed) => pump::Event::Resumed { ticket, resumed },
+            Event::StreamPage(page) => pump::Event::StreamPage(page),
+            Event::Located(place) => pump::Event::Located(place),
+            Event::Acknowledged => pump::Event::Acknowledged,
+            Event::Settled(outcome) => pump::Event::Settled(outcome),
+            Event::Verified(verdict) => pump::Event::Verified(verdict.into_identity()),
+            Event::LookedUp(verdict) => pump::Event::LookedUp(verdict.into_identity()),
+            Event::Timeout => pump::Event::Timeout,
         };
-        self.inner.handle(input, now);
+        self.pump.handle(event, self.at(now_ms));
     }
 
-    /// The next thing to do. What the hub has in memory is read in passing.
+    /// The next thing to do.
     pub fn poll(&mut self, now_ms: u64) -> Option<Action> {
-        let now = self.at(now_ms);
-        loop {
-            return Some(match self.inner.poll_output(now)? {
-                session::Output::Read { ticket, after, room } => {
-                    if let Some(page) = self.ticket.read(after, room) {
-                        self.inner.handle(Input::Page { ticket, page: Ok(page) }, now);
-                        continue;
-                    }
-                    Action::Read(ticket, after, room)
-                }
-                session::Output::Resume { ticket, after, room } => {
-                    Action::Resume(ticket, after, room)
-                }
-                session::Output::ReadLive(room) => {
-                    let texts = self.ticket.hear(room);
-                    let more = self.ticket.has_unheard();
-                    self.inner.handle(Input::LivePage { texts, more }, now);
-                    continue;
-                }
-                session::Output::Write(batch) => {
-                    Action::Write(batch.into_iter().map(text).collect())
-                }
-                session::Output::Locate => Action::Locate,
-                session::Output::Acknowledge(seq) => Action::Acknowledge(seq),
-                session::Output::ReadStreams(places) => {
-                    self.ticket.reads_growth();
-                    Action::ReadStreams(places)
-                }
-                session::Output::Receive { id, errand, .. } => match errand {
-                    Errand::Message(message) => Action::Receive(id, message),
-                    Errand::Stop(target) => Action::Stop(id, target),
-                },
-                session::Output::Verify(token) => Action::Verify(token),
-                session::Output::Close(code, _) => Action::Close(code),
-            });
-        }
+        Some(match self.pump.poll(self.at(now_ms))? {
+            pump::Action::Write(batch) => Action::Write(batch.into_iter().map(text).collect()),
+            pump::Action::Read { ticket, after, room } => Action::Read(ticket, after, room),
+            pump::Action::Resume { ticket, after, room } => Action::Resume(ticket, after, room),
+            pump::Action::ReadStreams(places) => Action::ReadStreams(places),
+            pump::Action::Locate => Action::Locate,
+            pump::Action::Acknowledge(seq) => Action::Acknowledge(seq),
+            pump::Action::Receive { id, errand, .. } => match errand {
+                Errand::Message(message) => Action::Receive(id, message),
+                Errand::Stop(target) => Action::Stop(id, target),
+            },
+            pump::Action::Verify(token) => Action::Verify(token),
+            pump::Action::LookUp(_) => Action::LookUp,
+            pump::Action::Close(goodbye) => Action::Close(goodbye.and_then(code)),
+        })
     }
 
     /// When to say [`Event::Timeout`].
     #[must_use]
     pub fn timeout(&self) -> Option<u64> {
-        let at = self.inner.poll_timeout()?;
+        let at = self.pump.timeout()?;
         u64::try_from(at.saturating_duration_since(self.start).as_millis()).ok()
     }
 
@@ -322,9 +269,30 @@ impl Session {
     }
 }
 
+impl Verdict {
+    fn into_identity(self) -> Result<Identity, InvalidToken> {
+        match self {
+            Self::Good(user, sign_in, expires_in_ms) => {
+                let expires_in = Duration::from_millis(expires_in_ms);
+                Ok(Identity { user, session: Some(sign_in.into()), expires_in })
+            }
+            Self::Bad => Err(InvalidToken::Expired),
+            Self::SignedOut => Err(InvalidToken::SignedOut),
+            Self::Undecided => Err(InvalidToken::Undecided),
+        }
+    }
+}
+
 fn text(outgoing: Outgoing) -> Option<String> {
     match outgoing {
         Outgoing::Text(text) => Some(text.to_string()),
         Outgoing::Ping(_) | Outgoing::Pong(_) => None,
+    }
+}
+
+fn code(goodbye: Goodbye) -> Option<CloseCode> {
+    match goodbye {
+        Goodbye::Ours(code, _) | Goodbye::Breach(code, _) => Some(code),
+        Goodbye::Answer(_) => None,
     }
 }

@@ -76,15 +76,14 @@ pub(crate) struct Upstream {
     pub(crate) unread: std::collections::VecDeque<Up>,
     pub(crate) alarm: u64,
     pub(crate) job: u32,
-    pub(crate) saving: bool,
-    /// It ends, once what was acknowledged is saved; with this close code; 1006 if nobody said why.
-    pub(crate) ending: Option<u16>,
     pub(crate) flight: Flight,
     pub(crate) showing: Showing,
     /// Until then the socket takes nothing.
     pub(crate) busy_until: u64,
     /// When the peer last took something of what is written.
     pub(crate) taken_at: u64,
+    /// The last token that was checked.
+    pub(crate) renewing: Token,
     /// Counts the look-ups of new tokens; only the last one is waited for.
     pub(crate) look_up: u32,
 }

@@ -2,7 +2,7 @@
 
 use tetherline_engine::{ConnectionNo, NoToken, ProbeAnswer};
 use tetherline_protocol::ErrorCode;
-use tetherline_server::simulation::Verdict;
+use tetherline_server::simulation::{Event as Happened, Verdict};
 
 use crate::{
     event::Event,
@@ -134,13 +134,23 @@ impl World {
         token.expires_at > self.now && !token.revoked && !self.ended_sign_ins[token.sign_in]
     }
 
-    /// A session has got a new token: whether its sign-in stands is looked up, as of some moment.
-    pub(crate) fn verify(&mut self, link: LinkNo, token: Token) {
-        let Some(upstream) = &mut self.links[link].upstream else { return };
+    /// A session has got a new token.
+    pub(crate) fn verify(&self, token: Token) -> Verdict {
         if token.expires_at <= self.now || token.revoked {
-            return self.verified(link, Verdict::Bad);
+            return Verdict::Bad;
         }
-        upstream.session.renew(&Self::sign_in_name(token.sign_in));
+        self.good(token)
+    }
+
+    fn good(&self, token: Token) -> Verdict {
+        let left = token.expires_at.saturating_sub(self.now);
+        Verdict::Good(self.users[token.user].clone(), Self::sign_in_name(token.sign_in), left)
+    }
+
+    /// It is good: whether its sign-in stands is looked up, as of some moment.
+    pub(crate) fn look_up(&mut self, link: LinkNo) {
+        let Some(upstream) = &mut self.links[link].upstream else { return };
+        let token = upstream.renewing;
         upstream.look_up += 1;
         let look_up = upstream.look_up;
         let stands = !self.ended_sign_ins[token.sign_in];
@@ -160,10 +170,9 @@ impl World {
             Verdict::SignedOut
         } else {
             self.links[link].token = token;
-            let left = token.expires_at.saturating_sub(self.now);
-            Verdict::Good(self.users[token.user].clone(), left)
+            self.good(token)
         };
-        self.verified(link, verdict);
+        self.tell(link, Happened::LookedUp(verdict));
     }
 
     /// A page shows somebody as refused, or signed out: only when a fresh token did not help either. Its

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tetherline_protocol::{CloseCode, MessageId, Seq, limits::STREAM_PIECE_BYTES_MAX};
 use tetherline_server::{
-    simulation::{Action, Event as Happened, Session, Verdict},
+    simulation::{Action, Event as Happened, Session},
     store::{Delivery, Outcome, Resumed, Room, StoreError},
 };
 
@@ -79,12 +79,11 @@ impl World {
             unread: VecDeque::new(),
             alarm: u64::MAX,
             job: 0,
-            saving: false,
-            ending: None,
             flight: Flight::new(truth),
             showing: Showing::new(head, self.store.hides_early()),
             busy_until: 0,
             taken_at: 0,
+            renewing: self.links[link].token,
             look_up: 0,
         });
         self.send_down(link, Down::Opened);
@@ -105,8 +104,7 @@ impl World {
     /// The connection is gone.
     pub(crate) fn hang_up(&mut self, link: LinkNo) {
         self.links[link].seat = None;
-        self.end(link, UNANNOUNCED);
-        self.pump(link);
+        self.tell(link, Happened::Gone);
     }
 
     pub(crate) fn progressed(&mut self, link: LinkNo) {
@@ -125,9 +123,6 @@ impl World {
     }
 
     pub(crate) fn acknowledged(&mut self, link: LinkNo) {
-        if let Some(upstream) = &mut self.links[link].upstream {
-            upstream.saving = false;
-        }
         self.tell(link, Happened::Acknowledged);
     }
 
@@ -193,20 +188,10 @@ impl World {
         }
     }
 
-    pub(crate) fn verified(&mut self, link: LinkNo, verdict: Verdict) {
-        self.tell(link, Happened::Verified(verdict));
-    }
-
-    fn tell(&mut self, link: LinkNo, event: Happened<'_>) {
+    pub(crate) fn tell(&mut self, link: LinkNo, event: Happened<'_>) {
         if let Some(upstream) = &mut self.links[link].upstream {
             upstream.session.handle(event, self.now);
             self.pump(link);
-        }
-    }
-
-    fn end(&mut self, link: LinkNo, code: u16) {
-        if let Some(upstream) = &mut self.links[link].upstream {
-            upstream.ending.get_or_insert(code);
         }
     }
 
@@ -223,12 +208,6 @@ impl World {
                 }
             }
             let Some(upstream) = &mut self.links[link].upstream else { return };
-            if let Some(code) = upstream.ending {
-                if !upstream.saving {
-                    self.finish(link, code);
-                }
-                return;
-            }
             let (frames, sends) = upstream.session.waiting();
             if frames > FRAMES_WAITING_MAX || sends > self.limits.sends_waiting_max {
                 return self.fail(format!("link {link} keeps {frames} frames and {sends} sends"));
@@ -244,7 +223,7 @@ impl World {
                     upstream.session.handle(Happened::Text(&text), self.now);
                 }
                 Some(Up::Pong) => upstream.session.handle(Happened::Pong, self.now),
-                Some(Up::Close) => self.end(link, UNANNOUNCED),
+                Some(Up::Close) => upstream.session.handle(Happened::Closed, self.now),
                 None => break,
             }
         }
@@ -268,16 +247,11 @@ impl World {
     fn act(&mut self, link: LinkNo, action: Action) {
         let (user, device) = (self.links[link].user, self.links[link].device);
         let Some(life) = self.server.as_ref().map(|life| life.number) else { return };
-        let ends = self.links[link].upstream.as_ref().is_none_or(|end| end.ending.is_some());
         match action {
             Action::Acknowledge(seq) => {
-                if let Some(upstream) = &mut self.links[link].upstream {
-                    upstream.saving = true;
-                }
                 let seq = seq.get();
                 self.submit(Operation::Acknowledge { link, user, device, seq }, life);
             }
-            _ if ends => {}
             Action::Write(batch) => {
                 self.check_batch(link, &batch);
                 self.check_shown(link, &batch);
@@ -322,10 +296,18 @@ impl World {
                 self.after(delay, Event::Place { link });
             }
             Action::Receive(send, _) => self.receive(link, number(&send)),
-            Action::Verify(token) => self.verify(link, Token::read(&token)),
+            Action::Verify(token) => {
+                let token = Token::read(&token);
+                let verdict = self.verify(token);
+                if let Some(upstream) = &mut self.links[link].upstream {
+                    upstream.renewing = token;
+                    upstream.session.handle(Happened::Verified(verdict), self.now);
+                }
+            }
+            Action::LookUp => self.look_up(link),
             Action::Close(code) => {
                 self.check_stuck(link, code);
-                self.end(link, code.code());
+                self.finish(link, code.map_or(UNANNOUNCED, CloseCode::code));
             }
         }
     }
@@ -347,10 +329,10 @@ impl World {
     }
 
     /// Nobody is stuck who has just taken something.
-    fn check_stuck(&mut self, link: LinkNo, code: CloseCode) {
+    fn check_stuck(&mut self, link: LinkNo, code: Option<CloseCode>) {
         let Some(upstream) = &self.links[link].upstream else { return };
         let taken = self.now - upstream.taken_at;
-        if code == CloseCode::Stuck && taken < self.limits.stuck_timeout_ms {
+        if code == Some(CloseCode::Stuck) && taken < self.limits.stuck_timeout_ms {
             self.fail(format!("link {link} counts as stuck, and took something {taken} ms ago"));
         }
     }

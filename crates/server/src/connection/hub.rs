@@ -1,5 +1,6 @@
 mod ring;
 mod seat;
+mod ticket;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -11,13 +12,13 @@ use std::{
 };
 
 use bytestring::ByteString;
-use futures_util::task::AtomicWaker;
 use tetherline_protocol::{Limits, Seq, UserId};
 use tokio::sync::Notify;
 
 use crate::store::{Delivery, Room};
 use ring::Ring;
 use seat::Seat;
+pub(crate) use ticket::{News, Ticket};
 
 /// Messages of one connected user that are kept in memory until all sessions have them.
 const TAIL_MESSAGES_MAX: usize = 64;
@@ -77,14 +78,15 @@ pub(crate) enum Notice {
     SignedOut,
 }
 
-/// A connection's place in the hub, given back when it is dropped.
-pub(crate) struct Ticket {
-    hub: Arc<Hub>,
-    user: UserId,
-    channel: Arc<Channel>,
-    seat: Arc<Seat>,
-    /// What [`Ticket::has_news`] last reported.
-    seen: (u64, u64, bool, u8),
+impl Notice {
+    fn of(urgency: u8) -> Self {
+        match urgency {
+            0 => Self::Nothing,
+            1 => Self::Erased,
+            2 => Self::Drain,
+            _ => Self::SignedOut,
+        }
+    }
 }
 
 impl Hub {
@@ -126,7 +128,7 @@ impl Hub {
         drop(live);
         self.connections.fetch_add(1, Ordering::SeqCst);
         let (hub, user) = (self.clone(), user.clone());
-        Ok(Ticket { hub, user, channel, seat, seen: (0, 0, false, 0) })
+        Ok(Ticket::new(hub, user, channel, seat))
     }
 
     fn check(&self, of_user: usize) -> Result<(), Refused> {
@@ -273,120 +275,6 @@ impl Live {
     }
 }
 
-impl Ticket {
-    /// Register before asking [`Ticket::has_news`].
-    pub(crate) fn waker(&self) -> &AtomicWaker {
-        &self.seat.waker
-    }
-
-    /// Whether the head, the notice, what is said live or an answer changed since this was asked.
-    pub(crate) fn has_news(&mut self) -> bool {
-        let now = (
-            self.channel.head.load(Ordering::SeqCst),
-            self.channel.said.load(Ordering::SeqCst),
-            self.seat.grown.load(Ordering::SeqCst),
-            self.seat.notice.load(Ordering::SeqCst),
-        );
-        std::mem::replace(&mut self.seen, now) != now
-    }
-
-    /// Whether an answer has begun or grown since [`Ticket::reads_growth`].
-    pub(crate) fn has_grown(&self) -> bool {
-        self.seat.grown.load(Ordering::SeqCst)
-    }
-
-    /// What growing answers have is about to be read: from here on more is news.
-    pub(crate) fn reads_growth(&mut self) {
-        self.seat.grown.store(false, Ordering::SeqCst);
-        self.seen.2 = false;
-    }
-
-    pub(crate) fn head(&self) -> Seq {
-        Seq::new(self.channel.head.load(Ordering::SeqCst)).unwrap_or(Seq::MAX)
-    }
-
-    pub(crate) fn notice(&self) -> Notice {
-        match self.seat.notice.load(Ordering::SeqCst) {
-            0 => Notice::Nothing,
-            1 => Notice::Erased,
-            2 => Notice::Drain,
-            _ => Notice::SignedOut,
-        }
-    }
-
-    /// This connection has looked the mailbox up: nothing up to `trimmed` is kept, nor read from memory.
-    pub(crate) fn begins_after(&self, trimmed: Seq) {
-        let mut live = lock(&self.channel.live);
-        live.gone = live.gone.max(trimmed);
-        if live.tail.front().is_some_and(|first| first.seq <= trimmed) {
-            live.clear();
-        }
-    }
-
-    /// A token is to be renewed in place, perhaps by another sign-in, which is looked up from here on.
-    pub(crate) fn renew(&self, session: Option<Box<str>>) {
-        self.seat.renew(session);
-    }
-
-    /// The look-up is over. The connection changes its sign-in only if the new one stands.
-    pub(crate) fn renewed(&self, stands: bool) {
-        self.seat.renewed(stands);
-    }
-
-    /// What was read from the store need not be kept in memory for this session.
-    pub(crate) fn has_read(&self, seq: Seq) {
-        self.seat.sent.fetch_max(seq.get(), Ordering::SeqCst);
-    }
-
-    /// Reads on from memory; `None` means that only the store knows.
-    pub(crate) fn read(&self, after: Seq, room: Room) -> Option<Vec<Delivery>> {
-        let mut live = lock(&self.channel.live);
-        let page = live.read(after, room)?;
-        if let Some(last) = page.last() {
-            self.has_read(last.seq);
-        }
-        let newest = live.tail.back().map_or(0, |last| last.seq.get());
-        if live.seats.iter().all(|seat| seat.sent.load(Ordering::SeqCst) >= newest) {
-            live.clear();
-        }
-        Some(page)
-    }
-}
-
-impl Ticket {
-    /// Whether there are live-only messages that this connection has not taken.
-    pub(crate) fn has_unheard(&self) -> bool {
-        self.channel.said.load(Ordering::SeqCst) > self.seat.heard.load(Ordering::SeqCst)
-    }
-
-    /// Takes some of them; those that were overwritten meanwhile are missed.
-    pub(crate) fn hear(&self, room: Room) -> Vec<ByteString> {
-        let mut live = lock(&self.channel.live);
-        let (page, heard) = live.ring.read(self.seat.heard.load(Ordering::SeqCst), room);
-        self.seat.heard.store(heard, Ordering::SeqCst);
-        if live.seats.iter().all(|seat| seat.heard.load(Ordering::SeqCst) >= live.ring.said()) {
-            live.ring.clear();
-        }
-        page
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        let mut users = lock(&self.hub.users);
-        let mut live = lock(&self.channel.live);
-        live.seats.retain(|seat| !Arc::ptr_eq(seat, &self.seat));
-        if live.seats.is_empty() {
-            users.remove(&self.user);
-        }
-        drop(live);
-        drop(users);
-        if self.hub.connections.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.hub.empty.notify_waiters();
-        }
-    }
-}
-
 /// Nothing panics while one of these locks is held, and if it did, the data would still be whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -431,12 +319,12 @@ mod tests {
     #[test]
     fn the_tail_serves_who_keeps_up_and_forgets_what_everybody_has() {
         let hub = hub(|_| {});
-        let fast = hub.join(&user("ada"), None).ok().unwrap();
+        let mut fast = hub.join(&user("ada"), None).ok().unwrap();
         let slow = hub.join(&user("ada"), None).ok().unwrap();
         for seq in 5..=7 {
             hub.published(&user("ada"), Seq::new(seq).unwrap(), || delivery(seq));
         }
-        assert_eq!(fast.head().get(), 7);
+        assert_eq!(fast.news().unwrap().head.get(), 7);
         let after = |seq| Seq::new(seq).unwrap();
         assert_eq!(fast.read(after(3), ROOM), None, "4 is only in the store");
         assert_eq!(fast.read(after(4), ROOM).unwrap().len(), 3);
@@ -458,9 +346,10 @@ mod tests {
     #[test]
     fn signing_out_tells_only_that_sign_in() {
         let hub = hub(|_| {});
-        let here = hub.join(&user("ada"), Some("s1".into())).ok().unwrap();
-        let there = hub.join(&user("ada"), Some("s2".into())).ok().unwrap();
+        let mut here = hub.join(&user("ada"), Some("s1".into())).ok().unwrap();
+        let mut there = hub.join(&user("ada"), Some("s2".into())).ok().unwrap();
         hub.sign_out(&user("ada"), "s1");
-        assert_eq!((here.notice(), there.notice()), (Notice::SignedOut, Notice::Nothing));
+        assert_eq!(here.news().map(|news| news.notice), Some(Notice::SignedOut));
+        assert_eq!(there.news(), None);
     }
 }

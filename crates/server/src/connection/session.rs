@@ -160,6 +160,10 @@ impl Session {
         }
     }
 
+    pub(crate) fn user(&self) -> &UserId {
+        &self.user
+    }
+
     /// Whether the next frame may be read from the socket.
     pub(crate) fn wants_input(&self) -> bool {
         self.closed

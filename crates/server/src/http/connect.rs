@@ -25,7 +25,8 @@ use crate::{
     connection::{
         driver::Driver,
         hub::Refused,
-        session::{Opening, Session, Wire},
+        pump::Pump,
+        session::{Opening, Wire},
         socket::{Handshake, NoHandshake, Socket},
     },
     security::{
@@ -222,7 +223,6 @@ async fn open(
         tracing::debug!(%error, "a connection was refused");
         out_of_order()
     })?;
-    ticket.begins_after(place.trimmed);
     tokio::spawn(async move {
         let upgraded = match timeout(UPGRADE_TIMEOUT, upgrade).await {
             Ok(Ok(upgraded)) => upgraded,
@@ -234,17 +234,16 @@ async fn open(
         let span = tracing::debug_span!("websocket", %connection, ?user);
         let opening = Opening {
             connection,
-            user: user.clone(),
+            user,
             wire,
             place,
             token_expires_in: expires_in.saturating_sub(now - verified_at),
             limits: shared.limits.clone(),
             time_ms: clock::now_ms(),
         };
-        let session = Session::open(opening, now);
+        let pump = Pump::open(opening, ticket, device, now);
         let socket = Socket::of(upgraded, shared.limits.message_bytes_max);
-        let driver = Driver::new(socket, session, ticket, shared, user, device);
-        driver.run().instrument(span).await;
+        Driver::new(socket, pump, shared).run().instrument(span).await;
     });
     Ok(())
 }

@@ -1,0 +1,148 @@
+use std::sync::{Arc, atomic::Ordering};
+
+use bytestring::ByteString;
+use futures_util::task::AtomicWaker;
+use tetherline_protocol::{Seq, UserId};
+
+use super::{Channel, Hub, Notice, lock, seat::Seat};
+use crate::store::{Delivery, Room};
+
+/// A connection's place in the hub, given back when it is dropped.
+pub(crate) struct Ticket {
+    hub: Arc<Hub>,
+    user: UserId,
+    channel: Arc<Channel>,
+    seat: Arc<Seat>,
+    /// What [`Ticket::news`] last answered.
+    seen: (u64, u64, bool, u8),
+}
+
+/// What the hub has to say to a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct News {
+    pub(crate) notice: Notice,
+    /// The newest position, as far as somebody heard.
+    pub(crate) head: Seq,
+    /// There are live-only messages.
+    pub(crate) has_live: bool,
+    /// An answer has begun or grown.
+    pub(crate) has_grown: bool,
+}
+
+impl Ticket {
+    pub(super) fn new(hub: Arc<Hub>, user: UserId, channel: Arc<Channel>, seat: Arc<Seat>) -> Self {
+        Self { hub, user, channel, seat, seen: (0, 0, false, 0) }
+    }
+
+    /// Register before asking [`Ticket::has_news`].
+    pub(crate) fn waker(&self) -> &AtomicWaker {
+        &self.seat.waker
+    }
+
+    /// Whether [`Ticket::news`] has any.
+    pub(crate) fn has_news(&self) -> bool {
+        self.seen != self.now()
+    }
+
+    /// What there is to say, if anything has changed since this was asked.
+    pub(crate) fn news(&mut self) -> Option<News> {
+        let now = self.now();
+        if std::mem::replace(&mut self.seen, now) == now {
+            return None;
+        }
+        let (head, _, has_grown, notice) = now;
+        Some(News {
+            notice: Notice::of(notice),
+            head: Seq::new(head).unwrap_or(Seq::MAX),
+            has_live: self.has_unheard(),
+            has_grown,
+        })
+    }
+
+    fn now(&self) -> (u64, u64, bool, u8) {
+        (
+            self.channel.head.load(Ordering::SeqCst),
+            self.channel.said.load(Ordering::SeqCst),
+            self.seat.grown.load(Ordering::SeqCst),
+            self.seat.notice.load(Ordering::SeqCst),
+        )
+    }
+
+    /// What growing answers have is about to be read: from here on more is news.
+    pub(crate) fn reads_growth(&mut self) {
+        self.seat.grown.store(false, Ordering::SeqCst);
+        self.seen.2 = false;
+    }
+
+    /// This connection has looked the mailbox up: nothing up to `trimmed` is kept, nor read from memory.
+    pub(crate) fn begins_after(&self, trimmed: Seq) {
+        let mut live = lock(&self.channel.live);
+        live.gone = live.gone.max(trimmed);
+        if live.tail.front().is_some_and(|first| first.seq <= trimmed) {
+            live.clear();
+        }
+    }
+
+    /// A token is to be renewed in place, perhaps by another sign-in, which is looked up from here on.
+    pub(crate) fn renew(&self, session: Option<Box<str>>) {
+        self.seat.renew(session);
+    }
+
+    /// The look-up is over. The connection changes its sign-in only if the new one stands.
+    pub(crate) fn renewed(&self, stands: bool) {
+        self.seat.renewed(stands);
+    }
+
+    /// What was read from the store need not be kept in memory for this session.
+    pub(crate) fn has_read(&self, seq: Seq) {
+        self.seat.sent.fetch_max(seq.get(), Ordering::SeqCst);
+    }
+
+    /// Reads on from memory; `None` means that only the store knows.
+    pub(crate) fn read(&self, after: Seq, room: Room) -> Option<Vec<Delivery>> {
+        let mut live = lock(&self.channel.live);
+        let page = live.read(after, room)?;
+        if let Some(last) = page.last() {
+            self.has_read(last.seq);
+        }
+        let newest = live.tail.back().map_or(0, |last| last.seq.get());
+        if live.seats.iter().all(|seat| seat.sent.load(Ordering::SeqCst) >= newest) {
+            live.clear();
+        }
+        Some(page)
+    }
+}
+
+impl Ticket {
+    /// Whether there are live-only messages that this connection has not taken.
+    pub(crate) fn has_unheard(&self) -> bool {
+        self.channel.said.load(Ordering::SeqCst) > self.seat.heard.load(Ordering::SeqCst)
+    }
+
+    /// Takes some of them; those that were overwritten meanwhile are missed.
+    pub(crate) fn hear(&self, room: Room) -> Vec<ByteString> {
+        let mut live = lock(&self.channel.live);
+        let (page, heard) = live.ring.read(self.seat.heard.load(Ordering::SeqCst), room);
+        self.seat.heard.store(heard, Ordering::SeqCst);
+        if live.seats.iter().all(|seat| seat.heard.load(Ordering::SeqCst) >= live.ring.said()) {
+            live.ring.clear();
+        }
+        page
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut users = lock(&self.hub.users);
+        let mut live = lock(&self.channel.live);
+        live.seats.retain(|seat| !Arc::ptr_eq(seat, &self.seat));
+        if live.seats.is_empty() {
+            users.remove(&self.user);
+        }
+        drop(live);
+        drop(users);
+        if self.hub.connections.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.hub.empty.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,489 @@
+//! One session and what moves it: every decision about a connection is made here or in the session,
+//! and none where bytes are moved. No socket, no clock, no store: what happens comes in, and what is
+//! to be done comes out. The server's driver and the simulator drive the same pump.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use tetherline_protocol::{CloseCode, DeviceId, MessageId, Seq, StreamPosition, UserId};
+
+use crate::{
+    connection::{
+        hub::{News, Ticket},
+        session::{Errand, Input, Opening, Outgoing, Output, Session},
+        socket::{CLOSE_TIMEOUT, Goodbye},
+    },
+    security::auth::{Identity, InvalidToken},
+    store::{Delivery, Outcome, Place, Resumed, Room, StoreError, StreamPage},
+};
+
+pub(crate) struct Pump {
+    session: Session,
+    ticket: Ticket,
+    device: Option<DeviceId>,
+    /// Whose sign-in is to be looked up next.
+    unknown: Option<Box<Identity>>,
+    /// An acknowledgement is with the store.
+    is_saving: bool,
+    state: State,
+}
+
+enum State {
+    Open {
+        is_readable: bool,
+    },
+    /// Nothing more is seen to but what the client acknowledged before it went: whoever has seen the
+    /// goodbye finds the cursor where it was left.
+    Leaving {
+        goodbye: Option<Goodbye>,
+        until: Instant,
+    },
+    Left,
+}
+
+/// What happens to a connection.
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    /// The hub has something to say. It is heard before anything else that happens, too.
+    Woken,
+    /// A text frame came.
+    Text(&'a str),
+    /// Some bytes came, and no whole frame.
+    Heard,
+    /// A WebSocket Ping came.
+    Ping(Bytes),
+    /// A WebSocket Pong came.
+    Pong(&'a [u8]),
+    /// The peer broke the protocol: nothing more can be read.
+    Unreadable(CloseCode),
+    /// The peer has closed, with this code.
+    Closed(Option<u16>),
+    /// The peer is gone without a word.
+    Gone,
+    /// The peer took some of the last [`Action::Write`].
+    Progress,
+    /// It took everything of it.
+    Written,
+    /// The answer to [`Action::Read`].
+    Page { ticket: u32, page: Result<Vec<Delivery>, StoreError> },
+    /// The answer to [`Action::Resume`].
+    Resumed { ticket: u32, resumed: Result<Resumed, StoreError> },
+    /// The answer to [`Action::ReadStreams`].
+    StreamPage(StreamPage),
+    /// The answer to [`Action::Locate`].
+    Located(Result<Place, StoreError>),
+    /// The answer to [`Action::Acknowledge`].
+    Acknowledged,
+    /// The answer to [`Action::Receive`].
+    Settled(Outcome),
+    /// The answer to [`Action::Verify`].
+    Verified(Result<Identity, InvalidToken>),
+    /// The answer to [`Action::LookUp`].
+    LookedUp(Result<Identity, InvalidToken>),
+    /// The time of [`Pump::timeout`] has come, perhaps.
+    Timeout,
+}
+
+/// What a connection wants done. A second action of a kind replaces the first.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Write these, and flush once.
+    Write(Vec<Outgoing>),
+    /// Read this page from the store.
+    Read { ticket: u32, after: Seq, room: Room },
+    /// Read this page, with what stands before it. It replaces what was to be read.
+    Resume { ticket: u32, after: Seq, room: Room },
+    /// Read what growing answers have after these places.
+    ReadStreams(Vec<StreamPosition>),
+    /// Look up where the device stands.
+    Locate,
+    /// Keep that everything up to here is handled.
+    Acknowledge(Seq),
+    /// See to this. `named`: the id is the client's.
+    Receive { id: MessageId, named: bool, errand: Errand },
+    /// Check this token.
+    Verify(Box<str>),
+    /// Find out whether the sign-in of a good token stands.
+    LookUp(Box<Identity>),
+    /// Close, without a word if there is nobody to hear it. Nothing follows.
+    Close(Option<Goodbye>),
+}
+
+impl Pump {
+    /// The connection is open, and what was found at its opening is true since `ticket` was taken.
+    pub(crate) fn open(
+        opening: Opening,
+        ticket: Ticket,
+        device: Option<DeviceId>,
+        now: Instant,
+    ) -> Self {
+        ticket.begins_after(opening.place.trimmed);
+        Self {
+            session: Session::open(opening, now),
+            ticket,
+            device,
+            unknown: None,
+            is_saving: false,
+            state: State::Open { is_readable: true },
+        }
+    }
+
+    pub(crate) fn user(&self) -> &UserId {
+        self.session.user()
+    }
+
+    pub(crate) fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
+    }
+
+    /// Says what happened. What the hub has said by then counts as known to it.
+    pub(crate) fn handle(&mut self, event: Event<'_>, now: Instant) {
+        if self.is_open() {
+            self.hear(now);
+            self.take(event, now);
+            return;
+        }
+        match event {
+            Event::Acknowledged => self.acknowledged(now),
+            Event::Timeout => self.give_up_saving(now),
+            _ => {}
+        }
+    }
+
+    /// The next thing to do. What the hub has in memory is read in passing.
+    pub(crate) fn poll(&mut self, now: Instant) -> Option<Action> {
+        if let Some(identity) = self.unknown.take() {
+            return Some(Action::LookUp(identity));
+        }
+        while let Some(output) = self.session.poll_output(now) {
+            if let Some(action) = self.perform(output, now) {
+                return Some(action);
+            }
+        }
+        self.say_goodbye()
+    }
+
+    /// When to say [`Event::Timeout`].
+    pub(crate) fn timeout(&self) -> Option<Instant> {
+        match self.state {
+            State::Open { .. } => self.session.poll_timeout(),
+            State::Leaving { until, .. } => Some(until),
+            State::Left => None,
+        }
+    }
+
+    /// Whether the socket is still written to.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open { .. })
+    }
+
+    /// Whether the next frame may be read from the socket.
+    pub(crate) fn wants_input(&self) -> bool {
+        self.is_open() && self.session.wants_input()
+    }
+
+    /// Register before asking [`Pump::is_woken`].
+    pub(crate) fn waker(&self) -> &AtomicWaker {
+        self.ticket.waker()
+    }
+
+    /// Whether to say [`Event::Woken`].
+    pub(crate) fn is_woken(&self) -> bool {
+        self.is_open() && self.ticket.has_news()
+    }
+
+    /// Frames that wait for the socket, and sends that wait for the application.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        self.session.waiting()
+    }
+
+    /// What the hub says, always in this order.
+    fn hear(&mut self, now: Instant) {
+        let Some(News { notice, head, has_live, has_grown }) = self.ticket.news() else { return };
+        self.session.handle(Input::Notice(notice), now);
+        self.session.handle(Input::Head(head), now);
+        if has_live {
+            self.session.handle(Input::Live, now);
+        }
+        if has_grown {
+            self.session.handle(Input::Grown, now);
+        }
+    }
+
+    fn take(&mut self, event: Event<'_>, now: Instant) {
+        let input = match event {
+            Event::Woken => return,
+            Event::Text(text) => Input::Text(text),
+            Event::Heard => Input::Heard,
+            Event::Ping(payload) => Input::Ping(payload),
+            Event::Pong(payload) => Input::Pong(payload),
+            Event::Unreadable(code) => {
+                self.state = State::Open { is_readable: false };
+                Input::Unreadable(code)
+            }
+            Event::Closed(code) => return self.leave(Some(Goodbye::Answer(code)), now),
+            Event::Gone => return self.leave(None, now),
+            Event::Progress => Input::Progress,
+            Event::Written => Input::Written,
+            Event::Page { ticket, page } => {
+                self.has_read(page.as_deref().ok());
+                Input::Page { ticket, page }
+            }
+            Event::Resumed { ticket, resumed } => {
+                self.has_read(resumed.as_ref().ok().map(|resumed| &*resumed.messages));
+                Input::Resumed { ticket, resumed }
+            }
+            Event::StreamPage(page) => Input::StreamPage(page),
+            Event::Located(place) => Input::Located(place),
+            Event::Acknowledged => return self.acknowledged(now),
+            Event::Settled(outcome) => Input::Settled(outcome),
+            Event::Verified(Ok(identity)) if identity.user == *self.session.user() => {
+                // First: a sign-in that ends while it is looked up closes this connection.
+                self.ticket.renew(identity.session.clone());
+                self.unknown = Some(Box::new(identity));
+                return;
+            }
+            Event::Verified(verified) => Input::Verified(verified),
+            Event::LookedUp(verified) => {
+                self.ticket.renewed(verified.is_ok());
+                Input::Verified(verified)
+            }
+            Event::Timeout => Input::Timeout,
+        };
+        self.session.handle(input, now);
+    }
+
+    /// Does what can be done at once; answers what cannot.
+    fn perform(&mut self, output: Output, now: Instant) -> Option<Action> {
+        match output {
+            Output::Acknowledge(seq) => {
+                self.is_saving = true;
+                return Some(Action::Acknowledge(seq));
+            }
+            _ if !self.is_open() => return None,
+            Output::Write(batch) => return Some(Action::Write(batch)),
+            Output::Read { ticket, after, room } => {
+                let Some(page) = self.ticket.read(after, room) else {
+                    return Some(Action::Read { ticket, after, room });
+                };
+                self.session.handle(Input::Page { ticket, page: Ok(page) }, now);
+            }
+            Output::Resume { ticket, after, room } => {
+                return Some(Action::Resume { ticket, after, room });
+            }
+            Output::ReadLive(room) => {
+                let texts = self.ticket.hear(room);
+                let more = self.ticket.has_unheard();
+                self.session.handle(Input::LivePage { texts, more }, now);
+            }
+            Output::ReadStreams(places) => {
+                self.ticket.reads_growth();
+                return Some(Action::ReadStreams(places));
+            }
+            Output::Locate => return Some(Action::Locate),
+            Output::Receive { id, named, errand } => {
+                return Some(Action::Receive { id, named, errand });
+            }
+            Output::Verify(token) => return Some(Action::Verify(token)),
+            Output::Close(code, reason) => {
+                let goodbye = match self.state {
+                    State::Open { is_readable: false } => Goodbye::Breach(code, reason),
+                    _ => Goodbye::Ours(code, reason),
+                };
+                self.leave(Some(goodbye), now);
+            }
+        }
+        None
+    }
+
+    fn leave(&mut self, goodbye: Option<Goodbye>, now: Instant) {
+        self.unknown = None;
+        self.state = State::Leaving { goodbye, until: now + CLOSE_TIMEOUT };
+    }
+
+    fn say_goodbye(&mut self) -> Option<Action> {
+        if self.is_saving {
+            return None;
+        }
+        match std::mem::replace(&mut self.state, State::Left) {
+            State::Leaving { goodbye, .. } => Some(Action::Close(goodbye)),
+            state => {
+                self.state = state;
+                None
+            }
+        }
+    }
+
+    fn acknowledged(&mut self, now: Instant) {
+        self.is_saving = false;
+        self.session.handle(Input::Acknowledged, now);
+    }
+
+    fn give_up_saving(&mut self, now: Instant) {
+        if let State::Leaving { until, .. } = self.state
+            && now >= until
+        {
+            tracing::debug!("the store took no acknowledgement in time");
+            self.is_saving = false;
+        }
+    }
+
+    /// What came from the store need not be kept in memory for this connection.
+    fn has_read(&self, page: Option<&[Delivery]>) {
+        if let Some(last) = page.and_then(|page| page.last()) {
+            self.ticket.has_read(last.seq);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use tetherline_protocol::Limits;
+
+    use super::*;
+    use crate::{
+        connection::{hub::Hub, session::Wire},
+        store::{Head, fresh_id},
+    };
+
+    struct Connection {
+        hub: Arc<Hub>,
+        pump: Pump,
+        now: Instant,
+    }
+
+    impl Connection {
+        /// It is at the end of a mailbox of three messages, and its socket is free.
+        fn open() -> Self {
+            let limits = Limits::default();
+            let hub = Arc::new(Hub::new(&limits));
+            let ticket = hub.join(&user(), Some("s1".into())).ok().unwrap();
+            let head = Head { seq: seq(3), id: None, epoch: "e.0".parse().unwrap() };
+            let opening = Opening {
+                connection: fresh_id(),
+                user: user(),
+                wire: Wire::V1,
+                place: Place {
+                    head,
+                    cursor: Seq::ZERO,
+                    cursor_id: None,
+                    floor: Seq::ZERO,
+                    trimmed: Seq::ZERO,
+                    trimmed_id: None,
+                },
+                token_expires_in: Duration::from_hours(1),
+                limits: Arc::new(limits),
+                time_ms: 0,
+            };
+            let now = Instant::now();
+            let mut connection = Self { hub, pump: Pump::open(opening, ticket, None, now), now };
+            let established = connection.poll();
+            assert!(matches!(established, Some(Action::Write(_))), "{established:?}");
+            connection.handle(Event::Text(r#"{"type":"get_pending","after":3}"#));
+            connection.handle(Event::Written);
+            let complete = connection.poll();
+            assert!(matches!(complete, Some(Action::Write(_))), "{complete:?}");
+            connection.handle(Event::Written);
+            connection
+        }
+
+        fn handle(&mut self, event: Event<'_>) {
+            self.pump.handle(event, self.now);
+        }
+
+        fn poll(&mut self) -> Option<Action> {
+            self.pump.poll(self.now)
+        }
+
+        fn acknowledge(&mut self, seq: u64) -> Option<Action> {
+            self.handle(Event::Text(&format!(r#"{{"type":"ack","seq":{seq}}}"#)));
+            self.poll()
+        }
+    }
+
+    fn user() -> UserId {
+        "ada".parse().unwrap()
+    }
+
+    fn seq(number: u64) -> Seq {
+        Seq::new(number).unwrap()
+    }
+
+    #[test]
+    fn the_goodbye_waits_for_every_acknowledgement() {
+        let mut connection = Connection::open();
+        assert!(matches!(connection.acknowledge(1), Some(Action::Acknowledge(it)) if it == seq(1)));
+        assert!(connection.acknowledge(3).is_none(), "one at a time");
+        connection.handle(Event::Closed(Some(1000)));
+        assert!(connection.poll().is_none());
+        connection.handle(Event::Acknowledged);
+        let last = connection.poll();
+        assert!(matches!(last, Some(Action::Acknowledge(it)) if it == seq(3)), "{last:?}");
+        assert!(connection.poll().is_none());
+        connection.handle(Event::Acknowledged);
+        let goodbye = connection.poll();
+        assert!(matches!(goodbye, Some(Action::Close(Some(Goodbye::Answer(Some(1000)))))));
+        assert!(connection.poll().is_none(), "it is said once");
+    }
+
+    #[test]
+    fn a_store_that_takes_no_acknowledgement_holds_up_a_goodbye_for_a_bounded_time() {
+        let mut connection = Connection::open();
+        assert!(matches!(connection.acknowledge(1), Some(Action::Acknowledge(_))));
+        connection.hub.start_draining();
+        connection.handle(Event::Woken);
+        assert!(connection.poll().is_none());
+        let until = connection.pump.timeout().unwrap();
+        assert_eq!(until, connection.now + CLOSE_TIMEOUT);
+        connection.handle(Event::Timeout);
+        assert!(connection.poll().is_none(), "it is not time");
+        connection.now = until;
+        connection.handle(Event::Timeout);
+        let goodbye = connection.poll();
+        assert!(
+            matches!(goodbye, Some(Action::Close(Some(Goodbye::Ours(CloseCode::Restart, _))))),
+            "{goodbye:?}"
+        );
+    }
+
+    #[test]
+    fn what_the_hub_says_is_heard_before_anything_else_that_happens() {
+        let mut connection = Connection::open();
+        connection.hub.sign_out(&user(), "s1");
+        connection.handle(Event::Text(r#"{"type":"question","id":"m1"}"#));
+        let goodbye = connection.poll();
+        assert!(
+            matches!(goodbye, Some(Action::Close(Some(Goodbye::Ours(CloseCode::TokenExpired, _))))),
+            "{goodbye:?}"
+        );
+    }
+
+    #[test]
+    fn messages_in_memory_are_read_in_passing() {
+        let mut connection = Connection::open();
+        let delivery = Delivery { seq: seq(4), text: "{4}".into() };
+        connection.hub.published(&user(), seq(4), || delivery);
+        connection.handle(Event::Woken);
+        let written = connection.poll();
+        let text = Outgoing::Text("{4}".into());
+        assert!(matches!(&written, Some(Action::Write(it)) if *it == [text]), "{written:?}");
+    }
+
+    #[test]
+    fn a_sign_in_that_ends_while_it_is_looked_up_closes_its_connection() {
+        let mut connection = Connection::open();
+        connection.handle(Event::Text(r#"{"type":"authenticate","token":"t"}"#));
+        assert!(matches!(connection.poll(), Some(Action::Verify(_))));
+        let expires_in = Duration::from_hours(2);
+        let identity = Identity { user: user(), session: Some("s2".into()), expires_in };
+        connection.handle(Event::Verified(Ok(identity)));
+        assert!(matches!(connection.poll(), Some(Action::LookUp(it)) if it.user == user()));
+        connection.hub.sign_out(&user(), "s2");
+        connection.handle(Event::Woken);
+        assert!(matches!(connection.poll(), Some(Action::Close(Some(Goodbye::Ours(..))))));
+    }
+}
