@@ -1,9 +1,11 @@
-//! Writes the wire's names, codes and limits as TypeScript, from `tetherline_protocol`.
+//! Writes the wire's names, codes and limits as TypeScript, from `tetherline_protocol`, and the engine's
+//! numbers, from `tetherline_wasm`.
 //!
 //! Names and comments are read from the crate's source, values are taken from the compiled crate,
 //! and the two must list the same constants: a constant that is missing from the tables below
 //! fails the run.
 
+mod engine;
 mod frames;
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
@@ -19,34 +21,40 @@ const GENERATED: &str = "packages/tetherline/src/generated/protocol.ts";
 const LIMITS_SOURCE: &str = "crates/protocol/src/limits.rs";
 const TYPES_SOURCE: &str = "crates/protocol/src/message_type.rs";
 
-/// What to do with the generated text.
+/// What to do with the generated texts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Write the file.
+    /// Write the files.
     Write,
-    /// Fail if the file is not what would be written.
+    /// Fail if a file is not what would be written.
     Check,
 }
 
-/// Generates the TypeScript constants of the wire.
+/// Generates the TypeScript constants of the wire, and of the boundary to the engine in WebAssembly.
 pub(crate) fn run(root: &Path, mode: Mode) -> Result<()> {
-    let text = generate(root)?;
-    let path = root.join(GENERATED);
+    let mut files = engine::files()?;
+    files.push((GENERATED.to_owned(), generate(root)?));
+    for (path, text) in files {
+        write_or_check(root, &path, &text, mode)?;
+    }
+    Ok(())
+}
+
+fn write_or_check(root: &Path, name: &str, text: &str, mode: Mode) -> Result<()> {
+    let path = root.join(name);
     let current = fs::read_to_string(&path).unwrap_or_default();
     if current == text {
-        say!("{GENERATED} is current");
+        say!("{name} is current");
         return Ok(());
     }
     if mode == Mode::Check {
-        bail!(
-            "{GENERATED} is not what crates/protocol says. Run `cargo xtask codegen` and commit it."
-        );
+        bail!("{name} is not what the crates say. Run `cargo xtask codegen` and commit it.");
     }
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    fs::write(&path, text).with_context(|| format!("cannot write {GENERATED}"))?;
-    say!("wrote {GENERATED}");
+    fs::write(&path, text).with_context(|| format!("cannot write {name}"))?;
+    say!("wrote {name}");
     Ok(())
 }
 
@@ -275,6 +283,20 @@ mod tests {
         assert_eq!(grouped(1_000), "1000");
         assert_eq!(grouped(16_384), "16_384");
         assert_eq!(grouped(604_800_000), "604_800_000");
+    }
+
+    #[test]
+    fn every_number_of_the_engine_is_generated_with_its_comment() {
+        let files = engine::files().unwrap();
+        let of = |name: &str| {
+            let end = format!("/generated/engine/{name}.ts");
+            &files.iter().find(|(path, _)| path.ends_with(&end)).unwrap().1
+        };
+        assert!(of("output").contains("/** Send `ping`. */\nexport const PING = 5;\n"));
+        assert!(of("not-taken").contains("export const OUTBOX_FULL = -2;\n"));
+        assert!(of("wait-reason").contains(
+            "export const WAIT_REASONS = [\n  /** A connection that was lost. */\n  'lost',\n"
+        ));
     }
 
     #[test]

@@ -33,7 +33,7 @@ cargo xtask run [--port 8080] [--data DIR] [--release]
 cargo xtask test [--list | --only name,name…]
     prepare everything and run every check
 cargo xtask codegen [--check]
-    write the TypeScript that is generated from crates/protocol, or only compare it
+    write the TypeScript that is generated from crates/protocol and crates/wasm, or only compare it
 cargo xtask tidy
     check the house rules
 cargo xtask sim --seeds N [--from SEED]

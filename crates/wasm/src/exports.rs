@@ -16,7 +16,7 @@ use tetherline_engine::{
 use tetherline_protocol::ErrorCode;
 
 use crate::{
-    bits,
+    codes::{delivery, not_taken},
     instance::{self, with},
     numbers::{instant, mark, optional_millis, seq},
     tabs,
@@ -173,7 +173,7 @@ pub extern "C" fn established(
 }
 
 /// A message for the application has come; `number` is its seq, 0 for a live-only one, `id` is the number
-/// of its id. Answers [`bits`].
+/// of its id. Answers [`delivery`].
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn message(connection: u32, number: f64, id: u32, handlers: u32, size: u32) -> u32 {
     let position = (number > 0.0).then(|| mark(number, id));
@@ -192,21 +192,21 @@ pub extern "C" fn held_message(connection: u32, number: f64, id: u32, size: u32)
 
 fn deliver(id: IdNo, take: impl FnOnce(&mut Engine<()>) -> Delivery) -> u32 {
     with(|it| {
-        let delivery = take(&mut it.engine);
+        let taken = take(&mut it.engine);
         let timeout = it.engine.poll_timeout();
         let poll = it.engine.has_output() || timeout != it.timeout;
         it.timeout = timeout;
-        let answer = match delivery {
+        let answer = match taken {
             Delivery::Drop => 0,
-            Delivery::Deliver { replayed: false } => bits::DELIVER,
-            Delivery::Deliver { replayed: true } => bits::DELIVER | bits::REPLAYED,
-            Delivery::Park { replayed: false } => bits::PARK,
-            Delivery::Park { replayed: true } => bits::PARK | bits::REPLAYED,
-            Delivery::Unhandled { replayed: false } => bits::UNHANDLED,
-            Delivery::Unhandled { replayed: true } => bits::UNHANDLED | bits::REPLAYED,
+            Delivery::Deliver { replayed: false } => delivery::DELIVER,
+            Delivery::Deliver { replayed: true } => delivery::DELIVER | delivery::REPLAYED,
+            Delivery::Park { replayed: false } => delivery::PARK,
+            Delivery::Park { replayed: true } => delivery::PARK | delivery::REPLAYED,
+            Delivery::Unhandled { replayed: false } => delivery::UNHANDLED,
+            Delivery::Unhandled { replayed: true } => delivery::UNHANDLED | delivery::REPLAYED,
         };
-        let answer = if poll { answer | bits::POLL } else { answer };
-        if it.engine.position_id() == id { answer | bits::REACHED } else { answer }
+        let answer = if poll { answer | delivery::POLL } else { answer };
+        if it.engine.position_id() == id { answer | delivery::REACHED } else { answer }
     })
 }
 
@@ -298,8 +298,7 @@ pub extern "C" fn refused(
 }
 
 /// Takes a message of this size into the outbox, for this long; `restored` is 1 for one of an
-/// earlier page. Answers its number, or −1 when signed out, −2 when the outbox is full, −3 when the
-/// time to live is too long.
+/// earlier page. Answers its number, or one of [`not_taken`].
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn send(size: u32, ttl_ms: f64, restored: u32, now: f64) -> i32 {
     let (size, ttl_ms, now) = (size as usize, ttl_ms as u64, instant(now));
@@ -310,9 +309,9 @@ pub extern "C" fn send(size: u32, ttl_ms: f64, restored: u32, now: f64) -> i32 {
         };
         match taken {
             Ok(SendNo(number)) => number as i32,
-            Err(SendRefused::SignedOut) => -1,
-            Err(SendRefused::OutboxFull) => -2,
-            Err(_) => -3,
+            Err(SendRefused::SignedOut) => not_taken::SIGNED_OUT,
+            Err(SendRefused::OutboxFull) => not_taken::OUTBOX_FULL,
+            Err(_) => not_taken::TTL_TOO_LONG,
         }
     })
 }

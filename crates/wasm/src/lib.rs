@@ -5,9 +5,10 @@
 //! (integers up to 2⁵³ are exact), everything else as 32 bits; `-1` stands for "none".
 //!
 //! After any call, JavaScript drains [`poll`] and re-arms its one timer for [`next_timeout`]; after
-//! [`message`] only if its answer has the [`bits::POLL`] bit.
+//! [`message`] only if its answer has the [`codes::delivery::POLL`] bit.
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
+pub mod codes;
 mod exports;
 mod instance;
 mod numbers;
@@ -20,22 +21,6 @@ mod tabs;
 pub use exports::*;
 pub use state::*;
 pub use streams::*;
-
-/// What [`message`] answers, added up.
-pub mod bits {
-    /// Call the handlers now.
-    pub const DELIVER: u32 = 1;
-    /// Keep the message: a handler may come.
-    pub const PARK: u32 = 2;
-    /// It was in the mailbox before this connection asked.
-    pub const REPLAYED: u32 = 4;
-    /// Drain [`crate::poll`] and look at [`crate::next_timeout`] again.
-    pub const POLL: u32 = 8;
-    /// It is new, and nobody handles it: it counts as handled.
-    pub const UNHANDLED: u32 = 16;
-    /// It is where this page stands now: its number is what [`crate::position_id`] answers.
-    pub const REACHED: u32 = 32;
-}
 
 // SAFETY: an instance of a WebAssembly module without the atomics proposal has one thread.
 #[cfg(target_arch = "wasm32")]

@@ -9,17 +9,17 @@
 
 use tetherline_engine::Status;
 
-use crate::{instance::with, numbers::millis, output, reason};
+use crate::{codes, instance::with, numbers::millis, output, reason};
 
-/// 0 signed out, 1 connecting, 2 connected, 3 waiting, 4 refused.
+/// One of [`status`](crate::codes::status).
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn status() -> u32 {
     with(|it| match it.engine.status() {
-        Status::SignedOut => 0,
-        Status::Connecting => 1,
-        Status::Connected => 2,
-        Status::Waiting => 3,
-        _ => 4,
+        Status::SignedOut => codes::status::SIGNED_OUT,
+        Status::Connecting => codes::status::CONNECTING,
+        Status::Connected => codes::status::CONNECTED,
+        Status::Waiting => codes::status::WAITING,
+        _ => codes::status::REFUSED,
     })
 }
 
@@ -35,8 +35,7 @@ pub extern "C" fn attempts() -> u32 {
     with(|it| it.engine.attempts())
 }
 
-/// What the next attempt waits for: 0 a connection that was lost, 1 a token, 2 an answer, 3 an
-/// upgrade that gets through, 4 a server with less to do, 5 the token's beginning; −1 for nothing.
+/// What the next attempt waits for, one of [`wait_reason`](crate::codes::wait_reason); −1 for nothing.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn wait_reason() -> i32 {
     with(|it| it.engine.wait_reason().map_or(-1, |reason| reason::encode(reason) as i32))
@@ -75,7 +74,8 @@ pub extern "C" fn outbox_length() -> u32 {
     with(|it| it.engine.outbox_len() as u32)
 }
 
-/// The next output's kind, 0 when there is none. Its arguments are [`arg_a`] to [`arg_d`].
+/// The next output's kind, one of [`output`](crate::codes::output); 0 when there is none. Its arguments
+/// are [`arg_a`] to [`arg_d`].
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn poll() -> u32 {
     with(|it| {

@@ -2,7 +2,7 @@
 
 use tetherline_engine::{Lead, Phase, TabMessage};
 
-use crate::reason;
+use crate::{codes::tab, reason};
 
 const VISIBLE: u64 = 1;
 const CONNECTED: u64 = 2;
@@ -14,13 +14,13 @@ const VERSION_SHIFT: u32 = 32;
 
 pub(crate) fn encode(message: TabMessage) -> (u32, [u64; 3]) {
     let kind = match message {
-        TabMessage::Hello => 1,
-        TabMessage::Lead(lead) => return (2, encode_lead(lead)),
-        TabMessage::Ping => 3,
-        TabMessage::Pong => 4,
-        TabMessage::TryNow => 5,
-        TabMessage::SignedOut => 6,
-        TabMessage::Refused => 7,
+        TabMessage::Hello => tab::HELLO,
+        TabMessage::Lead(lead) => return (tab::LEAD, encode_lead(lead)),
+        TabMessage::Ping => tab::PING,
+        TabMessage::Pong => tab::PONG,
+        TabMessage::TryNow => tab::TRY_NOW,
+        TabMessage::SignedOut => tab::SIGNED_OUT,
+        TabMessage::Refused => tab::REFUSED,
         // The engine is part of this workspace; a new message has to be given its number here.
         _ => unreachable!("a message without a number"),
     };
@@ -30,13 +30,13 @@ pub(crate) fn encode(message: TabMessage) -> (u32, [u64; 3]) {
 /// `None` for a kind that only a newer engine says.
 pub(crate) fn decode(kind: u32, arguments: [u64; 3]) -> Option<TabMessage> {
     Some(match kind {
-        1 => TabMessage::Hello,
-        2 => TabMessage::Lead(decode_lead(arguments)),
-        3 => TabMessage::Ping,
-        4 => TabMessage::Pong,
-        5 => TabMessage::TryNow,
-        6 => TabMessage::SignedOut,
-        7 => TabMessage::Refused,
+        tab::HELLO => TabMessage::Hello,
+        tab::LEAD => TabMessage::Lead(decode_lead(arguments)),
+        tab::PING => TabMessage::Ping,
+        tab::PONG => TabMessage::Pong,
+        tab::TRY_NOW => TabMessage::TryNow,
+        tab::SIGNED_OUT => TabMessage::SignedOut,
+        tab::REFUSED => TabMessage::Refused,
         _ => return None,
     })
 }
@@ -47,7 +47,7 @@ fn encode_lead(Lead { version, visible, phase }: Lead) -> [u64; 3] {
         Phase::Connected => (CONNECTED, 0, 0),
         Phase::Connecting { attempt } => (0, attempt, 0),
         Phase::Waiting { attempt, retry_in_ms, reason } => {
-            (WAITING | reason::encode(reason) << REASON_SHIFT, attempt, retry_in_ms)
+            (WAITING | u64::from(reason::encode(reason)) << REASON_SHIFT, attempt, retry_in_ms)
         }
     };
     [visible | flags, u64::from(version) << VERSION_SHIFT | u64::from(attempt), retry_in_ms]
@@ -59,7 +59,7 @@ fn decode_lead([flags, attempt, retry_in_ms]: [u64; 3]) -> Lead {
     let phase = if flags & CONNECTED != 0 {
         Phase::Connected
     } else if flags & WAITING != 0 {
-        let reason = reason::decode(flags >> REASON_SHIFT);
+        let reason = reason::decode((flags >> REASON_SHIFT) as u32);
         Phase::Waiting { attempt, retry_in_ms, reason }
     } else {
         Phase::Connecting { attempt }

@@ -3,16 +3,13 @@
 //! One test only, since an instance belongs to one thread.
 
 use tetherline_wasm as engine;
-use tetherline_wasm::bits;
-
-const RESOLVE_TOKEN: u32 = 1;
-const OPEN: u32 = 2;
-const GET_PENDING: u32 = 6;
-const ACK: u32 = 7;
-const TRANSMIT: u32 = 9;
-const SETTLED: u32 = 10;
-const STATUS_CHANGED: u32 = 11;
-const STREAMS_DROPPED: u32 = 22;
+use tetherline_wasm::codes::{
+    delivery, not_taken, outcome,
+    output::{
+        ACK, GET_PENDING, OPEN, RESOLVE_TOKEN, SETTLED, STATUS_CHANGED, STREAM_DROPPED, TRANSMIT,
+    },
+    status,
+};
 
 const DAY_MS: f64 = 86_400_000.0;
 
@@ -38,14 +35,14 @@ fn a_client_lives_from_sign_in_to_sign_out_in_numbers() {
     engine::opened(1, 2.0);
     engine::established(1, 7, 5.0, 3.0, 0, 0, 30_000.0, 60_000.0, 3.0);
     assert_eq!(drain(), [(STATUS_CHANGED, 0.0, 0.0), (GET_PENDING, 3.0, 7.0)]);
-    assert_eq!(engine::status(), 2);
+    assert_eq!(engine::status(), status::CONNECTED);
 
-    let told = |seq, id, handlers| engine::message(1, seq, id, handlers, 100) & !bits::POLL;
-    assert_eq!(told(4.0, 1, 1), bits::DELIVER | bits::REPLAYED | bits::REACHED);
+    let told = |seq, id, handlers| engine::message(1, seq, id, handlers, 100) & !delivery::POLL;
+    assert_eq!(told(4.0, 1, 1), delivery::DELIVER | delivery::REPLAYED | delivery::REACHED);
     assert_eq!(told(4.0, 2, 1), 0, "a duplicate");
     assert_eq!(engine::position_id(), 1);
-    assert_eq!(told(5.0, 3, 0), bits::PARK | bits::REPLAYED | bits::REACHED);
-    assert_eq!(told(6.0, 0, 1), bits::DELIVER | bits::REACHED, "a message without an id");
+    assert_eq!(told(5.0, 3, 0), delivery::PARK | delivery::REPLAYED | delivery::REACHED);
+    assert_eq!(told(6.0, 0, 1), delivery::DELIVER | delivery::REACHED, "a message without an id");
     engine::unpark(5.0, 4.0);
     engine::timeout(engine::next_timeout());
     assert_eq!(drain(), [(ACK, 6.0, 0.0)]);
@@ -73,12 +70,13 @@ fn a_client_lives_from_sign_in_to_sign_out_in_numbers() {
     engine::hold_sends(0, 202.0);
     assert_eq!(drain(), [(TRANSMIT, 3.0, 0.0), (TRANSMIT, 2.0, 0.0)]);
     assert_eq!(engine::send(10, 3.0 * DAY_MS, 0, 203.0), 4);
-    assert_eq!(engine::send(10, 3.0 * DAY_MS + 1.0, 0, 203.0), -3, "longer than a repeat is known");
+    let too_long = engine::send(10, 3.0 * DAY_MS + 1.0, 0, 203.0);
+    assert_eq!(too_long, not_taken::TTL_TOO_LONG, "longer than a repeat is known");
     assert!(engine::next_timeout() - 251.0 == 0.0, "each has its own time");
     engine::timeout(251.0);
-    assert!(drain().contains(&(SETTLED, 2.0, 2.0)), "expired");
+    assert!(drain().contains(&(SETTLED, 2.0, outcome::EXPIRED.into())), "expired");
     engine::sign_out(252.0);
-    assert!(drain().contains(&(STREAMS_DROPPED, 0.0, 0.0)));
-    assert_eq!(engine::send(10, DAY_MS, 0, 253.0), -1);
+    assert!(drain().contains(&(STREAM_DROPPED, 0.0, 0.0)));
+    assert_eq!(engine::send(10, DAY_MS, 0, 253.0), not_taken::SIGNED_OUT);
     assert!(engine::next_timeout() < 0.0);
 }

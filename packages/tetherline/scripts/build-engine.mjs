@@ -48,7 +48,7 @@ if (existsSync(output) && readFileSync(output, 'utf8').includes(digest)) {
   console.log(`The engine is built: ${built.length} bytes, ${engine.length} after wasm-opt.`);
 }
 
-/** First the frequent bytes as hexadecimal digits, then the text that src/core/wasm.ts decodes. */
+/** First the frequent bytes as hexadecimal digits, then the text that src/core/engine/decode.ts decodes. */
 function encode(bytes) {
   const counts = new Uint32Array(256);
   bytes.forEach((byte) => counts[byte]++);

@@ -21,7 +21,7 @@ const ALLOWED = [
   /^(dist|src)\/[\w/-]+\.css$/,
 ];
 /** Modules and their sources, each with its map and its types. */
-const PACKED_BYTES_MAX = 300_000;
+const PACKED_BYTES_MAX = 310_000;
 /** What one constant of the package adds to a bundle, minified: itself, and nothing else. */
 const ONE_CONSTANT_BYTES_MAX = 100;
 /** What nobody may touch by merely importing. */

@@ -1,7 +1,7 @@
 export { createClient } from './core/client.js';
 export { TetherlineError, type TetherlineErrorCode } from './core/errors.js';
 export { uuidv7 } from './core/uuid.js';
-export type { Logger } from './core/log.js';
+export type { Logger } from './core/page/log.js';
 // `*`, because only so an application can extend `MessageMap` under the name of this package.
 export type * from './core/types.js';
 export {

@@ -27,7 +27,7 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     // So does this, and speaks the wire itself: it measures what any client sees.
     ("tetherline-stream-bench", &["tetherline-process"]),
     ("tetherline-chat", &["tetherline-process", "tetherline-server", "tetherline-protocol"]),
-    ("xtask", &["tetherline-process", "tetherline-protocol"]),
+    ("xtask", &["tetherline-process", "tetherline-protocol", "tetherline-wasm"]),
 ];
 
 /// What a crate may use in its tests beyond that: the native client is tested against the server, and

@@ -1,25 +1,25 @@
+import * as Output from '../generated/engine/output.js';
 import { ACK, AUTHENTICATE, MESSAGE_STOP } from '../generated/protocol.js';
-import type { Engine } from './engine.js';
+import { openSocket } from './connection/open.js';
+import { probe } from './connection/probe.js';
+import { resolveToken } from './connection/token.js';
+import type { Engine } from './engine/engine.js';
+import type { Call } from './engine/loop.js';
+import { Machine } from './engine/machine.js';
 import { failureOf, type TetherlineError } from './errors.js';
-import { Handlers } from './handlers.js';
-import { keepSends, type Restore } from './kept-sends.js';
-import { Left } from './left.js';
-import type { Call } from './loop.js';
-import { Machine } from './machine.js';
-import { prepare, signedOut, tooLarge } from './outbox.js';
-import * as Output from './output.js';
-import { isVisible, watchPage } from './page.js';
-import { postWelcome, receivePost } from './posts.js';
-import { probe } from './probe.js';
-import { Reporter } from './report.js';
+import { Handlers } from './messages/handlers.js';
+import { isVisible, watchPage } from './page/page.js';
+import { Reporter } from './page/report.js';
+import { Snapshots } from './page/snapshot.js';
+import { inspector } from './page/tap.js';
+import { keepSends, type Restore } from './sends/kept-sends.js';
+import { prepare, signedOut, tooLarge } from './sends/outbox.js';
+import { transmitSend } from './sends/transmit.js';
 import { Session } from './session.js';
-import { ShownStreams } from './shown-streams.js';
-import { Snapshots } from './snapshot.js';
-import { openSocket } from './open.js';
-import { meetTabs, TabLink, type Tabs } from './tabs.js';
-import { inspector } from './tap.js';
-import { resolveToken } from './token.js';
-import { transmitSend } from './transmit.js';
+import { ShownStreams } from './streams/shown-streams.js';
+import { Left } from './tabs/left.js';
+import { postWelcome, receivePost } from './tabs/posts.js';
+import { meetTabs, TabLink, type Tabs } from './tabs/tabs.js';
 import type {
   Accepted,
   Client,
@@ -308,7 +308,7 @@ class TetherlineClient implements Client {
         return;
       case Output.GRACE_OVER:
         return this.#machine.inbound?.deliveries.graceOver(session, this.#news);
-      case Output.UNPARK_DROPPED:
+      case Output.PARKED_DROPPED:
         return this.#machine.inbound?.deliveries.dropped(session, a, b === 1, this.#news);
       case Output.HANDLER_TIMED_OUT:
         return this.#machine.inbound?.deliveries.timedOut(session, a, this.#news);

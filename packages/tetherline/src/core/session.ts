@@ -1,11 +1,11 @@
 import { DEFAULT_MESSAGE_BYTES_MAX, SUBPROTOCOL } from '../generated/protocol.js';
-import { webSocketUrl } from './address.js';
+import { webSocketUrl } from './connection/address.js';
+import type { Link } from './connection/socket.js';
 import { TetherlineError } from './errors.js';
 import { deviceOf, isUserId } from './identity.js';
-import { Outbox } from './outbox.js';
-import { Parked } from './parked.js';
-import type { Link } from './socket.js';
-import type { Tabs } from './tabs.js';
+import { Parked } from './messages/parked.js';
+import { Outbox } from './sends/outbox.js';
+import type { Tabs } from './tabs/tabs.js';
 import type { ClientOptions, Message } from './types.js';
 
 /**

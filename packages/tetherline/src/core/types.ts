@@ -1,14 +1,14 @@
 import type { ControlMessages } from '../generated/protocol.js';
 import type { TetherlineError } from './errors.js';
-import type { Logger } from './log.js';
-import type { OutboxStore } from './outbox-store.js';
-import type { Snapshot } from './status.js';
-import type { StopTarget, StreamedMessage, StreamStore } from './stream.js';
+import type { Logger } from './page/log.js';
+import type { Snapshot } from './page/status.js';
+import type { OutboxStore } from './sends/outbox-store.js';
+import type { StopTarget, StreamedMessage, StreamStore } from './streams/stream.js';
 
-export type { KeptOutbox, KeptSend, OutboxPage, OutboxStore } from './outbox-store.js';
+export type { KeptOutbox, KeptSend, OutboxPage, OutboxStore } from './sends/outbox-store.js';
 export type { ControlMessages } from '../generated/protocol.js';
-export type * from './stream.js';
-export type * from './status.js';
+export type * from './streams/stream.js';
+export type * from './page/status.js';
 
 /**
  * The messages of an application, by type. Applications add theirs by declaration merging:

@@ -1,4 +1,4 @@
-import type { Loop } from '../core/loop.js';
+import type { Loop } from '../core/engine/loop.js';
 import type { Session } from '../core/session.js';
 import { MESSAGE_DELTA } from '../generated/protocol.js';
 import type { Client, ConnectionStatus, Handler, Message } from '../index.js';

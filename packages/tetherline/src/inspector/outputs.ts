@@ -1,5 +1,5 @@
-import * as Outcome from '../core/outcome.js';
-import * as Output from '../core/output.js';
+import * as Outcome from '../generated/engine/outcome.js';
+import * as Output from '../generated/engine/output.js';
 import type { Session } from '../core/session.js';
 import { ACK, AUTHENTICATE, GET_PENDING, PING } from '../generated/protocol.js';
 import type { ClientRecord } from './client-record.js';

@@ -1,6 +1,6 @@
-import type { Loop } from '../core/loop.js';
+import type { Loop } from '../core/engine/loop.js';
 import type { Session } from '../core/session.js';
-import { inspector, type Tap } from '../core/tap.js';
+import { inspector, type Tap } from '../core/page/tap.js';
 import { CONNECTION_ESTABLISHED, PONG } from '../generated/protocol.js';
 import type { Client, Handler, Message, MessageMeta, TetherlineError } from '../index.js';
 import { ClientRecord } from './client-record.js';

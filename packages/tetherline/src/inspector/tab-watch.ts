@@ -1,6 +1,6 @@
 import type { Session } from '../core/session.js';
-import * as Tab from '../core/tab.js';
-import type { Post } from '../core/tabs.js';
+import * as Tab from '../core/tabs/kinds.js';
+import type { Post } from '../core/tabs/tabs.js';
 import { type TabRecord, TABS_MAX } from './records.js';
 
 /** Listens to what the tabs of a user post to each other, and says nothing. */

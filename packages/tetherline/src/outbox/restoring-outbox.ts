@@ -1,4 +1,4 @@
-import { expired } from '../core/outbox.js';
+import { expired } from '../core/sends/outbox.js';
 import { OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, OUTBOX_TTL_MS_MAX } from '../generated/protocol.js';
 import type {
   Accepted,

@@ -2,7 +2,7 @@
 
 import { useContext, useSyncExternalStore } from 'react';
 
-import { SIGNED_OUT } from '../core/snapshot.js';
+import { SIGNED_OUT } from '../core/page/snapshot.js';
 import type { Client, Snapshot } from '../index.js';
 import { ClientContext, provided } from './context.js';
 import { framesOf } from './frames.js';

@@ -1,6 +1,6 @@
 import { type Action, type Dispatch, type MiddlewareAPI, SHOULD_AUTOBATCH } from '@reduxjs/toolkit';
 
-import { isDevelopment } from '../core/log.js';
+import { isDevelopment } from '../core/page/log.js';
 import { batched, offering } from './reducers.js';
 
 /** How many actions are dispatched at once at most, unless one message becomes more. */

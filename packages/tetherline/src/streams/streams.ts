@@ -1,4 +1,4 @@
-import { STATUS } from '../core/engine.js';
+import { STATUS } from '../generated/engine/status.js';
 import {
   MESSAGE_DELTA,
   MESSAGE_LOST,

@@ -1,5 +1,5 @@
 import type { Message, MessageMeta, OutgoingMessage, StopTarget } from '../index.js';
-import { callHandlers, Handlers } from '../core/handlers.js';
+import { callHandlers, Handlers } from '../core/messages/handlers.js';
 import type { WebSocketContextValue } from '../react/index.js';
 
 export type { VirtualClock } from './clock.js';
