@@ -7,12 +7,16 @@
 mod answer;
 mod client;
 mod message;
+mod publish;
 mod server;
 mod stream;
 
 pub use answer::{InvalidAnswer, SendAnswer};
 pub use client::{AfterId, ClientFrame, Stop};
 pub use message::{FrameError, Message, id_in};
+pub use publish::{
+    NotItems, PublishItem, PublishItemError, Recipients, items_of_array, items_of_lines,
+};
 pub use server::{
     Accepted, ConnectionEstablished, ErrorFrame, MailboxGap, MessageDelta, MessageLost,
     MessageStart, PendingCheckComplete, PendingSummary, Pong, PositionChecked, ServerFrame,

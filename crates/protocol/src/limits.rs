@@ -9,6 +9,16 @@ pub const USER_ID_BYTES_MAX: usize = 255;
 pub const ID_BYTES_MAX: usize = 128;
 /// Longest `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// Items of one request that publishes many.
+pub const PUBLISH_ITEMS_MAX: usize = 1_000;
+/// Users of one such item.
+pub const PUBLISH_USERS_MAX: usize = 1_000;
+/// Largest request that publishes many, in bytes, or as large as its largest message has to be.
+pub const PUBLISH_REQUEST_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What one such request may put into mailboxes, in bytes: each message once for each of its users.
+pub const PUBLISH_KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What a message counts there besides its own bytes.
+pub const PUBLISH_KEPT_BYTES_EACH: usize = 1_024;
 /// Longest `type`, in bytes.
 pub const TYPE_BYTES_MAX: usize = 64;
 /// How deep arrays and objects may nest in a message, the message's own object included.

@@ -9,6 +9,7 @@ mod erase;
 pub(crate) mod fuzzing;
 mod head;
 mod publish;
+mod publish_many;
 mod segments;
 mod serve;
 mod streams;
@@ -26,6 +27,7 @@ pub(crate) use body::Bodies;
 pub use body::{
     BODY_PROGRESS_BYTES_MIN, BODY_PROGRESS_TIMEOUT, BodyError, REQUEST_BODIES_BYTES_MAX,
 };
+pub(crate) use publish_many::message_request_bytes;
 pub(crate) use serve::Peer;
 pub use serve::{
     ANSWER_STUCK_TIMEOUT, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, LINGER_BYTES_MAX, LINGER_TIMEOUT,
@@ -37,6 +39,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/ws/user/{user}", get(connect::connect).options(connect::preflight))
         .route("/v1/users/{user}", delete(erase::erase).get(head::head))
         .route("/v1/users/{user}/messages", post(publish::publish))
+        .route("/v1/messages", post(publish_many::publish_many))
         .route("/v1/users/{user}/streams", post(streams::open))
         .route("/v1/users/{user}/streams/{message_uuid}", get(streams::read))
         .route("/v1/users/{user}/streams/{message_uuid}/{attempt}", delete(streams::cancel))

@@ -54,6 +54,6 @@ pub use security::{ApiKey, JwtKeys, SECRET_BYTES_MIN, WeakSecret, issue_token};
 pub use security::{InvalidOrigin, Origin};
 pub use security::{SecretFileError, secret_file};
 pub use server::{PublishError, Published, Server};
-pub use store::{Head, StoreError, backup};
+pub use store::{Head, Publish, StoreError, backup};
 pub use streams::{PipeError, StreamWriter};
 pub use tetherline_protocol::frame::{InvalidAnswer, SendAnswer};

@@ -1,12 +1,12 @@
+mod publishing;
+
 use std::sync::{Arc, OnceLock};
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
-use tetherline_protocol::{
-    ErrorCode, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
-};
+use tetherline_protocol::{ErrorCode, IdempotencyKey, Limits, MessageId, UserId, frame::Message};
 use tokio::{
     runtime::Handle,
     time::{Instant, timeout_at},
@@ -15,16 +15,15 @@ use tokio::{
 use crate::{
     Application, Config, Incoming, Refusal, Stop,
     application::reception::{HandingOver, Reception, unavailable},
-    clock,
     connection::hub::{DRAIN_TIMEOUT, Hub},
-    http::{Bodies, BodyError, router},
+    http::{Bodies, BodyError, message_request_bytes, router},
     security::auth::{Identity, InvalidToken},
-    store::{
-        AppendError, Appended, Delivery, Head, Outcome, StoppedStream, Store, StoreError, fresh_id,
-    },
+    store::{Head, Outcome, Publish, StoppedStream, Store, StoreError},
     to_the_end::ToTheEnd,
     trouble::{SharedTrouble, Word},
 };
+
+pub use publishing::{PublishError, Published};
 
 /// The delivery server: a handle, cheap to clone.
 #[derive(Clone)]
@@ -45,39 +44,13 @@ pub(crate) struct Shared {
     pub(crate) watching_streams: OnceLock<()>,
 }
 
-/// What a publish did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Published {
-    /// The message's id.
-    pub id: MessageId,
-    /// Its position in the user's mailbox.
-    pub seq: Seq,
-    /// Whether the same key had published the same message before.
-    pub repeated: bool,
-}
-
-/// Why nothing was published.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// Over `publish_bytes_max`.
-    #[error("the message is larger than publish_bytes_max ({bytes_max} bytes)")]
-    TooLarge {
-        /// The limit.
-        bytes_max: usize,
-    },
-    /// The mailbox refused it.
-    #[error(transparent)]
-    Append(#[from] AppendError),
-}
-
 impl Server {
     /// Puts a server on top of a store.
     pub fn open(config: Config, store: impl Store) -> Self {
         let hub = Arc::new(Hub::new(&config.limits));
         let reception = Reception::new(config.limits.connections_per_user_max);
         let bodies_max = config.request_bodies_bytes_max;
-        let bodies = Bodies::new(bodies_max, config.limits.publish_bytes_max);
+        let bodies = Bodies::new(bodies_max, message_request_bytes(&config.limits));
         // One source of truth: what is announced to clients is what is kept.
         store.work_by(&config.limits);
         let store: Arc<dyn Store> = Arc::new(store);
@@ -112,7 +85,7 @@ impl Server {
         assert!(first, "an application is attached already");
     }
 
-    /// `/ws/user/{user}` and everything below `/v1/users/{user}`, to be served or merged into another
+    /// `/ws/user/{user}`, `/v1/messages` and everything below `/v1/users/{user}`, to be served or merged into another
     /// router.
     pub fn router(&self) -> Router {
         router(self.shared.clone())
@@ -133,6 +106,44 @@ impl Server {
         self.shared.publish(user, key, message).await
     }
 
+    /// Publishes all of them, in this order and as [`Server::publish`] does each: with one commit for what
+    /// fits into one, which costs a fraction of as many commits. Who cannot be served fails alone; there
+    /// is an answer for each, in the same order.
+    ///
+    /// All of it waits in memory until it is written: hand over a few thousand at a time.
+    ///
+    /// ```
+    /// # use tetherline_server::{Config, JwtKeys, Server, store::SqliteStore};
+    /// use tetherline_protocol::frame::Message;
+    /// use tetherline_server::Publish;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = std::env::temp_dir().join(format!("tetherline-{}", std::process::id()));
+    /// # let config = Config::new(JwtKeys::from_secret(&[7; 32])?);
+    /// # let server = Server::open(config, SqliteStore::open(&folder.join("mailbox.db"))?);
+    /// let greeting = Message::parse(r#"{"type":"notification_new","title":"We are back"}"#)?;
+    /// let for_ada = Publish::new("ada".parse()?, greeting.clone()).with_key("back-1".parse()?);
+    /// let for_bob = Publish::new("bob".parse()?, greeting).with_key("back-1".parse()?);
+    /// for published in server.publish_many(vec![for_ada, for_bob]).await {
+    ///     println!("at {}", published?.seq);
+    /// }
+    /// # drop(server);
+    /// # std::fs::remove_dir_all(folder)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn publish_many(
+        &self,
+        publishes: Vec<Publish>,
+    ) -> Vec<Result<Published, PublishError>> {
+        self.shared.publish_many(publishes).await
+    }
+
     /// Tells whoever is connected now, and nobody later: the message gets an id, but no position. A
     /// connection that is too slow misses the oldest of them. With nobody connected nothing happens.
     pub fn publish_live(
@@ -141,6 +152,11 @@ impl Server {
         message: &Message,
     ) -> Result<MessageId, PublishError> {
         self.shared.publish_live(user, message)
+    }
+
+    /// The same for everybody who is connected: a notice that only counts now. One message, one id.
+    pub fn publish_live_to_everybody(&self, message: &Message) -> Result<MessageId, PublishError> {
+        self.shared.publish_live_to_everybody(message)
     }
 
     /// Forgets everything about a user, durably, and closes their connections with 4410. Clients that
@@ -273,31 +289,6 @@ impl Shared {
         }
     }
 
-    pub(crate) async fn publish(
-        self: &Arc<Self>,
-        user: &UserId,
-        key: Option<&IdempotencyKey>,
-        message: Message,
-    ) -> Result<Published, PublishError> {
-        let (shared, user, key) = (self.clone(), user.clone(), key.cloned());
-        // Whoever is connected hears of what was stored, even when its publisher leaves in between.
-        ToTheEnd::of(async move { shared.append(&user, key, message).await }).await
-    }
-
-    pub(crate) fn publish_live(
-        &self,
-        user: &UserId,
-        message: &Message,
-    ) -> Result<MessageId, PublishError> {
-        self.check_size(message)?;
-        let id = message.id().cloned().unwrap_or_else(fresh_id);
-        self.hub.say(user, || {
-            let timestamp = format!("\"{}\"", clock::rfc3339(clock::now_ms()));
-            message.to_frame(&id, None, &timestamp).into()
-        });
-        Ok(id)
-    }
-
     pub(crate) async fn erase(self: &Arc<Self>, user: &UserId) -> Result<(), StoreError> {
         let (shared, user) = (self.clone(), user.clone());
         // As publishing: no connection stays in a history that is no more.
@@ -309,30 +300,5 @@ impl Shared {
             Ok(())
         })
         .await
-    }
-
-    fn check_size(&self, message: &Message) -> Result<(), PublishError> {
-        let bytes_max = self.config.limits.publish_bytes_max;
-        if message.fields().len() > bytes_max {
-            return Err(PublishError::TooLarge { bytes_max });
-        }
-        Ok(())
-    }
-
-    async fn append(
-        &self,
-        user: &UserId,
-        key: Option<IdempotencyKey>,
-        message: Message,
-    ) -> Result<Published, PublishError> {
-        self.check_size(&message)?;
-        let message = Arc::new(message);
-        let appended = self.store.append(user, key.as_ref(), message.clone()).await?;
-        if !appended.repeated {
-            self.hub.published(user, appended.seq, || Delivery::new(&message, &appended));
-        }
-        let Appended { id, seq, repeated, .. } = appended;
-        tracing::debug!(?user, %id, %seq, repeated, "published");
-        Ok(Published { id, seq, repeated })
     }
 }

@@ -190,6 +190,20 @@ pub struct Publish {
     pub message: Arc<Message>,
 }
 
+impl Publish {
+    /// Without a key.
+    #[must_use]
+    pub fn new(user: UserId, message: impl Into<Arc<Message>>) -> Self {
+        Self { user, key: None, message: message.into() }
+    }
+
+    /// Under this key.
+    #[must_use]
+    pub fn with_key(self, key: IdempotencyKey) -> Self {
+        Self { key: Some(key), ..self }
+    }
+}
+
 /// What an append did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {

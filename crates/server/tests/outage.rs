@@ -236,6 +236,18 @@ async fn while_the_store_is_gone_nothing_is_promised_and_it_recovers_by_itself()
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(answer.headers().contains_key("retry-after"));
     }
+    // Of many each is told so, and when to come again.
+    let item = r#"{"user":"ada","message":{"type":"t"}}"#;
+    let many = http.post(format!("http://{address}/v1/messages")).bearer_auth(API_KEY);
+    let answer = many.body(format!("[{item},{item}]")).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::MULTI_STATUS);
+    for answer in answer.json::<Vec<serde_json::Value>>().await.unwrap() {
+        assert_eq!(
+            (&answer["status"], &answer["error"]["code"]),
+            (&503.into(), &"unavailable".into())
+        );
+        assert_eq!(answer["error"]["retry_after_ms"], 1_000);
+    }
     off.store(false, Ordering::SeqCst);
     let answer = publish().await.unwrap();
     assert_eq!(answer.status(), StatusCode::CREATED);

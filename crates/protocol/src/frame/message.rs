@@ -66,6 +66,18 @@ impl FrameError {
             _ => crate::ErrorCode::BadFrame,
         }
     }
+
+    /// The field that it is about, if it is about one.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::Type => Some("type"),
+            Self::Reserved(name) if message_type::is_reserved(name) => Some("type"),
+            Self::Reserved(name) | Self::Duplicate(name) => Some(name),
+            Self::Field(name) | Self::Id(name, _) => Some(name),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for FrameError {
@@ -255,6 +267,11 @@ impl<'a> Object<'a> {
         if nests_too_deep(text, limits::NESTING_MAX) {
             return Err(FrameError::TooDeep);
         }
+        Self::parse_outermost(text)
+    }
+
+    /// The same for whoever looks at the depth of what is in it.
+    pub(super) fn parse_outermost(text: &'a str) -> Result<Self, FrameError> {
         let object: Self = serde_json::from_str(text).map_err(|_| FrameError::NotAnObject)?;
         let mut names: Vec<&str> = object.0.iter().map(|(name, _)| name.as_ref()).collect();
         names.sort_unstable();

@@ -152,7 +152,18 @@ impl Hub {
     /// A live-only message is for whoever is connected now. It is built only if somebody is.
     pub(crate) fn say(&self, user: &UserId, text: impl FnOnce() -> ByteString) {
         let Some(channel) = lock(&self.users).get(user).cloned() else { return };
-        let text = text();
+        self.say_in(&channel, text());
+    }
+
+    /// A live-only message is for everybody who is connected now.
+    pub(crate) fn say_to_everybody(&self, text: &ByteString) {
+        let channels: Vec<_> = lock(&self.users).values().cloned().collect();
+        for channel in channels {
+            self.say_in(&channel, text.clone());
+        }
+    }
+
+    fn say_in(&self, channel: &Channel, text: ByteString) {
         let mut live = lock(&channel.live);
         live.ring.push(text, self.live_messages_max, self.live_bytes_max);
         channel.said.store(live.ring.said(), Ordering::SeqCst);

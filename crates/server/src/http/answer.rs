@@ -5,15 +5,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tetherline_protocol::{Attempt, ErrorCode, StreamStatus};
 
-/// An error as HTTP says it: `{"error": {"code", "message", "field"?, "reason"?, …}}`.
+/// An error as HTTP says it: `{"error": {"code", "message", "field"?, "retry_after_ms"?, …}}`.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
     code: ErrorCode,
-    message: String,
+    message: Box<str>,
     field: Option<Box<str>>,
     details: Details,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -30,11 +30,14 @@ struct Details {
     attempt: Option<Attempt>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<StreamStatus>,
+    /// As the header `Retry-After` says it, which one of many answers does not have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u32>,
 }
 
 #[derive(Serialize)]
 struct Body<'a> {
-    error: Error<'a>,
+    error: &'a Problem,
 }
 
 #[derive(Serialize)]
@@ -50,7 +53,7 @@ struct Error<'a> {
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
         let (details, headers) = (Details::default(), Vec::new());
-        Self { status, code, message: message.into(), field: None, details, headers }
+        Self { status, code, message: message.into().into(), field: None, details, headers }
     }
 
     pub(crate) fn invalid(field: &str, message: impl Into<String>) -> Self {
@@ -107,23 +110,33 @@ impl Problem {
         self
     }
 
-    pub(super) fn retry_after(self, wait: Duration) -> Self {
-        self.header(
-            header::RETRY_AFTER,
-            HeaderValue::from(wait.as_millis().div_ceil(1_000).max(1) as u64),
-        )
+    pub(super) fn retry_after(mut self, wait: Duration) -> Self {
+        let seconds = u32::try_from(wait.as_millis().div_ceil(1_000).max(1)).unwrap_or(u32::MAX);
+        self.details.retry_after_ms = Some(seconds.saturating_mul(1_000));
+        self.header(header::RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    pub(super) fn http_status(&self) -> StatusCode {
+        self.status
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+/// What stands in the body as `error`.
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let error = Error {
             code: self.code.as_str(),
             message: &self.message,
             field: self.field.as_deref(),
             details: self.details,
         };
-        let mut response = (self.status, Json(Body { error })).into_response();
+        error.serialize(serializer)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(Body { error: &self })).into_response();
         response.headers_mut().extend(self.headers);
         response
     }

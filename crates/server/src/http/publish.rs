@@ -6,12 +6,10 @@ use axum::{
     extract::{Query, State, rejection::QueryRejection},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use tetherline_protocol::{
-    ErrorCode, IdempotencyKey, MessageId, Seq, UserId,
-    frame::{FrameError, Message},
-};
+use tetherline_protocol::{ErrorCode, IdempotencyKey, MessageId, Seq, UserId, frame::Message};
 
 use super::{
     answer::{Problem, bearer},
@@ -23,7 +21,7 @@ use crate::{
     store::AppendError,
 };
 
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
@@ -80,11 +78,11 @@ async fn take(
     }
     let message = message(shared, headers, body).await?;
     if !durable {
-        let id = shared.publish_live(&user, &message).map_err(refused)?;
+        let id = shared.publish_live(&user, &message).map_err(refused_here)?;
         return Ok((StatusCode::ACCEPTED, Receipt { id, seq: None }));
     }
     let Published { id, seq, repeated } =
-        shared.publish(&user, key.as_ref(), message).await.map_err(refused)?;
+        shared.publish(&user, key.as_ref(), message).await.map_err(refused_here)?;
     let status = if repeated { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Receipt { id, seq: Some(seq) }))
 }
@@ -125,7 +123,7 @@ async fn message(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Mes
     Message::parse(&text).map_err(|error| {
         let message = format!("The message was not understood: {error}.");
         let problem = Problem::new(StatusCode::BAD_REQUEST, error.code(), message);
-        match field(&error) {
+        match error.field() {
             Some(field) => problem.field(field),
             None => problem,
         }
@@ -139,32 +137,29 @@ pub(super) async fn text_of(
     body: Body,
 ) -> Result<String, Problem> {
     let bytes = shared.bodies.read(headers, body, shared.limits.publish_bytes_max).await?;
+    utf8(bytes)
+}
+
+pub(super) fn utf8(bytes: Bytes) -> Result<String, Problem> {
     String::from_utf8(bytes.into()).map_err(|_| {
         Problem::new(StatusCode::BAD_REQUEST, ErrorCode::BadJson, "The body is not UTF-8.")
     })
 }
 
-pub(super) fn field(error: &FrameError) -> Option<&str> {
-    match error {
-        FrameError::Type => Some("type"),
-        FrameError::Reserved(name) if tetherline_protocol::message_type::is_reserved(name) => {
-            Some("type")
-        }
-        FrameError::Reserved(name) | FrameError::Duplicate(name) => Some(name),
-        FrameError::Field(name) | FrameError::Id(name, _) => Some(name),
-        _ => None,
-    }
+fn refused_here(error: PublishError) -> Problem {
+    refused(error, "Idempotency-Key")
 }
 
-fn refused(error: PublishError) -> Problem {
+/// `key`: where the idempotency key stood.
+pub(super) fn refused(error: PublishError, key: &'static str) -> Problem {
     match error {
         PublishError::TooLarge { bytes_max } => BodyError::TooLarge { bytes_max }.into(),
         PublishError::Append(AppendError::Conflict) => Problem::new(
             StatusCode::CONFLICT,
             ErrorCode::Conflict,
-            "This Idempotency-Key was used before, for another message; use a new one.",
+            format!("This `{key}` was used before, for another message; use a new one."),
         )
-        .field("Idempotency-Key"),
+        .field(key),
         PublishError::Append(error) => {
             // The store has said it, once; here it would be a line for every request on a full disk.
             tracing::debug!(%error, "a publish failed");

@@ -37,7 +37,7 @@ use problems::{not_added, not_finished, not_opened, not_understood, unknown};
 
 /// How often a long request looks whether its attempt still grows.
 const STILL_GROWS_INTERVAL: Duration = Duration::from_secs(2);
-const NDJSON: &str = "application/x-ndjson";
+pub(super) const NDJSON: &str = "application/x-ndjson";
 
 #[derive(Serialize)]
 struct Opened {
@@ -282,7 +282,7 @@ async fn end(shared: &Arc<Shared>, name: &Name, ending: StreamEnding) -> Result<
     Ok(Json(ended).into_response())
 }
 
-fn is_ndjson(headers: &HeaderMap) -> bool {
+pub(super) fn is_ndjson(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())

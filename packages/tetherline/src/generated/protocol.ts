@@ -132,6 +132,21 @@ export const ID_BYTES_MAX = 128;
 /** Longest `Idempotency-Key`, in bytes. */
 export const IDEMPOTENCY_KEY_BYTES_MAX = 255;
 
+/** Items of one request that publishes many. */
+export const PUBLISH_ITEMS_MAX = 1000;
+
+/** Users of one such item. */
+export const PUBLISH_USERS_MAX = 1000;
+
+/** Largest request that publishes many, in bytes, or as large as its largest message has to be. */
+export const PUBLISH_REQUEST_BYTES_MAX = 8_388_608;
+
+/** What one such request may put into mailboxes, in bytes: each message once for each of its users. */
+export const PUBLISH_KEPT_BYTES_MAX = 16_777_216;
+
+/** What a message counts there besides its own bytes. */
+export const PUBLISH_KEPT_BYTES_EACH = 1024;
+
 /** Longest `type`, in bytes. */
 export const TYPE_BYTES_MAX = 64;
 

@@ -3,10 +3,7 @@
 use http::StatusCode;
 use tetherline_protocol::{ErrorCode, frame::FrameError};
 
-use super::super::{
-    answer::Problem,
-    publish::{RETRY, field},
-};
+use super::super::{answer::Problem, publish::RETRY};
 use crate::store::{AppendTextError, FinishStreamError, OpenStreamError};
 
 pub(super) fn not_understood(error: &FrameError) -> Problem {
@@ -16,7 +13,7 @@ pub(super) fn not_understood(error: &FrameError) -> Problem {
         _ => StatusCode::BAD_REQUEST,
     };
     let problem = Problem::new(status, error.code(), message);
-    match field(error) {
+    match error.field() {
         Some(field) => problem.field(field),
         None => problem,
     }

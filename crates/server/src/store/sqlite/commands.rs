@@ -158,7 +158,9 @@ impl Command {
         match self {
             Self::Append { reply, .. } => reply.send(Err(error.into())),
             Self::AppendMany(appends) => {
-                appends.into_iter().for_each(|append| append.fail(&error));
+                for append in appends {
+                    append.fail(&error);
+                }
             }
             Self::Greet { reply, .. } => reply.send(Err(error)),
             Self::Acknowledge { reply, .. }
