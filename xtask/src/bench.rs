@@ -1,6 +1,9 @@
 //! `cargo xtask bench browser`: dispatch, render counts, a burst and growing answers in a
 //! real Chromium.
 //! `cargo xtask bench streams`: what growing answers cost, against the real server.
+//! `cargo xtask bench server`: what the delivery server costs beside others.
+
+mod server;
 
 use std::path::Path;
 
@@ -15,9 +18,12 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     match arguments.split_first() {
         Some((what, rest)) if what == "browser" => in_browser(root, rest),
         Some((what, rest)) if what == "streams" => of_streams(root, true, rest),
+        Some((what, rest)) if what == "server" => server::run(root, rest),
         _ => bail!(
-            "use `cargo xtask bench browser [--brief] [dispatch|renders|burst|stream …]` \
-             or `cargo xtask bench streams [--brief] [--answers N] [latency|load …]`"
+            "use `cargo xtask bench browser [--brief] [dispatch|renders|burst|stream …]`, \
+             `cargo xtask bench streams [--brief] [--answers N] [latency|load …]` or \
+             `cargo xtask bench server [--brief | --render] [--only SCENARIO,…] [--peers NAME,…] \
+             [--runs N]`"
         ),
     }
 }
@@ -26,6 +32,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
 pub(crate) fn run_briefly(root: &Path) -> Result<()> {
     let brief = ["--brief".to_owned()];
     of_streams(root, false, &brief)?;
+    server::run_briefly(root)?;
     in_browser(root, &brief)
 }
 

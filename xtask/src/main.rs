@@ -52,6 +52,8 @@ cargo xtask bench browser [--brief] [dispatch|renders|burst|stream …]
     measure what a message costs in Chromium
 cargo xtask bench streams [--brief] [--answers N] [latency|load …]
     measure how much later words come than straight from a model, and what a thousand answers cost
+cargo xtask bench server [--brief | --render] [--only SCENARIO,…] [--peers NAME,…] [--runs N]
+    measure the delivery server beside others, and write docs/benchmarks.md's part about it
 cargo xtask docs
     check the snippets in README.md and docs/";
 

@@ -53,17 +53,22 @@ fn from_debian(root: &Path, name: &str, program: &str, why: &str) -> Result<()> 
         return Ok(());
     }
     if is_root(root) && Path::new("/etc/debian_version").exists() {
-        step(&format!("{name} from Debian's packages"), || {
-            build(root, "apt-get", &["update"])?;
-            // In this run level Debian starts no service that a package brings.
-            let install = ["RUNLEVEL=1", "apt-get", "install", "--yes", "--no-install-recommends"];
-            build(root, "env", &[&install[..], &[program]].concat())
-        })?;
+        debian_package(root, program)?;
     }
     if !is_installed(program) {
         bail!("no {name} was found, and {why}: install it (on Debian `apt-get install {program}`)");
     }
     Ok(())
+}
+
+/// Installs a package, which root can.
+pub(crate) fn debian_package(root: &Path, package: &str) -> Result<()> {
+    step(&format!("{package} from Debian's packages"), || {
+        build(root, "apt-get", &["update"])?;
+        // In this run level Debian starts no service that a package brings.
+        let install = ["RUNLEVEL=1", "apt-get", "install", "--yes", "--no-install-recommends"];
+        build(root, "env", &[&install[..], &[package]].concat())
+    })
 }
 
 /// Whether a program is on the PATH, or where Debian has those of administrators.

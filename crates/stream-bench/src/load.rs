@@ -1,6 +1,6 @@
 //! What a thousand answers at once cost the server.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -42,7 +42,17 @@ struct Answer {
     reading: JoinHandle<Result<Seen>>,
 }
 
-pub(crate) async fn run(server: &Server, answers: usize, brief: bool) -> Result<()> {
+/// What came of it.
+pub(crate) struct Cost {
+    seconds: u32,
+    speech: Speech,
+    unsent: usize,
+    seen: Vec<Seen>,
+    /// The server's: for connections and open requests, and then for the answers.
+    used: Option<(Used, Used)>,
+}
+
+pub(crate) async fn run(server: &Server, answers: usize, brief: bool) -> Result<Cost> {
     let (answers, seconds) = if brief { (answers.min(20), 1) } else { (answers, SECONDS) };
     let http = Client::new();
     let before = server.usage();
@@ -61,22 +71,55 @@ pub(crate) async fn run(server: &Server, answers: usize, brief: bool) -> Result<
         .buffer_unordered(count)
         .try_collect::<Vec<_>>()
         .await?;
+    let used = before.zip(started).zip(ended);
+    let used =
+        used.map(|((before, started), ended)| (started.since(&before), ended.since(&started)));
+    Ok(Cost { seconds, speech, unsent, seen, used })
+}
 
-    say!("\n{count} answers at once, {WORDS_PER_S} words/s each, for {seconds} s");
-    say!(
-        "  words said                  {} of {} in {:.1} s",
-        speech.behind.len(),
-        count * (seconds * WORDS_PER_S) as usize,
-        speech.took.as_secs_f64()
-    );
-    say!("  this side was behind by     {}", speech.behind);
-    say!("  answers with words unsent   {unsent} when the last was said");
-    shown(&seen, speech.took);
-    if let (Some(before), Some(started), Some(ended)) = (before, started, ended) {
-        let words = seen.iter().map(|seen| seen.words.len()).sum();
-        cost(&started.since(&before), &ended.since(&started), words);
+impl Cost {
+    /// For people.
+    pub(crate) fn say(&self) {
+        let Self { seconds, speech, unsent, seen, used } = self;
+        let count = seen.len();
+        say!("\n{count} answers at once, {WORDS_PER_S} words/s each, for {seconds} s");
+        say!(
+            "  words said                  {} of {} in {:.1} s",
+            speech.behind.len(),
+            count * (seconds * WORDS_PER_S) as usize,
+            speech.took.as_secs_f64()
+        );
+        say!("  this side was behind by     {}", speech.behind);
+        say!("  answers with words unsent   {unsent} when the last was said");
+        shown(seen, speech.took);
+        if let Some((idle, busy)) = used {
+            cost(idle, busy, self.words());
+        }
     }
-    Ok(())
+
+    /// For records.
+    pub(crate) fn figures(&self) -> BTreeMap<&'static str, f64> {
+        let mut shown = Delays::default();
+        for &(said_at, shown_at) in self.seen.iter().flat_map(|seen| &seen.words) {
+            shown.add(shown_at, said_at);
+        }
+        let ms = |delays: &Delays, percent| delays.percentile(percent) as f64 / 1e3;
+        let mut figures = BTreeMap::from([
+            ("words", self.words() as f64),
+            ("shown_p50_ms", ms(&shown, 50)),
+            ("shown_p99_ms", ms(&shown, 99)),
+            ("behind_p99_ms", ms(&self.speech.behind, 99)),
+        ]);
+        if let Some((_, busy)) = &self.used {
+            figures.insert("cpu_per_word_us", busy.cpu_s * 1e6 / self.words() as f64);
+            figures.insert("server_cpu_pct", busy.cpu_share * 100.0);
+        }
+        figures
+    }
+
+    fn words(&self) -> usize {
+        self.seen.iter().map(|seen| seen.words.len()).sum()
+    }
 }
 
 impl Answer {

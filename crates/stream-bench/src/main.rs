@@ -39,6 +39,9 @@ struct Options {
     /// How many answers grow at once under load, each at 50 words/s.
     #[arg(long, default_value_t = 1_000)]
     answers: usize,
+    /// Print the figures of the load as one line of JSON, and nothing else.
+    #[arg(long)]
+    json: bool,
     /// What to measure; all of it if nothing is named.
     #[arg(value_enum)]
     what: Vec<What>,
@@ -78,6 +81,12 @@ async fn run(options: &Options, cores: cores::Cores) -> Result<()> {
         .server
         .canonicalize()
         .with_context(|| format!("there is no server at {}", options.server.display()))?;
+    if options.json {
+        let server = Server::start(&binary, cores).await?;
+        let cost = load::run(&server, options.answers, options.brief).await?;
+        say!("{}", serde_json::to_string(&cost.figures())?);
+        return Ok(());
+    }
     say!("{cores}; {}", usage::busy());
     let wanted = |what| options.what.is_empty() || options.what.contains(&what);
     if wanted(What::Latency) {
@@ -85,7 +94,7 @@ async fn run(options: &Options, cores: cores::Cores) -> Result<()> {
     }
     if wanted(What::Load) {
         let server = Server::start(&binary, cores).await?;
-        load::run(&server, options.answers, options.brief).await?;
+        load::run(&server, options.answers, options.brief).await?.say();
     }
     say!("afterwards {}", usage::busy());
     Ok(())

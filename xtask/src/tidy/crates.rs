@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::workspace::output;
 
 /// Which crates of this workspace each may use: ARCHITECTURE.md draws the same as a picture.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("tetherline-protocol", &[]),
     ("tetherline-engine", &["tetherline-protocol"]),
     ("tetherline", &["tetherline-engine", "tetherline-protocol"]),
@@ -26,6 +26,7 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("tetherline-kill-test", &["tetherline", "tetherline-process"]),
     // So does this, and speaks the wire itself: it measures what any client sees.
     ("tetherline-stream-bench", &["tetherline-process"]),
+    ("tetherline-server-bench", &["tetherline-process"]),
     ("tetherline-chat", &["tetherline-process", "tetherline-server", "tetherline-protocol"]),
     ("xtask", &["tetherline-process", "tetherline-protocol", "tetherline-wasm"]),
 ];

@@ -1,0 +1,202 @@
+//! What is measured, of whom, and how often.
+
+use std::fmt;
+
+use crate::contestant::Contestant::{
+    self, Bare, Mosquitto, Nchan, Plain, PlainKeys, PlainNoIndex, SocketIo, Tetherline,
+    TetherlineAcked, TetherlineKeyed, TetherlineLive, Ws,
+};
+
+/// One load, and who is put under it.
+#[derive(Debug)]
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    /// Where on its axis, for one point of a curve.
+    pub(crate) at: Option<u32>,
+    pub(crate) contestants: &'static [Contestant],
+    pub(super) load: Load,
+    /// What makes it short; without it, it is not part of a brief campaign.
+    pub(super) brief: &'static [&'static str],
+    /// What our server is started with beyond its defaults.
+    pub(super) serve: &'static [&'static str],
+    /// At half the rate that *plain* reached when saturated.
+    pub(super) paced_by_plain: bool,
+    pub(super) runs: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Load {
+    /// The generator's arguments.
+    Generator(&'static [&'static str]),
+    /// The benchmark of streams, which has a generator of its own.
+    Streams,
+}
+
+impl Scenario {
+    const fn new(
+        name: &'static str,
+        contestants: &'static [Contestant],
+        load: &'static [&'static str],
+    ) -> Self {
+        Self {
+            name,
+            at: None,
+            contestants,
+            load: Load::Generator(load),
+            brief: &[],
+            serve: &[],
+            paced_by_plain: false,
+            runs: 3,
+        }
+    }
+
+    const fn point(name: &'static str, at: u32, load: &'static [&'static str]) -> Self {
+        Self { at: Some(at), ..Self::new(name, &[Tetherline], load) }
+    }
+
+    const fn brief(self, brief: &'static [&'static str]) -> Self {
+        Self { brief, ..self }
+    }
+
+    pub(super) fn is_brief(&self) -> bool {
+        !self.brief.is_empty()
+    }
+
+    pub(super) fn title(&self) -> String {
+        self.at.map_or_else(|| self.name.to_owned(), |at| format!("{} at {at}", self.name))
+    }
+}
+
+impl Contestant {
+    /// Whether it is part of a brief campaign.
+    pub(super) fn is_brief(self) -> bool {
+        self.is_ours() || matches!(self, Plain | PlainKeys)
+    }
+}
+
+const EVERYBODY: &[Contestant] = &[
+    Tetherline,
+    TetherlineAcked,
+    TetherlineLive,
+    Plain,
+    PlainNoIndex,
+    Bare,
+    Nchan,
+    Mosquitto,
+    Ws,
+    SocketIo,
+];
+/// Whoever keeps what somebody misses.
+const KEEPERS: &[Contestant] = &[Tetherline, Plain, Nchan, Mosquitto, SocketIo];
+
+const BRIEF_PUBLISH: &[&str] =
+    &["--users", "20", "--publishers", "4", "--seconds", "0.3", "--warm-up-s", "0.1"];
+
+/// In the order in which they are measured: what others are measured by comes first.
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario::new("saturated", EVERYBODY, &["publish"]).brief(BRIEF_PUBLISH),
+    Scenario {
+        serve: &["--retention-messages", "16"],
+        ..Scenario::new(
+            "keyed",
+            &[TetherlineKeyed, PlainKeys],
+            // After the warm-up everything that is kept is full: what comes in, goes out.
+            &["publish", "--warm-up-s", "5"],
+        )
+    }
+    .brief(BRIEF_PUBLISH),
+    Scenario {
+        paced_by_plain: true,
+        runs: 5,
+        ..Scenario::new("half", &[Tetherline, TetherlineAcked, Plain], &["publish"])
+    },
+    Scenario::new(
+        "one-user",
+        &[Tetherline, TetherlineAcked, TetherlineLive, Plain, Bare, Nchan, Mosquitto, Ws, SocketIo],
+        &["publish", "--users", "1"],
+    )
+    .brief(&["--publishers", "4", "--seconds", "0.3", "--warm-up-s", "0.1"]),
+    Scenario::new("storm", KEEPERS, &["replay", "--missed", "50"]).brief(&[
+        "--users",
+        "20",
+        "--missed",
+        "20",
+        "--publishers",
+        "4",
+    ]),
+    Scenario::new(
+        "connect",
+        &[Tetherline, Plain, Bare, Nchan, Mosquitto, Ws, SocketIo],
+        &["connect", "--users", "10000", "--seconds", "2"],
+    )
+    .brief(&["--users", "50", "--seconds", "0.1", "--settle-s", "0.05"]),
+    Scenario::new("stays-50-small", &[Tetherline, Plain], &["stays", "--users", "2000"]),
+    Scenario::new(
+        "stays-1-large",
+        &[Tetherline, Plain],
+        &[
+            "stays",
+            "--users",
+            "400",
+            "--missed",
+            "1",
+            "--message-bytes",
+            "900000",
+            "--publishers",
+            "4",
+            "--at-a-time",
+            "8",
+        ],
+    )
+    .brief(&["--users", "16", "--settle-s", "0.05"]),
+    Scenario::new("apart-to-nobody", &[Tetherline], &["publish", "--connections", "0"])
+        .brief(BRIEF_PUBLISH),
+    // Five hundred messages a request, and four requests at a time.
+    Scenario::new("together", &[Tetherline], TOGETHER),
+    Scenario::new("together-to-nobody", &[Tetherline], TOGETHER_TO_NOBODY),
+    Scenario { load: Load::Streams, ..Scenario::new("streams", &[Tetherline], &[]) },
+    Scenario::point("growth-users", 100, &["publish", "--users", "100", "--history", "1"]),
+    Scenario::point(
+        "growth-users",
+        1_000,
+        &["publish", "--users", "1000", "--history", "1", "--connections", "100"],
+    ),
+    Scenario::point(
+        "growth-users",
+        10_000,
+        &["publish", "--users", "10000", "--history", "1", "--connections", "100"],
+    ),
+    Scenario::point(
+        "growth-users",
+        100_000,
+        &["publish", "--users", "100000", "--history", "1", "--connections", "100"],
+    ),
+    Scenario::point("growth-connections", 10, &["publish", "--users", "10"]),
+    Scenario::point("growth-connections", 100, &["publish", "--users", "100"]),
+    Scenario::point("growth-connections", 1_000, &["publish", "--users", "1000"]),
+    Scenario::point("growth-connections", 10_000, &["publish", "--users", "10000"]),
+    Scenario::point("growth-backlog", 1, &["replay", "--users", "1000", "--missed", "1"]),
+    Scenario::point("growth-backlog", 10, &["replay", "--users", "1000", "--missed", "10"]),
+    Scenario::point("growth-backlog", 100, &["replay", "--users", "200", "--missed", "100"]),
+    Scenario::point("growth-backlog", 1_000, &["replay", "--users", "20", "--missed", "1000"]),
+    Scenario::point("growth-backlog", 10_000, &["replay", "--users", "4", "--missed", "10000"]),
+];
+
+const TOGETHER: &[&str] = &["publish", "--together", "500", "--publishers", "4"];
+const TOGETHER_TO_NOBODY: &[&str] =
+    &["publish", "--together", "500", "--publishers", "4", "--connections", "0"];
+
+pub(super) fn names() -> Names {
+    Names
+}
+
+/// All of them, as a list for people.
+pub(super) struct Names;
+
+impl fmt::Display for Names {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+        names.dedup();
+        formatter.write_str(&names.join(", "))
+    }
+}

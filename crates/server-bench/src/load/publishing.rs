@@ -1,0 +1,201 @@
+//! When each message is published, and by whom.
+
+use std::{
+    io::Result,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
+    time::Duration,
+};
+
+use hdrhistogram::Histogram;
+use tokio::{
+    sync::{Mutex, Semaphore},
+    task::JoinSet,
+    time::sleep,
+};
+
+use super::{
+    clock::{now_ns, seconds_since},
+    connection::Subscribing,
+    ledger::new_histogram,
+    publisher::{Publisher, Told},
+};
+
+/// How fine the pacing is.
+const PACE_TICK: Duration = Duration::from_micros(20);
+/// How long is waited for messages while none comes.
+const QUIET: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// What all publishers share.
+pub(super) struct Desk {
+    pub(super) subscribing: Arc<Subscribing>,
+    pub(super) users: u32,
+    /// The users below this one are, or will be, connected: what others are sent is not waited for.
+    pub(super) listening: u32,
+    pub(super) message_bytes: usize,
+    /// So many messages in a request.
+    pub(super) together: usize,
+    pub(super) told: Told,
+}
+
+/// When a stretch of publishing is over, and how fast it goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pace {
+    /// Each publisher sends its next message when the one before is answered.
+    Saturated { seconds: f64 },
+    /// Each message is due at its own moment, and so old from then on, whoever is free to send it: a
+    /// server cannot hide what waits for it (no coordinated omission).
+    Even { per_s: f64, seconds: f64 },
+    /// So many to each of these users, one round after the other.
+    Rounds { rounds: u32, users: (u32, u32) },
+}
+
+/// What a stretch came to.
+pub(super) struct Stretch {
+    pub(super) took_s: f64,
+    pub(super) acknowledged: u64,
+    /// From the moment when a request was due to its answer.
+    pub(super) answers: Histogram<u64>,
+}
+
+/// The publishers, between two stretches.
+pub(super) struct Publishers {
+    desk: Arc<Desk>,
+    idle: Vec<Publisher>,
+}
+
+impl Desk {
+    pub(super) fn listens(&self, user: u32) -> bool {
+        user < self.listening
+    }
+
+    /// Waits for everything that was taken, unless nothing more comes.
+    pub(super) async fn settle(&self) {
+        self.settle_at(self.subscribing.ledger.acknowledged_count()).await;
+    }
+
+    /// The same for so many messages since the beginning.
+    pub(super) async fn settle_at(&self, expected: u64) {
+        let ledger = &self.subscribing.ledger;
+        let (mut arrived, mut since) = (ledger.arrived(), now_ns());
+        while ledger.arrived() < expected && seconds_since(since) < QUIET.as_secs_f64() {
+            sleep(LOOK_EVERY).await;
+            if ledger.arrived() != arrived {
+                (arrived, since) = (ledger.arrived(), now_ns());
+            }
+        }
+    }
+}
+
+impl Publishers {
+    pub(super) async fn open(desk: &Arc<Desk>, count: u16) -> Result<Self> {
+        let mut idle = Vec::new();
+        for id in 0..count {
+            idle.push(Publisher::open(desk, id).await?);
+        }
+        Ok(Self { desk: desk.clone(), idle })
+    }
+
+    /// Publishes for a stretch, each message to a user at random, unless it goes in rounds.
+    pub(super) async fn publish(&mut self, pace: Pace) -> Result<Stretch> {
+        let before = self.desk.told.acknowledged.load(Relaxed);
+        let answers = Arc::new(Mutex::new(new_histogram()));
+        let work = Work {
+            pace,
+            started_ns: now_ns(),
+            publishers: self.idle.len() as u64,
+            due: self.idle.iter().map(|_| Semaphore::new(0)).collect(),
+            desk: self.desk.clone(),
+        };
+        let work = Arc::new(work);
+        if let Pace::Even { per_s, seconds } = pace {
+            let work = work.clone();
+            thread::spawn(move || work.call_out((per_s * seconds) as u64));
+        }
+        let mut busy = JoinSet::new();
+        for publisher in self.idle.drain(..) {
+            busy.spawn(work.clone().by(publisher, answers.clone()));
+        }
+        while let Some(done) = busy.join_next().await {
+            self.idle.push(done??);
+        }
+        let took_s = seconds_since(work.started_ns);
+        let acknowledged = self.desk.told.acknowledged.load(Relaxed) - before;
+        let answers = answers.lock().await.clone();
+        Ok(Stretch { took_s, acknowledged, answers })
+    }
+}
+
+/// One stretch, as all publishers see it.
+struct Work {
+    desk: Arc<Desk>,
+    pace: Pace,
+    started_ns: u64,
+    publishers: u64,
+    /// Of each publisher: how many messages are due that it has not begun to send.
+    due: Vec<Semaphore>,
+}
+
+impl Work {
+    async fn by(
+        self: Arc<Self>,
+        mut publisher: Publisher,
+        answers: Arc<Mutex<Histogram<u64>>>,
+    ) -> Result<Publisher> {
+        let mut own = new_histogram();
+        // The requests of all publishers have one order: publisher 0's first, publisher 1's first, …
+        let mut number = u64::from(publisher.id);
+        while let Some((users, due_ns)) = self.next(number, &mut publisher).await {
+            publisher.publish(&users, due_ns).await?;
+            own.saturating_record(now_ns().saturating_sub(due_ns));
+            number += self.publishers;
+        }
+        answers.lock().await.add(own).map_err(std::io::Error::other)?;
+        Ok(publisher)
+    }
+
+    /// Whom the request of this number goes to, and when it was due; `None` when it is over.
+    async fn next(&self, number: u64, publisher: &mut Publisher) -> Option<(Vec<u32>, u64)> {
+        let Desk { users, together, .. } = *self.desk;
+        let due_ns = match self.pace {
+            Pace::Saturated { seconds } => {
+                (seconds_since(self.started_ns) < seconds).then(now_ns)?
+            }
+            Pace::Even { per_s, seconds } => {
+                if number >= (per_s * seconds) as u64 {
+                    return None;
+                }
+                self.due[usize::from(publisher.id)].acquire().await.ok()?.forget();
+                self.due_ns(per_s, number)
+            }
+            Pace::Rounds { rounds, users: (from, to) } => {
+                let each = u64::from(to - from);
+                let first = number * together as u64;
+                let end = (each * u64::from(rounds)).min(first + together as u64);
+                let users = (first..end).map(|number| from + (number % each) as u32);
+                return (first < end).then(|| (users.collect(), now_ns()));
+            }
+        };
+        let users = (0..together).map(|_| publisher.random.u32(..users)).collect();
+        Some((users, due_ns))
+    }
+
+    fn due_ns(&self, per_s: f64, number: u64) -> u64 {
+        self.started_ns + (number as f64 * 1e9 / per_s) as u64
+    }
+
+    /// Tells each publisher when its next message is due. On a thread of its own: the timers of an
+    /// asynchronous runtime are good to a millisecond.
+    fn call_out(&self, messages: u64) {
+        let Pace::Even { per_s, .. } = self.pace else { return };
+        for number in 0..messages {
+            let mut wait = self.due_ns(per_s, number).saturating_sub(now_ns());
+            while wait > 0 {
+                thread::sleep(Duration::from_nanos(wait).max(PACE_TICK));
+                wait = self.due_ns(per_s, number).saturating_sub(now_ns());
+            }
+            self.due[(number % self.publishers) as usize].add_permits(1);
+        }
+    }
+}

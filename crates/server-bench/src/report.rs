@@ -1,0 +1,158 @@
+//! Tables and plots from what is recorded. In `docs/benchmarks.md` each table stands between two marks,
+//! and what is between other lines is left alone.
+
+mod plots;
+mod summary;
+mod tables;
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{
+    campaign::{Header, Record, Records},
+    record::Counts,
+};
+
+const DOCUMENT: &str = "docs/benchmarks.md";
+/// Where the plots are, from the repository's root.
+const PLOTS: &str = "docs/images";
+const END: &str = "<!-- bench server: end -->";
+
+/// Writes all of it.
+pub(crate) fn write(repository: &Path, records: &Records) -> Result<()> {
+    for (name, plot) in plots::all(records)? {
+        fs::create_dir_all(repository.join(PLOTS))?;
+        fs::write(repository.join(PLOTS).join(name), plot)?;
+    }
+    let document = repository.join(DOCUMENT);
+    let text = fs::read_to_string(&document)?;
+    Ok(fs::write(document, filled_in(&text, records)?)?)
+}
+
+/// Fails if what is written is not what is recorded.
+pub(crate) fn is_current(repository: &Path, kept: &Path) -> Result<()> {
+    if !kept.exists() {
+        return Ok(());
+    }
+    let records = Records::read(kept)?;
+    let text = fs::read_to_string(repository.join(DOCUMENT))?;
+    let mut is_current = filled_in(&text, &records)? == text;
+    for (name, plot) in plots::all(&records)? {
+        is_current &=
+            fs::read_to_string(repository.join(PLOTS).join(name)).is_ok_and(|old| old == plot);
+    }
+    ensure!(
+        is_current,
+        "{DOCUMENT} and its plots are not what is recorded: `cargo xtask bench server --render`"
+    );
+    Ok(())
+}
+
+fn filled_in(document: &str, records: &Records) -> Result<String> {
+    let mut text = document.to_owned();
+    for (block, table) in blocks(records) {
+        let mark = format!("<!-- bench server: {block} -->\n");
+        let (before, rest) = text
+            .split_once(&mark)
+            .with_context(|| format!("{DOCUMENT} has no line `{}`", mark.trim()))?;
+        let (_, after) = rest.split_once(END).with_context(|| format!("{block} has no end"))?;
+        text = format!("{before}{mark}\n{table}\n{END}{after}");
+    }
+    Ok(text)
+}
+
+fn blocks(records: &Records) -> Vec<(&'static str, String)> {
+    let mut blocks =
+        vec![("machine", machine(&records.header, records)), ("summary", summary::table(records))];
+    blocks.extend(tables::TABLES.iter().map(|table| {
+        let plot = plots::link(table.block, records).unwrap_or_default();
+        (table.block, plot + &table.text(records))
+    }));
+    blocks
+}
+
+fn machine(header: &Header, records: &Records) -> String {
+    let Header { measured_on, processor, cores, memory_gib, system, versions, .. } = header;
+    let mut all: Vec<&str> = versions.values().map(String::as_str).collect();
+    all.sort_unstable();
+    all.dedup();
+    let runs = records.all().map(|record| record.run).max().unwrap_or(0);
+    let disturbed = records.all().filter_map(|record| record.disturbed_pct).fold(0.0, f64::max);
+    format!(
+        "Measured on {measured_on}: {processor}, {cores} cores, {memory_gib} GiB; {system}. {}. \
+         {} measurements, each at most {runs} times; others used up to {disturbed:.0} % of a core \
+         meanwhile. All of it is in [server.jsonl](benchmarks/server.jsonl).\n",
+        all.join("; "),
+        records.all().count(),
+    )
+}
+
+/// Of all runs; none if there are none, or if a promise was broken in one of them.
+pub(crate) fn figures(runs: &[&Record], name: &str) -> Vec<f64> {
+    let is_broken =
+        |record: &&Record| record.contestant.broken(record.measured.counts) != Counts::default();
+    if runs.iter().any(is_broken) {
+        return Vec::new();
+    }
+    runs.iter().filter_map(|record| record.measured.figures.get(name).copied()).collect()
+}
+
+pub(crate) fn median(figures: &[f64]) -> Option<f64> {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(sorted[middle]),
+        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+    }
+}
+
+/// The least and the most.
+fn spread(figures: &[f64]) -> Option<(f64, f64)> {
+    let least = figures.iter().copied().reduce(f64::min)?;
+    Some((least, figures.iter().copied().reduce(f64::max)?))
+}
+
+/// To three digits or so, with commas between thousands.
+fn number(figure: f64) -> String {
+    match figure.abs() {
+        0.0 => "0".to_owned(),
+        100.0.. => thousands(figure.round() as i64),
+        10.0.. => format!("{figure:.1}"),
+        1.0.. => format!("{figure:.2}"),
+        _ => format!("{figure:.3}"),
+    }
+}
+
+fn thousands(figure: i64) -> String {
+    let digits = figure.abs().to_string();
+    let mut text = if figure < 0 { "-".to_owned() } else { String::new() };
+    for (number, digit) in digits.chars().enumerate() {
+        if number > 0 && (digits.len() - number).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_is_in_the_middle() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(spread(&[3.0, 1.0, 2.0]), Some((1.0, 3.0)));
+    }
+
+    #[test]
+    fn numbers_are_as_long_as_they_are_known() {
+        let all = [0.0, 0.1234, 1.234, 12.34, 123.4, 1_234.5, 1_234_567.0].map(number);
+        assert_eq!(all, ["0", "0.123", "1.23", "12.3", "123", "1,235", "1,234,567"]);
+    }
+}

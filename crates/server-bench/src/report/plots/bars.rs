@@ -1,0 +1,78 @@
+use anyhow::Result;
+use plotters::{
+    prelude::{IntoDrawingArea as _, PathElement, Rectangle, SVGBackend, Text},
+    style::{
+        Color as _, IntoFont as _, RGBColor, TextStyle,
+        text_anchor::{HPos, Pos, VPos},
+    },
+};
+
+use super::{Bars, FONT, GRID, INK, Measure, OTHERS, OURS, QUIET, WRITTEN_HERE};
+use crate::{contestant::Contestant, report::number};
+
+const WIDTH: i32 = 820;
+const MARGIN: i32 = 16;
+const TITLE: i32 = 48;
+const ROW: i32 = 30;
+const BAR: i32 = 18;
+/// For the names on the left, and the figures on the right.
+const NAMES: i32 = 300;
+const FIGURES: i32 = 90;
+
+/// Horizontal bars, each with its name, its figure and its spread.
+pub(super) fn draw(plot: &Bars, bars: &[(Contestant, Measure)]) -> Result<String> {
+    let bottom = TITLE + ROW * i32::try_from(bars.len())?;
+    let height = bottom + MARGIN;
+    let mut svg = String::new();
+    {
+        let backend = SVGBackend::with_string(&mut svg, (WIDTH as u32, height as u32));
+        let area = backend.into_drawing_area();
+        let most = bars.iter().map(|(_, bar)| bar.most).fold(0.0, f64::max);
+        let length = f64::from(WIDTH - NAMES - FIGURES - MARGIN);
+        let x = |figure: f64| NAMES + (figure / most * length).round() as i32;
+        area.draw(&Text::new(plot.title, (MARGIN, MARGIN), text(17, INK, HPos::Left, VPos::Top)))?;
+        for (row, (contestant, bar)) in (0..).zip(bars) {
+            let middle = TITLE + ROW * row + ROW / 2;
+            let colour = colour(*contestant);
+            let name = contestant.title().replace(['*', '`'], "");
+            let style = text(14, INK, HPos::Right, VPos::Center);
+            area.draw(&Text::new(name, (NAMES - 10, middle), style))?;
+            let corners = [(NAMES, middle - BAR / 2), (x(bar.median), middle + BAR / 2)];
+            area.draw(&Rectangle::new(corners, colour.filled()))?;
+            let (least, end) = (x(bar.least), x(bar.most));
+            if end > least + 1 {
+                let line = [(least, middle), (end, middle)];
+                area.draw(&PathElement::new(line, INK.stroke_width(1)))?;
+                for at in [least, end] {
+                    let tick = [(at, middle - 4), (at, middle + 4)];
+                    area.draw(&PathElement::new(tick, INK.stroke_width(1)))?;
+                }
+            }
+            let figure = format!("{}{}", number(bar.median), plot.unit);
+            let style = text(14, QUIET, HPos::Left, VPos::Center);
+            area.draw(&Text::new(figure, (end.max(x(bar.median)) + 8, middle), style))?;
+        }
+        let axis = [(NAMES, TITLE), (NAMES, bottom)];
+        area.draw(&PathElement::new(axis, GRID.stroke_width(1)))?;
+        area.present()?;
+    }
+    Ok(svg)
+}
+
+fn colour(contestant: Contestant) -> RGBColor {
+    if contestant.is_ours() {
+        OURS
+    } else if contestant.is_of_this_house() {
+        WRITTEN_HERE
+    } else {
+        OTHERS
+    }
+}
+
+pub(super) fn text(size: i32, colour: RGBColor, h: HPos, v: VPos) -> TextStyle<'static> {
+    TextStyle {
+        font: (FONT, size).into_font(),
+        color: colour.to_backend_color(),
+        pos: Pos::new(h, v),
+    }
+}
