@@ -4,6 +4,7 @@ mod bench;
 mod browser;
 mod codegen;
 mod compat;
+mod counts;
 mod docs;
 mod examples;
 mod fingerprint;
@@ -44,6 +45,8 @@ cargo xtask torture [--minutes N | --only FAULT] [--seed SEED] [--server FILE]
     let everything around the real server go wrong, behind nginx and HAProxy
 cargo xtask compat
     hold server, page and native client to what older versions said and kept
+cargo xtask counts [--accept WHY] [PATH …]
+    count the instructions of the hot paths, and compare them with their budgets
 cargo xtask fuzz [--seconds N] [TARGET]
     fuzz the parsers of what comes from outside, each for a minute or so long
 cargo xtask mutants [--only NAME] [--seeds N]
@@ -86,6 +89,7 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         ("kill-test", _) => kill_test::run_for(&root, rest),
         ("torture", _) => torture::run_for(&root, rest),
         ("compat", []) => compat::run(&root),
+        ("counts", _) => counts::run(&root, rest),
         ("fuzz", _) => fuzz::fuzz(&root, rest),
         ("bench", _) => bench::run(&root, rest),
         ("docs", []) => docs::run(&root),

@@ -47,6 +47,11 @@ pub(crate) fn proxies(root: &Path) -> Result<()> {
     from_debian(root, "HAProxy", "haproxy", why)
 }
 
+/// It counts the instructions of the hot paths.
+pub(crate) fn valgrind(root: &Path) -> Result<()> {
+    from_debian(root, "valgrind", "valgrind", "it counts the instructions of the hot paths")
+}
+
 /// A program that is there, or is installed just now. Its Debian package has its name.
 fn from_debian(root: &Path, name: &str, program: &str, why: &str) -> Result<()> {
     if is_installed(program) {

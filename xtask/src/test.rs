@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use tetherline_process::{note, say};
 
 use crate::{
-    bench, browser, codegen, compat, docs, examples, fuzz, kill_test, prepare,
+    bench, browser, codegen, compat, counts, docs, examples, fuzz, kill_test, prepare,
     progress::Elapsed,
     publishing, runner, tidy, torture,
     workspace::{self, run},
@@ -22,7 +22,7 @@ struct Check {
 }
 
 /// In the order in which they run: what fails soonest comes first, what needs a build after it.
-const CHECKS: [Check; 25] = [
+const CHECKS: [Check; 26] = [
     Check { name: "tools", about: "Node, the wasm target, npm packages", run: prepare::tools },
     Check { name: "format", about: "cargo fmt --check", run: format },
     Check { name: "codegen", about: "generated files are current", run: codegen_is_current },
@@ -46,6 +46,7 @@ const CHECKS: [Check; 25] = [
     Check { name: "compat", about: "older pages, servers and folders", run: compat::run },
     Check { name: "web", about: "the chat's page builds", run: prepare::web },
     Check { name: "servers", about: "the binaries that people start build", run: servers },
+    Check { name: "counts", about: "instructions of the hot paths", run: counts::check },
     Check {
         name: "kill-test",
         about: "the server, killed and on a full disk",

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::workspace::output;
 
 /// Which crates of this workspace each may use: ARCHITECTURE.md draws the same as a picture.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("tetherline-protocol", &[]),
     ("tetherline-engine", &["tetherline-protocol"]),
     ("tetherline", &["tetherline-engine", "tetherline-protocol"]),
@@ -27,6 +27,10 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     // So does this, and speaks the wire itself: it measures what any client sees.
     ("tetherline-stream-bench", &["tetherline-process"]),
     ("tetherline-server-bench", &["tetherline-process"]),
+    (
+        "tetherline-hot-paths",
+        &["tetherline-engine", "tetherline-process", "tetherline-server", "tetherline-protocol"],
+    ),
     ("tetherline-chat", &["tetherline-process", "tetherline-server", "tetherline-protocol"]),
     ("xtask", &["tetherline-process", "tetherline-protocol", "tetherline-wasm"]),
 ];
