@@ -1,4 +1,5 @@
-//! Every snippet in `README.md`, the other Markdown files of the root, and `docs/` is checked.
+//! Every snippet in `README.md`, the other Markdown files of the root, `docs/`, and the README of
+//! `packages/markdown` is checked.
 //!
 //! The first word after the fence is the language; what follows it says how the block is treated.
 //!

@@ -48,12 +48,16 @@ impl Block {
     }
 }
 
-/// The documents that people read: the Markdown files of the root and of `docs/`.
+/// What somebody reads in the registry, whose snippets are run as well.
+const PACKAGE: &str = "packages/markdown/README.md";
+
+/// The documents that people read: the Markdown files of the root and of `docs/`, and a package's own.
 pub(crate) fn documents(root: &Path) -> Result<Vec<Document>> {
     workspace::files(root)?
         .into_iter()
         .filter(|path| {
-            workspace::is_a(path, &["md"]) && (path.starts_with("docs/") || !path.contains('/'))
+            workspace::is_a(path, &["md"])
+                && (path.starts_with("docs/") || !path.contains('/') || path == PACKAGE)
         })
         .map(|path| document(root, &path))
         .collect()

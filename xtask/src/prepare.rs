@@ -28,6 +28,9 @@ pub(crate) const PACKAGE_INPUTS: [&str; 10] = [
     "tsconfig.base.json",
 ];
 
+const MARKDOWN_INPUTS: [&str; 4] =
+    ["packages/markdown", "packages/tetherline/scripts", "package-lock.json", "tsconfig.base.json"];
+
 /// Node, the wasm target and the npm packages.
 pub(crate) fn tools(root: &Path) -> Result<()> {
     node(root)?;
@@ -83,8 +86,21 @@ fn is_installed(program: &str) -> bool {
     folders.into_iter().any(|folder| folder.join(program).is_file())
 }
 
-/// The browser engine and the npm package around it.
+/// The npm packages of `packages` that have a name in the registry.
+pub(crate) const PACKAGES: [&str; 2] = ["tetherline", "tetherline-markdown"];
+
+/// The browser engine and the npm package around it, and the one for Markdown.
 pub(crate) fn package(root: &Path) -> Result<()> {
+    Product {
+        name: "package tetherline-markdown",
+        inputs: &MARKDOWN_INPUTS,
+        outputs: &["packages/markdown/dist/index.js", "packages/markdown/dist/index.d.ts"],
+    }
+    .build(root, || {
+        step("package tetherline-markdown", || {
+            build(root, "npm", &["run", "--silent", "build", "-w", "tetherline-markdown"])
+        })
+    })?;
     Product {
         name: "package tetherline",
         inputs: &PACKAGE_INPUTS,
@@ -101,7 +117,7 @@ pub(crate) fn package(root: &Path) -> Result<()> {
 pub(crate) fn web(root: &Path) -> Result<()> {
     Product {
         name: "chat page",
-        inputs: &[&["apps/chat/web"][..], &PACKAGE_INPUTS].concat(),
+        inputs: &[&["apps/chat/web"][..], &MARKDOWN_INPUTS, &PACKAGE_INPUTS].concat(),
         outputs: &["apps/chat/web/dist/index.html"],
     }
     .build(root, || {

@@ -1,4 +1,4 @@
-//! What would be published: the packed archive, and the reference of its entries.
+//! What would be published: the packed archives, and the references of their entries.
 
 use std::path::Path;
 
@@ -10,14 +10,17 @@ use crate::{
     workspace::run,
 };
 
-/// Checks both; the package's own scripts say what is wrong.
+/// Checks both; a package's own scripts say what is wrong.
 pub(crate) fn check(root: &Path) -> Result<()> {
     prepare::tools(root)?;
     prepare::package(root)?;
-    step("the archive", || {
-        run(root, "npm", &["run", "--silent", "publishing", "-w", "tetherline"])
-    })?;
-    quiet_step("the reference", || {
-        run(root, "npm", &["run", "--silent", "docs", "-w", "tetherline"])
-    })
+    for package in prepare::PACKAGES {
+        step(&format!("the archive of {package}"), || {
+            run(root, "npm", &["run", "--silent", "publishing", "-w", package])
+        })?;
+        quiet_step(&format!("the reference of {package}"), || {
+            run(root, "npm", &["run", "--silent", "docs", "-w", package])
+        })?;
+    }
+    Ok(())
 }

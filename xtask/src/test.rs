@@ -183,12 +183,14 @@ fn run_tests(root: &Path, program: &str, arguments: &[&str]) -> Result<()> {
 }
 
 fn npm(root: &Path, script: &str) -> Result<()> {
-    let ours = ["-w", "tetherline", "-w", "@tetherline/chat-web"];
+    let ours = ["-w", "tetherline", "-w", "tetherline-markdown", "-w", "@tetherline/chat-web"];
     run_tests(root, "npm", &[&["run", "--silent", "--if-present", script][..], &ours].concat())
 }
 
 fn size(root: &Path) -> Result<()> {
-    run(root, "npm", &["run", "--silent", "size", "-w", "tetherline"])
+    prepare::PACKAGES
+        .iter()
+        .try_for_each(|package| run(root, "npm", &["run", "--silent", "size", "-w", package]))
 }
 
 fn typecheck(root: &Path) -> Result<()> {

@@ -41,8 +41,8 @@ const client = createClient({
 /** The one component that renders while an answer grows, as the chat has it. */
 function Answer({ uuid, isWhole }: { uuid: string; isWhole: boolean }): ReactNode {
   const message = useStreamedMessage(uuid);
-  const isGrowing = message?.isGrowing === true && !isWhole;
-  return <Markdown isGrowing={isGrowing}>{message?.text ?? ''}</Markdown>;
+  const isStreaming = message?.isGrowing === true && !isWhole;
+  return <Markdown isStreaming={isStreaming}>{message?.text ?? ''}</Markdown>;
 }
 
 offer({

@@ -1,4 +1,7 @@
 // A file that no longer has a source must not survive in what is published.
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 
-await rm(new URL('../dist/', import.meta.url), { recursive: true, force: true });
+import { folder } from './entries.mjs';
+
+await rm(join(folder, 'dist'), { recursive: true, force: true });

@@ -1,9 +1,10 @@
-// The package's entries, as its package.json has them.
+// The entries of the package whose script runs, as its package.json has them.
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 
-export const folder = fileURLToPath(new URL('..', import.meta.url));
-export const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url)));
+// npm runs a package's scripts in its folder.
+export const folder = process.cwd();
+export const manifest = JSON.parse(readFileSync(join(folder, 'package.json')));
 
 /**
  * Each with its name (`tetherline/react`), its source, and its modules, of which a bundler takes one;

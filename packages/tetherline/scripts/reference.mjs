@@ -1,24 +1,28 @@
-// Writes the reference of every entry below target/reference, and takes no warning.
+// Writes the reference of every entry of a package below target/reference, and takes no warning.
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { Application, ConsoleLogger } from 'typedoc';
 
-import { entries, folder } from './entries.mjs';
+import { entries, folder, manifest } from './entries.mjs';
 
-const NOT_EXPORTED = [
-  'Actions',
-  'Fields',
-  'GivenClientProps',
-  'Injected',
-  'Knowing',
-  'LocalErrorCode',
-  'OwnClientProps',
-  'Provide',
-  'Reading',
-  'WithoutInjected',
-];
-const output = fileURLToPath(new URL('../../../target/reference', import.meta.url));
+const NOT_EXPORTED = {
+  tetherline: [
+    'Actions',
+    'Fields',
+    'GivenClientProps',
+    'Injected',
+    'Knowing',
+    'LocalErrorCode',
+    'OwnClientProps',
+    'Provide',
+    'Reading',
+    'WithoutInjected',
+  ],
+};
+const output = fileURLToPath(
+  new URL(`../../../target/reference/${manifest.name}`, import.meta.url),
+);
 
 /** What libraries' own comments are warned for is theirs to mend. */
 class OurWarnings extends ConsoleLogger {
@@ -30,14 +34,14 @@ class OurWarnings extends ConsoleLogger {
 }
 
 const app = await Application.bootstrap({
-  name: 'tetherline',
+  name: manifest.name,
   entryPoints: entries.map(({ source }) => join(folder, source)),
   tsconfig: join(folder, 'tsconfig.build.json'),
   readme: join(folder, 'README.md'),
   disableSources: true,
   excludeExternals: true,
   // Names for parts of a type that nobody uses by itself.
-  intentionallyNotExported: NOT_EXPORTED,
+  intentionallyNotExported: NOT_EXPORTED[manifest.name] ?? [],
   validation: { invalidLink: true, notExported: true, rewrittenLink: true },
 });
 app.logger = new OurWarnings();
@@ -53,4 +57,4 @@ if (!project || app.logger.hasErrors() || app.logger.hasWarnings()) {
   process.exit(1);
 }
 await app.generateDocs(project, output);
-console.log(`The reference of ${entries.length} entries is in target/reference.`);
+console.log(`The reference of ${entries.length} entries is in target/reference/${manifest.name}.`);

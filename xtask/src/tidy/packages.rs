@@ -9,7 +9,7 @@ struct Room {
 }
 
 /// The first room whose folder fits is a file's own.
-const ROOMS: [Room; 6] = [
+const ROOMS: [Room; 7] = [
     Room {
         folder: "packages/tetherline/src/react/",
         forbidden: &["redux/", "testing/", "@reduxjs/", "react-redux", "redux"],
@@ -43,6 +43,11 @@ const ROOMS: [Room; 6] = [
             "@reduxjs/",
         ],
         why: "the core knows no framework",
+    },
+    Room {
+        folder: "packages/markdown/src/",
+        forbidden: &["react", "react-dom", "redux", "@reduxjs/", "tetherline"],
+        why: "whoever renders Markdown may do it with anything, and without Tetherline",
     },
     Room {
         folder: "apps/chat/web/src/",

@@ -3,13 +3,16 @@ import fc from 'fast-check';
 import type { ReactElement } from 'react';
 import ReactMarkdown from 'react-markdown';
 import remarkGfm from 'remark-gfm';
+import { MARKS_MAX, NESTING_MAX } from 'tetherline-markdown';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { CodeBlock } from '@/components/chat/CodeBlock';
 import { Markdown, MARKDOWN_COMPONENTS } from '@/components/chat/Markdown';
-import { mend } from '@/lib/markdown/mend';
-import { NESTING_MAX, MARKS_MAX } from '@/lib/markdown/parse';
 import { highlighter } from '@/lib/markdown/typesetting';
-import { documents, EVERYTHING, FRAGMENTS } from './support/documents';
+import {
+  documents,
+  EVERYTHING,
+  FRAGMENTS,
+} from '../../../../packages/markdown/tests/support/documents';
 
 beforeAll(() => highlighter.load());
 
@@ -50,9 +53,9 @@ function byTheLibrary(text: string): string {
 }
 
 function grown(text: string, cuts: readonly number[]): string {
-  const { container, rerender, unmount } = render(<Markdown isGrowing>{''}</Markdown>);
+  const { container, rerender, unmount } = render(<Markdown isStreaming>{''}</Markdown>);
   for (const cut of cuts) {
-    rerender(<Markdown isGrowing>{text.slice(0, cut)}</Markdown>);
+    rerender(<Markdown isStreaming>{text.slice(0, cut)}</Markdown>);
   }
   rerender(<Markdown>{text}</Markdown>);
   const html = htmlOf(container.firstElementChild!);
@@ -80,34 +83,34 @@ describe('Markdown', { timeout: 60_000 }, () => {
 
   it('keeps its finished blocks and items as they are while the last one grows', () => {
     const text = '# Title\n\nA paragraph.\n\n- one\n- two\n- thr';
-    const { container, rerender } = render(<Markdown isGrowing>{text}</Markdown>);
+    const { container, rerender } = render(<Markdown isStreaming>{text}</Markdown>);
     const before = [...container.querySelectorAll('h1, p, ul, li')];
-    rerender(<Markdown isGrowing>{`${text}ee\n- four\n\nMore`}</Markdown>);
+    rerender(<Markdown isStreaming>{`${text}ee\n- four\n\nMore`}</Markdown>);
     rerender(<Markdown>{`${text}ee\n- four\n\nMore and more.`}</Markdown>);
     const after = [...container.querySelectorAll('h1, p, ul, li')];
     expect(after.slice(0, before.length)).toEqual(before);
     expect(after).toHaveLength(before.length + 2);
   });
 
-  it('says that it grows, for the caret', () => {
-    const { container, rerender } = render(<Markdown isGrowing>one</Markdown>);
-    expect(container.querySelector('[data-growing]')).not.toBeNull();
+  it('says that it is a stream, for the caret', () => {
+    const { container, rerender } = render(<Markdown isStreaming>one</Markdown>);
+    expect(container.querySelector('[data-streaming]')).not.toBeNull();
     rerender(<Markdown>one</Markdown>);
-    expect(container.querySelector('[data-growing]')).toBeNull();
+    expect(container.querySelector('[data-streaming]')).toBeNull();
   });
 
   it('starts over with another text', () => {
-    const { container, rerender } = render(<Markdown isGrowing>{'# First\n\ntext'}</Markdown>);
-    rerender(<Markdown isGrowing>{'Second'}</Markdown>);
+    const { container, rerender } = render(<Markdown isStreaming>{'# First\n\ntext'}</Markdown>);
+    rerender(<Markdown isStreaming>{'Second'}</Markdown>);
     expect(container.textContent).toBe('Second');
   });
 
   it('never runs what a text brings along, at any point of its growth', () => {
     const text =
       '<img src=x onerror=alert(1)> [a](javascript:alert) ![b](javascript:alert) <b>c</b>';
-    const { container, rerender } = render(<Markdown isGrowing>{''}</Markdown>);
+    const { container, rerender } = render(<Markdown isStreaming>{''}</Markdown>);
     for (let length = 1; length <= text.length; length += 1) {
-      rerender(<Markdown isGrowing>{text.slice(0, length)}</Markdown>);
+      rerender(<Markdown isStreaming>{text.slice(0, length)}</Markdown>);
       expect(container.querySelector('img, b, [onerror], a')).toBeNull();
     }
   });
@@ -124,7 +127,7 @@ describe('a code block', () => {
 
   it('does not highlight again what is far above its end', () => {
     const grow = (lines: number) => (
-      <Markdown isGrowing>{`\`\`\`js\n${code.slice(0, lines).join('\n')}`}</Markdown>
+      <Markdown isStreaming>{`\`\`\`js\n${code.slice(0, lines).join('\n')}`}</Markdown>
     );
     const { container, rerender } = render(grow(250));
     const first = container.querySelector('code span');
@@ -140,24 +143,6 @@ describe('a code block', () => {
   });
 });
 
-describe('what is half written', () => {
-  it.each([
-    ['a **bold', 'a **bold**'],
-    ['see [the page](https://exam', 'see the page'],
-    ['a `code', 'a `code`'],
-    ['Here it is:\n-', 'Here it is:'],
-    ['Here it is:\n**', 'Here it is:'],
-    ['Text\n\n#', 'Text\n'],
-    ['Text\n\n2', 'Text\n'],
-    ['| Na', '| Na\n|---|'],
-    ['Look:\n\n| a | b |\n|--', 'Look:\n\n| a | b |\n|---|---|'],
-    ['| a |\n|---|\n| x', '| a |\n|---|\n| x'],
-    ['it costs $5 ~ 6 <b', 'it costs $5 ~ 6 <b'],
-  ])('%j is shown as %j', (text, mended) => {
-    expect(mend(text)).toBe(mended);
-  });
-});
-
 describe('what is nested without an end', { timeout: 60_000 }, () => {
   const shownText = (element: ReactElement) => {
     const { container, unmount } = render(element);
@@ -169,7 +154,7 @@ describe('what is nested without an end', { timeout: 60_000 }, () => {
   it('is shown as the text that it is, where it ended the stack and blanked the page', () => {
     for (const text of [`${'>'.repeat(3_000)}a`, `${'- '.repeat(2_000)}a`]) {
       expect(shownText(<Markdown>{text}</Markdown>)).toBe(text);
-      expect(shownText(<Markdown isGrowing>{text}</Markdown>)).toBe(text);
+      expect(shownText(<Markdown isStreaming>{text}</Markdown>)).toBe(text);
     }
   });
 

@@ -35,7 +35,7 @@ export function Answer({ place, conversationUuid, isLast }: MessageProps) {
           <AnswerText
             uuid={place.uuid}
             text={final?.content}
-            isGrowing={underWay?.phase === 'growing'}
+            isStreaming={underWay?.phase === 'growing'}
           />
         )}
         {final !== undefined && <Outcome message={final} onRetry={again} />}
@@ -68,19 +68,19 @@ export function Answer({ place, conversationUuid, isLast }: MessageProps) {
 const AnswerText = memo(function AnswerText({
   uuid,
   text,
-  isGrowing,
+  isStreaming,
 }: {
   uuid: string;
   /** What it is for good; until then it is what the connection has of it. */
   text: string | undefined;
-  isGrowing: boolean;
+  isStreaming: boolean;
 }) {
   const streamed = useStreamedMessage(text === undefined ? uuid : null);
   const shown = text ?? streamed?.text ?? '';
   if (shown === '') {
-    return isGrowing ? <Thinking /> : null;
+    return isStreaming ? <Thinking /> : null;
   }
-  return <Markdown isGrowing={isGrowing}>{shown}</Markdown>;
+  return <Markdown isStreaming={isStreaming}>{shown}</Markdown>;
 });
 
 /** Somebody wanted no more of it. */

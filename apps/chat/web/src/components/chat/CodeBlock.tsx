@@ -1,8 +1,8 @@
 import { memo, useContext, useState } from 'react';
+import { type Code, type CodePart, highlight, type Highlighter } from 'tetherline-markdown';
 import { CopyButton } from '@/components/ui/CopyButton';
-import { GrowingContext } from '@/contexts/GrowingContext';
+import { StreamingContext } from '@/contexts/StreamingContext';
 import { useOverflow } from '@/hooks/use-overflow';
-import { type Code, type CodePart, highlight, type Highlighter } from '@/lib/markdown/highlight';
 import { toJsx } from '@/lib/markdown/jsx';
 import { highlighter } from '@/lib/markdown/typesetting';
 
@@ -32,18 +32,18 @@ const Part = memo(function Part({ part }: { part: CodePart }) {
 });
 
 function useHighlighted(language: string | undefined, whole: string): readonly CodePart[] {
-  const isGrowing = useContext(GrowingContext);
-  // Until there is another line, what grows is on this one.
-  const code = isGrowing ? whole.replace(/\n$/, '') : whole;
+  const isStreaming = useContext(StreamingContext);
+  // Until there is another line, what is written is on this one.
+  const code = isStreaming ? whole.replace(/\n$/, '') : whole;
   const lowlight = highlighter.use()?.lowlight ?? null;
   const [shown, setShown] = useState<Shown>(NOTHING);
   const isSameReading = shown.language === language && shown.lowlight === lowlight;
-  if (isSameReading && shown.code === code && shown.isGrowing === isGrowing) {
+  if (isSameReading && shown.code === code && shown.isStreaming === isStreaming) {
     return shown.parts;
   }
   const before = isSameReading ? shown.parts : NOTHING.parts;
-  const parts = highlight(lowlight, { language, code, isGrowing }, before);
-  setShown({ lowlight, language, code, isGrowing, parts });
+  const parts = highlight(lowlight, { language, code, isStreaming }, before);
+  setShown({ lowlight, language, code, isStreaming, parts });
   return parts;
 }
 
@@ -56,6 +56,6 @@ const NOTHING: Shown = {
   lowlight: null,
   language: undefined,
   code: '',
-  isGrowing: false,
+  isStreaming: false,
   parts: [],
 };

@@ -2,18 +2,17 @@ import type { Element } from 'hast';
 import { Square, SquareCheck } from 'lucide-react';
 import type { List, ListItem, Root, RootContent } from 'mdast';
 import { Component, type ComponentType, memo, type ReactNode, useState } from 'react';
+import { StreamMarkdown, toHtml } from 'tetherline-markdown';
 import { CodeBlock } from '@/components/chat/CodeBlock';
 import { Formula } from '@/components/chat/Formula';
-import { GrowingContext } from '@/contexts/GrowingContext';
+import { StreamingContext } from '@/contexts/StreamingContext';
 import { useOverflow } from '@/hooks/use-overflow';
-import { GrowingMarkdown } from '@/lib/markdown/growing';
 import { type ElementProps, toJsx } from '@/lib/markdown/jsx';
-import { toHtml } from '@/lib/markdown/parse';
 
 interface Props {
   children: string;
   /** More of it is being written: only its last block is looked at again, and looks finished. */
-  isGrowing?: boolean;
+  isStreaming?: boolean;
 }
 
 /** Somebody's text as Markdown. Raw HTML stays text; only web and mail links become links. */
@@ -42,17 +41,17 @@ class OrPlain extends Component<{ text: string; children: ReactNode }, { hasFail
   }
 }
 
-function Rendered({ children, isGrowing = false }: Props) {
-  const [text] = useState(() => new GrowingMarkdown());
-  const reading = text.read(children, isGrowing);
+function Rendered({ children, isStreaming = false }: Props) {
+  const [text] = useState(() => new StreamMarkdown());
+  const reading = text.read(children, isStreaming);
   return (
-    <div className="markdown" data-growing={isGrowing || undefined}>
+    <div className="markdown" data-streaming={isStreaming || undefined}>
       {reading.kind === 'whole'
         ? render(reading.document)
         : reading.blocks.map((block, index) => (
-            <GrowingContext key={index} value={isGrowing && index >= reading.settled}>
+            <StreamingContext key={index} value={isStreaming && index >= reading.settled}>
               {block.type === 'list' ? <ListBlock list={block} /> : <Block node={block} />}
-            </GrowingContext>
+            </StreamingContext>
           ))}
     </div>
   );

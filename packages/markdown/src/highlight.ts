@@ -1,12 +1,17 @@
 import type { RootContent } from 'hast';
-import type { lowlight } from '@/lib/markdown/lowlight';
 
-export type Highlighter = typeof lowlight;
+/** Whoever knows the words of programming languages: `lowlight` is one. */
+export interface Highlighter {
+  registered(language: string): boolean;
+  highlight(language: string, text: string): { children: RootContent[] };
+}
 
+/** A block of code, as far as it has been written. */
 export interface Code {
   language: string | undefined;
   code: string;
-  isGrowing: boolean;
+  /** More of it may come. */
+  isStreaming: boolean;
 }
 
 /** Highlighted by itself, and by itself again only if its text changes. */
@@ -22,15 +27,15 @@ const PART_LENGTH_MIN = 1_024;
 const PART_LENGTH_MAX = 2_048;
 
 /**
- * Highlights code, in one piece if it is finished. While it grows it is taken in parts, so that only
+ * Highlights code, in one piece if it is finished. While it is written it is taken in parts, so that only
  * the last one is highlighted anew; what spans two of them looks right when the code is finished.
  */
 export function highlight(
   highlighter: Highlighter | null,
-  { language, code, isGrowing }: Code,
+  { language, code, isStreaming }: Code,
   before: readonly CodePart[],
 ): readonly CodePart[] {
-  const texts = isGrowing ? partsOf(code) : [code];
+  const texts = isStreaming ? partsOf(code) : [code];
   return texts.map((text, index) => {
     const known = before[index];
     return known?.text === text

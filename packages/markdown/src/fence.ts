@@ -1,6 +1,6 @@
 import type { Code } from 'mdast';
-import { unmask } from '@/lib/markdown/formulas';
-import { parseMasked } from '@/lib/markdown/parse';
+import { unmask } from './formulas.js';
+import { parseMasked } from './parse.js';
 
 /** Blank lines, and then the line that opens a block of code. */
 const OPENING = /^(?:[ \t]*\n)*( {0,3})(`{3,}|~{3,})([^\n]*)\n/;

@@ -1,8 +1,8 @@
 import type { List, Nodes, Root, RootContent } from 'mdast';
-import { isClosedFence, openFence } from '@/lib/markdown/fence';
-import { mend } from '@/lib/markdown/mend';
-import { mask, type Masked, NOTHING_MASKED } from '@/lib/markdown/formulas';
-import { parseMasked } from '@/lib/markdown/parse';
+import { isClosedFence, openFence } from './fence.js';
+import { mend } from './mend.js';
+import { mask, type Masked, NOTHING_MASKED } from './formulas.js';
+import { parseMasked } from './parse.js';
 
 /** What there is to show of a text. */
 export type Reading =
@@ -24,23 +24,28 @@ interface Settled {
 const NOTHING: Settled = { length: 0, blocks: [], list: null, isEntangled: false };
 
 /**
- * Reads a text that grows, and parses of it only what may still change: the last block, or of a list
+ * Reads the text of a stream, and parses of it only what may still change: the last block, or of a list
  * the last item. It is a cache: what a text reads as does not depend on what was read before.
  */
-export class GrowingMarkdown {
+export class StreamMarkdown {
   #text = '';
   #masked: Masked = NOTHING_MASKED;
   #settled = NOTHING;
   /** Up to here there is nothing more that could be settled, in UTF-16 units. */
   #searched = 0;
-  #isGrown = false;
-  #latest: { isGrowing: boolean; reading: Reading } | undefined;
+  #hasStreamed = false;
+  #latest: { isStreaming: boolean; reading: Reading } | undefined;
 
-  read(text: string, isGrowing: boolean): Reading {
-    if (this.#latest === undefined || text !== this.#text || isGrowing !== this.#latest.isGrowing) {
+  /** The text as far as it has been written; `isStreaming` as long as more of it may come. */
+  read(text: string, isStreaming: boolean): Reading {
+    if (
+      this.#latest === undefined ||
+      text !== this.#text ||
+      isStreaming !== this.#latest.isStreaming
+    ) {
       this.#goOn(text);
-      this.#isGrown ||= isGrowing;
-      this.#latest = { isGrowing, reading: this.#read(isGrowing) };
+      this.#hasStreamed ||= isStreaming;
+      this.#latest = { isStreaming, reading: this.#read(isStreaming) };
     }
     return this.#latest.reading;
   }
@@ -51,22 +56,22 @@ export class GrowingMarkdown {
       this.#masked = NOTHING_MASKED;
       this.#settled = NOTHING;
       this.#searched = 0;
-      this.#isGrown = false;
+      this.#hasStreamed = false;
     }
     this.#text = text;
   }
 
-  #read(isGrowing: boolean): Reading {
-    const { text, open, masked } = mask(this.#text, this.#masked, isGrowing);
+  #read(isStreaming: boolean): Reading {
+    const { text, open, masked } = mask(this.#text, this.#masked, isStreaming);
     this.#masked = masked;
-    if (!this.#isGrown) {
+    if (!this.#hasStreamed) {
       return { kind: 'whole', document: parseMasked(text) };
     }
     this.#settle(text.slice(0, open));
     const rest = text.slice(this.#settled.length);
-    const code = isGrowing ? openFence(rest) : null;
-    const last = code === null ? parseMasked(isGrowing ? mend(rest) : rest).children : [code];
-    if (!isGrowing && (this.#settled.isEntangled || last.some(isEntangling))) {
+    const code = isStreaming ? openFence(rest) : null;
+    const last = code === null ? parseMasked(isStreaming ? mend(rest) : rest).children : [code];
+    if (!isStreaming && (this.#settled.isEntangled || last.some(isEntangling))) {
       return { kind: 'whole', document: parseMasked(text) };
     }
     const { blocks } = this.#settled;

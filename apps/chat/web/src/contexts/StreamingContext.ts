@@ -1,4 +1,4 @@
 import { createContext } from 'react';
 
 /** Whether the text around may still change. */
-export const GrowingContext = createContext(false);
+export const StreamingContext = createContext(false);

@@ -1,10 +1,9 @@
-// @vitest-environment node
 import fc from 'fast-check';
 import type { Nodes, RootContent } from 'mdast';
 import { describe, expect, it } from 'vitest';
-import { GrowingMarkdown, type Reading } from '@/lib/markdown/growing';
-import { parse } from '@/lib/markdown/parse';
-import { EVERYTHING, FRAGMENTS, mathematicalDocuments, MATHEMATICS } from './support/documents';
+
+import { parse, type Reading, StreamMarkdown } from '../src/index.js';
+import { EVERYTHING, FRAGMENTS, mathematicalDocuments, MATHEMATICS } from './support/documents.js';
 
 /** What a document is, wherever it stands: whether a list is loose is said in either of two places. */
 function plain(node: Nodes): unknown {
@@ -26,7 +25,7 @@ function inOneParse(text: string): unknown[] {
 }
 
 // They parse some ten thousand documents.
-describe('a text that grows', { timeout: 120_000 }, () => {
+describe('the text of a stream', { timeout: 120_000 }, () => {
   it('reads in the end as it would at once, wherever it was cut', () => {
     for (const text of [...FRAGMENTS, ...MATHEMATICS].flatMap((one) => [
       one,
@@ -34,23 +33,23 @@ describe('a text that grows', { timeout: 120_000 }, () => {
     ])) {
       const atOnce = inOneParse(text);
       for (let cut = 0; cut <= text.length; cut += 1) {
-        const growing = new GrowingMarkdown();
-        growing.read(text.slice(0, cut), true);
+        const markdown = new StreamMarkdown();
+        markdown.read(text.slice(0, cut), true);
         // It seemed to be finished, and goes on: a formula that was open then may close now.
-        growing.read(text.slice(0, cut), false);
-        growing.read(text, true);
-        expect(blocksOf(growing.read(text, false)), text.slice(0, cut)).toEqual(atOnce);
+        markdown.read(text.slice(0, cut), false);
+        markdown.read(text, true);
+        expect(blocksOf(markdown.read(text, false)), text.slice(0, cut)).toEqual(atOnce);
       }
     }
   });
 
   it('does so unit by unit, too', () => {
     for (const text of [...FRAGMENTS, ...MATHEMATICS, EVERYTHING.slice(0, 1_500)]) {
-      const growing = new GrowingMarkdown();
+      const markdown = new StreamMarkdown();
       for (let length = 0; length <= text.length; length += 1) {
-        growing.read(text.slice(0, length), true);
+        markdown.read(text.slice(0, length), true);
       }
-      expect(blocksOf(growing.read(text, false)), text).toEqual(inOneParse(text));
+      expect(blocksOf(markdown.read(text, false)), text).toEqual(inOneParse(text));
     }
   });
 
@@ -58,13 +57,13 @@ describe('a text that grows', { timeout: 120_000 }, () => {
     const pieces = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 20 });
     fc.assert(
       fc.property(mathematicalDocuments, pieces, (text, lengths) => {
-        const growing = new GrowingMarkdown();
+        const markdown = new StreamMarkdown();
         let length = 0;
         for (let turn = 0; length < text.length; turn += 1) {
           length += lengths[turn % lengths.length]!;
-          growing.read(text.slice(0, length), true);
+          markdown.read(text.slice(0, length), true);
         }
-        expect(blocksOf(growing.read(text, false))).toEqual(inOneParse(text));
+        expect(blocksOf(markdown.read(text, false))).toEqual(inOneParse(text));
       }),
       { seed: 5, numRuns: Number(process.env.PROPERTY_RUNS ?? 400) },
     );

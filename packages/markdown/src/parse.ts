@@ -4,8 +4,8 @@ import remarkGfm from 'remark-gfm';
 import remarkParse from 'remark-parse';
 import remarkRehype from 'remark-rehype';
 import { unified } from 'unified';
-import { type Formula, withFormulas } from '@/lib/markdown/formula-nodes';
-import { mask, NOTHING_MASKED } from '@/lib/markdown/formulas';
+import { type Formula, withFormulas } from './formula-nodes.js';
+import { mask, NOTHING_MASKED } from './formulas.js';
 
 const parser = unified().use(remarkParse).use(remarkGfm).freeze();
 // Raw HTML comes through, so that it can be shown as what it is: text.

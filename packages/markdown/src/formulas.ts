@@ -34,10 +34,10 @@ export interface Masking {
 }
 
 /**
- * Masks a text of which the beginning was masked before. While it grows, the formula that is open at
+ * Masks a text of which the beginning was masked before. While it streams, the formula that is open at
  * its end is masked, too, and will be shown as the text that it is.
  */
-export function mask(text: string, before: Masked, isGrowing: boolean): Masking {
+export function mask(text: string, before: Masked, isStreaming: boolean): Masking {
   let { text: done, fence } = before;
   let [open, masked] = [text.length, before];
   while (done.length < text.length) {
@@ -47,7 +47,7 @@ export function mask(text: string, before: Masked, isGrowing: boolean): Masking 
     const isCode = fence !== '' || fenceBelow !== '';
     const read = isCode
       ? { text: withoutMasks(line), isOpen: false }
-      : maskLine(text, begin, isGrowing);
+      : maskLine(text, begin, isStreaming);
     open = read.isOpen ? Math.min(open, begin) : open;
     done += read.text;
     fence = fenceBelow;
@@ -79,7 +79,7 @@ function withoutMasks(text: string): string {
 }
 
 /** The line that begins here, or the lines, if a formula goes on below. */
-function maskLine(text: string, begin: number, isGrowing: boolean) {
+function maskLine(text: string, begin: number, isStreaming: boolean) {
   let end = lineEnd(text, begin);
   let masked = '';
   let from = begin;
@@ -99,7 +99,7 @@ function maskLine(text: string, begin: number, isGrowing: boolean) {
       put(found);
       at = found.end;
       end = lineEnd(text, Math.max(end - 1, at));
-    } else if (isGrowing) {
+    } else if (isStreaming) {
       masked += withoutMasks(text.slice(from, at)) + withMask(text.slice(at), INSIDE);
       return { text: masked, isOpen: true };
     } else {

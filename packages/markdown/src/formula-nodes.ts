@@ -1,5 +1,5 @@
 import type { Literal, Nodes, PhrasingContent, Root, Text } from 'mdast';
-import { isMasked, MASKED_FORMULA, unmask } from '@/lib/markdown/formulas';
+import { isMasked, MASKED_FORMULA, unmask } from './formulas.js';
 
 /** Mathematics in TeX, on a line of its own or within one. */
 export interface Formula extends Literal {

@@ -1,8 +1,8 @@
 import remend from 'remend';
 
 /**
- * The end of a growing text as it looks best: what is half written is completed or held back. It is
- * only ever shown until the text has grown on.
+ * The end of a text that is still written as it looks best: what is half written is completed or held
+ * back. It is only ever shown until more of the text is there.
  */
 export function mend(text: string): string {
   return remend(withTable(withoutBareMarkup(text)), {
