@@ -1,3 +1,6 @@
+mod batch;
+mod lines;
+
 use std::{io, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
@@ -10,6 +13,7 @@ use tetherline_protocol::{IdempotencyKey, MessageId, Problem, Seq, UserId, frame
 use tetherline_server::{NoHttpClient, chain, http_client};
 
 use crate::{files, printable::printable};
+use lines::KeyPrefix;
 
 /// Where the API is, and what opens it.
 #[derive(Debug, Args)]
@@ -32,6 +36,11 @@ pub(crate) struct Access {
 impl Access {
     /// What is kept for a user on the server, and what to ask it with.
     pub(crate) fn user(&self, user: &UserId) -> Result<(Client, String)> {
+        let (http, server) = self.server()?;
+        Ok((http, format!("{server}/v1/users/{}", user.in_url())))
+    }
+
+    fn server(&self) -> Result<(Client, String)> {
         let trusted = self.cacert.as_deref().map(|path| files::certificates(path, "--cacert"));
         let trusted = trusted.transpose()?;
         let (http, _) = http_client(&self.url, self.proxy.as_deref(), |builder| match trusted {
@@ -44,7 +53,7 @@ impl Access {
             ),
             error => error.into(),
         })?;
-        Ok((http, format!("{}/v1/users/{}", self.url.trim_end_matches('/'), user.in_url())))
+        Ok((http, self.url.trim_end_matches('/').to_owned()))
     }
 
     pub(crate) fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
@@ -58,16 +67,39 @@ impl Access {
     }
 }
 
+/// With --batch many are published, each line of a file for itself, and there is a line of JSON on stdout for
+/// each, with the number of its line. What could not be published is said on stderr, with its line and the reason,
+/// and the exit code is 1. A server that cannot take messages right now ends it; with a key on every line (in the
+/// file, or by --key-prefix) the same command can then be given again, and nothing is there twice.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
     api: Access,
+    #[command(flatten)]
+    one: One,
+    /// Publish what is in this file instead, or on stdin for -: a line for each message,
+    /// {"user": …, "message": {"type": …, …}}, with "users": […] for many at once and an "idempotency_key" if it
+    /// has one.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["user", "kind", "idempotency_key", "live", "json"]
+    )]
+    batch: Option<PathBuf>,
+    /// A line without an idempotency_key gets this one and the number of the line: NAME-1, NAME-2, …
+    #[arg(long, value_name = "NAME", requires = "batch")]
+    key_prefix: Option<KeyPrefix>,
+}
+
+/// A single message.
+#[derive(Debug, Args)]
+struct One {
     /// Whose mailbox: the id as in the user's tokens, such as a UUID or auth0|5f7c.
-    #[arg(long)]
-    user: UserId,
+    #[arg(long, required_unless_present = "batch")]
+    user: Option<UserId>,
     /// The message's type, such as notification_new.
-    #[arg(long = "type", value_name = "TYPE")]
-    kind: String,
+    #[arg(long = "type", value_name = "TYPE", required_unless_present = "batch")]
+    kind: Option<String>,
     /// Published twice under the same key, it is in the mailbox once.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<IdempotencyKey>,
@@ -75,7 +107,8 @@ pub(crate) struct Options {
     #[arg(long, conflicts_with = "idempotency_key")]
     live: bool,
     /// The message's own fields, one JSON object; - reads it from stdin.
-    json: String,
+    #[arg(required_unless_present = "batch")]
+    json: Option<String>,
 }
 
 /// What the server answers, and what is printed.
@@ -87,19 +120,27 @@ struct Published {
 }
 
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
-    let body = message(&options.kind, &json(options.json)?)?;
-    let key = files::api_key(&options.api.api_key_file)?;
-    let (http, user) = options.api.user(&options.user)?;
-    let query = if options.live { "?durable=false" } else { "" };
+    let Options { api, one, batch, key_prefix } = options;
+    if let Some(file) = batch {
+        return batch::run(&api, &file, key_prefix.as_ref()).await;
+    }
+    let One { user: Some(user), kind: Some(kind), json: Some(json), idempotency_key, live } = one
+    else {
+        unreachable!("without a batch all of them are there")
+    };
+    let body = message(&kind, &self::json(json)?)?;
+    let key = files::api_key(&api.api_key_file)?;
+    let (http, user) = api.user(&user)?;
+    let query = if live { "?durable=false" } else { "" };
     let mut request = http
         .post(format!("{user}/messages{query}"))
         .bearer_auth(key)
         .header("content-type", "application/json")
         .body(body);
-    if let Some(key) = &options.idempotency_key {
+    if let Some(key) = &idempotency_key {
         request = request.header("idempotency-key", key.as_str());
     }
-    let answer = request.send().await.map_err(|error| options.api.unreachable(error))?;
+    let answer = request.send().await.map_err(|error| api.unreachable(error))?;
     let status = answer.status();
     let text = answer
         .text()
@@ -107,21 +148,21 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         .context("the server's answer broke off; publish again with the same --idempotency-key")?;
     // What is kept is there or made; what is live-only is accepted.
     let is_yes = match status {
-        StatusCode::OK | StatusCode::CREATED => !options.live,
-        StatusCode::ACCEPTED => options.live,
+        StatusCode::OK | StatusCode::CREATED => !live,
+        StatusCode::ACCEPTED => live,
         _ => false,
     };
     if !is_yes {
         bail!("{}", refusal(status.as_u16(), &text));
     }
-    let published: Published = serde_json::from_str(&text).with_context(|| {
-        format!(
-            "{} answered something that is no Tetherline server's; --url has to lead to one",
-            options.api.url
-        )
-    })?;
+    let published: Published =
+        serde_json::from_str(&text).with_context(|| no_answer_of_ours(&api.url))?;
     let receipt = serde_json::to_string(&published)?;
     Ok(outcome_of(tetherline_process::answer(&receipt), "tetherline: the message was published"))
+}
+
+fn no_answer_of_ours(url: &str) -> String {
+    format!("{url} answered something that is no Tetherline server's; --url has to lead to one")
 }
 
 /// The argument itself, or what it stands for.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod backups;
+mod batch;
 #[cfg(target_os = "linux")]
 mod clock;
 mod compat;
