@@ -97,17 +97,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     let folder = options.folder.clone();
     let mut campaign = Campaign { programs, folder, brief: options.brief, records };
-    campaign.perform(&steps, &kept)?;
-    let broken = campaign.broken();
+    let mut problems = campaign.perform(&steps, &kept)?;
+    problems.extend(campaign.broken());
     if options.brief {
         report::is_current(&options.repository, &kept)?;
     } else {
         let all = Records::read_or_none(&kept)?.with(campaign.records)?;
         all.write(&kept)?;
         report::write(&options.repository, &all)?;
-        std::fs::remove_file(&unfinished)?;
+        if problems.is_empty() {
+            std::fs::remove_file(&unfinished)?;
+        }
     }
-    ensure!(broken.is_empty(), "promises were broken:\n{}", broken.join("\n"));
+    ensure!(problems.is_empty(), "not all is well:\n{}", problems.join("\n"));
+    say!("{} measurements: what was promised is there, once and in order", steps.len());
     Ok(())
 }
 
@@ -146,26 +149,30 @@ fn steps(options: &Options, programs: &Programs) -> Result<Vec<Step>> {
 }
 
 impl Campaign {
-    fn perform(&mut self, steps: &[Step], kept: &Path) -> Result<()> {
+    /// Makes them all, and answers which could not be made: those come again in the next campaign.
+    fn perform(&mut self, steps: &[Step], kept: &Path) -> Result<Vec<String>> {
         let left: Vec<Step> =
             steps.iter().filter(|step| !self.records.has(step)).copied().collect();
         if left.len() < steps.len() {
             note!("{} of {} were measured before", steps.len() - left.len(), steps.len());
         }
-        let started = Instant::now();
+        let (started, mut problems) = (Instant::now(), Vec::new());
         for (number, step) in (1..).zip(&left) {
-            let record = self.measure(*step, kept).with_context(|| {
-                format!("{}, {}", step.scenario.title(), step.contestant.name())
-            })?;
+            let record = match self.measure(*step, kept) {
+                Ok(record) => record,
+                Err(problem) => {
+                    let (what, whom) = (step.scenario.title(), step.contestant.name());
+                    problems.push(format!("{what}, {whom}: {problem:#}"));
+                    note!("{number}/{} {what}, {whom}: {problem:#}", left.len());
+                    continue;
+                }
+            };
             let elapsed = started.elapsed();
             let still = elapsed.mul_f64((left.len() - number) as f64 / number as f64).as_secs();
             note!("{number}/{} {record}; {still} s to go", left.len());
-            if self.brief {
-                say!("{record}");
-            }
             self.records.add(record)?;
         }
-        Ok(())
+        Ok(problems)
     }
 
     fn measure(&self, step: Step, kept: &Path) -> Result<Record> {

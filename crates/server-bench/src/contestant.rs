@@ -62,7 +62,7 @@ impl Contestant {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Tetherline => "**Tetherline**, durable",
-            Self::TetherlineAcked => "**Tetherline**, and every message acknowledged",
+            Self::TetherlineAcked => "**Tetherline**, every message acknowledged",
             Self::TetherlineKeyed => "**Tetherline**, acknowledged, with idempotency keys",
             Self::TetherlineLive => "**Tetherline**, live-only",
             Self::Bare => "bare: axum, nothing kept",

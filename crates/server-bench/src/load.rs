@@ -52,9 +52,9 @@ pub(crate) struct Options {
     connections: Option<u32>,
     #[arg(long, default_value_t = 48)]
     publishers: u16,
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, default_value_t = 2.5)]
     seconds: f64,
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 0.8)]
     warm_up_s: f64,
     /// Messages per second; as many as can be if it is left out.
     #[arg(long)]

@@ -115,10 +115,10 @@ fn spread(figures: &[f64]) -> Option<(f64, f64)> {
     Some((least, figures.iter().copied().reduce(f64::max)?))
 }
 
-/// To three digits or so, with commas between thousands.
+/// To three digits or so, with commas between thousands; whole numbers as they are.
 fn number(figure: f64) -> String {
     match figure.abs() {
-        0.0 => "0".to_owned(),
+        whole if whole.fract() == 0.0 => thousands(figure as i64),
         100.0.. => thousands(figure.round() as i64),
         10.0.. => format!("{figure:.1}"),
         1.0.. => format!("{figure:.2}"),
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn numbers_are_as_long_as_they_are_known() {
-        let all = [0.0, 0.1234, 1.234, 12.34, 123.4, 1_234.5, 1_234_567.0].map(number);
-        assert_eq!(all, ["0", "0.123", "1.23", "12.3", "123", "1,235", "1,234,567"]);
+        let all = [0.0, 10.0, 0.1234, 1.234, 12.34, 123.4, 1_234.5, 1_234_567.0].map(number);
+        assert_eq!(all, ["0", "10", "0.123", "1.23", "12.3", "123", "1,235", "1,234,567"]);
     }
 }

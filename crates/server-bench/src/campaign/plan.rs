@@ -130,7 +130,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         &["connect", "--users", "10000", "--seconds", "2"],
     )
     .brief(&["--users", "50", "--seconds", "0.1", "--settle-s", "0.05"]),
-    Scenario::new("stays-50-small", &[Tetherline, Plain], &["stays", "--users", "2000"]),
+    Scenario::new("stays-50-small", &[Tetherline, Plain], &["stays", "--users", "1000"]),
     Scenario::new(
         "stays-1-large",
         &[Tetherline, Plain],

@@ -124,7 +124,8 @@ fn http_answer(answer: &[u8]) -> Result<Option<bool>> {
     };
     let (head, body) = (&answer[..end], &answer[end + 4..]);
     let head = std::str::from_utf8(head).map_err(|_| invalid("no header".to_owned()))?;
-    let is_taken = head.get(9..10) == Some("2");
+    // 207 is for several of which not all were taken.
+    let is_taken = head.get(9..12).is_some_and(|status| status.starts_with('2') && status != "207");
     let field = |name: &str| {
         head.lines()
             .filter_map(|line| line.split_once(": "))

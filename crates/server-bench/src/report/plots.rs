@@ -54,7 +54,6 @@ struct Curve {
     scenario: &'static str,
     figure: &'static str,
     along: &'static str,
-    unit: &'static str,
 }
 
 const BARS: [Bars; 3] = [
@@ -87,27 +86,24 @@ const BARS: [Bars; 3] = [
 const CURVES: [Curve; 3] = [
     Curve {
         file: "server-growth-users.svg",
-        title: "Time of the server for each publish",
+        title: "Time of the server for each publish, µs",
         scenario: "growth-users",
         figure: "cpu_per_publish_us",
         along: "users with mailboxes",
-        unit: "µs",
     },
     Curve {
         file: "server-growth-connections.svg",
-        title: "Time of the server for each publish that is delivered",
+        title: "Time of the server for each publish that is delivered, µs",
         scenario: "growth-connections",
         figure: "cpu_per_publish_us",
         along: "connections",
-        unit: "µs",
     },
     Curve {
         file: "server-growth-backlog.svg",
-        title: "Time of the server for each user who comes back",
+        title: "Time of the server for each user who comes back, µs",
         scenario: "growth-backlog",
         figure: "cpu_per_user_us",
         along: "messages missed",
-        unit: "µs",
     },
 ];
 

@@ -211,6 +211,9 @@ impl Table {
             let cells: Vec<String> = self.columns.iter().map(cell).collect();
             lines.push(format!("| {title} | {} |", cells.join(" | ")));
         }
+        if lines.len() == 2 {
+            return "Not measured yet.\n".to_owned();
+        }
         lines.join("\n") + "\n"
     }
 }

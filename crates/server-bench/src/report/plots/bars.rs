@@ -16,8 +16,8 @@ const TITLE: i32 = 48;
 const ROW: i32 = 30;
 const BAR: i32 = 18;
 /// For the names on the left, and the figures on the right.
-const NAMES: i32 = 300;
-const FIGURES: i32 = 90;
+const NAMES: i32 = 350;
+const FIGURES: i32 = 100;
 
 /// Horizontal bars, each with its name, its figure and its spread.
 pub(super) fn draw(plot: &Bars, bars: &[(Contestant, Measure)]) -> Result<String> {
@@ -30,12 +30,12 @@ pub(super) fn draw(plot: &Bars, bars: &[(Contestant, Measure)]) -> Result<String
         let most = bars.iter().map(|(_, bar)| bar.most).fold(0.0, f64::max);
         let length = f64::from(WIDTH - NAMES - FIGURES - MARGIN);
         let x = |figure: f64| NAMES + (figure / most * length).round() as i32;
-        area.draw(&Text::new(plot.title, (MARGIN, MARGIN), text(17, INK, HPos::Left, VPos::Top)))?;
+        area.draw(&Text::new(plot.title, (MARGIN, MARGIN), text(21, INK, HPos::Left, VPos::Top)))?;
         for (row, (contestant, bar)) in (0..).zip(bars) {
             let middle = TITLE + ROW * row + ROW / 2;
             let colour = colour(*contestant);
             let name = contestant.title().replace(['*', '`'], "");
-            let style = text(14, INK, HPos::Right, VPos::Center);
+            let style = text(18, INK, HPos::Right, VPos::Center);
             area.draw(&Text::new(name, (NAMES - 10, middle), style))?;
             let corners = [(NAMES, middle - BAR / 2), (x(bar.median), middle + BAR / 2)];
             area.draw(&Rectangle::new(corners, colour.filled()))?;
@@ -49,7 +49,7 @@ pub(super) fn draw(plot: &Bars, bars: &[(Contestant, Measure)]) -> Result<String
                 }
             }
             let figure = format!("{}{}", number(bar.median), plot.unit);
-            let style = text(14, QUIET, HPos::Left, VPos::Center);
+            let style = text(18, QUIET, HPos::Left, VPos::Center);
             area.draw(&Text::new(figure, (end.max(x(bar.median)) + 8, middle), style))?;
         }
         let axis = [(NAMES, TITLE), (NAMES, bottom)];

@@ -21,25 +21,24 @@ pub(super) fn draw(plot: &Curve, points: &[(u32, Measure)]) -> Result<String> {
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
-        area.draw(&Text::new(plot.title, (16, 16), text(17, INK, HPos::Left, VPos::Top)))?;
-        let chart = area.margin(48, 12, 12, 28);
+        area.draw(&Text::new(plot.title, (16, 16), text(21, INK, HPos::Left, VPos::Top)))?;
+        let chart = area.margin(52, 8, 4, 36);
         let x = points.iter().map(|(at, _)| f64::from(*at));
         let (first, last) = (x.clone().fold(f64::MAX, f64::min), x.fold(0.0, f64::max));
         let (low, high) = decades(points);
         let mut chart = ChartBuilder::on(&chart)
-            .x_label_area_size(44)
-            .y_label_area_size(64)
+            .x_label_area_size(48)
+            .y_label_area_size(70)
             .build_cartesian_2d((first * 0.8..last * 1.25).log_scale(), (low..high).log_scale())?;
         chart
             .configure_mesh()
             .x_labels(5)
             .y_labels(5)
             .x_desc(plot.along)
-            .y_desc(plot.unit)
             .x_label_formatter(&|at| number(*at))
             .y_label_formatter(&|at| number(*at))
-            .label_style((FONT, 13).into_font().color(&QUIET))
-            .axis_desc_style((FONT, 13).into_font().color(&QUIET))
+            .label_style((FONT, 16).into_font().color(&QUIET))
+            .axis_desc_style((FONT, 16).into_font().color(&QUIET))
             .axis_style(GRID.stroke_width(1))
             .bold_line_style(GRID.stroke_width(1))
             .light_line_style(GRID.mix(0.0))
@@ -54,7 +53,7 @@ pub(super) fn draw(plot: &Curve, points: &[(u32, Measure)]) -> Result<String> {
             Circle::new((f64::from(*at), measure.median), 4, OURS.filled())
         }))?;
         chart.draw_series(points.iter().map(|(at, measure)| {
-            let style = text(13, INK, HPos::Center, VPos::Bottom);
+            let style = text(17, INK, HPos::Center, VPos::Bottom);
             let above = measure.most * (high / low).powf(0.04);
             Text::new(number(measure.median), (f64::from(*at), above), style)
         }))?;
