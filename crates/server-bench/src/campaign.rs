@@ -204,7 +204,11 @@ impl Campaign {
         let server =
             server::Server::start(contestant, &self.programs, &self.folder, scenario.serve)?;
         let mut command = server::pinned(&self.programs.own, server::GENERATOR_CORE);
-        command.args(["load"]).args(load).args(contestant.manners(server.folder()));
+        command
+            .args(["load"])
+            .args(load)
+            .args(scenario.more)
+            .args(contestant.manners(server.folder()));
         command.args(["--server", &server.address.to_string(), "--pid", &server.pid().to_string()]);
         if scenario.paced_by_plain {
             let per_s = self.half_of_plain(kept)?;

@@ -64,6 +64,9 @@ pub(crate) struct Options {
     /// So many messages in a request.
     #[arg(long, default_value_t = 1)]
     together: usize,
+    /// So many messages in a request, where nothing is measured but what comes of them.
+    #[arg(long, default_value_t = 1)]
+    fill_together: usize,
     /// So many messages to every user, before anything is measured.
     #[arg(long, default_value_t = 0)]
     history: u32,

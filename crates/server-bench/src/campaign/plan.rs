@@ -15,6 +15,7 @@ pub(crate) struct Scenario {
     pub(crate) at: Option<u32>,
     pub(crate) contestants: &'static [Contestant],
     pub(super) load: Load,
+    pub(super) more: &'static [&'static str],
     /// What makes it short; without it, it is not part of a brief campaign.
     pub(super) brief: &'static [&'static str],
     /// What our server is started with beyond its defaults.
@@ -43,6 +44,7 @@ impl Scenario {
             at: None,
             contestants,
             load: Load::Generator(load),
+            more: &[],
             brief: &[],
             serve: &[],
             paced_by_plain: false,
@@ -51,7 +53,7 @@ impl Scenario {
     }
 
     const fn point(name: &'static str, at: u32, load: &'static [&'static str]) -> Self {
-        Self { at: Some(at), ..Self::new(name, &[Tetherline], load) }
+        Self { at: Some(at), more: POINT, ..Self::new(name, &[Tetherline], load) }
     }
 
     const fn brief(self, brief: &'static [&'static str]) -> Self {
@@ -89,8 +91,24 @@ const EVERYBODY: &[Contestant] = &[
 /// Whoever keeps what somebody misses.
 const KEEPERS: &[Contestant] = &[Tetherline, Plain, Nchan, Mosquitto, SocketIo];
 
+/// Of every point of a curve: it is one of many, and what comes before it is no part of it.
+const POINT: &[&str] = &["--seconds", "2", "--warm-up-s", "0.5", "--fill-together", "500"];
+
 const BRIEF_PUBLISH: &[&str] =
     &["--users", "20", "--publishers", "4", "--seconds", "0.3", "--warm-up-s", "0.1"];
+
+const BRIEF_TOGETHER: &[&str] = &[
+    "--users",
+    "20",
+    "--publishers",
+    "2",
+    "--together",
+    "50",
+    "--seconds",
+    "0.3",
+    "--warm-up-s",
+    "0.1",
+];
 
 /// In the order in which they are measured: what others are measured by comes first.
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -152,7 +170,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("apart-to-nobody", &[Tetherline], &["publish", "--connections", "0"])
         .brief(BRIEF_PUBLISH),
     // Five hundred messages a request, and four requests at a time.
-    Scenario::new("together", &[Tetherline], TOGETHER),
+    Scenario::new("together", &[Tetherline], TOGETHER).brief(BRIEF_TOGETHER),
     Scenario::new("together-to-nobody", &[Tetherline], TOGETHER_TO_NOBODY),
     Scenario { load: Load::Streams, ..Scenario::new("streams", &[Tetherline], &[]) },
     Scenario::point("growth-users", 100, &["publish", "--users", "100", "--history", "1"]),

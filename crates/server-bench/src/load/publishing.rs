@@ -47,8 +47,8 @@ pub(super) enum Pace {
     /// Each message is due at its own moment, and so old from then on, whoever is free to send it: a
     /// server cannot hide what waits for it (no coordinated omission).
     Even { per_s: f64, seconds: f64 },
-    /// So many to each of these users, one round after the other.
-    Rounds { rounds: u32, users: (u32, u32) },
+    /// So many to each of the first users, one round after the other, so many in a request.
+    Rounds { rounds: u32, users: u32, together: usize },
 }
 
 /// What a stretch came to.
@@ -169,11 +169,11 @@ impl Work {
                 self.due[usize::from(publisher.id)].acquire().await.ok()?.forget();
                 self.due_ns(per_s, number)
             }
-            Pace::Rounds { rounds, users: (from, to) } => {
-                let each = u64::from(to - from);
+            Pace::Rounds { rounds, users, together } => {
+                let users = u64::from(users);
                 let first = number * together as u64;
-                let end = (each * u64::from(rounds)).min(first + together as u64);
-                let users = (first..end).map(|number| from + (number % each) as u32);
+                let end = (users * u64::from(rounds)).min(first + together as u64);
+                let users = (first..end).map(|number| (number % users) as u32);
                 return (first < end).then(|| (users.collect(), now_ns()));
             }
         };

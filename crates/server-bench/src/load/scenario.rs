@@ -13,8 +13,13 @@ use hdrhistogram::Histogram;
 use tokio::time::sleep;
 
 use super::{
-    Options, Scenario, connection::Subscribing, dialect, fleet::Fleet, ledger::Ledger,
-    publisher::Told, publishing::Desk,
+    Options, Scenario,
+    connection::Subscribing,
+    dialect,
+    fleet::Fleet,
+    ledger::Ledger,
+    publisher::Told,
+    publishing::{Desk, Pace, Publishers, Stretch},
 };
 use crate::{
     record::{Counts, Measured},
@@ -35,6 +40,7 @@ struct Bench {
     desk: Arc<Desk>,
     server: Tree,
     settle: Duration,
+    fill_together: usize,
 }
 
 impl Bench {
@@ -61,7 +67,14 @@ impl Bench {
             desk: Arc::new(desk),
             server: Tree::of(options.pid),
             settle: Duration::from_secs_f64(options.settle_s),
+            fill_together: options.fill_together.max(1),
         })
+    }
+
+    /// So many messages to everybody.
+    async fn fill(&self, publishers: &mut Publishers, rounds: u32) -> Result<Stretch> {
+        let (users, together) = (self.desk.users, self.fill_together);
+        Ok(publishers.publish(Pace::Rounds { rounds, users, together }).await?)
     }
 
     async fn connect(&self, users: Range<u32>, at_a_time: usize) -> Fleet {

@@ -21,9 +21,7 @@ pub(super) async fn run(options: &Options) -> Result<Measured> {
     let bench = Bench::new(options)?;
     let mut publishers = Publishers::open(&bench.desk, options.publishers).await?;
     if options.history > 0 {
-        publishers
-            .publish(Pace::Rounds { rounds: options.history, users: (0, options.users) })
-            .await?;
+        bench.fill(&mut publishers, options.history).await?;
     }
     let is_attended = options.connections != Some(0);
     let listening = if is_attended { bench.desk.listening } else { 0 };

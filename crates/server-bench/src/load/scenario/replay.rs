@@ -3,10 +3,7 @@ use tokio::time::sleep;
 
 use super::{Bench, Options, set_percentiles};
 use crate::{
-    load::{
-        clock::now_ns,
-        publishing::{Pace, Publishers},
-    },
+    load::{clock::now_ns, publishing::Publishers},
     record::Measured,
 };
 
@@ -22,14 +19,13 @@ pub(super) async fn run(options: &Options) -> Result<Measured> {
     let dialect = &bench.desk.subscribing.dialect;
     if dialect.keeps_after_a_visit_only() {
         let visit = bench.connect(0..options.users, VISITORS).await;
-        publishers.publish(Pace::Rounds { rounds: 1, users: (0, options.users) }).await?;
+        bench.fill(&mut publishers, 1).await?;
         bench.desk.settle().await;
         drop(visit);
         sleep(bench.settle).await;
     }
     let visited = bench.desk.subscribing.ledger.arrived();
-    let rounds = Pace::Rounds { rounds: options.missed, users: (0, options.users) };
-    let filled = publishers.publish(rounds).await?;
+    let filled = bench.fill(&mut publishers, options.missed).await?;
     dialect.ask_for_missed();
     let memory = bench.settled_memory_bytes().await;
 
@@ -59,8 +55,7 @@ pub(super) async fn run(options: &Options) -> Result<Measured> {
 pub(super) async fn what_stays(options: &Options) -> Result<Measured> {
     let bench = Bench::new(options)?;
     let mut publishers = Publishers::open(&bench.desk, options.publishers).await?;
-    let rounds = Pace::Rounds { rounds: options.missed, users: (0, options.users) };
-    publishers.publish(rounds).await?;
+    bench.fill(&mut publishers, options.missed).await?;
     bench.desk.subscribing.dialect.ask_for_missed();
     // What a server keeps for all of them is there once the first have read, and gone.
     let warm = options.users / WARM_SHARE;
