@@ -55,17 +55,20 @@ enum Arrived {
 }
 
 impl Driver {
-    pub(crate) fn new(socket: Socket, pump: Pump, shared: Arc<Shared>) -> Self {
-        Self { socket, pump, shared, is_writing: false, jobs: [const { None }; JOBS] }
+    /// It does not move any more: a future that takes it by value has room for it twice.
+    pub(crate) fn new(socket: Socket, pump: Pump, shared: Arc<Shared>) -> Box<Self> {
+        let jobs = [const { None }; JOBS];
+        Box::new(Self { socket, pump, shared, is_writing: false, jobs })
     }
 
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(mut self: Box<Self>) {
         tracing::debug!(device = self.pump.device().map(tracing::field::debug), "open");
         let Some(goodbye) = self.serve().await else {
             return tracing::debug!("the peer is gone without a word");
         };
         tracing::debug!(?goodbye, "closing a connection");
-        self.socket.close(goodbye).await;
+        // Nobody who is connected has to have room for it.
+        Box::pin(self.socket.close(goodbye)).await;
     }
 
     /// Answers how to say goodbye, if there is anybody to hear it.

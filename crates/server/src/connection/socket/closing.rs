@@ -34,7 +34,7 @@ pub(crate) enum Goodbye {
 
 impl Socket {
     /// Says goodbye in bounded time, whatever the peer does.
-    pub(crate) async fn close(mut self, goodbye: Goodbye) {
+    pub(crate) async fn close(&mut self, goodbye: Goodbye) {
         let frame = match goodbye {
             Goodbye::Ours(code, reason) | Goodbye::Breach(code, reason) => {
                 Frame::close(code, reason)

@@ -189,7 +189,10 @@ async fn a_close_waits_behind_a_frame_that_is_half_written_and_then_cuts() {
         let batch = ["first", "second"].map(|it| Outgoing::Text(it.repeat(300).into()));
         socket.write(batch.to_vec());
         assert_eq!(written(&mut socket).await, Written::Some);
-        let closing = tokio::spawn(socket.close(Goodbye::Ours(CloseCode::Restart, "bye")));
+        let closing =
+            tokio::spawn(
+                async move { socket.close(Goodbye::Ours(CloseCode::Restart, "bye")).await },
+            );
         if !is_read {
             closing.await.unwrap();
         }
@@ -206,8 +209,11 @@ async fn a_close_waits_behind_a_frame_that_is_half_written_and_then_cuts() {
 #[tokio::test]
 async fn after_a_breach_our_side_is_closed_before_the_peer_has_stopped() {
     // The server lingered and kept its side open, so that a peer that waited for the end waited, too.
-    let (socket, mut theirs) = socket();
-    let closing = tokio::spawn(socket.close(Goodbye::Breach(CloseCode::ProtocolError, "")));
+    let (mut socket, mut theirs) = socket();
+    let closing =
+        tokio::spawn(
+            async move { socket.close(Goodbye::Breach(CloseCode::ProtocolError, "")).await },
+        );
     let mut bytes = Vec::new();
     theirs.read_to_end(&mut bytes).await.unwrap();
     assert_eq!(bytes, [0x88, 2, 3, 234]);
