@@ -14,6 +14,10 @@ use crate::{
     server::{Launch, Server},
 };
 
+/// One life in so many is so long.
+const LONG_LIFE_EVERY: u32 = 40;
+const LONG_LIFE_MS: u64 = 7_000;
+
 /// Kills the server so many times, and answers what came of it.
 pub(crate) async fn run(binary: &Path, kills: u32, seed: u64) -> Result<Verdict> {
     let mut random = fastrand::Rng::with_seed(seed);
@@ -45,9 +49,11 @@ async fn kill_again_and_again(
     random: &mut fastrand::Rng,
 ) -> Result<Server> {
     scene.is_up();
-    for _ in 0..kills {
+    for kill in 0..kills {
         // In one case of eight before it listens, perhaps: while it repairs what the last left.
         let lives = Duration::from_millis(match random.u8(..8) {
+            // Now and then what was acknowledged has surely been written.
+            _ if kill % LONG_LIFE_EVERY == LONG_LIFE_EVERY / 4 => LONG_LIFE_MS,
             0 => random.u64(0..40),
             1 => random.u64(1_000..2_000),
             _ => random.u64(100..900),

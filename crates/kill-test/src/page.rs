@@ -224,7 +224,10 @@ impl Page {
             count(&ledger.counts.replayed);
         }
         ledger.read(self.user, note, seq);
-        if let Err(wrong) = self.life.take(seq, message.replayed) {
+        if let Some(said_at) = self.life.said_at() {
+            self.life.survived(self.scene.first_trouble_after(said_at));
+        }
+        if let Err(wrong) = self.life.take(seq, message.replayed, Instant::now()) {
             self.problem(wrong.kind(), &wrong.to_string());
         }
         if let Some(position) = self.scene.positions[self.user].get(self.device) {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -53,6 +53,8 @@ pub(crate) struct Scene {
     phase: watch::Sender<Phase>,
     /// Even while all is well: it counts up when trouble begins, and when it is over.
     troubles: AtomicU64,
+    /// When each trouble began.
+    began: Mutex<Vec<Instant>>,
     /// How often the server began to listen.
     ups: watch::Sender<u64>,
 }
@@ -87,6 +89,7 @@ impl Scene {
             positions: (0..USERS).map(|_| Default::default()).collect(),
             phase: watch::Sender::new(Phase::Running),
             troubles: AtomicU64::new(0),
+            began: Mutex::default(),
             ups: watch::Sender::new(0),
         })
     }
@@ -117,11 +120,17 @@ impl Scene {
 
     /// Something is about to go wrong, or went wrong just now.
     pub(crate) fn trouble(&self) {
+        self.began.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
         self.troubles.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(crate) fn trouble_is_over(&self) {
         self.troubles.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn first_trouble_after(&self, at: Instant) -> Option<Instant> {
+        let began = self.began.lock().unwrap_or_else(PoisonError::into_inner);
+        began.get(began.partition_point(|trouble| *trouble < at)).copied()
     }
 
     /// All is well; as long as this answers the same, it has been all the time.

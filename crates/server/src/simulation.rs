@@ -104,7 +104,7 @@ pub enum Event<'a> {
     StreamPage(StreamPage),
     /// The answer to [`Action::Locate`].
     Located(Result<Place, StoreError>),
-    /// The answer to [`Action::Acknowledge`].
+    /// The answer to [`Action::Acknowledge`] and [`Action::SaveCursor`].
     Acknowledged,
     /// The answer to [`Action::Receive`] and [`Action::Stop`].
     Settled(Outcome),
@@ -144,6 +144,8 @@ pub enum Action {
     Locate,
     /// Everything up to here is handled.
     Acknowledge(Seq),
+    /// What was acknowledged is to outlive a crash.
+    SaveCursor,
     /// Hand this to the application.
     Receive(MessageId, Message),
     /// This answer shall grow no further; the application is to be told.
@@ -247,6 +249,7 @@ impl Session {
             pump::Action::ReadStreams(places) => Action::ReadStreams(places),
             pump::Action::Locate => Action::Locate,
             pump::Action::Acknowledge(seq) => Action::Acknowledge(seq),
+            pump::Action::SaveCursor => Action::SaveCursor,
             pump::Action::Receive { id, errand, .. } => match errand {
                 Errand::Message(message) => Action::Receive(id, message),
                 Errand::Stop(target) => Action::Stop(id, target),

@@ -72,12 +72,21 @@ pub trait Mailbox: Send + Sync + 'static {
         device: Option<&DeviceId>,
     ) -> BoxFuture<'_, Result<Place, StoreError>>;
 
-    /// Moves a device's cursor and the user's floor forward, never back and never past the head.
+    /// Moves a device's cursor and the user's floor forward, never back and never past the head. Whoever
+    /// asks for a place is told of it at once. It need not be durable yet: a crash takes what was
+    /// acknowledged within the last second, or so, and it comes again.
     fn acknowledge(
         &self,
         user: &UserId,
         device: Option<&DeviceId>,
         seq: Seq,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Makes durable where a device and its user's floor are: once this answers, no crash takes it back.
+    fn save_cursor(
+        &self,
+        user: &UserId,
+        device: Option<&DeviceId>,
     ) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 

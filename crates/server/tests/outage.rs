@@ -115,6 +115,14 @@ impl Mailbox for Switched {
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         self.when_on(self.store.acknowledge(user, device, seq))
     }
+
+    fn save_cursor(
+        &self,
+        user: &UserId,
+        device: Option<&DeviceId>,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.when_on(self.store.save_cursor(user, device))
+    }
 }
 
 impl Inbox for Switched {

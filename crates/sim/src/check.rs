@@ -111,11 +111,14 @@ impl Reading {
 impl World {
     pub(crate) fn asks(&mut self, page: PageNo, after: u64) {
         self.note(&format!("page {page} asks for what comes after {after}"));
+        let history = self.link_of(page).map(|link| self.links[link].history);
         let Page { engine, reading, .. } = &mut self.pages[page];
         if let Some(start) = reading.start {
             let is_there = engine.position().is_some_and(|position| position.get() == after);
             if after < start && is_there && !reading.can_prove && reading.seen.is_empty() {
                 (reading.start, reading.lowest, reading.next) = (Some(after), after, after + 1);
+                // It begins like a fresh page, and has nothing of another history.
+                reading.history = history.unwrap_or(reading.history);
             }
             return;
         }

@@ -67,6 +67,10 @@ pub(crate) enum Event {
         room: Room,
         resumed: Option<Box<Resumed>>,
     },
+    /// The server writes what was acknowledged.
+    SaveCursors {
+        life: u32,
+    },
     /// A server that drains has waited long enough.
     Drained {
         life: u32,

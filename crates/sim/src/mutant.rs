@@ -51,6 +51,8 @@ pub enum Mutant {
     TextForgottenOnReconnect,
     /// The leading tab does not tell the others what it shows of answers.
     AskNotAnsweredWithTexts,
+    /// What was acknowledged is never written.
+    CursorsNeverWritten,
 }
 
 impl Mutant {
@@ -89,12 +91,13 @@ impl Mutant {
             Self::GrowthLostWithWriter | Self::AskNotAnsweredWithTexts => {
                 "every page shows all that there is of an answer"
             }
+            Self::CursorsNeverWritten => "a crash takes a second of acknowledgements at the most",
             Self::TextForgottenOnReconnect => "what is shown of an attempt never shrinks",
         }
     }
 
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::AnsweredBeforeCommit,
         Self::DeliveredBeforeCommit,
         Self::CursorBeforeHandler,
@@ -120,6 +123,7 @@ impl Mutant {
         Self::GrowthLostWithWriter,
         Self::TextForgottenOnReconnect,
         Self::AskNotAnsweredWithTexts,
+        Self::CursorsNeverWritten,
     ];
 
     /// Within how many seeds it is found, counted from 0.

@@ -10,7 +10,7 @@ use crate::{
     event::Event,
     network::Down,
     sends::{About, Nature},
-    store::{Answer, Operation},
+    store::{Answer, Operation, SAVE_EVERY_MS},
     upstream::UNANNOUNCED,
     world::{LinkNo, Publish, PublishNo, SendNo, UserNo, World},
 };
@@ -127,6 +127,7 @@ impl World {
                 self.links[link].unsaved = seq;
                 self.acknowledged(link);
             }
+            Operation::SaveCursor { link, .. } => self.acknowledged(link),
             Operation::Erase { user } => self.note(&format!("u{user} could not be erased")),
             Operation::Record { send, .. } => {
                 let refusal = Refusal::new(ErrorCode::Unavailable, "not recorded");
@@ -274,7 +275,16 @@ impl World {
 
     pub(crate) fn drained(&mut self, life: u32) {
         if self.is_running(life) {
+            self.store.save_cursors();
             self.stop(true);
+        }
+    }
+
+    /// From its start on, as long as it runs.
+    pub(crate) fn save_cursors(&mut self, life: u32) {
+        if self.is_running(life) {
+            self.store.save_cursors();
+            self.after(SAVE_EVERY_MS, Event::SaveCursors { life });
         }
     }
 
@@ -284,6 +294,10 @@ impl World {
         }
         if committed {
             self.commit_all();
+        }
+        let unsaved_ms = self.store.acknowledged_since().map_or(0, |since| self.now - since);
+        if unsaved_ms > SAVE_EVERY_MS {
+            self.fail(format!("what was acknowledged {unsaved_ms} ms ago was not written"));
         }
         self.store.crash();
         let machine = self.random.percent(30);
@@ -343,6 +357,7 @@ impl World {
             self.server =
                 Some(Life { number, hub, is_draining: false, under_way: BTreeMap::new() });
             self.after(1_000, Event::Overdue { life: number });
+            self.after(SAVE_EVERY_MS, Event::SaveCursors { life: number });
         }
     }
 

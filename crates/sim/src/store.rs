@@ -1,5 +1,6 @@
 //! What a server keeps, as a model: what is committed survives a crash, what is not does not.
 
+mod cursors;
 mod growing;
 mod histories;
 
@@ -11,6 +12,8 @@ use tetherline_protocol::{
 };
 use tetherline_server::store::{Appended, Delivery, Head, Outcome, Place, Resumed, Room, Standing};
 
+use cursors::Cursors;
+pub(crate) use cursors::SAVE_EVERY_MS;
 use growing::HalfEnded;
 use histories::Histories;
 
@@ -34,10 +37,9 @@ pub(crate) struct Mailbox {
     /// The message with the nth position behind that is at n-1.
     messages: Vec<(PublishNo, Delivery)>,
     keys: BTreeMap<KeyNo, u64>,
-    cursors: BTreeMap<DeviceNo, u64>,
+    cursors: Cursors,
     /// When each device was greeted last, in greetings.
     greeted: BTreeMap<DeviceNo, u64>,
-    floor: u64,
     /// Messages up to here are not kept any more.
     trimmed: u64,
     /// As it is announced. A backup has it too.
@@ -82,18 +84,18 @@ impl Mailbox {
 
     /// Where a device truly stands.
     pub(crate) fn cursor(&self, device: DeviceNo) -> u64 {
-        self.cursors.get(&device).copied().unwrap_or(self.floor)
+        self.cursors.of(device)
     }
 
     pub(crate) fn knows(&self, device: DeviceNo) -> bool {
-        self.cursors.contains_key(&device)
+        self.cursors.knows(device)
     }
 
     fn forget_least_recent(&mut self) {
         let least = self.greeted.iter().min_by_key(|(_, at)| **at).map(|(device, _)| *device);
         if let Some(device) = least {
             self.greeted.remove(&device);
-            self.cursors.remove(&device);
+            self.cursors.forget(device);
         }
     }
 
@@ -122,6 +124,11 @@ pub(crate) enum Operation {
         user: UserNo,
         device: DeviceNo,
         seq: u64,
+    },
+    /// What was acknowledged is to be in the file before the goodbye.
+    SaveCursor {
+        link: LinkNo,
+        user: UserNo,
     },
     Record {
         send: SendNo,
@@ -260,13 +267,16 @@ impl Store {
     pub(crate) fn crash(&mut self) {
         self.waiting.clear();
         self.half_ended.clear();
+        self.lose_cursors();
         if self.mutant == Some(Mutant::TextLostInCrash) {
             self.forget_some_text();
         }
     }
 
     pub(crate) fn back_up(&mut self) {
-        self.backup = Some(self.mailboxes.clone());
+        let written =
+            |mailbox: &Mailbox| Mailbox { cursors: mailbox.cursors.written(), ..mailbox.clone() };
+        self.backup = Some(self.mailboxes.iter().map(written).collect());
     }
 
     /// The operator restores the last backup, which renews the epoch if it is done by the command for it.
@@ -287,14 +297,14 @@ impl Store {
     pub(crate) fn place(&self, user: UserNo, device: DeviceNo) -> Place {
         let mailbox = &self.mailboxes[user];
         let cursor = match self.mutant {
-            Some(Mutant::CursorOfAnotherDevice) => mailbox.floor,
+            Some(Mutant::CursorOfAnotherDevice) => mailbox.cursors.floor(),
             _ => mailbox.cursor(device),
         };
         Place {
             head: self.head(user),
             cursor: seq(cursor),
             cursor_id: mailbox.id_at(cursor),
-            floor: seq(mailbox.floor),
+            floor: seq(mailbox.cursors.floor()),
             trimmed: seq(mailbox.trimmed),
             trimmed_id: mailbox.id_at(mailbox.trimmed),
         }
@@ -376,12 +386,12 @@ impl Store {
                 self.greetings += 1;
                 let mailbox = &mut self.mailboxes[user];
                 let is_full =
-                    !mailbox.knows(device) && mailbox.cursors.len() >= self.limits.devices_max;
+                    !mailbox.knows(device) && mailbox.cursors.devices() >= self.limits.devices_max;
                 if is_full && forgets {
                     mailbox.forget_least_recent();
                 }
                 if !is_full || forgets {
-                    mailbox.cursors.entry(device).or_insert(mailbox.floor);
+                    mailbox.cursors.greet(device);
                     mailbox.greeted.insert(device, self.greetings);
                 }
                 Answer::Greeted { link }
@@ -389,10 +399,11 @@ impl Store {
             Operation::Acknowledge { link, user, device, seq } => {
                 let mailbox = &mut self.mailboxes[user];
                 let seq = seq.min(mailbox.head());
-                mailbox.floor = mailbox.floor.max(seq);
-                if let Some(cursor) = mailbox.cursors.get_mut(&device) {
-                    *cursor = seq.max(*cursor);
-                }
+                mailbox.cursors.acknowledge(device, seq, now);
+                Answer::Acknowledged { link }
+            }
+            Operation::SaveCursor { link, user } => {
+                self.save_cursors_of(user);
                 Answer::Acknowledged { link }
             }
             Operation::Record { send, user, outcome } => {
@@ -403,10 +414,10 @@ impl Store {
                 let before = &self.mailboxes[user];
                 self.histories.end(user, before);
                 let head = before.head();
-                let (erased, trimmed, floor) = (head, head, head);
+                let (erased, trimmed, cursors) = (head, head, Cursors::beginning_at(head));
                 let epoch = self.next_epoch();
                 self.mailboxes[user] =
-                    Mailbox { erased, floor, trimmed, epoch, ..Mailbox::default() };
+                    Mailbox { erased, cursors, trimmed, epoch, ..Mailbox::default() };
                 Answer::Erased { user }
             }
             Operation::Stream(order) => self.apply_order(order, now),

@@ -252,6 +252,7 @@ impl World {
                 let seq = seq.get();
                 self.submit(Operation::Acknowledge { link, user, device, seq }, life);
             }
+            Action::SaveCursor => self.submit(Operation::SaveCursor { link, user }, life),
             Action::Write(batch) => {
                 self.check_batch(link, &batch);
                 self.check_shown(link, &batch);

@@ -241,6 +241,7 @@ impl World {
             Event::Write { writer, serial } => self.write(writer, serial),
             Event::Resume { writer, serial } => self.resume_writing(writer, serial),
             Event::Streamed { life, user } => self.streamed(life, user),
+            Event::SaveCursors { life } => self.save_cursors(life),
             Event::Overdue { life } => self.end_overdue(life),
             Event::Restart => self.restart(),
             Event::Drained { life } => self.drained(life),

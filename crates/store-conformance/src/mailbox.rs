@@ -41,6 +41,7 @@ pub async fn keeps_every_promise(bench: &mut impl Bench) {
     drop(store);
 
     a_crash_takes_nothing_that_was_answered(bench).await;
+    cursors::hold(bench).await;
     devices::hold(bench).await;
     standing::hold(bench).await;
     streams::conform(bench).await;

@@ -27,6 +27,7 @@ async fn what_a_backup_has_is_there(bench: &mut impl Bench, how: Restored, name:
     append(&store, name, "two").await;
     store.locate(&roy, Some(&phone)).await.unwrap();
     store.acknowledge(&roy, Some(&phone), seq(1)).await.unwrap();
+    store.save_cursor(&roy, Some(&phone)).await.unwrap();
     store.record(&roy, &m1, &Ok(None)).await.unwrap();
     store.open_stream(&roy, &a1, opening("{}")).await.unwrap();
     store.append_text(&roy, &a1, ONE, None, "ab".into()).await.unwrap();

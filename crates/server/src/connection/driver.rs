@@ -130,6 +130,7 @@ impl Driver {
                 });
             }
             Action::Acknowledge(seq) => self.acknowledge(seq),
+            Action::SaveCursor => self.save_cursor(),
             Action::Receive { id, named, errand } => self.receive(id, named, errand),
             Action::Verify(token) => {
                 let verified = self.shared.config.jwt.verify(&token);
@@ -163,6 +164,16 @@ impl Driver {
                 // Repeating is preferred to losing: the next one covers it.
                 // The store says it, and not once for each of them.
                 tracing::debug!(%error, "an acknowledgement was not saved");
+            }
+            Event::Acknowledged
+        });
+    }
+
+    fn save_cursor(&mut self) {
+        let (shared, user, device) = self.owners();
+        self.start(Kind::Acknowledge, async move {
+            if let Err(error) = shared.store.save_cursor(&user, device.as_ref()).await {
+                tracing::debug!(%error, "a cursor was not saved before its goodbye");
             }
             Event::Acknowledged
         });

@@ -24,9 +24,25 @@ pub(crate) struct Pump {
     device: Option<DeviceId>,
     /// Whose sign-in is to be looked up next.
     unknown: Option<Box<Identity>>,
-    /// An acknowledgement is with the store.
-    is_saving: bool,
+    saving: Saving,
     state: State,
+}
+
+/// What the store is asked to do about acknowledgements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Saving {
+    /// Nothing was acknowledged that it need not keep.
+    Done,
+    /// It has them, and need not have written them yet.
+    Owed,
+    /// It is being told, or writes them.
+    Busy { then: After },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    Owed,
+    Done,
 }
 
 enum State {
@@ -73,7 +89,7 @@ pub(crate) enum Event<'a> {
     StreamPage(StreamPage),
     /// The answer to [`Action::Locate`].
     Located(Result<Place, StoreError>),
-    /// The answer to [`Action::Acknowledge`].
+    /// The answer to [`Action::Acknowledge`], and to [`Action::SaveCursor`].
     Acknowledged,
     /// The answer to [`Action::Receive`].
     Settled(Outcome),
@@ -100,6 +116,8 @@ pub(crate) enum Action {
     Locate,
     /// Keep that everything up to here is handled.
     Acknowledge(Seq),
+    /// Have what was acknowledged outlive a crash.
+    SaveCursor,
     /// See to this. `named`: the id is the client's.
     Receive { id: MessageId, named: bool, errand: Errand },
     /// Check this token.
@@ -124,7 +142,7 @@ impl Pump {
             ticket,
             device,
             unknown: None,
-            is_saving: false,
+            saving: Saving::Done,
             state: State::Open { is_readable: true },
         }
     }
@@ -259,7 +277,7 @@ impl Pump {
     fn perform(&mut self, output: Output, now: Instant) -> Option<Action> {
         match output {
             Output::Acknowledge(seq) => {
-                self.is_saving = true;
+                self.saving = Saving::Busy { then: After::Owed };
                 return Some(Action::Acknowledge(seq));
             }
             _ if !self.is_open() => return None,
@@ -304,7 +322,11 @@ impl Pump {
     }
 
     fn say_goodbye(&mut self) -> Option<Action> {
-        if self.is_saving {
+        if !self.is_open() && self.saving == Saving::Owed {
+            self.saving = Saving::Busy { then: After::Done };
+            return Some(Action::SaveCursor);
+        }
+        if matches!(self.saving, Saving::Busy { .. }) {
             return None;
         }
         match std::mem::replace(&mut self.state, State::Left) {
@@ -317,7 +339,12 @@ impl Pump {
     }
 
     fn acknowledged(&mut self, now: Instant) {
-        self.is_saving = false;
+        if let Saving::Busy { then } = self.saving {
+            self.saving = match then {
+                After::Owed => Saving::Owed,
+                After::Done => Saving::Done,
+            };
+        }
         self.session.handle(Input::Acknowledged, now);
     }
 
@@ -326,7 +353,7 @@ impl Pump {
             && now >= until
         {
             tracing::debug!("the store took no acknowledgement in time");
-            self.is_saving = false;
+            self.saving = Saving::Done;
         }
     }
 
@@ -424,6 +451,10 @@ mod tests {
         let last = connection.poll();
         assert!(matches!(last, Some(Action::Acknowledge(it)) if it == seq(3)), "{last:?}");
         assert!(connection.poll().is_none());
+        connection.handle(Event::Acknowledged);
+        let saved = connection.poll();
+        assert!(matches!(saved, Some(Action::SaveCursor)), "{saved:?}");
+        assert!(connection.poll().is_none(), "it is not in the file yet");
         connection.handle(Event::Acknowledged);
         let goodbye = connection.poll();
         assert!(matches!(goodbye, Some(Action::Close(Some(Goodbye::Answer(Some(1000)))))));

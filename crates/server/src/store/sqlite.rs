@@ -5,8 +5,10 @@ mod aging;
 pub mod backup;
 mod checkpoint;
 mod commands;
+mod cursors;
 mod failure;
 mod gather;
+mod mailboxes;
 mod messages;
 mod presence;
 mod reader;
@@ -25,9 +27,10 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Instant,
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use sha2::{Digest as _, Sha256};
 use tetherline_protocol::{
     DeviceId, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
@@ -39,12 +42,15 @@ use super::{
 };
 use checkpoint::{Checkpoints, LogSizes};
 use commands::{Append, AppendReply, Command, Reply, Together};
+use cursors::{Cursors, Kept, Position};
 use failure::Alarm;
+use mailboxes::Mailboxes;
 use presence::{Files, Lock, Presence};
 use reader::Readers;
 use rules::Rules;
 use streams::{Answers, Table};
 use times::{Clock, Times};
+use upkeep::Wish;
 use writer::{Desk, Writer};
 
 /// Why a store cannot be opened.
@@ -88,10 +94,18 @@ pub struct SqliteStore {
     readers: Readers,
     writer: Writer,
     files: Arc<Files>,
+    memory: Arc<Memory>,
     rules: Arc<Rules>,
     growing: Arc<Table>,
     clock: Clock,
     alarm: Alarm,
+}
+
+/// What is known without the file.
+#[derive(Default)]
+struct Memory {
+    mailboxes: Mailboxes,
+    cursors: Cursors,
 }
 
 /// What a test may have otherwise.
@@ -135,8 +149,10 @@ impl SqliteStore {
         let answers = Answers::load(&connection, times::uptime_ms((setup.clock)().1))?;
         let times = Times::load(&connection, setup.clock.clone())?;
         let growing = answers.table();
+        let memory = Arc::new(Memory::default());
+        let desk_rules = (rules.clone(), memory.clone());
         let writer = Writer::start(
-            Desk::new(connection, rules.clone(), epoch.clone(), answers, times, presence),
+            Desk::new(connection, desk_rules, epoch.clone(), answers, times, presence),
             checkpoints,
             &alarm,
         )?;
@@ -144,6 +160,7 @@ impl SqliteStore {
             readers: Readers::start(path, &files, epoch, &alarm)?,
             files,
             writer,
+            memory,
             rules,
             growing,
             clock: setup.clock,
@@ -213,7 +230,8 @@ impl Mailbox for SqliteStore {
     fn head(&self, user: &UserId) -> BoxFuture<'_, Result<Head, StoreError>> {
         let user = user.clone();
         Box::pin(self.readers.run(move |connection, epoch| {
-            let (place, _) = statements::place(connection, &user, None, epoch)?;
+            let (place, _) =
+                statements::place(connection, &user, None, Position::default(), epoch)?;
             Ok(place.head)
         }))
     }
@@ -226,10 +244,11 @@ impl Mailbox for SqliteStore {
         let (user, device) = (user.clone(), device.cloned());
         Box::pin(async move {
             let asked = (user.clone(), device.clone());
+            let ahead = self.memory.cursors.of(&user, device.as_ref());
             let (place, seen_at) = self
                 .readers
                 .run(move |connection, epoch| {
-                    statements::place(connection, &asked.0, asked.1.as_ref(), epoch)
+                    statements::place(connection, &asked.0, asked.1.as_ref(), ahead, epoch)
                 })
                 .await?;
             match (device, seen_at) {
@@ -252,10 +271,35 @@ impl Mailbox for SqliteStore {
         device: Option<&DeviceId>,
         seq: Seq,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
+        if let Some(head) = self.memory.mailboxes.head(user) {
+            let seq = seq.min(head);
+            match self.memory.cursors.advance(user, device, seq, Instant::now()) {
+                Kept::Ahead => return Box::pin(ready(Ok(()))),
+                Kept::First => {
+                    self.writer.look_after(Wish::Save);
+                    return Box::pin(ready(Ok(())));
+                }
+                Kept::Full => {}
+            }
+        }
         let (user, device) = (user.clone(), device.cloned());
         Box::pin(async move {
             self.writer.ask(0, |reply| Command::Acknowledge { user, device, seq, reply }).await?
         })
+    }
+
+    fn save_cursor(
+        &self,
+        user: &UserId,
+        _: Option<&DeviceId>,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        if self.memory.cursors.of_all(user).is_none() {
+            return Box::pin(ready(Ok(())));
+        }
+        let user = user.clone();
+        Box::pin(
+            async move { self.writer.ask(0, |reply| Command::SaveCursor { user, reply }).await? },
+        )
     }
 }
 
@@ -287,7 +331,7 @@ impl Inbox for SqliteStore {
 impl Upkeep for SqliteStore {
     fn work_by(&self, limits: &Limits) {
         self.rules.set(limits);
-        self.writer.look_after();
+        self.writer.look_after(Wish::Look);
     }
 
     fn erase(&self, user: &UserId) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -84,6 +84,8 @@ impl Machine {
 
     /// Nothing is trimmed by a rule that nobody has named.
     pub(super) fn open(&mut self) {
+        // Whoever had it open has closed it in order, or has crashed, which took what was not written.
+        self.store.save_cursors();
         let mut limits = Limits::default();
         (limits.retention_age_ms, limits.retention_messages_max) = (0, 0);
         self.work_by(limits);
@@ -309,6 +311,18 @@ impl Mailbox for Adapter {
         Box::pin(async move {
             let seq = seq.get();
             self.ask(Operation::Acknowledge { link: 0, user, device, seq }).await?;
+            Ok(())
+        })
+    }
+
+    fn save_cursor(
+        &self,
+        user: &UserId,
+        _: Option<&DeviceId>,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        let user = self.user(user);
+        Box::pin(async move {
+            self.ask(Operation::SaveCursor { link: 0, user }).await?;
             Ok(())
         })
     }

@@ -91,6 +91,11 @@ pub(super) enum Command {
         seq: Seq,
         reply: Reply<Result<(), StoreError>>,
     },
+    /// Where the devices of a user are is to be in the file before somebody says goodbye.
+    SaveCursor {
+        user: UserId,
+        reply: Reply<Result<(), StoreError>>,
+    },
     Record {
         user: UserId,
         id: MessageId,
@@ -109,6 +114,10 @@ pub(super) enum Command {
     },
     /// Something about an answer that grows.
     Stream(StreamCommand),
+    /// Write the cursors that are ahead of the file, if it is time.
+    SaveCursors {
+        reply: Reply<()>,
+    },
     /// Look whether there is something to forget. Answers whether there is more.
     Look {
         reply: Reply<bool>,
@@ -135,6 +144,11 @@ impl Command {
         matches!(self, Self::Stream(StreamCommand::Append { .. }))
     }
 
+    /// Whether it only has the writer look at something, after all others are answered.
+    pub(super) fn is_look(&self) -> bool {
+        matches!(self, Self::Look { .. } | Self::SaveCursors { .. })
+    }
+
     /// Whoever asked may be gone; that changes nothing about what is committed.
     pub(super) fn succeed(self, done: Done) {
         match (self, done) {
@@ -142,10 +156,12 @@ impl Command {
             (Self::Greet { reply, .. }, Done::Greet(place)) => reply.send(Ok(place)),
             (
                 Self::Acknowledge { reply, .. }
+                | Self::SaveCursor { reply, .. }
                 | Self::Record { reply, .. }
                 | Self::Erase { reply, .. },
                 Done::Nothing,
             ) => reply.send(Ok(())),
+            (Self::SaveCursors { reply }, _) => reply.send(()),
             (Self::Look { reply }, Done::Looked { is_behind }) => reply.send(is_behind),
             (Self::Stream(command), Done::Stream(done)) => command.succeed(done),
             (Self::Use { .. }, _) => {}
@@ -164,10 +180,11 @@ impl Command {
             }
             Self::Greet { reply, .. } => reply.send(Err(error)),
             Self::Acknowledge { reply, .. }
+            | Self::SaveCursor { reply, .. }
             | Self::Record { reply, .. }
             | Self::Erase { reply, .. } => reply.send(Err(error)),
             Self::Stream(command) => command.fail(error),
-            Self::Look { .. } | Self::Use { .. } => {}
+            Self::SaveCursors { .. } | Self::Look { .. } | Self::Use { .. } => {}
             #[cfg(test)]
             Self::Panic { reply } => drop(reply),
         }

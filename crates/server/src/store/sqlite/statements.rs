@@ -5,6 +5,7 @@ use tetherline_protocol::{DeviceId, Epoch, MessageId, Seq, UserId, frame::SendAn
 
 use super::{
     super::{Appended, Head, Outcome, Place, Resumed, Room, Standing},
+    cursors::{Position, Positions},
     messages,
 };
 use crate::Refusal;
@@ -33,7 +34,7 @@ pub(super) fn resume(
     room: Room,
     store_epoch: &str,
 ) -> rusqlite::Result<Resumed> {
-    let (place, _) = place(connection, user, None, store_epoch)?;
+    let (place, _) = place(connection, user, None, Position::default(), store_epoch)?;
     let standing = if after > place.head.seq {
         Standing::Nothing
     } else if after <= place.trimmed {
@@ -53,27 +54,32 @@ pub(super) fn resume(
     Ok(Resumed { head: place.head, standing, messages })
 }
 
-/// Where a device stands, and when it was last used, in ms since 1970, if it is known.
+/// Where a device stands, which may be ahead of the file, and when it was last used, in ms since 1970,
+/// if it is known.
 pub(super) fn place(
     connection: &Connection,
     user: &UserId,
     device: Option<&DeviceId>,
+    ahead: Position,
     store_epoch: &str,
 ) -> rusqlite::Result<(Place, Option<i64>)> {
+    let device = device.map(DeviceId::as_str);
+    let asked = params![user.as_str(), device, signed(ahead.floor), signed(ahead.cursor)];
     let found = connection
         .prepare_cached(
-            "SELECT users.epoch, floor, trimmed,
-                 max(trimmed, (SELECT coalesce(max(seq), 0) FROM messages WHERE user = users.id)),
-                 coalesce(cursor, floor), seen_at, trimmed_id,
-                 coalesce((SELECT id FROM messages WHERE user = users.id
+            "SELECT epoch, floor, trimmed,
+                 max(trimmed, (SELECT coalesce(max(seq), 0) FROM messages WHERE user = at.id)),
+                 cursor, seen_at, trimmed_id,
+                 coalesce((SELECT id FROM messages WHERE user = at.id
                      ORDER BY seq DESC LIMIT 1), trimmed_id),
-                 coalesce((SELECT id FROM messages
-                     WHERE user = users.id AND seq = coalesce(cursor, floor)),
-                     iif(coalesce(cursor, floor) = trimmed, trimmed_id, NULL))
-             FROM users LEFT JOIN devices ON devices.user = users.id AND devices.name = ?2
-             WHERE users.name = ?1",
+                 coalesce((SELECT id FROM messages WHERE user = at.id AND seq = cursor),
+                     iif(cursor = trimmed, trimmed_id, NULL))
+             FROM (SELECT id, epoch, trimmed, trimmed_id, max(floor, ?3) AS floor, seen_at,
+                     coalesce(max(cursor, ?4), max(floor, ?3)) AS cursor
+                 FROM users LEFT JOIN devices ON devices.user = users.id AND devices.name = ?2
+                 WHERE users.name = ?1) AS at",
         )?
-        .query_row(params![user.as_str(), device.map(DeviceId::as_str)], |row| {
+        .query_row(asked, |row| {
             let epoch = epoch(store_epoch, row.get(0)?)?;
             let place = Place {
                 head: Head { seq: seq(row, 3)?, id: readable_id(row, 7), epoch },
@@ -199,23 +205,21 @@ pub(super) fn greet(
     Ok(())
 }
 
-pub(super) fn acknowledge(
+/// Writes where devices are, if that is further than the file says.
+pub(super) fn save_cursors(
     connection: &Connection,
     user: i64,
-    device: Option<&DeviceId>,
-    position: Seq,
+    positions: &Positions,
     now: i64,
 ) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("UPDATE users SET floor = max(floor, ?2) WHERE id = ?1")?
-        .execute(params![user, signed(position)])?;
-    if let Some(device) = device {
-        connection
-            .prepare_cached(
-                "UPDATE devices SET cursor = max(cursor, ?3), seen_at = ?4
-                 WHERE user = ?1 AND name = ?2",
-            )?
-            .execute(params![user, device.as_str(), signed(position), now])?;
+        .prepare_cached("UPDATE users SET floor = ?2 WHERE id = ?1 AND floor < ?2")?
+        .execute(params![user, signed(positions.floor)])?;
+    let mut save = connection.prepare_cached(
+        "UPDATE devices SET cursor = ?3, seen_at = ?4 WHERE user = ?1 AND name = ?2 AND cursor < ?3",
+    )?;
+    for (device, cursor) in &positions.devices {
+        save.execute(params![user, device.as_str(), signed(*cursor), now])?;
     }
     Ok(())
 }

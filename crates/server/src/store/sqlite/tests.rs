@@ -1,6 +1,7 @@
 //! What is in the file itself.
 
 mod clock;
+mod cursors;
 
 use std::time::{Duration, Instant};
 
@@ -269,12 +270,13 @@ async fn what_waits_to_be_written_is_bounded_in_bytes() {
     }
     let refused = store.head(&ada).await.map(|head| head.seq.get());
     assert_eq!(refused.unwrap(), 1, "reading needs no room");
-    let refused = store.acknowledge(&ada, None, Seq::ZERO).now_or_never();
+    let (m1, outcome) = ("m1".parse().unwrap(), Ok(None));
+    let refused = store.record(&ada, &m1, &outcome).now_or_never();
     let words = refused.expect("at once").unwrap_err().to_string();
     assert!(words.contains("too much waits"), "{words}");
     other.execute_batch("COMMIT").unwrap();
     for asked in waiting {
         asked.await.unwrap();
     }
-    store.acknowledge(&ada, None, Seq::ZERO).await.expect("the room is given back");
+    store.record(&ada, &m1, &outcome).await.expect("the room is given back");
 }

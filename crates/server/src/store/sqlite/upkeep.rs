@@ -3,9 +3,12 @@
 use std::{
     collections::{BTreeMap, HashSet},
     io,
-    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
@@ -13,6 +16,7 @@ use tetherline_protocol::{Seq, UserId};
 use tokio::sync::mpsc;
 
 use super::{
+    Memory,
     aging::{Age, Aging, ROWS_MAX, Span},
     commands::{Command, Reply},
     failure::Alarm,
@@ -25,6 +29,8 @@ use super::{
 /// alone while there is more.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
+/// Wishes that wait for the thread that looks. One more is seen to when it looks next.
+const WISHES_MAX: usize = 2;
 /// What is forgotten at once: more than one commit can bring, so that nothing piles up.
 const MESSAGES_MAX: i64 = 2_048;
 const _: () = assert!(ROWS_MAX as usize > BATCH_MAX && MESSAGES_MAX as usize > BATCH_MAX);
@@ -335,29 +341,72 @@ pub(super) fn erase(connection: &Connection, mailbox: Mailbox) -> rusqlite::Resu
     Ok(())
 }
 
-/// Starts the thread that has the writer look for something to forget when nobody writes. A message
-/// says to look now; it ends when the sender is dropped.
+/// What wakes the thread that looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// There may be something to forget.
+    Look,
+    /// A cursor is ahead of the file.
+    Save,
+}
+
+/// Starts the thread that has the writer look for something to forget, and save cursors, when nobody
+/// writes. It ends when the sender is dropped.
 pub(super) fn start(
     commands: mpsc::WeakSender<Command>,
+    memory: Arc<Memory>,
     alarm: &Alarm,
-) -> io::Result<SyncSender<()>> {
-    let (sender, wishes) = sync_channel(1);
+) -> io::Result<SyncSender<Wish>> {
+    let (sender, wishes) = sync_channel(WISHES_MAX);
     let watched = alarm.watch("the thread that looks for what is to be forgotten");
+    let look_at = Instant::now() + LOOK_EVERY;
+    let caretaker = Caretaker { commands, memory, look_at };
     thread::Builder::new()
         .name("tetherline-upkeep".into())
-        .spawn(move || watched.run(|| run(&commands, &wishes)))?;
+        .spawn(move || watched.run(|| caretaker.run(&wishes)))?;
     Ok(sender)
 }
 
-fn run(commands: &mpsc::WeakSender<Command>, wishes: &Receiver<()>) {
-    let mut pause = LOOK_EVERY;
-    while wishes.recv_timeout(pause) != Err(RecvTimeoutError::Disconnected) {
+struct Caretaker {
+    commands: mpsc::WeakSender<Command>,
+    memory: Arc<Memory>,
+    look_at: Instant,
+}
+
+impl Caretaker {
+    /// Ends when nobody can ask the writer any more.
+    fn run(mut self, wishes: &Receiver<Wish>) {
+        loop {
+            let save_at = self.memory.cursors.due_at();
+            let next = save_at.map_or(self.look_at, |at| at.min(self.look_at));
+            let done = match wishes.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Err(RecvTimeoutError::Disconnected) => return,
+                // It is looked anew when the next one is due.
+                Ok(Wish::Save) => Some(()),
+                Err(RecvTimeoutError::Timeout) if next < self.look_at => self.save(),
+                Ok(Wish::Look) | Err(RecvTimeoutError::Timeout) => self.look(),
+            };
+            if done.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn look(&mut self) -> Option<()> {
+        let is_behind = self.ask(|reply| Command::Look { reply })?;
+        self.look_at = Instant::now() + if is_behind { PAUSE } else { LOOK_EVERY };
+        Some(())
+    }
+
+    fn save(&self) -> Option<()> {
+        self.ask(|reply| Command::SaveCursors { reply })
+    }
+
+    fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Option<T> {
         let (reply, answer) = Reply::new(None);
         // Held for this statement only: the writer ends when nobody can ask it any more.
-        let asked =
-            commands.upgrade().map(|open| open.blocking_send(Command::Look { reply }).is_ok());
-        let (Some(true), Ok(is_behind)) = (asked, answer.blocking_recv()) else { return };
-        pause = if is_behind { PAUSE } else { LOOK_EVERY };
+        self.commands.upgrade()?.blocking_send(command(reply)).ok()?;
+        answer.blocking_recv().ok()
     }
 }
 

@@ -1,5 +1,4 @@
 use std::{
-    collections::HashMap,
     sync::{Arc, mpsc::SyncSender},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -11,11 +10,13 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     super::{AppendError, Appended, StoreError, fresh_id},
-    OpenError,
+    Memory, OpenError,
     checkpoint::Checkpoints,
     commands::{Command, Done, Reply},
+    cursors::Positions,
     failure::Alarm,
     gather::{Pace, gather},
+    mailboxes::Changed,
     messages,
     presence::Presence,
     reader::run,
@@ -25,7 +26,7 @@ use super::{
     streams::Answers,
     times::{Moment, Times},
     trouble::{Blame, Fault, Trouble, Word},
-    upkeep::{self, Upkeep},
+    upkeep::{self, Upkeep, Wish},
 };
 
 /// Commands that wait for the writer; whoever comes later waits to be let in.
@@ -41,14 +42,14 @@ pub(super) const BATCH_MAX: usize = 1_024;
 const COMMIT_MAX: usize = 4 * BATCH_MAX;
 /// How long the writer waits for a lock for which it has waited in vain before.
 const LOCK_WAIT_AGAIN: Duration = Duration::from_millis(100);
-/// Users whose head is kept in memory.
-const MAILBOXES_MAX: usize = 262_144;
+/// Users whose cursors are written in one go, so that nobody waits long for it.
+const CURSORS_SAVED_MAX: usize = 512;
 
 /// The one thread that writes. Everything that waits shares the next commit.
 pub(super) struct Writer {
     commands: Option<mpsc::Sender<Command>>,
     room: Arc<Semaphore>,
-    upkeep: SyncSender<()>,
+    upkeep: SyncSender<Wish>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -60,7 +61,8 @@ impl Writer {
     ) -> Result<Self, OpenError> {
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING_MAX);
         let no_thread = |source| OpenError::File { path: "a thread".into(), source };
-        let upkeep = upkeep::start(commands.downgrade(), alarm).map_err(no_thread)?;
+        let upkeep =
+            upkeep::start(commands.downgrade(), desk.memory.clone(), alarm).map_err(no_thread)?;
         let (alarm, watched) = (alarm.clone(), alarm.watch("the store's writer"));
         let thread = thread::Builder::new()
             .name("tetherline-writer".into())
@@ -74,10 +76,10 @@ impl Writer {
         Ok(Self { commands: Some(commands), room, upkeep, thread: Some(thread) })
     }
 
-    /// Has it look soon whether there is something to forget.
-    pub(super) fn look_after(&self) {
+    /// Has it look soon.
+    pub(super) fn look_after(&self, wish: Wish) {
         // Full means that it is about to.
-        let _ = self.upkeep.try_send(());
+        let _ = self.upkeep.try_send(wish);
     }
 
     /// Tells it something that nobody waits for, unless it is too busy.
@@ -133,7 +135,12 @@ pub(super) struct Desk {
     pub(super) connection: Connection,
     rules: Arc<Rules>,
     epoch: Arc<str>,
-    mailboxes: HashMap<UserId, Mailbox>,
+    memory: Arc<Memory>,
+    /// What the commit that is being made changes of it.
+    changed: Changed,
+    saved: Vec<(UserId, Positions)>,
+    /// Whose cursors are still to be written this time.
+    saving: Vec<UserId>,
     upkeep: Upkeep,
     pub(super) answers: Answers,
     times: Times,
@@ -148,7 +155,7 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(
         connection: Connection,
-        rules: Arc<Rules>,
+        (rules, memory): (Arc<Rules>, Arc<Memory>),
         epoch: Arc<str>,
         answers: Answers,
         times: Times,
@@ -158,7 +165,10 @@ impl Desk {
             connection,
             rules,
             epoch,
-            mailboxes: HashMap::new(),
+            memory,
+            changed: Changed::new(),
+            saved: Vec::new(),
+            saving: Vec::new(),
             upkeep: Upkeep::default(),
             answers,
             times,
@@ -178,8 +188,7 @@ impl Desk {
         let mut batch = Vec::new();
         while waiting.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
             self.gather(&mut waiting, &mut batch);
-            let looks: Vec<Command> =
-                batch.extract_if(.., |command| matches!(command, Command::Look { .. })).collect();
+            let looks: Vec<Command> = batch.extract_if(.., |command| command.is_look()).collect();
             spread(&mut batch);
             while !batch.is_empty() {
                 let later = batch.split_off(batch.len().min(COMMIT_MAX));
@@ -187,15 +196,19 @@ impl Desk {
                 batch = later;
             }
             // After the answers: nobody waits for what is forgotten.
-            if !looks.is_empty() || self.upkeep.is_behind() {
+            let looks_around = looks.iter().any(|look| matches!(look, Command::Look { .. }));
+            if looks_around || self.upkeep.is_behind() {
                 self.forget()?;
             }
+            self.save_cursors(&waiting)?;
             for look in looks {
                 let is_behind = self.upkeep.is_behind() || self.answers.is_behind();
                 look.succeed(Done::Looked { is_behind });
             }
             checkpoints.committed(&self.connection);
         }
+        self.saving = self.memory.cursors.all();
+        self.save_cursors(&waiting)?;
         // Best effort: it is told once a minute, too.
         let now = self.times.read(&self.connection).age_ms;
         self.times.failed();
@@ -286,7 +299,7 @@ impl Desk {
         lock_wait: Duration,
         change: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
     ) -> Result<T, Fault> {
-        self.presence.check()?;
+        self.expect_files()?;
         let begun = self
             .connection
             .busy_timeout(lock_wait)
@@ -297,10 +310,13 @@ impl Desk {
         });
         if done.is_ok() {
             self.answers.committed();
+            self.memory.mailboxes.committed(&mut self.changed);
+            self.memory.cursors.saved(&self.saved);
         } else {
             self.answers.undone();
             // What was counted in memory did not happen.
-            self.mailboxes.clear();
+            self.changed.clear();
+            self.memory.mailboxes.forget();
             self.upkeep.failed();
             self.times.failed();
             if !self.connection.is_autocommit()
@@ -309,9 +325,52 @@ impl Desk {
                 tracing::error!(%error, "a failed commit could not be rolled back");
             }
         }
+        self.saved.clear();
         let done = done?;
-        self.presence.check()?;
+        self.expect_files()?;
         Ok(done)
+    }
+
+    fn expect_files(&mut self) -> Result<(), Fault> {
+        self.presence.check().map_err(|absence| {
+            self.memory.cursors.forget_all();
+            absence.into()
+        })
+    }
+
+    /// Writes cursors, if it is time, as long as nobody waits for something else.
+    fn save_cursors(&mut self, waiting: &mpsc::Receiver<Command>) -> Result<(), StoreError> {
+        if self.saving.is_empty() {
+            self.saving = self.memory.cursors.due(Instant::now());
+            self.memory.mailboxes.sort_by_place(&mut self.saving);
+        }
+        while !self.saving.is_empty() {
+            let from = self.saving.len().saturating_sub(CURSORS_SAVED_MAX);
+            let users = self.saving.split_off(from);
+            let at = self.times.read(&self.connection).created_ms;
+            let saved = self.transact(Duration::ZERO, |desk| {
+                users.iter().try_for_each(|user| desk.save_cursors_of(user, at))
+            });
+            match saved {
+                Err(Fault { blame: Blame::Gone, error, .. }) => return Err(error),
+                // That another program writes just now is no trouble: they are written next time.
+                Err(fault) if fault.is_locked => self.saving.clear(),
+                saved => self.note(&saved),
+            }
+            if !waiting.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn save_cursors_of(&mut self, user: &UserId, at: i64) -> rusqlite::Result<()> {
+        let Some(positions) = self.memory.cursors.of_all(user) else { return Ok(()) };
+        if let Some(mailbox) = self.known_mailbox(user)? {
+            statements::save_cursors(&self.connection, mailbox.user, &positions, at)?;
+        }
+        self.saved.push((user.clone(), positions));
+        Ok(())
     }
 
     /// Forgets a bit of what is old, unless another program has the file just now.
@@ -329,11 +388,7 @@ impl Desk {
         }
         match forgotten {
             Ok(all) => {
-                for (user, trimmed) in all {
-                    if let Some(mailbox) = self.mailboxes.get_mut(&user) {
-                        mailbox.trimmed = trimmed.max(mailbox.trimmed);
-                    }
-                }
+                self.memory.mailboxes.trimmed(all);
                 Ok(())
             }
             Err(Fault { blame: Blame::Gone, error, .. }) => Err(error),
@@ -351,6 +406,8 @@ impl Desk {
             }
             Command::Greet { user, device, .. } => {
                 let mailbox = self.mailbox(user)?;
+                // It starts at the floor, which is never behind a device.
+                self.save_cursors_of(user, at)?;
                 let rule = self.rules.get();
                 statements::greet(
                     &self.connection,
@@ -360,15 +417,19 @@ impl Desk {
                     now.age_ms.saturating_sub(rule.device_retention_ms),
                     at,
                 )?;
+                let ahead = self.memory.cursors.of(user, Some(device));
                 let (place, _) =
-                    statements::place(&self.connection, user, Some(device), &self.epoch)?;
+                    statements::place(&self.connection, user, Some(device), ahead, &self.epoch)?;
                 Ok(Done::Greet(place))
             }
             Command::Acknowledge { user, device, seq, .. } => {
                 let mailbox = self.mailbox(user)?;
-                let seq = mailbox.head.min(*seq);
-                let device = device.as_ref();
-                statements::acknowledge(&self.connection, mailbox.user, device, seq, at)?;
+                let positions = Positions::of_one(device.as_ref(), mailbox.head.min(*seq));
+                statements::save_cursors(&self.connection, mailbox.user, &positions, at)?;
+                Ok(Done::Nothing)
+            }
+            Command::SaveCursor { user, .. } => {
+                self.save_cursors_of(user, at)?;
                 Ok(Done::Nothing)
             }
             Command::Record { user, id, outcome, .. } => {
@@ -385,7 +446,7 @@ impl Desk {
                 Ok(Done::Nothing)
             }
             Command::Stream(command) => self.execute_stream(command, rule, now).map(Done::Stream),
-            Command::Look { .. } => Ok(Done::Nothing),
+            Command::Look { .. } | Command::SaveCursors { .. } => Ok(Done::Nothing),
             Command::AppendMany(_) => unreachable!("they were spread"),
             #[cfg(test)]
             Command::Panic { .. } => panic!("as the test wants it"),
@@ -424,14 +485,15 @@ impl Desk {
             statements::remember_publish(&self.connection, user, key, digest, &appended, at)?;
         }
         let mailbox = Mailbox { head: seq, ..mailbox };
-        self.mailboxes.insert(user.clone(), mailbox);
+        self.changed.insert(user.clone(), Some(mailbox));
         self.upkeep.appended(user, mailbox, &self.rules.get());
         Ok(Ok(appended))
     }
 
     /// Somebody who never had a mailbox has nothing to forget, and gets none by it.
     fn erase(&mut self, user: &UserId) -> rusqlite::Result<()> {
-        self.mailboxes.remove(user);
+        self.changed.insert(user.clone(), None);
+        self.memory.cursors.forget(user);
         if let Some(mailbox) = statements::known_mailbox(&self.connection, user)? {
             self.answers.erased(user);
             upkeep::erase(&self.connection, mailbox)?;
@@ -442,21 +504,26 @@ impl Desk {
 
     /// The mailbox of a user, unless nothing is known of them.
     pub(super) fn known_mailbox(&mut self, user: &UserId) -> rusqlite::Result<Option<Mailbox>> {
-        match self.mailboxes.get(user) {
-            Some(mailbox) => Ok(Some(*mailbox)),
-            None => statements::known_mailbox(&self.connection, user),
-        }
+        let in_memory = match self.changed.get(user) {
+            Some(changed) => *changed,
+            None => self.memory.mailboxes.get(user),
+        };
+        in_memory.map_or_else(
+            || statements::known_mailbox(&self.connection, user),
+            |mailbox| Ok(Some(mailbox)),
+        )
     }
 
     pub(super) fn mailbox(&mut self, user: &UserId) -> rusqlite::Result<Mailbox> {
-        if let Some(mailbox) = self.mailboxes.get(user) {
-            return Ok(*mailbox);
-        }
-        if self.mailboxes.len() >= MAILBOXES_MAX {
-            self.mailboxes.clear();
+        let in_memory = match self.changed.get(user) {
+            Some(changed) => *changed,
+            None => self.memory.mailboxes.get(user),
+        };
+        if let Some(mailbox) = in_memory {
+            return Ok(mailbox);
         }
         let mailbox = statements::mailbox(&self.connection, user)?;
-        self.mailboxes.insert(user.clone(), mailbox);
+        self.changed.insert(user.clone(), Some(mailbox));
         Ok(mailbox)
     }
 }
