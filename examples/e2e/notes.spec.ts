@@ -1,10 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
-import type { AxeResults } from 'axe-core';
-import type { Page } from '@playwright/test';
-
+import { violations } from '../../apps/chat/e2e/support/axe.ts';
 import { expect, test } from './support/fixtures.ts';
 import { Person } from './support/person.ts';
 
@@ -119,15 +116,4 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await expect(page).toHaveTitle('Notes');
     expect(await violations(page)).toEqual([]);
   });
-}
-
-async function violations(page: Page): Promise<string[]> {
-  const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-  await page.evaluate(await readFile(axe, 'utf8'));
-  const results = await page.evaluate(() =>
-    (window as unknown as { axe: { run: () => Promise<AxeResults> } }).axe.run(),
-  );
-  return results.violations.map(
-    ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' | ')}`,
-  );
 }

@@ -1,23 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-
-import type { AxeResults } from 'axe-core';
-import type { Page } from '@playwright/test';
-
+import { violations } from '../support/axe.ts';
 import { expect, open, test } from '../support/inspector/fixtures.ts';
 import { Delivery } from '../support/tabs/delivery.ts';
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(AXE);
-  const results = await page.evaluate(() =>
-    (window as unknown as { axe: { run: () => Promise<AxeResults> } }).axe.run(),
-  );
-  return results.violations.map(
-    ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' | ')}`,
-  );
-}
 
 test('the fake server stands in for a real one: publish, cut, drain, expire', async ({
   page,

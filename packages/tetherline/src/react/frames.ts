@@ -1,7 +1,5 @@
+import { beforeNextFrame, hasFrames } from '../core/page/frame.js';
 import type { Client, Snapshot, StreamedMessage } from '../index.js';
-
-/** A page that draws nothing, although it is not said to be hidden, waits so long at most. */
-const FRAME_MS_MAX = 100;
 
 /** What changes, and says so. */
 interface Source<T> {
@@ -39,7 +37,7 @@ export class Frames<T> {
     if (this.#listeners.size === 0) {
       this.#shown = this.#source.get();
       this.#unsubscribe = this.#source.subscribe(() => {
-        if (this.#source.isUrgent?.()) {
+        if (this.#source.isUrgent?.() || !hasFrames()) {
           this.#cancel?.();
           this.#show();
         } else {
@@ -91,22 +89,3 @@ export function framesOf(client: Client): FramesOfClient {
 }
 
 const known = new WeakMap<Client, FramesOfClient>();
-
-/** Hidden pages have no frames: they do not wait. Returns its own undoing. */
-function beforeNextFrame(run: () => void): (() => void) | undefined {
-  if (typeof requestAnimationFrame !== 'function' || document.visibilityState === 'hidden') {
-    run();
-    return undefined;
-  }
-  const cancel = () => {
-    cancelAnimationFrame(frame);
-    clearTimeout(timer);
-  };
-  const once = () => {
-    cancel();
-    run();
-  };
-  const frame = requestAnimationFrame(once);
-  const timer = setTimeout(once, FRAME_MS_MAX);
-  return cancel;
-}

@@ -1,5 +1,6 @@
 import { type Action, type Dispatch, type MiddlewareAPI, SHOULD_AUTOBATCH } from '@reduxjs/toolkit';
 
+import { beforeNextFrame, hasFrames } from '../core/page/frame.js';
 import { isDevelopment } from '../core/page/log.js';
 import { batched, offering } from './reducers.js';
 
@@ -8,9 +9,6 @@ export const BATCH_ACTIONS_MAX = 256;
 
 /** How many actions wait at most; before one more does, the oldest are dispatched. */
 export const BATCH_WAITING_MAX = 512;
-
-/** How long actions wait for a frame that does not come, in ms. */
-export const BATCH_WAIT_MS = 100;
 
 /** How long a task goes on dispatching, in ms; what is left goes on after the page's other tasks. */
 export const BATCH_TASK_MS = 8;
@@ -80,7 +78,7 @@ export class Batch {
     do {
       tookMs = this.#dispatchOldest();
       // As if the next one took as long as this one.
-    } while (this.#slices.length > 0 && (isHidden() || performance.now() + tookMs < until));
+    } while (this.#slices.length > 0 && (!hasFrames() || performance.now() + tookMs < until));
     this.#schedule(afterOtherTasks);
   };
 
@@ -200,34 +198,20 @@ function tellApart(failure: Failure | null): void {
   }
 }
 
-function isHidden(): boolean {
-  return typeof requestAnimationFrame !== 'function' || document.visibilityState === 'hidden';
-}
-
+/** Before the next frame; a page that has none does not wait for one. */
 function soon(run: () => void): () => void {
-  if (isHidden()) {
-    let isCancelled = false;
-    queueMicrotask(() => {
-      if (!isCancelled) {
-        run();
-      }
-    });
-    return () => {
-      isCancelled = true;
-    };
+  if (hasFrames()) {
+    return beforeNextFrame(run);
   }
-  const cancel = () => {
-    cancelAnimationFrame(frame);
-    clearTimeout(timer);
+  let isCancelled = false;
+  queueMicrotask(() => {
+    if (!isCancelled) {
+      run();
+    }
+  });
+  return () => {
+    isCancelled = true;
   };
-  const once = () => {
-    cancel();
-    run();
-  };
-  const frame = requestAnimationFrame(once);
-  // The page may be hidden before its next frame.
-  const timer = setTimeout(once, BATCH_WAIT_MS);
-  return cancel;
 }
 
 function afterOtherTasks(run: () => void): () => void {
