@@ -262,3 +262,27 @@ impl Campaign {
         self.records.all().filter(broken).map(ToString::to_string).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn the_generator_takes_what_every_scenario_asks_of_it() {
+        let common = ["server-bench", "load"];
+        let server = ["--server", "127.0.0.1:1", "--pid", "1"];
+        for scenario in SCENARIOS {
+            let plan::Load::Generator(load) = scenario.load else { continue };
+            for contestant in scenario.contestants {
+                let manners = contestant.manners(Path::new("folder"));
+                let manners = manners.iter().map(String::as_str);
+                let own = [load, scenario.more, scenario.brief].concat();
+                let all = common.into_iter().chain(own).chain(manners).chain(server);
+                let parsed = crate::Options::try_parse_from(all);
+                assert!(parsed.is_ok(), "{}: {}", scenario.title(), parsed.unwrap_err());
+            }
+        }
+    }
+}

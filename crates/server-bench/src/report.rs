@@ -17,6 +17,8 @@ use crate::{
 const DOCUMENT: &str = "docs/benchmarks.md";
 /// Where the plots are, from the repository's root.
 const PLOTS: &str = "docs/images";
+/// Of its core.
+const GENERATOR_FULL_PCT: f64 = 93.0;
 const END: &str = "<!-- bench server: end -->";
 
 /// Writes all of it.
@@ -98,6 +100,11 @@ pub(crate) fn figures(runs: &[&Record], name: &str) -> Vec<f64> {
     runs.iter().filter_map(|record| record.measured.figures.get(name).copied()).collect()
 }
 
+/// Whether it was the generator that could do no more: then the server can do as much, or more.
+fn is_generators_limit(runs: &[&Record]) -> bool {
+    median(&figures(runs, "generator_cpu_pct")).is_some_and(|pct| pct > GENERATOR_FULL_PCT)
+}
+
 pub(crate) fn median(figures: &[f64]) -> Option<f64> {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -141,6 +148,37 @@ fn thousands(figure: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{contestant::Contestant, record::Measured};
+
+    #[test]
+    fn the_document_has_a_place_for_every_table() {
+        let document = include_str!("../../../docs/benchmarks.md");
+        let places = document.matches("<!-- bench server: ").count();
+        let records = Records::default();
+        // A beginning and an end each.
+        assert_eq!(places, blocks(&records).len() * 2);
+        let once = filled_in(document, &records).unwrap();
+        assert_eq!(filled_in(&once, &records).unwrap(), once);
+    }
+
+    #[test]
+    fn a_run_that_broke_a_promise_has_no_figures() {
+        let record = |contestant, lost| Record {
+            scenario: "saturated".to_owned(),
+            at: None,
+            contestant,
+            run: 1,
+            disturbed_pct: None,
+            measured: Measured {
+                counts: Counts { lost, ..Counts::default() },
+                figures: [("x".to_owned(), 1.0)].into(),
+            },
+        };
+        let of = |contestant, lost| figures(&[&record(contestant, lost)], "x").len();
+        assert_eq!((of(Contestant::Tetherline, 0), of(Contestant::Tetherline, 1)), (1, 0));
+        // Live-only messages may be missed, and what others lose is theirs.
+        assert_eq!((of(Contestant::TetherlineLive, 1), of(Contestant::Nchan, 1)), (1, 1));
+    }
 
     #[test]
     fn a_median_is_in_the_middle() {

@@ -9,6 +9,8 @@ use crate::{
     workspace::{self, build, run as run_program},
 };
 
+const PACKAGES: [&str; 3] =
+    ["tetherline-cli", "tetherline-stream-bench", "tetherline-server-bench"];
 const PEERS: &str = "crates/server-bench/peers";
 /// What Debian has of the servers to compare with: the package, and a file that it brings.
 const FROM_DEBIAN: [(&str, &str); 2] = [
@@ -21,27 +23,24 @@ pub(super) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     if arguments.iter().any(|argument| argument == "--brief") {
         return run_briefly(root);
     }
-    if !arguments.iter().any(|argument| argument == "--render") {
-        peers(root);
+    if arguments.iter().any(|argument| argument == "--render") {
+        return measure(root, false, &["tetherline-server-bench"], arguments);
     }
-    measure(root, true, arguments)
+    peers(root);
+    measure(root, true, &PACKAGES, arguments)
 }
 
 /// So short that the figures mean nothing; messages are counted all the same.
 pub(super) fn run_briefly(root: &Path) -> Result<()> {
-    measure(root, false, &["--brief".to_owned()])
+    measure(root, false, &PACKAGES, &["--brief".to_owned()])
 }
 
-fn measure(root: &Path, release: bool, arguments: &[String]) -> Result<()> {
-    let optimised: &[&str] = if release { &["--release"] } else { &[] };
+fn measure(root: &Path, release: bool, packages: &[&str], arguments: &[String]) -> Result<()> {
     // Each by itself: built together, the server would have features that only the others ask for.
-    for packages in
-        [&["tetherline-cli"][..], &["tetherline-stream-bench"], &["tetherline-server-bench"]]
-    {
-        step(packages[0], || {
-            let arguments = packages.iter().flat_map(|package| ["--package", package]);
-            let all: Vec<&str> = ["build"].into_iter().chain(arguments).collect();
-            build(root, "cargo", &[&all[..], optimised].concat())
+    for package in packages {
+        step(package, || {
+            let optimised = if release { &["--release"][..] } else { &[] };
+            build(root, "cargo", &[&["build", "--package", package], optimised].concat())
         })?;
     }
     let binary = |name| workspace::binary(root, name, release).to_string_lossy().into_owned();

@@ -1,4 +1,4 @@
-use super::{figures, median, number, spread};
+use super::{figures, is_generators_limit, median, number, spread};
 use crate::{
     campaign::{Record, Records, SCENARIOS},
     contestant::Contestant::{self, Bare, Plain, PlainKeys, Tetherline},
@@ -251,7 +251,10 @@ impl Show {
             Some(format!("{:.2}", of(name)? / base.filter(|base| *base > 0.0)?))
         };
         let text = match *self {
-            Spread(name, by) => with_spread(&figures(runs, name), by),
+            Spread(name, by) => with_spread(&figures(runs, name), by).map(|text| {
+                let is_least = name.ends_with("_per_s") && is_generators_limit(runs);
+                if is_least { format!("≥ {text}") } else { text }
+            }),
             Median(name, by) => of(name).map(|figure| number(figure / by)),
             Two(first, second) => of(first)
                 .zip(of(second))
