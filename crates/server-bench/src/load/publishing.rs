@@ -199,3 +199,70 @@ impl Work {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::load::{
+        dialect::{self, Kind, Manners},
+        ledger::Ledger,
+    };
+
+    const SLOW: Duration = Duration::from_millis(20);
+
+    /// Answers one request after the other, each after a while.
+    async fn slow_server(listener: TcpListener) {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4_096];
+        while stream.read(&mut request).await.unwrap() > 0 {
+            sleep(SLOW).await;
+            stream.write_all(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        }
+    }
+
+    async fn desk() -> Arc<Desk> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = listener.local_addr().unwrap();
+        tokio::spawn(slow_server(listener));
+        let manners = Manners {
+            dialect: Kind::Path,
+            secrets: None,
+            ack_every: 64,
+            keyed: false,
+            live_only: false,
+        };
+        let dialect = dialect::of(&manners, 1).unwrap();
+        let subscribing = Subscribing { server, dialect, ledger: Arc::new(Ledger::new(1, 1)) };
+        Arc::new(Desk {
+            subscribing: Arc::new(subscribing),
+            users: 1,
+            listening: 1,
+            message_bytes: 64,
+            together: 1,
+            told: Told::default(),
+        })
+    }
+
+    #[tokio::test]
+    async fn at_an_even_pace_what_waits_for_a_slow_server_is_as_old_as_it_is() {
+        let mut publishers = Publishers::open(&desk().await, 1).await.unwrap();
+        // Forty are due within 40 ms, and the last of them is answered after 800.
+        let stretch =
+            publishers.publish(Pace::Even { per_s: 1_000.0, seconds: 0.04 }).await.unwrap();
+        assert_eq!(stretch.acknowledged, 40);
+        assert!(stretch.answers.max() > 30 * SLOW.as_nanos() as u64);
+    }
+
+    #[tokio::test]
+    async fn saturated_a_publisher_sends_when_the_one_before_is_answered() {
+        let mut publishers = Publishers::open(&desk().await, 1).await.unwrap();
+        let stretch = publishers.publish(Pace::Saturated { seconds: 0.1 }).await.unwrap();
+        assert!((1..=5).contains(&stretch.acknowledged), "{}", stretch.acknowledged);
+        assert!(stretch.answers.min() > SLOW.as_nanos() as u64 * 9 / 10);
+    }
+}
