@@ -18,7 +18,7 @@ use tetherline_process::{note, say};
 
 use crate::{
     contestant::{Contestant, Programs},
-    record::{Counts, Measured},
+    record::Measured,
     report,
 };
 
@@ -256,10 +256,7 @@ impl Campaign {
     }
 
     fn broken(&self) -> Vec<String> {
-        let broken = |record: &&Record| {
-            record.contestant.broken(record.measured.counts) != Counts::default()
-        };
-        self.records.all().filter(broken).map(ToString::to_string).collect()
+        self.records.all().filter(|record| record.is_broken()).map(ToString::to_string).collect()
     }
 }
 

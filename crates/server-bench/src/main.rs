@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     match perform(options.task) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            note!("Error: {problem:?}");
+            note!("Error: {problem:#}");
             ExitCode::FAILURE
         }
     }

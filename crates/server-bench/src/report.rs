@@ -9,10 +9,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{
-    campaign::{Header, Record, Records},
-    record::Counts,
-};
+use crate::campaign::{Header, Record, Records};
 
 const DOCUMENT: &str = "docs/benchmarks.md";
 /// Where the plots are, from the repository's root.
@@ -92,9 +89,7 @@ fn machine(header: &Header, records: &Records) -> String {
 
 /// Of all runs; none if there are none, or if a promise was broken in one of them.
 pub(crate) fn figures(runs: &[&Record], name: &str) -> Vec<f64> {
-    let is_broken =
-        |record: &&Record| record.contestant.broken(record.measured.counts) != Counts::default();
-    if runs.iter().any(is_broken) {
+    if runs.iter().any(|record| record.is_broken()) {
         return Vec::new();
     }
     runs.iter().filter_map(|record| record.measured.figures.get(name).copied()).collect()
@@ -148,7 +143,10 @@ fn thousands(figure: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{contestant::Contestant, record::Measured};
+    use crate::{
+        contestant::Contestant,
+        record::{Counts, Measured},
+    };
 
     #[test]
     fn the_document_has_a_place_for_every_table() {

@@ -82,6 +82,8 @@ impl Records {
         if records.header.build != header.build {
             records.all.clear();
         }
+        // It was told then what was wrong with them.
+        records.all.retain(|record| !record.is_broken());
         records.header = header;
         records.write(path)?;
         records.file = Some(File::options().append(true).open(path)?);
@@ -158,6 +160,13 @@ impl Records {
             record.scenario == scenario && record.at == at && record.contestant == contestant
         };
         self.all.iter().filter(wanted).collect()
+    }
+}
+
+impl Record {
+    /// Whether its contestant broke a promise.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.contestant.broken(self.measured.counts) != Counts::default()
     }
 }
 
