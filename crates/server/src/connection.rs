@@ -1,7 +1,9 @@
 //! One connection, from its upgraded socket to its close: the driver moves bytes, the pump says
-//! what happens in which order, the session decides, and the hub tells what happens elsewhere.
+//! what happens in which order, the session decides, and the hub, which hears what the store commits,
+//! tells what happens elsewhere.
 
 pub(crate) mod driver;
+pub(crate) mod events;
 pub(crate) mod hub;
 pub(crate) mod pump;
 pub(crate) mod session;

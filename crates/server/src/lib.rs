@@ -13,6 +13,7 @@
 //! # }
 //! ```
 
+mod alarm;
 mod application;
 mod chain;
 mod clock;
@@ -28,7 +29,6 @@ mod server;
 pub mod simulation;
 pub mod store;
 mod streams;
-mod to_the_end;
 mod trouble;
 
 pub use application::{Application, Incoming, Refusal, Stop};

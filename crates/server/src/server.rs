@@ -4,7 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, select},
+};
 use http::HeaderMap;
 use tetherline_protocol::{ErrorCode, IdempotencyKey, Limits, MessageId, UserId, frame::Message};
 use tokio::{
@@ -14,12 +17,15 @@ use tokio::{
 
 use crate::{
     Application, Config, Incoming, Refusal, Stop,
+    alarm::Alarm,
     application::reception::{HandingOver, Reception, unavailable},
-    connection::hub::{DRAIN_TIMEOUT, Hub},
+    connection::{
+        events::follow,
+        hub::{DRAIN_TIMEOUT, Hub},
+    },
     http::{Bodies, BodyError, message_request_bytes, router},
     security::auth::{Identity, InvalidToken},
     store::{Head, Outcome, Publish, StoppedStream, Store, StoreError},
-    to_the_end::ToTheEnd,
     trouble::{SharedTrouble, Word},
 };
 
@@ -41,7 +47,8 @@ pub(crate) struct Shared {
     pub(crate) bodies: Bodies,
     application: OnceLock<Arc<dyn Application>>,
     sign_ins: SharedTrouble,
-    pub(crate) watching_streams: OnceLock<()>,
+    background: OnceLock<()>,
+    alarm: Alarm,
 }
 
 impl Server {
@@ -64,13 +71,14 @@ impl Server {
             bodies,
             application: OnceLock::new(),
             sign_ins: SharedTrouble::default(),
-            watching_streams: OnceLock::new(),
+            background: OnceLock::new(),
+            alarm: Alarm::new(),
         };
         let shared = Arc::new(shared);
         // What was going on when the last server ended may have lost its writer, too. Outside of a
-        // runtime it has to wait for whoever opens an answer, or stops one.
+        // runtime it has to wait for whoever connects, opens a stream, or stops one.
         if Handle::try_current().is_ok() {
-            shared.watch_streams();
+            shared.begin();
         }
         Self { shared }
     }
@@ -167,7 +175,7 @@ impl Server {
     ///
     /// Outside of a tokio runtime.
     pub async fn erase(&self, user: &UserId) -> Result<(), StoreError> {
-        self.shared.erase(user).await
+        self.shared.store.erase(user).await
     }
 
     /// The newest position of a user's mailbox: read it before the rows of a history, and return
@@ -200,11 +208,13 @@ impl Server {
         self.shared.hub.connections()
     }
 
-    /// Resolves, with the reason, when the store will never keep anything again: a thread of it has
-    /// died, or its file was replaced under it. Everything is refused from then on, so end the process,
-    /// with an exit code that is none of success; whatever supervises it can then start it anew.
+    /// Resolves, with the reason, when the store will never keep anything again, or nobody will hear of it:
+    /// a thread of it has died, its file was replaced under it, or the task that tells who is connected has
+    /// died. So end the process, with an exit code that is none of success; whatever supervises it can
+    /// then start it anew.
     pub fn failed(&self) -> impl Future<Output = StoreError> + Send + use<> {
-        self.shared.store.failed()
+        let failed = select(self.shared.store.failed(), self.shared.alarm.raised());
+        failed.map(|failed| failed.factor_first().0)
     }
 
     /// Whether what was kept lies where the next start will look for it, or why not. Ask it when serving has
@@ -289,16 +299,21 @@ impl Shared {
         }
     }
 
-    pub(crate) async fn erase(self: &Arc<Self>, user: &UserId) -> Result<(), StoreError> {
-        let (shared, user) = (self.clone(), user.clone());
-        // As publishing: no connection stays in a history that is no more.
-        ToTheEnd::of(async move {
-            let erased = shared.store.erase(&user).await;
-            // What grows is out of sight while it goes: if it did not go, it is there again.
-            erased.inspect_err(|_| shared.hub.streamed(&user))?;
-            shared.hub.erased(&user);
-            Ok(())
-        })
-        .await
+    /// Has the hub follow the store, and ends what writers of streams do not, from now on.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub(crate) fn begin(self: &Arc<Self>) {
+        self.background.get_or_init(|| {
+            let commits = self.store.events();
+            let following = follow(commits, self.hub.clone(), Arc::downgrade(&self.store));
+            let watched = self.alarm.watch("the task that tells who is connected");
+            tokio::spawn(async move {
+                following.await;
+                drop(watched);
+            });
+            self.watch_streams();
+        });
     }
 }

@@ -20,7 +20,7 @@ use crate::{
         socket::Goodbye,
     },
     security::auth::{Identity, InvalidToken},
-    store::{Delivery, Outcome, Place, Resumed, Room, StoreError, StreamPage},
+    store::{self, Delivery, Head, Outcome, Place, Resumed, Room, StoreError, StreamPage},
 };
 
 /// Who is connected.
@@ -34,24 +34,20 @@ impl Hub {
         Self(Arc::new(hub::Hub::new(limits)))
     }
 
-    /// A message is durable.
-    pub fn published(&self, user: &UserId, delivery: Delivery) {
-        self.0.published(user, delivery.seq, || delivery);
+    /// The store has committed something.
+    pub fn tell(&self, event: store::Event) {
+        self.0.tell(event);
+    }
+
+    /// The store may have told too little: it was asked for the head.
+    pub fn compare(&self, user: &UserId, head: &Head) {
+        self.0.all_streamed();
+        self.0.compare(user, head);
     }
 
     /// A live-only message is for whoever is connected now; `text` is the whole frame.
     pub fn say(&self, user: &UserId, text: String) {
         self.0.say(user, || text.into());
-    }
-
-    /// An answer has begun or grown.
-    pub fn streamed(&self, user: &UserId) {
-        self.0.streamed(user);
-    }
-
-    /// The user's mailbox was erased: it counts in another epoch now.
-    pub fn erased(&self, user: &UserId) {
-        self.0.erased(user);
     }
 
     /// From here on nothing that is published passes unnoticed. `sign_in` is what

@@ -1,6 +1,7 @@
 //! Where mailboxes live. Each trait is one narrow promise; one conformance suite holds every store
 //! to all of them.
 
+mod events;
 mod sqlite;
 mod streams;
 
@@ -15,6 +16,9 @@ use tetherline_protocol::{
 use uuid::Builder;
 
 use crate::{Refusal, clock};
+pub use events::{
+    CarriedOut, EVENTS_BYTES_MAX, EVENTS_MAX, Event, EventQueue, Events, Subscription,
+};
 pub use sqlite::{OpenError, SqliteStore, backup};
 pub use streams::{
     AppendTextError, FinishStreamError, FinishedStream, OpenStreamError, OpenedStream,
@@ -22,9 +26,9 @@ pub use streams::{
 };
 
 /// Everything that a server keeps.
-pub trait Store: Mailbox + Streams + Inbox + Upkeep {}
+pub trait Store: Mailbox + Streams + Inbox + Upkeep + Events {}
 
-impl<T: Mailbox + Streams + Inbox + Upkeep> Store for T {}
+impl<T: Mailbox + Streams + Inbox + Upkeep + Events> Store for T {}
 
 /// Messages and the positions up to which devices have handled them.
 pub trait Mailbox: Send + Sync + 'static {
@@ -61,8 +65,18 @@ pub trait Mailbox: Send + Sync + 'static {
         room: Room,
     ) -> BoxFuture<'_, Result<Resumed, StoreError>>;
 
-    /// The newest position and the history that it counts in.
-    fn head(&self, user: &UserId) -> BoxFuture<'_, Result<Head, StoreError>>;
+    /// The newest position of one user, as [`Mailbox::heads`].
+    fn head(&self, user: &UserId) -> BoxFuture<'_, Result<Head, StoreError>> {
+        let heads = self.heads(std::slice::from_ref(user));
+        Box::pin(async move {
+            let missing = || StoreError::new("the store answered for nobody");
+            heads.await?.pop().ok_or_else(missing)
+        })
+    }
+
+    /// The newest position of each of these users and the history that it counts in, all of the same
+    /// moment and in the order of the question.
+    fn heads(&self, users: &[UserId]) -> BoxFuture<'_, Result<Vec<Head>, StoreError>>;
 
     /// Where a device stands. An unknown one is remembered, at the user's floor, so that what
     /// other devices handle in the meantime still reaches it.
@@ -120,7 +134,8 @@ pub trait Upkeep: Send + Sync + 'static {
 
     /// Forgets everything about a user: messages, devices and their cursors, keys and ids. The
     /// epoch is another one from then on, and positions go on from where they were. Once this
-    /// answers, a crash brings nothing back; what is appended afterwards is kept.
+    /// answers, a crash brings nothing back, the subscriber of [`Events`] has carried it out, and what is
+    /// appended afterwards is kept.
     fn erase(&self, user: &UserId) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Resolves, with the reason, when the store will never keep anything again: a thread of it has

@@ -19,7 +19,6 @@ use crate::{
         AppendTextError, FinishStreamError, FinishedStream, OpenStreamError, OpenedStream,
         StoppedStream, StoreError, StreamState, fresh_id,
     },
-    to_the_end::ToTheEnd,
 };
 pub use pipe::PipeError;
 
@@ -162,56 +161,33 @@ impl Shared {
         user: &UserId,
         opening: StreamOpening,
     ) -> Result<StreamWriter, OpenStreamError> {
-        self.watch_streams();
+        self.begin();
         let message_uuid = opening.message_uuid().cloned().unwrap_or_else(fresh_id);
+        let opened = self.store.open_stream(user, &message_uuid, Arc::new(opening)).await?;
+        let OpenedStream { attempt, is_stopped } = opened;
         let (shared, user) = (self.clone(), user.clone());
-        ToTheEnd::of(async move {
-            let opened = shared.store.open_stream(&user, &message_uuid, Arc::new(opening)).await;
-            // If it failed, the attempt before may have been out of sight for a moment.
-            shared.hub.streamed(&user);
-            let OpenedStream { attempt, is_stopped, .. } = opened?;
-            Ok(StreamWriter { shared, user, message_uuid, attempt, next_offset: 0, is_stopped })
-        })
-        .await
+        Ok(StreamWriter { shared, user, message_uuid, attempt, next_offset: 0, is_stopped })
     }
 
     pub(crate) async fn append_text(
-        self: &Arc<Self>,
+        &self,
         user: &UserId,
         message_uuid: &MessageId,
         attempt: Attempt,
         offset: Option<u64>,
         text: Box<str>,
     ) -> Result<u64, AppendTextError> {
-        let (shared, user, message_uuid) = (self.clone(), user.clone(), message_uuid.clone());
-        ToTheEnd::of(async move {
-            let store = &shared.store;
-            let end = store.append_text(&user, &message_uuid, attempt, offset, text).await?;
-            shared.hub.streamed(&user);
-            Ok(end)
-        })
-        .await
+        self.store.append_text(user, message_uuid, attempt, offset, text).await
     }
 
     pub(crate) async fn finish_stream(
-        self: &Arc<Self>,
+        &self,
         user: &UserId,
         message_uuid: &MessageId,
         attempt: Attempt,
         ending: StreamEnding,
     ) -> Result<FinishedStream, FinishStreamError> {
-        let (shared, user, message_uuid) = (self.clone(), user.clone(), message_uuid.clone());
-        ToTheEnd::of(async move {
-            let ending = Arc::new(ending);
-            let finished = shared.store.finish_stream(&user, &message_uuid, attempt, ending).await;
-            // Nobody is shown an attempt while it ends: if it did not, it is there again.
-            let finished = finished.inspect_err(|_| shared.hub.streamed(&user))?;
-            if let Some(delivery) = &finished.delivery {
-                shared.hub.published(&user, finished.seq, || delivery.clone());
-            }
-            Ok(finished)
-        })
-        .await
+        self.store.finish_stream(user, message_uuid, attempt, Arc::new(ending)).await
     }
 
     pub(crate) async fn stop_stream(
@@ -219,15 +195,13 @@ impl Shared {
         user: &UserId,
         target: &StopTarget,
     ) -> Result<StoppedStream, StoreError> {
-        self.watch_streams();
+        self.begin();
         self.store.stop_stream(user, target).await
     }
 
     /// Ends, from now on, what its writers do not.
     pub(crate) fn watch_streams(self: &Arc<Self>) {
-        self.watching_streams.get_or_init(|| {
-            tokio::spawn(watch(Arc::downgrade(self)));
-        });
+        tokio::spawn(watch(Arc::downgrade(self)));
     }
 
     async fn end_overdue_streams(self: &Arc<Self>) -> Result<(), StoreError> {

@@ -19,10 +19,10 @@ use tetherline_protocol::{
 use tetherline_server::{
     Server, listen, serve,
     store::{
-        AppendError, AppendTextError, Appended, Delivery, FinishStreamError, FinishedStream, Head,
-        Inbox, Mailbox, OpenStreamError, OpenedStream, Outcome, OverdueStream, Place, Publish,
-        Resumed, Room, SqliteStore, StoppedStream, StoreError, StreamPage, StreamState, Streams,
-        Upkeep,
+        AppendError, AppendTextError, Appended, Delivery, Event, EventQueue, Events,
+        FinishStreamError, FinishedStream, Head, Inbox, Mailbox, OpenStreamError, OpenedStream,
+        Outcome, OverdueStream, Place, Publish, Resumed, Room, SqliteStore, StoppedStream,
+        StoreError, StreamPage, StreamState, Streams, Subscription, Upkeep,
     },
 };
 use tokio::sync::Notify;
@@ -34,7 +34,8 @@ struct Switched {
     off: Arc<AtomicBool>,
     /// Growing answers are out of sight, as they are while a commit that ends them is under way.
     hides: Arc<AtomicBool>,
-    /// Appends are answered when this is notified: their publisher resumes late.
+    told: EventQueue,
+    /// What is committed is told when this is notified.
     late: Option<Arc<Notify>>,
 }
 
@@ -57,13 +58,7 @@ impl Mailbox for Switched {
         key: Option<&IdempotencyKey>,
         message: Arc<Message>,
     ) -> BoxFuture<'_, Result<Appended, AppendError>> {
-        let appending = self.when_on(self.store.append(user, key, message));
-        let Some(late) = self.late.clone() else { return appending };
-        Box::pin(async move {
-            let appended = appending.await;
-            late.notified().await;
-            appended
-        })
+        self.when_on(self.store.append(user, key, message))
     }
 
     fn append_many(
@@ -95,8 +90,8 @@ impl Mailbox for Switched {
         self.when_on(self.store.resume(user, after, room))
     }
 
-    fn head(&self, user: &UserId) -> BoxFuture<'_, Result<Head, StoreError>> {
-        self.when_on(self.store.head(user))
+    fn heads(&self, users: &[UserId]) -> BoxFuture<'_, Result<Vec<Head>, StoreError>> {
+        self.when_on(self.store.heads(users))
     }
 
     fn locate(
@@ -122,6 +117,22 @@ impl Mailbox for Switched {
         device: Option<&DeviceId>,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         self.when_on(self.store.save_cursor(user, device))
+    }
+}
+
+impl Events for Switched {
+    fn events(&self) -> Subscription {
+        let (mut commits, told, late) = (self.store.events(), self.told.clone(), self.late.clone());
+        tokio::spawn(async move {
+            if let Some(late) = late {
+                late.notified().await;
+            }
+            while let Some(events) = commits.next().await {
+                told.tell(events);
+            }
+            told.close();
+        });
+        self.told.subscribe()
     }
 }
 
@@ -172,6 +183,9 @@ impl Streams for Switched {
         attempt: Attempt,
         ending: Arc<StreamEnding>,
     ) -> BoxFuture<'_, Result<FinishedStream, FinishStreamError>> {
+        if self.off.load(Ordering::SeqCst) {
+            self.told.tell([Event::Missed]);
+        }
         self.when_on(self.store.finish_stream(user, message_uuid, attempt, ending))
     }
 
@@ -225,7 +239,13 @@ async fn while_the_store_is_gone_nothing_is_promised_and_it_recovers_by_itself()
     let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
     let server = Server::open(
         config(),
-        Switched { store, off: off.clone(), hides: Arc::default(), late: None },
+        Switched {
+            store,
+            off: off.clone(),
+            hides: Arc::default(),
+            told: EventQueue::default(),
+            late: None,
+        },
     );
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
@@ -271,7 +291,13 @@ async fn an_answer_that_could_not_be_ended_is_shown_again() {
     let folder = tempfile::tempdir().unwrap();
     let (off, hides) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
-    let switched = Switched { store, off: off.clone(), hides: hides.clone(), late: None };
+    let switched = Switched {
+        store,
+        off: off.clone(),
+        hides: hides.clone(),
+        told: EventQueue::default(),
+        late: None,
+    };
     let server = Server::open(config(), switched);
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("ws://{}/ws/user/ada?device=laptop", listener.local_addr().unwrap());
@@ -297,33 +323,39 @@ async fn an_answer_that_could_not_be_ended_is_shown_again() {
 }
 
 #[tokio::test]
-async fn an_erased_message_does_not_come_back_with_a_publisher_that_resumes_late() {
+async fn an_erased_message_does_not_come_back_when_it_is_told_late() {
     // It was put into the memory from which whoever is connected reads.
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
     let late = Arc::new(Notify::new());
-    let switched =
-        Switched { store, off: Arc::default(), hides: Arc::default(), late: Some(late.clone()) };
+    let switched = Switched {
+        store,
+        off: Arc::default(),
+        hides: Arc::default(),
+        told: EventQueue::default(),
+        late: Some(late.clone()),
+    };
     let server = Server::open(config(), switched);
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("ws://{}/ws/user/ada?device=laptop", listener.local_addr().unwrap());
     let serving = tokio::spawn(serve(listener, server.router(), std::future::pending()));
-    let publishing = tokio::spawn({
+    let message = Message::parse(r#"{"type":"number","n":1}"#).unwrap();
+    server.publish(&user("ada"), None, message).await.unwrap();
+    let before = server.head(&user("ada")).await.unwrap().epoch;
+    let erasing = tokio::spawn({
         let server = server.clone();
-        async move {
-            let message = Message::parse(r#"{"type":"number","n":1}"#).unwrap();
-            server.publish(&user("ada"), None, message).await
-        }
+        async move { server.erase(&user("ada")).await }
     });
-    support::eventually(|| async { server.head(&user("ada")).await.unwrap().seq.get() == 1 }).await;
-    server.erase(&user("ada")).await.unwrap();
+    support::eventually(|| async { server.head(&user("ada")).await.unwrap().epoch != before })
+        .await;
 
     let mut request = url.into_client_request().unwrap();
     let offer = format!("tetherline.v1, bearer.{}", token("ada"));
     request.headers_mut().insert("sec-websocket-protocol", offer.parse().unwrap());
     let mut client = Client::open(request).await.unwrap();
+    assert!(!erasing.is_finished(), "nobody was told of it");
     late.notify_one();
-    publishing.await.unwrap().unwrap();
+    erasing.await.unwrap().unwrap();
     let (numbers, summary) = client.pending(r#"{"type":"get_pending","after":0}"#).await;
     assert_eq!((numbers, &summary["recovered"]), (vec![], &false.into()));
     serving.abort();

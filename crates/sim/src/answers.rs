@@ -2,14 +2,13 @@
 //! of those that nobody ends.
 
 use tetherline_protocol::{ErrorCode, frame::Message};
-use tetherline_server::{Refusal, store::Delivery};
+use tetherline_server::Refusal;
 
 use crate::{
-    Mutant,
     event::Event,
     store::Operation,
-    streams::{Asker, Order, Phase, Reply, Request},
-    world::{UserNo, World},
+    streams::{Asker, Order, Phase, Reply},
+    world::World,
 };
 
 /// How often the server looks for answers that nobody ends, in ms.
@@ -22,18 +21,14 @@ impl World {
     }
 
     /// It is durable, whether anybody hears of it or not.
-    pub(crate) fn order_committed(&mut self, reply: &Reply, news: Option<&Delivery>) {
-        if let (Reply::Ended(publish), Some(_)) = (reply, news) {
+    pub(crate) fn order_committed(&mut self, reply: &Reply, is_news: bool) {
+        if let (Reply::Ended(publish), true) = (reply, is_news) {
             let publish = &mut self.publishes[*publish];
             (publish.answered, publish.lost) = (true, false);
         }
     }
 
     pub(crate) fn order_not_committed(&mut self, life: u32, order: &Order) {
-        // What was out of sight because it was about to end is there again.
-        if let Request::Open { .. } | Request::End { .. } = order.request {
-            self.after(0, Event::Streamed { life, user: order.user });
-        }
         // A writer asks again, and so does the server's next look.
         if let Asker::Page(send) = order.asker {
             let refusal = Refusal::new(ErrorCode::Unavailable, "no disk");
@@ -41,36 +36,10 @@ impl World {
         }
     }
 
-    pub(crate) fn order_answered(
-        &mut self,
-        life: u32,
-        order: &Order,
-        reply: &Reply,
-        news: Option<Delivery>,
-    ) {
-        let user = order.user;
+    pub(crate) fn order_answered(&mut self, life: u32, order: &Order, reply: &Reply) {
         let is_heard = !self.fault(12);
-        let is_forgotten = !is_heard && self.mutant == Some(Mutant::GrowthLostWithWriter);
-        match reply {
-            Reply::Opened { .. } | Reply::Added { .. } if !is_forgotten => {
-                let delay = if self.fault(10) { self.delay(1, 500) } else { 0 };
-                self.after(delay, Event::Streamed { life, user });
-            }
-            Reply::Ended(publish) => {
-                if let Some(delivery) = news.filter(|_| self.store.mailbox(user).has(*publish)) {
-                    self.note(&format!("m{publish} is {} of u{user}, an answer", delivery.seq));
-                    if let Some(life) = &self.server {
-                        life.hub.published(&self.users[user], delivery);
-                    }
-                    self.wake(user);
-                }
-            }
-            Reply::StopDone(stopped) => {
-                if let Asker::Page(send) = order.asker {
-                    self.stop_done(life, send, *stopped);
-                }
-            }
-            _ => {}
+        if let (Reply::StopDone(stopped), Asker::Page(send)) = (reply, &order.asker) {
+            self.stop_done(life, *send, *stopped);
         }
         if let Asker::Writer(writer, serial) = order.asker {
             if is_heard {
@@ -80,14 +49,6 @@ impl World {
                 self.note(&format!("writer {writer} dies before it hears {reply:?}"));
                 self.writers[writer].leave();
             }
-        }
-    }
-
-    /// An answer has begun or grown.
-    pub(crate) fn streamed(&mut self, life: u32, user: UserNo) {
-        if let Some(running) = self.server.as_ref().filter(|running| running.number == life) {
-            running.hub.streamed(&self.users[user]);
-            self.wake(user);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
     store::Answer,
     tabs::Post,
     tokens::Token,
-    world::{LinkNo, PageNo, PublishNo, SendNo, UserNo},
+    world::{LinkNo, PageNo, PublishNo, SendNo},
     writers::WriterNo,
 };
 
@@ -48,10 +48,9 @@ pub(crate) enum Event {
         writer: WriterNo,
         serial: u32,
     },
-    /// An answer has begun or grown, and it took until now to say so.
-    Streamed {
+    /// The hub hears what the store has committed.
+    Told {
         life: u32,
-        user: UserNo,
     },
     /// The server looks for answers that nobody ends.
     Overdue {

@@ -25,8 +25,8 @@ pub enum Mutant {
     DeliveredAfterSignOut,
     /// A handler of a lost history that settles late is taken for one of the new history.
     HandlersKnownByPosition,
-    /// A publisher that hangs up before its answer takes the wake-up with it.
-    WakeLostWithPublisher,
+    /// That something was missed is not looked into.
+    MissedForgotten,
     /// Text of an answer is shown before it is committed.
     ShownBeforeCommit,
     /// A stop is accepted, and the answer takes text as before.
@@ -45,8 +45,8 @@ pub enum Mutant {
     ShownAfterItsEnd,
     /// The last text of a growing answer does not survive a crash.
     TextLostInCrash,
-    /// A writer that hangs up before its answer takes the wake-up with it.
-    GrowthLostWithWriter,
+    /// That a stream has more text is not told.
+    StreamedForgotten,
     /// A page's driver forgets the text of answers on a new connection.
     TextForgottenOnReconnect,
     /// The leading tab does not tell the others what it shows of answers.
@@ -71,7 +71,7 @@ impl Mutant {
             }
             Self::DeliveredBeforeCommit => "what is delivered is committed",
             Self::CursorBeforeHandler => "acknowledged means handled",
-            Self::ReplayOffByOne | Self::WakeForgotten | Self::WakeLostWithPublisher => {
+            Self::ReplayOffByOne | Self::WakeForgotten | Self::MissedForgotten => {
                 "every page gets everything"
             }
             Self::OutcomeForgotten => "a send takes effect once",
@@ -88,7 +88,7 @@ impl Mutant {
             }
             Self::ShownAfterItsEnd => "nothing grows that is over",
             Self::TextLostInCrash => "what was shown is kept",
-            Self::GrowthLostWithWriter | Self::AskNotAnsweredWithTexts => {
+            Self::StreamedForgotten | Self::AskNotAnsweredWithTexts => {
                 "every page shows all that there is of an answer"
             }
             Self::CursorsNeverWritten => "a crash takes a second of acknowledgements at the most",
@@ -110,7 +110,7 @@ impl Mutant {
         Self::CursorOfAnotherDevice,
         Self::DeliveredAfterSignOut,
         Self::HandlersKnownByPosition,
-        Self::WakeLostWithPublisher,
+        Self::MissedForgotten,
         Self::ShownBeforeCommit,
         Self::StopSealsNothing,
         Self::EarlyStopForgotten,
@@ -120,7 +120,7 @@ impl Mutant {
         Self::PairSplit,
         Self::ShownAfterItsEnd,
         Self::TextLostInCrash,
-        Self::GrowthLostWithWriter,
+        Self::StreamedForgotten,
         Self::TextForgottenOnReconnect,
         Self::AskNotAnsweredWithTexts,
         Self::CursorsNeverWritten,

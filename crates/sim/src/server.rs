@@ -3,7 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tetherline_protocol::{ErrorCode, frame::Message};
-use tetherline_server::{Refusal, simulation::Hub, store::Outcome};
+use tetherline_server::{
+    Refusal,
+    simulation::Hub,
+    store::{CarriedOut, Event as Told, Outcome, Subscription},
+};
 
 use crate::{
     Mutant,
@@ -11,6 +15,7 @@ use crate::{
     network::Down,
     sends::{About, Nature},
     store::{Answer, Operation, SAVE_EVERY_MS},
+    told::told,
     upstream::UNANNOUNCED,
     world::{LinkNo, Publish, PublishNo, SendNo, UserNo, World},
 };
@@ -19,6 +24,8 @@ use crate::{
 pub(crate) struct Life {
     pub(crate) number: u32,
     pub(crate) hub: Hub,
+    /// What the hub has not heard yet.
+    pub(crate) commits: Subscription,
     pub(crate) is_draining: bool,
     /// Sends that are with the application, and the connections that wait for each.
     pub(crate) under_way: BTreeMap<SendNo, Vec<LinkNo>>,
@@ -59,7 +66,9 @@ impl World {
         }
         if self.mutant == Some(Mutant::DeliveredBeforeCommit) {
             let delivery = self.store.preview(publish, &self.contents[publish], user);
-            life.hub.published(&self.users[user], delivery);
+            let answer = Answer::Appended { publish, user, repeated: false, delivery };
+            let event = told(&answer, |user| self.users[user].clone(), &self.contents, carried_out);
+            event.into_iter().for_each(|event| life.hub.tell(event));
             self.wake(user);
         }
         self.note(&format!("m{publish} is published for u{user}"));
@@ -82,11 +91,26 @@ impl World {
             return;
         }
         if self.fault(3) {
-            for operation in self.store.fail_to_commit() {
+            // Sometimes all of it is durable, and the store does not hear so.
+            let operations = if self.random.percent(50) {
+                let operations = self.store.waiting().to_vec();
+                self.commit_all();
+                operations
+            } else {
+                self.store.fail_to_commit()
+            };
+            self.announce(life, vec![Told::Missed]);
+            for operation in operations {
                 self.not_committed(life, &operation);
             }
         } else {
-            for answer in self.commit_all() {
+            let answers = self.commit_all();
+            let name = |user: UserNo| self.users[user].clone();
+            let events =
+                answers.iter().filter_map(|answer| told(answer, name, &self.contents, carried_out));
+            let events = events.collect();
+            self.announce(life, events);
+            for answer in answers {
                 let delay = self.delay(0, 5);
                 self.after(delay, Event::Answered { life, answer });
             }
@@ -97,12 +121,13 @@ impl World {
         let answers = self.store.commit(&self.contents, self.now);
         for answer in &answers {
             match answer {
-                Answer::Erased { user } => {
+                Answer::Erased { user, .. } => {
                     self.forget_what_was_lost(*user);
                     self.writers_look_up(*user);
-                    self.erased(*user);
+                    let epoch = self.store.epoch(*user);
+                    self.note(&format!("u{user} is erased: epoch {epoch}"));
                 }
-                Answer::Stream { reply, news, .. } => self.order_committed(reply, news.as_ref()),
+                Answer::Stream { reply, news, .. } => self.order_committed(reply, news.is_some()),
                 _ => {}
             }
         }
@@ -141,28 +166,12 @@ impl World {
             return;
         }
         match answer {
-            Answer::Appended { publish, user, repeated, delivery } => {
+            Answer::Appended { publish, user, .. } => {
                 // The answer may get lost on its way to the publisher.
-                let is_heard = !self.fault(15);
-                let forgets = match self.mutant {
-                    Some(Mutant::WakeForgotten) => self.fault(30),
-                    Some(Mutant::WakeLostWithPublisher) => !is_heard,
-                    _ => false,
-                };
-                // It may be of a mailbox that was erased since.
-                let is_kept = self.store.mailbox(user).has(publish);
-                if !repeated && !forgets && is_kept {
-                    let seq = delivery.seq;
-                    self.note(&format!("m{publish} is {seq} of u{user}"));
-                    if let Some(life) = &self.server {
-                        life.hub.published(&self.users[user], delivery);
-                    }
-                    self.wake(user);
-                }
-                if is_heard {
+                if !self.fault(15) {
                     self.publishes[publish].answered = true;
                     // Its user may have been erased before the answer was out.
-                    self.publishes[publish].lost = !is_kept;
+                    self.publishes[publish].lost = !self.store.mailbox(user).has(publish);
                 }
             }
             Answer::Conflict { publish } => {
@@ -172,9 +181,7 @@ impl World {
             Answer::Acknowledged { link } => self.acknowledged(link),
             Answer::Recorded { send, outcome } => self.settle(life, send, &outcome),
             Answer::Erased { .. } => {}
-            Answer::Stream { order, reply, news } => {
-                self.order_answered(life, &order, &reply, news);
-            }
+            Answer::Stream { order, reply, .. } => self.order_answered(life, &order, &reply),
         }
     }
 
@@ -319,43 +326,19 @@ impl World {
         self.after(downtime, Event::Restart);
     }
 
-    /// By the command for it, or by hand, which nobody announces.
-    fn restore_backup(&mut self) {
-        let is_announced = self.random.percent(50);
-        if !self.store.restore(is_announced) {
-            return;
-        }
-        self.note(&format!("a backup is restored (announced: {is_announced})"));
-        for user in 0..self.users.len() {
-            if !is_announced {
-                self.rewrite_answers(user);
-                self.publishers_give_up(user);
-            }
-            self.forget_what_was_lost(user);
-            self.writers_look_up(user);
-        }
-    }
-
-    /// Who has not heard that a message was taken repeats it, under the same id. That message may have
-    /// been read: at the same position it would prove what is not so.
-    fn publishers_give_up(&mut self, user: UserNo) {
-        for publish in 0..self.publishes.len() {
-            let was_taken = self.store.home(publish).is_some();
-            let known = &mut self.publishes[publish];
-            if known.user == user && was_taken && !self.store.mailbox(user).has(publish) {
-                (known.answered, known.lost) = (true, true);
-            }
-        }
-    }
-
     pub(crate) fn restart(&mut self) {
         if self.server.is_none() {
             self.lives += 1;
             self.note("the server starts");
             let hub = Hub::new(&self.limits);
             let number = self.lives;
-            self.server =
-                Some(Life { number, hub, is_draining: false, under_way: BTreeMap::new() });
+            self.server = Some(Life {
+                number,
+                hub,
+                commits: self.events.subscribe(),
+                is_draining: false,
+                under_way: BTreeMap::new(),
+            });
             self.after(1_000, Event::Overdue { life: number });
             self.after(SAVE_EVERY_MS, Event::SaveCursors { life: number });
         }
@@ -373,17 +356,9 @@ impl World {
             }
         }
     }
+}
 
-    /// What was answered and is not there any more: nobody expects it.
-    fn forget_what_was_lost(&mut self, user: UserNo) {
-        for publish in 0..self.publishes.len() {
-            if self.publishes[publish].user != user {
-                continue;
-            }
-            let kept = self.store.mailbox(user).has(publish);
-            if self.publishes[publish].answered && !kept {
-                self.publishes[publish].lost = true;
-            }
-        }
-    }
+/// Whoever asked for an erasure does not wait here.
+fn carried_out(_: UserNo) -> CarriedOut {
+    CarriedOut::new().0
 }

@@ -4,7 +4,7 @@ mod cursors;
 mod growing;
 mod histories;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tetherline_protocol::{
     Epoch, Limits, MessageId, Seq, UserId,
@@ -166,11 +166,13 @@ pub(crate) enum Answer {
     },
     Erased {
         user: UserNo,
+        epoch: Epoch,
     },
     Stream {
         order: Order,
         reply: Reply,
-        news: Option<Delivery>,
+        /// The message that it has become by this.
+        news: Option<(Delivery, Arc<Message>)>,
     },
 }
 
@@ -258,6 +260,11 @@ impl Store {
         waiting.into_iter().map(|operation| self.apply(operation, publishes, now)).collect()
     }
 
+    /// What the next commit will make durable.
+    pub(crate) fn waiting(&self) -> &[Operation] {
+        &self.waiting
+    }
+
     /// The disk takes nothing: nothing of what waits is changed.
     pub(crate) fn fail_to_commit(&mut self) -> Vec<Operation> {
         std::mem::take(&mut self.waiting)
@@ -310,7 +317,7 @@ impl Store {
         }
     }
 
-    fn head(&self, user: UserNo) -> Head {
+    pub(crate) fn head(&self, user: UserNo) -> Head {
         let mailbox = &self.mailboxes[user];
         let head = mailbox.head();
         Head { seq: seq(head), id: mailbox.id_at(head), epoch: self.epoch_text(user) }
@@ -418,7 +425,7 @@ impl Store {
                 let epoch = self.next_epoch();
                 self.mailboxes[user] =
                     Mailbox { erased, cursors, trimmed, epoch, ..Mailbox::default() };
-                Answer::Erased { user }
+                Answer::Erased { user, epoch: self.epoch_text(user) }
             }
             Operation::Stream(order) => self.apply_order(order, now),
         }

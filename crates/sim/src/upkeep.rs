@@ -25,21 +25,6 @@ impl World {
         }
     }
 
-    /// It is committed. Here everybody hears of it in the same moment; what slips between a commit and
-    /// its wake is not looked at.
-    pub(crate) fn erased(&mut self, user: UserNo) {
-        let epoch = self.store.epoch(user);
-        self.note(&format!("u{user} is erased: epoch {epoch}"));
-        if let Some(life) = &self.server {
-            life.hub.erased(&self.users[user]);
-        }
-        for link in 0..self.links.len() {
-            if self.links[link].user == user {
-                self.woken(link);
-            }
-        }
-    }
-
     /// A message for whoever is connected just now.
     pub(crate) fn say(&mut self, user: UserNo) {
         let Some(life) = &self.server else { return };

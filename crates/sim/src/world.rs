@@ -3,6 +3,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
 
 use tetherline_protocol::{Limits, UserId, frame::Message, limits::REFUSED_BACKOFF_CAP_MS};
+use tetherline_server::store::EventQueue;
 
 use crate::{
     Mutant,
@@ -75,6 +76,8 @@ pub(crate) struct World {
     /// How many live-only messages there were.
     pub(crate) said: u64,
     pub(crate) ids: Ids,
+    /// What the store tells, until somebody hears it.
+    pub(crate) events: EventQueue,
     queue: BinaryHeap<Reverse<Scheduled>>,
     scheduled: u64,
 }
@@ -150,6 +153,7 @@ impl World {
             ended_sign_ins: Vec::new(),
             said: 0,
             ids: Ids::default(),
+            events: EventQueue::default(),
             queue: BinaryHeap::new(),
             scheduled: 0,
         };
@@ -240,7 +244,7 @@ impl World {
             Event::Settle { life, send, outcome } => self.settle(life, send, &outcome),
             Event::Write { writer, serial } => self.write(writer, serial),
             Event::Resume { writer, serial } => self.resume_writing(writer, serial),
-            Event::Streamed { life, user } => self.streamed(life, user),
+            Event::Told { life } => self.hub_hears(life),
             Event::SaveCursors { life } => self.save_cursors(life),
             Event::Overdue { life } => self.end_overdue(life),
             Event::Restart => self.restart(),

@@ -247,13 +247,16 @@ impl<B: Bench> Rig<B> {
             StreamPhase::Stopped => (StreamStatus::Stopped, true),
             _ => (status, true),
         };
-        assert_eq!((finished.status, finished.delivery.is_some()), (expected, is_new));
+        assert_eq!((finished.status, finished.repeated), (expected, !is_new));
         model.phase = StreamPhase::Finished(expected);
-        if let Some(delivery) = finished.delivery {
+        if is_new {
+            let text = model.text.clone();
             self.now.messages += 1;
-            assert_eq!(delivery.seq.get(), self.now.messages);
-            let message: serde_json::Value = serde_json::from_str(&delivery.text).unwrap();
-            assert_eq!(message["message"]["content"], model.text);
+            assert_eq!(finished.seq.get(), self.now.messages);
+            let before = seq(finished.seq.get() - 1);
+            let page = self.store().read(&ada, before, ROOM).await.unwrap();
+            let message: serde_json::Value = serde_json::from_str(&page[0].text).unwrap();
+            assert_eq!(message["message"]["content"], text);
         }
     }
 

@@ -12,10 +12,10 @@ use std::{
 };
 
 use bytestring::ByteString;
-use tetherline_protocol::{Limits, Seq, UserId};
+use tetherline_protocol::{Epoch, Limits, Seq, UserId};
 use tokio::sync::Notify;
 
-use crate::store::{Delivery, Room};
+use crate::store::{Delivery, Event, Head, Room};
 use ring::Ring;
 use seat::Seat;
 pub(crate) use ticket::{News, Ticket};
@@ -63,8 +63,8 @@ struct Live {
     seats: Vec<Arc<Seat>>,
     tail: VecDeque<Delivery>,
     tail_bytes: usize,
-    /// Up to here the mailbox keeps nothing any more, as far as a connection has seen. A publisher that
-    /// resumes late may still report what was erased meanwhile.
+    /// Up to here the mailbox keeps nothing any more, as far as a connection has seen: it may look the
+    /// mailbox up before what was erased there has been told.
     gone: Seq,
     ring: Ring,
 }
@@ -143,10 +143,50 @@ impl Hub {
         }
     }
 
+    /// Carries out what the store has committed, which it tells in that order.
+    pub(crate) fn tell(&self, event: Event) {
+        match event {
+            Event::Appended { user, appended, message } => {
+                let delivery = || message.map(|message| Delivery::new(&message, &appended));
+                self.appended(&user, appended.seq, delivery);
+            }
+            Event::Streamed { user } => self.streamed(&user),
+            Event::Erased { user, epoch, carried_out } => {
+                self.erased(&user, epoch.as_ref());
+                drop(carried_out);
+            }
+            Event::Missed => {}
+        }
+    }
+
     /// A message is durable: wake whoever is connected. The frame is built only if somebody is.
-    pub(crate) fn published(&self, user: &UserId, seq: Seq, delivery: impl FnOnce() -> Delivery) {
+    pub(crate) fn appended(
+        &self,
+        user: &UserId,
+        seq: Seq,
+        delivery: impl FnOnce() -> Option<Delivery>,
+    ) {
         let Some(channel) = lock(&self.users).get(user).cloned() else { return };
-        channel.published(seq, delivery());
+        channel.appended(seq, delivery());
+    }
+
+    /// Who is connected.
+    pub(crate) fn users(&self) -> Vec<UserId> {
+        lock(&self.users).keys().cloned().collect()
+    }
+
+    /// The store was asked: what is newer than what was told is told now.
+    pub(crate) fn compare(&self, user: &UserId, head: &Head) {
+        let Some(channel) = lock(&self.users).get(user).cloned() else { return };
+        let mut live = lock(&channel.live);
+        if live.leave(Some(&head.epoch)) {
+            live.clear();
+        }
+        if channel.head.fetch_max(head.seq.get(), Ordering::SeqCst) < head.seq.get() {
+            for seat in &live.seats {
+                seat.waker.wake();
+            }
+        }
     }
 
     /// A live-only message is for whoever is connected now. It is built only if somebody is.
@@ -183,15 +223,21 @@ impl Hub {
         }
     }
 
+    /// Any stream may have changed.
+    pub(crate) fn all_streamed(&self) {
+        for user in self.users() {
+            self.streamed(&user);
+        }
+    }
+
     /// A mailbox was erased: nothing of it may be read from memory, or on a connection that knew it.
-    pub(crate) fn erased(&self, user: &UserId) {
+    /// Whoever has come meanwhile, and counts in the epoch that has begun, may stay.
+    fn erased(&self, user: &UserId, epoch: Option<&Epoch>) {
         let Some(channel) = lock(&self.users).get(user).cloned() else { return };
         let mut live = lock(&channel.live);
         live.clear();
         live.ring.clear();
-        for seat in &live.seats {
-            seat.tell(Notice::Erased);
-        }
+        live.leave(epoch);
     }
 
     pub(crate) fn sign_out(&self, user: &UserId, session: &str) {
@@ -235,9 +281,11 @@ impl Channel {
         Arc::new(Self { head: AtomicU64::new(0), said: AtomicU64::new(0), live: Mutex::default() })
     }
 
-    fn published(&self, seq: Seq, delivery: Delivery) {
+    fn appended(&self, seq: Seq, delivery: Option<Delivery>) {
         let mut live = lock(&self.live);
-        live.push(delivery);
+        if let Some(delivery) = delivery {
+            live.push(delivery);
+        }
         self.head.fetch_max(seq.get(), Ordering::SeqCst);
         for seat in &live.seats {
             seat.waker.wake();
@@ -246,7 +294,7 @@ impl Channel {
 }
 
 impl Live {
-    /// Commits of one user may be reported out of order: then the tail starts over, and what it
+    /// A message may be told without its text, or be missed: then the tail starts over, and what it
     /// does not have is read from the store.
     fn push(&mut self, delivery: Delivery) {
         if delivery.seq <= self.gone {
@@ -263,6 +311,12 @@ impl Live {
             let Some(oldest) = self.tail.pop_front() else { break };
             self.tail_bytes -= oldest.text.len();
         }
+    }
+
+    /// Tells whoever does not count in that epoch, and answers whether anybody was told.
+    fn leave(&self, epoch: Option<&Epoch>) -> bool {
+        let others = self.seats.iter().filter(|seat| !seat.counts_in(epoch));
+        others.map(|seat| seat.tell(Notice::Erased)).count() > 0
     }
 
     fn clear(&mut self) {
@@ -333,7 +387,7 @@ mod tests {
         let mut fast = hub.join(&user("ada"), None).ok().unwrap();
         let slow = hub.join(&user("ada"), None).ok().unwrap();
         for seq in 5..=7 {
-            hub.published(&user("ada"), Seq::new(seq).unwrap(), || delivery(seq));
+            hub.appended(&user("ada"), Seq::new(seq).unwrap(), || Some(delivery(seq)));
         }
         assert_eq!(fast.news().unwrap().head.get(), 7);
         let after = |seq| Seq::new(seq).unwrap();
@@ -344,11 +398,13 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_reported_late_leaves_no_hole_in_the_tail() {
+    fn a_message_told_without_its_text_leaves_no_hole_in_the_tail() {
         let hub = hub(|_| {});
         let ticket = hub.join(&user("ada"), None).ok().unwrap();
-        for seq in [1, 3, 2, 4] {
-            hub.published(&user("ada"), Seq::new(seq).unwrap(), || delivery(seq));
+        for seq in 1..=4 {
+            hub.appended(&user("ada"), Seq::new(seq).unwrap(), || {
+                (seq != 2).then(|| delivery(seq))
+            });
         }
         assert_eq!(ticket.read(Seq::ZERO, ROOM), None);
         assert_eq!(ticket.read(Seq::new(2).unwrap(), ROOM).unwrap(), [delivery(3), delivery(4)]);

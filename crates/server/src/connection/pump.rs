@@ -136,7 +136,7 @@ impl Pump {
         device: Option<DeviceId>,
         now: Instant,
     ) -> Self {
-        ticket.begins_after(opening.place.trimmed);
+        ticket.begins_at(&opening.place);
         Self {
             session: Session::open(opening, now),
             ticket,
@@ -497,7 +497,7 @@ mod tests {
     fn messages_in_memory_are_read_in_passing() {
         let mut connection = Connection::open();
         let delivery = Delivery { seq: seq(4), text: "{4}".into() };
-        connection.hub.published(&user(), seq(4), || delivery);
+        connection.hub.appended(&user(), seq(4), || Some(delivery));
         connection.handle(Event::Woken);
         let written = connection.poll();
         let text = Outgoing::Text("{4}".into());

@@ -88,6 +88,8 @@ pub(super) async fn connect(
                 } else {
                     Wire::Plain
                 };
+                // Before the look-up: what is committed from here on is told.
+                shared.begin();
                 open(shared, identity, (device, wire), upgrade).await?;
                 Ok(switching_protocols(&handshake, wire))
             }

@@ -27,7 +27,7 @@ pub(super) async fn erase(
 
 async fn take(shared: &Arc<Shared>, user: &str, headers: &HeaderMap) -> Result<(), Problem> {
     authorize(shared, headers)?;
-    shared.erase(&parse_user(user)?).await.map_err(|error| {
+    shared.store.erase(&parse_user(user)?).await.map_err(|error| {
         // The store has said it, as often as is good.
         tracing::debug!(%error, "a user was not erased");
         Problem::unavailable("The user was not erased; try again.", RETRY)

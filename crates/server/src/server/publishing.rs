@@ -8,8 +8,7 @@ use tetherline_protocol::{IdempotencyKey, MessageId, Seq, UserId, frame::Message
 use super::Shared;
 use crate::{
     clock,
-    store::{AppendError, Appended, Delivery, Publish, fresh_id},
-    to_the_end::ToTheEnd,
+    store::{AppendError, Appended, Publish, fresh_id},
 };
 
 /// What a publish did.
@@ -40,25 +39,38 @@ pub enum PublishError {
 
 impl Shared {
     pub(crate) async fn publish(
-        self: &Arc<Self>,
+        &self,
         user: &UserId,
         key: Option<&IdempotencyKey>,
         message: Message,
     ) -> Result<Published, PublishError> {
-        let (shared, user, key) = (self.clone(), user.clone(), key.cloned());
-        // Whoever is connected hears of what was stored, even when its publisher leaves in between.
-        ToTheEnd::of(async move { shared.append(&user, key, message).await }).await
+        self.check_size(&message)?;
+        let appended = self.store.append(user, key, Arc::new(message)).await?;
+        Ok(published(user, appended))
     }
 
+    /// Those that are too large fail before anything of the others is asked.
     pub(crate) async fn publish_many(
-        self: &Arc<Self>,
+        &self,
         publishes: Vec<Publish>,
     ) -> Vec<Result<Published, PublishError>> {
-        if publishes.is_empty() {
-            return Vec::new();
-        }
-        let shared = self.clone();
-        ToTheEnd::of(async move { shared.append_many(publishes).await }).await
+        let sizes: Vec<_> =
+            publishes.iter().map(|publish| self.check_size(&publish.message)).collect();
+        let fitting: Vec<_> = publishes
+            .into_iter()
+            .zip(&sizes)
+            .filter_map(|(publish, size)| size.is_ok().then_some(publish))
+            .collect();
+        let users: Vec<_> = fitting.iter().map(|publish| publish.user.clone()).collect();
+        let appended =
+            if fitting.is_empty() { Vec::new() } else { self.store.append_many(fitting).await };
+        let mut appended = users.iter().zip(appended);
+        let one = |size: Result<(), PublishError>| {
+            size?;
+            let (user, appended) = appended.next().expect("the store answers for each");
+            Ok(published(user, appended?))
+        };
+        sizes.into_iter().map(one).collect()
     }
 
     pub(crate) fn publish_live(
@@ -89,50 +101,12 @@ impl Shared {
         }
         Ok(())
     }
+}
 
-    async fn append(
-        &self,
-        user: &UserId,
-        key: Option<IdempotencyKey>,
-        message: Message,
-    ) -> Result<Published, PublishError> {
-        self.check_size(&message)?;
-        let message = Arc::new(message);
-        let appended = self.store.append(user, key.as_ref(), message.clone()).await?;
-        self.tell(user, &message, &appended);
-        let Appended { id, seq, repeated, .. } = appended;
-        Ok(Published { id, seq, repeated })
-    }
-
-    fn tell(&self, user: &UserId, message: &Message, appended: &Appended) {
-        let Appended { id, seq, repeated, .. } = appended;
-        if !repeated {
-            self.hub.published(user, *seq, || Delivery::new(message, appended));
-        }
-        tracing::debug!(?user, %id, %seq, repeated, "published");
-    }
-
-    /// Those that are too large fail before anything of the others is asked.
-    async fn append_many(&self, publishes: Vec<Publish>) -> Vec<Result<Published, PublishError>> {
-        let sizes: Vec<_> =
-            publishes.iter().map(|publish| self.check_size(&publish.message)).collect();
-        let fitting = || publishes.iter().zip(&sizes).filter(|(_, size)| size.is_ok());
-        let appending = fitting().map(|(publish, _)| publish.clone()).collect();
-        let appended = self.store.append_many(appending).await;
-        for ((publish, _), appended) in fitting().zip(&appended) {
-            if let Ok(appended) = appended {
-                self.tell(&publish.user, &publish.message, appended);
-            }
-        }
-        let mut appended = appended.into_iter();
-        let one = |size: Result<(), PublishError>| {
-            size?;
-            let Appended { id, seq, repeated, .. } =
-                appended.next().expect("the store answers for each")?;
-            Ok(Published { id, seq, repeated })
-        };
-        sizes.into_iter().map(one).collect()
-    }
+fn published(user: &UserId, appended: Appended) -> Published {
+    let Appended { id, seq, repeated, .. } = appended;
+    tracing::debug!(?user, %id, %seq, repeated, "published");
+    Published { id, seq, repeated }
 }
 
 fn live_frame(message: &Message, id: &MessageId) -> ByteString {

@@ -6,7 +6,6 @@ pub mod backup;
 mod checkpoint;
 mod commands;
 mod cursors;
-mod failure;
 mod gather;
 mod mailboxes;
 mod messages;
@@ -19,6 +18,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 mod times;
+mod told;
 mod trouble;
 mod upkeep;
 mod writer;
@@ -37,13 +37,13 @@ use tetherline_protocol::{
 };
 
 use super::{
-    AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Publish, Resumed, Room,
-    StoreError, Upkeep,
+    AppendError, Appended, CarriedOut, Delivery, EventQueue, Events, Head, Inbox, Mailbox, Outcome,
+    Place, Publish, Resumed, Room, StoreError, Subscription, Upkeep,
 };
+use crate::alarm::Alarm;
 use checkpoint::{Checkpoints, LogSizes};
 use commands::{Append, AppendReply, Command, Reply, Together};
 use cursors::{Cursors, Kept, Position};
-use failure::Alarm;
 use mailboxes::Mailboxes;
 use presence::{Files, Lock, Presence};
 use reader::Readers;
@@ -97,6 +97,7 @@ pub struct SqliteStore {
     memory: Arc<Memory>,
     rules: Arc<Rules>,
     growing: Arc<Table>,
+    events: EventQueue,
     clock: Clock,
     alarm: Alarm,
 }
@@ -151,11 +152,10 @@ impl SqliteStore {
         let growing = answers.table();
         let memory = Arc::new(Memory::default());
         let desk_rules = (rules.clone(), memory.clone());
-        let writer = Writer::start(
-            Desk::new(connection, desk_rules, epoch.clone(), answers, times, presence),
-            checkpoints,
-            &alarm,
-        )?;
+        let events = EventQueue::default();
+        let (epochs, told) = (epoch.clone(), events.clone());
+        let desk = Desk::new(connection, desk_rules, epochs, answers, told, times, presence);
+        let writer = Writer::start(desk, checkpoints, &alarm)?;
         Ok(Self {
             readers: Readers::start(path, &files, epoch, &alarm)?,
             files,
@@ -163,6 +163,7 @@ impl SqliteStore {
             memory,
             rules,
             growing,
+            events,
             clock: setup.clock,
             alarm,
         })
@@ -227,12 +228,15 @@ impl Mailbox for SqliteStore {
         }))
     }
 
-    fn head(&self, user: &UserId) -> BoxFuture<'_, Result<Head, StoreError>> {
-        let user = user.clone();
+    fn heads(&self, users: &[UserId]) -> BoxFuture<'_, Result<Vec<Head>, StoreError>> {
+        let users = users.to_vec();
         Box::pin(self.readers.run(move |connection, epoch| {
-            let (place, _) =
-                statements::place(connection, &user, None, Position::default(), epoch)?;
-            Ok(place.head)
+            let head = |user| {
+                let (place, _) =
+                    statements::place(connection, user, None, Position::default(), epoch)?;
+                Ok(place.head)
+            };
+            users.iter().map(head).collect()
         }))
     }
 
@@ -336,7 +340,14 @@ impl Upkeep for SqliteStore {
 
     fn erase(&self, user: &UserId) -> BoxFuture<'_, Result<(), StoreError>> {
         let user = user.clone();
-        Box::pin(async move { self.writer.ask(0, |reply| Command::Erase { user, reply }).await? })
+        Box::pin(async move {
+            let (carried_out, told) = CarriedOut::new();
+            let carried_out = Some(carried_out);
+            let command = |reply| Command::Erase { user, carried_out, reply };
+            self.writer.ask(0, command).await??;
+            told.await;
+            Ok(())
+        })
     }
 
     fn failed(&self) -> BoxFuture<'static, StoreError> {
@@ -345,6 +356,19 @@ impl Upkeep for SqliteStore {
 
     fn is_in_place(&self) -> Result<(), StoreError> {
         self.files.check().map_err(|absence| StoreError::new(absence.to_string()))
+    }
+}
+
+impl Events for SqliteStore {
+    fn events(&self) -> Subscription {
+        self.events.subscribe()
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        // What is still committed while the writer ends is for the next start.
+        self.events.close();
     }
 }
 

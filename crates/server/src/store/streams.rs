@@ -9,7 +9,7 @@ use tetherline_protocol::{
     frame::{StreamEnding, StreamOpening},
 };
 
-use super::{AppendError, Delivery, StoreError};
+use super::{AppendError, StoreError};
 
 /// Answers that grow. Text is shown to nobody before it is durable, and what was shown never changes
 /// within an attempt.
@@ -98,8 +98,8 @@ pub struct FinishedStream {
     pub id: MessageId,
     /// The message's position.
     pub seq: Seq,
-    /// The message; `None` if the attempt had been finished before.
-    pub delivery: Option<Delivery>,
+    /// Whether the attempt had been finished before.
+    pub repeated: bool,
 }
 
 /// What a stop did.

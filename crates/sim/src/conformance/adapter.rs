@@ -10,14 +10,15 @@ use tetherline_protocol::{
     DeviceId, IdempotencyKey, Limits, MessageId, Seq, StopTarget, UserId, frame::Message,
 };
 use tetherline_server::store::{
-    AppendError, Appended, Delivery, Head, Inbox, Mailbox, Outcome, Place, Publish, Resumed, Room,
-    StoreError, Upkeep,
+    AppendError, Appended, CarriedOut, Delivery, Event, EventQueue, Head, Inbox, Mailbox, Outcome,
+    Place, Publish, Resumed, Room, StoreError, Upkeep,
 };
 use tetherline_store_conformance::Restored;
 
 use crate::{
     store::{Answer, Operation, Store},
     streams::{AnswerNo, Asker, Newest, Order, Reply, Request, Target},
+    told::told,
     world::{PublishNo, UserNo},
 };
 
@@ -46,6 +47,9 @@ pub(super) struct Machine {
     waiting: Vec<Ticket>,
     answered: BTreeMap<Ticket, Answer>,
     tickets: Ticket,
+    events: EventQueue,
+    /// Erasures that are committed, until the subscriber has carried them out.
+    erasures: BTreeMap<UserNo, BoxFuture<'static, ()>>,
 }
 
 type Ticket = u64;
@@ -79,6 +83,8 @@ impl Machine {
             waiting: Vec::new(),
             answered: BTreeMap::new(),
             tickets: 0,
+            events: EventQueue::default(),
+            erasures: BTreeMap::new(),
         }
     }
 
@@ -143,6 +149,18 @@ impl Machine {
 
     fn commit(&mut self) {
         let answers = self.store.commit(&self.contents, self.now);
+        let name = |user: UserNo| self.users.0[user].clone();
+        let events: Vec<Event> = answers
+            .iter()
+            .filter_map(|answer| {
+                told(answer, name, &self.contents, |user| {
+                    let (carried_out, erasure) = CarriedOut::new();
+                    self.erasures.insert(user, erasure);
+                    carried_out
+                })
+            })
+            .collect();
+        self.events.tell(events);
         self.answered.extend(std::mem::take(&mut self.waiting).into_iter().zip(answers));
         for user in 0..self.users.0.len() {
             let head = self.store.mailbox(user).head();
@@ -199,15 +217,11 @@ impl Adapter {
         machine.answered(ticket)
     }
 
-    /// What became of an order, and the message that it made.
-    async fn order(
-        &self,
-        user: UserNo,
-        request: Request,
-    ) -> Result<(Reply, Option<Delivery>), StoreError> {
+    /// What became of an order, and whether it made a message.
+    async fn order(&self, user: UserNo, request: Request) -> Result<(Reply, bool), StoreError> {
         let order = Order { user, history: None, asker: Asker::Server, request };
         match self.ask(Operation::Stream(order)).await? {
-            Answer::Stream { reply, news, .. } => Ok((reply, news)),
+            Answer::Stream { reply, news, .. } => Ok((reply, news.is_some())),
             other => unreachable!("an order is answered by {other:?}"),
         }
     }
@@ -273,9 +287,13 @@ impl Mailbox for Adapter {
         Box::pin(async move { Ok(self.machine().store.resume(user, after, room)) })
     }
 
-    fn head(&self, user: &UserId) -> BoxFuture<'_, Result<Head, StoreError>> {
-        let user = self.user(user);
-        Box::pin(async move { Ok(self.machine().store.place(user, NO_DEVICE).head) })
+    fn heads(&self, users: &[UserId]) -> BoxFuture<'_, Result<Vec<Head>, StoreError>> {
+        let heads = users.iter().map(|user| {
+            let user = self.user(user);
+            self.machine().store.head(user)
+        });
+        let heads = Ok(heads.collect());
+        Box::pin(async { heads })
     }
 
     fn locate(
@@ -364,6 +382,10 @@ impl Upkeep for Adapter {
         let user = self.user(user);
         Box::pin(async move {
             self.ask(Operation::Erase { user }).await?;
+            let erasure = self.machine().erasures.remove(&user);
+            if let Some(erasure) = erasure {
+                erasure.await;
+            }
             Ok(())
         })
     }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use tetherline_protocol::{Attempt, Limits, StreamPosition, StreamStatus, frame::StreamEnding};
+use tetherline_protocol::{
+    Attempt, Limits, StreamPosition, StreamStatus,
+    frame::{Message, StreamEnding},
+};
 use tetherline_server::store::{Delivery, StreamPage};
 
 use super::{Answer, Operation, Store, delivery};
@@ -145,7 +148,7 @@ impl Store {
         user: UserNo,
         answer: AnswerNo,
         ending: &Arc<StreamEnding>,
-    ) -> Option<Delivery> {
+    ) -> Option<(Delivery, Arc<Message>)> {
         let newest = self.mailboxes[user].answers.get(answer).filter(|newest| newest.grows())?;
         let (attempt, status) = (newest.attempt, newest.ends_as(ending.status));
         let half_ended = HalfEnded { user, answer, attempt, status, ending: ending.clone() };
@@ -157,7 +160,7 @@ impl Store {
         self.append_ended(&half_ended)
     }
 
-    pub(super) fn append_ended(&mut self, ended: &HalfEnded) -> Option<Delivery> {
+    pub(super) fn append_ended(&mut self, ended: &HalfEnded) -> Option<(Delivery, Arc<Message>)> {
         let HalfEnded { user, answer, attempt, status, ref ending } = *ended;
         let history = self.history(user);
         let mailbox = &mut self.mailboxes[user];
@@ -168,7 +171,7 @@ impl Store {
         let delivery = delivery(publish, mailbox.head() + 1, &message);
         mailbox.messages.push((publish, delivery.clone()));
         self.homes.entry(publish).or_insert(history);
-        Some(delivery)
+        Some((delivery, Arc::new(message)))
     }
 
     fn bounds(&self) -> Bounds {

@@ -1,9 +1,10 @@
 use std::sync::{
-    Mutex,
+    Mutex, OnceLock,
     atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
 };
 
 use futures_util::task::AtomicWaker;
+use tetherline_protocol::Epoch;
 
 use super::{Notice, lock};
 
@@ -16,6 +17,8 @@ pub(super) struct Seat {
     pub(super) heard: AtomicU64,
     /// An answer has begun or grown, and this connection has not looked since.
     pub(super) grown: AtomicBool,
+    /// In which its positions count, once they are looked up.
+    epoch: OnceLock<Epoch>,
     sign_in: Mutex<SignIn>,
 }
 
@@ -34,6 +37,7 @@ impl Seat {
             sent: AtomicU64::new(0),
             heard: AtomicU64::new(said),
             grown: AtomicBool::new(false),
+            epoch: OnceLock::new(),
             sign_in: Mutex::new(SignIn::Settled(session)),
         }
     }
@@ -41,6 +45,15 @@ impl Seat {
     pub(super) fn tell(&self, notice: Notice) {
         self.notice.fetch_max(notice as u8, Ordering::SeqCst);
         self.waker.wake();
+    }
+
+    pub(super) fn begins_in(&self, epoch: &Epoch) {
+        self.epoch.get_or_init(|| epoch.clone());
+    }
+
+    /// Whether its positions do, as far as they are looked up.
+    pub(super) fn counts_in(&self, epoch: Option<&Epoch>) -> bool {
+        self.epoch.get().is_none_or(|own| Some(own) == epoch)
     }
 
     /// A sign-in has ended.

@@ -5,7 +5,7 @@ use futures_util::task::AtomicWaker;
 use tetherline_protocol::{Seq, UserId};
 
 use super::{Channel, Hub, Notice, lock, seat::Seat};
-use crate::store::{Delivery, Room};
+use crate::store::{Delivery, Place, Room};
 
 /// A connection's place in the hub, given back when it is dropped.
 pub(crate) struct Ticket {
@@ -74,8 +74,11 @@ impl Ticket {
         self.seen.2 = false;
     }
 
-    /// This connection has looked the mailbox up: nothing up to `trimmed` is kept, nor read from memory.
-    pub(crate) fn begins_after(&self, trimmed: Seq) {
+    /// This connection has looked the mailbox up: it counts in that epoch, and nothing that was trimmed
+    /// is read from memory.
+    pub(crate) fn begins_at(&self, place: &Place) {
+        self.seat.begins_in(&place.head.epoch);
+        let trimmed = place.trimmed;
         let mut live = lock(&self.channel.live);
         live.gone = live.gone.max(trimmed);
         if live.tail.front().is_some_and(|first| first.seq <= trimmed) {

@@ -17,11 +17,10 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    OpenError,
-    failure::Alarm,
-    schema,
+    OpenError, schema,
     trouble::{Trouble, Word},
 };
+use crate::alarm::Alarm;
 
 /// How often is looked whether a log that has grown large can start over, when nothing is committed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

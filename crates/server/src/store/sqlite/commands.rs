@@ -2,11 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tetherline_protocol::{DeviceId, IdempotencyKey, MessageId, Seq, UserId, frame::Message};
+use tetherline_protocol::{
+    DeviceId, Epoch, IdempotencyKey, MessageId, Seq, UserId, frame::Message,
+};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
-    super::{AppendError, Appended, Outcome, Place, StoreError},
+    super::{AppendError, Appended, CarriedOut, Outcome, Place, StoreError},
     streams::{StreamCommand, StreamDone},
 };
 
@@ -105,6 +107,7 @@ pub(super) enum Command {
     /// Everything about a user is to be forgotten.
     Erase {
         user: UserId,
+        carried_out: Option<CarriedOut>,
         reply: Reply<Result<(), StoreError>>,
     },
     /// A device has connected.
@@ -133,8 +136,12 @@ pub(super) enum Command {
 pub(super) enum Done {
     Append(Append),
     Greet(Place),
-    Looked { is_behind: bool },
+    Looked {
+        is_behind: bool,
+    },
     Stream(StreamDone),
+    /// The epoch that has begun, if there was a mailbox.
+    Erased(Option<Epoch>),
     Nothing,
 }
 
@@ -157,10 +164,10 @@ impl Command {
             (
                 Self::Acknowledge { reply, .. }
                 | Self::SaveCursor { reply, .. }
-                | Self::Record { reply, .. }
-                | Self::Erase { reply, .. },
+                | Self::Record { reply, .. },
                 Done::Nothing,
-            ) => reply.send(Ok(())),
+            )
+            | (Self::Erase { reply, .. }, Done::Erased(_)) => reply.send(Ok(())),
             (Self::SaveCursors { reply }, _) => reply.send(()),
             (Self::Look { reply }, Done::Looked { is_behind }) => reply.send(is_behind),
             (Self::Stream(command), Done::Stream(done)) => command.succeed(done),
@@ -187,6 +194,19 @@ impl Command {
             Self::SaveCursors { .. } | Self::Look { .. } | Self::Use { .. } => {}
             #[cfg(test)]
             Self::Panic { reply } => drop(reply),
+        }
+    }
+}
+
+/// Each of those that came together is one like the others: it fails, or is committed, alone.
+pub(super) fn spread(batch: &mut Vec<Command>) {
+    if batch.iter().any(|command| matches!(command, Command::AppendMany(_))) {
+        let together = std::mem::take(batch);
+        for command in together {
+            match command {
+                Command::AppendMany(appends) => batch.extend(appends),
+                command => batch.push(command),
+            }
         }
     }
 }

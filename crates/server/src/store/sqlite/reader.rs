@@ -13,11 +13,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     super::StoreError,
     OpenError,
-    failure::Alarm,
     presence::{Absence, Files},
     schema,
     trouble::{Blame, Fault},
 };
+use crate::alarm::Alarm;
 use crate::trouble::{SharedTrouble, Word};
 
 /// Threads that read. One could do it; the others are for when a read takes long.

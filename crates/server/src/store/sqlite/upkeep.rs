@@ -19,11 +19,11 @@ use super::{
     Memory,
     aging::{Age, Aging, ROWS_MAX, Span},
     commands::{Command, Reply},
-    failure::Alarm,
     rules::Rule,
     statements::{self, Mailbox},
     writer::BATCH_MAX,
 };
+use crate::alarm::Alarm;
 
 /// How often somebody looks whether there is something to forget, and how long the writer is left
 /// alone while there is more.

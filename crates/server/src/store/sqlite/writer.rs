@@ -5,16 +5,15 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tetherline_protocol::{IdempotencyKey, UserId, frame::Message};
+use tetherline_protocol::{Epoch, IdempotencyKey, UserId, frame::Message};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
-    super::{AppendError, Appended, StoreError, fresh_id},
+    super::{AppendError, Appended, Event, EventQueue, StoreError, fresh_id},
     Memory, OpenError,
     checkpoint::Checkpoints,
-    commands::{Command, Done, Reply},
-    cursors::Positions,
-    failure::Alarm,
+    commands::{Command, Done, Reply, spread},
+    cursors::{Position, Positions},
     gather::{Pace, gather},
     mailboxes::Changed,
     messages,
@@ -28,6 +27,7 @@ use super::{
     trouble::{Blame, Fault, Trouble, Word},
     upkeep::{self, Upkeep, Wish},
 };
+use crate::alarm::Alarm;
 
 /// Commands that wait for the writer; whoever comes later waits to be let in.
 const COMMANDS_WAITING_MAX: usize = 1_024;
@@ -143,6 +143,8 @@ pub(super) struct Desk {
     saving: Vec<UserId>,
     upkeep: Upkeep,
     pub(super) answers: Answers,
+    /// Who hears what was committed.
+    events: EventQueue,
     times: Times,
     pace: Pace,
     trouble: Trouble,
@@ -158,6 +160,7 @@ impl Desk {
         (rules, memory): (Arc<Rules>, Arc<Memory>),
         epoch: Arc<str>,
         answers: Answers,
+        events: EventQueue,
         times: Times,
         presence: Presence,
     ) -> Self {
@@ -171,6 +174,7 @@ impl Desk {
             saving: Vec::new(),
             upkeep: Upkeep::default(),
             answers,
+            events,
             times,
             pace: Pace::default(),
             trouble: Trouble::default(),
@@ -232,6 +236,7 @@ impl Desk {
         }
         match self.commit(batch) {
             Ok(done) => {
+                self.tell(batch, &done);
                 for (command, done) in batch.drain(..).zip(done) {
                     command.succeed(done);
                 }
@@ -247,14 +252,23 @@ impl Desk {
 
     fn commit_each(&mut self, batch: &mut Vec<Command>) -> Result<(), StoreError> {
         let mut commands = batch.drain(..);
-        while let Some(command) = commands.next() {
+        while let Some(mut command) = commands.next() {
             match self.commit(std::slice::from_ref(&command)) {
-                Ok(mut done) => command.succeed(done.pop().unwrap_or(Done::Nothing)),
+                Ok(mut done) => {
+                    self.tell(std::slice::from_mut(&mut command), &done);
+                    command.succeed(done.pop().unwrap_or(Done::Nothing));
+                }
                 Err(fault) if fault.blame == Blame::Command => command.fail(&fault.error),
                 Err(fault) => return fail_all(std::iter::once(command).chain(commands), fault),
             }
         }
         Ok(())
+    }
+
+    /// Before anybody is answered: who is connected hears of it as soon as its publisher does.
+    fn tell(&self, batch: &mut [Command], done: &[Done]) {
+        let events = batch.iter_mut().zip(done).filter_map(|(command, done)| command.event(done));
+        self.events.tell(events);
     }
 
     fn commit(&mut self, batch: &[Command]) -> Result<Vec<Done>, Fault> {
@@ -271,6 +285,10 @@ impl Desk {
             Ok(done)
         });
         self.is_locked = changed.as_ref().is_err_and(|fault| fault.is_locked);
+        if changed.is_err() {
+            // It may have been committed all the same, and what was out of sight for it is there again.
+            self.events.tell([Event::Missed]);
+        }
         let (commands, took) = (batch.len(), began.elapsed());
         tracing::trace!(commands, ?took, failed = changed.is_err(), "committed");
         self.note(&changed);
@@ -437,10 +455,7 @@ impl Desk {
                 statements::record(&self.connection, mailbox.user, id, outcome, at)?;
                 Ok(Done::Nothing)
             }
-            Command::Erase { user, .. } => {
-                self.erase(user)?;
-                Ok(Done::Nothing)
-            }
+            Command::Erase { user, .. } => self.erase(user).map(Done::Erased),
             Command::Use { user, device } => {
                 statements::note_use(&self.connection, user, device, at)?;
                 Ok(Done::Nothing)
@@ -491,15 +506,18 @@ impl Desk {
     }
 
     /// Somebody who never had a mailbox has nothing to forget, and gets none by it.
-    fn erase(&mut self, user: &UserId) -> rusqlite::Result<()> {
+    fn erase(&mut self, user: &UserId) -> rusqlite::Result<Option<Epoch>> {
         self.changed.insert(user.clone(), None);
         self.memory.cursors.forget(user);
-        if let Some(mailbox) = statements::known_mailbox(&self.connection, user)? {
-            self.answers.erased(user);
-            upkeep::erase(&self.connection, mailbox)?;
-            self.upkeep.erased();
-        }
-        Ok(())
+        let Some(mailbox) = statements::known_mailbox(&self.connection, user)? else {
+            return Ok(None);
+        };
+        self.answers.erased(user);
+        upkeep::erase(&self.connection, mailbox)?;
+        self.upkeep.erased();
+        let (place, _) =
+            statements::place(&self.connection, user, None, Position::default(), &self.epoch)?;
+        Ok(Some(place.head.epoch))
     }
 
     /// The mailbox of a user, unless nothing is known of them.
@@ -525,19 +543,6 @@ impl Desk {
         let mailbox = statements::mailbox(&self.connection, user)?;
         self.changed.insert(user.clone(), Some(mailbox));
         Ok(mailbox)
-    }
-}
-
-/// Each of those that came together is one like the others: it fails, or is committed, alone.
-fn spread(batch: &mut Vec<Command>) {
-    if batch.iter().any(|command| matches!(command, Command::AppendMany(_))) {
-        let together = std::mem::take(batch);
-        for command in together {
-            match command {
-                Command::AppendMany(appends) => batch.extend(appends),
-                command => batch.push(command),
-            }
-        }
     }
 }
 

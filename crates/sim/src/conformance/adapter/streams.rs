@@ -7,8 +7,9 @@ use tetherline_protocol::{
     utf16,
 };
 use tetherline_server::store::{
-    AppendTextError, FinishStreamError, FinishedStream, OpenStreamError, OpenedStream,
+    AppendTextError, Events, FinishStreamError, FinishedStream, OpenStreamError, OpenedStream,
     OverdueStream, StoppedStream, StoreError, StreamPage, StreamPhase, StreamState, Streams,
+    Subscription,
 };
 
 use super::{Adapter, id_of};
@@ -94,7 +95,7 @@ impl Streams for Adapter {
         let answer = self.machine().answers.number((user, message_uuid.clone()));
         Box::pin(async move {
             let request = Request::End { answer, attempt, ending };
-            let (reply, news) = self.order(user, request).await?;
+            let (reply, is_new) = self.order(user, request).await?;
             let machine = self.machine();
             let newest = machine.newest(user, answer).ok_or(FinishStreamError::Unknown)?;
             match (reply, newest.phase) {
@@ -103,7 +104,7 @@ impl Streams for Adapter {
                         unreachable!("m{publish} is not in the mailbox");
                     };
                     let (id, seq) = (id_of(ended), ended.seq);
-                    Ok(FinishedStream { status, id, seq, delivery: news })
+                    Ok(FinishedStream { status, id, seq, repeated: !is_new })
                 }
                 (Reply::Superseded, _) => {
                     Err(FinishStreamError::Superseded { attempt: newest.attempt })
@@ -178,5 +179,11 @@ impl Streams for Adapter {
     ) -> StreamPage {
         let user = self.user(user);
         self.machine().store.read_streams(user, places, room_bytes)
+    }
+}
+
+impl Events for Adapter {
+    fn events(&self) -> Subscription {
+        self.machine().events.subscribe()
     }
 }

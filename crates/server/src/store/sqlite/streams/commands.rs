@@ -10,13 +10,14 @@ use tetherline_protocol::{
 use super::{
     super::{
         super::{
-            AppendError, AppendTextError, Delivery, FinishStreamError, FinishedStream,
-            OpenStreamError, OpenedStream, StoppedStream, StoreError, StreamPhase, StreamState,
+            AppendError, AppendTextError, FinishStreamError, FinishedStream, OpenStreamError,
+            OpenedStream, StoppedStream, StoreError, StreamPhase, StreamState,
         },
         commands::Reply,
         rules::Rule,
         statements::Mailbox,
         times::Moment,
+        told::Finish,
         writer::Desk,
     },
     rows::{self, Finished},
@@ -62,7 +63,7 @@ pub(in super::super) enum StreamCommand {
 pub(in super::super) enum StreamDone {
     Open(Result<OpenedStream, OpenStreamError>),
     Append(Result<u64, AppendTextError>),
-    Finish(Result<FinishedStream, FinishStreamError>),
+    Finish(Result<Finish, FinishStreamError>),
     Stop(StoppedStream),
     Tell(Option<StreamState>),
 }
@@ -73,7 +74,7 @@ impl StreamCommand {
             (Self::Open { reply, .. }, StreamDone::Open(opened)) => reply.send(opened),
             (Self::Append { reply, .. }, StreamDone::Append(end)) => reply.send(end),
             (Self::Finish { reply, .. }, StreamDone::Finish(finished)) => {
-                reply.send(finished);
+                reply.send(finished.map(Finish::into));
             }
             (Self::Stop { reply, .. }, StreamDone::Stop(stopped)) => reply.send(Ok(stopped)),
             (Self::Tell { reply, .. }, StreamDone::Tell(state)) => reply.send(Ok(state)),
@@ -256,11 +257,12 @@ impl Desk {
         newest: Newest,
         ending: &StreamEnding,
         now: Moment,
-    ) -> rusqlite::Result<Result<FinishedStream, FinishStreamError>> {
+    ) -> rusqlite::Result<Result<Finish, FinishStreamError>> {
         let growing = match newest {
             Newest::Growing(growing) => growing,
             Newest::Finished(Finished { status, id, seq, .. }) => {
-                return Ok(Ok(FinishedStream { status, id, seq, delivery: None }));
+                let before = FinishedStream { status, id, seq, repeated: true };
+                return Ok(Ok(Finish::Before(before)));
             }
         };
         let (message, status, length) = {
@@ -279,8 +281,7 @@ impl Desk {
         };
         rows::finish(&self.connection, growing.number, status, &appended, length)?;
         self.answers.left(growing);
-        let delivery = Some(Delivery::new(&message, &appended));
-        Ok(Ok(FinishedStream { status, id: appended.id, seq: appended.seq, delivery }))
+        Ok(Ok(Finish::Now { status, appended, message: Arc::new(message) }))
     }
 
     fn stop_answer(
