@@ -275,6 +275,9 @@ impl Session {
         if !self.is_idle() {
             return;
         }
+        if let Some((ticket, after, room)) = self.feed.next_check() {
+            self.requests.push_back(Output::Resume { ticket, after, room });
+        }
         if let Some((ticket, after, room)) = self.feed.next_page() {
             self.requests.push_back(Output::Read { ticket, after, room });
         }

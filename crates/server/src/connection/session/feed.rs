@@ -38,7 +38,8 @@ pub(super) struct Feed {
 enum Flow {
     /// Nothing was asked for yet, so nothing durable is sent.
     Parked,
-    /// It is being looked whether the position that was asked from is one of this mailbox.
+    /// It is to be looked whether the position that was asked from is one of this mailbox, and once
+    /// [`Reading::Asked`] it is.
     Checking(Asked),
     /// The device's place is being looked up, instead of a position that is none of this mailbox.
     Locating {
@@ -94,12 +95,6 @@ enum Reading {
 pub(super) enum Located {
     Here,
     AskTheStore,
-    /// Read this page, with what stands before it.
-    Resume {
-        ticket: u32,
-        after: Seq,
-        room: Room,
-    },
 }
 
 pub(super) enum Progress {

@@ -27,9 +27,6 @@ impl Session {
                 match self.feed.get_pending(after, after_id, epoch.as_ref()) {
                     Located::Here => {}
                     Located::AskTheStore => self.requests.push_back(Output::Locate),
-                    Located::Resume { ticket, after, room } => {
-                        self.requests.push_back(Output::Resume { ticket, after, room });
-                    }
                 }
             }
             ClientFrame::Ack { seq } => {

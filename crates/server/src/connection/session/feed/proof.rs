@@ -11,7 +11,7 @@ use super::{
     super::{Wire, in_flight},
     Feed, Flow, Located, Progress, Reading,
 };
-use crate::store::{Resumed, Standing};
+use crate::store::{Resumed, Room, Standing};
 
 /// Whether the client has shown that its history is this mailbox's. Until it has, its acknowledgements
 /// may be of messages that nobody has seen here.
@@ -77,15 +77,25 @@ pub(in super::super) enum Verdict {
 
 impl Feed {
     pub(super) fn check(&mut self, asked: Asked, epoch_is_known: bool) -> Located {
-        let after = asked.after;
         self.give_up_reading();
         if epoch_is_known {
             self.flow = Flow::Checking(asked);
-            Located::Resume { ticket: self.ticket, after, room: in_flight::PIECE }
+            Located::Here
         } else {
             self.flow = Flow::Locating { recovered: false, asked: Some(asked) };
             Located::AskTheStore
         }
+    }
+
+    /// The page to ask for, with what stands before it, if a position is to be checked. Whoever asks
+    /// again and again while nothing is taken is answered once.
+    pub(in super::super) fn next_check(&mut self) -> Option<(u32, Seq, Room)> {
+        let Flow::Checking(Asked { after, .. }) = self.flow else { return None };
+        if !matches!(self.reading, Reading::Idle) {
+            return None;
+        }
+        self.reading = Reading::Asked;
+        Some((self.ticket, after, in_flight::PIECE))
     }
 
     /// The first page after a position that was to be checked has come.

@@ -165,3 +165,19 @@ fn a_question_that_was_given_up_is_not_answered() {
     rig.resume(second, resumed(message("m5"), 6, 6..=6));
     assert_eq!(rig.frames()[0]["after"], 5);
 }
+
+#[test]
+fn who_takes_nothing_and_asks_again_and_again_has_one_page_made() {
+    // Each question had its page read at once, so that all of them waited for the socket together.
+    let mut rig = rig(Wire::V1, 6, |_| {});
+    rig.input(Input::Text(r#"{"type":"ping"}"#));
+    assert!(matches!(rig.output(), Some(Output::Write(_))), "which is not taken");
+    for _ in 0..3 {
+        rig.input(Input::Text(ASK));
+        assert_eq!(rig.output(), None);
+    }
+    rig.input(Input::Written);
+    let ticket = rig.asked(4);
+    rig.resume(ticket, resumed(message("m4"), 6, 5..=6));
+    assert_eq!(rig.frames().len(), 1 + 2);
+}
