@@ -148,25 +148,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         &["connect", "--users", "10000", "--seconds", "2"],
     )
     .brief(&["--users", "50", "--seconds", "0.1", "--settle-s", "0.05"]),
-    Scenario::new("stays-50-small", &[Tetherline, Plain], &["stays", "--users", "1000"]),
+    // Of many, so that what a store keeps for all of them is little for each.
     Scenario::new(
-        "stays-1-large",
-        &[Tetherline, Plain],
-        &[
-            "stays",
-            "--users",
-            "400",
-            "--missed",
-            "1",
-            "--message-bytes",
-            "900000",
-            "--publishers",
-            "4",
-            "--at-a-time",
-            "8",
-        ],
-    )
-    .brief(&["--users", "16", "--settle-s", "0.05"]),
+        "stays-50-small",
+        &[Tetherline],
+        &["stays", "--users", "5000", "--missed", "50", "--fill-together", "500"],
+    ),
+    Scenario::new("stays-1-large", &[Tetherline], STAYS_1_LARGE).brief(&[
+        "--users",
+        "16",
+        "--settle-s",
+        "0.05",
+    ]),
     Scenario::new("apart-to-nobody", &[Tetherline], &["publish", "--connections", "0"])
         .brief(BRIEF_PUBLISH),
     // Five hundred messages a request, and four requests at a time.
@@ -200,6 +193,19 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::point("growth-backlog", 10_000, &["replay", "--users", "4", "--missed", "10000"]),
 ];
 
+const STAYS_1_LARGE: &[&str] = &[
+    "stays",
+    "--users",
+    "1200",
+    "--missed",
+    "1",
+    "--message-bytes",
+    "900000",
+    "--publishers",
+    "4",
+    "--at-a-time",
+    "8",
+];
 const TOGETHER: &[&str] = &["publish", "--together", "500", "--publishers", "4"];
 const TOGETHER_TO_NOBODY: &[&str] =
     &["publish", "--together", "500", "--publishers", "4", "--connections", "0"];

@@ -122,12 +122,9 @@ pub(super) const TABLES: &[Table] = &[
     Table {
         block: "stays",
         rows: Rows::Of(&[
-            ("Tetherline, idle", "connect", Tetherline),
+            ("idle", "connect", Tetherline),
             ("after 50 × 256 B", "stays-50-small", Tetherline),
             ("after one message of 900 kB", "stays-1-large", Tetherline),
-            ("plain, idle", "connect", Plain),
-            ("after 50 × 256 B", "stays-50-small", Plain),
-            ("after one message of 900 kB", "stays-1-large", Plain),
         ]),
         columns: &[column("kB of each connection", Spread("memory_per_connection_bytes", 1e3))],
     },

@@ -15,6 +15,8 @@ const MARGIN: i32 = 16;
 const TITLE: i32 = 48;
 const ROW: i32 = 30;
 const BAR: i32 = 18;
+/// So many times as long as the next.
+const FAR_LONGER: f64 = 3.0;
 /// For the names on the left, and the figures on the right.
 const NAMES: i32 = 350;
 const FIGURES: i32 = 100;
@@ -27,9 +29,9 @@ pub(super) fn draw(plot: &Bars, bars: &[(Contestant, Measure)]) -> Result<String
     {
         let backend = SVGBackend::with_string(&mut svg, (WIDTH as u32, height as u32));
         let area = backend.into_drawing_area();
-        let most = bars.iter().map(|(_, bar)| bar.most).fold(0.0, f64::max);
+        let most = end_of_axis(bars);
         let length = f64::from(WIDTH - NAMES - FIGURES - MARGIN);
-        let x = |figure: f64| NAMES + (figure / most * length).round() as i32;
+        let x = |figure: f64| NAMES + (figure.min(most) / most * length).round() as i32;
         area.draw(&Text::new(plot.title, (MARGIN, MARGIN), text(21, INK, HPos::Left, VPos::Top)))?;
         for (row, (contestant, bar)) in (0..).zip(bars) {
             let middle = TITLE + ROW * row + ROW / 2;
@@ -40,7 +42,12 @@ pub(super) fn draw(plot: &Bars, bars: &[(Contestant, Measure)]) -> Result<String
             let corners = [(NAMES, middle - BAR / 2), (x(bar.median), middle + BAR / 2)];
             area.draw(&Rectangle::new(corners, colour.filled()))?;
             let (least, end) = (x(bar.least), x(bar.most));
-            if end > least + 1 {
+            if bar.most > most {
+                for at in [end - 24, end - 17] {
+                    let cut = [(at - 3, middle + BAR / 2 + 3), (at + 3, middle - BAR / 2 - 3)];
+                    area.draw(&PathElement::new(cut, INK.stroke_width(2)))?;
+                }
+            } else if end > least + 1 {
                 let line = [(least, middle), (end, middle)];
                 area.draw(&PathElement::new(line, INK.stroke_width(1)))?;
                 for at in [least, end] {
@@ -57,6 +64,17 @@ pub(super) fn draw(plot: &Bars, bars: &[(Contestant, Measure)]) -> Result<String
         area.present()?;
     }
     Ok(svg)
+}
+
+/// Where the longest bar ends; one that is far longer than all others is cut there.
+fn end_of_axis(bars: &[(Contestant, Measure)]) -> f64 {
+    let mut all: Vec<f64> = bars.iter().map(|(_, bar)| bar.most).collect();
+    all.sort_by(f64::total_cmp);
+    match all[..] {
+        [.., second, first] => first.min(second * FAR_LONGER),
+        [only] => only,
+        [] => 1.0,
+    }
 }
 
 fn colour(contestant: Contestant) -> RGBColor {
