@@ -37,9 +37,22 @@ struct Switched {
     told: EventQueue,
     /// What is committed is told when this is notified.
     late: Option<Arc<Notify>>,
+    /// Whoever asks for heads dies of it.
+    kills: Arc<AtomicBool>,
 }
 
 impl Switched {
+    fn new(store: SqliteStore) -> Self {
+        Self {
+            store,
+            off: Arc::default(),
+            hides: Arc::default(),
+            told: EventQueue::default(),
+            late: None,
+            kills: Arc::default(),
+        }
+    }
+
     fn when_on<'a, T: Send + 'a, E: From<StoreError> + Send + 'a>(
         &self,
         answer: BoxFuture<'a, Result<T, E>>,
@@ -91,6 +104,7 @@ impl Mailbox for Switched {
     }
 
     fn heads(&self, users: &[UserId]) -> BoxFuture<'_, Result<Vec<Head>, StoreError>> {
+        assert!(!self.kills.load(Ordering::SeqCst), "as the test wants it");
         self.when_on(self.store.heads(users))
     }
 
@@ -237,16 +251,7 @@ async fn while_the_store_is_gone_nothing_is_promised_and_it_recovers_by_itself()
     let folder = tempfile::tempdir().unwrap();
     let off = Arc::new(AtomicBool::new(true));
     let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
-    let server = Server::open(
-        config(),
-        Switched {
-            store,
-            off: off.clone(),
-            hides: Arc::default(),
-            told: EventQueue::default(),
-            late: None,
-        },
-    );
+    let server = Server::open(config(), Switched { off: off.clone(), ..Switched::new(store) });
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(serve(listener, server.router(), std::future::pending()));
@@ -291,13 +296,7 @@ async fn an_answer_that_could_not_be_ended_is_shown_again() {
     let folder = tempfile::tempdir().unwrap();
     let (off, hides) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
-    let switched = Switched {
-        store,
-        off: off.clone(),
-        hides: hides.clone(),
-        told: EventQueue::default(),
-        late: None,
-    };
+    let switched = Switched { off: off.clone(), hides: hides.clone(), ..Switched::new(store) };
     let server = Server::open(config(), switched);
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("ws://{}/ws/user/ada?device=laptop", listener.local_addr().unwrap());
@@ -328,13 +327,7 @@ async fn an_erased_message_does_not_come_back_when_it_is_told_late() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
     let late = Arc::new(Notify::new());
-    let switched = Switched {
-        store,
-        off: Arc::default(),
-        hides: Arc::default(),
-        told: EventQueue::default(),
-        late: Some(late.clone()),
-    };
+    let switched = Switched { late: Some(late.clone()), ..Switched::new(store) };
     let server = Server::open(config(), switched);
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("ws://{}/ws/user/ada?device=laptop", listener.local_addr().unwrap());
@@ -358,5 +351,28 @@ async fn an_erased_message_does_not_come_back_when_it_is_told_late() {
     erasing.await.unwrap().unwrap();
     let (numbers, summary) = client.pending(r#"{"type":"get_pending","after":0}"#).await;
     assert_eq!((numbers, &summary["recovered"]), (vec![], &false.into()));
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_server_that_can_tell_nobody_any_more_says_so() {
+    // Everything would be stored, and whoever is connected would wait for ever.
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
+    let (kills, told) = (Arc::new(AtomicBool::new(false)), EventQueue::default());
+    let switched = Switched { kills: kills.clone(), told: told.clone(), ..Switched::new(store) };
+    let server = Server::open(config(), switched);
+    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("ws://{}/ws/user/ada?device=laptop", listener.local_addr().unwrap());
+    let serving = tokio::spawn(serve(listener, server.router(), std::future::pending()));
+    let mut request = url.into_client_request().unwrap();
+    let offer = format!("tetherline.v1, bearer.{}", token("ada"));
+    request.headers_mut().insert("sec-websocket-protocol", offer.parse().unwrap());
+    let _client = Client::open(request).await.unwrap();
+    let failed = tokio::spawn(server.failed());
+    kills.store(true, Ordering::SeqCst);
+    told.tell([Event::Missed]);
+    let reason = failed.await.unwrap().to_string();
+    assert!(reason.contains("the task that tells who is connected has panicked"), "{reason}");
     serving.abort();
 }

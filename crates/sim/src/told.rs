@@ -78,7 +78,7 @@ impl World {
     fn carry_out(&mut self, event: Told) {
         let forgets = match (&event, self.mutant) {
             (Told::Appended { .. }, Some(Mutant::WakeForgotten)) => self.fault(30),
-            (Told::Streamed { .. }, Some(Mutant::StreamedForgotten)) => self.fault(12),
+            (Told::Streamed { .. }, Some(Mutant::StreamedForgotten)) => self.random.percent(50),
             (Told::Missed, Some(Mutant::MissedForgotten)) => true,
             _ => false,
         };

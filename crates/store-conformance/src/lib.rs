@@ -8,6 +8,7 @@
 
 mod cursors;
 mod devices;
+mod events;
 mod forgetting;
 pub mod growing;
 mod mailbox;

@@ -22,6 +22,7 @@ pub async fn keeps_every_promise(bench: &mut impl Bench) {
     the_first_outcome_stays(&store).await;
     an_answer_stays_with_its_outcome(&store).await;
     concurrent_appends_leave_no_hole(&store).await;
+    events::conform(&store).await;
     let epoch = store.head(&user("ada")).await.unwrap().epoch;
     drop(store);
 
