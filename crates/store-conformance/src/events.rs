@@ -1,7 +1,7 @@
 //! What a store tells about its commits.
 
 use futures_util::FutureExt as _;
-use tetherline_server::store::{Event, Events as _, Publish, Streams as _, Subscription};
+use tetherline_server::store::{Event, Publish, Subscription};
 
 use super::{streams::uuid, *};
 
