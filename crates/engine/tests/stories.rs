@@ -178,6 +178,58 @@ fn many_handled_messages_are_acknowledged_without_waiting_and_never_the_one_in_h
 }
 
 #[test]
+fn messages_that_are_foreseen_are_told_together_as_they_would_be_one_by_one() {
+    const OLD_MESSAGES: u64 = 100;
+    for at_once in [1, 7, u64::MAX] {
+        let (mut single, connection) = Page::connected(OLD_MESSAGES, 0);
+        let (mut together, _) = Page::connected(OLD_MESSAGES, 0);
+        assert_eq!(together.engine.foreseen(), 0, "nothing was acknowledged yet, nor will be");
+        let (mut number, mut runs) = (0, 0);
+        while number < 3 * OLD_MESSAGES {
+            number += 1;
+            let said = single.message(connection, number);
+            assert_eq!(together.message(connection, number), said);
+            assert_eq!(together.outputs(), single.outputs());
+            let foreseen = u64::from(together.engine.foreseen()).min(at_once);
+            for _ in 0..foreseen {
+                number += 1;
+                let timeout = single.engine.poll_timeout();
+                assert_eq!(single.message(connection, number), said);
+                assert_eq!((single.outputs(), single.engine.poll_timeout()), (vec![], timeout));
+            }
+            if foreseen > 0 {
+                runs += 1;
+                together.engine.handle_foreseen(connection, seq(number).into());
+            }
+            assert_eq!(together.engine.position(), single.engine.position());
+            assert_eq!(together.engine.poll_timeout(), single.engine.poll_timeout());
+        }
+        assert!(runs > 3, "{runs} times something was foreseen");
+        together.pass(ACK_DELAY_MS);
+        assert!(together.outputs().contains(&Output::Ack(seq(number))));
+    }
+}
+
+#[test]
+fn nothing_is_foreseen_while_a_handler_runs_or_a_hole_is_filled() {
+    let (mut page, connection) = Page::connected(0, 0);
+    page.message(connection, 1);
+    assert_ne!(page.engine.foreseen(), 0);
+    page.engine.hold(seq(1), page.now);
+    assert_eq!(page.engine.foreseen(), 0);
+    page.engine.handled(seq(1), page.now);
+    assert_ne!(page.engine.foreseen(), 0);
+    page.engine.handle_closed(connection, 1006, page.now);
+    assert_eq!(page.engine.foreseen(), 0);
+
+    let (mut page, connection) = Page::connected(10, 5);
+    page.message(connection, 6);
+    assert_ne!(page.engine.foreseen(), 0);
+    page.engine.history_as_of(seq(3), page.now);
+    assert_eq!(page.engine.foreseen(), 0);
+}
+
+#[test]
 fn a_handler_that_is_still_running_holds_the_acknowledgement_back() {
     let (mut page, connection) = Page::connected(0, 0);
     page.outputs();

@@ -118,6 +118,9 @@ codes! {
         UNHANDLED = 16;
         /// It is where this page stands now: its number is what `position_id` answers.
         REACHED = 32;
+        /// Times how many messages are foreseen: the same holds for each that is the next of its mailbox
+        /// and has a handler, and `passed` tells the last of them before anything else is told.
+        FORESEEN = 64;
     }
 
     /// How a send ended.

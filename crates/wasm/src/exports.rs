@@ -206,8 +206,15 @@ fn deliver(id: IdNo, take: impl FnOnce(&mut Engine<()>) -> Delivery) -> u32 {
             Delivery::Unhandled { replayed: true } => delivery::UNHANDLED | delivery::REPLAYED,
         };
         let answer = if poll { answer | delivery::POLL } else { answer };
-        if it.engine.position_id() == id { answer | delivery::REACHED } else { answer }
+        let reached = if it.engine.position_id() == id { delivery::REACHED } else { 0 };
+        answer | reached | it.engine.foreseen() * delivery::FORESEEN
     })
+}
+
+/// Up to this one, the messages came that were foreseen, and were delivered.
+#[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
+pub extern "C" fn passed(connection: u32, number: f64, id: u32) {
+    with(|it| it.engine.handle_foreseen(ConnectionNo(connection), mark(number, id)));
 }
 
 /// A handler of the message just delivered returned a promise.

@@ -37,16 +37,22 @@ fn a_client_lives_from_sign_in_to_sign_out_in_numbers() {
     assert_eq!(drain(), [(STATUS_CHANGED, 0.0, 0.0), (GET_PENDING, 3.0, 7.0)]);
     assert_eq!(engine::status(), status::CONNECTED);
 
-    let told = |seq, id, handlers| engine::message(1, seq, id, handlers, 100) & !delivery::POLL;
+    let told = |seq, id, handlers| {
+        engine::message(1, seq, id, handlers, 100) % delivery::FORESEEN & !delivery::POLL
+    };
     assert_eq!(told(4.0, 1, 1), delivery::DELIVER | delivery::REPLAYED | delivery::REACHED);
     assert_eq!(told(4.0, 2, 1), 0, "a duplicate");
     assert_eq!(engine::position_id(), 1);
     assert_eq!(told(5.0, 3, 0), delivery::PARK | delivery::REPLAYED | delivery::REACHED);
     assert_eq!(told(6.0, 0, 1), delivery::DELIVER | delivery::REACHED, "a message without an id");
     engine::unpark(5.0, 4.0);
+    let foreseen = engine::message(1, 7.0, 4, 1, 100) / delivery::FORESEEN;
+    assert!(foreseen >= 2, "{foreseen}");
+    engine::passed(1, 9.0, 5);
+    assert_eq!(engine::position_id(), 5);
     engine::timeout(engine::next_timeout());
-    assert_eq!(drain(), [(ACK, 6.0, 0.0)]);
-    assert!(engine::position() - 6.0 == 0.0);
+    assert_eq!(drain(), [(ACK, 9.0, 0.0)]);
+    assert!(engine::position() - 9.0 == 0.0);
 
     assert_eq!((engine::stream_start(1, 1, 1), engine::stream_start(1, 1, 1)), (1, 0));
     assert_eq!(engine::stream_start(1, 2, 0), 0, "attempts count from 1");
@@ -56,7 +62,7 @@ fn a_client_lives_from_sign_in_to_sign_out_in_numbers() {
     assert_eq!(drain(), []);
     engine::complete(1, 150.0);
     assert_eq!(engine::stream_delta(1, 1, 1, 9.0, 1), -1);
-    assert_eq!(drain(), [(GET_PENDING, 6.0, 7.0)], "a hole");
+    assert_eq!(drain(), [(GET_PENDING, 9.0, 7.0)], "a hole");
     assert_eq!((engine::stream_end(1, 1, 1), engine::stream_end(1, 1, 1)), (1, 0));
 
     assert_eq!(engine::send(10, DAY_MS, 0, 200.0), 1);

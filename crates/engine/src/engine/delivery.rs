@@ -79,6 +79,29 @@ impl<P> Engine<P> {
         arrival.delivery
     }
 
+    /// How many messages are foreseen: as long as each is the next of the mailbox and has a handler, and
+    /// nothing else is told in between, [`Engine::handle_message`] would say of each what it said of the
+    /// last, and have nothing done. A driver for which a call is dear may deliver so many by itself, and
+    /// tell the last of them with [`Engine::handle_foreseen`] before it calls anything else.
+    #[must_use]
+    pub fn foreseen(&self) -> u32 {
+        let acks = match self.state {
+            State::Connected { via: Via::Socket, .. } if self.timers.is_running(Timer::Ack) => true,
+            State::Connected { via: Via::Socket, .. } => return 0,
+            State::Connected { .. } => false,
+            _ => return 0,
+        };
+        self.reader.foreseen(acks)
+    }
+
+    /// The messages up to this one came and were delivered, as was [`Engine::foreseen`].
+    pub fn handle_foreseen(&mut self, connection: ConnectionNo, last: Mark) {
+        if self.is_connected_by(connection) {
+            self.heard = true;
+            self.reader.pass(last);
+        }
+    }
+
     /// A handler of the message just delivered goes on asynchronously: it is not handled yet.
     pub fn hold(&mut self, seq: Seq, now: Instant) {
         self.now = now;

@@ -70,6 +70,8 @@ export interface Engine {
   message(conn: number, seq: number, id: number, handlers: number, size: number): number;
   /** The same for a message without a handler, whose type is held. */
   held_message(conn: number, seq: number, id: number, size: number): number;
+  /** Messages up to this one came that were foreseen. */
+  passed(conn: number, seq: number, id: number): void;
   hold(seq: number, now: number): void;
   handled(seq: number, now: number): void;
   unpark(seq: number, now: number): void;

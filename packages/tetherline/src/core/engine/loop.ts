@@ -20,7 +20,9 @@ export type Perform = (output: number, a: number, b: number, c: number, d: numbe
  * whether it is depends on what the handlers return.
  */
 export class Loop {
-  readonly engine: Engine;
+  /** What has come and the engine does not know of yet. */
+  arrivals: { tell(engine: Engine): void } | undefined;
+  readonly #engine: Engine;
   readonly #perform: Perform;
   readonly #drained: () => void;
   #isHolding = false;
@@ -30,9 +32,14 @@ export class Loop {
   #timerAt = -1;
 
   constructor(engine: Engine, perform: Perform, drained: () => void) {
-    this.engine = engine;
+    this.#engine = engine;
     this.#perform = perform;
     this.#drained = drained;
+  }
+
+  get engine(): Engine {
+    this.arrivals?.tell(this.#engine);
+    return this.#engine;
   }
 
   /** Calls into the engine: now, or after the handlers that are running. */
@@ -76,15 +83,15 @@ export class Loop {
       return;
     }
     this.#isDraining = true;
+    const { engine } = this;
     try {
-      for (let output = this.engine.poll(); output !== 0; output = this.engine.poll()) {
-        const { engine } = this;
+      for (let output = engine.poll(); output !== 0; output = engine.poll()) {
         this.#perform(output, engine.arg_a(), engine.arg_b(), engine.arg_c(), engine.arg_d());
       }
     } finally {
       this.#isDraining = false;
     }
-    this.#setTimer(this.engine.next_timeout());
+    this.#setTimer(engine.next_timeout());
     this.#drained();
   }
 

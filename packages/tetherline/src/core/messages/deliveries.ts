@@ -5,6 +5,7 @@ import { TetherlineError } from '../errors.js';
 import type { Reporter } from '../page/report.js';
 import type { Session } from '../session.js';
 import type { Message, MessageMeta } from '../types.js';
+import { Arrivals } from './arrivals.js';
 import {
   callHandlers,
   EVERY_TYPE,
@@ -13,6 +14,7 @@ import {
   type Promises,
   type Registrations,
 } from './handlers.js';
+import type { Ids } from './ids.js';
 import type { ParkedMessage } from './parked.js';
 
 /** Callbacks of the application, made once the engine is drained. */
@@ -23,36 +25,30 @@ export class Deliveries {
   readonly #loop: Loop;
   readonly #handlers: Handlers;
   readonly #report: Reporter;
+  readonly #arrivals: Arrivals;
   #hasNewHandlers = false;
 
-  constructor(loop: Loop, handlers: Handlers, report: Reporter) {
+  constructor(loop: Loop, handlers: Handlers, report: Reporter, ids: Ids) {
     this.#loop = loop;
+    this.#arrivals = new Arrivals(loop, ids);
     this.#handlers = handlers;
     this.#report = report;
   }
 
-  /** A message of the application; `seq` is 0 for a live-only one, `id` the engine's number. */
-  message(
-    session: Session,
-    conn: number,
-    frame: Message,
-    seq: number,
-    id: number,
-    size: number,
-  ): number {
-    const { engine } = this.#loop;
+  /** A message of the application; `seq` is 0 for a live-only one. */
+  message(session: Session, conn: number, frame: Message, seq: number, size: number): number {
     const { type } = frame;
+    const id = typeof frame.id === 'string' ? frame.id : undefined;
     const registrations = this.#handlers.of(type);
     const observers = this.#handlers.of(EVERY_TYPE);
     const isHeld = seq !== 0 && registrations.length === 0 && this.#handlers.isHeld(type);
     // Who sees every message keeps none from waiting for its own handler.
     const count = registrations.length || (seq === 0 ? observers.length : 0);
-    const bits = isHeld
-      ? engine.held_message(conn, seq, id, size)
-      : engine.message(conn, seq, id, count, size);
+    const kept = seq === 0 ? null : (id ?? null);
+    const bits = this.#arrivals.message(conn, seq, kept, count, isHeld, size);
     const meta: MessageMeta = {
       seq: seq === 0 ? undefined : seq,
-      id: typeof frame.id === 'string' ? frame.id : undefined,
+      id,
       replayed: (bits & Delivery.REPLAYED) !== 0,
     };
     if (bits & Delivery.DELIVER) {
@@ -188,7 +184,11 @@ export class Deliveries {
     if (parked.seen === undefined) {
       parked.seen = [];
       const message = this.#report.checked(parked.message);
+      const isOutermost = this.#loop.hold();
       const promises = message ? this.#call(session, observers, message, parked.meta) : NO_PROMISES;
+      if (isOutermost) {
+        this.#loop.release();
+      }
       // Nobody looks at them before the message is settled for, which may be never.
       parked.seen = promises.map((promise) =>
         promise.then(undefined, (error: unknown) =>
@@ -230,6 +230,7 @@ export class Deliveries {
     }
   }
 
+  /** While the loop holds what they call. */
   #call(
     session: Session,
     registrations: Registrations,
@@ -242,12 +243,7 @@ export class Deliveries {
     if (this.#report.isDebugging) {
       this.#report.debug('Handler called with:', message);
     }
-    const isOutermost = this.#loop.hold();
-    const promises = callHandlers(registrations, message, meta, session, this.#report);
-    if (isOutermost) {
-      this.#loop.release();
-    }
-    return promises;
+    return callHandlers(registrations, message, meta, session, this.#report);
   }
 
   /** The message is handled when its last handler has settled. */

@@ -31,6 +31,9 @@ const NEVER_MS = 2 ** 52;
 // The engine counts from 1.
 const UNKNOWN_SEND = 0;
 
+/** In the place of what does something: a frame of a stream. */
+const STREAM = null;
+
 type Control = (session: Session, conn: number, frame: Message) => void;
 
 /** Frames from the server: control frames to the engine, messages to their handlers. */
@@ -41,7 +44,10 @@ export class Inbound {
   streams: StreamStore | undefined;
   readonly #epochs = new Map<unknown, number>();
   readonly #ids = new Ids();
-  readonly #control = new Map<string, Control>([
+  readonly #control = new Map<string, Control | typeof STREAM>([
+    [MESSAGE_START, STREAM],
+    [MESSAGE_DELTA, STREAM],
+    [MESSAGE_LOST, STREAM],
     [CONNECTION_ESTABLISHED, (session, conn, frame) => this.#established(session, conn, frame)],
     [PONG, (_session, conn) => this.#pong(conn)],
     [
@@ -56,7 +62,7 @@ export class Inbound {
 
   constructor(loop: Loop, handlers: Handlers, report: Reporter, streams?: StreamStore) {
     this.#loop = loop;
-    this.deliveries = new Deliveries(loop, handlers, report);
+    this.deliveries = new Deliveries(loop, handlers, report, this.#ids);
     this.#report = report;
     this.streams = streams;
   }
@@ -68,21 +74,18 @@ export class Inbound {
     inspector.tap?.received(session, data);
     this.deliveries.deliverParked(session);
     const frame = this.#parse(data);
-    if (!frame || (!this.streams && isAboutGrowth(frame.type))) {
-      if (frame) {
-        this.#report.unheard(frame.type);
-      }
+    if (!frame) {
       this.#loop.engine.received(conn);
       return;
     }
     const control = this.#control.get(frame.type);
-    if (control) {
+    if (control === undefined) {
+      this.#message(session, conn, frame, (data as string).length);
+    } else if (control === STREAM) {
+      this.#stream(session, conn, frame);
+    } else {
       control(session, conn, frame);
       this.deliveries.frame(session, frame);
-    } else if (isAboutGrowth(frame.type)) {
-      this.#grow(session, conn, frame);
-    } else {
-      this.#message(session, conn, frame, (data as string).length);
     }
   }
 
@@ -109,9 +112,14 @@ export class Inbound {
     }
   }
 
-  /** Handlers get what of it is news. */
-  #grow(session: Session, conn: number, frame: Message): void {
-    const news = this.streams?.receive(conn, frame);
+  /** Of a stream, if anybody looks at them: handlers get what of it is news. */
+  #stream(session: Session, conn: number, frame: Message): void {
+    if (!this.streams) {
+      this.#report.unheard(frame.type);
+      this.#loop.engine.received(conn);
+      return;
+    }
+    const news = this.streams.receive(conn, frame);
     if (news) {
       this.deliveries.frame(session, news);
     }
@@ -122,12 +130,7 @@ export class Inbound {
     if (seq !== 0) {
       this.streams?.ended(conn, frame);
     }
-    const text = seq !== 0 && typeof frame.id === 'string' ? frame.id : null;
-    const id = text === null ? 0 : this.#ids.next();
-    const bits = this.deliveries.message(session, conn, frame, seq, id, size);
-    if (bits & Delivery.REACHED) {
-      this.#ids.reached(id, text);
-    }
+    const bits = this.deliveries.message(session, conn, frame, seq, size);
     if (bits & Delivery.POLL) {
       this.#loop.drain();
     }
@@ -269,10 +272,6 @@ export class Inbound {
     }
     return null;
   }
-}
-
-function isAboutGrowth(type: string): boolean {
-  return type === MESSAGE_START || type === MESSAGE_DELTA || type === MESSAGE_LOST;
 }
 
 /** The engine's number for a send of this page, or of another tab that goes this way. */
