@@ -201,28 +201,38 @@ impl Campaign {
         kept: &Path,
     ) -> Result<(Measured, Option<f64>)> {
         let Step { scenario, contestant, .. } = step;
-        let server =
-            server::Server::start(contestant, &self.programs, &self.folder, scenario.serve)?;
-        let mut command = server::pinned(&self.programs.own, server::GENERATOR_CORE);
-        command
-            .args(["load"])
-            .args(load)
-            .args(scenario.more)
-            .args(contestant.manners(server.folder()));
-        command.args(["--server", &server.address.to_string(), "--pid", &server.pid().to_string()]);
-        if scenario.paced_by_plain {
-            let per_s = self.half_of_plain(kept)?;
-            command.args(["--per-s", &per_s.to_string()]);
+        let (programs, serve) = (&self.programs, scenario.serve);
+        let mut server = server::Server::start(contestant, programs, &self.folder, serve)?;
+        if scenario.is_filled_before {
+            self.put_under(&server, step, &[&["fill"], load].concat(), None)?;
+            server = server.restart(contestant, programs, serve)?;
         }
+        let per_s = if scenario.paced_by_plain { Some(self.half_of_plain(kept)?) } else { None };
+        let load = [&[scenario.what], load].concat();
+        let mut measured = self.put_under(&server, step, &load, per_s)?;
+        let generator_cpu_s = measured.figures.remove("generator_cpu_s").unwrap_or_default();
+        Ok((measured, Some(generator_cpu_s + server.cpu_s())))
+    }
+
+    fn put_under(
+        &self,
+        server: &server::Server,
+        step: Step,
+        load: &[&str],
+        per_s: Option<u32>,
+    ) -> Result<Measured> {
+        let Step { scenario, contestant, .. } = step;
+        let mut command = server::pinned(&self.programs.own, server::GENERATOR_CORE);
+        command.args(["load"]).args(load).args(scenario.more);
+        command.args(contestant.manners(server.folder()));
+        command.args(["--server", &server.address.to_string(), "--pid", &server.pid().to_string()]);
+        command.args(per_s.map(|per_s| format!("--per-s={per_s}")));
         if self.brief {
             command.args(scenario.brief);
         }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let lines = server::output_within(&mut child, LOAD_TIMEOUT)?;
-        let mut measured: Measured =
-            serde_json::from_str(&lines).with_context(|| format!("it said {lines:?}"))?;
-        let generator_cpu_s = measured.figures.remove("generator_cpu_s").unwrap_or_default();
-        Ok((measured, Some(generator_cpu_s + server.cpu_s())))
+        serde_json::from_str(&lines).with_context(|| format!("it said {lines:?}"))
     }
 
     /// What a growing answer's words cost, as the benchmark of its own says.
@@ -275,7 +285,7 @@ mod tests {
             for contestant in scenario.contestants {
                 let manners = contestant.manners(Path::new("folder"));
                 let manners = manners.iter().map(String::as_str);
-                let own = [load, scenario.more, scenario.brief].concat();
+                let own = [&[scenario.what][..], load, scenario.more, scenario.brief].concat();
                 let all = common.into_iter().chain(own).chain(manners).chain(server);
                 let parsed = crate::Options::try_parse_from(all);
                 assert!(parsed.is_ok(), "{}: {}", scenario.title(), parsed.unwrap_err());

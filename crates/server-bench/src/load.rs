@@ -28,7 +28,9 @@ pub(crate) enum Scenario {
     Publish,
     /// Everybody misses messages, and then connects at once.
     Replay,
-    /// Everybody reads what they missed: what of it stays in memory.
+    /// Messages are published that everybody misses.
+    Fill,
+    /// Everybody reads what another generator had them miss: what of it stays in memory.
     Stays,
 }
 

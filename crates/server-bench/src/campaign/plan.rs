@@ -14,7 +14,11 @@ pub(crate) struct Scenario {
     /// Where on its axis, for one point of a curve.
     pub(crate) at: Option<u32>,
     pub(crate) contestants: &'static [Contestant],
+    /// What the generator does.
+    pub(super) what: &'static str,
     pub(super) load: Load,
+    /// What is missed is there before the server starts that is measured.
+    pub(super) is_filled_before: bool,
     pub(super) more: &'static [&'static str],
     /// What makes it short; without it, it is not part of a brief campaign.
     pub(super) brief: &'static [&'static str],
@@ -37,23 +41,31 @@ impl Scenario {
     const fn new(
         name: &'static str,
         contestants: &'static [Contestant],
+        what: &'static str,
         load: &'static [&'static str],
     ) -> Self {
         Self {
             name,
             at: None,
+            what,
             contestants,
             load: Load::Generator(load),
             more: &[],
             brief: &[],
+            is_filled_before: false,
             serve: &[],
             paced_by_plain: false,
             runs: 3,
         }
     }
 
-    const fn point(name: &'static str, at: u32, load: &'static [&'static str]) -> Self {
-        Self { at: Some(at), more: POINT, ..Self::new(name, &[Tetherline], load) }
+    const fn point(
+        name: &'static str,
+        at: u32,
+        what: &'static str,
+        load: &'static [&'static str],
+    ) -> Self {
+        Self { at: Some(at), more: POINT, ..Self::new(name, &[Tetherline], what, load) }
     }
 
     const fn brief(self, brief: &'static [&'static str]) -> Self {
@@ -112,29 +124,31 @@ const BRIEF_TOGETHER: &[&str] = &[
 
 /// In the order in which they are measured: what others are measured by comes first.
 pub(crate) const SCENARIOS: &[Scenario] = &[
-    Scenario::new("saturated", EVERYBODY, &["publish"]).brief(BRIEF_PUBLISH),
+    Scenario::new("saturated", EVERYBODY, "publish", &[]).brief(BRIEF_PUBLISH),
     Scenario {
         serve: &["--retention-messages", "16"],
         ..Scenario::new(
             "keyed",
             &[TetherlineKeyed, PlainKeys],
             // After the warm-up everything that is kept is full: what comes in, goes out.
-            &["publish", "--warm-up-s", "5"],
+            "publish",
+            &["--warm-up-s", "5"],
         )
     }
     .brief(BRIEF_PUBLISH),
     Scenario {
         paced_by_plain: true,
         runs: 5,
-        ..Scenario::new("half", &[Tetherline, TetherlineAcked, Plain], &["publish"])
+        ..Scenario::new("half", &[Tetherline, TetherlineAcked, Plain], "publish", &[])
     },
     Scenario::new(
         "one-user",
         &[Tetherline, TetherlineAcked, TetherlineLive, Plain, Bare, Nchan, Mosquitto, Ws, SocketIo],
-        &["publish", "--users", "1"],
+        "publish",
+        &["--users", "1"],
     )
     .brief(&["--publishers", "4", "--seconds", "0.3", "--warm-up-s", "0.1"]),
-    Scenario::new("storm", KEEPERS, &["replay", "--missed", "50"]).brief(&[
+    Scenario::new("storm", KEEPERS, "replay", &["--missed", "50"]).brief(&[
         "--users",
         "20",
         "--missed",
@@ -145,56 +159,58 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "connect",
         &[Tetherline, Plain, Bare, Nchan, Mosquitto, Ws, SocketIo],
-        &["connect", "--users", "10000", "--seconds", "2"],
+        "connect",
+        &["--users", "10000", "--seconds", "2"],
     )
     .brief(&["--users", "50", "--seconds", "0.1", "--settle-s", "0.05"]),
     // Of many, so that what a store keeps for all of them is little for each.
-    Scenario::new(
-        "stays-50-small",
-        &[Tetherline],
-        &["stays", "--users", "5000", "--missed", "50", "--fill-together", "500"],
-    ),
-    Scenario::new("stays-1-large", &[Tetherline], STAYS_1_LARGE).brief(&[
-        "--users",
-        "16",
-        "--settle-s",
-        "0.05",
-    ]),
-    Scenario::new("apart-to-nobody", &[Tetherline], &["publish", "--connections", "0"])
+    Scenario {
+        is_filled_before: true,
+        ..Scenario::new("stays-50-small", &[Tetherline], "stays", STAYS_50_SMALL)
+    },
+    Scenario {
+        is_filled_before: true,
+        ..Scenario::new("stays-1-large", &[Tetherline], "stays", STAYS_1_LARGE)
+    }
+    .brief(&["--users", "16", "--settle-s", "0.05"]),
+    Scenario::new("apart-to-nobody", &[Tetherline], "publish", &["--connections", "0"])
         .brief(BRIEF_PUBLISH),
     // Five hundred messages a request, and four requests at a time.
-    Scenario::new("together", &[Tetherline], TOGETHER).brief(BRIEF_TOGETHER),
-    Scenario::new("together-to-nobody", &[Tetherline], TOGETHER_TO_NOBODY),
-    Scenario { load: Load::Streams, ..Scenario::new("streams", &[Tetherline], &[]) },
-    Scenario::point("growth-users", 100, &["publish", "--users", "100", "--history", "1"]),
+    Scenario::new("together", &[Tetherline], "publish", TOGETHER).brief(BRIEF_TOGETHER),
+    Scenario::new("together-to-nobody", &[Tetherline], "publish", TOGETHER_TO_NOBODY),
+    Scenario { load: Load::Streams, ..Scenario::new("streams", &[Tetherline], "", &[]) },
+    Scenario::point("growth-users", 100, "publish", &["--users", "100", "--history", "1"]),
     Scenario::point(
         "growth-users",
         1_000,
-        &["publish", "--users", "1000", "--history", "1", "--connections", "100"],
+        "publish",
+        &["--users", "1000", "--history", "1", "--connections", "100"],
     ),
     Scenario::point(
         "growth-users",
         10_000,
-        &["publish", "--users", "10000", "--history", "1", "--connections", "100"],
+        "publish",
+        &["--users", "10000", "--history", "1", "--connections", "100"],
     ),
     Scenario::point(
         "growth-users",
         100_000,
-        &["publish", "--users", "100000", "--history", "1", "--connections", "100"],
+        "publish",
+        &["--users", "100000", "--history", "1", "--connections", "100"],
     ),
-    Scenario::point("growth-connections", 10, &["publish", "--users", "10"]),
-    Scenario::point("growth-connections", 100, &["publish", "--users", "100"]),
-    Scenario::point("growth-connections", 1_000, &["publish", "--users", "1000"]),
-    Scenario::point("growth-connections", 10_000, &["publish", "--users", "10000"]),
-    Scenario::point("growth-backlog", 1, &["replay", "--users", "1000", "--missed", "1"]),
-    Scenario::point("growth-backlog", 10, &["replay", "--users", "1000", "--missed", "10"]),
-    Scenario::point("growth-backlog", 100, &["replay", "--users", "200", "--missed", "100"]),
-    Scenario::point("growth-backlog", 1_000, &["replay", "--users", "20", "--missed", "1000"]),
-    Scenario::point("growth-backlog", 10_000, &["replay", "--users", "4", "--missed", "10000"]),
+    Scenario::point("growth-connections", 10, "publish", &["--users", "10"]),
+    Scenario::point("growth-connections", 100, "publish", &["--users", "100"]),
+    Scenario::point("growth-connections", 1_000, "publish", &["--users", "1000"]),
+    Scenario::point("growth-connections", 10_000, "publish", &["--users", "10000"]),
+    Scenario::point("growth-backlog", 1, "replay", &["--users", "1000", "--missed", "1"]),
+    Scenario::point("growth-backlog", 10, "replay", &["--users", "1000", "--missed", "10"]),
+    Scenario::point("growth-backlog", 100, "replay", &["--users", "200", "--missed", "100"]),
+    Scenario::point("growth-backlog", 1_000, "replay", &["--users", "20", "--missed", "1000"]),
+    Scenario::point("growth-backlog", 10_000, "replay", &["--users", "4", "--missed", "10000"]),
 ];
 
+const STAYS_50_SMALL: &[&str] = &["--users", "5000", "--missed", "50", "--fill-together", "500"];
 const STAYS_1_LARGE: &[&str] = &[
-    "stays",
     "--users",
     "1200",
     "--missed",
@@ -206,9 +222,9 @@ const STAYS_1_LARGE: &[&str] = &[
     "--at-a-time",
     "8",
 ];
-const TOGETHER: &[&str] = &["publish", "--together", "500", "--publishers", "4"];
+const TOGETHER: &[&str] = &["--together", "500", "--publishers", "4"];
 const TOGETHER_TO_NOBODY: &[&str] =
-    &["publish", "--together", "500", "--publishers", "4", "--connections", "0"];
+    &["--together", "500", "--publishers", "4", "--connections", "0"];
 
 pub(super) fn names() -> Names {
     Names

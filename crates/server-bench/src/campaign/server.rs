@@ -27,9 +27,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Below the ports that systems give to outgoing connections. A server may use the next one, too.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
-/// Ended when it is dropped.
+/// Ended, and its folder removed, when it is dropped.
 pub(super) struct Server {
-    child: Child,
+    child: Running,
     folder: TempDir,
     pub(super) address: SocketAddr,
 }
@@ -42,6 +42,27 @@ impl Server {
         more: &[&str],
     ) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("server-").tempdir_in(folder)?;
+        Self::start_in(folder, contestant, programs, more)
+    }
+
+    /// Ends it, and starts it once more on what it has kept: its memory holds nothing of before.
+    pub(super) fn restart(
+        self,
+        contestant: Contestant,
+        programs: &Programs,
+        more: &[&str],
+    ) -> Result<Self> {
+        let Self { child, folder, .. } = self;
+        drop(child);
+        Self::start_in(folder, contestant, programs, more)
+    }
+
+    fn start_in(
+        folder: TempDir,
+        contestant: Contestant,
+        programs: &Programs,
+        more: &[&str],
+    ) -> Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let (program, arguments) = contestant.command(programs, folder.path(), address, more)?;
         let log = File::create(folder.path().join("log"))?;
@@ -54,7 +75,7 @@ impl Server {
             .stderr(log)
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
-        let mut server = Self { child, folder, address };
+        let mut server = Self { child: Running(child), folder, address };
         server.until_it_listens()?;
         Ok(server)
     }
@@ -62,7 +83,7 @@ impl Server {
     fn until_it_listens(&mut self) -> Result<()> {
         let started = Instant::now();
         while TcpStream::connect(self.address).is_err() {
-            let is_over = self.child.try_wait()?.is_some() || started.elapsed() > START_TIMEOUT;
+            let is_over = self.child.0.try_wait()?.is_some() || started.elapsed() > START_TIMEOUT;
             ensure!(!is_over, "the server did not start: {}", self.log());
             thread::sleep(LOOK_EVERY);
         }
@@ -78,7 +99,7 @@ impl Server {
     }
 
     pub(super) fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// What it has computed up to now.
@@ -87,16 +108,20 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+/// A process that ends when nobody holds it.
+struct Running(Child);
+
+impl Drop for Running {
     /// In good order, so that those it has started end, too.
     fn drop(&mut self) {
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+        let Self(child) = self;
+        if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, Signal::TERM);
         }
         let asked = Instant::now();
-        while matches!(self.child.try_wait(), Ok(None)) {
+        while matches!(child.try_wait(), Ok(None)) {
             if asked.elapsed() > END_TIMEOUT {
-                let _ = self.child.kill();
+                let _ = child.kill();
             }
             thread::sleep(LOOK_EVERY);
         }

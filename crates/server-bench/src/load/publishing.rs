@@ -17,7 +17,7 @@ use tokio::{
 use super::{
     clock::{now_ns, seconds_since},
     connection::Subscribing,
-    ledger::new_histogram,
+    ledger::{Mark, new_histogram},
     publisher::{Publisher, Told},
 };
 
@@ -43,12 +43,24 @@ pub(super) struct Desk {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Pace {
     /// Each publisher sends its next message when the one before is answered.
-    Saturated { seconds: f64 },
+    Saturated {
+        seconds: f64,
+    },
     /// Each message is due at its own moment, and so old from then on, whoever is free to send it: a
     /// server cannot hide what waits for it (no coordinated omission).
-    Even { per_s: f64, seconds: f64 },
-    /// So many to each of the first users, one round after the other, so many in a request.
-    Rounds { rounds: u32, users: u32, together: usize },
+    Even {
+        per_s: f64,
+        seconds: f64,
+    },
+    Rounds(Rounds),
+}
+
+/// So many messages to each user, one round after the other, so many in a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rounds {
+    pub(super) to_each: u32,
+    pub(super) users: u32,
+    pub(super) together: usize,
 }
 
 /// What a stretch came to.
@@ -63,6 +75,30 @@ pub(super) struct Stretch {
 pub(super) struct Publishers {
     desk: Arc<Desk>,
     idle: Vec<Publisher>,
+}
+
+impl Rounds {
+    /// Whom the request of this number goes to; nobody when all are made.
+    fn users_of(self, request: u64) -> Vec<u32> {
+        let users = u64::from(self.users);
+        let first = request * self.together as u64;
+        let end = (users * u64::from(self.to_each)).min(first + self.together as u64);
+        (first..end).map(|message| (message % users) as u32).collect()
+    }
+
+    /// What so many publishers send in these rounds, as the first that they send.
+    pub(super) fn marks(self, publishers: u16) -> impl Iterator<Item = Mark> {
+        let mut next = vec![0; usize::from(publishers)];
+        let requests = (0..).map(move |request| (request, self.users_of(request)));
+        requests.take_while(|(_, users)| !users.is_empty()).flat_map(move |(request, users)| {
+            let publisher = (request % u64::from(publishers)) as u16;
+            let number = &mut next[usize::from(publisher)];
+            let first = *number;
+            *number += users.len() as u32;
+            let mark = move |(number, user)| Mark { publisher, number, user, due_ns: 0 };
+            (first..).zip(users).map(mark)
+        })
+    }
 }
 
 impl Desk {
@@ -169,12 +205,9 @@ impl Work {
                 self.due[usize::from(publisher.id)].acquire().await.ok()?.forget();
                 self.due_ns(per_s, number)
             }
-            Pace::Rounds { rounds, users, together } => {
-                let users = u64::from(users);
-                let first = number * together as u64;
-                let end = (users * u64::from(rounds)).min(first + together as u64);
-                let users = (first..end).map(|number| (number % users) as u32);
-                return (first < end).then(|| (users.collect(), now_ns()));
+            Pace::Rounds(rounds) => {
+                let users = rounds.users_of(number);
+                return (!users.is_empty()).then(|| (users, now_ns()));
             }
         };
         let users = (0..together).map(|_| publisher.random.u32(..users)).collect();
@@ -246,6 +279,18 @@ mod tests {
             together: 1,
             told: Told::default(),
         })
+    }
+
+    #[test]
+    fn in_rounds_everybody_gets_as_many_and_no_mark_comes_twice() {
+        let rounds = Rounds { to_each: 3, users: 5, together: 4 };
+        let mut marks: Vec<Mark> = rounds.marks(2).collect();
+        for user in 0..5 {
+            assert_eq!(marks.iter().filter(|mark| mark.user == user).count(), 3);
+        }
+        marks.sort_by_key(|mark| (mark.publisher, mark.number));
+        marks.dedup_by_key(|mark| (mark.publisher, mark.number));
+        assert_eq!(marks.len(), 15);
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use super::{
     fleet::Fleet,
     ledger::Ledger,
     publisher::Told,
-    publishing::{Desk, Pace, Publishers, Stretch},
+    publishing::{Desk, Pace, Publishers, Rounds, Stretch},
 };
 use crate::{
     record::{Counts, Measured},
@@ -31,6 +31,7 @@ pub(super) async fn run(options: &Options) -> Result<Measured> {
         Scenario::Connect => connect::run(options).await,
         Scenario::Publish => publish::run(options).await,
         Scenario::Replay => replay::run(options).await,
+        Scenario::Fill => replay::fill(options).await,
         Scenario::Stays => replay::what_stays(options).await,
     }
 }
@@ -72,9 +73,12 @@ impl Bench {
     }
 
     /// So many messages to everybody.
-    async fn fill(&self, publishers: &mut Publishers, rounds: u32) -> Result<Stretch> {
-        let (users, together) = (self.desk.users, self.fill_together);
-        Ok(publishers.publish(Pace::Rounds { rounds, users, together }).await?)
+    async fn fill(&self, publishers: &mut Publishers, to_each: u32) -> Result<Stretch> {
+        Ok(publishers.publish(Pace::Rounds(self.rounds(to_each))).await?)
+    }
+
+    fn rounds(&self, to_each: u32) -> Rounds {
+        Rounds { to_each, users: self.desk.users, together: self.fill_together }
     }
 
     async fn connect(&self, users: Range<u32>, at_a_time: usize) -> Fleet {
