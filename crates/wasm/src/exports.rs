@@ -207,7 +207,7 @@ fn deliver(id: IdNo, take: impl FnOnce(&mut Engine<()>) -> Delivery) -> u32 {
         };
         let answer = if poll { answer | delivery::POLL } else { answer };
         let reached = if it.engine.position_id() == id { delivery::REACHED } else { 0 };
-        answer | reached | it.engine.foreseen() * delivery::FORESEEN
+        answer | reached | (it.engine.foreseen() * delivery::FORESEEN)
     })
 }
 

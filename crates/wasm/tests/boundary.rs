@@ -38,7 +38,7 @@ fn a_client_lives_from_sign_in_to_sign_out_in_numbers() {
     assert_eq!(engine::status(), status::CONNECTED);
 
     let told = |seq, id, handlers| {
-        engine::message(1, seq, id, handlers, 100) % delivery::FORESEEN & !delivery::POLL
+        (engine::message(1, seq, id, handlers, 100) % delivery::FORESEEN) & !delivery::POLL
     };
     assert_eq!(told(4.0, 1, 1), delivery::DELIVER | delivery::REPLAYED | delivery::REACHED);
     assert_eq!(told(4.0, 2, 1), 0, "a duplicate");
