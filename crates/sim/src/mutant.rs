@@ -126,12 +126,6 @@ impl Mutant {
         Self::CursorsNeverWritten,
     ];
 
-    /// Within how many seeds it is found, counted from 0.
-    #[must_use]
-    pub const fn seeds_max(self) -> u64 {
-        match self {
-            Self::HandlersKnownByPosition => 10_000,
-            _ => 200,
-        }
-    }
+    /// Within how many seeds each is found, counted from 0.
+    pub const SEEDS_MAX: u64 = 200;
 }
