@@ -31,7 +31,10 @@ pub mod store;
 mod streams;
 mod trouble;
 
-pub use application::{Application, Incoming, Refusal, Stop};
+pub use application::{
+    Application, Incoming, Refusal, Stop,
+    reception::{SEND_CLAIM, SEND_CLAIM_RENEWAL},
+};
 #[cfg(feature = "webhook")]
 pub use application::{
     InvalidWebhook, WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_ATTEMPTS_MAX, WEBHOOK_BYTES_MAX,

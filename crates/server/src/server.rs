@@ -241,7 +241,10 @@ impl Shared {
     pub(crate) fn receive(&self, incoming: Incoming, named: bool) -> BoxFuture<'static, Outcome> {
         let name = (incoming.user.clone(), incoming.id.clone());
         let handing_over = self.application.get().cloned().map(|application| -> HandingOver {
-            Box::pin(async move { application.receive(incoming).await })
+            Arc::new(move || {
+                let (application, incoming) = (application.clone(), incoming.clone());
+                Box::pin(async move { application.receive(incoming).await })
+            })
         });
         self.reception.receive(self.store.clone(), name, named, handing_over)
     }
@@ -254,7 +257,10 @@ impl Shared {
     ) -> BoxFuture<'static, Outcome> {
         let name = (stop.user.clone(), stop.id.clone());
         let shared = self.clone();
-        let stopping: HandingOver = Box::pin(async move { shared.stop(stop).await });
+        let stopping: HandingOver = Arc::new(move || {
+            let (shared, stop) = (shared.clone(), stop.clone());
+            Box::pin(async move { shared.stop(stop).await })
+        });
         self.reception.receive(self.store.clone(), name, named, Some(stopping))
     }
 

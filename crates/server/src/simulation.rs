@@ -23,6 +23,11 @@ use crate::{
     store::{self, Delivery, Head, Outcome, Place, Resumed, Room, StoreError, StreamPage},
 };
 
+pub use crate::{
+    application::reception::{SEND_CLAIM, SEND_CLAIM_RENEWAL},
+    store::claims::{Claims, Taken},
+};
+
 /// Who is connected.
 #[derive(Clone)]
 pub struct Hub(Arc<hub::Hub>);

@@ -1,11 +1,12 @@
 //! Where mailboxes live. Each trait is one narrow promise; one conformance suite holds every store
 //! to all of them.
 
+pub(crate) mod claims;
 mod events;
 mod sqlite;
 mod streams;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytestring::ByteString;
 use futures_util::future::BoxFuture;
@@ -104,22 +105,26 @@ pub trait Mailbox: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
-/// Final outcomes of clients' sends, by the id that the client gave them.
+/// Final outcomes of clients' sends, by the id that the client gave them, and who is at one just now.
 pub trait Inbox: Send + Sync + 'static {
-    /// What became of a send, if that was decided within the dedupe window.
-    fn outcome(
+    /// Says what became of a send, if that was decided within the dedupe window; else claims it for so
+    /// long, by the store's clock, unless somebody else has.
+    fn begin(
         &self,
         user: &UserId,
         id: &MessageId,
-    ) -> BoxFuture<'_, Result<Option<Outcome>, StoreError>>;
+        claimed_for: Duration,
+    ) -> BoxFuture<'_, Result<Begun, StoreError>>;
 
-    /// Remembers it, with its answer byte for byte. The first outcome stays.
-    fn record(
-        &self,
-        user: &UserId,
-        id: &MessageId,
-        outcome: &Outcome,
-    ) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Keeps a claim for so long from now on, while the application works.
+    fn renew(&self, claim: &Claim, claimed_for: Duration) -> BoxFuture<'_, Result<(), ClaimError>>;
+
+    /// Remembers what became of the send, with the answer byte for byte. Fails if the claim was lost,
+    /// because somebody else may have decided otherwise: then begin anew. The claim ends with it.
+    fn record(&self, claim: &Claim, outcome: &Outcome) -> BoxFuture<'_, Result<(), ClaimError>>;
+
+    /// Ends a claim without an outcome, at once or, if nobody can be told, when its time is over.
+    fn release(&self, claim: &Claim);
 }
 
 /// What is kept, and for how long.
@@ -148,6 +153,44 @@ pub trait Upkeep: Send + Sync + 'static {
     fn is_in_place(&self) -> Result<(), StoreError> {
         Ok(())
     }
+}
+
+/// What a send meets.
+pub enum Begun {
+    /// Nobody has decided it: it is to be handed to the application now.
+    Yours(Claim),
+    /// It was decided before.
+    Settled(Outcome),
+    /// Somebody else is handing it to the application.
+    Elsewhere {
+        /// For so long, unless the claim is renewed.
+        left: Duration,
+        /// Resolves when it is worth asking again before that. A store that cannot tell never does.
+        over: BoxFuture<'static, ()>,
+    },
+}
+
+/// The right to hand a send to the application, which one has at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Whose send.
+    pub user: UserId,
+    /// Its id.
+    pub id: MessageId,
+    /// Which claim on it; what it means is the store's.
+    pub number: u64,
+}
+
+/// Why a claim could not be used.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClaimError {
+    /// Its time was over, and somebody else has the send now, or had it.
+    #[error("somebody else has claimed the send meanwhile")]
+    Lost,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// What is final about a send: taken, with what the application answered, or refused for good.

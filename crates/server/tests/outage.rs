@@ -3,9 +3,12 @@
 
 mod support;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use futures_util::future::{BoxFuture, ready};
@@ -19,10 +22,11 @@ use tetherline_protocol::{
 use tetherline_server::{
     Server, listen, serve,
     store::{
-        AppendError, AppendTextError, Appended, Delivery, Event, EventQueue, Events,
-        FinishStreamError, FinishedStream, Head, Inbox, Mailbox, OpenStreamError, OpenedStream,
-        Outcome, OverdueStream, Place, Publish, Resumed, Room, SqliteStore, StoppedStream,
-        StoreError, StreamPage, StreamState, Streams, Subscription, Upkeep,
+        AppendError, AppendTextError, Appended, Begun, Claim, ClaimError, Delivery, Event,
+        EventQueue, Events, FinishStreamError, FinishedStream, Head, Inbox, Mailbox,
+        OpenStreamError, OpenedStream, Outcome, OverdueStream, Place, Publish, Resumed, Room,
+        SqliteStore, StoppedStream, StoreError, StreamPage, StreamState, Streams, Subscription,
+        Upkeep,
     },
 };
 use tokio::sync::Notify;
@@ -151,21 +155,25 @@ impl Events for Switched {
 }
 
 impl Inbox for Switched {
-    fn outcome(
+    fn begin(
         &self,
         user: &UserId,
         id: &MessageId,
-    ) -> BoxFuture<'_, Result<Option<Outcome>, StoreError>> {
-        self.when_on(self.store.outcome(user, id))
+        claimed_for: Duration,
+    ) -> BoxFuture<'_, Result<Begun, StoreError>> {
+        self.when_on(self.store.begin(user, id, claimed_for))
     }
 
-    fn record(
-        &self,
-        user: &UserId,
-        id: &MessageId,
-        outcome: &Outcome,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.when_on(self.store.record(user, id, outcome))
+    fn renew(&self, claim: &Claim, claimed_for: Duration) -> BoxFuture<'_, Result<(), ClaimError>> {
+        self.when_on(self.store.renew(claim, claimed_for))
+    }
+
+    fn record(&self, claim: &Claim, outcome: &Outcome) -> BoxFuture<'_, Result<(), ClaimError>> {
+        self.when_on(self.store.record(claim, outcome))
+    }
+
+    fn release(&self, claim: &Claim) {
+        self.store.release(claim);
     }
 }
 

@@ -18,12 +18,12 @@ use tetherline_protocol::{
 use tetherline_server::{
     backup::{self, Existing},
     store::{
-        AppendError, Appended, Inbox as _, Mailbox as _, OpenError, Room, SqliteStore, Store,
-        Streams as _, Upkeep as _,
+        AppendError, Appended, Mailbox as _, OpenError, Room, SqliteStore, Store, Streams as _,
+        Upkeep as _,
     },
 };
 use tetherline_store_conformance::{
-    Bench, Restored, forgets_as_told, growing, keeps_every_promise, survives_restores,
+    Bench, Restored, forgets_as_told, growing, keeps_every_promise, sends, survives_restores,
 };
 
 const ROOM: Room = Room { messages: 1_000, bytes: 1 << 20 };
@@ -246,16 +246,16 @@ async fn what_cannot_be_opened_says_why() {
 async fn keys_and_ids_are_forgotten_after_the_window() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mailbox.db");
-    let (ada, id) = (user("ada"), "m1".parse().unwrap());
+    let ada = user("ada");
     let store = SqliteStore::open(&path).unwrap();
     store.append(&ada, Some(&key("k")), message("x")).await.unwrap();
-    store.record(&ada, &id, &Ok(None)).await.unwrap();
+    sends::settle(&store, "ada", "m1", &Ok(None)).await;
     drop(store);
     // A window of nothing, once the clock has moved on: everything is older.
     tokio::time::sleep(Duration::from_millis(5)).await;
     let store = SqliteStore::open(&path).unwrap();
     store.work_by(&limits(|limits| limits.dedupe_window_ms = 0));
-    eventually(async || store.outcome(&ada, &id).await.unwrap().is_none()).await;
+    eventually(async || sends::outcome(&store, "ada", "m1").await.is_none()).await;
     let again = store.append(&ada, Some(&key("k")), message("y")).await.unwrap();
     assert_eq!((again.repeated, again.seq), (false, seq(2)));
 }

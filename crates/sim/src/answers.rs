@@ -32,7 +32,9 @@ impl World {
         // A writer asks again, and so does the server's next look.
         if let Asker::Page(send) = order.asker {
             let refusal = Refusal::new(ErrorCode::Unavailable, "no disk");
-            self.settle(life, send, &Err(refusal));
+            if let Some(claim) = self.claim_on(send) {
+                self.settle(life, claim, Err(refusal));
+            }
         }
     }
 

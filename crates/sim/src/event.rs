@@ -8,7 +8,7 @@ use tetherline_server::store::{Delivery, Outcome, Resumed, Room};
 
 use crate::{
     network::{Down, Up},
-    store::Answer,
+    store::{Answer, ClaimNo},
     tabs::Post,
     tokens::Token,
     world::{LinkNo, PageNo, PublishNo, SendNo},
@@ -32,11 +32,28 @@ pub(crate) enum Event {
     Decide {
         life: u32,
         send: SendNo,
+        claim: ClaimNo,
     },
     Settle {
         life: u32,
-        send: SendNo,
+        claim: ClaimNo,
         outcome: Outcome,
+    },
+    /// What is known of a send was read.
+    Known {
+        life: u32,
+        link: LinkNo,
+        outcome: Outcome,
+    },
+    /// A send that was with somebody else may not be any more.
+    Begin {
+        life: u32,
+        link: LinkNo,
+        send: SendNo,
+    },
+    Renew {
+        life: u32,
+        claim: ClaimNo,
     },
     /// The writer's next request, or the same once more.
     Write {

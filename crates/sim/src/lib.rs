@@ -22,6 +22,7 @@ mod network;
 mod page;
 mod proof;
 mod random;
+mod reception;
 mod restores;
 mod sends;
 mod server;

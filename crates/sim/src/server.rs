@@ -1,23 +1,21 @@
 //! The server: publishing, the application, and crashes, around the store's model and the real hub.
 
-use std::{collections::BTreeMap, time::Duration};
-
 use tetherline_protocol::{ErrorCode, frame::Message};
 use tetherline_server::{
     Refusal,
     simulation::Hub,
-    store::{CarriedOut, Event as Told, Outcome, Subscription},
+    store::{CarriedOut, Event as Told, Subscription},
 };
 
 use crate::{
     Mutant,
     event::Event,
     network::Down,
-    sends::{About, Nature},
+    reception::Reception,
     store::{Answer, Operation, SAVE_EVERY_MS},
     told::told,
     upstream::UNANNOUNCED,
-    world::{LinkNo, Publish, PublishNo, SendNo, UserNo, World},
+    world::{Publish, PublishNo, UserNo, World},
 };
 
 /// One process of the server, from its start to its crash.
@@ -27,8 +25,7 @@ pub(crate) struct Life {
     /// What the hub has not heard yet.
     pub(crate) commits: Subscription,
     pub(crate) is_draining: bool,
-    /// Sends that are with the application, and the connections that wait for each.
-    pub(crate) under_way: BTreeMap<SendNo, Vec<LinkNo>>,
+    pub(crate) reception: Reception,
 }
 
 impl World {
@@ -154,9 +151,9 @@ impl World {
             }
             Operation::SaveCursor { link, .. } => self.acknowledged(link),
             Operation::Erase { user } => self.note(&format!("u{user} could not be erased")),
-            Operation::Record { send, .. } => {
+            Operation::Record { claim, .. } => {
                 let refusal = Refusal::new(ErrorCode::Unavailable, "not recorded");
-                self.settle(life, send, &Err(refusal));
+                self.settle(life, claim, Err(refusal));
             }
         }
     }
@@ -179,84 +176,9 @@ impl World {
             }
             Answer::Greeted { link } => self.after(0, Event::Located { link }),
             Answer::Acknowledged { link } => self.acknowledged(link),
-            Answer::Recorded { send, outcome } => self.settle(life, send, &outcome),
+            Answer::Recorded { claim, outcome } => self.settle(life, claim, outcome),
             Answer::Erased { .. } => {}
             Answer::Stream { order, reply, .. } => self.order_answered(life, &order, &reply),
-        }
-    }
-
-    /// A session hands over a send.
-    pub(crate) fn receive(&mut self, link: LinkNo, send: SendNo) {
-        let user = self.links[link].user;
-        if self.sends[send].user != user {
-            let owner = self.sends[send].user;
-            self.fail(format!("s{send} of u{owner} was taken as u{user}'s"));
-            return;
-        }
-        let Some(life) = self.server.as_mut() else { return };
-        if let Some(waiting) = life.under_way.get_mut(&send) {
-            waiting.push(link);
-            return;
-        }
-        life.under_way.insert(send, vec![link]);
-        let number = life.number;
-        let known = self.store.mailbox(user).outcome(send).cloned();
-        let known = known.filter(|_| self.mutant != Some(Mutant::OutcomeForgotten));
-        if let Some(outcome) = known {
-            let outcome = match self.mutant {
-                Some(Mutant::AnswerForgotten) => outcome.map(|_| None),
-                _ => outcome,
-            };
-            let delay = self.delay(0, 5);
-            self.after(delay, Event::Settle { life: number, send, outcome });
-        } else if let About::Stop(target) = self.sends[send].about {
-            self.seal(number, send, target);
-        } else if self.mutant == Some(Mutant::AcceptedBeforeTaken) {
-            let outcome = Ok(self.sends[send].answer(send));
-            self.after(0, Event::Settle { life: number, send, outcome });
-            let delay = self.delay(1, 400);
-            self.after(delay, Event::Decide { life: number, send });
-        } else {
-            let delay = if self.fault(2) { 40_000 } else { self.delay(1, 400) };
-            self.after(delay, Event::Decide { life: number, send });
-        }
-    }
-
-    /// The application makes up its mind. Its effect and the send's id are one commit of its own.
-    pub(crate) fn decide(&mut self, life: u32, send: SendNo) {
-        if !self.is_running(life) {
-            return;
-        }
-        let user = self.sends[send].user;
-        match self.sends[send].nature {
-            Nature::Later(times) if times > 0 => {
-                self.sends[send].nature = Nature::Later(times - 1);
-                let wait = Duration::from_millis(self.random.within(50, 900));
-                let refusal = Refusal::new(ErrorCode::Unavailable, "not now").retry_after(wait);
-                self.settle(life, send, &Err(refusal));
-            }
-            Nature::Refuse => {
-                let outcome = Err(Refusal::with_own_code("no", "never"));
-                self.submit(Operation::Record { send, user, outcome }, life);
-            }
-            Nature::Accept | Nature::Later(_) => {
-                let naive = self.mutant == Some(Mutant::OutcomeForgotten);
-                if self.sends[send].effects == 0 || naive {
-                    self.take_effect(send);
-                }
-                let outcome = Ok(self.sends[send].answer(send));
-                self.submit(Operation::Record { send, user, outcome }, life);
-            }
-        }
-    }
-
-    pub(crate) fn settle(&mut self, life: u32, send: SendNo, outcome: &Outcome) {
-        if !self.is_running(life) {
-            return;
-        }
-        let waiting = self.server.as_mut().and_then(|life| life.under_way.remove(&send));
-        for link in waiting.unwrap_or_default() {
-            self.tell_outcome(link, outcome.clone());
         }
     }
 
@@ -307,6 +229,10 @@ impl World {
             self.fail(format!("what was acknowledged {unsaved_ms} ms ago was not written"));
         }
         self.store.crash();
+        // Of a store that others share, claims stay for their time.
+        if self.random.percent(50) {
+            self.store.forget_claims();
+        }
         let machine = self.random.percent(30);
         self.note(&format!("the server crashes (committed {committed}, machine {machine})"));
         for link in 0..self.links.len() {
@@ -337,14 +263,14 @@ impl World {
                 hub,
                 commits: self.events.subscribe(),
                 is_draining: false,
-                under_way: BTreeMap::new(),
+                reception: Reception::default(),
             });
             self.after(1_000, Event::Overdue { life: number });
             self.after(SAVE_EVERY_MS, Event::SaveCursors { life: number });
         }
     }
 
-    fn is_running(&self, life: u32) -> bool {
+    pub(crate) fn is_running(&self, life: u32) -> bool {
         self.server.as_ref().is_some_and(|running| running.number == life)
     }
 

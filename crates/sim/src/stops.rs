@@ -61,13 +61,13 @@ impl World {
 
     pub(crate) fn stop_done(&mut self, life: u32, send: SendNo, stopped: StoppedStream) {
         self.note(&format!("s{send}: {stopped:?}"));
+        let Some(claim) = self.claim_on(send) else { return };
         if stopped != StoppedStream::Unknown {
             let delay = self.delay(1, 100);
-            return self.after(delay, Event::Decide { life, send });
+            return self.after(delay, Event::Decide { life, send, claim });
         }
         self.sends[send].was_unknown = true;
-        let user = self.sends[send].user;
         let outcome = Err(Refusal::new(ErrorCode::NotFound, "no such answer"));
-        self.submit(Operation::Record { send, user, outcome }, life);
+        self.record(life, send, claim, outcome);
     }
 }

@@ -10,6 +10,7 @@ use tetherline_protocol::{
     Epoch, Limits, MessageId, Seq, UserId,
     frame::{Message, id_in},
 };
+use tetherline_server::simulation::{Claims, Taken};
 use tetherline_server::store::{Appended, Delivery, Head, Outcome, Place, Resumed, Room, Standing};
 
 use cursors::Cursors;
@@ -26,6 +27,9 @@ use crate::{
 
 /// What a publisher says its message is known by.
 pub(crate) type KeyNo = usize;
+
+/// A claim on a send.
+pub(crate) type ClaimNo = u64;
 
 /// A device of a user.
 pub(crate) type DeviceNo = usize;
@@ -98,10 +102,6 @@ impl Mailbox {
             self.cursors.forget(device);
         }
     }
-
-    pub(crate) fn outcome(&self, send: SendNo) -> Option<&Outcome> {
-        self.outcomes.get(&send)
-    }
 }
 
 /// Something that waits for the next commit.
@@ -133,6 +133,7 @@ pub(crate) enum Operation {
     Record {
         send: SendNo,
         user: UserNo,
+        claim: ClaimNo,
         outcome: Outcome,
     },
     Erase {
@@ -161,7 +162,7 @@ pub(crate) enum Answer {
         link: LinkNo,
     },
     Recorded {
-        send: SendNo,
+        claim: ClaimNo,
         outcome: Outcome,
     },
     Erased {
@@ -193,7 +194,16 @@ pub(crate) struct Store {
     hides_early: bool,
     /// Ended, with their message still to come, if a planted bug does it so.
     half_ended: Vec<HalfEnded>,
+    /// Who is at which send: the real ones.
+    claims: Claims<SendNo>,
     mutant: Option<Mutant>,
+}
+
+/// What a send meets.
+pub(crate) enum Beginning {
+    Yours(ClaimNo),
+    Settled(Outcome),
+    Elsewhere(Taken),
 }
 
 impl Store {
@@ -215,6 +225,7 @@ impl Store {
             archive: Archive::default(),
             hides_early,
             half_ended: Vec::new(),
+            claims: Claims::default(),
             mutant,
         }
     }
@@ -272,12 +283,44 @@ impl Store {
 
     /// The machine stops: what was not committed is gone.
     pub(crate) fn crash(&mut self) {
-        self.waiting.clear();
+        for operation in self.waiting.drain(..) {
+            if let Operation::Record { send, claim, .. } = operation {
+                self.claims.release(&send, claim);
+            }
+        }
         self.half_ended.clear();
         self.lose_cursors();
         if self.mutant == Some(Mutant::TextLostInCrash) {
             self.forget_some_text();
         }
+    }
+
+    /// The store is one process's and ends with it. One that others share keeps claims for their time.
+    pub(crate) fn forget_claims(&mut self) {
+        self.claims = Claims::default();
+    }
+
+    /// Says what became of a send, or claims it.
+    pub(crate) fn begin(&mut self, user: UserNo, send: SendNo, now: u64, ms: u64) -> Beginning {
+        let known = self.mailboxes[user].outcomes.get(&send);
+        if let Some(outcome) = known
+            && self.mutant != Some(Mutant::OutcomeForgotten)
+        {
+            return Beginning::Settled(outcome.clone());
+        }
+        self.claims.claim(send, now, ms).map_or_else(Beginning::Elsewhere, Beginning::Yours)
+    }
+
+    pub(crate) fn renew(&mut self, send: SendNo, claim: ClaimNo, now: u64, ms: u64) -> bool {
+        self.claims.renew(&send, claim, now, ms)
+    }
+
+    pub(crate) fn begin_to_record(&mut self, send: SendNo, claim: ClaimNo) -> bool {
+        self.claims.begin_to_record(&send, claim)
+    }
+
+    pub(crate) fn release(&mut self, send: SendNo, claim: ClaimNo) {
+        self.claims.release(&send, claim);
     }
 
     pub(crate) fn back_up(&mut self) {
@@ -413,9 +456,10 @@ impl Store {
                 self.save_cursors_of(user);
                 Answer::Acknowledged { link }
             }
-            Operation::Record { send, user, outcome } => {
+            Operation::Record { send, user, claim, outcome } => {
                 self.mailboxes[user].outcomes.entry(send).or_insert(outcome.clone());
-                Answer::Recorded { send, outcome }
+                self.claims.release(&send, claim);
+                Answer::Recorded { claim, outcome }
             }
             Operation::Erase { user } => {
                 let before = &self.mailboxes[user];

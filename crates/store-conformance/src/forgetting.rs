@@ -64,20 +64,20 @@ async fn trimming_takes_the_oldest_and_moves_nothing(store: &impl Store) {
 }
 
 async fn what_is_erased_is_gone_and_positions_go_on(store: &impl Store) {
-    let (eve, phone, m1) = (user("eve"), device("phone"), "m1".parse().unwrap());
+    let (eve, phone) = (user("eve"), device("phone"));
     store.erase(&eve).await.unwrap();
     let unknown = store.head(&eve).await.unwrap();
     store.append(&eve, Some(&key("k1")), message("once")).await.unwrap();
     append(store, "eve", "x").await;
     store.locate(&eve, Some(&phone)).await.unwrap();
     store.acknowledge(&eve, Some(&phone), seq(1)).await.unwrap();
-    store.record(&eve, &m1, &Ok(None)).await.unwrap();
+    sends::settle(store, "eve", "m1", &Ok(None)).await;
     let before = store.head(&eve).await.unwrap();
     assert_eq!(before.epoch, unknown.epoch, "nothing was erased");
 
     store.erase(&eve).await.unwrap();
     assert_eq!(positions(store, "eve").await, [0_u64; 0]);
-    assert_eq!(store.outcome(&eve, &m1).await.unwrap(), None);
+    assert_eq!(sends::outcome(store, "eve", "m1").await, None);
     let place = store.locate(&eve, Some(&phone)).await.unwrap();
     assert_ne!(place.head.epoch, before.epoch);
     let two = seq(2);

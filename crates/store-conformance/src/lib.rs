@@ -13,6 +13,7 @@ mod forgetting;
 pub mod growing;
 mod mailbox;
 mod restores;
+pub mod sends;
 mod standing;
 mod streams;
 

@@ -2,11 +2,7 @@
 
 use std::task::Poll;
 
-use tetherline_protocol::{ErrorCode, limits::ANSWER_BYTES_MAX};
-use tetherline_server::{
-    Refusal, SendAnswer,
-    store::{AppendError, Publish},
-};
+use tetherline_server::store::{AppendError, Publish};
 
 use super::*;
 
@@ -19,8 +15,7 @@ pub async fn keeps_every_promise(bench: &mut impl Bench) {
     keys_recognise_repeats(&store).await;
     many_are_appended_as_each_alone(&store).await;
     cursors_only_move_forward(&store).await;
-    the_first_outcome_stays(&store).await;
-    an_answer_stays_with_its_outcome(&store).await;
+    sends::hold(&store).await;
     concurrent_appends_leave_no_hole(&store).await;
     events::conform(&store).await;
     let epoch = store.head(&user("ada")).await.unwrap().epoch;
@@ -34,15 +29,13 @@ pub async fn keeps_every_promise(bench: &mut impl Bench) {
     assert!(repeat.repeated);
     let place = store.locate(&user("dee"), Some(&device("phone"))).await.unwrap();
     assert_eq!(place.cursor, seq(2));
-    let outcome = store.outcome(&user("ina"), &"m1".parse().unwrap()).await.unwrap();
-    assert_eq!(outcome, Some(Ok(None)));
-    let answered = store.outcome(&user("ina"), &"m3".parse().unwrap()).await.unwrap();
-    assert_eq!(answered, Some(Ok(Some(largest_answer()))));
+    sends::are_still_known(&store).await;
     assert_eq!(append(&store, "ada", "four").await.seq, seq(4));
     drop(store);
 
     a_crash_takes_nothing_that_was_answered(bench).await;
     cursors::hold(bench).await;
+    sends::are_claimed_for_a_while(bench).await;
     devices::hold(bench).await;
     standing::hold(bench).await;
     streams::conform(bench).await;
@@ -150,37 +143,6 @@ async fn cursors_only_move_forward(store: &impl Store) {
     store.acknowledge(&dee, None, seq(99)).await.unwrap();
     assert_eq!(store.locate(&dee, None).await.unwrap().floor, seq(5), "never past the head");
     assert_eq!(store.locate(&dee, Some(&device("new"))).await.unwrap().cursor, seq(4));
-}
-
-async fn the_first_outcome_stays(store: &impl Store) {
-    let (ina, m1, m2): (_, MessageId, MessageId) =
-        (user("ina"), "m1".parse().unwrap(), "m2".parse().unwrap());
-    assert_eq!(store.outcome(&ina, &m1).await.unwrap(), None);
-    store.record(&ina, &m1, &Ok(None)).await.unwrap();
-    let refusal = Refusal::new(ErrorCode::Rejected, "No.");
-    store.record(&ina, &m1, &Err(refusal.clone())).await.unwrap();
-    store.record(&ina, &m2, &Err(refusal.clone())).await.unwrap();
-    assert_eq!(store.outcome(&ina, &m1).await.unwrap(), Some(Ok(None)));
-    assert_eq!(store.outcome(&ina, &m2).await.unwrap(), Some(Err(refusal)));
-    assert_eq!(store.outcome(&user("bob"), &m1).await.unwrap(), None);
-}
-
-/// Byte for byte: spaces, another writing of a number, and no room left.
-fn largest_answer() -> SendAnswer {
-    let json = |text: &str| format!(r#"{{ "price": 1.20, "of": "ü{text}"}}"#);
-    let room = ANSWER_BYTES_MAX - json("").len();
-    SendAnswer::parse(&json(&"x".repeat(room))).unwrap()
-}
-
-async fn an_answer_stays_with_its_outcome(store: &impl Store) {
-    let (ina, m3): (_, MessageId) = (user("ina"), "m3".parse().unwrap());
-    let another = SendAnswer::parse("2").unwrap();
-    store.record(&ina, &m3, &Ok(Some(largest_answer()))).await.unwrap();
-    store.record(&ina, &m3, &Ok(Some(another))).await.unwrap();
-    store.record(&ina, &m3, &Ok(None)).await.unwrap();
-    let kept = store.outcome(&ina, &m3).await.unwrap();
-    assert_eq!(kept, Some(Ok(Some(largest_answer()))));
-    assert_eq!(store.outcome(&user("bob"), &m3).await.unwrap(), None);
 }
 
 async fn concurrent_appends_leave_no_hole(store: &impl Store) {

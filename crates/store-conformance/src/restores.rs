@@ -21,14 +21,14 @@ pub async fn survives_restores(bench: &mut impl Bench) {
 }
 
 async fn what_a_backup_has_is_there(bench: &mut impl Bench, how: Restored, name: &str) {
-    let (roy, phone, a1, m1) = (user(name), device("phone"), uuid("a1"), uuid("m1"));
+    let (roy, phone, a1) = (user(name), device("phone"), uuid("a1"));
     let store = bench.open();
     store.append(&roy, Some(&key("k1")), message("one")).await.unwrap();
     append(&store, name, "two").await;
     store.locate(&roy, Some(&phone)).await.unwrap();
     store.acknowledge(&roy, Some(&phone), seq(1)).await.unwrap();
     store.save_cursor(&roy, Some(&phone)).await.unwrap();
-    store.record(&roy, &m1, &Ok(None)).await.unwrap();
+    sends::settle(&store, name, "m1", &Ok(None)).await;
     store.open_stream(&roy, &a1, opening("{}")).await.unwrap();
     store.append_text(&roy, &a1, ONE, None, "ab".into()).await.unwrap();
     let kept = store.read(&roy, Seq::ZERO, ROOM).await.unwrap();
@@ -37,7 +37,7 @@ async fn what_a_backup_has_is_there(bench: &mut impl Bench, how: Restored, name:
 
     store.append(&roy, Some(&key("k2")), message("lost")).await.unwrap();
     store.acknowledge(&roy, Some(&phone), seq(3)).await.unwrap();
-    store.record(&roy, &uuid("m2"), &Ok(None)).await.unwrap();
+    sends::settle(&store, name, "m2", &Ok(None)).await;
     store.append_text(&roy, &a1, ONE, None, "lost".into()).await.unwrap();
     store.finish_stream(&roy, &a1, ONE, ending(StreamStatus::Complete)).await.unwrap();
     store.open_stream(&roy, &uuid("a2"), opening("{}")).await.unwrap();
@@ -50,8 +50,8 @@ async fn what_a_backup_has_is_there(bench: &mut impl Bench, how: Restored, name:
     assert_eq!(store.read_streams(&roy, &[], ALL), growing, "it grows again from there");
     let place = store.locate(&roy, Some(&phone)).await.unwrap();
     assert_eq!((place.head.seq, place.cursor, place.floor), (seq(2), seq(1), seq(1)));
-    assert_eq!(store.outcome(&roy, &m1).await.unwrap(), Some(Ok(None)));
-    assert_eq!(store.outcome(&roy, &uuid("m2")).await.unwrap(), None);
+    assert_eq!(sends::outcome(&store, name, "m1").await, Some(Ok(None)));
+    assert_eq!(sends::outcome(&store, name, "m2").await, None);
     assert_eq!(store.stream(&roy, &uuid("a2")).await.unwrap(), None);
 
     let again = store.append(&roy, Some(&key("k1")), message("one")).await.unwrap();

@@ -1,50 +1,70 @@
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
+    convert::Infallible,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either, select};
 use tetherline_protocol::{ErrorCode, MessageId, UserId};
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::{sleep, timeout},
+};
 
 use crate::{
     Refusal,
-    store::{Outcome, Store, StoreError},
+    store::{Begun, Claim, ClaimError, Outcome, Store, StoreError},
 };
 
-/// Where sends are handed to the application: each id of a user once at a time, and finished even
-/// if the connection that brought it is gone. A repeater waits for the same answer.
+/// How long a send is claimed for whoever hands it to the application. Should that process die, a
+/// repeat waits for so long.
+pub const SEND_CLAIM: Duration = Duration::from_secs(30);
+/// How often the claim is renewed while the application works.
+pub const SEND_CLAIM_RENEWAL: Duration = Duration::from_secs(10);
+
+/// Where sends are handed to the application: each id of a user once at a time, for which the store has
+/// the claims, and finished even if the connection that brought it is gone. A repeater waits for the
+/// same answer.
 #[derive(Clone)]
 pub(crate) struct Reception {
-    under_way: Arc<Mutex<UnderWay>>,
+    work: Arc<Mutex<Work>>,
     idle: Arc<Notify>,
     per_user_max: usize,
 }
 
-/// What is done about a send, once it is known that nothing was done before.
-pub(crate) type HandingOver = BoxFuture<'static, Outcome>;
+/// What is done about a send, once it is known that nothing was done before. If that took too long,
+/// and somebody else may have begun meanwhile, it is done again.
+pub(crate) type HandingOver = Arc<dyn Fn() -> BoxFuture<'static, Outcome> + Send + Sync>;
 
-type UnderWay = HashMap<UserId, HashMap<MessageId, watch::Receiver<Option<Outcome>>>>;
+#[derive(Default)]
+struct Work {
+    /// Sends that were brought and are not settled yet.
+    sends: usize,
+    /// Those of them that are with the application, by user.
+    handed_over: HashMap<UserId, usize>,
+}
 
 impl Reception {
     /// At most `per_user_max` sends of one user are with the application at a time.
     pub(crate) fn new(per_user_max: usize) -> Self {
-        Self { under_way: Arc::default(), idle: Arc::default(), per_user_max }
+        Self { work: Arc::default(), idle: Arc::default(), per_user_max }
     }
 
     /// Waits until nothing is with the application any more.
     pub(crate) async fn idle(&self) {
         loop {
             let idle = self.idle.notified();
-            if self.lock().is_empty() {
+            if self.lock().sends == 0 {
                 return;
             }
             idle.await;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, UnderWay> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `handing_over` hands it to the application, if there is one. `named`: the client gave the id, so
@@ -52,101 +72,169 @@ impl Reception {
     pub(crate) fn receive(
         &self,
         store: Arc<dyn Store>,
-        name: (UserId, MessageId),
-        named: bool,
-        handing_over: Option<HandingOver>,
-    ) -> BoxFuture<'static, Outcome> {
-        let outcome = self.join_or_start(store, name, named, handing_over);
-        Box::pin(async move {
-            let mut outcome = outcome?;
-            match outcome.wait_for(Option::is_some).await {
-                Ok(value) => value.clone().unwrap_or(Ok(None)),
-                // The sender is dropped without a value only when the application panicked.
-                Err(_) => Err(fault()),
-            }
-        })
-    }
-
-    fn join_or_start(
-        &self,
-        store: Arc<dyn Store>,
         (user, id): (UserId, MessageId),
         named: bool,
         handing_over: Option<HandingOver>,
-    ) -> Result<watch::Receiver<Option<Outcome>>, Refusal> {
-        let mut under_way = self.lock();
-        let of_user = under_way.entry(user.clone()).or_default();
-        let full = of_user.len() >= self.per_user_max;
-        match of_user.entry(id.clone()) {
-            Entry::Occupied(running) => Ok(running.get().clone()),
-            Entry::Vacant(_) if full => Err(Refusal::new(
-                ErrorCode::Unavailable,
-                "Too many of your messages are being worked on; try again in a moment.",
-            )),
-            Entry::Vacant(place) => {
-                let (sender, receiver) = watch::channel(None);
-                place.insert(receiver.clone());
-                let place = Place { reception: self.clone(), user, id };
-                tokio::spawn(async move {
-                    let outcome = settle(store.as_ref(), &place, named, handing_over).await;
-                    drop(place);
-                    sender.send_replace(Some(outcome));
-                });
-                Ok(receiver)
-            }
-        }
+    ) -> BoxFuture<'static, Outcome> {
+        let Some(handing_over) = handing_over else {
+            return Box::pin(std::future::ready(Err(Refusal::new(
+                ErrorCode::NoApplication,
+                "This server has no application that takes messages.",
+            ))));
+        };
+        let (asker, outcome) = oneshot::channel();
+        let send = Receiving { reception: self.clone(), store, user, id, handing_over };
+        let counted = Counted::begin(self);
+        tokio::spawn(async move {
+            let _counted = counted;
+            send.settle(named, asker).await;
+        });
+        // The sender is dropped without a value only when the application panicked.
+        Box::pin(async move { outcome.await.unwrap_or_else(|_| Err(fault())) })
     }
 }
 
-/// Gives the place back even when the application panics.
-struct Place {
+/// One send on its way to an outcome.
+struct Receiving {
     reception: Reception,
+    store: Arc<dyn Store>,
     user: UserId,
     id: MessageId,
+    handing_over: HandingOver,
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut under_way = self.reception.lock();
-        if let Some(of_user) = under_way.get_mut(&self.user) {
-            of_user.remove(&self.id);
-            if of_user.is_empty() {
-                under_way.remove(&self.user);
+impl Receiving {
+    async fn settle(self, named: bool, mut asker: oneshot::Sender<Outcome>) {
+        let outcome =
+            if named { self.once(&mut asker).await } else { Some(self.hand_over().await) };
+        if let Some(outcome) = outcome {
+            // Whoever asked may be gone.
+            let _ = asker.send(outcome);
+        }
+    }
+
+    /// `None`: somebody else is at it, and nobody waits here any more.
+    async fn once(&self, asker: &mut oneshot::Sender<Outcome>) -> Option<Outcome> {
+        loop {
+            match self.store.begin(&self.user, &self.id, SEND_CLAIM).await {
+                Err(error) => return Some(Err(unavailable(&error))),
+                Ok(Begun::Settled(outcome)) => return Some(outcome),
+                Ok(Begun::Yours(claim)) => {
+                    let held = Held { store: self.store.clone(), claim };
+                    if let Some(outcome) = self.decide(&held).await {
+                        return Some(outcome);
+                    }
+                    // The claim was lost: what counts is what whoever has it now decides.
+                }
+                Ok(Begun::Elsewhere { left, over }) => {
+                    let over = pin!(timeout(left, over));
+                    if let Either::Right(_) = select(over, pin!(asker.closed())).await {
+                        return None;
+                    }
+                }
             }
         }
-        if under_way.is_empty() {
-            self.reception.idle.notify_waiters();
+    }
+
+    async fn decide(&self, held: &Held) -> Option<Outcome> {
+        let outcome = match select(pin!(self.hand_over()), pin!(held.keep())).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right((never, _)) => match never {},
+        };
+        if outcome.as_ref().is_err_and(Refusal::is_retryable) {
+            return Some(outcome);
+        }
+        match self.store.record(&held.claim, &outcome).await {
+            Ok(()) => Some(outcome),
+            Err(ClaimError::Lost) => None,
+            // Not recorded is not settled: the client tries again and the application decides.
+            Err(ClaimError::Store(error)) => Some(Err(unavailable(&error))),
+        }
+    }
+
+    async fn hand_over(&self) -> Outcome {
+        let Some(_turn) = Turn::take(&self.reception, &self.user) else {
+            return Err(Refusal::new(
+                ErrorCode::Unavailable,
+                "Too many of your messages are being worked on; try again in a moment.",
+            ));
+        };
+        (self.handing_over)().await
+    }
+}
+
+/// A claim that is given back when it is not needed any more, even when the application panics.
+struct Held {
+    store: Arc<dyn Store>,
+    claim: Claim,
+}
+
+impl Held {
+    async fn keep(&self) -> Infallible {
+        loop {
+            sleep(SEND_CLAIM_RENEWAL).await;
+            if let Err(error) = self.store.renew(&self.claim, SEND_CLAIM).await {
+                // Whether it is lost, recording will tell.
+                tracing::debug!(%error, "the claim on a send was not renewed");
+            }
         }
     }
 }
 
-async fn settle(
-    store: &dyn Store,
-    Place { user, id, .. }: &Place,
-    named: bool,
-    handing_over: Option<HandingOver>,
-) -> Outcome {
-    let Some(handing_over) = handing_over else {
-        return Err(Refusal::new(
-            ErrorCode::NoApplication,
-            "This server has no application that takes messages.",
-        ));
-    };
-    if !named {
-        return handing_over.await;
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.store.release(&self.claim);
     }
-    match store.outcome(user, id).await {
-        Ok(Some(outcome)) => return outcome,
-        Ok(None) => {}
-        Err(error) => return Err(unavailable(&error)),
+}
+
+/// A send counts until it is settled.
+struct Counted(Reception);
+
+impl Counted {
+    fn begin(reception: &Reception) -> Self {
+        reception.lock().sends += 1;
+        Self(reception.clone())
     }
-    let outcome = handing_over.await;
-    let is_final = outcome.as_ref().err().is_none_or(|refusal| !refusal.is_retryable());
-    if is_final && let Err(error) = store.record(user, id, &outcome).await {
-        // Not recorded is not settled: the client tries again and the application decides.
-        return Err(unavailable(&error));
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut work = self.0.lock();
+        work.sends -= 1;
+        if work.sends == 0 {
+            self.0.idle.notify_waiters();
+        }
     }
-    outcome
+}
+
+/// One of those that a user may have with the application at a time.
+struct Turn {
+    reception: Reception,
+    user: UserId,
+}
+
+impl Turn {
+    fn take(reception: &Reception, user: &UserId) -> Option<Self> {
+        let mut work = reception.lock();
+        let of_user = work.handed_over.entry(user.clone()).or_default();
+        if *of_user >= reception.per_user_max {
+            return None;
+        }
+        *of_user += 1;
+        Some(Self { reception: reception.clone(), user: user.clone() })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut work = self.reception.lock();
+        if let Some(of_user) = work.handed_over.get_mut(&self.user) {
+            *of_user -= 1;
+            if *of_user == 0 {
+                work.handed_over.remove(&self.user);
+            }
+        }
+    }
 }
 
 pub(crate) fn unavailable(error: &StoreError) -> Refusal {

@@ -7,6 +7,7 @@ mod checkpoint;
 mod commands;
 mod cursors;
 mod gather;
+mod inbox;
 mod mailboxes;
 mod messages;
 mod presence;
@@ -37,13 +38,14 @@ use tetherline_protocol::{
 };
 
 use super::{
-    AppendError, Appended, CarriedOut, Delivery, EventQueue, Events, Head, Inbox, Mailbox, Outcome,
-    Place, Publish, Resumed, Room, StoreError, Subscription, Upkeep,
+    AppendError, Appended, CarriedOut, Delivery, EventQueue, Events, Head, Mailbox, Place, Publish,
+    Resumed, Room, StoreError, Subscription, Upkeep,
 };
 use crate::alarm::Alarm;
 use checkpoint::{Checkpoints, LogSizes};
 use commands::{Append, AppendReply, Command, Reply, Together};
 use cursors::{Cursors, Kept, Position};
+use inbox::Claiming;
 use mailboxes::Mailboxes;
 use presence::{Files, Lock, Presence};
 use reader::Readers;
@@ -98,6 +100,7 @@ pub struct SqliteStore {
     rules: Arc<Rules>,
     growing: Arc<Table>,
     events: EventQueue,
+    inbox: Arc<Claiming>,
     clock: Clock,
     alarm: Alarm,
 }
@@ -164,6 +167,7 @@ impl SqliteStore {
             rules,
             growing,
             events,
+            inbox: Arc::new(Claiming::new(setup.clock.clone())),
             clock: setup.clock,
             alarm,
         })
@@ -304,31 +308,6 @@ impl Mailbox for SqliteStore {
         Box::pin(
             async move { self.writer.ask(0, |reply| Command::SaveCursor { user, reply }).await? },
         )
-    }
-}
-
-impl Inbox for SqliteStore {
-    fn outcome(
-        &self,
-        user: &UserId,
-        id: &MessageId,
-    ) -> BoxFuture<'_, Result<Option<Outcome>, StoreError>> {
-        let (user, id) = (user.clone(), id.clone());
-        Box::pin(self.readers.run(move |connection, _| statements::outcome(connection, &user, &id)))
-    }
-
-    fn record(
-        &self,
-        user: &UserId,
-        id: &MessageId,
-        outcome: &Outcome,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
-        let (user, id, outcome) = (user.clone(), id.clone(), outcome.clone());
-        Box::pin(async move {
-            let answer = outcome.as_ref().ok().and_then(Option::as_ref);
-            let bytes = answer.map_or(0, |answer| answer.as_json().len());
-            self.writer.ask(bytes, |reply| Command::Record { user, id, outcome, reply }).await?
-        })
     }
 }
 

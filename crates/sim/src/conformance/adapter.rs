@@ -1,3 +1,4 @@
+mod inbox;
 mod streams;
 
 use std::{
@@ -10,8 +11,8 @@ use tetherline_protocol::{
     DeviceId, IdempotencyKey, Limits, MessageId, Seq, StopTarget, UserId, frame::Message,
 };
 use tetherline_server::store::{
-    AppendError, Appended, CarriedOut, Delivery, Event, EventQueue, Head, Inbox, Mailbox, Outcome,
-    Place, Publish, Resumed, Room, StoreError, Upkeep,
+    AppendError, Appended, CarriedOut, Delivery, Event, EventQueue, Head, Mailbox, Place, Publish,
+    Resumed, Room, StoreError, Upkeep,
 };
 use tetherline_store_conformance::Restored;
 
@@ -341,33 +342,6 @@ impl Mailbox for Adapter {
         let user = self.user(user);
         Box::pin(async move {
             self.ask(Operation::SaveCursor { link: 0, user }).await?;
-            Ok(())
-        })
-    }
-}
-
-impl Inbox for Adapter {
-    fn outcome(
-        &self,
-        user: &UserId,
-        id: &MessageId,
-    ) -> BoxFuture<'_, Result<Option<Outcome>, StoreError>> {
-        let user = self.user(user);
-        let send = self.machine().sends.number((user, id.clone()));
-        Box::pin(async move { Ok(self.machine().store.mailbox(user).outcome(send).cloned()) })
-    }
-
-    fn record(
-        &self,
-        user: &UserId,
-        id: &MessageId,
-        outcome: &Outcome,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
-        let user = self.user(user);
-        let send = self.machine().sends.number((user, id.clone()));
-        let outcome = outcome.clone();
-        Box::pin(async move {
-            self.ask(Operation::Record { send, user, outcome }).await?;
             Ok(())
         })
     }

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 
-use super::*;
+use super::{
+    super::{Begun, Claim, Inbox as _, Outcome},
+    *,
+};
 use crate::Refusal;
 
 fn user(name: &str) -> UserId {
@@ -30,6 +33,26 @@ pub(super) async fn eventually(mut condition: impl AsyncFnMut() -> bool) {
     met.await.expect("the condition is met in time");
 }
 
+const CLAIMED_FOR: Duration = Duration::from_mins(1);
+
+async fn claim(store: &SqliteStore, name: &str, id: &str) -> Claim {
+    match store.begin(&user(name), &id.parse().unwrap(), CLAIMED_FOR).await.unwrap() {
+        Begun::Yours(claim) => claim,
+        _ => panic!("{id} is settled"),
+    }
+}
+
+async fn settle(store: &SqliteStore, name: &str, id: &str, outcome: &Outcome) {
+    store.record(&claim(store, name, id).await, outcome).await.unwrap();
+}
+
+async fn outcome(store: &SqliteStore, name: &str, id: &str) -> Option<Outcome> {
+    match store.begin(&user(name), &id.parse().unwrap(), CLAIMED_FOR).await.unwrap() {
+        Begun::Settled(outcome) => Some(outcome),
+        Begun::Yours(_) | Begun::Elsewhere { .. } => None,
+    }
+}
+
 #[tokio::test]
 async fn what_is_erased_leaves_the_file_too() {
     let folder = tempfile::tempdir().unwrap();
@@ -38,7 +61,7 @@ async fn what_is_erased_leaves_the_file_too() {
     let secret = "nobody-shall-read-this-again";
     let appends = (0..5_000).map(|n| append(&store, "eve", Some(format!("k{n}")), secret));
     futures_util::future::join_all(appends).await;
-    store.record(&user("eve"), &"m1".parse().unwrap(), &Ok(None)).await.unwrap();
+    settle(&store, "eve", "m1", &Ok(None)).await;
     append(&store, "ada", None, "stays").await;
     store.erase(&user("eve")).await.unwrap();
     // A crash in between only means that it goes on later.
@@ -69,10 +92,9 @@ async fn a_file_of_the_first_format_is_brought_up_to_date() {
     let path = folder.path().join("mailbox.db");
     let store = SqliteStore::open(&path).unwrap();
     append(&store, "ada", None, "x").await;
-    let (taken, refused) = ("m1".parse().unwrap(), "m2".parse().unwrap());
     let refusal = Err(Refusal::with_own_code("no", "No."));
-    store.record(&user("ada"), &taken, &Ok(None)).await.unwrap();
-    store.record(&user("ada"), &refused, &refusal).await.unwrap();
+    settle(&store, "ada", "m1", &Ok(None)).await;
+    settle(&store, "ada", "m2", &refusal).await;
     let head = store.head(&user("ada")).await.unwrap();
     drop(store);
     rusqlite::Connection::open(&path)
@@ -89,8 +111,8 @@ async fn a_file_of_the_first_format_is_brought_up_to_date() {
     let store = SqliteStore::open(&path).unwrap();
     assert_eq!(store.head(&user("ada")).await.unwrap(), head);
     assert_eq!(append(&store, "ada", None, "y").await.seq.get(), 2);
-    assert_eq!(store.outcome(&user("ada"), &taken).await.unwrap(), Some(Ok(None)));
-    assert_eq!(store.outcome(&user("ada"), &refused).await.unwrap(), Some(refusal));
+    assert_eq!(outcome(&store, "ada", "m1").await, Some(Ok(None)));
+    assert_eq!(outcome(&store, "ada", "m2").await, Some(refusal));
 }
 
 #[tokio::test]
@@ -270,13 +292,13 @@ async fn what_waits_to_be_written_is_bounded_in_bytes() {
     }
     let refused = store.head(&ada).await.map(|head| head.seq.get());
     assert_eq!(refused.unwrap(), 1, "reading needs no room");
-    let (m1, outcome) = ("m1".parse().unwrap(), Ok(None));
-    let refused = store.record(&ada, &m1, &outcome).now_or_never();
+    let (m1, outcome) = (claim(&store, "ada", "m1").await, Ok(None));
+    let refused = store.record(&m1, &outcome).now_or_never();
     let words = refused.expect("at once").unwrap_err().to_string();
     assert!(words.contains("too much waits"), "{words}");
     other.execute_batch("COMMIT").unwrap();
     for asked in waiting {
         asked.await.unwrap();
     }
-    store.record(&ada, &m1, &outcome).await.expect("the room is given back");
+    settle(&store, "ada", "m1", &outcome).await;
 }

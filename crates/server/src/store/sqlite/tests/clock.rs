@@ -192,8 +192,8 @@ async fn a_server_that_was_off_for_long_forgets_nothing_that_was_made_since() {
     let store = SqliteStore::open_with(&path, hands.setup()).unwrap();
     store.work_by(&thirty_days());
     assert_eq!(append(&store, "ada", Some("k1".into()), "y").await.seq.get(), 2);
-    let (send, asked) = ("s1".parse().unwrap(), "q1".parse().unwrap());
-    store.record(&user("ada"), &send, &Ok(None)).await.unwrap();
+    let asked = "q1".parse().unwrap();
+    settle(&store, "ada", "s1", &Ok(None)).await;
     let stop = tetherline_protocol::StopTarget::Send(asked);
     store.stop_stream(&user("ada"), &stop).await.unwrap();
     store.locate(&user("ada"), Some(&"d1".parse().unwrap())).await.unwrap();
@@ -201,7 +201,7 @@ async fn a_server_that_was_off_for_long_forgets_nothing_that_was_made_since() {
     let is_kept = async || {
         look(&store).await;
         assert_eq!(append(&store, "ada", Some("k1".into()), "y").await.seq.get(), 2, "its key");
-        assert!(store.outcome(&user("ada"), &send).await.unwrap().is_some(), "a send");
+        assert!(outcome(&store, "ada", "s1").await.is_some(), "a send");
         let file = rusqlite::Connection::open(&path).unwrap();
         let stops: i64 =
             file.query_row("SELECT count(*) FROM stream_stops", [], |row| row.get(0)).unwrap();

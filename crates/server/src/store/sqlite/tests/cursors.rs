@@ -56,9 +56,9 @@ async fn a_store_that_was_lost_and_found_knows_what_is_in_the_file() {
     let path = here.join("mailbox.db");
     let (store, ada, phone) = store_with_a_device(&path).await;
     store.acknowledge(&ada, Some(&phone), seq(1)).await.unwrap();
+    let m1 = claim(&store, "ada", "m1").await;
     std::fs::rename(&here, &away).unwrap();
-    let m1 = "m1".parse().unwrap();
-    store.record(&ada, &m1, &Ok(None)).await.unwrap_err();
+    store.record(&m1, &Ok(None)).await.unwrap_err();
     std::fs::rename(&away, &here).unwrap();
     // It would have been written by then, were it still known.
     let place = store.locate(&ada, Some(&phone)).await.unwrap();
