@@ -180,7 +180,7 @@ impl Campaign {
         let busy = machine::Busy::now();
         let (measured, own_cpu_s) = match scenario.load {
             plan::Load::Streams => (self.streams()?, None),
-            plan::Load::Generator(load) => self.generate(step, load, kept)?,
+            plan::Load::Generator { what, with } => self.generate(step, what, with, kept)?,
         };
         let disturbed_pct = own_cpu_s.map(|own_cpu_s| busy.by_others_pct(own_cpu_s));
         Ok(Record {
@@ -197,19 +197,19 @@ impl Campaign {
     fn generate(
         &self,
         step: Step,
-        load: &'static [&'static str],
+        what: &str,
+        with: &[&str],
         kept: &Path,
     ) -> Result<(Measured, Option<f64>)> {
         let Step { scenario, contestant, .. } = step;
         let (programs, serve) = (&self.programs, scenario.serve);
         let mut server = server::Server::start(contestant, programs, &self.folder, serve)?;
         if scenario.is_filled_before {
-            self.put_under(&server, step, &[&["fill"], load].concat(), None)?;
+            self.put_under(&server, step, &[&["fill"], with].concat(), None)?;
             server = server.restart(contestant, programs, serve)?;
         }
         let per_s = if scenario.paced_by_plain { Some(self.half_of_plain(kept)?) } else { None };
-        let load = [&[scenario.what], load].concat();
-        let mut measured = self.put_under(&server, step, &load, per_s)?;
+        let mut measured = self.put_under(&server, step, &[&[what], with].concat(), per_s)?;
         let generator_cpu_s = measured.figures.remove("generator_cpu_s").unwrap_or_default();
         Ok((measured, Some(generator_cpu_s + server.cpu_s())))
     }
@@ -281,11 +281,11 @@ mod tests {
         let common = ["server-bench", "load"];
         let server = ["--server", "127.0.0.1:1", "--pid", "1"];
         for scenario in SCENARIOS {
-            let plan::Load::Generator(load) = scenario.load else { continue };
+            let plan::Load::Generator { what, with } = scenario.load else { continue };
             for contestant in scenario.contestants {
                 let manners = contestant.manners(Path::new("folder"));
                 let manners = manners.iter().map(String::as_str);
-                let own = [&[scenario.what][..], load, scenario.more, scenario.brief].concat();
+                let own = [&[what][..], with, scenario.more, scenario.brief].concat();
                 let all = common.into_iter().chain(own).chain(manners).chain(server);
                 let parsed = crate::Options::try_parse_from(all);
                 assert!(parsed.is_ok(), "{}: {}", scenario.title(), parsed.unwrap_err());

@@ -31,7 +31,7 @@ pub(super) fn header(programs: &Programs, steps: &[Step]) -> Result<Header> {
         processor: field("/proc/cpuinfo", "model name"),
         cores: thread::available_parallelism()?.get(),
         memory_gib: memory_kib.div_ceil(1024 * 1024),
-        system: format!("{}, Linux {}", system(), first_words("/proc/sys/kernel/osrelease")),
+        system: format!("{}, Linux {}", system(), kernel()),
         versions: contestants.into_iter().map(|one| (one, one.version(programs))).collect(),
         build: format!("{:016x}", build.finish()),
     })
@@ -50,8 +50,9 @@ fn system() -> String {
     name.unwrap_or("unknown").trim_matches('"').to_owned()
 }
 
-fn first_words(file: &str) -> String {
-    fs::read_to_string(file).unwrap_or_default().trim().to_owned()
+fn kernel() -> String {
+    let text = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    text.trim().split('-').next().unwrap_or_default().to_owned()
 }
 
 /// How much the whole machine has computed.

@@ -14,8 +14,6 @@ pub(crate) struct Scenario {
     /// Where on its axis, for one point of a curve.
     pub(crate) at: Option<u32>,
     pub(crate) contestants: &'static [Contestant],
-    /// What the generator does.
-    pub(super) what: &'static str,
     pub(super) load: Load,
     /// What is missed is there before the server starts that is measured.
     pub(super) is_filled_before: bool,
@@ -31,8 +29,8 @@ pub(crate) struct Scenario {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Load {
-    /// The generator's arguments.
-    Generator(&'static [&'static str]),
+    /// What the generator does, and its arguments.
+    Generator { what: &'static str, with: &'static [&'static str] },
     /// The benchmark of streams, which has a generator of its own.
     Streams,
 }
@@ -42,14 +40,13 @@ impl Scenario {
         name: &'static str,
         contestants: &'static [Contestant],
         what: &'static str,
-        load: &'static [&'static str],
+        with: &'static [&'static str],
     ) -> Self {
         Self {
             name,
             at: None,
-            what,
             contestants,
-            load: Load::Generator(load),
+            load: Load::Generator { what, with },
             more: &[],
             brief: &[],
             is_filled_before: false,
@@ -63,9 +60,9 @@ impl Scenario {
         name: &'static str,
         at: u32,
         what: &'static str,
-        load: &'static [&'static str],
+        with: &'static [&'static str],
     ) -> Self {
-        Self { at: Some(at), more: POINT, ..Self::new(name, &[Tetherline], what, load) }
+        Self { at: Some(at), more: POINT, ..Self::new(name, &[Tetherline], what, with) }
     }
 
     const fn brief(self, brief: &'static [&'static str]) -> Self {
@@ -210,6 +207,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 ];
 
 const STAYS_50_SMALL: &[&str] = &["--users", "5000", "--missed", "50", "--fill-together", "500"];
+/// One at a time: what a server sends just now is no part of what stays.
 const STAYS_1_LARGE: &[&str] = &[
     "--users",
     "1200",
@@ -220,7 +218,7 @@ const STAYS_1_LARGE: &[&str] = &[
     "--publishers",
     "4",
     "--at-a-time",
-    "8",
+    "1",
 ];
 const TOGETHER: &[&str] = &["--together", "500", "--publishers", "4"];
 const TOGETHER_TO_NOBODY: &[&str] =
