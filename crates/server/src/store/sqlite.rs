@@ -5,9 +5,11 @@ mod aging;
 pub mod backup;
 mod checkpoint;
 mod commands;
+mod courier;
 mod cursors;
 mod gather;
 mod inbox;
+mod keys;
 mod mailboxes;
 mod messages;
 mod presence;
@@ -46,6 +48,7 @@ use checkpoint::{Checkpoints, LogSizes};
 use commands::{Append, AppendReply, Command, Reply, Together};
 use cursors::{Cursors, Kept, Position};
 use inbox::Claiming;
+use keys::Keys;
 use mailboxes::Mailboxes;
 use presence::{Files, Lock, Presence};
 use reader::Readers;
@@ -156,8 +159,10 @@ impl SqliteStore {
         let memory = Arc::new(Memory::default());
         let desk_rules = (rules.clone(), memory.clone());
         let events = EventQueue::default();
+        let keys = Keys::load(&connection)?;
         let (epochs, told) = (epoch.clone(), events.clone());
-        let desk = Desk::new(connection, desk_rules, epochs, answers, told, times, presence);
+        let desk =
+            Desk::new((connection, keys), desk_rules, epochs, answers, told, times, presence);
         let writer = Writer::start(desk, checkpoints, &alarm)?;
         Ok(Self {
             readers: Readers::start(path, &files, epoch, &alarm)?,

@@ -93,7 +93,7 @@ impl Oldest {
 pub(super) struct Aging {
     pub(super) rule: u64,
     pub(super) messages: Oldest,
-    keys: [Oldest; 3],
+    keys: [Oldest; 2],
     answers_looked_until: i64,
 }
 
@@ -103,8 +103,8 @@ impl Aging {
         Self { rule, ..Self::default() }
     }
 
-    /// Forgets some keys and ids. Answers whether there may be more to forget.
-    pub(super) fn forget_keys(
+    /// Forgets some ids of sends. Answers whether there may be more to forget.
+    pub(super) fn forget_ids(
         &mut self,
         connection: &Connection,
         rule: &Rule,
@@ -112,9 +112,7 @@ impl Aging {
     ) -> rusqlite::Result<bool> {
         let mut are_left = false;
         let span = Span::of(now, rule.dedupe_window_ms);
-        for (table, oldest) in
-            ["publishes", "sends", "stream_stops"].into_iter().zip(&mut self.keys)
-        {
+        for (table, oldest) in ["sends", "stream_stops"].into_iter().zip(&mut self.keys) {
             are_left |= oldest.look(connection, table, span)?;
             let statement = format!(
                 "DELETE FROM {table} WHERE created_at NOT BETWEEN ?3 AND ?4 AND number IN

@@ -40,7 +40,7 @@ pub(super) struct LogSizes {
 impl Default for LogSizes {
     fn default() -> Self {
         const MIB: u64 = 1024 * 1024;
-        Self { copy_bytes: 4 * MIB, start_over_bytes: 64 * MIB, large_bytes: 256 * MIB }
+        Self { copy_bytes: 16 * MIB, start_over_bytes: 64 * MIB, large_bytes: 256 * MIB }
     }
 }
 

@@ -10,7 +10,7 @@ use super::{OpenError, presence::sibling};
 
 /// Every step that a file went through; `user_version` says how many it has behind it. Steps are
 /// only ever added.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     // `messages` is ordered by append, so that a commit touches its end only. The unique index
     // over (user, seq) costs one page per user and commit; it is what makes reading cheap, and
     // folding it in behind the commits is a later refinement.
@@ -107,6 +107,17 @@ const MIGRATIONS: [&str; 8] = [
     "ALTER TABLE messages ADD COLUMN checksum INTEGER;",
     // What an application answered beside its yes, as JSON.
     "ALTER TABLE sends ADD COLUMN answer TEXT;",
+    // Which row of `publishes` has a key, up to row `keys_folded`; see `keys`.
+    "CREATE TABLE publish_keys (
+         user INTEGER NOT NULL,
+         key TEXT NOT NULL,
+         number INTEGER NOT NULL,
+         PRIMARY KEY (user, key)
+     ) STRICT, WITHOUT ROWID;
+     INSERT INTO publish_keys SELECT user, key, number FROM publishes ORDER BY user, key;
+     DROP INDEX publishes_by_key;
+     ALTER TABLE meta ADD COLUMN keys_folded INTEGER NOT NULL DEFAULT 0;
+     UPDATE meta SET keys_folded = (SELECT coalesce(max(number), 0) FROM publishes);",
 ];
 
 /// How long a connection waits for a lock that another program holds.

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Type};
 use tetherline_protocol::{DeviceId, Epoch, MessageId, Seq, UserId, frame::SendAnswer};
 
 use super::{
-    super::{Appended, Head, Outcome, Place, Resumed, Room, Standing},
+    super::{Head, Outcome, Place, Resumed, Room, Standing},
     cursors::{Position, Positions},
     messages,
 };
@@ -16,13 +16,6 @@ pub(super) struct Mailbox {
     pub(super) user: i64,
     pub(super) head: Seq,
     pub(super) trimmed: Seq,
-}
-
-pub(super) struct Publish {
-    pub(super) digest: Vec<u8>,
-    pub(super) id: MessageId,
-    pub(super) seq: Seq,
-    pub(super) created_at: i64,
 }
 
 /// What stands at a position, and what comes after it. Both are of one moment, because whoever reads
@@ -133,43 +126,6 @@ pub(super) fn known_mailbox(
             Ok(Mailbox { user: row.get(0)?, head: seq(row, 2)?, trimmed: seq(row, 1)? })
         })
         .optional()
-}
-
-pub(super) fn publish(
-    connection: &Connection,
-    user: i64,
-    key: &str,
-) -> rusqlite::Result<Option<Publish>> {
-    connection
-        .prepare_cached(
-            "SELECT id, seq, digest, created_at FROM publishes WHERE user = ?1 AND key = ?2",
-        )?
-        .query_row(params![user, key], |row| {
-            Ok(Publish {
-                id: id(row, 0)?,
-                seq: seq(row, 1)?,
-                digest: row.get(2)?,
-                created_at: row.get(3)?,
-            })
-        })
-        .optional()
-}
-
-pub(super) fn remember_publish(
-    connection: &Connection,
-    user: i64,
-    key: &str,
-    digest: &[u8],
-    appended: &Appended,
-    now: i64,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO publishes (user, key, digest, id, seq, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![user, key, digest, appended.id.as_str(), signed(appended.seq), now,])?;
-    Ok(())
 }
 
 /// Remembers a device at the user's floor, unless all places are taken by devices in use.

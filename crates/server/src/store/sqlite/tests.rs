@@ -2,6 +2,7 @@
 
 mod clock;
 mod cursors;
+mod keys;
 
 use std::time::{Duration, Instant};
 
@@ -103,6 +104,8 @@ async fn a_file_of_the_first_format_is_brought_up_to_date() {
             "ALTER TABLE users DROP COLUMN trimmed; ALTER TABLE users DROP COLUMN trimmed_id;
              ALTER TABLE sends DROP COLUMN answer;
              ALTER TABLE messages DROP COLUMN checksum; ALTER TABLE meta DROP COLUMN clock_ms; ALTER TABLE meta DROP COLUMN misdated_from;
+             ALTER TABLE meta DROP COLUMN keys_folded; DROP TABLE publish_keys;
+             CREATE UNIQUE INDEX publishes_by_key ON publishes (user, key);
              DROP TABLE erased;
              DROP TABLE streams; DROP TABLE stream_log; DROP TABLE stream_stops;
              PRAGMA user_version = 1",
@@ -131,6 +134,8 @@ async fn a_user_who_can_be_none_any_more_gets_another_name() {
             "ALTER TABLE users DROP COLUMN trimmed_id;
              ALTER TABLE sends DROP COLUMN answer;
              ALTER TABLE messages DROP COLUMN checksum; ALTER TABLE meta DROP COLUMN clock_ms; ALTER TABLE meta DROP COLUMN misdated_from;
+             ALTER TABLE meta DROP COLUMN keys_folded; DROP TABLE publish_keys;
+             CREATE UNIQUE INDEX publishes_by_key ON publishes (user, key);
              UPDATE users SET name = '.' WHERE name = 'dot';
              UPDATE users SET name = '..' WHERE name = 'dots';
              PRAGMA user_version = 3",

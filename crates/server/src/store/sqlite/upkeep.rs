@@ -19,6 +19,7 @@ use super::{
     Memory,
     aging::{Age, Aging, ROWS_MAX, Span},
     commands::{Command, Reply},
+    keys::{self, Keys},
     rules::Rule,
     statements::{self, Mailbox},
     writer::BATCH_MAX,
@@ -29,8 +30,12 @@ use crate::alarm::Alarm;
 /// alone while there is more.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
+/// Mailboxes that are over their count wait so long for others, unless there are so many: trimmed together
+/// they share pages of the file, trimmed one by one each of them writes its own.
+const TRIM_EVERY: Duration = Duration::from_millis(250);
+const TRIM_TOGETHER: usize = 1_024;
 /// Wishes that wait for the thread that looks. One more is seen to when it looks next.
-const WISHES_MAX: usize = 2;
+const WISHES_MAX: usize = 8;
 /// What is forgotten at once: more than one commit can bring, so that nothing piles up.
 const MESSAGES_MAX: i64 = 2_048;
 const _: () = assert!(ROWS_MAX as usize > BATCH_MAX && MESSAGES_MAX as usize > BATCH_MAX);
@@ -44,6 +49,9 @@ const DUE_USERS_MAX: usize = 65_536;
 #[derive(Default)]
 pub(super) struct Upkeep {
     due: HashSet<UserId>,
+    /// When somebody was last trimmed by their count.
+    trimmed_at: Option<Instant>,
+    has_asked: bool,
     survey: Survey,
     aging: Aging,
     /// The last look did not get through.
@@ -90,6 +98,18 @@ impl Upkeep {
         self.is_behind = true;
     }
 
+    /// Whether there is work that has waited long enough.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        let has_waited = |at: Instant| now.saturating_duration_since(at) >= TRIM_EVERY;
+        let trims = !self.due.is_empty() && self.trimmed_at.is_none_or(has_waited);
+        self.is_behind || trims || self.due.len() >= TRIM_TOGETHER
+    }
+
+    /// Whether somebody has to see to it that the writer looks again: once for all that waits.
+    pub(super) fn asks_to_be_looked_at(&mut self) -> bool {
+        self.is_behind() && !std::mem::replace(&mut self.has_asked, true)
+    }
+
     /// Whether there is work that should not wait for the next look.
     pub(super) fn is_behind(&self) -> bool {
         self.is_behind || !self.due.is_empty()
@@ -107,7 +127,7 @@ impl Upkeep {
     /// were trimmed by their count, and up to where.
     pub(super) fn forget(
         &mut self,
-        connection: &Connection,
+        (connection, keys): (&Connection, &mut Keys),
         log: ErasedText,
         rule: &Rule,
         now: i64,
@@ -116,7 +136,8 @@ impl Upkeep {
         if self.aging.rule != rule.number {
             self.aging = Aging::by(rule.number);
         }
-        let keys_are_left = self.aging.forget_keys(connection, rule, now)?;
+        let keys_are_left = keys.expire(connection, rule, now)?;
+        let ids_are_left = self.aging.forget_ids(connection, rule, now)?;
         let mut budget = Budget { messages: MESSAGES_MAX, bytes: MESSAGE_BYTES_MAX };
         delete_erased(connection, log, &mut budget)?;
         let mut messages_are_left = false;
@@ -129,8 +150,8 @@ impl Upkeep {
         self.survey(connection, rule)?;
         let trimmed = self.trim_by_count(connection, rule, &mut budget)?;
         let surveying = matches!(self.survey, Survey::Running { .. });
-        self.is_behind =
-            budget.is_spent() || surveying || keys_are_left || messages_are_left || is_misdated;
+        let are_left = keys_are_left || ids_are_left || messages_are_left;
+        self.is_behind = budget.is_spent() || surveying || are_left || is_misdated;
         Ok(trimmed)
     }
 
@@ -140,6 +161,10 @@ impl Upkeep {
         rule: &Rule,
         budget: &mut Budget,
     ) -> rusqlite::Result<Vec<(UserId, Seq)>> {
+        self.has_asked = false;
+        if !self.due.is_empty() {
+            self.trimmed_at = Some(Instant::now());
+        }
         let mut all = Vec::new();
         while let Some(user) = self.due.iter().next().filter(|_| !budget.is_spent()).cloned() {
             let known = statements::known_mailbox(connection, &user)?;
@@ -228,7 +253,8 @@ fn delete_user(
     budget: &mut Budget,
 ) -> rusqlite::Result<()> {
     trim(connection, user, Seq::MAX, budget)?;
-    for table in ["publishes", "sends", "streams", "stream_stops"] {
+    budget.messages -= count(keys::delete_erased(connection, user, budget.messages)?);
+    for table in ["sends", "streams", "stream_stops"] {
         let statement = format!(
             "DELETE FROM {table} WHERE number IN
                  (SELECT number FROM {table} WHERE user = ?1 LIMIT ?2)"
@@ -346,6 +372,8 @@ pub(super) fn erase(connection: &Connection, mailbox: Mailbox) -> rusqlite::Resu
 pub(super) enum Wish {
     /// There may be something to forget.
     Look,
+    /// There is, which may wait for more of its kind.
+    LookSoon,
     /// A cursor is ahead of the file.
     Save,
 }
@@ -383,6 +411,10 @@ impl Caretaker {
                 Err(RecvTimeoutError::Disconnected) => return,
                 // It is looked anew when the next one is due.
                 Ok(Wish::Save) => Some(()),
+                Ok(Wish::LookSoon) => {
+                    self.look_at = self.look_at.min(Instant::now() + TRIM_EVERY);
+                    Some(())
+                }
                 Err(RecvTimeoutError::Timeout) if next < self.look_at => self.save(),
                 Ok(Wish::Look) | Err(RecvTimeoutError::Timeout) => self.look(),
             };

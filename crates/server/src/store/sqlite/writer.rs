@@ -13,8 +13,10 @@ use super::{
     Memory, OpenError,
     checkpoint::Checkpoints,
     commands::{Command, Done, Reply, spread},
+    courier::Courier,
     cursors::{Position, Positions},
     gather::{Pace, gather},
+    keys::Keys,
     mailboxes::Changed,
     messages,
     presence::Presence,
@@ -64,10 +66,11 @@ impl Writer {
         let upkeep =
             upkeep::start(commands.downgrade(), desk.memory.clone(), alarm).map_err(no_thread)?;
         let (alarm, watched) = (alarm.clone(), alarm.watch("the store's writer"));
+        let wishes = upkeep.clone();
         let thread = thread::Builder::new()
             .name("tetherline-writer".into())
             .spawn(move || {
-                if let Err(error) = watched.run(|| desk.run(waiting, checkpoints)) {
+                if let Err(error) = watched.run(|| desk.run(waiting, checkpoints, &wishes)) {
                     alarm.raise(error);
                 }
             })
@@ -133,6 +136,8 @@ impl Drop for Writer {
 
 pub(super) struct Desk {
     pub(super) connection: Connection,
+    keys: Keys,
+    courier: Courier,
     rules: Arc<Rules>,
     epoch: Arc<str>,
     memory: Arc<Memory>,
@@ -156,7 +161,7 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn new(
-        connection: Connection,
+        (connection, keys): (Connection, Keys),
         (rules, memory): (Arc<Rules>, Arc<Memory>),
         epoch: Arc<str>,
         answers: Answers,
@@ -166,6 +171,8 @@ impl Desk {
     ) -> Self {
         Self {
             connection,
+            keys,
+            courier: Courier::start(),
             rules,
             epoch,
             memory,
@@ -188,6 +195,7 @@ impl Desk {
         mut self,
         mut waiting: mpsc::Receiver<Command>,
         checkpoints: Checkpoints,
+        wishes: &SyncSender<Wish>,
     ) -> Result<(), StoreError> {
         let mut batch = Vec::new();
         while waiting.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
@@ -201,10 +209,14 @@ impl Desk {
             }
             // After the answers: nobody waits for what is forgotten.
             let looks_around = looks.iter().any(|look| matches!(look, Command::Look { .. }));
-            if looks_around || self.upkeep.is_behind() {
+            if looks_around || self.upkeep.is_due(Instant::now()) {
                 self.forget()?;
+            } else if self.upkeep.asks_to_be_looked_at() {
+                // Full means that it is about to look.
+                let _ = wishes.try_send(Wish::LookSoon);
             }
             self.save_cursors(&waiting)?;
+            self.fold_keys(&waiting)?;
             for look in looks {
                 let is_behind = self.upkeep.is_behind() || self.answers.is_behind();
                 look.succeed(Done::Looked { is_behind });
@@ -237,9 +249,7 @@ impl Desk {
         match self.commit(batch) {
             Ok(done) => {
                 self.tell(batch, &done);
-                for (command, done) in batch.drain(..).zip(done) {
-                    command.succeed(done);
-                }
+                self.courier.carry(batch.drain(..).zip(done).collect());
                 Ok(())
             }
             // One of them is to blame; nobody else shall pay for it.
@@ -328,10 +338,12 @@ impl Desk {
         });
         if done.is_ok() {
             self.answers.committed();
+            self.keys.committed();
             self.memory.mailboxes.committed(&mut self.changed);
             self.memory.cursors.saved(&self.saved);
         } else {
             self.answers.undone();
+            self.keys.undone();
             // What was counted in memory did not happen.
             self.changed.clear();
             self.memory.mailboxes.forget();
@@ -382,6 +394,26 @@ impl Desk {
         Ok(())
     }
 
+    /// Folds keys into the file's index, as long as nobody waits for something else.
+    fn fold_keys(&mut self, waiting: &mpsc::Receiver<Command>) -> Result<(), StoreError> {
+        while self.keys.wants_fold() {
+            let folded = self.transact(Duration::ZERO, |desk| desk.keys.fold(&desk.connection));
+            match folded {
+                Ok(()) => self.note(&Ok(())),
+                Err(Fault { blame: Blame::Gone, error, .. }) => return Err(error),
+                Err(fault) if fault.is_locked => break,
+                Err(fault) => {
+                    self.note::<()>(&Err(fault));
+                    break;
+                }
+            }
+            if !waiting.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn save_cursors_of(&mut self, user: &UserId, at: i64) -> rusqlite::Result<()> {
         let Some(positions) = self.memory.cursors.of_all(user) else { return Ok(()) };
         if let Some(mailbox) = self.known_mailbox(user)? {
@@ -398,7 +430,8 @@ impl Desk {
             let is_misdated = desk.times.repair(&desk.connection, now)?;
             desk.times.save(&desk.connection, now)?;
             let log = desk.answers.shorten_log(&desk.connection)?;
-            desk.upkeep.forget(&desk.connection, log, &rule, now, is_misdated)
+            let store = (&desk.connection, &mut desk.keys);
+            desk.upkeep.forget(store, log, &rule, now, is_misdated)
         });
         // That another program writes just now is no trouble: nobody waits for this.
         if !forgotten.as_ref().is_err_and(|fault| fault.is_locked) {
@@ -477,27 +510,17 @@ impl Desk {
     ) -> rusqlite::Result<Result<Appended, AppendError>> {
         let mailbox = self.mailbox(user)?;
         if let Some((key, digest)) = key
-            && let Some(earlier) =
-                statements::publish(&self.connection, mailbox.user, key.as_str())?
+            && let Some(earlier) = self.keys.find(&self.connection, mailbox.user, key)?
         {
-            if earlier.digest != digest {
-                return Ok(Err(AppendError::Conflict));
-            }
-            return Ok(Ok(Appended {
-                id: earlier.id,
-                seq: earlier.seq,
-                repeated: true,
-                created_at_ms: earlier.created_at,
-            }));
+            let is_same = earlier.digest == digest;
+            return Ok(is_same.then_some(earlier.appended).ok_or(AppendError::Conflict));
         }
         let Some(seq) = mailbox.head.next() else { return Ok(Err(AppendError::Full)) };
         let id = message.id().cloned().unwrap_or_else(fresh_id);
         let appended = Appended { id, seq, repeated: false, created_at_ms: now.created_ms };
         messages::append(&self.connection, mailbox.user, &appended, message)?;
-        if let Some((key, digest)) = key {
-            let key = key.as_str();
-            let (user, at) = (mailbox.user, now.created_ms);
-            statements::remember_publish(&self.connection, user, key, digest, &appended, at)?;
+        if let Some(key) = key {
+            self.keys.remember(&self.connection, mailbox.user, key, &appended)?;
         }
         let mailbox = Mailbox { head: seq, ..mailbox };
         self.changed.insert(user.clone(), Some(mailbox));
@@ -513,6 +536,7 @@ impl Desk {
             return Ok(None);
         };
         self.answers.erased(user);
+        self.keys.erase(&self.connection, mailbox.user)?;
         upkeep::erase(&self.connection, mailbox)?;
         self.upkeep.erased();
         let (place, _) =

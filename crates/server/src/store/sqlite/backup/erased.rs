@@ -6,7 +6,8 @@ use rusqlite::Connection;
 use super::super::streams;
 
 /// Every table that has rows of a user's.
-const TABLES: [&str; 6] = ["messages", "publishes", "sends", "devices", "streams", "stream_stops"];
+const TABLES: [&str; 7] =
+    ["messages", "publishes", "publish_keys", "sends", "devices", "streams", "stream_stops"];
 
 /// Answers whether there was something to delete. It is unlinked only: what is to be kept has to be
 /// written anew.
