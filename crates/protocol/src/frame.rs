@@ -7,6 +7,7 @@
 mod answer;
 mod client;
 mod message;
+mod parts;
 mod publish;
 mod server;
 mod stream;
@@ -14,6 +15,7 @@ mod stream;
 pub use answer::{InvalidAnswer, SendAnswer};
 pub use client::{AfterId, ClientFrame, Stop};
 pub use message::{FrameError, Message, id_in};
+pub use parts::MessageParts;
 pub use publish::{
     NotItems, PublishItem, PublishItemError, Recipients, items_of_array, items_of_lines,
 };

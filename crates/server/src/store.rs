@@ -309,8 +309,8 @@ impl Delivery {
     /// Splices the header in front of a message that was just appended.
     #[must_use]
     pub fn new(message: &Message, appended: &Appended) -> Self {
-        let timestamp = format!("\"{}\"", clock::rfc3339(appended.created_at_ms));
-        let text = message.to_frame(&appended.id, Some(appended.seq), &timestamp);
+        let timestamp = clock::rfc3339(appended.created_at_ms);
+        let text = message.to_frame(&appended.id, Some(appended.seq), timestamp.quoted());
         Self { seq: appended.seq, text: text.into() }
     }
 }

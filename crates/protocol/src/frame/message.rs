@@ -1,5 +1,5 @@
 use alloc::{borrow::Cow, boxed::Box, string::String, vec::Vec};
-use core::fmt::{self, Write as _};
+use core::fmt;
 
 use serde::{
     Deserialize, Deserializer,
@@ -7,6 +7,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use super::MessageParts;
 use crate::{InvalidId, MessageId, Seq, limits, message_type};
 
 /// An application's message: the header fields that it may set, and its own fields unparsed.
@@ -186,24 +187,15 @@ impl Message {
     /// The frame on the wire. `timestamp` is JSON text and yields to one that the sender set.
     #[must_use]
     pub fn to_frame(&self, id: &MessageId, seq: Option<Seq>, timestamp: &str) -> String {
-        let mut text = String::with_capacity(self.fields.len() + 160);
-        // Nothing here needs escaping: types and ids are checked to be plain ASCII words. Writing
-        // to a `String` cannot fail, hence the `let _`.
-        let _ = write!(text, r#"{{"type":"{}","id":"{id}""#, self.kind);
-        if let Some(seq) = seq {
-            let _ = write!(text, r#","seq":{seq}"#);
+        MessageParts {
+            kind: &self.kind,
+            id: id.as_str(),
+            seq,
+            timestamp: self.timestamp.as_deref().unwrap_or(timestamp),
+            reference: self.reference.as_ref().map(MessageId::as_str),
+            fields: &self.fields,
         }
-        let timestamp = self.timestamp.as_deref().unwrap_or(timestamp);
-        let _ = write!(text, r#","timestamp":{timestamp}"#);
-        if let Some(reference) = &self.reference {
-            let _ = write!(text, r#","ref":"{reference}""#);
-        }
-        if !self.fields.is_empty() {
-            text.push(',');
-            text.push_str(&self.fields);
-        }
-        text.push('}');
-        text
+        .to_frame()
     }
 }
 

@@ -332,7 +332,7 @@ fn body(user: &UserId, device: Option<&DeviceId>, message: &str) -> String {
 
 /// As JSON.
 fn now() -> String {
-    format!("\"{}\"", clock::rfc3339(clock::now_ms()))
+    clock::rfc3339(clock::now_ms()).quoted().to_owned()
 }
 
 /// Whether an answer says that it is JSON (RFC 8259, or a suffix of RFC 6839).

@@ -114,7 +114,7 @@ impl Session {
             heartbeat_interval_ms: opening.limits.heartbeat_interval_ms,
             token_expires_in_ms: millis(opening.token_expires_in),
             limits: (*opening.limits).clone(),
-            timestamp: clock::rfc3339(opening.time_ms).into(),
+            timestamp: clock::rfc3339(opening.time_ms).as_str().into(),
         };
         let mut session = Self {
             feed: Feed::new(opening.wire, &opening.place, opening.limits.clone()),

@@ -110,6 +110,6 @@ fn published(user: &UserId, appended: Appended) -> Published {
 }
 
 fn live_frame(message: &Message, id: &MessageId) -> ByteString {
-    let timestamp = format!("\"{}\"", clock::rfc3339(clock::now_ms()));
-    message.to_frame(id, None, &timestamp).into()
+    let timestamp = clock::rfc3339(clock::now_ms());
+    message.to_frame(id, None, timestamp.quoted()).into()
 }

@@ -52,7 +52,7 @@ impl Session {
         let timestamp = timestamp.and_then(|text| RawValue::from_string(text.into()).ok());
         let (opened, time_ms) = self.opened;
         let elapsed = i64::try_from(now.duration_since(opened).as_millis()).unwrap_or(i64::MAX);
-        let server_time = clock::rfc3339(time_ms.saturating_add(elapsed)).into();
+        let server_time = clock::rfc3339(time_ms.saturating_add(elapsed)).as_str().into();
         self.write(&ServerFrame::Pong(Pong { timestamp, server_time }));
     }
 

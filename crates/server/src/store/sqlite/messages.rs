@@ -3,13 +3,19 @@
 
 use crc32fast::Hasher;
 use rusqlite::{Connection, Row, params};
-use tetherline_protocol::{MessageId, Seq, UserId, frame::Message};
+use tetherline_protocol::{
+    MessageId, Seq, UserId,
+    frame::{Message, MessageParts},
+};
 
 use super::{
     super::{Appended, Delivery, Room},
     statements::{id, optional_id, seq, signed},
 };
-use crate::trouble::{SharedTrouble, Word};
+use crate::{
+    clock,
+    trouble::{SharedTrouble, Word},
+};
 
 /// Of the whole process, which has one log.
 static DAMAGE: SharedTrouble = SharedTrouble::new();
@@ -98,30 +104,26 @@ impl Damage {
     }
 }
 
-/// `None` if the row does not add up.
+/// `None` if the row does not add up. What adds up was checked when it was written, and is copied once.
 fn delivery(row: &Row<'_>) -> rusqlite::Result<Option<Delivery>> {
-    let appended = Appended {
-        id: id(row, 1)?,
-        seq: seq(row, 0)?,
-        repeated: false,
-        created_at_ms: row.get(5)?,
+    let seq = seq(row, 0)?;
+    let timestamp = row.get_ref(4)?.as_str_or_null()?;
+    let created_at = clock::rfc3339(row.get(5)?);
+    let parts = MessageParts {
+        kind: row.get_ref(2)?.as_str()?,
+        id: row.get_ref(1)?.as_str()?,
+        seq: Some(seq),
+        timestamp: timestamp.unwrap_or_else(|| created_at.quoted()),
+        reference: row.get_ref(3)?.as_str_or_null()?,
+        fields: row.get_ref(6)?.as_str()?,
     };
-    let reference = optional_id(row, 3)?;
-    let timestamp: Option<String> = row.get(4)?;
-    let message = Message::from_stored(row.get(2)?, reference, row.get(6)?);
     let (stored, user): (Option<u32>, i64) = (row.get(7)?, row.get(8)?);
-    let (seq, id) = (appended.seq, &appended.id);
-    let is_whole =
-        stored.is_none_or(|stored| stored == proof(user, seq, id, &message, timestamp.as_deref()));
-    if !is_whole {
-        return Ok(None);
-    }
-    Ok(Some(match timestamp {
-        None => Delivery::new(&message, &appended),
-        Some(timestamp) => {
-            Delivery { seq, text: message.to_frame(id, Some(seq), &timestamp).into() }
-        }
-    }))
+    let is_whole = match stored {
+        Some(stored) => stored == proof(user, &parts, timestamp),
+        // An older program wrote it, and nothing says whether it was changed.
+        None => id(row, 1).is_ok() && optional_id(row, 3).is_ok(),
+    };
+    Ok(is_whole.then(|| Delivery { seq, text: parts.to_frame().into() }))
 }
 
 pub(super) fn append(
@@ -130,6 +132,14 @@ pub(super) fn append(
     appended: &Appended,
     message: &Message,
 ) -> rusqlite::Result<()> {
+    let parts = MessageParts {
+        kind: message.kind(),
+        id: appended.id.as_str(),
+        seq: Some(appended.seq),
+        timestamp: "",
+        reference: message.reference().map(MessageId::as_str),
+        fields: message.fields(),
+    };
     connection
         .prepare_cached(
             "INSERT INTO messages
@@ -139,26 +149,25 @@ pub(super) fn append(
         .execute(params![
             user,
             signed(appended.seq),
-            appended.id.as_str(),
-            message.kind(),
-            message.reference().map(MessageId::as_str),
+            parts.id,
+            parts.kind,
+            parts.reference,
             message.timestamp(),
             appended.created_at_ms,
-            message.fields(),
-            proof(user, appended.seq, &appended.id, message, message.timestamp()),
+            parts.fields,
+            proof(user, &parts, message.timestamp()),
         ])?;
     Ok(())
 }
 
 /// What the row of a message adds up to, whose `timestamp` is its sender's own. Its date is left out,
 /// because that may be repaired.
-fn proof(user: i64, seq: Seq, id: &MessageId, message: &Message, timestamp: Option<&str>) -> u32 {
+fn proof(user: i64, message: &MessageParts<'_>, timestamp: Option<&str>) -> u32 {
+    let MessageParts { kind, id, seq, reference, fields, .. } = *message;
     let mut hasher = Hasher::new();
     hasher.update(&user.to_le_bytes());
-    hasher.update(&seq.get().to_le_bytes());
-    let reference = message.reference().map_or("", MessageId::as_str);
-    let timestamp = timestamp.unwrap_or_default();
-    for part in [id.as_str(), message.kind(), reference, timestamp, message.fields()] {
+    hasher.update(&seq.map_or(0, Seq::get).to_le_bytes());
+    for part in [id, kind, reference.unwrap_or_default(), timestamp.unwrap_or_default(), fields] {
         // So that no byte can move from one to the next.
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());

@@ -206,7 +206,7 @@ pub fn discard(path: &Path) -> Result<(), BackupError> {
 /// The time for a file's name, such as `20261130T021500.123Z`.
 #[must_use]
 pub fn stamp() -> String {
-    clock::rfc3339(clock::now_ms()).replace(['-', ':'], "")
+    clock::rfc3339(clock::now_ms()).as_str().replace(['-', ':'], "")
 }
 
 pub(super) fn sync(path: &Path) -> io::Result<()> {
