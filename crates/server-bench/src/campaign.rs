@@ -87,8 +87,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         own: std::env::current_exe()?,
         peers: options.repository.join("crates/server-bench/peers"),
     };
-    let steps = steps(options, &programs)?;
-    let header = machine::header(&programs, &steps)?;
+    let (steps, left_out) = steps(options, &programs)?;
+    let header = machine::header(&programs, &steps, left_out)?;
     let unfinished = options.folder.join("unfinished.jsonl");
     let records = if options.brief {
         Records::in_memory(header)
@@ -114,8 +114,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// All measurements, in their order: everybody in turn, and then all of it again.
-fn steps(options: &Options, programs: &Programs) -> Result<Vec<Step>> {
+/// All measurements, in their order: everybody in turn, and then all of it again. And who would take part,
+/// and is not there.
+fn steps(options: &Options, programs: &Programs) -> Result<(Vec<Step>, Vec<Contestant>)> {
     let wanted = |scenario: &&Scenario| {
         options.only.is_empty() || options.only.iter().any(|name| name == scenario.name)
     };
@@ -127,7 +128,7 @@ fn steps(options: &Options, programs: &Programs) -> Result<Vec<Step>> {
         (options.peers.is_empty() || options.peers.contains(contestant))
             && (!options.brief || contestant.is_brief())
     };
-    let mut missing = Vec::new();
+    let mut left_out = Vec::new();
     let mut steps = Vec::new();
     for scenario in SCENARIOS.iter().filter(wanted).filter(|one| !options.brief || one.is_brief()) {
         let runs = if options.brief { 1 } else { options.runs.unwrap_or(scenario.runs) };
@@ -135,17 +136,17 @@ fn steps(options: &Options, programs: &Programs) -> Result<Vec<Step>> {
             for &contestant in scenario.contestants.iter().filter(|&one| takes_part(one)) {
                 match contestant.missing(programs) {
                     None => steps.push(Step { scenario, contestant, run }),
-                    Some(what) if missing.contains(&what) => {}
+                    Some(_) if left_out.contains(&contestant) => {}
                     Some(what) => {
                         note!("{} is left out: there is no {what}", contestant.name());
-                        missing.push(what);
+                        left_out.push(contestant);
                     }
                 }
             }
         }
     }
     ensure!(!steps.is_empty(), "there is nothing to measure");
-    Ok(steps)
+    Ok((steps, left_out))
 }
 
 impl Campaign {

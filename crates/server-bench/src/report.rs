@@ -72,16 +72,25 @@ fn blocks(records: &Records) -> Vec<(&'static str, String)> {
 }
 
 fn machine(header: &Header, records: &Records) -> String {
-    let Header { measured_on, processor, cores, memory_gib, system, versions, .. } = header;
+    let Header { measured_on, processor, cores, memory_gib, system, versions, left_out, .. } =
+        header;
+    if records.all().next().is_none() {
+        return "Not measured yet.\n".to_owned();
+    }
     let mut all: Vec<&str> = versions.values().map(String::as_str).collect();
     all.sort_unstable();
     all.dedup();
     let runs = records.all().map(|record| record.run).max().unwrap_or(0);
     let disturbed = records.all().filter_map(|record| record.disturbed_pct).fold(0.0, f64::max);
+    let missing: Vec<String> = left_out.iter().map(|one| one.name()).collect();
+    let missing = match &missing[..] {
+        [] => String::new(),
+        missing => format!(" Left out, since not installed: {}.", missing.join(", ")),
+    };
     format!(
         "Measured on {measured_on}: {processor}, {cores} cores, {memory_gib} GiB; {system}. {}. \
          {} measurements, each at most {runs} times; others used up to {disturbed:.0} % of a core \
-         meanwhile. All of it is in [server.jsonl](benchmarks/server.jsonl).\n",
+         meanwhile.{missing} All of it is in [server.jsonl](benchmarks/server.jsonl).\n",
         all.join("; "),
         records.all().count(),
     )

@@ -21,7 +21,7 @@ const FROM_DEBIAN: [(&str, &str); 2] = [
 /// Measures, with everything built for speed.
 pub(super) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     if arguments.iter().any(|argument| argument == "--brief") {
-        return run_briefly(root);
+        return measure(root, false, &PACKAGES, arguments);
     }
     if arguments.iter().any(|argument| argument == "--render") {
         return measure(root, false, &["tetherline-server-bench"], arguments);

@@ -11,12 +11,16 @@ use anyhow::Result;
 use time::{OffsetDateTime, format_description::well_known::Iso8601};
 
 use super::{Step, records::Header};
-use crate::contestant::Programs;
+use crate::contestant::{Contestant, Programs};
 
 /// Linux counts processor time in hundredths of a second, whatever its own clock does.
 const TICKS_PER_S: f64 = 100.0;
 
-pub(super) fn header(programs: &Programs, steps: &[Step]) -> Result<Header> {
+pub(super) fn header(
+    programs: &Programs,
+    steps: &[Step],
+    left_out: Vec<Contestant>,
+) -> Result<Header> {
     let today = OffsetDateTime::now_utc().date().format(&Iso8601::DATE)?;
     let mut build = DefaultHasher::new();
     for program in [&programs.tetherline, &programs.own, &programs.stream_bench] {
@@ -33,6 +37,7 @@ pub(super) fn header(programs: &Programs, steps: &[Step]) -> Result<Header> {
         memory_gib: memory_kib.div_ceil(1024 * 1024),
         system: format!("{}, Linux {}", system(), kernel()),
         versions: contestants.into_iter().map(|one| (one, one.version(programs))).collect(),
+        left_out,
         build: format!("{:016x}", build.finish()),
     })
 }

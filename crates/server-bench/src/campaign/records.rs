@@ -29,6 +29,9 @@ pub(crate) struct Header {
     pub(crate) memory_gib: u64,
     pub(crate) system: String,
     pub(crate) versions: BTreeMap<Contestant, String>,
+    /// Who was not there to be measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) left_out: Vec<Contestant>,
     /// Of our binaries: what was measured with others is not gone on with.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) build: String,
@@ -118,6 +121,8 @@ impl Records {
             self.header.versions.entry(contestant).or_insert(version);
         }
         self.header.build = String::new();
+        let measured = |one: &Contestant| self.all.iter().any(|record| record.contestant == *one);
+        self.header.left_out.retain(|one| !measured(one));
         Ok(self)
     }
 
