@@ -107,11 +107,11 @@ async function burstInto(
   assert(busy.handled === messages && busy.misplaced === 0, 'Not every message was handled once.');
 }
 
-/** Answers of 20,000 UTF-16 units that grow in the chat's Markdown: what a frame has to do. */
+/** Streams of 20,000 UTF-16 units in the chat's Markdown: what a frame has to do. */
 export async function stream(browser: Browser, server: BenchServer, isBrief: boolean) {
   const unitsPerFrame = isBrief ? 20 * UNITS_PER_FRAME : UNITS_PER_FRAME;
   const runs = isBrief ? 1 : STREAM_RUNS;
-  console.log(`Growing answers: ${unitsPerFrame} units per frame, ${runs} runs`);
+  console.log(`Streams: ${unitsPerFrame} units per frame, ${runs} runs`);
   for (const [kind] of entries(ANSWERS)) {
     await streamOne(browser, server, runs, [kind, unitsPerFrame, 'by the block']);
   }
@@ -123,13 +123,13 @@ async function streamOne(
   browser: Browser,
   server: BenchServer,
   runs: number,
-  args: Parameters<StreamPage['grow']>,
+  args: Parameters<StreamPage['write']>,
 ) {
   const figures: StreamFigure[] = [];
   for (let run = 0; run < runs; run += 1) {
     // On a page of its own: what one answer has warmed up is not for the next.
     const page = await open(browser, server, 'stream');
-    figures.push(await page.evaluate((all) => offered.grow(...all), args));
+    figures.push(await page.evaluate((all) => offered.write(...all), args));
     await page.close();
   }
   const [kind, , parsed] = args;

@@ -15,7 +15,7 @@ export async function bundlePages(sources: URL, folder: URL, minify = true): Pro
     format: 'esm',
     target: 'es2022',
     jsx: 'automatic',
-    // What grows in the chat is measured as the chat has it.
+    // What streams in the chat is measured as the chat has it.
     alias: { '@': new URL('../../apps/chat/web/src', sources).pathname },
     // Its formulas would bring their faces along, and nothing that is measured has any.
     loader: { '.woff2': 'empty', '.woff': 'empty', '.ttf': 'empty' },

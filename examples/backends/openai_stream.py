@@ -1,4 +1,4 @@
-"""Pipes what an OpenAI-compatible model says into an answer that grows on a user's screens.
+"""Pipes what an OpenAI-compatible model says into a stream on a user's screens.
 
     python3 openai_stream.py USER 'Why is the sky blue?'
 """

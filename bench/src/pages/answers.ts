@@ -16,7 +16,7 @@ const PARAGRAPH =
   'A paragraph of some length, with **bold** and *thin* words, with `code` and a ' +
   '[link](https://example.org/page) to elsewhere. It goes on for a while, as answers do, and says ' +
   'little that one would miss. Then it comes to its point, which is that nothing of it may flicker ' +
-  'while it grows, and that whoever reads along should not wait for whoever writes.';
+  'while it is written, and that whoever reads along should not wait for whoever writes.';
 
 const TABLE = [
   '| name | what it does | since |',

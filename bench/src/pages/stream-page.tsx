@@ -22,8 +22,8 @@ export interface StreamFigure {
 }
 
 export interface StreamPage {
-  /** Lets an answer grow by so many UTF-16 units in each frame. */
-  readonly grow: (
+  /** Writes so many UTF-16 units of a stream in each frame. */
+  readonly write: (
     kind: AnswerKind,
     unitsPerFrame: number,
     parsed: 'by the block' | 'as a whole',
@@ -38,7 +38,7 @@ const client = createClient({
   streams: streamedMessages(),
 });
 
-/** The one component that renders while an answer grows, as the chat has it. */
+/** The one component that renders while a stream is written, as the chat has it. */
 function Answer({ uuid, isWhole }: { uuid: string; isWhole: boolean }): ReactNode {
   const message = useStreamedMessage(uuid);
   const isStreaming = message?.isGrowing === true && !isWhole;
@@ -46,7 +46,7 @@ function Answer({ uuid, isWhole }: { uuid: string; isWhole: boolean }): ReactNod
 }
 
 offer({
-  grow: async (kind, unitsPerFrame, parsed) => {
+  write: async (kind, unitsPerFrame, parsed) => {
     // In the chat it is fetched with the first block of code, and here that is not what is measured.
     await highlighter.load();
     const text = ANSWERS[kind]();

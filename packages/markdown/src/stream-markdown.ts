@@ -97,7 +97,7 @@ export class StreamMarkdown {
 
 /**
  * How much of a text says for certain where its blocks begin: all lines but the last, which may
- * become anything, unless it follows a blank line and begins with a letter. `mark` grows only when
+ * become anything, unless it follows a blank line and begins with a letter. `mark` moves only when
  * there is more to be learned.
  */
 function certainPart(text: string): { text: string; mark: number } {

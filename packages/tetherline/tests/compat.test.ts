@@ -74,7 +74,7 @@ it('reads, sends and comes back', async () => {
   });
 });
 
-it('shows answers while they grow, and stops them', async () => {
+it('shows streams, and stops them', async () => {
   const { seen, outcomes, play } = await given('streams');
   const texts = new Set<string>();
   client.subscribeStreams(() => {

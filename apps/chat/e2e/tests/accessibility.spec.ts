@@ -60,7 +60,7 @@ for (const [device, viewport, colorScheme] of [
   ['a desk in light', { width: 1280, height: 800 }, 'light'],
   ['a phone in dark', { width: 390, height: 844 }, 'dark'],
 ] as const) {
-  test(`what grows, stops and has versions pleases axe on ${device}`, async ({
+  test(`what streams, stops and has versions pleases axe on ${device}`, async ({
     arrive,
     provider,
   }) => {

@@ -8,25 +8,25 @@ async function shows(tab: Tab, uuid: string, text: string): Promise<void> {
   await expect.poll(() => tab.frame.evaluate(look)).toBe(text);
 }
 
-test('beside a tab of before, which leads, everything comes once and answers grow', async ({
+test('beside a tab of before, which leads, everything comes once and streams are shown', async ({
   context,
   open,
   delivery,
   user,
 }) => {
-  // The leading tab asked for no growing answers, and none grew anywhere.
+  // The leading tab asked for no streams, and none was shown anywhere.
   const before = await open(context, { before: '', outbox: '' });
   const now = await open(context, { streams: '', outbox: '' });
   const answer = randomUUID();
-  const grow = await delivery.answer(user, answer);
-  await grow('Hello');
+  const write = await delivery.answer(user, answer);
+  await write('Hello');
   await shows(now, answer, 'Hello');
   await allComesOnce([before, now], delivery, user);
-  await grow(', you');
+  await write(', you');
   await shows(now, answer, 'Hello, you');
 });
 
-test('beside a tab that shows no answers and leads, they grow in those that do', async ({
+test('beside a tab that shows no streams and leads, they are shown in those that do', async ({
   context,
   open,
   delivery,
@@ -36,11 +36,11 @@ test('beside a tab that shows no answers and leads, they grow in those that do',
   const before = await open(context, { before: '', streams: '', outbox: '' });
   const now = await open(context, { streams: '' });
   const answer = randomUUID();
-  const grow = await delivery.answer(user, answer);
-  await grow('Hello');
+  const write = await delivery.answer(user, answer);
+  await write('Hello');
   for (const tab of [before, now]) await shows(tab, answer, 'Hello');
   await leader.page.close();
-  await grow(', you');
+  await write(', you');
   for (const tab of [before, now]) await shows(tab, answer, 'Hello, you');
   await allComesOnce([before, now], delivery, user);
 });

@@ -59,7 +59,7 @@ test('an answer is stopped with Escape before its first word, and pressing again
 
 for (const [when, written] of [
   ['before its first word', 0],
-  ['while it grows', 10],
+  ['while it streams', 10],
 ] as const) {
   test(`an answer is stopped after a reload, ${when}`, async ({ arrive, provider }) => {
     const ada = await arrive();

@@ -211,12 +211,12 @@ describe('what is on its way', () => {
     const { store, add, state, path } = givenStore();
     add(message('q', 1, { parent: null }));
     store.dispatch(answerAwaited({ conversationUuid: 'c1', answer: asked }));
-    expect(path().map(({ uuid, underWay }) => [uuid, underWay?.phase])).toEqual([
+    expect(path().map(({ uuid, unfinished }) => [uuid, unfinished?.phase])).toEqual([
       ['q', undefined],
       ['a', 'awaited'],
     ]);
     add(end());
-    expect(path().at(-1)).toMatchObject({ uuid: 'a', underWay: undefined });
+    expect(path().at(-1)).toMatchObject({ uuid: 'a', unfinished: undefined });
     expect(state().pending.c1).toEqual([]);
     // The mailbox repeats the question.
     store.dispatch(answerAwaited({ conversationUuid: 'c1', answer: asked }));

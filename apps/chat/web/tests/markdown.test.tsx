@@ -52,7 +52,7 @@ function byTheLibrary(text: string): string {
   );
 }
 
-function grown(text: string, cuts: readonly number[]): string {
+function streamed(text: string, cuts: readonly number[]): string {
   const { container, rerender, unmount } = render(<Markdown isStreaming>{''}</Markdown>);
   for (const cut of cuts) {
     rerender(<Markdown isStreaming>{text.slice(0, cut)}</Markdown>);
@@ -70,18 +70,18 @@ describe('Markdown', { timeout: 60_000 }, () => {
     }
   });
 
-  it('that has grown is on the page as if it had come at once', () => {
+  it('that has been a stream is on the page as if it had come at once', () => {
     const cuts = fc.array(fc.integer({ min: 0, max: 400 }), { minLength: 1, maxLength: 8 });
     fc.assert(
       fc.property(documents, cuts, (text, at) => {
         const inOrder = at.map((cut) => Math.min(cut, text.length)).sort((a, b) => a - b);
-        expect(grown(text, inOrder)).toBe(byTheLibrary(text));
+        expect(streamed(text, inOrder)).toBe(byTheLibrary(text));
       }),
       { seed: 5, numRuns: 60 },
     );
   });
 
-  it('keeps its finished blocks and items as they are while the last one grows', () => {
+  it('keeps its finished blocks and items as they are while the last one is written', () => {
     const text = '# Title\n\nA paragraph.\n\n- one\n- two\n- thr';
     const { container, rerender } = render(<Markdown isStreaming>{text}</Markdown>);
     const before = [...container.querySelectorAll('h1, p, ul, li')];
@@ -105,7 +105,7 @@ describe('Markdown', { timeout: 60_000 }, () => {
     expect(container.textContent).toBe('Second');
   });
 
-  it('never runs what a text brings along, at any point of its growth', () => {
+  it('never runs what a text brings along, at any point of the stream', () => {
     const text =
       '<img src=x onerror=alert(1)> [a](javascript:alert) ![b](javascript:alert) <b>c</b>';
     const { container, rerender } = render(<Markdown isStreaming>{''}</Markdown>);
@@ -119,20 +119,20 @@ describe('Markdown', { timeout: 60_000 }, () => {
 describe('a code block', () => {
   const code = Array.from({ length: 300 }, (_, line) => `const a${line} = "${line}"; // why`);
 
-  it('is highlighted in the end as in one go, however long it grew', () => {
+  it('is highlighted in the end as in one go, however long it was written', () => {
     const text = `\`\`\`js\n${code.join('\n')}\n\`\`\``;
     const cuts = Array.from({ length: 40 }, (_, index) => index * 250);
-    expect(grown(text, cuts)).toBe(byTheLibrary(text));
+    expect(streamed(text, cuts)).toBe(byTheLibrary(text));
   });
 
   it('does not highlight again what is far above its end', () => {
-    const grow = (lines: number) => (
+    const written = (lines: number) => (
       <Markdown isStreaming>{`\`\`\`js\n${code.slice(0, lines).join('\n')}`}</Markdown>
     );
-    const { container, rerender } = render(grow(250));
+    const { container, rerender } = render(written(250));
     const first = container.querySelector('code span');
     expect(first?.className).toBe('hljs-keyword');
-    rerender(grow(300));
+    rerender(written(300));
     expect(container.querySelector('code span')).toBe(first);
     expect(container.querySelector('code')?.textContent).toBe(code.join('\n'));
   });

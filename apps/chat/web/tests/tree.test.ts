@@ -1,8 +1,8 @@
 // @vitest-environment node
 import { describe, expect, it } from 'vitest';
-import { type AnswerUnderWay, type Choices, forkOf, visiblePath } from '@/lib/tree';
+import { type UnfinishedAnswer, type Choices, forkOf, visiblePath } from '@/lib/tree';
 import type { StreamInfo } from 'tetherline';
-import { awaitedOn, endOf, underWayOf, withAwaited } from '@/lib/under-way';
+import { awaitedOn, endOf, unfinishedOf, withAwaited } from '@/lib/unfinished';
 import type { ChatMessage } from '@/types/chat';
 
 function message(
@@ -35,9 +35,9 @@ const TALK = [
 function path(
   messages: readonly ChatMessage[],
   choices: Choices = {},
-  underWay: readonly AnswerUnderWay[] = [],
+  unfinished: readonly UnfinishedAnswer[] = [],
 ): string[] {
-  return visiblePath(messages, underWay, choices).map(
+  return visiblePath(messages, unfinished, choices).map(
     ({ uuid, versions }) => `${uuid} ${versions.indexOf(uuid) + 1}/${versions.length}`,
   );
 }
@@ -78,16 +78,16 @@ describe('the path through a conversation', () => {
     ]);
   });
 
-  it('has an answer that grows in its place, and what is on its way is newer than anything', () => {
-    const growing = stream('a2-more', { parent: 'q2', version: 3 });
-    expect(path(TALK, {}, underWayOf(TALK, [], [], [growing])).at(-1)).toBe('a2-more 3/3');
+  it('has a stream in its place, and what is on its way is newer than anything', () => {
+    const streaming = stream('a2-more', { parent: 'q2', version: 3 });
+    expect(path(TALK, {}, unfinishedOf(TALK, [], [], [streaming])).at(-1)).toBe('a2-more 3/3');
   });
 
   it('has a question below the answer that it did not know of yet', () => {
     const talk = [message('q1', 1, null), message('q2', 2, 'q1')];
-    const growing = stream('a1', { parent: 'q1' });
+    const streaming = stream('a1', { parent: 'q1' });
     expect(path(talk)).toEqual(['q1 1/1', 'q2 1/1']);
-    expect(path(talk, {}, underWayOf(talk, [], [], [growing]))).toEqual([
+    expect(path(talk, {}, unfinishedOf(talk, [], [], [streaming]))).toEqual([
       'q1 1/1',
       'a1 1/1',
       'q2 1/1',
@@ -102,36 +102,36 @@ function stream(uuid: string, { parent, version, ...more }: Given = {}): StreamI
   return { uuid, attempt: 1, isGrowing: true, ref: 'send', start, ...more };
 }
 
-describe('an answer under way', () => {
-  const phases = (answers: readonly AnswerUnderWay[]) =>
+describe('an unfinished answer', () => {
+  const phases = (answers: readonly UnfinishedAnswer[]) =>
     answers.map(({ uuid, phase }) => `${uuid} ${phase}`);
   const pending = { message_uuid: 'a1', ref: 'q1', parent: 'q1', version: 1 };
 
-  it('is awaited, then grows, and has ended when its message is here', () => {
-    const growing = stream('a1', { ref: 'q1', parent: 'q1' });
-    expect(phases(underWayOf([], [pending], [], []))).toEqual(['a1 awaited']);
-    expect(phases(underWayOf([], [pending], [], [growing]))).toEqual(['a1 growing']);
-    const ended = { ...growing, isGrowing: false };
-    expect(phases(underWayOf([], [pending], [], [ended]))).toEqual(['a1 ended']);
-    expect(underWayOf([message('a1', 2, 'q1', { attempt: 1 })], [], [], [ended])).toEqual([]);
+  it('is awaited, then a stream, and has ended when its message is here', () => {
+    const streaming = stream('a1', { ref: 'q1', parent: 'q1' });
+    expect(phases(unfinishedOf([], [pending], [], []))).toEqual(['a1 awaited']);
+    expect(phases(unfinishedOf([], [pending], [], [streaming]))).toEqual(['a1 streaming']);
+    const ended = { ...streaming, isGrowing: false };
+    expect(phases(unfinishedOf([], [pending], [], [ended]))).toEqual(['a1 ended']);
+    expect(unfinishedOf([message('a1', 2, 'q1', { attempt: 1 })], [], [], [ended])).toEqual([]);
   });
 
   it('that is tried again is the same one, whose old attempt does not count', () => {
     const old = message('a1', 2, 'q1', { attempt: 1, status: 'stopped' });
     const again = { id: 'send-2', messageUuid: 'a1', isRetry: true };
     const past = stream('a1', { isGrowing: false, ref: 'q1' });
-    expect(phases(underWayOf([old], [], [again], [past]))).toEqual(['a1 awaited']);
+    expect(phases(unfinishedOf([old], [], [again], [past]))).toEqual(['a1 awaited']);
     const next = stream('a1', { attempt: 2, ref: 'send-2', parent: 'q1' });
-    expect(phases(underWayOf([old], [], [again], [next]))).toEqual(['a1 growing']);
+    expect(phases(unfinishedOf([old], [], [again], [next]))).toEqual(['a1 streaming']);
   });
 
   it('that becomes another version has a place before it has a name', () => {
     const other = { id: 'send-2', messageUuid: 'a2', isRetry: false };
-    const answers = underWayOf(TALK, [], [other], []);
+    const answers = unfinishedOf(TALK, [], [other], []);
     expect(path(TALK, {}, answers).at(-1)).toBe('version:send-2 3/3');
     expect(endOf(visiblePath(TALK, answers, {}))).toBe('q2');
     const named = stream('a2-more', { ref: 'send-2', parent: 'q2', version: 3 });
-    expect(path(TALK, {}, underWayOf(TALK, [], [other], [named])).at(-1)).toBe('a2-more 3/3');
+    expect(path(TALK, {}, unfinishedOf(TALK, [], [other], [named])).at(-1)).toBe('a2-more 3/3');
   });
 
   it('is expected below a last question that the server has, and can be stopped by it', () => {

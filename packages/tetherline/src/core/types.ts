@@ -223,7 +223,7 @@ export interface ClientOptions<Own extends object = object> {
   hold?: readonly string[] | undefined;
   /** Where sends survive a reload: `indexedDbOutbox()`. Default: they do not. */
   outbox?: OutboxStore | undefined;
-  /** Shows answers while they grow: `streamedMessages()`. Default: only their ends come. */
+  /** Shows streams: `streamedMessages()`. Default: only the stream messages come. */
   streams?: StreamStore | undefined;
   WebSocket?: WebSocketConstructor;
   fetch?: typeof globalThis.fetch;
@@ -265,14 +265,14 @@ export interface Client {
    * were made before it.
    */
   readonly stop: (target: StopTarget) => Promise<Accepted>;
-  /** An answer that grows, or is among the last that did. Needs the option `streams`. */
+  /** A stream, or one of the last that have ended. Needs the option `streams`. */
   readonly getStream: (uuid: string) => StreamedMessage | undefined;
   /** All of them. The array is the same one for as long as nothing changed. */
   readonly getStreams: () => readonly StreamedMessage[];
   /** Calls back after every change of an answer. Returns its own undoing. */
   readonly subscribeStreams: (listener: () => void) => () => void;
   /**
-   * From now on answers are shown while they grow, as with the option `streams`, which counts if it was
+   * From now on streams are shown, as with the option `streams`, which counts if it was
    * given. The React provider does so with a client that it is given.
    */
   readonly showStreams: (store: () => StreamStore) => void;

@@ -9,8 +9,8 @@ import { framesOf } from './frames.js';
 const NONE: readonly StreamedMessage[] = [];
 
 /**
- * An answer while it grows, and a while after its end; undefined if it is not known here. Renders
- * again only when this answer has changed, and at most once per frame, however fast it grows.
+ * A stream, and a while after its end; undefined if it is not known here. Renders
+ * again only when this stream has changed, and at most once per frame, however fast it is written.
  */
 export function useStreamedMessage(uuid: string | null | undefined): StreamedMessage | undefined {
   const { subscribe, get } = useSource('useStreamedMessage');
@@ -21,7 +21,7 @@ export function useStreamedMessage(uuid: string | null | undefined): StreamedMes
   );
 }
 
-/** All answers that grow, and the last that did: for "who is writing in this conversation". */
+/** All streams, and the last that have ended: for "who is writing in this conversation". */
 export function useStreamedMessages(): readonly StreamedMessage[] {
   const { subscribe, get } = useSource('useStreamedMessages');
   return useSyncExternalStore(subscribe, get, () => NONE);
@@ -63,7 +63,7 @@ function differs(one: StreamInfo, other: StreamInfo | undefined): boolean {
 
 type Streams = Pick<ReturnType<typeof framesOf>['streams'], 'subscribe' | 'get'>;
 
-/** Where a literal stands in for the connection, nothing grows. */
+/** Where a literal stands in for the connection, there are no streams. */
 const NO_STREAMS: Streams = { subscribe: () => () => undefined, get: () => NONE };
 
 function useSource(hook: string): Streams {

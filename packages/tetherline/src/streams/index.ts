@@ -3,7 +3,7 @@ import { Streams } from './streams.js';
 
 export type { StreamedMessage, StreamPort, StreamStatus, StreamStore } from '../index.js';
 
-/** Follows answers while they grow. One per client: `createClient({ streams: streamedMessages() })`. */
+/** Follows streams. One per client: `createClient({ streams: streamedMessages() })`. */
 export function streamedMessages(): StreamStore {
   return new Streams();
 }

@@ -24,7 +24,7 @@ const STATUSES: readonly unknown[] = [
 const NOTHING = -1;
 
 /**
- * The texts of answers that grow. What is appended when is the engine's business: the length of a
+ * The texts of streams. What is appended when is the engine's business: the length of a
  * text here is what it knows there.
  */
 export class Streams implements StreamStore {
@@ -105,7 +105,7 @@ export class Streams implements StreamStore {
   }
 
   have(toServer: boolean): readonly object[] {
-    const own = this.#growing.map(({ uuid, attempt, text }) => ({
+    const own = this.#open.map(({ uuid, attempt, text }) => ({
       message_uuid: uuid,
       attempt,
       offset: text.length,
@@ -128,7 +128,7 @@ export class Streams implements StreamStore {
   }
 
   frames(): readonly string[] {
-    return this.#growing.flatMap(({ uuid, attempt, text, start }) =>
+    return this.#open.flatMap(({ uuid, attempt, text, start }) =>
       [start, { type: MESSAGE_DELTA, message_uuid: uuid, attempt, offset: 0, text }].map((frame) =>
         JSON.stringify(frame),
       ),
@@ -201,7 +201,7 @@ export class Streams implements StreamStore {
     );
   }
 
-  get #growing(): readonly StreamedMessage[] {
+  get #open(): readonly StreamedMessage[] {
     return this.getStreams().filter(({ isGrowing }) => isGrowing);
   }
 

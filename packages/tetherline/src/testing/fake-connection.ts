@@ -25,7 +25,7 @@ export class FakeConnection {
   closeCode: number | null = null;
   /** From its `get_pending` on it gets what is published. */
   isReading = false;
-  /** Whether it sees answers grow: whether its `get_pending` has said what it has of them. */
+  /** Whether it sees streams: whether its `get_pending` has said what it has of them. */
   seesStreams = false;
   /** The refused send that has to come before any later one. */
   blockedBy: { id: unknown; code: string } | null = null;

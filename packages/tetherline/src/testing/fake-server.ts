@@ -345,7 +345,7 @@ export class FakeServer {
         delivered: messages.length,
         head: mailbox.head,
         recovered: recovered && known,
-        streams: streams.growing.length,
+        streams: streams.running.length,
       },
     });
   }

@@ -24,7 +24,7 @@ export interface FakeStreamEnding {
 
 /** Where frames and messages of one user go. */
 interface Outlet {
-  /** To whoever sees answers grow. */
+  /** To whoever sees streams. */
   send(frame: Message): void;
   publish(message: Message): FakeMessage;
 }
@@ -106,7 +106,7 @@ export class FakeStreams {
   }
 
   /** The answers that have not ended. */
-  get growing(): readonly FakeStream[] {
+  get running(): readonly FakeStream[] {
     return [...this.#latest.values()].filter(({ isOver }) => !isOver);
   }
 
@@ -141,7 +141,7 @@ export class FakeStreams {
   /** What a reader needs who has so much. */
   resume(have: readonly unknown[]): Message[] {
     const positions = have as readonly Message[];
-    return this.growing.flatMap((stream) => {
+    return this.running.flatMap((stream) => {
       const position = positions.find(
         ({ message_uuid: uuid, attempt }) => uuid === stream.uuid && attempt === stream.attempt,
       );
@@ -155,7 +155,7 @@ export class FakeStreams {
 
   /** Nobody knows of any answer any more. */
   clear(): void {
-    this.growing.forEach((stream) => (stream.isOver = true));
+    this.running.forEach((stream) => (stream.isOver = true));
     this.#latest.clear();
   }
 }

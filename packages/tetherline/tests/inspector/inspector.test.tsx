@@ -198,7 +198,7 @@ it('shows what has not settled, and where the page stands', async () => {
   expect(panel.getByText('Position').nextSibling?.textContent).toBe('1');
 });
 
-it('lists the answers that grow, and takes their pieces for one frame', async () => {
+it('lists the streams, and takes their pieces for one frame', async () => {
   const world = await given();
   const { server, panel, pass } = world;
   const answer = server.openStream({ message_uuid: 'the-answer' });
@@ -208,7 +208,7 @@ it('lists the answers that grow, and takes their pieces for one frame', async ()
   await pass(SECOND_MS);
   press();
   expect(panel.getByText('the-answer').nextSibling?.textContent).toBe(
-    'attempt 1, 2.0 KiB, growing',
+    'attempt 1, 2.0 KiB, streaming',
   );
   answer.finish();
   await pass(SECOND_MS);

@@ -31,9 +31,9 @@ const Answer = memo(function Answer({ uuid }: { uuid: string | null }) {
   return <p data-testid={uuid}>{answer ? `${answer.text}${answer.isGrowing ? '…' : ''}` : '-'}</p>;
 });
 
-function Growing() {
-  const growing = useStreamedMessages().filter(({ isGrowing }) => isGrowing);
-  return <p data-testid="growing">{growing.map(({ uuid }) => uuid).join(' ')}</p>;
+function Streaming() {
+  const streaming = useStreamedMessages().filter(({ isGrowing }) => isGrowing);
+  return <p data-testid="streaming">{streaming.map(({ uuid }) => uuid).join(' ')}</p>;
 }
 
 async function given(...uuids: (string | null)[]) {
@@ -45,7 +45,7 @@ async function given(...uuids: (string | null)[]) {
         {uuids.map((uuid) => (
           <Answer key={uuid} uuid={uuid} />
         ))}
-        <Growing />
+        <Streaming />
       </WebSocketInitializer>
     </StrictMode>
   );
@@ -61,7 +61,7 @@ const shown = (uuid: string) => screen.getByTestId(uuid).textContent;
 const rendersOf = (uuid: string) => (renders.get(uuid) ?? 0) / 2;
 
 describe('a client that the application has made', () => {
-  // Growing answers were shown with options, and with a client of one's own they never were.
+  // Streams were shown with options, and with a client of one's own they never were.
   it.each(['before', 'after'])('shows answers, signed in %s it is provided', async (when) => {
     const server = createFakeServer({ user: 'ann' });
     const client = createClient(server.options);
@@ -87,18 +87,18 @@ describe('a client that the application has made', () => {
 });
 
 describe('useStreamedMessage', () => {
-  it('shows an answer while it grows and when it has ended', async () => {
+  it('shows a stream, and its message when it has ended', async () => {
     const { server, pass, connection } = await given('a');
     expect(shown('a')).toBe('-');
     connection.send(start('a'));
     await pass(FRAME_MS);
-    expect([shown('a'), shown('growing')]).toEqual(['…', 'a']);
+    expect([shown('a'), shown('streaming')]).toEqual(['…', 'a']);
     connection.send(delta('a', 0, 'Hello'));
     await pass(FRAME_MS);
     expect(shown('a')).toBe('Hello…');
     server.publish(end('a', 'Hello!'));
     await pass(FRAME_MS);
-    expect([shown('a'), shown('growing')]).toEqual(['Hello!', '']);
+    expect([shown('a'), shown('streaming')]).toEqual(['Hello!', '']);
   });
 
   it('renders once per frame whatever comes, and no component of another answer', async () => {
@@ -125,7 +125,7 @@ describe('useStreamedMessage', () => {
     await pass(FRAME_MS);
     expect(shown('a')).toBe('Hello…');
     signOut();
-    expect([shown('a'), shown('growing')]).toEqual(['-', '']);
+    expect([shown('a'), shown('streaming')]).toEqual(['-', '']);
   });
 
   it('does not wait for frames on a hidden page, which has none', async () => {

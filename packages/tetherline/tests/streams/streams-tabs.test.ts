@@ -23,7 +23,7 @@ const VISIBLE_AND_CONNECTED = 3;
 const shows = (client: Client, wanted: string) =>
   until(() => client.getStream('a')?.text === wanted, `"${wanted}"`);
 
-describe('an answer that grows in several tabs', () => {
+describe('a stream in several tabs', () => {
   it('the leading one says what the others are missing, and the server does not', async () => {
     const tab = () => {
       const client = context.client({ streams: streamedMessages(), tabs: 'shared', device: 'd' });
@@ -100,13 +100,13 @@ describe('an answer that grows in several tabs', () => {
     };
     channel.postMessage([Tab.ASK, stranger, 0, 0, 0, 0, 'another'] satisfies Post);
     channel.postMessage([Tab.ASK, fellow, 0, 0, 0, 0, epoch] satisfies Post);
-    await until(() => told.length >= 2, 'what grows');
+    await until(() => told.length >= 2, 'what streams');
     channel.close();
     expect(told).toEqual([fellow, fellow]);
   });
 
   it('is shown where it is wanted, whoever leads and whenever that is', async () => {
-    // A leading tab that shows no growing answers asked for none, and in no other tab anything grew.
+    // A leading tab that shows no streams asked for none, and no other tab got any.
     const tab = (options: Partial<ClientOptions> = {}) => {
       const client = context.client({ ...options, tabs: 'shared', device: 'd' });
       client.signIn('ann');

@@ -20,8 +20,8 @@ const text = (client: Client, uuid = 'a') => client.getStream(uuid)?.text;
 const shows = (client: Client, wanted: string) =>
   until(() => text(client) === wanted, `"${wanted}"; it is "${text(client)}"`);
 
-describe('an answer that grows', () => {
-  it('is shown as far as it has grown, and whole when it has ended', async () => {
+describe('a stream', () => {
+  it('is shown as far as it has come, and whole when it has ended', async () => {
     const { client, connection } = await reading();
     expect(await connection.frame('get_pending')).toMatchObject({ have: [] });
     connection.send(start('a'));
@@ -118,7 +118,7 @@ describe('an answer that grows', () => {
     expect(told).toHaveBeenCalledTimes(4);
   });
 
-  it('says nothing that is not a growing answer', async () => {
+  it('says nothing that is not a stream', async () => {
     const { client, connection } = await reading();
     for (const wrong of [
       { message_uuid: 7 },
@@ -180,7 +180,7 @@ describe('the list of answers', () => {
 
   it('keeps the last 16 that have ended', async () => {
     const { client, connection } = await reading();
-    connection.send(start('growing'));
+    connection.send(start('streaming'));
     for (let index = 0; index < 17; index++) {
       connection.send(start(`a${index}`));
       context.server.publish('ann', end(`a${index}`, `text ${index}`));
@@ -191,7 +191,7 @@ describe('the list of answers', () => {
     }
     await until(() => text(client, 'a16'), 'one more');
     expect(client.getStreams().map(({ uuid }) => uuid)).toEqual([
-      'growing',
+      'streaming',
       ...Array.from({ length: 16 }, (_, index) => `a${index + 1}`),
     ]);
   });

@@ -1,4 +1,4 @@
-/** Frames of an answer that grows. */
+/** Frames of a stream. */
 export const start = (uuid: string, attempt = 1) => ({
   type: 'message_start',
   message_uuid: uuid,

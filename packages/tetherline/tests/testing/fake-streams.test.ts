@@ -26,7 +26,7 @@ async function connected(config: FakeServerOptions = {}) {
   return { server, client, ends, text, isUp: () => client.getSnapshot().isConnected };
 }
 
-it('an answer grows at the client, and becomes a message', async () => {
+it('a stream is written at the client, and becomes a message', async () => {
   const { server, client, ends, text } = await connected();
   const stream = server.openStream({ message_uuid: 'a', ref: 'q', conversation_uuid: 'c' });
   stream.append('Hello');
@@ -64,12 +64,12 @@ it('goes on without the client, which reads the rest when it is back: first what
     message_generate: () => seen.push('end'),
     message_start: () => seen.push('start'),
     message_delta: ({ offset }) => seen.push(`text from ${offset}`),
-    pending_check_complete: ({ data }) => seen.push(`${data.streams} grow`),
+    pending_check_complete: ({ data }) => seen.push(`${data.streams} streams`),
   });
   server.restore();
   await server.clock.until(isUp);
   await server.settled();
-  expect(seen).toEqual(['end', 'text from 5', 'start', 'text from 0', '2 grow']);
+  expect(seen).toEqual(['end', 'text from 5', 'start', 'text from 0', '2 streams']);
   expect([text(), text('new')]).toEqual(['Hello, you', 'New']);
 });
 
@@ -122,7 +122,7 @@ it('a stop by the question comes in time for an answer that has not begun', asyn
   });
 });
 
-it('who does not ask sees no answer grow, only its end', async () => {
+it('who does not ask sees no stream, only its message', async () => {
   const { server } = await connected();
   const plain = createClient(server.options);
   clients.push(plain);
@@ -140,7 +140,7 @@ it('who does not ask sees no answer grow, only its end', async () => {
   expect(server.connections[1]?.seesStreams).toBe(false);
 });
 
-it('erasing a user ends what was growing', async () => {
+it('erasing a user ends the streams', async () => {
   const { server, client, isUp } = await connected();
   const stream = server.openStream({ message_uuid: 'a' });
   server.erase();

@@ -24,7 +24,7 @@ export interface TabPage {
   /** Every status that the page could have shown, in order. */
   readonly statuses: Snapshot['status'][];
   readonly elsewhere: string[];
-  /** What there is of an answer that grows. */
+  /** The text of a stream, as far as it has come. */
   text: (uuid: string) => string | undefined;
   /** Sends, and returns at once. */
   send: (id: string) => void;

@@ -11,7 +11,7 @@ import {
   showStop,
 } from '@/lib/asking';
 import { continuationOf } from '@/lib/messages';
-import type { AnswerUnderWay } from '@/lib/tree';
+import type { UnfinishedAnswer } from '@/lib/tree';
 import type { AppStore } from '@/store';
 import { conversationOpened, messageDiscarded } from '@/store/slices/conversationSlice';
 import type { ChatMessage } from '@/types/chat';
@@ -96,8 +96,8 @@ export function useAsking() {
 
   /** Ends an answer where it is, or before it has begun. Once is enough. */
   const stop = useCallback(
-    ({ uuid, ref, phase }: AnswerUnderWay) => {
-      const isBegun = phase === 'growing' || ref === undefined;
+    ({ uuid, ref, phase }: UnfinishedAnswer) => {
+      const isBegun = phase === 'streaming' || ref === undefined;
       const answer = isBegun ? uuid : ref;
       if (store.getState().conversation.stopping[answer] === undefined) {
         showStop(dispatch, answer, sendStop(isBegun ? { message_uuid: uuid } : { ref: answer }));

@@ -7,7 +7,7 @@ const NEAR_BOTTOM_PX = 64;
 export type ScrollPosition = 'bottom' | 'above' | 'behind';
 
 /**
- * Keeps the end in view as it grows, unless the person has scrolled away from it. `last` names what
+ * Keeps the end in view as it moves on, unless the person has scrolled away from it. `last` names what
  * stands there; `isOwn`: the person has just asked it.
  */
 export function useStickToBottom(last: string, isOwn: boolean) {

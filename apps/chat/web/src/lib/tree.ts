@@ -2,24 +2,24 @@ import { byTime } from '@/lib/messages';
 import type { ChatMessage } from '@/types/chat';
 
 /** An answer that has no final text yet, or none that is known. */
-export interface AnswerUnderWay {
+export interface UnfinishedAnswer {
   uuid: string;
   parent: string | null;
   version: number;
   /** The send that asked for it. */
   ref: string | undefined;
   /** `awaited`: nothing is written yet. `ended`: its final message is about to come. */
-  phase: 'awaited' | 'growing' | 'ended';
+  phase: 'awaited' | 'streaming' | 'ended';
   /** Its uuid is the server's, and not made up until that is known. */
   isNamed: boolean;
 }
 
-/** A place in the conversation as it is shown: a message, an answer under way, or both. */
+/** A place in the conversation as it is shown: a message, an unfinished answer, or both. */
 export interface Place {
   uuid: string;
   role: ChatMessage['role'];
   message: ChatMessage | undefined;
-  underWay: AnswerUnderWay | undefined;
+  unfinished: UnfinishedAnswer | undefined;
   /** The fork at which its versions part: what stays the same when another one is shown. */
   fork: string;
   /** The uuids of all its versions, in their order. */
@@ -37,10 +37,10 @@ export function forkOf(role: ChatMessage['role'], parent: string | null): string
 /** One branch of the conversation: where nobody has chosen, the one that was written to last. */
 export function visiblePath(
   messages: readonly ChatMessage[],
-  underWay: readonly AnswerUnderWay[],
+  unfinished: readonly UnfinishedAnswer[],
   choices: Choices,
 ): Place[] {
-  const forks = forksOf(nodesOf(messages, underWay));
+  const forks = forksOf(nodesOf(messages, unfinished));
   const path: Place[] = [];
   for (const trunk of forks.trunks) {
     let versions: readonly Node[] = trunk;
@@ -73,8 +73,11 @@ interface Forks {
   after: ReadonlyMap<string, Node[]>;
 }
 
-function nodesOf(messages: readonly ChatMessage[], underWay: readonly AnswerUnderWay[]): Node[] {
-  const answers = new Map(underWay.map((answer) => [answer.uuid, answer]));
+function nodesOf(
+  messages: readonly ChatMessage[],
+  unfinished: readonly UnfinishedAnswer[],
+): Node[] {
+  const answers = new Map(unfinished.map((answer) => [answer.uuid, answer]));
   const known = messages.map((message): Node => {
     const answer = answers.get(message.uuid);
     answers.delete(message.uuid);
@@ -83,7 +86,7 @@ function nodesOf(messages: readonly ChatMessage[], underWay: readonly AnswerUnde
     const fork = parent === undefined ? message.uuid : forkOf(message.role, parent);
     const isOnItsWay = message.delivery !== undefined || answer !== undefined;
     return {
-      place: { uuid: message.uuid, role: message.role, message, underWay: answer },
+      place: { uuid: message.uuid, role: message.role, message, unfinished: answer },
       parent,
       fork,
       version: message.version ?? 1,
@@ -91,7 +94,7 @@ function nodesOf(messages: readonly ChatMessage[], underWay: readonly AnswerUnde
     };
   });
   const others = [...answers.values()].map((answer): Node => ({
-    place: { uuid: answer.uuid, role: 'assistant', message: undefined, underWay: answer },
+    place: { uuid: answer.uuid, role: 'assistant', message: undefined, unfinished: answer },
     parent: answer.parent,
     fork: forkOf('assistant', answer.parent),
     version: answer.version,

@@ -1,10 +1,10 @@
 import { createSelector } from '@reduxjs/toolkit';
 import type { StreamInfo } from 'tetherline';
 import { type Place, visiblePath } from '@/lib/tree';
-import { underWayOf, withAwaited } from '@/lib/under-way';
+import { unfinishedOf, withAwaited } from '@/lib/unfinished';
 import type { RootState } from '@/store';
 
-/** The branch of a conversation that is shown, with what the connection knows to be growing. */
+/** The branch of a conversation that is shown, with the streams that the connection knows. */
 export const selectPath: (
   state: RootState,
   conversationUuid: string,
@@ -19,7 +19,7 @@ export const selectPath: (
   ],
   (messages, pending, regenerations, choices, streams) =>
     withAwaited(
-      visiblePath(messages, underWayOf(messages, pending, regenerations, streams), choices),
+      visiblePath(messages, unfinishedOf(messages, pending, regenerations, streams), choices),
     ),
 );
 

@@ -15,7 +15,7 @@ export interface Link {
   /** Other tabs' sends that go this way. */
   readonly passedOn: PassedOn | null;
   /**
-   * What other tabs, which look at growing answers, have of them, where this one does not: the server
+   * What other tabs, which look at streams, have of them, where this one does not: the server
    * shows them to a connection that asked with such a list last.
    */
   claims?: Have;
@@ -23,7 +23,7 @@ export interface Link {
   send(text: string, id?: string): void;
   ping(): void;
   /**
-   * `have`: what there is of growing answers, if anybody looks at them. `id`: the message at `after`, if
+   * `have`: what there is of streams, if anybody looks at them. `id`: the message at `after`, if
    * that is to be proved; null if it is not known. `at`: where the page is, and the message there.
    */
   ask(after: number, epoch: unknown, have?: Have, id?: string | null, at?: Standing): void;

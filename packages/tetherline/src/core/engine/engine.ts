@@ -77,7 +77,7 @@ export interface Engine {
   unpark(seq: number, now: number): void;
   keep(seq: number): void;
 
-  /** 1 if the answer grows from nothing now. */
+  /** 1 if the stream begins from nothing now. */
   stream_start(conn: number, stream: number, attempt: number): number;
   /** How much of the piece is there already, or -1 if nothing of it is to be appended. */
   stream_delta(

@@ -223,7 +223,7 @@ export class Inbound {
   }
 
   /**
-   * Asks for what comes after a position, and for what is missing of growing answers. `proof`: the
+   * Asks for what comes after a position, and for what is missing of streams. `proof`: the
    * number of the message there, behind 1; 0 if nothing is to be proved.
    */
   ask(session: Session, after: number, epochNumber: number, proof: number): void {

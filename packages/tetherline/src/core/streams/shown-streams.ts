@@ -5,7 +5,7 @@ import type { StreamStore } from '../types.js';
 
 const NONE: [] = [];
 
-/** The store of growing answers, once there is one. Before, nobody looks at them. */
+/** The store of streams, once there is one. Before, nobody looks at them. */
 export class ShownStreams {
   store: StreamStore | undefined;
 

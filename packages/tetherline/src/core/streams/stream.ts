@@ -1,12 +1,12 @@
 import type { Message } from '../types.js';
 
-/** Which answer shall not grow any further: by its name, or by the `id` of the send that asked. */
+/** Which stream shall stop: by its name, or by the `id` of the send that asked. */
 export type StopTarget = { readonly message_uuid: string } | { readonly ref: string };
 
 /** How an answer ended. */
 export type StreamStatus = 'complete' | 'stopped' | 'failed' | 'interrupted';
 
-/** An answer as far as it has grown. The object is the same one for as long as nothing changed. */
+/** A stream as far as it has come, its message included. The object is the same one for as long as nothing changed. */
 export interface StreamedMessage {
   /** The `message_uuid`. */
   readonly uuid: string;
@@ -14,7 +14,7 @@ export interface StreamedMessage {
   readonly attempt: number;
   readonly text: string;
   readonly isGrowing: boolean;
-  /** Set when it grows no more. */
+  /** Set when it has ended. */
   readonly status?: StreamStatus | undefined;
   /** The `id` of the send that it answers. */
   readonly ref?: string | undefined;
@@ -44,7 +44,7 @@ export interface StreamPort {
   drain(): void;
 }
 
-/** Keeps what there is of growing answers. `tetherline/streams` has one; one per client. */
+/** Keeps what there is of streams. `tetherline/streams` has one; one per client. */
 export interface StreamStore {
   readonly getStream: (uuid: string) => StreamedMessage | undefined;
   readonly getStreams: () => readonly StreamedMessage[];
@@ -64,7 +64,7 @@ export interface StreamStore {
    */
   have(toServer: boolean): readonly object[];
   /**
-   * What another tab has of growing answers. Answers whether that is something that there is not here, or
+   * What another tab has of streams. Answers whether that is something that there is not here, or
    * otherwise. It is passed on to the server then, and if the tab has to prove itself anyway.
    */
   claim(have: readonly object[], proves: boolean): boolean;

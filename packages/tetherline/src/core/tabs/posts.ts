@@ -29,7 +29,7 @@ export function receivePost(
       }
       return;
     case Tab.ASK:
-      // What it is missing of growing answers is here; the server need not say it again. Whoever does
+      // What it is missing of streams is here; the server need not say it again. Whoever does
       // not lead any more, or reads another history, has nothing to say.
       if (link?.established?.epoch === payload) {
         for (const text of inbound.streams?.frames() ?? []) {
@@ -60,7 +60,7 @@ export function receivePost(
 }
 
 /**
- * Another tab shows growing answers and has this of them. Then the server has to send them here, whether
+ * Another tab shows streams and has this of them. Then the server has to send them here, whether
  * anybody looks at them in this tab or not. Answers whether it has to be asked.
  */
 function claim(

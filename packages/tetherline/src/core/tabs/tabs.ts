@@ -119,7 +119,7 @@ class LockRequest {
 
 /** What a tab asks of the leading one, beside the position. */
 export interface Question {
-  /** What it has of growing answers; tabs of before give an empty list where nobody looks at them. */
+  /** What it has of streams; tabs of before give an empty list where nobody looks at them. */
   have?: Have | undefined;
   /** The message at the position, if that is to be proved. */
   id?: string | null | undefined;

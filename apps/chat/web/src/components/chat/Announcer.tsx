@@ -1,6 +1,6 @@
 import { useState } from 'react';
 import type { Place } from '@/lib/tree';
-import { awaitedOn } from '@/lib/under-way';
+import { awaitedOn } from '@/lib/unfinished';
 
 const ENDED = {
   complete: 'The answer is complete.',
@@ -17,7 +17,7 @@ export function Announcer({ path }: { path: readonly Place[] }) {
     setWatched(awaited);
   }
   const place = path.find(({ fork }) => fork === watched);
-  const status = place?.underWay === undefined ? place?.message?.status : undefined;
+  const status = place?.unfinished === undefined ? place?.message?.status : undefined;
   return (
     <p className="visually-hidden" role="status">
       {awaited !== undefined

@@ -12,14 +12,14 @@ import type { ChatMessage } from '@/types/chat';
 
 export function Answer({ place, conversationUuid, isLast }: MessageProps) {
   const { goOn, regenerate } = useAsking();
-  const { message, underWay } = place;
-  const final = underWay === undefined ? message : undefined;
+  const { message, unfinished } = place;
+  const final = unfinished === undefined ? message : undefined;
   const isComplete = final?.status === 'complete';
   const again = () => regenerate(place.uuid, conversationUuid, { isRetry: !isComplete });
   return (
     <li
       className="message message--answer"
-      data-status={final?.status ?? underWay?.phase}
+      data-status={final?.status ?? unfinished?.phase}
       // Its beginning and its end are announced; its tokens are not read out one by one.
       aria-live={final === undefined ? 'off' : undefined}
       aria-busy={final === undefined || undefined}
@@ -29,13 +29,13 @@ export function Answer({ place, conversationUuid, isLast }: MessageProps) {
       </span>
       <div className="message__body">
         <span className="visually-hidden">Answer:</span>
-        {underWay?.phase === 'awaited' ? (
+        {unfinished?.phase === 'awaited' ? (
           <Thinking />
         ) : (
           <AnswerText
             uuid={place.uuid}
             text={final?.content}
-            isStreaming={underWay?.phase === 'growing'}
+            isStreaming={unfinished?.phase === 'streaming'}
           />
         )}
         {final !== undefined && <Outcome message={final} onRetry={again} />}
@@ -64,7 +64,7 @@ export function Answer({ place, conversationUuid, isLast }: MessageProps) {
   );
 }
 
-/** The one component that renders with every frame in which its answer has grown. */
+/** The one component that renders with every frame in which its stream has new text. */
 const AnswerText = memo(function AnswerText({
   uuid,
   text,

@@ -14,7 +14,7 @@ import { useConversationHistory } from '@/hooks/use-history';
 import { usePath } from '@/hooks/use-path';
 import { useStickToBottom } from '@/hooks/use-stick-to-bottom';
 import type { Place } from '@/lib/tree';
-import { awaitedOn } from '@/lib/under-way';
+import { awaitedOn } from '@/lib/unfinished';
 
 /** The open conversation, out of the Redux store. */
 const ChatMessages = () => {

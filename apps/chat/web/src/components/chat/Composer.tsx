@@ -12,10 +12,10 @@ import {
 import { useSelector } from 'react-redux';
 import { QUESTION_LENGTH_COUNTED, QUESTION_LENGTH_MAX } from '@/constants/limits';
 import { useAsking } from '@/hooks/use-asking';
-import { useGrowingBox } from '@/hooks/use-growing-box';
+import { useTextBox } from '@/hooks/use-text-box';
 import { usePath } from '@/hooks/use-path';
 import { isComposing } from '@/lib/composing';
-import { awaitedOn, endOf } from '@/lib/under-way';
+import { awaitedOn, endOf } from '@/lib/unfinished';
 
 /** Where questions are written. Every conversation keeps what was begun in it. */
 export function Composer() {
@@ -26,7 +26,7 @@ export function Composer() {
   const [drafts, setDrafts] = useState<Record<string, string>>({});
   const key = conversation ?? '';
   const text = drafts[key] ?? '';
-  const box = useGrowingBox(text);
+  const box = useTextBox(text);
   const tooLong = Math.max(0, text.length - QUESTION_LENGTH_MAX);
   const canSend = text.trim() !== '' && tooLong === 0;
 

@@ -1,6 +1,6 @@
 import { type KeyboardEvent, type SubmitEvent, useEffect, useState } from 'react';
 import { QUESTION_LENGTH_MAX } from '@/constants/limits';
-import { useGrowingBox } from '@/hooks/use-growing-box';
+import { useTextBox } from '@/hooks/use-text-box';
 import { isComposing } from '@/lib/composing';
 
 interface Props {
@@ -12,7 +12,7 @@ interface Props {
 /** A question, to be asked in other words, in its own place. */
 export function QuestionEditor({ content, onSend, onCancel }: Props) {
   const [text, setText] = useState(content);
-  const box = useGrowingBox(text);
+  const box = useTextBox(text);
   const canSend = text.trim() !== '' && text.length <= QUESTION_LENGTH_MAX;
 
   useEffect(() => {

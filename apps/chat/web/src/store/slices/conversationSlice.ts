@@ -37,7 +37,7 @@ export interface ConversationState {
   stopping: Record<string, true>;
   /** Which versions are shown, by conversation, where the person has chosen. */
   choices: Record<string, Choices>;
-  /** Grows when messages were missed for good, so that what was read is read again. */
+  /** Counts up when messages were missed for good, so that what was read is read again. */
   generation: number;
   /** What was known before that and was not heard of since: it goes if the server does not know it. */
   unconfirmed: Unconfirmed;
@@ -158,7 +158,7 @@ const conversationSlice = createSlice({
       const isOld = isOutdated(message, find(state, conversationUuid, message.uuid));
       // The end of what a send has asked for is its end also if the history had it first.
       if (message.role === 'assistant' && (!isOld || ref !== undefined)) {
-        forgetUnderWay(state, conversationUuid, message.uuid, ref);
+        forgetUnfinished(state, conversationUuid, message.uuid, ref);
       }
       if (isOld) {
         return;
@@ -316,7 +316,7 @@ function forgetDraft(
 }
 
 /** An answer has ended: nothing waits for it any more. */
-function forgetUnderWay(
+function forgetUnfinished(
   state: ConversationState,
   conversationUuid: string,
   uuid: string,

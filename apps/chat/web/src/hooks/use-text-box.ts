@@ -1,7 +1,7 @@
 import { useLayoutEffect, useRef } from 'react';
 
 /** A box that is as tall as its text, as far as its style lets it. */
-export function useGrowingBox(text: string) {
+export function useTextBox(text: string) {
   const box = useRef<HTMLTextAreaElement>(null);
   useLayoutEffect(() => {
     const element = box.current;

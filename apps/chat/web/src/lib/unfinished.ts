@@ -1,16 +1,16 @@
 import type { StreamInfo } from 'tetherline';
 import { parentOf } from '@/lib/messages';
-import { type AnswerUnderWay, forkOf, type Place } from '@/lib/tree';
+import { type UnfinishedAnswer, forkOf, type Place } from '@/lib/tree';
 import type { ChatMessage, PendingAnswer, Regeneration } from '@/types/chat';
 
-/** The answers of a conversation without a final text: what grows, what is waited for. */
-export function underWayOf(
+/** The answers of a conversation without a final text: streams, and what is waited for. */
+export function unfinishedOf(
   messages: readonly ChatMessage[],
   pending: readonly PendingAnswer[],
   regenerations: readonly Regeneration[],
   streams: readonly StreamInfo[],
-): AnswerUnderWay[] {
-  const answers = new Map<string, AnswerUnderWay>();
+): UnfinishedAnswer[] {
+  const answers = new Map<string, UnfinishedAnswer>();
   for (const { message_uuid: uuid, ref, parent, version } of pending) {
     answers.set(uuid, { uuid, parent, version, ref, phase: 'awaited', isNamed: true });
   }
@@ -20,7 +20,7 @@ export function underWayOf(
     const awaited = answers.get(uuid);
     // The old attempt of what is waited for again.
     if (isGrowing || awaited === undefined || awaited.ref === ref) {
-      const phase = isGrowing ? 'growing' : 'ended';
+      const phase = isGrowing ? 'streaming' : 'ended';
       answers.set(uuid, { uuid, parent, version, ref, phase, isNamed: true });
     }
   }
@@ -44,7 +44,7 @@ export function withAwaited(path: readonly Place[]): readonly Place[] {
     return path;
   }
   const uuid = `answer:${last.uuid}`;
-  const underWay: AnswerUnderWay = {
+  const unfinished: UnfinishedAnswer = {
     uuid,
     parent: last.uuid,
     version: 1,
@@ -54,20 +54,20 @@ export function withAwaited(path: readonly Place[]): readonly Place[] {
     isNamed: false,
   };
   const fork = forkOf('assistant', last.uuid);
-  const place = { uuid, role: 'assistant', message: undefined, underWay } as const;
+  const place = { uuid, role: 'assistant', message: undefined, unfinished } as const;
   return [...path, { ...place, fork, versions: [uuid] }];
 }
 
 /** What a question follows that is asked at the end of this path. */
 export function endOf(path: readonly Place[]): string | null {
   const last = path.at(-1);
-  return last?.underWay?.isNamed === false ? last.underWay.parent : (last?.uuid ?? null);
+  return last?.unfinished?.isNamed === false ? last.unfinished.parent : (last?.uuid ?? null);
 }
 
 /** The answer that this path waits for or watches. */
-export function awaitedOn(path: readonly Place[]): AnswerUnderWay | undefined {
+export function awaitedOn(path: readonly Place[]): UnfinishedAnswer | undefined {
   return path
-    .flatMap(({ underWay }) => underWay ?? [])
+    .flatMap(({ unfinished }) => unfinished ?? [])
     .filter(({ phase }) => phase !== 'ended')
     .at(-1);
 }

@@ -43,7 +43,7 @@ function start(more: object = {}) {
   });
 }
 
-function grow(offset: number, text: string, more: object = {}) {
+function write(offset: number, text: string, more: object = {}) {
   context.chat.send({
     type: 'message_delta',
     message_uuid: 'a',
@@ -83,18 +83,18 @@ function end(content: string, more: object = {}, frame: object = {}) {
   });
 }
 
-describe('an answer that grows', () => {
+describe('a stream', () => {
   it('is shown below its question, and its end puts the same text in the same place', async () => {
     const log = await openConversation();
     within(log).getByText('Thinking…');
     start();
-    grow(0, 'The **ro');
+    write(0, 'The **ro');
     const rope = await within(log).findByText('ro', undefined, WAIT);
     expect(rope.tagName).toBe('STRONG');
     expect(log.getAttribute('aria-busy')).toBe('true');
     expect(within(log).getByText('Answer:').closest('li')?.getAttribute('aria-live')).toBe('off');
     screen.getByText('An answer is being written.');
-    grow(8, 'pe** holds.');
+    write(8, 'pe** holds.');
     await within(log).findByText('rope', undefined, WAIT);
     end('The **rope** holds.');
     await within(log).findByRole('button', { name: 'Copy answer' }, WAIT);
@@ -106,9 +106,9 @@ describe('an answer that grows', () => {
   it('of another conversation is not shown here', async () => {
     const log = await openConversation([QUESTION, answer('Here.')]);
     start({ message_uuid: 'other', conversation_uuid: 'elsewhere' });
-    grow(0, 'Elsewhere.', { message_uuid: 'other' });
+    write(0, 'Elsewhere.', { message_uuid: 'other' });
     start({ message_uuid: 'b', version: 2 });
-    grow(0, 'Also here.', { message_uuid: 'b' });
+    write(0, 'Also here.', { message_uuid: 'b' });
     await within(log).findByText('Also here.', undefined, WAIT);
     expect(screen.queryByText('Elsewhere.')).toBeNull();
   });
@@ -126,7 +126,7 @@ describe('an answer that grows', () => {
     }, WAIT);
     const ref = context.chat.framesOf('message_regenerate')[0]?.id;
     start({ attempt: 2, ref });
-    grow(0, 'The whole', { attempt: 2 });
+    write(0, 'The whole', { attempt: 2 });
     await within(log).findByText('The whole', undefined, WAIT);
     expect(within(log).queryByText('Half of')).toBeNull();
     end('The whole of it.', { attempt: 2 }, { ref });
@@ -136,7 +136,7 @@ describe('an answer that grows', () => {
   it('that the server had to end by itself is an answer all the same', async () => {
     const log = await openConversation();
     start();
-    grow(0, 'Half of');
+    write(0, 'Half of');
     await within(log).findByText('Half of', undefined, WAIT);
     context.chat.publish({
       type: 'message_generate',
@@ -237,7 +237,7 @@ describe('stopping', () => {
   it('goes by the answer when there is one, leaves the focus in the box, and offers another try', async () => {
     const log = await openConversation();
     start();
-    grow(0, 'Half of');
+    write(0, 'Half of');
     await within(log).findByText('Half of', undefined, WAIT);
     await say.click(screen.getByRole('button', { name: 'Stop' }));
     expect(document.activeElement).toBe(screen.getByRole('textbox', { name: 'Message' }));
@@ -252,7 +252,7 @@ describe('stopping', () => {
   it('leaves a way to send what is written meanwhile, behind the answer', async () => {
     const log = await openConversation();
     start();
-    grow(0, 'Half of');
+    write(0, 'Half of');
     await within(log).findByText('Half of', undefined, WAIT);
     await say.type(screen.getByRole('textbox', { name: 'Message' }), 'And then?');
     screen.getByRole('button', { name: 'Stop' });
@@ -269,7 +269,7 @@ describe('stopping', () => {
     vi.spyOn(console, 'warn').mockImplementation(() => {});
     await openConversation();
     start();
-    grow(0, 'Half of');
+    write(0, 'Half of');
     await screen.findByText('Half of', undefined, WAIT);
     context.chat.accepts = false;
     await say.click(screen.getByRole('button', { name: 'Stop' }));

@@ -4,7 +4,7 @@ import { random, seedOf, words } from '../support/random.ts';
 
 const PHONE = { width: 390, height: 844 };
 
-test('two tabs and a phone watch the same answer grow together', async ({
+test('two tabs and a phone watch the same stream together', async ({
   arrive,
   provider,
   otherNetwork,
