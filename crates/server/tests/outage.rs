@@ -6,7 +6,7 @@ mod support;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -20,7 +20,7 @@ use tetherline_protocol::{
     frame::{Message, StreamEnding, StreamOpening},
 };
 use tetherline_server::{
-    Server, listen, serve,
+    Application, Incoming, Refusal, SendAnswer, Server, listen, serve,
     store::{
         AppendError, AppendTextError, Appended, Begun, Claim, ClaimError, Delivery, Event,
         EventQueue, Events, FinishStreamError, FinishedStream, Head, Inbox, Mailbox,
@@ -43,6 +43,8 @@ struct Switched {
     late: Option<Arc<Notify>>,
     /// Whoever asks for heads dies of it.
     kills: Arc<AtomicBool>,
+    /// Sends are claimed for so long and no longer, as if whoever has them stood still.
+    claims_for: Option<Duration>,
 }
 
 impl Switched {
@@ -54,6 +56,7 @@ impl Switched {
             told: EventQueue::default(),
             late: None,
             kills: Arc::default(),
+            claims_for: None,
         }
     }
 
@@ -161,10 +164,13 @@ impl Inbox for Switched {
         id: &MessageId,
         claimed_for: Duration,
     ) -> BoxFuture<'_, Result<Begun, StoreError>> {
-        self.when_on(self.store.begin(user, id, claimed_for))
+        self.when_on(self.store.begin(user, id, self.claims_for.unwrap_or(claimed_for)))
     }
 
     fn renew(&self, claim: &Claim, claimed_for: Duration) -> BoxFuture<'_, Result<(), ClaimError>> {
+        if self.claims_for.is_some() {
+            return Box::pin(ready(Ok(())));
+        }
         self.when_on(self.store.renew(claim, claimed_for))
     }
 
@@ -382,5 +388,54 @@ async fn a_server_that_can_tell_nobody_any_more_says_so() {
     told.tell([Event::Missed]);
     let reason = failed.await.unwrap().to_string();
     assert!(reason.contains("the task that tells who is connected has panicked"), "{reason}");
+    serving.abort();
+}
+
+/// Answers with how often it was asked, the first time only once it may.
+#[derive(Default)]
+struct Counting {
+    asked: AtomicU64,
+    may: Notify,
+}
+
+impl Application for Counting {
+    fn receive(&self, _: Incoming) -> BoxFuture<'_, Result<Option<SendAnswer>, Refusal>> {
+        let asked = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        Box::pin(async move {
+            if asked == 1 {
+                self.may.notified().await;
+            }
+            Ok(SendAnswer::of(&asked).ok())
+        })
+    }
+}
+
+#[tokio::test]
+async fn who_has_lost_a_send_to_another_tells_what_became_of_it_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
+    let claims_for = Some(Duration::from_millis(20));
+    let server = Server::open(config(), Switched { claims_for, ..Switched::new(store) });
+    let application = Arc::new(Counting::default());
+    server.attach(application.clone());
+    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn(serve(listener, server.router(), std::future::pending()));
+    let connect = async |device: &str| {
+        let url = format!("ws://{address}/ws/user/ada?device={device}");
+        let mut request = url.into_client_request().unwrap();
+        let offer = format!("tetherline.v1, bearer.{}", token("ada"));
+        request.headers_mut().insert("sec-websocket-protocol", offer.parse().unwrap());
+        Client::open(request).await.unwrap()
+    };
+    let (mut laptop, mut phone) = (connect("laptop").await, connect("phone").await);
+    laptop.send(r#"{"type":"ask","id":"m1"}"#).await;
+    support::eventually(async || application.asked.load(Ordering::SeqCst) == 1).await;
+    // It waits for as long as the send is claimed, and then has it.
+    phone.send(r#"{"type":"ask","id":"m1"}"#).await;
+    assert_eq!(phone.next_of("accepted").await["answer"], 2);
+    application.may.notify_one();
+    assert_eq!(laptop.next_of("accepted").await["answer"], 2, "there is one outcome");
+    assert_eq!(application.asked.load(Ordering::SeqCst), 2);
     serving.abort();
 }
