@@ -80,6 +80,12 @@ fn machine(header: &Header, records: &Records) -> String {
     let mut all: Vec<&str> = versions.values().map(String::as_str).collect();
     all.sort_unstable();
     all.dedup();
+    // What is part of another is said with it.
+    let all: Vec<&str> = all
+        .iter()
+        .filter(|one| !all.iter().any(|two| two.len() > one.len() && two.starts_with(*one)))
+        .copied()
+        .collect();
     let runs = records.all().map(|record| record.run).max().unwrap_or(0);
     let disturbed = records.all().filter_map(|record| record.disturbed_pct).fold(0.0, f64::max);
     let missing: Vec<String> = left_out.iter().map(|one| one.name()).collect();
