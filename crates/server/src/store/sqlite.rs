@@ -148,6 +148,7 @@ impl SqliteStore {
         }
         let epoch: Arc<str> = schema::migrate(&mut connection)?.into();
         lock.has_a_mailbox();
+        setup.log.keep_by(&connection)?;
         let files = Arc::new(Files::of(path)?);
         let presence = Presence::new(files.clone(), lock);
         let alarm = Alarm::new();

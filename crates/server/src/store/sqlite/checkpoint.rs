@@ -25,6 +25,9 @@ use crate::alarm::Alarm;
 /// How often is looked whether a log that has grown large can start over, when nothing is committed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// A page, and what the log says of it.
+const FRAME_BYTES: u64 = 4_096 + 24;
+
 /// Sizes of the write-ahead log, in bytes.
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::struct_field_names, reason = "units come last")]
@@ -33,6 +36,9 @@ pub(super) struct LogSizes {
     pub(super) copy_bytes: u64,
     /// At this size it has to start over, which under load needs the writer's help.
     pub(super) start_over_bytes: u64,
+    /// So much of the file is kept when it starts over: a commit that need not make its file longer waits for
+    /// one write of the disk less.
+    pub(super) kept_bytes: u64,
     /// At this size it is said that it is large.
     pub(super) large_bytes: u64,
 }
@@ -40,7 +46,19 @@ pub(super) struct LogSizes {
 impl Default for LogSizes {
     fn default() -> Self {
         const MIB: u64 = 1024 * 1024;
-        Self { copy_bytes: 16 * MIB, start_over_bytes: 64 * MIB, large_bytes: 256 * MIB }
+        Self {
+            copy_bytes: 16 * MIB,
+            start_over_bytes: 64 * MIB,
+            kept_bytes: 32 * MIB,
+            large_bytes: 256 * MIB,
+        }
+    }
+}
+
+impl LogSizes {
+    /// For the connection that writes.
+    pub(super) fn keep_by(&self, writer: &Connection) -> rusqlite::Result<()> {
+        writer.pragma_update(None, "journal_size_limit", self.kept_bytes as i64)
     }
 }
 
@@ -80,7 +98,7 @@ impl Checkpoints {
             // Nearly all is copied. With readers in the way it copies the rest and leaves it at that,
             // because this connection is told not to wait.
             let _ = writer.busy_timeout(Duration::ZERO);
-            let _ = checkpoint(writer, "TRUNCATE");
+            let _ = checkpoint(writer, "RESTART");
         }
         if let Some(commits) = &self.commits {
             // Full means that it is about to look anyway.
@@ -127,7 +145,7 @@ impl Log {
     }
 
     fn look(&mut self) {
-        let bytes = size(&self.path).unwrap_or(0);
+        let bytes = self.bytes();
         if bytes < self.copied_bytes {
             self.copied_bytes = 0;
         }
@@ -135,6 +153,16 @@ impl Log {
             self.copy(bytes);
         }
         self.watch(bytes);
+    }
+
+    /// How much of the file is in use: all of it, unless it has started over.
+    fn bytes(&self) -> u64 {
+        let bytes = size(&self.path).unwrap_or(0);
+        if bytes > self.sizes.kept_bytes {
+            return bytes;
+        }
+        let used = checkpoint(&self.connection, "NOOP");
+        used.map_or(bytes, |used| used.frames * FRAME_BYTES)
     }
 
     fn copy(&mut self, bytes: u64) {
@@ -186,7 +214,8 @@ struct Progress {
 }
 
 fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Progress> {
-    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+    let pragma = format!("PRAGMA wal_checkpoint({mode})");
+    connection.prepare_cached(&pragma)?.query_row([], |row| {
         // −1 when there is no log.
         let (frames, copied): (i64, i64) = (row.get(1)?, row.get(2)?);
         let count = |number: i64| u64::try_from(number).unwrap_or(0);

@@ -133,7 +133,7 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Checkpoints have their own connection, so that no commit waits for one.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    // A log that starts over is cut, so that its size says how much waits to be copied.
+    // Whoever closes the log leaves nothing of it; the writer keeps some while it runs.
     connection.pragma_update(None, "journal_size_limit", 0)?;
     connection.busy_timeout(LOCK_WAIT)?;
     connection.set_prepared_statement_cache_capacity(64);

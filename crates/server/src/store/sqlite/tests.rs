@@ -207,7 +207,8 @@ async fn what_came_between_two_changes_of_the_limits_is_found() {
 
 /// A small log, so that it is large soon.
 fn small_log() -> Setup {
-    let log = LogSizes { copy_bytes: 1 << 16, start_over_bytes: 1 << 18, large_bytes: 1 << 19 };
+    let (kept_bytes, start_over_bytes) = (1 << 17, 1 << 18);
+    let log = LogSizes { copy_bytes: 1 << 16, start_over_bytes, kept_bytes, large_bytes: 1 << 19 };
     Setup { log, ..Setup::default() }
 }
 
@@ -255,6 +256,27 @@ async fn the_log_starts_over_under_a_load_that_never_pauses() {
         largest = bytes;
     }
     assert!(over > 1, "40 MB were written, and the log has {largest} bytes");
+}
+
+#[tokio::test]
+async fn what_is_kept_of_the_log_is_copied_too() {
+    // The size of the file says nothing once a part of it is used again.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    let store = SqliteStore::open_with(&path, small_log()).unwrap();
+    let text = "x".repeat(10_000);
+    while log_bytes(&path) < 1 << 17 {
+        append(&store, "ada", None, &text).await;
+    }
+    let file = || std::fs::metadata(&path).unwrap().len();
+    let (before, mut appended) = (file(), 0_u64);
+    eventually(async || {
+        append(&store, "ada", None, &text).await;
+        appended += text.len() as u64;
+        file() > before + (1 << 20)
+    })
+    .await;
+    assert!(appended < 1 << 22, "{appended} were appended for a megabyte of the file");
 }
 
 #[tokio::test]

@@ -32,8 +32,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Mailboxes that are over their count wait so long for others, unless there are so many: trimmed together
 /// they share pages of the file, trimmed one by one each of them writes its own.
-const TRIM_EVERY: Duration = Duration::from_millis(250);
-const TRIM_TOGETHER: usize = 1_024;
+const TRIM_EVERY: Duration = Duration::from_secs(1);
+const TRIM_TOGETHER: usize = 4_096;
 /// Wishes that wait for the thread that looks. One more is seen to when it looks next.
 const WISHES_MAX: usize = 8;
 /// What is forgotten at once: more than one commit can bring, so that nothing piles up.
