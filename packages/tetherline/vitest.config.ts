@@ -7,6 +7,8 @@ const installed = (path: string) => fileURLToPath(new URL(path, import.meta.url)
 export default defineConfig({
   test: {
     testTimeout: 15_000,
+    // By itself it leaves one core alone, and of two that is half.
+    maxWorkers: '100%',
     projects: [
       { extends: true, test: { name: 'react-19', include: ['tests/**/*.test.{ts,tsx}'] } },
       {

@@ -11,7 +11,8 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     prepare::tools(root)?;
     prepare::python(root)?;
     let mut cargo = workspace::command(root, "cargo");
-    cargo.args(["test", "--package", "tetherline-cli", "--test", "cli", "compat::"]);
+    // Built as with all the other tests, of which it is one.
+    cargo.args(["test", "--workspace", "--test", "cli", "compat::"]);
     runner::run(cargo)?;
     prepare::package(root)?;
     let mut vitest = workspace::command(root, "npx");

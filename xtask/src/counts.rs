@@ -13,6 +13,7 @@ use tetherline_process::{note, say};
 use crate::{
     prepare,
     progress::step,
+    side_by_side::side_by_side,
     workspace::{build, target},
 };
 use budgets::{Budgets, Verdict};
@@ -68,7 +69,7 @@ fn compare(
     mut problems: Vec<String>,
     tools: &str,
 ) -> Result<()> {
-    for path in paths {
+    let counts = side_by_side(paths, |path| {
         let mut counted = callgrind.count(path)?;
         for _ in 1..TIMES_MAX {
             if !Verdict::of(counted.instructions, budgets.of(path)).is_over() {
@@ -76,7 +77,10 @@ fn compare(
             }
             counted = counted.least(callgrind.count(path)?);
         }
-        let verdict = report(budgets, path, counted);
+        anyhow::Ok(counted)
+    });
+    for (path, counted) in paths.iter().zip(counts) {
+        let verdict = report(budgets, path, counted?);
         problems.extend(verdict.problem(path, &callgrind.profile(path)));
     }
     if problems.is_empty() {
@@ -96,11 +100,15 @@ fn renew(
     why: &str,
     even_small_changes: bool,
 ) -> Result<()> {
-    for path in paths {
+    let counts = side_by_side(paths, |path| {
         let mut counted = callgrind.count(path)?;
         for _ in 1..TIMES_MAX {
             counted = counted.least(callgrind.count(path)?);
         }
+        anyhow::Ok(counted)
+    });
+    for (path, counted) in paths.iter().zip(counts) {
+        let counted = counted?;
         let verdict = report(budgets, path, counted);
         if even_small_changes || !verdict.is_as_it_was() {
             budgets.accept(path, counted.instructions, why);

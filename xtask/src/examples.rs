@@ -16,6 +16,7 @@ use crate::{
     markdown, prepare,
     progress::quiet_step,
     runner,
+    side_by_side::side_by_side,
     workspace::{self, binary, build},
 };
 
@@ -52,9 +53,8 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let folder = folder(root);
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     pack(root, &folder)?;
-    for example in &EXAMPLES {
-        example.prepare(root, &folder)?;
-    }
+    let prepared = side_by_side(&EXAMPLES, |example| example.prepare(root, &folder));
+    prepared.into_iter().collect::<Result<()>>()?;
     let mut playwright = workspace::command(root, "npx");
     playwright
         .args(["--no-install", "playwright", "test", "--config", STORY])

@@ -16,6 +16,7 @@ use tetherline_process::{note, say};
 use crate::{
     browser::is_root,
     progress::step,
+    side_by_side::side_by_side,
     workspace::{build, command, output, run, target},
 };
 
@@ -59,26 +60,27 @@ pub(crate) fn fuzz(root: &Path, arguments: &[String]) -> Result<()> {
 pub(crate) fn check(root: &Path) -> Result<()> {
     run(root, "cargo", &["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])?;
     let built = prepare(root)?;
-    for name in targets(root)? {
-        let scratch = folder(root, "scratch", &name)?;
-        // What an earlier run found would make this one another.
-        fs::remove_dir_all(&scratch)?;
-        fs::create_dir_all(&scratch)?;
-        let mut arguments =
-            arguments_for(root, &name, &scratch, &format!("-runs={RUNS_IN_TESTS}"))?;
-        arguments.push(format!("-max_total_time={SECONDS_IN_TESTS}"));
-        let done = command(root, &built.join(&name).to_string_lossy())
-            .args(&arguments)
-            .stdin(Stdio::null())
-            .output()
-            .with_context(|| format!("cannot start the fuzz target {name}"))?;
-        let words = String::from_utf8_lossy(&done.stderr);
-        if !done.status.success() {
-            note!("{words}");
-            bail!(advice(&name, &built));
-        }
-        say!("{name:<16} {}", words.lines().last().unwrap_or_default());
+    side_by_side(&targets(root)?, |name| check_target(root, &built, name)).into_iter().collect()
+}
+
+fn check_target(root: &Path, built: &Path, name: &str) -> Result<()> {
+    let scratch = folder(root, "scratch", name)?;
+    // What an earlier run found would make this one another.
+    fs::remove_dir_all(&scratch)?;
+    fs::create_dir_all(&scratch)?;
+    let mut arguments = arguments_for(root, name, &scratch, &format!("-runs={RUNS_IN_TESTS}"))?;
+    arguments.push(format!("-max_total_time={SECONDS_IN_TESTS}"));
+    let done = command(root, &built.join(name).to_string_lossy())
+        .args(&arguments)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start the fuzz target {name}"))?;
+    let words = String::from_utf8_lossy(&done.stderr);
+    if !done.status.success() {
+        note!("{words}");
+        bail!(advice(name, built));
     }
+    say!("{name:<16} {}", words.lines().last().unwrap_or_default());
     Ok(())
 }
 

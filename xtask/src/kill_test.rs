@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use crate::{
-    progress::step,
-    workspace::{binary, build, run},
+    prepare,
+    workspace::{binary, run},
 };
 
 /// What `cargo xtask test` has time for.
@@ -29,11 +29,7 @@ pub(crate) fn run_briefly(root: &Path) -> Result<()> {
 }
 
 fn start(root: &Path, release: bool, arguments: &[&str]) -> Result<()> {
-    let packages = ["build", "--package", "tetherline-cli", "--package", "tetherline-kill-test"];
-    let optimised: &[&str] = if release { &["--release"] } else { &[] };
-    step("the server, and who kills it", || {
-        build(root, "cargo", &[&packages[..], optimised].concat())
-    })?;
+    prepare::server_and(root, "tetherline-kill-test", release)?;
     let server = binary(root, "tetherline", release);
     let server = server.to_str().context("the path of this checkout is not UTF-8")?;
     let test = binary(root, "tetherline-kill-test", release);

@@ -17,6 +17,8 @@ mod progress;
 mod publishing;
 mod run;
 mod runner;
+mod rust_tests;
+mod side_by_side;
 mod sim;
 mod test;
 mod tidy;

@@ -143,6 +143,20 @@ pub(crate) fn cli(root: &Path) -> Result<()> {
     built.exists().then_some(()).with_context(|| format!("{} was not built", built.display()))
 }
 
+/// The binary `tetherline`, and a program that is there for trying it out.
+pub(crate) fn server_and(root: &Path, package: &str, release: bool) -> Result<()> {
+    if release {
+        return step(&format!("tetherline and {package}"), || {
+            let packages = ["--package", "tetherline-cli", "--package", package];
+            build(root, "cargo", &[&["build", "--release"][..], &packages].concat())
+        });
+    }
+    // With all that the tests are built from, they need nothing of their own; by itself the program would
+    // have other features of the same libraries. The server is then built as people build it.
+    step(package, || build(root, "cargo", &["build", "--workspace", "--all-targets"]))?;
+    cli(root)
+}
+
 fn node(root: &Path) -> Result<()> {
     let (major, minor) = NODE_OLDEST;
     let advice = format!(

@@ -38,6 +38,11 @@ pub(crate) fn run(mut command: Command) -> Result<()> {
     Ok(())
 }
 
+/// Shows what a test runner has said, all at once.
+pub(crate) fn show(words: &[u8]) {
+    forward(words, stdout());
+}
+
 /// The summaries since the last call.
 pub(crate) fn take_summaries() -> Vec<String> {
     std::mem::take(&mut *SUMMARIES.lock().unwrap_or_else(PoisonError::into_inner))

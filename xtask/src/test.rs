@@ -9,9 +9,11 @@ use anyhow::{Result, bail};
 use tetherline_process::{note, say};
 
 use crate::{
-    bench, browser, codegen, compat, counts, docs, examples, fuzz, kill_test, prepare,
+    bench, browser, codegen, counts, docs, examples, fuzz, kill_test, prepare,
     progress::Elapsed,
-    publishing, runner, tidy, torture,
+    publishing, runner, rust_tests,
+    side_by_side::all_pass,
+    tidy, torture,
     workspace::{self, run},
 };
 
@@ -22,14 +24,15 @@ struct Check {
 }
 
 /// In the order in which they run: what fails soonest comes first, what needs a build after it.
-const CHECKS: [Check; 26] = [
+const CHECKS: [Check; 23] = [
     Check { name: "tools", about: "Node, the wasm target, npm packages", run: prepare::tools },
     Check { name: "format", about: "cargo fmt --check", run: format },
     Check { name: "codegen", about: "generated files are current", run: codegen_is_current },
     Check { name: "tidy", about: "the house rules", run: tidy::run },
     Check { name: "clippy", about: "clippy, warnings denied", run: clippy },
     Check { name: "clippy-wasm", about: "clippy for the browser engine", run: clippy_wasm },
-    Check { name: "rust", about: "Rust tests", run: rust_tests },
+    // What `cargo xtask compat` runs is part of this and of `unit`.
+    Check { name: "rust", about: "Rust tests", run: rust_tests::run },
     Check { name: "doctests", about: "examples in Rust documentation", run: doctests },
     Check { name: "fuzz", about: "parsers of outside bytes, briefly", run: fuzz::check },
     Check { name: "package", about: "wasm engine and npm package build", run: prepare::package },
@@ -39,11 +42,12 @@ const CHECKS: [Check; 26] = [
         about: "the packed archive, and the reference",
         run: publishing::check,
     },
-    Check { name: "typecheck", about: "TypeScript", run: typecheck },
-    Check { name: "lint", about: "eslint", run: lint },
-    Check { name: "prettier", about: "prettier --check", run: prettier },
+    Check {
+        name: "typescript",
+        about: "types, eslint and prettier, side by side",
+        run: typescript,
+    },
     Check { name: "unit", about: "vitest", run: unit },
-    Check { name: "compat", about: "older pages, servers and folders", run: compat::run },
     Check { name: "web", about: "the chat's page builds", run: prepare::web },
     Check { name: "servers", about: "the binaries that people start build", run: servers },
     Check { name: "counts", about: "instructions of the hot paths", run: counts::check },
@@ -160,18 +164,6 @@ fn clippy_wasm(root: &Path) -> Result<()> {
     run(root, "cargo", &["clippy", "-p", "tetherline-wasm", flag, triple, "--", "-D", "warnings"])
 }
 
-fn rust_tests(root: &Path) -> Result<()> {
-    prepare::python(root)?;
-    prepare::proxies(root)?;
-    // cargo-nextest is nicer to read and no requirement.
-    let nextest = workspace::command(root, "cargo").args(["nextest", "--version"]).output();
-    if nextest.is_ok_and(|output| output.status.success()) {
-        return run_tests(root, "cargo", &["nextest", "run", "--workspace", "--no-fail-fast"]);
-    }
-    let kinds = ["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"];
-    run_tests(root, "cargo", &kinds)
-}
-
 fn doctests(root: &Path) -> Result<()> {
     run_tests(root, "cargo", &["test", "--workspace", "--doc", "--no-fail-fast"])
 }
@@ -193,19 +185,29 @@ fn size(root: &Path) -> Result<()> {
         .try_for_each(|package| run(root, "npm", &["run", "--silent", "size", "-w", package]))
 }
 
-fn typecheck(root: &Path) -> Result<()> {
-    npm(root, "typecheck")?;
-    run(root, "npx", &["--no-install", "tsc", "--project", "examples/e2e"])?;
-    let also = ["-w", "@tetherline/chat-e2e", "-w", "@tetherline/bench"];
-    run(root, "npm", &[&["run", "--silent", "typecheck"][..], &also].concat())
-}
-
-fn lint(root: &Path) -> Result<()> {
-    run(root, "npm", &["run", "--silent", "lint"])
-}
-
-fn prettier(root: &Path) -> Result<()> {
-    run(root, "npm", &["run", "--silent", "format"])
+fn typescript(root: &Path) -> Result<()> {
+    let look = |name, program, arguments: &[&str]| {
+        let mut command = workspace::command(root, program);
+        command.args(arguments);
+        (name, command)
+    };
+    let types =
+        |workspace, name| look(name, "npm", &["run", "--silent", "typecheck", "-w", workspace]);
+    // The longest first, so that none is left alone at the end.
+    all_pass(vec![
+        look("eslint", "npm", &["run", "--silent", "lint"]),
+        types("tetherline", "types of the package"),
+        look("prettier", "npm", &["run", "--silent", "format"]),
+        types("tetherline-markdown", "types of the Markdown"),
+        types("@tetherline/chat-web", "types of the chat's page"),
+        types("@tetherline/chat-e2e", "types of its end-to-end tests"),
+        types("@tetherline/bench", "types of the benchmarks"),
+        look(
+            "types of the examples' tests",
+            "npx",
+            &["--no-install", "tsc", "--project", "examples/e2e"],
+        ),
+    ])
 }
 
 fn unit(root: &Path) -> Result<()> {

@@ -6,8 +6,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     prepare,
-    progress::step,
-    workspace::{binary, build, run},
+    workspace::{binary, run},
 };
 
 /// Builds the server as people run it, and hands the arguments on; `--server` names another one.
@@ -24,11 +23,7 @@ pub(crate) fn run_briefly(root: &Path) -> Result<()> {
 fn start(root: &Path, release: bool, arguments: &[&str]) -> Result<()> {
     prepare::python(root)?;
     prepare::proxies(root)?;
-    let packages = ["build", "--package", "tetherline-cli", "--package", "tetherline-kill-test"];
-    let optimised: &[&str] = if release { &["--release"] } else { &[] };
-    step("the server, and who tortures it", || {
-        build(root, "cargo", &[&packages[..], optimised].concat())
-    })?;
+    prepare::server_and(root, "tetherline-kill-test", release)?;
     let server = binary(root, "tetherline", release);
     let server = server.to_str().context("the path of this checkout is not UTF-8")?;
     let test = binary(root, "tetherline-kill-test", release);

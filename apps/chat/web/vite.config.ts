@@ -55,6 +55,8 @@ export default defineConfig({
     setupFiles: ['tests/setup.ts'],
     include: ['tests/**/*.test.{ts,tsx}'],
     testTimeout: 20_000,
+    // By itself it leaves one core alone, and of two that is half.
+    maxWorkers: '100%',
     silent: 'passed-only',
   },
 });
