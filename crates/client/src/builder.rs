@@ -126,7 +126,7 @@ impl Builder {
         self
     }
 
-    /// Shows answers while they grow: [`crate::Event::StreamStarted`] and
+    /// Shows streams: [`crate::Event::StreamStarted`] and
     /// [`crate::Event::StreamGrew`]. Otherwise only the messages that they become are seen.
     #[must_use]
     pub fn follow_streams(mut self) -> Self {

@@ -18,10 +18,10 @@ use tetherline_protocol::{
 pub enum Event {
     /// A message for the application.
     Message(Message),
-    /// An answer begins to grow, or grows from its beginning again: forget what there was of it. Its
+    /// A stream begins, or begins again: forget what there was of it. Its
     /// end is the [`Event::Message`] that [`Message::ends`] it.
     StreamStarted(StreamStarted),
-    /// An answer has grown by a piece. Whatever the network does, the pieces of an attempt come in
+    /// A piece of stream text. Whatever the network does, the pieces of an attempt come in
     /// order, without holes, and none twice: append them.
     StreamGrew(StreamText),
     /// What waited has been delivered; what follows is live. `text` is the frame as it came.

@@ -2,16 +2,16 @@ use alloc::vec::Vec;
 
 use tetherline_protocol::{Attempt, limits::STREAMS_KNOWN_MAX};
 
-/// The driver's own number for the name of a growing answer; equal names have equal numbers.
+/// The driver's own number for the name of a stream; equal names have equal numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamNo(pub u32);
 
 /// What to do with a `message_start`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamStart {
-    /// Forget what there was of this answer: it grows from nothing.
+    /// Forget what there was of this stream: it begins from nothing.
     Begin,
-    /// It grows already. What there is stays.
+    /// It has begun already. What there is stays.
     Known,
     /// It is of an attempt that is over, or of no connection of this page.
     Drop,
@@ -32,13 +32,13 @@ pub enum StreamDelta {
 /// What to do with the durable message that ends an attempt, beside delivering it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamEnd {
-    /// The answer, if there is anything of it, grows no more.
+    /// The stream, if there is anything of it, is over.
     Finish,
     /// Nothing: it was known, or a later attempt has begun.
     Drop,
 }
 
-/// How far each answer is, as far as this page has seen it grow.
+/// How far each stream is, as far as this page has seen it.
 ///
 /// Of an answer only the latest attempt counts, and of that attempt only a prefix without holes.
 #[derive(Debug, Default)]
@@ -53,16 +53,16 @@ pub(crate) struct Streams {
 struct Stream {
     no: StreamNo,
     attempt: Attempt,
-    growth: Growth,
+    progress: Progress,
     /// What comes next was asked for and has not come: one hole is one question.
     is_asked_for: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Growth {
+enum Progress {
     /// A piece of it came, and its start did not.
     Awaited,
-    Growing {
+    Open {
         length: u64,
     },
     /// Remembered, so that what comes late does not begin it anew.
@@ -84,17 +84,17 @@ impl Streams {
     pub(crate) fn start(&mut self, no: StreamNo, attempt: Attempt) -> StreamStart {
         match self.find(no, attempt) {
             Found::Older => StreamStart::Drop,
-            Found::Same(stream) => match stream.growth {
-                Growth::Awaited => {
-                    stream.growth = Growth::Growing { length: 0 };
+            Found::Same(stream) => match stream.progress {
+                Progress::Awaited => {
+                    stream.progress = Progress::Open { length: 0 };
                     stream.is_asked_for = false;
                     StreamStart::Begin
                 }
-                Growth::Growing { .. } => StreamStart::Known,
-                Growth::Finished => StreamStart::Drop,
+                Progress::Open { .. } => StreamStart::Known,
+                Progress::Finished => StreamStart::Drop,
             },
             Found::News => {
-                self.insert(no, attempt, Growth::Growing { length: 0 });
+                self.insert(no, attempt, Progress::Open { length: 0 });
                 StreamStart::Begin
             }
         }
@@ -111,7 +111,7 @@ impl Streams {
             Found::Older => Piece::Stale,
             Found::Same(stream) => stream.add(offset, length),
             Found::News => {
-                self.insert(no, attempt, Growth::Awaited);
+                self.insert(no, attempt, Progress::Awaited);
                 Piece::Hole
             }
         }
@@ -120,9 +120,9 @@ impl Streams {
     pub(crate) fn end(&mut self, no: StreamNo, attempt: Attempt) -> StreamEnd {
         match self.find(no, attempt) {
             Found::Older => StreamEnd::Drop,
-            Found::Same(stream) if stream.growth == Growth::Finished => StreamEnd::Drop,
+            Found::Same(stream) if stream.progress == Progress::Finished => StreamEnd::Drop,
             Found::Same(_) | Found::News => {
-                self.insert(no, attempt, Growth::Finished);
+                self.insert(no, attempt, Progress::Finished);
                 StreamEnd::Finish
             }
         }
@@ -133,7 +133,7 @@ impl Streams {
     pub(crate) fn lose(&mut self, no: StreamNo, attempt: Attempt) -> bool {
         let before = self.known.len();
         self.known.retain(|stream| {
-            stream.no != no || stream.attempt != attempt || stream.growth == Growth::Finished
+            stream.no != no || stream.attempt != attempt || stream.progress == Progress::Finished
         });
         self.known.len() < before
     }
@@ -144,7 +144,7 @@ impl Streams {
         if self.known.len() <= STREAMS_KNOWN_MAX {
             return None;
         }
-        let finished = self.known.iter().position(|stream| stream.growth == Growth::Finished);
+        let finished = self.known.iter().position(|stream| stream.progress == Progress::Finished);
         Some(self.known.remove(finished.unwrap_or(0)).no)
     }
 
@@ -157,7 +157,7 @@ impl Streams {
 
     /// Whether the end of anything is still to come.
     pub(crate) fn has_unfinished(&self) -> bool {
-        self.known.iter().any(|stream| stream.growth != Growth::Finished)
+        self.known.iter().any(|stream| stream.progress != Progress::Finished)
     }
 
     /// A new connection was asked nothing.
@@ -192,11 +192,11 @@ impl Streams {
         }
     }
 
-    fn insert(&mut self, no: StreamNo, attempt: Attempt, growth: Growth) {
+    fn insert(&mut self, no: StreamNo, attempt: Attempt, progress: Progress) {
         if let Some(index) = self.known.iter().position(|stream| stream.no == no) {
             self.known.remove(index);
         }
-        self.known.push(Stream { no, attempt, growth, is_asked_for: false });
+        self.known.push(Stream { no, attempt, progress, is_asked_for: false });
     }
 }
 
@@ -211,11 +211,11 @@ enum Found<'a> {
 
 impl Stream {
     fn add(&mut self, offset: u64, length: u64) -> Piece {
-        let known = match &mut self.growth {
-            Growth::Growing { length: known } if offset <= *known => known,
-            Growth::Finished => return Piece::Stale,
-            Growth::Awaited | Growth::Growing { .. } if self.is_asked_for => return Piece::Stale,
-            Growth::Awaited | Growth::Growing { .. } => return Piece::Hole,
+        let known = match &mut self.progress {
+            Progress::Open { length: known } if offset <= *known => known,
+            Progress::Finished => return Piece::Stale,
+            Progress::Awaited | Progress::Open { .. } if self.is_asked_for => return Piece::Stale,
+            Progress::Awaited | Progress::Open { .. } => return Piece::Hole,
         };
         let end = offset.saturating_add(length);
         if end <= *known {

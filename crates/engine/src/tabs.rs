@@ -28,7 +28,7 @@ pub enum TabMessage {
 /// whatever a leading tab does for the others that one of before would not. What one of before would
 /// *misread* needs another name of the channel and the lock: its tabs then have a connection of their own.
 ///
-/// 1, which says no version, asks for growing answers only if it shows them itself.
+/// 1, which says no version, asks for streams only if it shows them itself.
 pub const TABS_VERSION: u32 = 2;
 
 /// How the tab that leads is doing.

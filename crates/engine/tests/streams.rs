@@ -1,4 +1,4 @@
-//! Answers that grow, told as stories: what a page has of them, over losses, repeats and tabs.
+//! Streams, told as stories: what a page has of them, over losses, repeats and tabs.
 
 use std::{collections::BTreeMap, iter};
 
@@ -203,7 +203,7 @@ fn a_later_attempt_starts_over_and_an_earlier_one_is_not_heard_any_more() {
 #[test]
 fn nothing_of_an_attempt_is_heard_after_its_end() {
     let mut page = Page::connected();
-    // It never grew here: its end is all that the page gets to see.
+    // Nothing of it was shown here: its end is all that the page gets to see.
     assert_eq!(page.end(FIRST), StreamEnd::Finish);
     assert_eq!(page.start(ANSWER, FIRST), StreamStart::Drop);
     assert_eq!(page.piece(FIRST, 0, "late"), StreamDelta::Drop);
@@ -248,7 +248,7 @@ fn a_restored_backup_and_signing_out_forget_all_text() {
 #[test]
 fn an_answer_whose_end_was_trimmed_does_not_grow_for_ever() {
     // A page was away for so long that retention took the message that its answer had become. It
-    // heard of a gap, and showed the answer as growing from then on.
+    // heard of a gap, and showed the stream as open from then on.
     let mut page = Page::connected();
     page.start(ANSWER, FIRST);
     page.piece(FIRST, 0, "Hello");
@@ -257,7 +257,7 @@ fn an_answer_whose_end_was_trimmed_does_not_grow_for_ever() {
     page.connect(1);
     let next = Seq::new(51).expect("small");
     page.engine.handle_gap(page.connection, Seq::default(), next, IdNo::NONE, page.now);
-    assert_eq!(page.questions(), 1, "what still grows is asked for");
+    assert_eq!(page.questions(), 1, "what is still open is asked for");
     assert!(page.texts.is_empty());
     assert_eq!(page.start(StreamNo(2), FIRST), StreamStart::Begin, "and comes again");
 }

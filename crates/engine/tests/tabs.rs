@@ -416,7 +416,7 @@ fn the_lead_moves_to_a_visible_tab_but_not_at_every_glance() {
 
 #[test]
 fn the_lead_moves_to_a_visible_tab_from_one_of_an_older_version_and_from_no_newer_one() {
-    // Answers grew only in the tabs of the version that happened to lead.
+    // Streams were shown only in the tabs of the version that happened to lead.
     for (version, moves) in [(0, true), (TABS_VERSION, false), (TABS_VERSION + 1, false)] {
         let (mut tab, _) = Tab::joined(0, 0);
         tab.hear_version(version, LEADER, true, Phase::Connected);

@@ -92,7 +92,7 @@ pub const TAKEOVER_AFTER_MS: u64 = 5_000;
 /// How long a hand-over between tabs may take before they show that the connection is lost, in ms.
 pub const HANDOVER_GRACE_MS: u64 = 3_000;
 
-/// How often a connection shows what an answer has grown by, in ms. Its first text goes out at once.
+/// How often a connection shows what a stream has gained, in ms. Its first text goes out at once.
 pub const STREAM_INTERVAL_MS: u64 = 40;
 /// How long text may wait for other text to share a commit with, in ms.
 pub const STREAM_COMMIT_MS_MAX: u64 = 20;
@@ -100,7 +100,7 @@ pub const STREAM_COMMIT_MS_MAX: u64 = 20;
 pub const STREAM_PIECE_BYTES_MAX: usize = 16 * 1024;
 /// Largest set of fields that an answer is opened with, in bytes; the same at its end.
 pub const STREAM_FIELDS_BYTES_MAX: usize = 16 * 1024;
-/// Growing and finished answers that a client remembers, and names in `get_pending`.
+/// Open and finished streams that a client remembers, and names in `get_pending`.
 pub const STREAMS_KNOWN_MAX: usize = 64;
 /// Stops of one user that came before the answer they are about, and wait for it.
 pub const STREAM_STOPS_MAX: usize = 64;
@@ -146,9 +146,9 @@ pub struct Limits {
     pub live_bytes_max: usize,
     /// Longest text of a streamed answer, in bytes.
     pub stream_bytes_max: usize,
-    /// Answers of one user that grow at a time.
+    /// Streams of one user at a time.
     pub streams_per_user_max: usize,
-    /// All growing answers of one server together, in bytes.
+    /// All streams of one server together, in bytes.
     pub streams_bytes_max: usize,
     /// An answer whose writer says nothing for this long is ended as interrupted, in ms.
     pub stream_idle_ms: u64,

@@ -18,11 +18,11 @@ pub const ACCEPTED: &str = "accepted";
 /// Server → client: something failed; `ref` names the message it is about, if any.
 pub const ERROR: &str = "error";
 
-/// Server → client: an answer begins to grow, or grows from its beginning again.
+/// Server → client: a stream begins, or begins again.
 pub const MESSAGE_START: &str = "message_start";
-/// Server → client: a piece of a growing answer.
+/// Server → client: a piece of stream text.
 pub const MESSAGE_DELTA: &str = "message_delta";
-/// Server → client: what a client has of a growing answer is not, or no more, what there is.
+/// Server → client: what a client has of a stream is not, or no more, what there is.
 pub const MESSAGE_LOST: &str = "message_lost";
 
 /// Client → server, the heartbeat.
@@ -33,7 +33,7 @@ pub const GET_PENDING: &str = "get_pending";
 pub const ACK: &str = "ack";
 /// Client → server: a fresh token for the same user.
 pub const AUTHENTICATE: &str = "authenticate";
-/// Client → server: an answer shall not grow any further.
+/// Client → server: a stream shall stop.
 pub const MESSAGE_STOP: &str = "message_stop";
 
 /// The reference chat's answer; also what its client sends to ask.

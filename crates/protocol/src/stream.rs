@@ -97,7 +97,7 @@ pub struct StreamPosition {
     pub is_only_checked: bool,
 }
 
-/// Which answer shall not grow any further.
+/// Which stream shall stop.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum StopTarget {
     /// The one of this name.

@@ -1,4 +1,4 @@
-//! What JavaScript calls when an answer grows. Answers have numbers from 1 on, attempts too.
+//! What JavaScript calls when a frame of a stream comes. Streams have numbers from 1 on, attempts too.
 #![cfg_attr(
     target_arch = "wasm32",
     expect(
@@ -12,7 +12,7 @@ use tetherline_protocol::Attempt;
 
 use crate::instance::with;
 
-/// `message_start` has come. Answers 1 if the answer grows from nothing now, 0 if that is no news.
+/// `message_start` has come. Answers 1 if the stream begins from nothing now, 0 if that is no news.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn stream_start(connection: u32, stream: u32, attempt: u32) -> u32 {
     let Some(attempt) = Attempt::new(attempt) else { return 0 };

@@ -150,7 +150,7 @@ pub(super) fn ping(now: Instant) -> String {
 }
 
 /// `after_id` is JSON: which message stands there, if that is to be proved. `have` is JSON: what there is
-/// of growing answers, if anybody follows them.
+/// of streams, if anybody follows them.
 pub(super) fn get_pending(
     after: Seq,
     after_id: Option<String>,

@@ -1,4 +1,4 @@
-//! Growing answers: what the application has of each, and what of a frame is news.
+//! Streams: what the application has of each, and what of a frame is news.
 
 use std::{collections::HashMap, fmt::Write as _};
 
@@ -12,7 +12,7 @@ use tetherline_protocol::{
 use super::Driver;
 use crate::{Event, StreamStarted, StreamText};
 
-/// What the application has of the answers that the engine knows.
+/// What the application has of the streams that the engine knows.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     known: HashMap<MessageId, Known>,
@@ -23,12 +23,12 @@ pub(super) struct Streams {
 struct Known {
     no: StreamNo,
     /// None before it has begun, and when it has ended.
-    growing: Option<Growing>,
+    open: Option<Open>,
 }
 
 /// So much of an attempt was handed out.
 #[derive(Debug)]
-struct Growing {
+struct Open {
     attempt: Attempt,
     offset: u64,
     hash: TextHash,
@@ -41,20 +41,20 @@ impl Streams {
         }
         self.last_no += 1;
         let no = StreamNo(self.last_no);
-        self.known.insert(uuid.clone(), Known { no, growing: None });
+        self.known.insert(uuid.clone(), Known { no, open: None });
         no
     }
 
-    fn set(&mut self, uuid: &MessageId, growing: Option<Growing>) {
+    fn set(&mut self, uuid: &MessageId, open: Option<Open>) {
         if let Some(known) = self.known.get_mut(uuid) {
-            known.growing = growing;
+            known.open = open;
         }
     }
 
     /// Of the text that was handed out.
     fn hash(&self, uuid: &MessageId) -> TextHash {
-        let growing = self.known.get(uuid).and_then(|known| known.growing.as_ref());
-        growing.map(|growing| growing.hash).unwrap_or_default()
+        let open = self.known.get(uuid).and_then(|known| known.open.as_ref());
+        open.map(|open| open.hash).unwrap_or_default()
     }
 
     pub(super) fn forget(&mut self, no: StreamNo) {
@@ -69,7 +69,7 @@ impl Streams {
     pub(super) fn have(&self) -> String {
         let mut json = String::from("[");
         for (uuid, known) in &self.known {
-            let Some(Growing { attempt, offset, hash }) = &known.growing else { continue };
+            let Some(Open { attempt, offset, hash }) = &known.open else { continue };
             let hash = hash.get();
             let comma = if json.len() > 1 { "," } else { "" };
             // Writing to a `String` cannot fail, hence the `let _`.
@@ -93,10 +93,8 @@ impl Driver {
         let Some(no) = self.stream_no(&start.message_uuid) else { return };
         let MessageStart { message_uuid, attempt, reference } = start;
         if self.engine.handle_stream_start(connection, no, attempt) == StreamStart::Begin {
-            self.streams.set(
-                &message_uuid,
-                Some(Growing { attempt, offset: 0, hash: TextHash::default() }),
-            );
+            self.streams
+                .set(&message_uuid, Some(Open { attempt, offset: 0, hash: TextHash::default() }));
             let started = StreamStarted { message_uuid, attempt, reference, text };
             self.events.push_back(Event::StreamStarted(started));
         }
@@ -113,7 +111,7 @@ impl Driver {
         let text: Box<str> =
             utf16::byte_index(&text, skip).map_or("", |index| &text[index..]).into();
         let hash = self.streams.hash(&message_uuid).and(&text);
-        self.streams.set(&message_uuid, Some(Growing { attempt, offset: end, hash }));
+        self.streams.set(&message_uuid, Some(Open { attempt, offset: end, hash }));
         let offset = offset.saturating_add(skip);
         self.events.push_back(Event::StreamGrew(StreamText {
             message_uuid,

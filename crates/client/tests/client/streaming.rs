@@ -1,4 +1,4 @@
-//! Growing answers, from a server that says what a test tells it to.
+//! Streams, from a server that says what a test tells it to.
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};

@@ -188,7 +188,7 @@ impl<P> Engine<P> {
         if is_news && self.leads() {
             self.welcome(None);
         }
-        // What the leading tab has shown of growing answers was not looked at until now.
+        // What the leading tab has shown of streams was not looked at until now.
         let again = if is_news && self.is_joined() { self.reader.ask_again() } else { None };
         if let Some(resume) = again.or(resume) {
             self.ask(&resume);

@@ -1,11 +1,11 @@
-//! Answers that grow: which piece of text comes next, and what is missing.
+//! Streams: which piece of text comes next, and what is missing.
 
 use tetherline_protocol::Attempt;
 
 use super::Engine;
 use crate::{ConnectionNo, Output, StreamDelta, StreamEnd, StreamNo, StreamStart, streams::Piece};
 
-/// Growing answers. As with messages, these calls take no time and read no clock.
+/// Streams. As with messages, these calls take no time and read no clock.
 ///
 /// What the driver has of an answer is exactly what it was told to append since
 /// [`StreamStart::Begin`], over any number of connections. With [`Output::GetPending`] it says how
@@ -88,14 +88,14 @@ impl<P> Engine<P> {
         self.is_connected_by(connection) && self.reader.is_proved()
     }
 
-    /// What grew belongs to a history that is no more, or to somebody who is gone.
+    /// Their text belongs to a history that is no more, or to somebody who is gone.
     pub(super) fn forget_streams(&mut self) {
         if self.streams.forget() {
             self.outputs.push_back(Output::StreamsDropped);
         }
     }
 
-    /// Messages are missing, and one of them may have ended what grows here. What still grows comes
+    /// Messages are missing, and one of them may have ended a stream here. What is still open comes
     /// again, from its beginning.
     pub(super) fn doubt_streams(&mut self) {
         if self.streams.has_unfinished() {

@@ -248,7 +248,9 @@ impl Absurd {
             | Call::Accepted(..)
             | Call::Refused(..)
             | Call::Gap(..) => self.hear(call),
-            Call::StreamStart(..) | Call::StreamDelta(..) | Call::StreamEnd(..) => self.grow(call),
+            Call::StreamStart(..) | Call::StreamDelta(..) | Call::StreamEnd(..) => {
+                self.stream(call)
+            }
             Call::SignInAmongTabs(_)
             | Call::SetVisible(_)
             | Call::Lock
@@ -293,7 +295,7 @@ impl Absurd {
         }
     }
 
-    fn grow(&mut self, call: Call) {
+    fn stream(&mut self, call: Call) {
         let (Call::StreamStart(whose, ..)
         | Call::StreamDelta(whose, ..)
         | Call::StreamEnd(whose, ..)) = call

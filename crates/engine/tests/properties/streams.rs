@@ -1,4 +1,4 @@
-//! Frames of growing answers, true ones but in any order and any number of times, and a driver that
+//! Frames of streams, true ones but in any order and any number of times, and a driver that
 //! keeps the text that it is told to keep.
 
 use std::collections::BTreeSet;
@@ -184,7 +184,7 @@ impl Reader {
         if let StreamDelta::Append { skip } = delta {
             let known = self.texts.get_mut(&stream).expect("text of what has begun");
             assert_eq!(known.attempt, Some(attempt));
-            assert!(known.ended < Some(attempt), "{attempt} grows after its end");
+            assert!(known.ended < Some(attempt), "{attempt} goes on after its end");
             assert!(skip < length, "nothing is appended");
             let piece = truth(stream, attempt, offset, length);
             known.text.push_str(&piece[usize::try_from(skip).expect("short")..]);

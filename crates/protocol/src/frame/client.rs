@@ -23,7 +23,7 @@ pub enum ClientFrame {
         after_id: AfterId,
         /// The epoch in which `after` counts.
         epoch: Option<Epoch>,
-        /// What it has of growing answers; `None` if it does not want to see them grow.
+        /// What it has of streams; `None` if it does not want to see them.
         have: Option<Vec<StreamPosition>>,
     },
     /// Everything up to here is handled on this device.
@@ -36,7 +36,7 @@ pub enum ClientFrame {
         /// The JWT. Its `Debug` form is what it is: never log this frame.
         token: Box<str>,
     },
-    /// An answer shall not grow any further. It settles as a send does.
+    /// A stream shall stop. It settles as a send does.
     Stop(Stop),
     /// For the application.
     Application(Message),

@@ -70,7 +70,7 @@ pub struct PendingSummary {
     pub head: Seq,
     /// False when messages may be missing: an unknown epoch or position, or retention took some.
     pub recovered: bool,
-    /// Answers that are growing; what there is of them has been sent.
+    /// Streams that are open; what there is of them has been sent.
     pub streams: u64,
 }
 
@@ -124,7 +124,7 @@ pub struct Accepted {
     pub answer: Option<SendAnswer>,
 }
 
-/// `message_start`: an answer begins to grow, or grows from its beginning again. Beside these fields
+/// `message_start`: a stream begins, or begins again. Beside these fields
 /// stand those that it was opened with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageStart {
@@ -137,7 +137,7 @@ pub struct MessageStart {
     pub reference: Option<MessageId>,
 }
 
-/// `message_delta`: a piece of a growing answer.
+/// `message_delta`: a piece of stream text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageDelta {
     /// The answer's name.
@@ -150,7 +150,7 @@ pub struct MessageDelta {
     pub text: Box<str>,
 }
 
-/// `message_lost`: a growing answer is not, or no more, as a client has said that it has it. What there
+/// `message_lost`: a stream is not, or no more, as a client has said that it has it. What there
 /// is of it follows from its beginning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageLost {
@@ -195,9 +195,9 @@ pub enum ServerFrame {
     MailboxGap(MailboxGap),
     /// From where a question is answered.
     PositionChecked(PositionChecked),
-    /// An answer begins to grow. It is written by [`super::StreamOpening::start_frame`].
+    /// A stream begins. It is written by [`super::StreamOpening::start_frame`].
     MessageStart(MessageStart),
-    /// An answer grows.
+    /// Stream text.
     MessageDelta(MessageDelta),
     /// An answer is not what the client has of it.
     MessageLost(MessageLost),

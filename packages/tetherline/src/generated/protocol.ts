@@ -27,13 +27,13 @@ export const ACCEPTED = 'accepted' as const;
 /** Server → client: something failed; `ref` names the message it is about, if any. */
 export const ERROR = 'error' as const;
 
-/** Server → client: an answer begins to grow, or grows from its beginning again. */
+/** Server → client: a stream begins, or begins again. */
 export const MESSAGE_START = 'message_start' as const;
 
-/** Server → client: a piece of a growing answer. */
+/** Server → client: a piece of stream text. */
 export const MESSAGE_DELTA = 'message_delta' as const;
 
-/** Server → client: what a client has of a growing answer is not, or no more, what there is. */
+/** Server → client: what a client has of a stream is not, or no more, what there is. */
 export const MESSAGE_LOST = 'message_lost' as const;
 
 /** Client → server, the heartbeat. */
@@ -48,7 +48,7 @@ export const ACK = 'ack' as const;
 /** Client → server: a fresh token for the same user. */
 export const AUTHENTICATE = 'authenticate' as const;
 
-/** Client → server: an answer shall not grow any further. */
+/** Client → server: a stream shall stop. */
 export const MESSAGE_STOP = 'message_stop' as const;
 
 /** The reference chat's answer; also what its client sends to ask. */
@@ -252,7 +252,7 @@ export const TAKEOVER_AFTER_MS = 5000;
 /** How long a hand-over between tabs may take before they show that the connection is lost, in ms. */
 export const HANDOVER_GRACE_MS = 3000;
 
-/** How often a connection shows what an answer has grown by, in ms. Its first text goes out at once. */
+/** How often a connection shows what a stream has gained, in ms. Its first text goes out at once. */
 export const STREAM_INTERVAL_MS = 40;
 
 /** How long text may wait for other text to share a commit with, in ms. */
@@ -264,7 +264,7 @@ export const STREAM_PIECE_BYTES_MAX = 16_384;
 /** Largest set of fields that an answer is opened with, in bytes; the same at its end. */
 export const STREAM_FIELDS_BYTES_MAX = 16_384;
 
-/** Growing and finished answers that a client remembers, and names in `get_pending`. */
+/** Open and finished streams that a client remembers, and names in `get_pending`. */
 export const STREAMS_KNOWN_MAX = 64;
 
 /** Stops of one user that came before the answer they are about, and wait for it. */
@@ -367,7 +367,7 @@ export interface ControlMessages {
       head: number;
       /** False when messages may be missing: an unknown epoch or position, or retention took some. */
       recovered: boolean;
-      /** Answers that are growing; what there is of them has been sent. */
+      /** Streams that are open; what there is of them has been sent. */
       streams: number;
     };
   };
@@ -411,7 +411,7 @@ export interface ControlMessages {
     /** When, in ms. */
     retry_after_ms?: number;
   };
-  /** An answer begins to grow, or grows from its beginning again. Beside these fields stand those that it was opened with. */
+  /** A stream begins, or begins again. Beside these fields stand those that it was opened with. */
   message_start: {
     /** The answer's name. */
     message_uuid: string;
@@ -420,7 +420,7 @@ export interface ControlMessages {
     /** The send that it answers. */
     ref?: string;
   };
-  /** A piece of a growing answer. */
+  /** A piece of stream text. */
   message_delta: {
     /** The answer's name. */
     message_uuid: string;
@@ -431,7 +431,7 @@ export interface ControlMessages {
     /** The piece. */
     text: string;
   };
-  /** A growing answer is not, or no more, as a client has said that it has it. What there is of it follows from its beginning. */
+  /** A stream is not, or no more, as a client has said that it has it. What there is of it follows from its beginning. */
   message_lost: {
     /** The answer's name. */
     message_uuid: string;

@@ -23,7 +23,7 @@ pub(crate) struct Publication {
     pub(crate) key: String,
     /// The whole message.
     pub(crate) frame: String,
-    /// Set if it is the end of an answer that grows there.
+    /// Set if it is the stream message that ends a stream there.
     pub(crate) ending: Option<Ending>,
     /// A mailbox that was restored since had it before.
     pub(crate) is_again: bool,

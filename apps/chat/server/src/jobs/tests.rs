@@ -143,7 +143,7 @@ async fn along_a_branch_one_answer_follows_the_other_and_knows_it() {
 }
 
 /// A question whose own parent was there was answered without what stood before it: the answer to
-/// the first question still grew, the second question had been stopped, and the third only looked
+/// the first question still streamed, the second question had been stopped, and the third only looked
 /// at the second's answer.
 #[tokio::test]
 async fn a_question_waits_for_all_that_stands_before_it_and_not_for_its_parent_only() {

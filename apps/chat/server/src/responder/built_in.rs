@@ -119,7 +119,7 @@ You mentioned a table. These are the messages that travel over your connection:
 | message | from | meaning |
 |---|---|---|
 | `message_generate` | you, then the server | a question, then its answer |
-| `message_start`, `message_delta` | the server | an answer, while it grows |
+| `message_start`, `message_delta` | the server | a stream: an answer that is written bit by bit |
 | `message_stop` | you | no more of it, please |
 | `message_regenerate` | you, then the server | another version of an answer, or the same tried again |
 | `message_created` | the server | your question, for your other tabs |";
@@ -129,7 +129,7 @@ You mentioned a list. What happened to your question so far:
 
 1. It was kept in your browser until the server confirmed it.
 2. It was stored together with the order to answer it.
-3. This answer grows in your mailbox, where nothing is shown before it is stored, and all your tabs \
+3. This answer is a stream in your mailbox, where nothing is shown before it is stored, and all your tabs \
 watch it.";
 
 #[cfg(test)]

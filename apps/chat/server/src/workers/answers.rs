@@ -45,7 +45,7 @@ pub(crate) struct Answering {
 pub(crate) async fn answer_questions(answering: Arc<Answering>) {
     let at_once = Arc::new(Semaphore::new(ANSWERS_AT_ONCE_MAX));
     let mut pause = Pause::default();
-    // Dropped with this task, which lets go of the answers under way; the next start ends them.
+    // Dropped with this task, which lets go of its streams; the next start ends them.
     let mut answers = JoinSet::new();
     loop {
         while answers.try_join_next().is_some() {}

@@ -41,7 +41,7 @@ pub(crate) async fn recover(database: &Database, server: &Server) -> Result<(), 
 
 /// A mailbox that was restored, alone or from an earlier moment than this database, lacks what this
 /// one takes for published. Nobody would hear of it who was away, and an answer that is over here
-/// would go on growing there.
+/// would go on as a stream there.
 async fn find_what_is_lost(database: &Database, server: &Server) -> Result<(), OpenChatError> {
     for (name, last) in database.read(jobs::last_sent).await? {
         let Ok(user) = name.parse() else { continue };

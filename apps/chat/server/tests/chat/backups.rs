@@ -11,18 +11,18 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::{
-    growing::{Story, end_of},
     process::{Chat, PATIENCE, Start},
     provider::{Pen, asking},
+    streaming::{Story, end_of},
 };
 
-/// A chat in which a question is answered and the answer to another one has begun to grow, and its
+/// A chat in which a question is answered and the stream of another answer has begun, and its
 /// backup.
 struct BackedUp {
     story: Story,
     outside: tempfile::TempDir,
     backup: PathBuf,
-    /// The pen of the answer that grows.
+    /// The pen of the stream.
     pen: Pen,
     epoch: Value,
     head: Value,
@@ -193,7 +193,7 @@ async fn a_chats_backup_has_nobody_who_was_erased_and_minds_no_killed_one() {
 
 #[tokio::test]
 async fn mailboxes_that_are_older_than_the_database_get_what_they_lost() {
-    // The answer that was over would have grown until it was called interrupted, and who had been away
+    // The stream that was over would have gone on until it was called interrupted, and who had been away
     // heard nothing of what came after it.
     let mut chat = BackedUp::new().await;
     chat.goes_on().await;

@@ -30,13 +30,13 @@ pub(crate) struct Person {
 /// An open, established connection from which everything is read.
 pub(crate) struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// What is on the screen of the answers that grow, by name.
-    growing: HashMap<String, Growing>,
+    /// What is on the screen of streams, by name.
+    streaming: HashMap<String, Streaming>,
 }
 
 /// An answer on the screen.
 #[derive(Clone)]
-pub(crate) struct Growing {
+pub(crate) struct Streaming {
     pub(crate) start: Value,
     pub(crate) text: String,
 }
@@ -100,14 +100,14 @@ impl Person {
         self.open(&json!({ "type": "get_pending", "after": 0 })).await
     }
 
-    /// The same for a page that shows answers while they grow.
+    /// The same for a page that shows streams.
     pub(crate) async fn watch(&self) -> Socket {
         self.open(&json!({ "type": "get_pending", "after": 0, "have": [] })).await
     }
 
     async fn open(&self, get_pending: &Value) -> Socket {
         let (stream, _) = connect_async(self.upgrade()).await.unwrap();
-        let mut socket = Socket { stream, growing: HashMap::new() };
+        let mut socket = Socket { stream, streaming: HashMap::new() };
         socket.next_of("connection_established").await;
         socket.send(get_pending).await;
         socket
@@ -154,14 +154,15 @@ impl Socket {
     }
 
     /// Waits until the answer to a send shows this text, and no other on the way.
-    pub(crate) async fn shows(&mut self, asked_by: &str, text: &str) -> Growing {
+    pub(crate) async fn shows(&mut self, asked_by: &str, text: &str) -> Streaming {
         let watch = async {
             loop {
-                let found = self.growing.values().find(|growing| growing.start["ref"] == asked_by);
-                if let Some(growing) = found {
-                    assert!(text.starts_with(&growing.text), "{:?} on the way", growing.text);
-                    if growing.text == text {
-                        return growing.clone();
+                let found =
+                    self.streaming.values().find(|streaming| streaming.start["ref"] == asked_by);
+                if let Some(streaming) = found {
+                    assert!(text.starts_with(&streaming.text), "{:?} on the way", streaming.text);
+                    if streaming.text == text {
+                        return streaming.clone();
                     }
                 }
                 self.next().await.expect("the connection is open");
@@ -172,8 +173,8 @@ impl Socket {
 
     /// What the answer to a send shows by now; empty once it has ended.
     pub(crate) fn shown(&self, asked_by: &str) -> &str {
-        let found = self.growing.values().find(|growing| growing.start["ref"] == asked_by);
-        found.map_or("", |growing| &growing.text)
+        let found = self.streaming.values().find(|streaming| streaming.start["ref"] == asked_by);
+        found.map_or("", |streaming| &streaming.text)
     }
 
     pub(crate) async fn next_of(&mut self, kind: &str) -> Value {
@@ -237,21 +238,21 @@ impl Socket {
         let Some(name) = frame["message_uuid"].as_str() else { return };
         match frame["type"].as_str().unwrap() {
             "message_start" => {
-                let start = Growing { start: frame.clone(), text: String::new() };
-                self.growing.insert(name.into(), start);
+                let start = Streaming { start: frame.clone(), text: String::new() };
+                self.streaming.insert(name.into(), start);
             }
             "message_delta" => {
-                let growing = self.growing.get_mut(name).expect("a start comes before a delta");
-                assert_eq!(growing.start["attempt"], frame["attempt"]);
-                let length = growing.text.encode_utf16().count() as u64;
+                let streaming = self.streaming.get_mut(name).expect("a start comes before a delta");
+                assert_eq!(streaming.start["attempt"], frame["attempt"]);
+                let length = streaming.text.encode_utf16().count() as u64;
                 assert_eq!(frame["offset"].as_u64(), Some(length));
-                growing.text.push_str(frame["text"].as_str().unwrap());
+                streaming.text.push_str(frame["text"].as_str().unwrap());
             }
             _ => {
                 let content = frame["message"]["content"].as_str().unwrap();
-                if let Some(growing) = self.growing.remove(name) {
-                    assert_eq!(growing.start["attempt"], frame["attempt"]);
-                    assert!(content.starts_with(&growing.text), "what was shown stays");
+                if let Some(streaming) = self.streaming.remove(name) {
+                    assert_eq!(streaming.start["attempt"], frame["attempt"]);
+                    assert!(content.starts_with(&streaming.text), "what was shown stays");
                 }
             }
         }

@@ -12,8 +12,8 @@ use tokio::{
 
 use crate::{
     browser::Person,
-    growing::{end_of, retry},
     process::{PATIENCE, Start},
+    streaming::{end_of, retry},
 };
 
 /// It cuts text like JavaScript does, in the middle of the 👍 as well.

@@ -23,8 +23,8 @@ use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 
 use crate::{
     browser::{Person, Socket},
-    growing::Story,
     process::{Chat, PATIENCE, Start},
+    streaming::Story,
 };
 
 /// What the server does with one request.
@@ -414,7 +414,7 @@ async fn a_provider_that_never_answers_is_given_up_by_a_chat_inside_another_prog
     chat.shut_down().await;
 }
 
-/// Used by stories that need a person with one question under way.
+/// Used by stories that need a person with one question that is not answered yet.
 pub(crate) async fn asking(chat: &Chat, id: &str) -> (Person, Socket) {
     let ada = Person::sign_up(chat, "ada").await;
     let mut socket = ada.connect().await;

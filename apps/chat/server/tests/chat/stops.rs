@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::{
     browser::Person,
-    growing::{Story, end_of, retry},
     provider::{Mood, Pen},
+    streaming::{Story, end_of, retry},
 };
 
 fn stop_of(id: &str, answer: &Value) -> Value {

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    growing::{Story, end_of},
     provider::{Mood, Pen},
+    streaming::{Story, end_of},
 };
 
 fn question(id: &str, more: &Value) -> Value {
@@ -99,14 +99,14 @@ async fn a_question_can_be_asked_behind_an_answer_that_still_grows() {
     screen.ask("q1", "q1?").await;
     let created = screen.next_of("message_created").await;
     pen.write("o");
-    let growing = screen.shows("q1", "o").await.start["message_uuid"].clone();
+    let streaming = screen.shows("q1", "o").await.start["message_uuid"].clone();
     assert_eq!(
         created["answer"],
-        json!({ "message_uuid": growing, "ref": "q1", "parent": "q1", "version": 1 })
+        json!({ "message_uuid": streaming, "ref": "q1", "parent": "q1", "version": 1 })
     );
-    screen.send(&question("q2", &json!({ "parent": growing }))).await;
+    screen.send(&question("q2", &json!({ "parent": streaming }))).await;
     let created = screen.next_of("message_created").await;
-    assert_eq!(created["message"]["parent"], growing);
+    assert_eq!(created["message"]["parent"], streaming);
     pen.write("ne");
     pen.finish();
     end_of(&mut screen, "q2").await;
@@ -141,6 +141,6 @@ async fn what_is_whole_is_not_tried_again() {
     let mut screen = story.ada.watch().await;
     screen.ask("q1", "q1?").await;
     let answer = end_of(&mut screen, "q1").await["message_uuid"].clone();
-    let refused = screen.settle(&crate::growing::retry("r1", &answer)).await;
+    let refused = screen.settle(&crate::streaming::retry("r1", &answer)).await;
     assert_eq!((&refused["code"], &refused["retryable"]), (&json!("rejected"), &json!(false)));
 }

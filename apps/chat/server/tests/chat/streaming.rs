@@ -1,4 +1,4 @@
-//! Answers while they grow, and what is left of them when something breaks.
+//! Streams, and what is left of them when something breaks.
 
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -57,10 +57,10 @@ async fn an_answer_grows_on_all_devices_alike_and_becomes_the_message_that_they_
     laptop.ask("q1", "How are you?").await;
     pen.write("Grüße 👍");
     for screen in [&mut laptop, &mut phone] {
-        let growing = screen.shows("q1", "Grüße 👍").await;
-        let uuid = &growing.start["message_uuid"];
+        let streaming = screen.shows("q1", "Grüße 👍").await;
+        let uuid = &streaming.start["message_uuid"];
         assert_eq!(
-            growing.start,
+            streaming.start,
             json!({ "type": "message_start", "message_uuid": uuid, "attempt": 1, "ref": "q1",
                     "conversation_uuid": "q1", "version": 1, "parent": "q1" })
         );
@@ -182,8 +182,11 @@ async fn is_interrupted_and_can_be_tried_again(story: &mut Story, answer: &Value
     story.provider.then(mood);
     assert_eq!(screen.settle(&retry("r1", answer)).await["type"], "accepted");
     pen.write("All of it.");
-    let growing = screen.shows("r1", "All of it.").await;
-    assert_eq!((&growing.start["message_uuid"], &growing.start["attempt"]), (answer, &json!(2)));
+    let streaming = screen.shows("r1", "All of it.").await;
+    assert_eq!(
+        (&streaming.start["message_uuid"], &streaming.start["attempt"]),
+        (answer, &json!(2))
+    );
     pen.finish();
     let end = end_of(&mut screen, "r1").await;
     assert_eq!((&end["type"], &end["status"]), (&json!("message_regenerate"), &json!("complete")));
