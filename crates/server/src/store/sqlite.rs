@@ -3,10 +3,13 @@
 
 mod aging;
 pub mod backup;
+mod behind;
+mod caretaker;
 mod checkpoint;
 mod commands;
 mod courier;
 mod cursors;
+mod execute;
 mod gather;
 mod inbox;
 mod keys;
@@ -44,6 +47,7 @@ use super::{
     Resumed, Room, StoreError, Subscription, Upkeep,
 };
 use crate::alarm::Alarm;
+use caretaker::Wish;
 use checkpoint::{Checkpoints, LogSizes};
 use commands::{Append, AppendReply, Command, Reply, Together};
 use cursors::{Cursors, Kept, Position};
@@ -55,7 +59,6 @@ use reader::Readers;
 use rules::Rules;
 use streams::{Answers, Table};
 use times::{Clock, Times};
-use upkeep::Wish;
 use writer::{Desk, Writer};
 
 /// Why a store cannot be opened.

@@ -5,29 +5,28 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tetherline_protocol::{Epoch, IdempotencyKey, UserId, frame::Message};
+use tetherline_protocol::UserId;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
-    super::{AppendError, Appended, Event, EventQueue, StoreError, fresh_id},
+    super::{Event, EventQueue, StoreError},
     Memory, OpenError,
+    caretaker::{self, Wish},
     checkpoint::Checkpoints,
     commands::{Command, Done, Reply, spread},
     courier::Courier,
-    cursors::{Position, Positions},
+    cursors::Positions,
     gather::{Pace, gather},
     keys::Keys,
     mailboxes::Changed,
-    messages,
     presence::Presence,
     reader::run,
-    rules::{Rule, Rules},
+    rules::Rules,
     schema::LOCK_WAIT,
-    statements::{self, Mailbox},
     streams::Answers,
-    times::{Moment, Times},
+    times::Times,
     trouble::{Blame, Fault, Trouble, Word},
-    upkeep::{self, Upkeep, Wish},
+    upkeep::Upkeep,
 };
 use crate::alarm::Alarm;
 
@@ -45,7 +44,7 @@ const COMMIT_MAX: usize = 4 * BATCH_MAX;
 /// How long the writer waits for a lock for which it has waited in vain before.
 const LOCK_WAIT_AGAIN: Duration = Duration::from_millis(100);
 /// Users whose cursors are written in one go, so that nobody waits long for it.
-const CURSORS_SAVED_MAX: usize = 512;
+pub(super) const CURSORS_SAVED_MAX: usize = 512;
 
 /// The one thread that writes. Everything that waits shares the next commit.
 pub(super) struct Writer {
@@ -63,8 +62,8 @@ impl Writer {
     ) -> Result<Self, OpenError> {
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING_MAX);
         let no_thread = |source| OpenError::File { path: "a thread".into(), source };
-        let upkeep =
-            upkeep::start(commands.downgrade(), desk.memory.clone(), alarm).map_err(no_thread)?;
+        let upkeep = caretaker::start(commands.downgrade(), desk.memory.clone(), alarm)
+            .map_err(no_thread)?;
         let (alarm, watched) = (alarm.clone(), alarm.watch("the store's writer"));
         let wishes = upkeep.clone();
         let thread = thread::Builder::new()
@@ -136,21 +135,21 @@ impl Drop for Writer {
 
 pub(super) struct Desk {
     pub(super) connection: Connection,
-    keys: Keys,
+    pub(super) keys: Keys,
     courier: Courier,
-    rules: Arc<Rules>,
-    epoch: Arc<str>,
-    memory: Arc<Memory>,
+    pub(super) rules: Arc<Rules>,
+    pub(super) epoch: Arc<str>,
+    pub(super) memory: Arc<Memory>,
     /// What the commit that is being made changes of it.
-    changed: Changed,
-    saved: Vec<(UserId, Positions)>,
+    pub(super) changed: Changed,
+    pub(super) saved: Vec<(UserId, Positions)>,
     /// Whose cursors are still to be written this time.
-    saving: Vec<UserId>,
-    upkeep: Upkeep,
+    pub(super) saving: Vec<UserId>,
+    pub(super) upkeep: Upkeep,
     pub(super) answers: Answers,
     /// Who hears what was committed.
     events: EventQueue,
-    times: Times,
+    pub(super) times: Times,
     pace: Pace,
     trouble: Trouble,
     /// The last commit waited for another program's lock, in vain.
@@ -305,7 +304,7 @@ impl Desk {
         changed
     }
 
-    fn note<T>(&mut self, done: &Result<T, Fault>) {
+    pub(super) fn note<T>(&mut self, done: &Result<T, Fault>) {
         let now = Instant::now();
         match done {
             Ok(_) => {
@@ -322,7 +321,7 @@ impl Desk {
     }
 
     /// What is answered is in the file, and the file is where it will be looked for.
-    fn transact<T>(
+    pub(super) fn transact<T>(
         &mut self,
         lock_wait: Duration,
         change: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
@@ -366,207 +365,6 @@ impl Desk {
             self.memory.cursors.forget_all();
             absence.into()
         })
-    }
-
-    /// Writes cursors, if it is time, as long as nobody waits for something else.
-    fn save_cursors(&mut self, waiting: &mpsc::Receiver<Command>) -> Result<(), StoreError> {
-        if self.saving.is_empty() {
-            self.saving = self.memory.cursors.due(Instant::now());
-            self.memory.mailboxes.sort_by_place(&mut self.saving);
-        }
-        while !self.saving.is_empty() {
-            let from = self.saving.len().saturating_sub(CURSORS_SAVED_MAX);
-            let users = self.saving.split_off(from);
-            let at = self.times.read(&self.connection).created_ms;
-            let saved = self.transact(Duration::ZERO, |desk| {
-                users.iter().try_for_each(|user| desk.save_cursors_of(user, at))
-            });
-            match saved {
-                Err(Fault { blame: Blame::Gone, error, .. }) => return Err(error),
-                // That another program writes just now is no trouble: they are written next time.
-                Err(fault) if fault.is_locked => self.saving.clear(),
-                saved => self.note(&saved),
-            }
-            if !waiting.is_empty() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Folds keys into the file's index, as long as nobody waits for something else.
-    fn fold_keys(&mut self, waiting: &mpsc::Receiver<Command>) -> Result<(), StoreError> {
-        while self.keys.wants_fold() {
-            let folded = self.transact(Duration::ZERO, |desk| desk.keys.fold(&desk.connection));
-            match folded {
-                Ok(()) => self.note(&Ok(())),
-                Err(Fault { blame: Blame::Gone, error, .. }) => return Err(error),
-                Err(fault) if fault.is_locked => break,
-                Err(fault) => {
-                    self.note::<()>(&Err(fault));
-                    break;
-                }
-            }
-            if !waiting.is_empty() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn save_cursors_of(&mut self, user: &UserId, at: i64) -> rusqlite::Result<()> {
-        let Some(positions) = self.memory.cursors.of_all(user) else { return Ok(()) };
-        if let Some(mailbox) = self.known_mailbox(user)? {
-            statements::save_cursors(&self.connection, mailbox.user, &positions, at)?;
-        }
-        self.saved.push((user.clone(), positions));
-        Ok(())
-    }
-
-    /// Forgets a bit of what is old, unless another program has the file just now.
-    fn forget(&mut self) -> Result<(), StoreError> {
-        let (rule, now) = (self.rules.get(), self.times.read(&self.connection).age_ms);
-        let forgotten = self.transact(Duration::ZERO, |desk| {
-            let is_misdated = desk.times.repair(&desk.connection, now)?;
-            desk.times.save(&desk.connection, now)?;
-            let log = desk.answers.shorten_log(&desk.connection)?;
-            let store = (&desk.connection, &mut desk.keys);
-            desk.upkeep.forget(store, log, &rule, now, is_misdated)
-        });
-        // That another program writes just now is no trouble: nobody waits for this.
-        if !forgotten.as_ref().is_err_and(|fault| fault.is_locked) {
-            self.note(&forgotten);
-        }
-        match forgotten {
-            Ok(all) => {
-                self.memory.mailboxes.trimmed(all);
-                Ok(())
-            }
-            Err(Fault { blame: Blame::Gone, error, .. }) => Err(error),
-            // It was said, and comes again.
-            Err(_) => Ok(()),
-        }
-    }
-
-    fn execute(&mut self, command: &Command, rule: &Rule, now: Moment) -> rusqlite::Result<Done> {
-        // What is made now is as young as can be once a clock is believed that is doubted now.
-        let at = now.created_ms;
-        match command {
-            Command::Append { user, key, message, .. } => {
-                self.append(user, key.as_ref(), message, now).map(Done::Append)
-            }
-            Command::Greet { user, device, .. } => {
-                let mailbox = self.mailbox(user)?;
-                // It starts at the floor, which is never behind a device.
-                self.save_cursors_of(user, at)?;
-                let rule = self.rules.get();
-                statements::greet(
-                    &self.connection,
-                    mailbox.user,
-                    device,
-                    rule.devices_max,
-                    now.age_ms.saturating_sub(rule.device_retention_ms),
-                    at,
-                )?;
-                let ahead = self.memory.cursors.of(user, Some(device));
-                let (place, _) =
-                    statements::place(&self.connection, user, Some(device), ahead, &self.epoch)?;
-                Ok(Done::Greet(place))
-            }
-            Command::Acknowledge { user, device, seq, .. } => {
-                let mailbox = self.mailbox(user)?;
-                let positions = Positions::of_one(device.as_ref(), mailbox.head.min(*seq));
-                statements::save_cursors(&self.connection, mailbox.user, &positions, at)?;
-                Ok(Done::Nothing)
-            }
-            Command::SaveCursor { user, .. } => {
-                self.save_cursors_of(user, at)?;
-                Ok(Done::Nothing)
-            }
-            Command::Record { user, id, outcome, .. } => {
-                let mailbox = self.mailbox(user)?;
-                statements::record(&self.connection, mailbox.user, id, outcome, at)?;
-                Ok(Done::Nothing)
-            }
-            Command::Erase { user, .. } => self.erase(user).map(Done::Erased),
-            Command::Use { user, device } => {
-                statements::note_use(&self.connection, user, device, at)?;
-                Ok(Done::Nothing)
-            }
-            Command::Stream(command) => self.execute_stream(command, rule, now).map(Done::Stream),
-            Command::Look { .. } | Command::SaveCursors { .. } => Ok(Done::Nothing),
-            Command::AppendMany(_) => unreachable!("they were spread"),
-            #[cfg(test)]
-            Command::Panic { .. } => panic!("as the test wants it"),
-        }
-    }
-
-    pub(super) fn append(
-        &mut self,
-        user: &UserId,
-        key: Option<&(IdempotencyKey, [u8; 32])>,
-        message: &Message,
-        now: Moment,
-    ) -> rusqlite::Result<Result<Appended, AppendError>> {
-        let mailbox = self.mailbox(user)?;
-        if let Some((key, digest)) = key
-            && let Some(earlier) = self.keys.find(&self.connection, mailbox.user, key)?
-        {
-            let is_same = earlier.digest == digest;
-            return Ok(is_same.then_some(earlier.appended).ok_or(AppendError::Conflict));
-        }
-        let Some(seq) = mailbox.head.next() else { return Ok(Err(AppendError::Full)) };
-        let id = message.id().cloned().unwrap_or_else(fresh_id);
-        let appended = Appended { id, seq, repeated: false, created_at_ms: now.created_ms };
-        messages::append(&self.connection, mailbox.user, &appended, message)?;
-        if let Some(key) = key {
-            self.keys.remember(&self.connection, mailbox.user, key, &appended)?;
-        }
-        let mailbox = Mailbox { head: seq, ..mailbox };
-        self.changed.insert(user.clone(), Some(mailbox));
-        self.upkeep.appended(user, mailbox, &self.rules.get());
-        Ok(Ok(appended))
-    }
-
-    /// Somebody who never had a mailbox has nothing to forget, and gets none by it.
-    fn erase(&mut self, user: &UserId) -> rusqlite::Result<Option<Epoch>> {
-        self.changed.insert(user.clone(), None);
-        self.memory.cursors.forget(user);
-        let Some(mailbox) = statements::known_mailbox(&self.connection, user)? else {
-            return Ok(None);
-        };
-        self.answers.erased(user);
-        self.keys.erase(&self.connection, mailbox.user)?;
-        upkeep::erase(&self.connection, mailbox)?;
-        self.upkeep.erased();
-        let (place, _) =
-            statements::place(&self.connection, user, None, Position::default(), &self.epoch)?;
-        Ok(Some(place.head.epoch))
-    }
-
-    /// The mailbox of a user, unless nothing is known of them.
-    pub(super) fn known_mailbox(&mut self, user: &UserId) -> rusqlite::Result<Option<Mailbox>> {
-        let in_memory = match self.changed.get(user) {
-            Some(changed) => *changed,
-            None => self.memory.mailboxes.get(user),
-        };
-        in_memory.map_or_else(
-            || statements::known_mailbox(&self.connection, user),
-            |mailbox| Ok(Some(mailbox)),
-        )
-    }
-
-    pub(super) fn mailbox(&mut self, user: &UserId) -> rusqlite::Result<Mailbox> {
-        let in_memory = match self.changed.get(user) {
-            Some(changed) => *changed,
-            None => self.memory.mailboxes.get(user),
-        };
-        if let Some(mailbox) = in_memory {
-            return Ok(mailbox);
-        }
-        let mailbox = statements::mailbox(&self.connection, user)?;
-        self.changed.insert(user.clone(), Some(mailbox));
-        Ok(mailbox)
     }
 }
 

@@ -1,0 +1,102 @@
+//! What the writer does behind the commits, when everybody is answered.
+
+use std::time::{Duration, Instant};
+
+use tetherline_protocol::UserId;
+use tokio::sync::mpsc;
+
+use super::{
+    super::StoreError,
+    commands::Command,
+    statements,
+    trouble::{Blame, Fault},
+    writer::{CURSORS_SAVED_MAX, Desk},
+};
+
+impl Desk {
+    /// Writes cursors, if it is time, as long as nobody waits for something else.
+    pub(super) fn save_cursors(
+        &mut self,
+        waiting: &mpsc::Receiver<Command>,
+    ) -> Result<(), StoreError> {
+        if self.saving.is_empty() {
+            self.saving = self.memory.cursors.due(Instant::now());
+            self.memory.mailboxes.sort_by_place(&mut self.saving);
+        }
+        while !self.saving.is_empty() {
+            let from = self.saving.len().saturating_sub(CURSORS_SAVED_MAX);
+            let users = self.saving.split_off(from);
+            let at = self.times.read(&self.connection).created_ms;
+            let saved = self.transact(Duration::ZERO, |desk| {
+                users.iter().try_for_each(|user| desk.save_cursors_of(user, at))
+            });
+            match saved {
+                Err(Fault { blame: Blame::Gone, error, .. }) => return Err(error),
+                // That another program writes just now is no trouble: they are written next time.
+                Err(fault) if fault.is_locked => self.saving.clear(),
+                saved => self.note(&saved),
+            }
+            if !waiting.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds keys into the file's index, as long as nobody waits for something else.
+    pub(super) fn fold_keys(
+        &mut self,
+        waiting: &mpsc::Receiver<Command>,
+    ) -> Result<(), StoreError> {
+        while self.keys.wants_fold() {
+            let folded = self.transact(Duration::ZERO, |desk| desk.keys.fold(&desk.connection));
+            match folded {
+                Ok(()) => self.note(&Ok(())),
+                Err(Fault { blame: Blame::Gone, error, .. }) => return Err(error),
+                Err(fault) if fault.is_locked => break,
+                Err(fault) => {
+                    self.note::<()>(&Err(fault));
+                    break;
+                }
+            }
+            if !waiting.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn save_cursors_of(&mut self, user: &UserId, at: i64) -> rusqlite::Result<()> {
+        let Some(positions) = self.memory.cursors.of_all(user) else { return Ok(()) };
+        if let Some(mailbox) = self.known_mailbox(user)? {
+            statements::save_cursors(&self.connection, mailbox.user, &positions, at)?;
+        }
+        self.saved.push((user.clone(), positions));
+        Ok(())
+    }
+
+    /// Forgets a bit of what is old, unless another program has the file just now.
+    pub(super) fn forget(&mut self) -> Result<(), StoreError> {
+        let (rule, now) = (self.rules.get(), self.times.read(&self.connection).age_ms);
+        let forgotten = self.transact(Duration::ZERO, |desk| {
+            let is_misdated = desk.times.repair(&desk.connection, now)?;
+            desk.times.save(&desk.connection, now)?;
+            let log = desk.answers.shorten_log(&desk.connection)?;
+            let store = (&desk.connection, &mut desk.keys);
+            desk.upkeep.forget(store, log, &rule, now, is_misdated)
+        });
+        // That another program writes just now is no trouble: nobody waits for this.
+        if !forgotten.as_ref().is_err_and(|fault| fault.is_locked) {
+            self.note(&forgotten);
+        }
+        match forgotten {
+            Ok(all) => {
+                self.memory.mailboxes.trimmed(all);
+                Ok(())
+            }
+            Err(Fault { blame: Blame::Gone, error, .. }) => Err(error),
+            // It was said, and comes again.
+            Err(_) => Ok(()),
+        }
+    }
+}

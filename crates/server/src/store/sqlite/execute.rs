@@ -1,0 +1,143 @@
+//! What each command changes, within the transaction of its batch.
+
+use tetherline_protocol::{Epoch, IdempotencyKey, UserId, frame::Message};
+
+use super::{
+    super::{AppendError, Appended, fresh_id},
+    commands::{Command, Done},
+    cursors::{Position, Positions},
+    messages,
+    rules::Rule,
+    statements::{self, Mailbox},
+    times::Moment,
+    upkeep,
+    writer::Desk,
+};
+
+impl Desk {
+    pub(super) fn execute(
+        &mut self,
+        command: &Command,
+        rule: &Rule,
+        now: Moment,
+    ) -> rusqlite::Result<Done> {
+        // What is made now is as young as can be once a clock is believed that is doubted now.
+        let at = now.created_ms;
+        match command {
+            Command::Append { user, key, message, .. } => {
+                self.append(user, key.as_ref(), message, now).map(Done::Append)
+            }
+            Command::Greet { user, device, .. } => {
+                let mailbox = self.mailbox(user)?;
+                // It starts at the floor, which is never behind a device.
+                self.save_cursors_of(user, at)?;
+                let rule = self.rules.get();
+                statements::greet(
+                    &self.connection,
+                    mailbox.user,
+                    device,
+                    rule.devices_max,
+                    now.age_ms.saturating_sub(rule.device_retention_ms),
+                    at,
+                )?;
+                let ahead = self.memory.cursors.of(user, Some(device));
+                let (place, _) =
+                    statements::place(&self.connection, user, Some(device), ahead, &self.epoch)?;
+                Ok(Done::Greet(place))
+            }
+            Command::Acknowledge { user, device, seq, .. } => {
+                let mailbox = self.mailbox(user)?;
+                let positions = Positions::of_one(device.as_ref(), mailbox.head.min(*seq));
+                statements::save_cursors(&self.connection, mailbox.user, &positions, at)?;
+                Ok(Done::Nothing)
+            }
+            Command::SaveCursor { user, .. } => {
+                self.save_cursors_of(user, at)?;
+                Ok(Done::Nothing)
+            }
+            Command::Record { user, id, outcome, .. } => {
+                let mailbox = self.mailbox(user)?;
+                statements::record(&self.connection, mailbox.user, id, outcome, at)?;
+                Ok(Done::Nothing)
+            }
+            Command::Erase { user, .. } => self.erase(user).map(Done::Erased),
+            Command::Use { user, device } => {
+                statements::note_use(&self.connection, user, device, at)?;
+                Ok(Done::Nothing)
+            }
+            Command::Stream(command) => self.execute_stream(command, rule, now).map(Done::Stream),
+            Command::Look { .. } | Command::SaveCursors { .. } => Ok(Done::Nothing),
+            Command::AppendMany(_) => unreachable!("they were spread"),
+            #[cfg(test)]
+            Command::Panic { .. } => panic!("as the test wants it"),
+        }
+    }
+
+    pub(super) fn append(
+        &mut self,
+        user: &UserId,
+        key: Option<&(IdempotencyKey, [u8; 32])>,
+        message: &Message,
+        now: Moment,
+    ) -> rusqlite::Result<Result<Appended, AppendError>> {
+        let mailbox = self.mailbox(user)?;
+        if let Some((key, digest)) = key
+            && let Some(earlier) = self.keys.find(&self.connection, mailbox.user, key)?
+        {
+            let is_same = earlier.digest == digest;
+            return Ok(is_same.then_some(earlier.appended).ok_or(AppendError::Conflict));
+        }
+        let Some(seq) = mailbox.head.next() else { return Ok(Err(AppendError::Full)) };
+        let id = message.id().cloned().unwrap_or_else(fresh_id);
+        let appended = Appended { id, seq, repeated: false, created_at_ms: now.created_ms };
+        messages::append(&self.connection, mailbox.user, &appended, message)?;
+        if let Some(key) = key {
+            self.keys.remember(&self.connection, mailbox.user, key, &appended)?;
+        }
+        let mailbox = Mailbox { head: seq, ..mailbox };
+        self.changed.insert(user.clone(), Some(mailbox));
+        self.upkeep.appended(user, mailbox, &self.rules.get());
+        Ok(Ok(appended))
+    }
+
+    /// Somebody who never had a mailbox has nothing to forget, and gets none by it.
+    fn erase(&mut self, user: &UserId) -> rusqlite::Result<Option<Epoch>> {
+        self.changed.insert(user.clone(), None);
+        self.memory.cursors.forget(user);
+        let Some(mailbox) = statements::known_mailbox(&self.connection, user)? else {
+            return Ok(None);
+        };
+        self.answers.erased(user);
+        self.keys.erase(&self.connection, mailbox.user)?;
+        upkeep::erase(&self.connection, mailbox)?;
+        self.upkeep.erased();
+        let (place, _) =
+            statements::place(&self.connection, user, None, Position::default(), &self.epoch)?;
+        Ok(Some(place.head.epoch))
+    }
+
+    /// The mailbox of a user, unless nothing is known of them.
+    pub(super) fn known_mailbox(&mut self, user: &UserId) -> rusqlite::Result<Option<Mailbox>> {
+        let in_memory = match self.changed.get(user) {
+            Some(changed) => *changed,
+            None => self.memory.mailboxes.get(user),
+        };
+        in_memory.map_or_else(
+            || statements::known_mailbox(&self.connection, user),
+            |mailbox| Ok(Some(mailbox)),
+        )
+    }
+
+    pub(super) fn mailbox(&mut self, user: &UserId) -> rusqlite::Result<Mailbox> {
+        let in_memory = match self.changed.get(user) {
+            Some(changed) => *changed,
+            None => self.memory.mailboxes.get(user),
+        };
+        if let Some(mailbox) = in_memory {
+            return Ok(mailbox);
+        }
+        let mailbox = statements::mailbox(&self.connection, user)?;
+        self.changed.insert(user.clone(), Some(mailbox));
+        Ok(mailbox)
+    }
+}
