@@ -58,7 +58,7 @@ impl Default for LogSizes {
 impl LogSizes {
     /// For the connection that writes.
     pub(super) fn keep_by(&self, writer: &Connection) -> rusqlite::Result<()> {
-        writer.pragma_update(None, "journal_size_limit", self.kept_bytes as i64)
+        writer.pragma_update(None, "journal_size_limit", self.kept_bytes.cast_signed())
     }
 }
 

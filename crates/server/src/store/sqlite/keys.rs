@@ -25,7 +25,7 @@ const RECENT_MAX: usize = 1_048_576;
 /// Keys that are folded in, or taken out, in one go, so that nobody waits long for it.
 const AT_ONCE: usize = 1_024;
 /// Rows that are deleted in one go: they lie side by side.
-const ROWS_AT_ONCE: usize = 4_096;
+const ROWS_AT_ONCE: u32 = 4_096;
 /// Expired keys that are taken out in the order of the index.
 const EXPIRING_MAX: i64 = 16_384;
 
@@ -280,7 +280,7 @@ impl Keys {
                     }
                 }
                 Stage::Rows(rows) => {
-                    if delete_rows(connection, *rows)? == ROWS_AT_ONCE {
+                    if delete_rows(connection, *rows)? == ROWS_AT_ONCE as usize {
                         return Ok(true);
                     }
                     *stage = Stage::Look;
@@ -315,7 +315,7 @@ fn delete_rows(connection: &Connection, Rows { last, span }: Rows) -> rusqlite::
                  (SELECT number FROM publishes
                   WHERE number <= ?1 AND created_at NOT BETWEEN ?2 AND ?3 ORDER BY number LIMIT ?4)",
         )?
-        .execute([last, span.before, span.now, ROWS_AT_ONCE as i64])
+        .execute([last, span.before, span.now, i64::from(ROWS_AT_ONCE)])
 }
 
 /// Once more does no harm: it was put there before a crash.
