@@ -1,6 +1,10 @@
 //! Where mailboxes live. Each trait is one narrow promise; one conformance suite holds every store
 //! to all of them.
 
+#[cfg_attr(
+    not(feature = "simulation"),
+    allow(unreachable_pub, reason = "the simulator has them, too")
+)]
 pub(crate) mod claims;
 mod events;
 mod sqlite;
