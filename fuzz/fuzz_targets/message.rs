@@ -1,14 +1,23 @@
-//! The body of a publish, and the header that is put in front of it.
+//! The body of a publish, alone and as one of many, and the header that is put in front of it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use tetherline_protocol::{
     Seq,
-    frame::{Message, ServerFrame},
+    frame::{Message, PublishItem, ServerFrame, items_of_array, items_of_lines},
 };
 
 fuzz_target!(|text: &str| {
+    for items in [items_of_array(text), items_of_lines(text)].into_iter().flatten() {
+        for item in items {
+            let _ = PublishItem::parse(item, text.len());
+        }
+    }
     let Ok(message) = Message::parse(text) else { return };
+    let item = format!(r#"[{{"user":"ada","message":{text}}}]"#);
+    let items = items_of_array(&item).expect("a message is JSON");
+    let item = PublishItem::parse(items[0], text.len()).expect("one of many is as good as one");
+    assert_eq!(item.message, message);
     let frame = message.to_frame(&"own".parse().expect("an id"), Seq::new(7), "\"now\"");
     match ServerFrame::parse(&frame) {
         Ok(ServerFrame::Application { kind, seq, id, .. }) => {
