@@ -20,7 +20,9 @@ use crate::{
         socket::Goodbye,
     },
     security::auth::{Identity, InvalidToken},
-    store::{self, Delivery, Head, Outcome, Place, Resumed, Room, StoreError, StreamPage},
+    store::{
+        self, Delivery, Head, Outcome, Place, Resumed, Room, StoreError, StreamPage, StreamSnapshot,
+    },
 };
 
 pub use crate::{
@@ -101,8 +103,10 @@ pub enum Event<'a> {
     Page(u32, Result<Vec<Delivery>, StoreError>),
     /// The answer to [`Action::Resume`].
     Resumed(u32, Result<Resumed, StoreError>),
-    /// The answer to [`Action::ReadStreams`].
+    /// The answer to [`Action::ReadStreams`], as of this moment.
     StreamPage(StreamPage),
+    /// The same, as of a moment that may have passed.
+    StreamSnapshot(Result<StreamSnapshot, StoreError>),
     /// The answer to [`Action::Locate`].
     Located(Result<Place, StoreError>),
     /// The answer to [`Action::Acknowledge`] and [`Action::SaveCursor`].
@@ -231,6 +235,7 @@ impl Session {
             Event::Page(ticket, page) => pump::Event::Page { ticket, page },
             Event::Resumed(ticket, resumed) => pump::Event::Resumed { ticket, resumed },
             Event::StreamPage(page) => pump::Event::StreamPage(page),
+            Event::StreamSnapshot(snapshot) => pump::Event::StreamSnapshot(snapshot),
             Event::Located(place) => pump::Event::Located(place),
             Event::Acknowledged => pump::Event::Acknowledged,
             Event::Settled(outcome) => pump::Event::Settled(outcome),

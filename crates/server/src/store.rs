@@ -27,7 +27,8 @@ pub use events::{
 pub use sqlite::{OpenError, SqliteStore, backup};
 pub use streams::{
     AppendTextError, FinishStreamError, FinishedStream, OpenStreamError, OpenedStream,
-    OverdueStream, StoppedStream, StreamPage, StreamPhase, StreamPiece, StreamState, Streams,
+    OverdueStream, StoppedStream, StreamPage, StreamPhase, StreamPiece, StreamRead, StreamSnapshot,
+    StreamState, Streams,
 };
 
 /// Everything that a server keeps.

@@ -25,8 +25,8 @@ use tetherline_server::{
         AppendError, AppendTextError, Appended, Begun, Claim, ClaimError, Delivery, Event,
         EventQueue, Events, FinishStreamError, FinishedStream, Head, Inbox, Mailbox,
         OpenStreamError, OpenedStream, Outcome, OverdueStream, Place, Publish, Resumed, Room,
-        SqliteStore, StoppedStream, StoreError, StreamPage, StreamState, Streams, Subscription,
-        Upkeep,
+        SqliteStore, StoppedStream, StoreError, StreamPage, StreamRead, StreamState, Streams,
+        Subscription, Upkeep,
     },
 };
 use tokio::sync::Notify;
@@ -242,9 +242,9 @@ impl Streams for Switched {
         user: &UserId,
         places: &[StreamPosition],
         room_bytes: usize,
-    ) -> StreamPage {
+    ) -> StreamRead {
         if self.hides.load(Ordering::SeqCst) {
-            return StreamPage::default();
+            return StreamRead::Now(StreamPage::default());
         }
         self.store.read_streams(user, places, room_bytes)
     }

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use tetherline_engine::ConnectionNo;
-use tetherline_protocol::Seq;
-use tetherline_server::store::{Delivery, Outcome, Resumed, Room};
+use tetherline_protocol::{Seq, StreamPosition};
+use tetherline_server::store::{Delivery, Outcome, Resumed, Room, StreamSnapshot};
 
 use crate::{
     network::{Down, Up},
@@ -135,6 +135,13 @@ pub(crate) enum Event {
     },
     Place {
         link: LinkNo,
+    },
+    /// What grows has been read, before or now.
+    StreamsRead {
+        link: LinkNo,
+        look: u32,
+        places: Vec<StreamPosition>,
+        snapshot: Option<Box<StreamSnapshot>>,
     },
     Down {
         link: LinkNo,

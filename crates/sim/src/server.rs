@@ -87,7 +87,9 @@ impl World {
         if !self.is_running(life) {
             return;
         }
-        if self.fault(3) {
+        // It takes a commit that nobody hears of, which is too rare to wait for.
+        let fails = if self.mutant == Some(Mutant::MissedForgotten) { 20 } else { 3 };
+        if self.fault(fails) {
             // Sometimes all of it is durable, and the store does not hear so.
             let operations = if self.random.percent(50) {
                 let operations = self.store.waiting().to_vec();

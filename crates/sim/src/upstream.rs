@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
-use tetherline_protocol::{CloseCode, MessageId, Seq, limits::STREAM_PIECE_BYTES_MAX};
+use tetherline_protocol::{
+    CloseCode, MessageId, Seq, StreamPosition, limits::STREAM_PIECE_BYTES_MAX,
+};
 use tetherline_server::{
     simulation::{Action, Event as Happened, Session},
-    store::{Delivery, Outcome, Resumed, Room, StoreError},
+    store::{Delivery, Outcome, Resumed, Room, StoreError, StreamSnapshot},
 };
 
 use crate::{
@@ -79,6 +81,7 @@ impl World {
             unread: VecDeque::new(),
             alarm: u64::MAX,
             job: 0,
+            look: 0,
             flight: Flight::new(truth),
             showing: Showing::new(head, self.store.hides_early()),
             busy_until: 0,
@@ -285,12 +288,7 @@ impl World {
                 let delay = self.delay(0, 8);
                 self.after(delay, Event::Resumed { link, job, ticket, after, room, resumed });
             }
-            Action::ReadStreams(places) => {
-                let page = self.store.read_streams(user, &places, STREAM_PIECE_BYTES_MAX);
-                if let Some(upstream) = &mut self.links[link].upstream {
-                    upstream.session.handle(Happened::StreamPage(page), self.now);
-                }
-            }
+            Action::ReadStreams(places) => self.read_streams(link, places),
             Action::Stop(send, target) => self.receive_stop(link, number(&send), &target),
             Action::Locate => {
                 let delay = self.delay(0, 8);
@@ -311,6 +309,41 @@ impl World {
                 self.finish(link, code.map_or(UNANNOUNCED, CloseCode::code));
             }
         }
+    }
+
+    /// A store has what grows in memory, or reads it.
+    fn read_streams(&mut self, link: LinkNo, places: Vec<StreamPosition>) {
+        let now = self.snapshot(link, &places);
+        let (takes_time, early) = (self.random.percent(30), self.random.percent(50));
+        let delay = self.delay(0, 8);
+        let Some(upstream) = &mut self.links[link].upstream else { return };
+        upstream.look += 1;
+        if takes_time {
+            let (look, snapshot) = (upstream.look, early.then(|| Box::new(now)));
+            self.after(delay, Event::StreamsRead { link, look, places, snapshot });
+        } else {
+            upstream.session.handle(Happened::StreamPage(now.page), self.now);
+        }
+    }
+
+    pub(crate) fn have_read_streams(
+        &mut self,
+        link: LinkNo,
+        look: u32,
+        places: &[StreamPosition],
+        snapshot: Option<Box<StreamSnapshot>>,
+    ) {
+        if self.links[link].upstream.as_ref().is_some_and(|end| end.look == look) {
+            let snapshot = snapshot.map_or_else(|| self.snapshot(link, places), |early| *early);
+            self.tell(link, Happened::StreamSnapshot(Ok(snapshot)));
+        }
+    }
+
+    fn snapshot(&self, link: LinkNo, places: &[StreamPosition]) -> StreamSnapshot {
+        let user = self.links[link].user;
+        let as_of = self.store.place(user, self.links[link].device).head.seq;
+        let page = self.store.read_streams(user, places, STREAM_PIECE_BYTES_MAX);
+        StreamSnapshot { as_of, page }
     }
 
     /// How long a batch takes. A slow reader takes a bit now and then, or nothing at all.

@@ -270,6 +270,9 @@ impl World {
                 self.have_resumed(link, job, (ticket, after, room), resumed);
             }
             Event::Place { link } => self.place(link),
+            Event::StreamsRead { link, look, places, snapshot } => {
+                self.have_read_streams(link, look, &places, snapshot);
+            }
             Event::Down { link, frame } => self.came_down(link, frame),
             Event::Lost { link } => self.lost(link),
             Event::PageTimer { page, at } => self.page_timer(page, at),

@@ -145,7 +145,7 @@ impl<B: Bench> Rig<B> {
             Step::Stop(answer) => self.stop(*answer).await,
             Step::StopBySend(answer) => self.stop_by_send(*answer).await,
             Step::Finish(answer, status) => self.finish(*answer, *status).await,
-            Step::Read(answer) => self.read_at_every_offset(*answer),
+            Step::Read(answer) => self.read_at_every_offset(*answer).await,
             Step::Reopen => {
                 self.store = None;
                 self.store = Some(self.bench.open());
@@ -261,7 +261,7 @@ impl<B: Bench> Rig<B> {
     }
 
     /// Whoever has any part of it gets the rest; whoever is nowhere in it, all.
-    fn read_at_every_offset(&self, answer: usize) {
+    async fn read_at_every_offset(&self, answer: usize) {
         let Some(model) = self.now.answers.get(&answer).filter(|model| model.is_growing()) else {
             return;
         };
@@ -269,7 +269,7 @@ impl<B: Bench> Rig<B> {
         for offset in 0..=utf16::length(&model.text) + 2 {
             for room_bytes in [0, 1, 5, ALL] {
                 let places = [place(&name, model.attempt, offset)];
-                let page = self.store().read_streams(&user("ada"), &places, room_bytes);
+                let page = read_streams(self.store(), &user("ada"), &places, room_bytes).await;
                 let bytes: usize = page.pieces.iter().map(|piece| piece.text.len()).sum();
                 assert!(bytes <= room_bytes);
                 let is_this = |piece: &&tetherline_server::store::StreamPiece| {
@@ -302,11 +302,11 @@ impl<B: Bench> Rig<B> {
             assert_eq!(&*told.text, if model.is_growing() { &model.text } else { "" });
         }
         assert_eq!(self.store().head(&ada).await.unwrap().seq.get(), self.now.messages);
-        self.follow();
+        self.follow().await;
         let mut growing: Vec<(&usize, &Model)> =
             self.now.answers.iter().filter(|(_, model)| model.is_growing()).collect();
         growing.sort_by_key(|(_, model)| model.opened);
-        let page = self.store().read_streams(&ada, &[], ALL);
+        let page = read_streams(self.store(), &ada, &[], ALL).await;
         let names: Vec<&str> =
             page.pieces.iter().map(|piece| piece.position.message_uuid.as_str()).collect();
         let expected: Vec<String> = growing.iter().map(|(answer, _)| name(**answer)).collect();
@@ -316,14 +316,14 @@ impl<B: Bench> Rig<B> {
         }
     }
 
-    fn follow(&mut self) {
+    async fn follow(&mut self) {
         loop {
             let places: Vec<StreamPosition> = self
                 .seen
                 .iter()
                 .map(|(name, (attempt, text))| place(name, *attempt, utf16::length(text)))
                 .collect();
-            let page = self.store().read_streams(&user("ada"), &places, 7);
+            let page = read_streams(self.store(), &user("ada"), &places, 7).await;
             for piece in page.pieces {
                 let StreamPosition { message_uuid, attempt, offset, .. } = piece.position;
                 let fresh = (attempt, String::new());

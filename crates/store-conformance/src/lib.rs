@@ -20,11 +20,13 @@ mod streams;
 use std::{sync::Arc, time::Duration};
 
 use tetherline_protocol::{
-    Attempt, DeviceId, IdempotencyKey, Limits, MessageId, Seq, StopTarget, StreamStatus, UserId,
+    Attempt, DeviceId, IdempotencyKey, Limits, MessageId, Seq, StopTarget, StreamPosition,
+    StreamStatus, UserId,
     frame::{Message, StreamEnding, StreamOpening},
 };
 use tetherline_server::store::{
-    Appended, Inbox as _, Mailbox as _, Room, Store, Streams as _, Upkeep as _,
+    Appended, Inbox as _, Mailbox as _, Room, Store, StreamPage, StreamRead, Streams as _,
+    Upkeep as _,
 };
 
 pub use forgetting::forgets_as_told;
@@ -69,6 +71,24 @@ fn user(name: &str) -> UserId {
 
 fn device(name: &str) -> DeviceId {
     name.parse().unwrap()
+}
+
+/// What a reader has not got yet, wherever the store has it.
+async fn read_streams(
+    store: &impl Store,
+    user: &UserId,
+    places: &[StreamPosition],
+    room_bytes: usize,
+) -> StreamPage {
+    let head = store.head(user).await.unwrap().seq;
+    match store.read_streams(user, places, room_bytes) {
+        StreamRead::Now(page) => page,
+        StreamRead::Later(snapshot) => {
+            let snapshot = snapshot.await.unwrap();
+            assert!(snapshot.as_of >= head, "it is as new as what was read before");
+            snapshot.page
+        }
+    }
 }
 
 fn seq(number: u64) -> Seq {

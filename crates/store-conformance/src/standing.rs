@@ -53,8 +53,8 @@ pub(crate) async fn a_backup_that_came_back_by_hand_shows_where_a_page_stood(
         ..place("a", attempt, utf16::length(text))
     };
     say(&store, "uma", "a", "xy").await;
-    let lost = |text| store.read_streams(&uma, &[there(text)], 100).lost.len();
-    assert_eq!((lost("ab"), lost("abcd"), lost("abxy")), (0, 1, 0));
+    let lost = async |text| read_streams(&store, &uma, &[there(text)], 100).await.lost.len();
+    assert_eq!((lost("ab").await, lost("abcd").await, lost("abxy").await), (0, 1, 0));
 }
 
 async fn every_position_names_its_message(store: &impl Store) {
@@ -106,36 +106,36 @@ async fn a_text_that_is_not_there_is_lost(store: &impl Store) {
         hash: Some(TextHash::of(text).get()),
         ..place(name, attempt, offset)
     };
-    let read = |places: &[StreamPosition]| store.read_streams(&sue, places, 100);
+    let read = async |places: &[StreamPosition]| read_streams(store, &sue, places, 100).await;
 
     let here = hashed("a", attempt, 3, "Grü");
-    let page = read(std::slice::from_ref(&here));
+    let page = read(std::slice::from_ref(&here)).await;
     assert_eq!((page.lost, &*page.pieces[0].text), (vec![], "👍"));
     assert_eq!(page.pieces[0].start, None, "it goes on");
 
     let other = hashed("a", attempt, 3, "Gru");
-    let page = read(std::slice::from_ref(&other));
+    let page = read(std::slice::from_ref(&other)).await;
     assert_eq!((&*page.lost, &*page.pieces[0].text), (&[other.clone()][..], "Grü👍"));
     assert!(page.pieces[0].start.is_some(), "it starts over");
 
     // Of several readers behind one connection each is told, and the first one reads on.
     let only_checked = |place| StreamPosition { is_only_checked: true, ..place };
     let (behind, other) = (only_checked(hashed("a", attempt, 1, "G")), only_checked(other));
-    let page = read(&[behind.clone(), other.clone(), here]);
+    let page = read(&[behind.clone(), other.clone(), here]).await;
     assert_eq!((&*page.lost, &*page.pieces[0].text), (&[other][..], "👍"));
-    let page = read(&[behind]);
+    let page = read(&[behind]).await;
     assert!(page.pieces[0].start.is_some(), "nobody reads yet");
 
     for (name, attempt, offset) in
         [("a", attempt, 9), ("a", attempt.next(), 0), ("nobodys", attempt, 0)]
     {
         let nowhere = hashed(name, attempt, offset, "");
-        assert_eq!(read(std::slice::from_ref(&nowhere)).lost, [nowhere]);
+        assert_eq!(read(std::slice::from_ref(&nowhere)).await.lost, [nowhere]);
     }
-    assert_eq!(read(&[place("a", attempt, 9)]).lost, [], "it says nothing of its text");
+    assert_eq!(read(&[place("a", attempt, 9)]).await.lost, [], "it says nothing of its text");
     let later = open(store, "sue", "a").await.attempt;
     let superseded = hashed("a", attempt, 3, "Gru");
-    let page = read(&[superseded]);
+    let page = read(&[superseded]).await;
     assert_eq!((page.lost, page.pieces[0].position.attempt), (vec![], later));
     assert_eq!(page.pieces[0].position.message_uuid, uuid("a"));
 }

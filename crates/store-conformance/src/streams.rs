@@ -65,8 +65,8 @@ async fn state(store: &impl Store, name: &str, answer: &str) -> Option<StreamSta
 }
 
 /// All that a reader without anything gets: names, attempts and texts.
-fn grown(store: &impl Store, name: &str) -> Vec<(String, u32, String)> {
-    let page = store.read_streams(&user(name), &[], ALL);
+async fn grown(store: &impl Store, name: &str) -> Vec<(String, u32, String)> {
+    let page = read_streams(store, &user(name), &[], ALL).await;
     assert!(!page.has_more);
     assert!(page.pieces.iter().all(|piece| piece.start.is_some()));
     pieces(&page)
@@ -112,7 +112,7 @@ async fn another_attempt_ends_the_one_before(store: &impl Store) {
     assert_eq!((opened.attempt, opened.is_stopped), (ONE, false));
     say(store, "ann", "a1", "old").await;
     assert_eq!(open(store, "ann", "a1").await.attempt, TWO);
-    assert_eq!(grown(store, "ann"), [piece("a1", 2, "")], "it starts over");
+    assert_eq!(grown(store, "ann").await, [piece("a1", 2, "")], "it starts over");
     let append = async |user: &UserId, attempt| {
         store.append_text(user, &a1, attempt, None, "x".into()).await.unwrap_err()
     };
@@ -157,7 +157,7 @@ async fn text_is_placed_by_its_offset(store: &impl Store) {
         "within the pair"
     );
     assert_eq!(append(Some(8), "x").await, Err(AppendTextError::Gap { next_offset: 7 }));
-    assert_eq!(grown(store, "cat"), [piece("a1", 1, "ab👍e\u{301}世")]);
+    assert_eq!(grown(store, "cat").await, [piece("a1", 1, "ab👍e\u{301}世")]);
     let state = state(store, "cat", "a1").await.unwrap();
     assert_eq!((state.attempt, state.phase, state.next_offset), (ONE, StreamPhase::Open, 7));
     assert_eq!(&*state.text, "ab👍e\u{301}世");
@@ -165,22 +165,26 @@ async fn text_is_placed_by_its_offset(store: &impl Store) {
 
 async fn a_reader_gets_what_it_has_not_got_yet(store: &impl Store) {
     let dan = user("dan");
-    assert_eq!(store.read_streams(&dan, &[place("a1", ONE, 3)], ALL), StreamPage::default());
+    assert_eq!(read_streams(store, &dan, &[place("a1", ONE, 3)], ALL).await, StreamPage::default());
     let json = r#"{"ref":"q1","version":2}"#;
     store.open_stream(&dan, &uuid("zz"), opening(json)).await.unwrap();
     open(store, "dan", "aa").await;
     say(store, "dan", "zz", "a👍b").await;
     say(store, "dan", "aa", "cd").await;
-    assert_eq!(grown(store, "dan"), [piece("zz", 1, "a👍b"), piece("aa", 1, "cd")], "oldest first");
-    let page = store.read_streams(&dan, &[], ALL);
+    assert_eq!(
+        grown(store, "dan").await,
+        [piece("zz", 1, "a👍b"), piece("aa", 1, "cd")],
+        "oldest first"
+    );
+    let page = read_streams(store, &dan, &[], ALL).await;
     assert_eq!(
         page.pieces[0].start.as_deref(),
         Some(r#"{"type":"message_start","message_uuid":"zz","attempt":1,"ref":"q1","version":2}"#)
     );
     assert_eq!(page.pieces[0].position, place("zz", ONE, 4));
 
-    let read = |places: &[StreamPosition], room_bytes| {
-        let page = store.read_streams(&dan, places, room_bytes);
+    let read = async |places: &[StreamPosition], room_bytes| {
+        let page = read_streams(store, &dan, places, room_bytes).await;
         let texts: Vec<(bool, u64, String)> = page
             .pieces
             .iter()
@@ -191,25 +195,25 @@ async fn a_reader_gets_what_it_has_not_got_yet(store: &impl Store) {
     let text = |start, end, text: &str| (start, end, text.to_owned());
     let places = |first, second| [place("aa", ONE, second), place("zz", ONE, first)];
     let all = vec![text(false, 4, "👍b"), text(false, 2, "d")];
-    assert_eq!(read(&places(1, 1), ALL), (all, false));
+    assert_eq!(read(&places(1, 1), ALL).await, (all, false));
     let nothing = vec![text(false, 4, ""), text(false, 2, "")];
-    assert_eq!(read(&places(4, 2), 0), (nothing, false), "also without news");
+    assert_eq!(read(&places(4, 2), 0).await, (nothing, false), "also without news");
     // Six bytes and two: what does not fit is left for later, and no character is cut.
     let most = vec![text(true, 3, "a👍"), text(true, 0, "")];
-    assert_eq!(read(&[], 5), (most, true));
+    assert_eq!(read(&[], 5).await, (most, true));
     let some = vec![text(true, 1, "a"), text(true, 2, "cd")];
-    assert_eq!(read(&[], 4), (some, true));
-    assert!(!read(&[], 8).1, "all of it fits");
-    assert!(read(&[], 7).1);
+    assert_eq!(read(&[], 4).await, (some, true));
+    assert!(!read(&[], 8).await.1, "all of it fits");
+    assert!(read(&[], 7).await.1);
     // Whoever was told something else starts over: a restored backup, another attempt, no such place.
     let over = vec![text(true, 4, "a👍b"), text(true, 2, "cd")];
-    assert_eq!(read(&places(5, 3), ALL), (over.clone(), false));
-    assert_eq!(read(&places(2, 99), ALL), (over.clone(), false));
-    assert_eq!(read(&[place("zz", TWO, 1), place("aa", TWO, 1)], ALL), (over.clone(), false));
-    assert_eq!(read(&[place("other", ONE, 1)], ALL), (over, false));
+    assert_eq!(read(&places(5, 3), ALL).await, (over.clone(), false));
+    assert_eq!(read(&places(2, 99), ALL).await, (over.clone(), false));
+    assert_eq!(read(&[place("zz", TWO, 1), place("aa", TWO, 1)], ALL).await, (over.clone(), false));
+    assert_eq!(read(&[place("other", ONE, 1)], ALL).await, (over, false));
     open(store, "dan", "zz").await;
     let retried = vec![text(false, 2, "d"), text(true, 0, "")];
-    assert_eq!(read(&places(1, 1), ALL), (retried, false));
+    assert_eq!(read(&places(1, 1), ALL).await, (retried, false));
 }
 
 async fn what_is_finished_is_a_message_and_nothing_else(store: &impl Store) {
@@ -229,7 +233,7 @@ async fn what_is_finished_is_a_message_and_nothing_else(store: &impl Store) {
     let end_of_it = r#""ref":"q1","message_uuid":"a1","attempt":1,"status":"complete","parent":"p1","message":{"uuid":"a1","content":"Hi \"👍\"","status":"complete","attempt":1,"role":"assistant"}}"#;
     assert!(text.ends_with(end_of_it), "{text}");
 
-    assert_eq!(store.read_streams(&eli, &[place("a1", ONE, 2)], ALL), StreamPage::default());
+    assert_eq!(read_streams(store, &eli, &[place("a1", ONE, 2)], ALL).await, StreamPage::default());
     let told = state(store, "eli", "a1").await.unwrap();
     assert_eq!(told.phase, StreamPhase::Finished(StreamStatus::Complete));
     assert_eq!((told.next_offset, &*told.text), (7, ""));
@@ -264,7 +268,7 @@ async fn what_is_stopped_takes_no_text(store: &impl Store) {
     let more = store.append_text(&fay, &a1, ONE, Some(0), "a".into()).await;
     assert_eq!(more, Err(AppendTextError::Stopped { next_offset: 2 }), "not even a repeat");
     assert_eq!(state(store, "fay", "a1").await.unwrap().phase, StreamPhase::Stopped);
-    assert_eq!(grown(store, "fay"), [piece("a1", 1, "ab")], "it is shown until it is ended");
+    assert_eq!(grown(store, "fay").await, [piece("a1", 1, "ab")], "it is shown until it is ended");
     let finished = finish(store, "fay", "a1", StreamStatus::Complete).await;
     assert_eq!(finished.status, StreamStatus::Stopped, "whatever its writer says");
     let page = store.read(&fay, Seq::ZERO, ROOM).await.unwrap();
@@ -366,7 +370,7 @@ async fn an_erased_user_has_no_answers(store: &impl Store) {
     store.stop_stream(&mia, &to("q3")).await.unwrap();
     open(store, "nik", "a1").await;
     store.erase(&mia).await.unwrap();
-    assert_eq!(store.read_streams(&mia, &[], ALL), StreamPage::default());
+    assert_eq!(read_streams(store, &mia, &[], ALL).await, StreamPage::default());
     assert_eq!(state(store, "mia", "a1").await, None);
     assert_eq!(state(store, "mia", "a2").await, None);
     let more = store.append_text(&mia, &a1, ONE, None, "x".into()).await;
@@ -374,7 +378,7 @@ async fn an_erased_user_has_no_answers(store: &impl Store) {
     assert_eq!(store.stop_stream(&mia, &to("q2")).await.unwrap(), StoppedStream::Remembered);
     assert!(!open_for(store, "mia", "a3", "q3").await.is_stopped);
     assert_eq!(open(store, "mia", "a1").await.attempt, ONE);
-    assert_eq!(grown(store, "nik"), [piece("a1", 1, "")], "somebody else's stay");
+    assert_eq!(grown(store, "nik").await, [piece("a1", 1, "")], "somebody else's stay");
 }
 
 /// Text, and then the message: never the message, and then text.
@@ -392,7 +396,7 @@ async fn readers_never_find_an_answer_twice(store: &impl Store) {
         let mut head = 0;
         while head < 50 {
             head = store.head(&ole).await.unwrap().seq.get();
-            let growing = pieces(&store.read_streams(&ole, &[], ALL));
+            let growing = pieces(&read_streams(store, &ole, &[], ALL).await);
             let next = growing.first().map_or(head + 1, |(name, ..)| name[1..].parse().unwrap());
             assert!(next > head, "a{next} is a message, the {head}th");
             assert!(growing.len() <= 1);
@@ -411,15 +415,15 @@ async fn every_step_survives<B: Bench>(
     let (pam, a1, a2) = (user(name), uuid("a1"), uuid("a2"));
     let store = bench.open();
     store.open_stream(&pam, &a1, opening(r#"{"ref":"q1","version":1}"#)).await.unwrap();
-    let start = store.read_streams(&pam, &[], ALL).pieces[0].start.clone();
+    let start = read_streams(&store, &pam, &[], ALL).await.pieces[0].start.clone();
 
     let store = between(bench, store);
-    assert_eq!(store.read_streams(&pam, &[], ALL).pieces[0].start, start);
+    assert_eq!(read_streams(&store, &pam, &[], ALL).await.pieces[0].start, start);
     open(&store, name, "a2").await;
     assert_eq!(say(&store, name, "a1", "ab👍").await, 4);
 
     let store = between(bench, store);
-    assert_eq!(grown(&store, name), [piece("a1", 1, "ab👍"), piece("a2", 1, "")]);
+    assert_eq!(grown(&store, name).await, [piece("a1", 1, "ab👍"), piece("a2", 1, "")]);
     let append = async |store: &B::Store, offset, text: &str| {
         store.append_text(&pam, &a1, ONE, Some(offset), text.into()).await
     };
@@ -428,7 +432,7 @@ async fn every_step_survives<B: Bench>(
     assert_eq!(open(&store, name, "a2").await.attempt, TWO);
 
     let store = between(bench, store);
-    assert_eq!(grown(&store, name), [piece("a1", 1, "ab👍c"), piece("a2", 2, "")]);
+    assert_eq!(grown(&store, name).await, [piece("a1", 1, "ab👍c"), piece("a2", 2, "")]);
     assert_eq!(append(&store, 3, "x").await, Err(AppendTextError::Conflict { next_offset: 5 }));
     assert_eq!(store.stop_stream(&pam, &of("a1")).await.unwrap(), StoppedStream::Stopped);
     assert_eq!(store.stop_stream(&pam, &to("q9")).await.unwrap(), StoppedStream::Remembered);
@@ -444,7 +448,7 @@ async fn every_step_survives<B: Bench>(
     assert_eq!(stopped.status, StreamStatus::Stopped);
 
     let store = between(bench, store);
-    assert_eq!(grown(&store, name), [piece("a9", 1, "")]);
+    assert_eq!(grown(&store, name).await, [piece("a9", 1, "")]);
     assert_eq!(positions(&store, name).await, [1, 2]);
     let message = store.read(&pam, seq(1), ROOM).await.unwrap();
     assert_eq!((message.len(), message[0].seq), (1, stopped.seq));
@@ -453,7 +457,7 @@ async fn every_step_survives<B: Bench>(
     store.erase(&pam).await.unwrap();
 
     let store = between(bench, store);
-    assert_eq!(store.read_streams(&pam, &[], ALL), StreamPage::default());
+    assert_eq!(read_streams(&store, &pam, &[], ALL).await, StreamPage::default());
     assert_eq!(state(&store, name, "a2").await, None);
     assert!(!open_for(&store, name, "a9", "q9").await.is_stopped);
 }

@@ -18,6 +18,7 @@ use crate::{
         socket::{Goodbye, Read, Received, Socket, Written},
     },
     server::Shared,
+    store::StreamRead,
 };
 
 /// The alarm when no timer is set.
@@ -39,6 +40,7 @@ type Job = BoxFuture<'static, Event<'static>>;
 #[derive(Clone, Copy)]
 enum Kind {
     Read,
+    ReadStreams,
     Locate,
     Acknowledge,
     Receive,
@@ -120,8 +122,14 @@ impl Driver {
             }
             Action::ReadStreams(places) => {
                 let (user, room) = (self.pump.user(), limits::STREAM_PIECE_BYTES_MAX);
-                let page = self.shared.store.read_streams(user, &places, room);
-                self.pump.handle(Event::StreamPage(page), Instant::now());
+                match self.shared.store.read_streams(user, &places, room) {
+                    StreamRead::Now(page) => {
+                        self.pump.handle(Event::StreamPage(page), Instant::now());
+                    }
+                    StreamRead::Later(snapshot) => self.start(Kind::ReadStreams, async move {
+                        Event::StreamSnapshot(snapshot.await)
+                    }),
+                }
             }
             Action::Locate => {
                 let (shared, user, device) = self.owners();

@@ -15,7 +15,7 @@ use crate::{
         socket::{CLOSE_TIMEOUT, Goodbye},
     },
     security::auth::{Identity, InvalidToken},
-    store::{Delivery, Outcome, Place, Resumed, Room, StoreError, StreamPage},
+    store::{Delivery, Outcome, Place, Resumed, Room, StoreError, StreamPage, StreamSnapshot},
 };
 
 pub(crate) struct Pump {
@@ -85,8 +85,10 @@ pub(crate) enum Event<'a> {
     Page { ticket: u32, page: Result<Vec<Delivery>, StoreError> },
     /// The answer to [`Action::Resume`].
     Resumed { ticket: u32, resumed: Result<Resumed, StoreError> },
-    /// The answer to [`Action::ReadStreams`].
+    /// The answer to [`Action::ReadStreams`], as of this moment.
     StreamPage(StreamPage),
+    /// The same, as of a moment that may have passed.
+    StreamSnapshot(Result<StreamSnapshot, StoreError>),
     /// The answer to [`Action::Locate`].
     Located(Result<Place, StoreError>),
     /// The answer to [`Action::Acknowledge`], and to [`Action::SaveCursor`].
@@ -254,6 +256,7 @@ impl Pump {
                 Input::Resumed { ticket, resumed }
             }
             Event::StreamPage(page) => Input::StreamPage(page),
+            Event::StreamSnapshot(snapshot) => Input::StreamSnapshot(snapshot),
             Event::Located(place) => Input::Located(place),
             Event::Acknowledged => return self.acknowledged(now),
             Event::Settled(outcome) => Input::Settled(outcome),

@@ -35,7 +35,7 @@ use crate::{
     Refusal, clock,
     connection::hub::Notice,
     security::auth::{Identity, InvalidToken},
-    store::{Delivery, Outcome, Place, Resumed, StoreError},
+    store::{Delivery, Outcome, Place, Resumed, StoreError, StreamSnapshot},
 };
 use budget::Budget;
 pub(crate) use events::{Input, Opening, Outgoing, Output, Wire};
@@ -65,6 +65,8 @@ pub(crate) struct Session {
     feed: Feed,
     live: Live,
     growing: Growing,
+    /// Of messages and text, text was read last.
+    text_came_last: bool,
     sends: Sends,
     requests: VecDeque<Output>,
     frames: VecDeque<Outgoing>,
@@ -120,6 +122,7 @@ impl Session {
             feed: Feed::new(opening.wire, &opening.place, opening.limits.clone()),
             live: Live::Heard,
             growing: Growing::Unseen,
+            text_came_last: false,
             sends: Sends::new(opening.connection.clone(), opening.limits.sends_waiting_max),
             connection: opening.connection,
             user: opening.user,
@@ -204,7 +207,7 @@ impl Session {
             Socket::Writing { since } => Some(since + self.stuck_timeout()),
             Socket::Free => None,
         };
-        let look = if self.is_idle() { self.growing.next_at() } else { None };
+        let look = if self.may_look() { self.growing.next_at() } else { None };
         let room = self.sends.next_at();
         [Some(self.expires_at), hearing, stuck, look, room].into_iter().flatten().min()
     }
@@ -253,6 +256,15 @@ impl Session {
                 let frames = self.growing.take(page, now);
                 self.frames.extend(frames);
             }
+            Input::StreamSnapshot(Ok(StreamSnapshot { as_of, page })) => {
+                if self.feed.has_sent_beyond(as_of) {
+                    self.growing.ask_again();
+                } else {
+                    let frames = self.growing.take(page, now);
+                    self.frames.extend(frames);
+                }
+            }
+            Input::StreamSnapshot(Err(error)) => self.store_failed(&error),
             Input::Notice(Notice::Nothing) => {}
             Input::Notice(Notice::Erased) => self.erased(),
             Input::Notice(Notice::Drain) => self.close(CloseCode::Restart, "the server restarts"),
@@ -278,18 +290,42 @@ impl Session {
         if let Some((ticket, after, room)) = self.feed.next_check() {
             self.requests.push_back(Output::Resume { ticket, after, room });
         }
-        if let Some((ticket, after, room)) = self.feed.next_page() {
-            self.requests.push_back(Output::Read { ticket, after, room });
-        }
         if let Live::Waiting = std::mem::replace(&mut self.live, Live::Heard) {
             self.requests.push_back(Output::ReadLive(in_flight::PIECE));
         }
-        // What is durable comes first, as long as it is what the client asked for.
-        if !self.feed.owes_backlog()
-            && let Some(places) = self.growing.ask(now)
-        {
-            self.requests.push_back(Output::ReadStreams(places));
+        self.read_on(now);
+    }
+
+    /// Messages or streams, and never both at once: a text that was read before its end must not follow it.
+    /// Text comes first, since it keeps to its pace and messages do not, unless it had the last turn.
+    fn read_on(&mut self, now: Instant) {
+        if self.growing.is_asked() {
+            return;
         }
+        let has_turn = !std::mem::take(&mut self.text_came_last);
+        if has_turn && self.ask_for_text(now) {
+            return;
+        }
+        if let Some((ticket, after, room)) = self.feed.next_page() {
+            self.requests.push_back(Output::Read { ticket, after, room });
+        } else if !has_turn {
+            self.ask_for_text(now);
+        }
+    }
+
+    fn ask_for_text(&mut self, now: Instant) -> bool {
+        if !self.may_look() {
+            return false;
+        }
+        let Some(places) = self.growing.ask(now) else { return false };
+        self.text_came_last = true;
+        self.requests.push_back(Output::ReadStreams(places));
+        true
+    }
+
+    /// What is durable comes first, as long as it is what the client asked for.
+    fn may_look(&self) -> bool {
+        self.is_idle() && !self.feed.is_reading() && !self.feed.owes_backlog()
     }
 
     /// Nothing is on its way to the socket.

@@ -257,7 +257,8 @@ async fn over(shared: &Arc<Shared>, name: &Name) -> AppendTextError {
     let Name { user, message_uuid, attempt } = name;
     loop {
         sleep(STILL_GROWS_INTERVAL).await;
-        let page = shared.store.read_streams(user, &[], 0);
+        // A store that cannot tell is asked again, by the append if not by this.
+        let page = shared.store.read_streams(user, &[], 0).page().await.unwrap_or_default();
         let grows = page.pieces.iter().any(|piece| {
             piece.position.message_uuid == *message_uuid && piece.position.attempt == *attempt
         });

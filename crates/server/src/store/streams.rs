@@ -68,7 +68,7 @@ pub trait Streams: Send + Sync + 'static {
     /// not finished for as long as `stream_stop_grace_ms`; at most a hundred, the others next time.
     fn overdue_streams(&self) -> BoxFuture<'_, Result<Vec<OverdueStream>, StoreError>>;
 
-    /// What a reader who has got this far has not got yet, from memory and at once: one entry for every
+    /// What a reader who has got this far has not got yet, at once if it is in memory: one entry for every
     /// attempt of the user that is not finished, oldest first, with at most `room_bytes` of text
     /// together. A place with a hash counts only if the text up to there is that text, and one that is
     /// only checked counts for nothing else. Nothing of an attempt is ever answered once the message that it became can be read.
@@ -77,7 +77,34 @@ pub trait Streams: Send + Sync + 'static {
         user: &UserId,
         places: &[StreamPosition],
         room_bytes: usize,
-    ) -> StreamPage;
+    ) -> StreamRead;
+}
+
+/// A look at what grows.
+pub enum StreamRead {
+    /// From memory, as of this moment: nothing is in it whose message anybody can have read.
+    Now(StreamPage),
+    /// From elsewhere.
+    Later(BoxFuture<'static, Result<StreamSnapshot, StoreError>>),
+}
+
+/// What grew at one moment, which may have passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamSnapshot {
+    /// Where the mailbox ended then: no attempt is in the page whose message stands here or before.
+    pub as_of: Seq,
+    /// What grew.
+    pub page: StreamPage,
+}
+
+impl StreamRead {
+    /// What grew, whenever that was: for who reads no messages beside it.
+    pub async fn page(self) -> Result<StreamPage, StoreError> {
+        match self {
+            Self::Now(page) => Ok(page),
+            Self::Later(snapshot) => Ok(snapshot.await?.page),
+        }
+    }
 }
 
 /// An attempt that was begun.

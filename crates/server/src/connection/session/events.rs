@@ -8,7 +8,7 @@ use super::sends::Errand;
 use crate::{
     connection::hub::Notice,
     security::auth::{Identity, InvalidToken},
-    store::{Delivery, Outcome, Place, Resumed, Room, StoreError, StreamPage},
+    store::{Delivery, Outcome, Place, Resumed, Room, StoreError, StreamPage, StreamSnapshot},
 };
 
 /// How the client speaks.
@@ -69,8 +69,10 @@ pub(crate) enum Input<'a> {
     LivePage { texts: Vec<ByteString>, more: bool },
     /// An answer has begun or grown.
     Grown,
-    /// The answer to [`Output::ReadStreams`].
+    /// The answer to [`Output::ReadStreams`], as of this moment.
     StreamPage(StreamPage),
+    /// The same, as of a moment that may have passed.
+    StreamSnapshot(Result<StreamSnapshot, StoreError>),
     /// The hub has something to say.
     Notice(Notice),
     /// The time of [`Session::poll_timeout`] has come, perhaps.
@@ -88,7 +90,7 @@ pub(crate) enum Output {
     Resume { ticket: u32, after: Seq, room: Room },
     /// Read live-only messages, at once: they are in memory.
     ReadLive(Room),
-    /// Read what growing answers have after these places, at once: it is in memory.
+    /// Read what growing answers have after these places. A second one replaces the first.
     ReadStreams(Vec<StreamPosition>),
     /// Look up where the device stands now.
     Locate,

@@ -298,6 +298,16 @@ impl Feed {
         !matches!(detour, Detour::Underway { .. }) && *position >= backlog.until
     }
 
+    /// Whether a page was asked for and has not come.
+    pub(super) fn is_reading(&self) -> bool {
+        matches!(self.reading, Reading::Asked | Reading::Missing)
+    }
+
+    /// Whether a message was sent that stands after this position.
+    pub(super) fn has_sent_beyond(&self, seq: Seq) -> bool {
+        matches!(self.flow, Flow::Flowing { position, .. } if position > seq)
+    }
+
     /// Whether something that was asked for is still to be sent, or nothing was asked for yet.
     pub(super) fn owes_backlog(&self) -> bool {
         match &self.flow {

@@ -18,6 +18,8 @@ pub(super) enum Growing {
     Seen {
         places: Vec<StreamPosition>,
         pace: Pace,
+        /// Something has begun or grown since it was asked for.
+        has_news: bool,
     },
 }
 
@@ -45,7 +47,7 @@ impl Growing {
     /// A client asks for what waits, and says how far it has seen answers grow.
     pub(super) fn start(&mut self, have: Option<Vec<StreamPosition>>) {
         *self = match have {
-            Some(places) => Self::Seen { places, pace: Pace::Owed },
+            Some(places) => Self::Seen { places, pace: Pace::Owed, has_news: false },
             None => Self::Unseen,
         };
     }
@@ -59,8 +61,11 @@ impl Growing {
 
     /// Something has begun or grown.
     pub(super) fn note_news(&mut self) {
-        if let Self::Seen { pace: Pace::Live { news, .. }, .. } = self {
-            *news = News::Something;
+        let Self::Seen { pace, has_news, .. } = self else { return };
+        match pace {
+            Pace::Owed => {}
+            Pace::Asked | Pace::Live { news: News::Asked, .. } => *has_news = true,
+            Pace::Live { news, .. } => *news = News::Something,
         }
     }
 
@@ -68,14 +73,14 @@ impl Growing {
     pub(super) fn resumed(&self) -> Option<u64> {
         match self {
             Self::Unseen => Some(0),
-            Self::Seen { places, pace: Pace::Live { .. } } => Some(places.len() as u64),
+            Self::Seen { places, pace: Pace::Live { .. }, .. } => Some(places.len() as u64),
             Self::Seen { .. } => None,
         }
     }
 
     /// From where to read on now, with the socket free. While the backlog is under way nothing is live.
     pub(super) fn ask(&mut self, now: Instant) -> Option<Vec<StreamPosition>> {
-        let Self::Seen { places, pace } = self else { return None };
+        let Self::Seen { places, pace, has_news } = self else { return None };
         match pace {
             Pace::Owed => *pace = Pace::Asked,
             Pace::Live { news: news @ News::Something, next_at }
@@ -88,7 +93,24 @@ impl Growing {
             }
             _ => return None,
         }
+        *has_news = false;
         Some(places.clone())
+    }
+
+    /// Whether what was asked for has not come. So long no message is read, or its end could pass a text.
+    pub(super) fn is_asked(&self) -> bool {
+        let Self::Seen { pace, .. } = self else { return false };
+        matches!(pace, Pace::Asked | Pace::Live { news: News::Asked, .. })
+    }
+
+    /// What has come is older than what was sent before it: it is asked for once more.
+    pub(super) fn ask_again(&mut self) {
+        let Self::Seen { pace, .. } = self else { return };
+        match pace {
+            Pace::Asked => *pace = Pace::Owed,
+            Pace::Live { news: news @ News::Asked, .. } => *news = News::Something,
+            Pace::Owed | Pace::Live { .. } => {}
+        }
     }
 
     /// When to ask next, with the socket free.
@@ -104,7 +126,7 @@ impl Growing {
 
     /// What was read, as frames.
     pub(super) fn take(&mut self, page: StreamPage, now: Instant) -> Vec<Outgoing> {
-        let Self::Seen { places, pace } = self else { return Vec::new() };
+        let Self::Seen { places, pace, has_news } = self else { return Vec::new() };
         let due_at = match pace {
             Pace::Asked => now,
             Pace::Live { news: News::Asked, next_at } => *next_at,
@@ -112,7 +134,11 @@ impl Growing {
         };
         let StreamPage { mut pieces, lost, has_more } = page;
         let has_put_off = now < due_at && put_off(&mut pieces, places);
-        let news = if has_put_off { News::PutOff } else { News::Nothing };
+        let news = match (std::mem::take(has_news), has_put_off) {
+            (true, _) => News::Something,
+            (false, true) => News::PutOff,
+            (false, false) => News::Nothing,
+        };
         *places = pieces.iter().map(|piece| piece.position.clone()).collect();
         let lost = lost.into_iter().filter_map(lost_frame);
         let frames: Vec<Outgoing> =

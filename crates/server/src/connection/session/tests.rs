@@ -5,6 +5,7 @@ mod kept;
 mod misuse;
 mod proof;
 mod sends;
+mod snapshots;
 
 use tetherline_protocol::limits;
 

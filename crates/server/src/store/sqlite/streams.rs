@@ -21,7 +21,7 @@ use tetherline_protocol::{
 use super::{
     super::{
         AppendTextError, FinishStreamError, FinishedStream, OpenStreamError, OpenedStream,
-        OverdueStream, StoppedStream, StoreError, StreamPage, StreamState, Streams,
+        OverdueStream, StoppedStream, StoreError, StreamRead, StreamState, Streams,
     },
     SqliteStore,
     commands::Command,
@@ -134,7 +134,7 @@ impl Streams for SqliteStore {
         user: &UserId,
         places: &[StreamPosition],
         room_bytes: usize,
-    ) -> StreamPage {
-        self.growing.read(user, places, room_bytes)
+    ) -> StreamRead {
+        StreamRead::Now(self.growing.read(user, places, room_bytes))
     }
 }

@@ -2,14 +2,14 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tetherline_protocol::{
-    Attempt, MessageId, StopTarget, StreamPosition, UserId,
+    Attempt, MessageId, Seq, StopTarget, StreamPosition, UserId,
     frame::{StreamEnding, StreamOpening},
     utf16,
 };
 use tetherline_server::store::{
     AppendTextError, Events, FinishStreamError, FinishedStream, OpenStreamError, OpenedStream,
-    OverdueStream, StoppedStream, StoreError, StreamPage, StreamPhase, StreamState, Streams,
-    Subscription,
+    OverdueStream, StoppedStream, StoreError, StreamPhase, StreamRead, StreamSnapshot, StreamState,
+    Streams, Subscription,
 };
 
 use super::{Adapter, id_of};
@@ -176,9 +176,13 @@ impl Streams for Adapter {
         user: &UserId,
         places: &[StreamPosition],
         room_bytes: usize,
-    ) -> StreamPage {
+    ) -> StreamRead {
         let user = self.user(user);
-        self.machine().store.read_streams(user, places, room_bytes)
+        let machine = self.machine();
+        let as_of = Seq::new(machine.store.mailbox(user).head()).unwrap_or(Seq::MAX);
+        let page = machine.store.read_streams(user, places, room_bytes);
+        // As a store that has it elsewhere.
+        StreamRead::Later(Box::pin(async move { Ok(StreamSnapshot { as_of, page }) }))
     }
 }
 

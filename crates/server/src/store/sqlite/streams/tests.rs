@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use tetherline_protocol::Limits;
 
 use super::{
-    super::{presence, rules::Rules, schema},
+    super::{super::StreamPage, presence, rules::Rules, schema},
     log::{LOG_BYTES_MAX, LOG_ROWS_MAX},
     table::{GROWING_BYTES, Growing, OVERDUE_MAX, Phase},
     *,
