@@ -65,7 +65,9 @@ impl World {
             let delivery = self.store.preview(publish, &self.contents[publish], user);
             let answer = Answer::Appended { publish, user, repeated: false, delivery };
             let event = told(&answer, |user| self.users[user].clone(), &self.contents, carried_out);
-            event.into_iter().for_each(|event| life.hub.tell(event));
+            if let Some(event) = event {
+                life.hub.tell(event);
+            }
             self.wake(user);
         }
         self.note(&format!("m{publish} is published for u{user}"));

@@ -249,7 +249,7 @@ impl Absurd {
             | Call::Refused(..)
             | Call::Gap(..) => self.hear(call),
             Call::StreamStart(..) | Call::StreamDelta(..) | Call::StreamEnd(..) => {
-                self.stream(call)
+                self.stream(call);
             }
             Call::SignInAmongTabs(_)
             | Call::SetVisible(_)

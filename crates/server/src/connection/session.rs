@@ -232,7 +232,9 @@ impl Session {
             Input::Page { ticket, page } => self.page(ticket, page),
             Input::Resumed { ticket, resumed } => self.resumed(ticket, resumed),
             Input::Located(Ok(place)) => self.located(&place),
-            Input::Located(Err(error)) => self.store_failed(&error),
+            Input::Located(Err(error)) | Input::StreamSnapshot(Err(error)) => {
+                self.store_failed(&error);
+            }
             Input::Acknowledged => self.acknowledged(),
             Input::Settled(outcome) => {
                 for (id, outcome) in self.sends.settle(outcome) {
@@ -264,7 +266,6 @@ impl Session {
                     self.frames.extend(frames);
                 }
             }
-            Input::StreamSnapshot(Err(error)) => self.store_failed(&error),
             Input::Notice(Notice::Nothing) => {}
             Input::Notice(Notice::Erased) => self.erased(),
             Input::Notice(Notice::Drain) => self.close(CloseCode::Restart, "the server restarts"),

@@ -22,7 +22,7 @@ pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(1);
 
 /// How a connection ends that is still there.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Goodbye {
     /// We close, and wait for the peer to say so, too.
     Ours(CloseCode, &'static str),

@@ -77,11 +77,11 @@ impl Desk {
 fn a_key_is_known_in_memory_while_it_is_folded_in_and_after() {
     let mut desk = Desk::new();
     let names: Vec<String> = (0..3_000).map(|n| format!("k{}", n * 7_919 % 3_000)).collect();
-    for (n, name) in names.iter().enumerate() {
-        desk.remember(n as i64 % 7, name, NOW);
+    let users = || (0..7).cycle().zip(&names);
+    for (user, name) in users() {
+        desk.remember(user, name, NOW);
     }
-    let all_are_known =
-        |desk: &Desk| names.iter().enumerate().all(|(n, name)| desk.knows(n as i64 % 7, name));
+    let all_are_known = |desk: &Desk| users().all(|(user, name)| desk.knows(user, name));
     assert!(all_are_known(&desk));
     desk.fold();
     assert!(desk.count("publish_keys") > 0 && desk.count("publish_keys") < 3_000, "a part");
