@@ -151,11 +151,10 @@ impl SqliteStore {
         }
         let epoch: Arc<str> = schema::migrate(&mut connection)?.into();
         lock.has_a_mailbox();
-        setup.log.keep_by(&connection)?;
         let files = Arc::new(Files::of(path)?);
         let presence = Presence::new(files.clone(), lock);
         let alarm = Alarm::new();
-        let checkpoints = Checkpoints::start(path, setup.log, &alarm)?;
+        let checkpoints = Checkpoints::start(path, &mut connection, setup.log, &alarm)?;
         let rules = Arc::new(Rules::default());
         let answers = Answers::load(&connection, times::uptime_ms((setup.clock)().1))?;
         let times = Times::load(&connection, setup.clock.clone())?;

@@ -3,18 +3,17 @@
 //! and nothing else.
 
 use std::{
-    io,
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, hooks::Wal};
 
 use super::{
     OpenError, schema,
@@ -57,29 +56,63 @@ impl Default for LogSizes {
 
 impl LogSizes {
     /// For the connection that writes.
-    pub(super) fn keep_by(&self, writer: &Connection) -> rusqlite::Result<()> {
+    fn keep_by(&self, writer: &Connection) -> rusqlite::Result<()> {
         writer.pragma_update(None, "journal_size_limit", self.kept_bytes.cast_signed())
+    }
+}
+
+/// What the writer and the thread that copies know of the log, in bytes. Its file may be larger: a log that
+/// starts over keeps a part of it.
+#[derive(Default)]
+struct Used {
+    bytes: AtomicU64,
+    /// How large it was when it was last copied.
+    copied_bytes: AtomicU64,
+}
+
+impl Used {
+    /// Whether there is enough to copy, or the log has started over since.
+    fn is_due(&self, copy_bytes: u64) -> bool {
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        let copied_bytes = self.copied_bytes.load(Ordering::Relaxed);
+        bytes < copied_bytes || bytes >= copied_bytes + copy_bytes
     }
 }
 
 /// The thread that copies.
 pub(super) struct Checkpoints {
     commits: Option<SyncSender<()>>,
+    used: Arc<Used>,
+    copy_bytes: u64,
     starts_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Checkpoints {
-    pub(super) fn start(path: &Path, sizes: LogSizes, alarm: &Alarm) -> Result<Self, OpenError> {
+    /// For the log that `writer` writes, the only one that does.
+    pub(super) fn start(
+        path: &Path,
+        writer: &mut Connection,
+        sizes: LogSizes,
+        alarm: &Alarm,
+    ) -> Result<Self, OpenError> {
+        sizes.keep_by(writer)?;
+        let used = Arc::new(Used::default());
+        let told = used.clone();
+        // SQLite says it with every commit: nobody has to look.
+        writer.wal_hook(Some(move |_: &mut Wal, frames| {
+            let frames = u64::try_from(frames).unwrap_or(0);
+            told.bytes.store(frames * FRAME_BYTES, Ordering::Relaxed);
+            Ok(())
+        }))?;
         let connection = schema::connect(path)?;
         connection.busy_timeout(Duration::ZERO)?;
         let (sender, commits) = sync_channel(1);
         let starts_over = Arc::new(AtomicBool::new(false));
         let mut log = Log {
             connection,
-            path: schema::write_ahead_log(path).into(),
             sizes,
-            copied_bytes: 0,
+            used: used.clone(),
             starts_over: starts_over.clone(),
             is_large: false,
             trouble: Trouble::default(),
@@ -89,7 +122,8 @@ impl Checkpoints {
             .name("tetherline-checkpoint".into())
             .spawn(move || watched.run(|| log.run(&commits)))
             .map_err(|source| OpenError::File { path: path.into(), source })?;
-        Ok(Self { commits: Some(sender), starts_over, thread: Some(thread) })
+        let (commits, copy_bytes) = (Some(sender), sizes.copy_bytes);
+        Ok(Self { commits, used, copy_bytes, starts_over, thread: Some(thread) })
     }
 
     /// Something was committed on this connection, which is the only one that writes.
@@ -100,7 +134,9 @@ impl Checkpoints {
             let _ = writer.busy_timeout(Duration::ZERO);
             let _ = checkpoint(writer, "RESTART");
         }
-        if let Some(commits) = &self.commits {
+        if let Some(commits) = &self.commits
+            && self.used.is_due(self.copy_bytes)
+        {
             // Full means that it is about to look anyway.
             let _ = commits.try_send(());
         }
@@ -120,10 +156,8 @@ impl Drop for Checkpoints {
 
 struct Log {
     connection: Connection,
-    path: Box<Path>,
     sizes: LogSizes,
-    /// How large it was when it was last copied.
-    copied_bytes: u64,
+    used: Arc<Used>,
     /// The writer is to have it start over.
     starts_over: Arc<AtomicBool>,
     is_large: bool,
@@ -145,30 +179,20 @@ impl Log {
     }
 
     fn look(&mut self) {
-        let bytes = self.bytes();
-        if bytes < self.copied_bytes {
-            self.copied_bytes = 0;
+        let bytes = self.used.bytes.load(Ordering::Relaxed);
+        if bytes < self.used.copied_bytes.load(Ordering::Relaxed) {
+            self.used.copied_bytes.store(0, Ordering::Relaxed);
         }
-        if self.is_large || bytes >= self.copied_bytes + self.sizes.copy_bytes {
+        if self.is_large || self.used.is_due(self.sizes.copy_bytes) {
             self.copy(bytes);
         }
         self.watch(bytes);
     }
 
-    /// How much of the file is in use: all of it, unless it has started over.
-    fn bytes(&self) -> u64 {
-        let bytes = size(&self.path).unwrap_or(0);
-        if bytes > self.sizes.kept_bytes {
-            return bytes;
-        }
-        let used = checkpoint(&self.connection, "NOOP");
-        used.map_or(bytes, |used| used.frames * FRAME_BYTES)
-    }
-
     fn copy(&mut self, bytes: u64) {
         match checkpoint(&self.connection, "PASSIVE") {
             Ok(Progress { frames, copied_frames }) => {
-                self.copied_bytes = bytes;
+                self.used.copied_bytes.store(bytes, Ordering::Relaxed);
                 let left_bytes = match frames {
                     0 => 0,
                     _ => bytes / frames * frames.saturating_sub(copied_frames),
@@ -221,8 +245,4 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Progress>
         let count = |number: i64| u64::try_from(number).unwrap_or(0);
         Ok(Progress { frames: count(frames), copied_frames: count(copied) })
     })
-}
-
-fn size(path: &Path) -> io::Result<u64> {
-    Ok(std::fs::metadata(path)?.len())
 }

@@ -1,12 +1,9 @@
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use uuid::Uuid;
 
-use super::{OpenError, presence::sibling};
+use super::OpenError;
 
 /// Every step that a file went through; `user_version` says how many it has behind it. Steps are
 /// only ever added.
@@ -122,10 +119,6 @@ const MIGRATIONS: [&str; 9] = [
 
 /// How long a connection waits for a lock that another program holds.
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(2);
-
-pub(super) fn write_ahead_log(path: &Path) -> PathBuf {
-    sibling(path, "-wal")
-}
 
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -213,7 +213,7 @@ fn small_log() -> Setup {
 }
 
 fn log_bytes(path: &Path) -> u64 {
-    std::fs::metadata(schema::write_ahead_log(path)).unwrap().len()
+    std::fs::metadata(presence::sibling(path, "-wal")).unwrap().len()
 }
 
 #[tokio::test]
