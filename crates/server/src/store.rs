@@ -1,202 +1,68 @@
-//! Where mailboxes live. Each trait is one narrow promise; one conformance suite holds every store
-//! to all of them.
+//! Where mailboxes live: [`SqliteStore`], and what an application meets of it.
+//!
+//! What a store has to promise to take its place is behind the feature `custom-store`, which is there for
+//! the tests: until a second store exists, its traits change with any version.
 
 #[cfg_attr(
     not(feature = "simulation"),
     allow(unreachable_pub, reason = "the simulator has them, too")
 )]
 pub(crate) mod claims;
+#[cfg_attr(
+    not(feature = "custom-store"),
+    allow(unreachable_pub, dead_code, reason = "other stores have them, too")
+)]
 mod events;
+#[cfg_attr(
+    not(feature = "custom-store"),
+    allow(unreachable_pub, dead_code, reason = "other stores have them, too")
+)]
+mod promises;
 mod sqlite;
+#[cfg_attr(
+    not(feature = "custom-store"),
+    allow(unreachable_pub, reason = "other stores have them, too")
+)]
 mod streams;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use bytestring::ByteString;
-use futures_util::future::BoxFuture;
 use tetherline_protocol::{
-    DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, UserId,
+    Epoch, IdempotencyKey, MessageId, Seq, UserId,
     frame::{Message, SendAnswer},
 };
 use uuid::Builder;
 
 use crate::{Refusal, clock};
-pub use events::{
-    CarriedOut, EVENTS_BYTES_MAX, EVENTS_MAX, Event, EventQueue, Events, Subscription,
-};
 pub use sqlite::{OpenError, SqliteStore, backup};
 pub use streams::{
-    AppendTextError, FinishStreamError, FinishedStream, OpenStreamError, OpenedStream,
-    OverdueStream, StoppedStream, StreamPage, StreamPhase, StreamPiece, StreamRead, StreamSnapshot,
-    StreamState, Streams,
+    AppendTextError, FinishStreamError, FinishedStream, OpenStreamError, StoppedStream,
+    StreamPhase, StreamState,
 };
 
-/// Everything that a server keeps.
-pub trait Store: Mailbox + Streams + Inbox + Upkeep + Events {}
-
-impl<T: Mailbox + Streams + Inbox + Upkeep + Events> Store for T {}
-
-/// Messages and the positions up to which devices have handled them.
-pub trait Mailbox: Send + Sync + 'static {
-    /// Appends durably: once this answers, a crash loses nothing. `seq` is dense per user.
-    fn append(
-        &self,
-        user: &UserId,
-        key: Option<&IdempotencyKey>,
-        message: Arc<Message>,
-    ) -> BoxFuture<'_, Result<Appended, AppendError>>;
-
-    /// Appends all of them in this order, as [`Mailbox::append`] appends each, with one commit for what
-    /// fits into one. Who cannot be served fails alone; there is an answer for each, in the same order.
-    fn append_many(
-        &self,
-        publishes: Vec<Publish>,
-    ) -> BoxFuture<'_, Vec<Result<Appended, AppendError>>>;
-
-    /// Reads on from `after`: at least one message if there is one, then as many as `room` takes.
-    /// What was trimmed is left out.
-    fn read(
-        &self,
-        user: &UserId,
-        after: Seq,
-        room: Room,
-    ) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>>;
-
-    /// Reads on as [`Mailbox::read`] does, and says what stands at `after`, both of the same moment: so
-    /// whoever was there before a backup was restored finds out with the first page.
-    fn resume(
-        &self,
-        user: &UserId,
-        after: Seq,
-        room: Room,
-    ) -> BoxFuture<'_, Result<Resumed, StoreError>>;
-
-    /// The newest position of one user, as [`Mailbox::heads`].
-    fn head(&self, user: &UserId) -> BoxFuture<'_, Result<Head, StoreError>> {
-        let heads = self.heads(std::slice::from_ref(user));
-        Box::pin(async move {
-            let missing = || StoreError::new("the store answered for nobody");
-            heads.await?.pop().ok_or_else(missing)
-        })
-    }
-
-    /// The newest position of each of these users and the history that it counts in, all of the same
-    /// moment and in the order of the question.
-    fn heads(&self, users: &[UserId]) -> BoxFuture<'_, Result<Vec<Head>, StoreError>>;
-
-    /// Where a device stands. An unknown one is remembered, at the user's floor, so that what
-    /// other devices handle in the meantime still reaches it.
-    fn locate(
-        &self,
-        user: &UserId,
-        device: Option<&DeviceId>,
-    ) -> BoxFuture<'_, Result<Place, StoreError>>;
-
-    /// Moves a device's cursor and the user's floor forward, never back and never past the head. Whoever
-    /// asks for a place is told of it at once. It need not be durable yet: a crash takes what was
-    /// acknowledged within the last second, or so, and it comes again.
-    fn acknowledge(
-        &self,
-        user: &UserId,
-        device: Option<&DeviceId>,
-        seq: Seq,
-    ) -> BoxFuture<'_, Result<(), StoreError>>;
-
-    /// Makes durable where a device and its user's floor are: once this answers, no crash takes it back.
-    fn save_cursor(
-        &self,
-        user: &UserId,
-        device: Option<&DeviceId>,
-    ) -> BoxFuture<'_, Result<(), StoreError>>;
-}
-
-/// Final outcomes of clients' sends, by the id that the client gave them, and who is at one just now.
-pub trait Inbox: Send + Sync + 'static {
-    /// Says what became of a send, if that was decided within the dedupe window; else claims it for so
-    /// long, by the store's clock, unless somebody else has.
-    fn begin(
-        &self,
-        user: &UserId,
-        id: &MessageId,
-        claimed_for: Duration,
-    ) -> BoxFuture<'_, Result<Begun, StoreError>>;
-
-    /// Keeps a claim for so long from now on, while the application works.
-    fn renew(&self, claim: &Claim, claimed_for: Duration) -> BoxFuture<'_, Result<(), ClaimError>>;
-
-    /// Remembers what became of the send, with the answer byte for byte. Fails if the claim was lost,
-    /// because somebody else may have decided otherwise: then begin anew. The claim ends with it.
-    fn record(&self, claim: &Claim, outcome: &Outcome) -> BoxFuture<'_, Result<(), ClaimError>>;
-
-    /// Ends a claim without an outcome, at once or, if nobody can be told, when its time is over.
-    fn release(&self, claim: &Claim);
-}
-
-/// What is kept, and for how long.
-pub trait Upkeep: Send + Sync + 'static {
-    /// Names the limits that this store works by. [`crate::Server::open`] says them, so that they
-    /// are the announced ones; until then the defaults count.
-    ///
-    /// What is over `retention_age_ms` or `retention_messages_max` is *trimmed* in the background, a
-    /// bit at a time: always a prefix of a mailbox, without moving its head, and a publish that is
-    /// repeated within the dedupe window is still recognised.
-    fn work_by(&self, limits: &Limits);
-
-    /// Forgets everything about a user: messages, devices and their cursors, keys and ids. The
-    /// epoch is another one from then on, and positions go on from where they were. Once this
-    /// answers, a crash brings nothing back, the subscriber of [`Events`] has carried it out, and what is
-    /// appended afterwards is kept.
-    fn erase(&self, user: &UserId) -> BoxFuture<'_, Result<(), StoreError>>;
-
-    /// Resolves, with the reason, when the store will never keep anything again: a thread of it has
-    /// died, or its file was replaced. A store that recovers by itself never does.
-    fn failed(&self) -> BoxFuture<'static, StoreError> {
-        Box::pin(std::future::pending())
-    }
-
-    /// Whether what was kept lies where the next start will look for it, or why not.
-    fn is_in_place(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
-}
-
-/// What a send meets.
-pub enum Begun {
-    /// Nobody has decided it: it is to be handed to the application now.
-    Yours(Claim),
-    /// It was decided before.
-    Settled(Outcome),
-    /// Somebody else is handing it to the application.
-    Elsewhere {
-        /// For so long, unless the claim is renewed.
-        left: Duration,
-        /// Resolves when it is worth asking again before that. A store that cannot tell never does.
-        over: BoxFuture<'static, ()>,
+/// What a store promises, tells and answers, for whoever writes another one.
+#[cfg(feature = "custom-store")]
+pub use self::{
+    events::{CarriedOut, EVENTS_BYTES_MAX, EVENTS_MAX, Event, EventQueue, Events, Subscription},
+    promises::{
+        Appended, Begun, Claim, ClaimError, Delivery, Inbox, Mailbox, Place, Resumed, Room,
+        Standing, Store, Upkeep,
     },
-}
-
-/// The right to hand a send to the application, which one has at a time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
-    /// Whose send.
-    pub user: UserId,
-    /// Its id.
-    pub id: MessageId,
-    /// Which claim on it; what it means is the store's.
-    pub number: u64,
-}
-
-/// Why a claim could not be used.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClaimError {
-    /// Its time was over, and somebody else has the send now, or had it.
-    #[error("somebody else has claimed the send meanwhile")]
-    Lost,
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
+    streams::{
+        OpenedStream, OverdueStream, StreamPage, StreamPiece, StreamRead, StreamSnapshot, Streams,
+    },
+};
+#[cfg(not(feature = "custom-store"))]
+pub(crate) use self::{
+    events::{CarriedOut, Event, EventQueue, Events, Subscription},
+    promises::{
+        Appended, Begun, Claim, ClaimError, Delivery, Inbox, Mailbox, Place, Resumed, Room,
+        Standing, Store, Upkeep,
+    },
+    streams::{
+        OpenedStream, OverdueStream, StreamPage, StreamPiece, StreamRead, StreamSnapshot, Streams,
+    },
+};
 
 /// What is final about a send: taken, with what the application answered, or refused for good.
 pub type Outcome = Result<Option<SendAnswer>, Refusal>;
@@ -210,45 +76,6 @@ pub struct Head {
     pub id: Option<MessageId>,
     /// The history that it counts in.
     pub epoch: Epoch,
-}
-
-/// Where a device stands in its user's mailbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The newest position.
-    pub head: Head,
-    /// The highest acknowledgement of this device; the floor if there is none.
-    pub cursor: Seq,
-    /// The message there, if it is known.
-    pub cursor_id: Option<MessageId>,
-    /// The highest acknowledgement of any device.
-    pub floor: Seq,
-    /// Up to here messages are not kept any more; [`Seq::ZERO`] while all are.
-    pub trimmed: Seq,
-    /// The last of those, if it is known.
-    pub trimmed_id: Option<MessageId>,
-}
-
-/// A page, and what its beginning says about the history of whoever asks for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resumed {
-    /// The newest position.
-    pub head: Head,
-    /// What stands where it was read from.
-    pub standing: Standing,
-    /// What [`Mailbox::read`] answers.
-    pub messages: Vec<Delivery>,
-}
-
-/// What stands at a position.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// This message, which is kept, or is the last that was trimmed.
-    Message(MessageId),
-    /// Nothing any more, and which message it was is not known: it was trimmed, or is the beginning.
-    Forgotten,
-    /// Nothing yet: it is behind the head.
-    Nothing,
 }
 
 /// One message for one user. Many users can share the message.
@@ -276,50 +103,6 @@ impl Publish {
     }
 }
 
-/// What an append did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Appended {
-    /// The message's name: the sender's choice, or a fresh one.
-    pub id: MessageId,
-    /// Its position.
-    pub seq: Seq,
-    /// Whether it had been appended before, under the same key.
-    pub repeated: bool,
-    /// When, in ms since 1970.
-    pub created_at_ms: i64,
-}
-
-/// One message as it goes over the wire. Sockets share the bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
-    /// Its position.
-    pub seq: Seq,
-    /// The whole frame; empty if the message cannot be read any more, which is said in its place.
-    pub text: ByteString,
-}
-
-impl Delivery {
-    /// In the place of a message that cannot be read any more.
-    #[must_use]
-    pub fn unreadable(seq: Seq) -> Self {
-        Self { seq, text: ByteString::default() }
-    }
-
-    /// Whether this stands for a message that cannot be read any more.
-    #[must_use]
-    pub fn is_unreadable(&self) -> bool {
-        self.text.is_empty()
-    }
-
-    /// Splices the header in front of a message that was just appended.
-    #[must_use]
-    pub fn new(message: &Message, appended: &Appended) -> Self {
-        let timestamp = clock::rfc3339(appended.created_at_ms);
-        let text = message.to_frame(&appended.id, Some(appended.seq), timestamp.quoted());
-        Self { seq: appended.seq, text: text.into() }
-    }
-}
-
 /// A name for a message that came without one, or for a connection.
 pub(crate) fn fresh_id() -> MessageId {
     // Not `now_v7`, which panics when the clock is before 1970.
@@ -328,15 +111,6 @@ pub(crate) fn fresh_id() -> MessageId {
     let now_ms = clock::now_ms().unsigned_abs();
     let id = Builder::from_unix_timestamp_millis(now_ms, &random).into_uuid();
     id.to_string().parse().expect("a UUID is a short id of URL-safe characters")
-}
-
-/// How much of a mailbox to read at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    /// At most so many messages.
-    pub messages: usize,
-    /// At most so many bytes, except that the first message always fits.
-    pub bytes: usize,
 }
 
 /// A store that cannot answer right now. Nothing was changed.
