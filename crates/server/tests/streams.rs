@@ -562,6 +562,20 @@ async fn a_writer_in_process_gathers_what_comes_while_it_waits() {
 }
 
 #[tokio::test]
+async fn of_what_is_too_long_together_a_writer_adds_what_fits() {
+    // What had come while a commit was under way was refused together, and none of it was there.
+    let mut config = config();
+    config.limits.stream_bytes_max = 1_000;
+    let server = TestServer::start(config).await;
+    let opening = StreamOpening::parse(r#"{"message_uuid":"a1"}"#).unwrap();
+    let mut writer = server.server.open_stream(&user("ada"), opening).await.unwrap();
+    let pieces = (0..9).map(|_| Ok::<_, &str>("x".repeat(300)));
+    let failed = writer.pipe(stream::iter(pieces)).await.unwrap_err();
+    assert!(failed.to_string().contains("1000"), "{failed}");
+    assert_eq!(writer.next_offset(), 900);
+}
+
+#[tokio::test]
 async fn erasing_a_user_ends_their_answers_without_a_trace() {
     let server = TestServer::start(config()).await;
     let backend = Backend::of(&server);

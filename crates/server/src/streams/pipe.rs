@@ -29,8 +29,38 @@ pub enum PipeError<E> {
     Text(AppendTextError),
 }
 
-/// An append under way, which gives its text back.
-type Appending = BoxFuture<'static, (Box<str>, Result<u64, AppendTextError>)>;
+/// An append under way, which gives its pieces back.
+type Appending = BoxFuture<'static, (Vec<String>, Result<u64, AppendTextError>)>;
+
+/// What has come and is not added yet.
+#[derive(Default)]
+struct Gathered {
+    pieces: Vec<String>,
+    bytes: usize,
+    /// Together they were too long for the answer: it takes those that fit.
+    is_one_by_one: bool,
+}
+
+impl Gathered {
+    fn push(&mut self, piece: String) {
+        self.bytes += piece.len();
+        self.pieces.push(piece);
+    }
+
+    /// What is added together.
+    fn take(&mut self) -> Vec<String> {
+        let count = if self.is_one_by_one { 1 } else { self.pieces.len() };
+        let pieces: Vec<String> = self.pieces.drain(..count.min(self.pieces.len())).collect();
+        self.bytes -= pieces.iter().map(String::len).sum::<usize>();
+        pieces
+    }
+
+    fn add_one_by_one(&mut self, pieces: Vec<String>) {
+        self.is_one_by_one = true;
+        self.bytes += pieces.iter().map(String::len).sum::<usize>();
+        self.pieces.splice(0..0, pieces);
+    }
+}
 
 impl StreamWriter {
     /// Adds all that comes out of a source, piece by piece. What comes while a commit is under way is
@@ -41,43 +71,48 @@ impl StreamWriter {
         pieces: impl Stream<Item = Result<String, E>>,
     ) -> Result<(), PipeError<E>> {
         let mut pieces = pin!(pieces.fuse());
-        let mut gathered = String::new();
+        let mut gathered = Gathered::default();
         let mut appending: Option<Appending> = None;
         let mut failed = None;
         let mut retries = Retries::default();
         loop {
-            if appending.is_none() && !gathered.is_empty() {
-                appending = Some(self.begin(std::mem::take(&mut gathered).into(), None));
+            if appending.is_none() && gathered.bytes > 0 {
+                appending = Some(self.begin(gathered.take(), None));
             }
             // Behind its failure a source is not listened to.
-            let has_room = failed.is_none() && gathered.len() < STREAM_PIECE_BYTES_MAX;
+            let has_room = failed.is_none() && gathered.bytes < STREAM_PIECE_BYTES_MAX;
             match next(&mut appending, &mut pieces, has_room).await {
-                Event::Piece(Some(Ok(piece))) => gathered.push_str(&piece),
+                Event::Piece(Some(Ok(piece))) => gathered.push(piece),
                 Event::Piece(Some(Err(error))) => failed = Some(error),
                 Event::Appended(_, Ok(end)) => {
                     self.next_offset = end;
                     retries = Retries::default();
                 }
-                Event::Appended(text, Err(error)) => {
+                Event::Appended(pieces, Err(AppendTextError::TooLong { .. }))
+                    if pieces.len() > 1 =>
+                {
+                    gathered.add_one_by_one(pieces);
+                }
+                Event::Appended(pieces, Err(error)) => {
                     let wait = retries.next(&error).ok_or(PipeError::Text(error))?;
-                    appending = Some(self.begin(text, Some(wait)));
+                    appending = Some(self.begin(pieces, Some(wait)));
                 }
                 Event::Piece(None) => {}
             }
             let is_through = failed.is_some() || pieces.is_done();
-            if is_through && appending.is_none() && gathered.is_empty() {
+            if is_through && appending.is_none() && gathered.bytes == 0 {
                 return failed.map_or(Ok(()), |error| Err(PipeError::Source(error)));
             }
         }
     }
 
-    fn begin(&self, text: Box<str>, wait: Option<Duration>) -> Appending {
-        let appended = self.appending(text.clone());
+    fn begin(&self, pieces: Vec<String>, wait: Option<Duration>) -> Appending {
+        let appended = self.appending(pieces.concat().into());
         async move {
             if let Some(wait) = wait {
                 tokio::time::sleep(wait).await;
             }
-            (text, appended.await)
+            (pieces, appended.await)
         }
         .boxed()
     }
@@ -85,7 +120,7 @@ impl StreamWriter {
 
 enum Event<E> {
     Piece(Option<Result<String, E>>),
-    Appended(Box<str>, Result<u64, AppendTextError>),
+    Appended(Vec<String>, Result<u64, AppendTextError>),
 }
 
 /// Whatever comes first: the next piece, if there is room for it, or the end of the append.
@@ -96,7 +131,7 @@ async fn next<E, S: Stream<Item = Result<String, E>>>(
 ) -> Event<E> {
     let wants_more = has_room && !pieces.is_done();
     let Some(running) = appending else { return Event::Piece(pieces.next().await) };
-    let (text, appended) = if wants_more {
+    let (pieces_of_it, appended) = if wants_more {
         match select(running, pieces.next()).await {
             Either::Left((done, _)) => done,
             Either::Right((piece, _)) => return Event::Piece(piece),
@@ -105,7 +140,7 @@ async fn next<E, S: Stream<Item = Result<String, E>>>(
         running.await
     };
     *appending = None;
-    Event::Appended(text, appended)
+    Event::Appended(pieces_of_it, appended)
 }
 
 #[derive(Default)]
