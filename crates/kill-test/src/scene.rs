@@ -55,6 +55,8 @@ pub(crate) struct Scene {
     troubles: AtomicU64,
     /// When each trouble began.
     began: Mutex<Vec<Instant>>,
+    /// When each was over.
+    over: Mutex<Vec<Instant>>,
     /// How often the server began to listen.
     ups: watch::Sender<u64>,
 }
@@ -90,6 +92,7 @@ impl Scene {
             phase: watch::Sender::new(Phase::Running),
             troubles: AtomicU64::new(0),
             began: Mutex::default(),
+            over: Mutex::default(),
             ups: watch::Sender::new(0),
         })
     }
@@ -125,12 +128,17 @@ impl Scene {
     }
 
     pub(crate) fn trouble_is_over(&self) {
+        self.over.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
         self.troubles.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Then itself, if there was trouble: whatever the server says on a full disk is in its memory alone.
     pub(crate) fn first_trouble_after(&self, at: Instant) -> Option<Instant> {
         let began = self.began.lock().unwrap_or_else(PoisonError::into_inner);
-        began.get(began.partition_point(|trouble| *trouble < at)).copied()
+        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = began.partition_point(|trouble| *trouble < at);
+        let is_in_trouble = before > over.partition_point(|end| *end < at);
+        if is_in_trouble { Some(at) } else { began.get(before).copied() }
     }
 
     /// All is well; as long as this answers the same, it has been all the time.
