@@ -22,11 +22,11 @@ use tetherline_protocol::{
 use tetherline_server::{
     Application, Incoming, Refusal, SendAnswer, Server, listen, serve,
     store::{
-        AppendError, AppendTextError, Appended, Begun, Claim, ClaimError, Delivery, Event,
-        EventQueue, Events, FinishStreamError, FinishedStream, Head, Inbox, Mailbox,
-        OpenStreamError, OpenedStream, Outcome, OverdueStream, Place, Publish, Resumed, Room,
-        SqliteStore, StoppedStream, StoreError, StreamPage, StreamRead, StreamState, Streams,
-        Subscription, Upkeep,
+        AppendError, AppendTextError, Appended, Begun, Claim, ClaimError, Delivery,
+        EVENTS_BYTES_MAX, Event, EventQueue, Events, FinishStreamError, FinishedStream, Head,
+        Inbox, Mailbox, OpenStreamError, OpenedStream, Outcome, OverdueStream, Place, Publish,
+        Resumed, Room, SqliteStore, StoppedStream, StoreError, StreamPage, StreamRead, StreamState,
+        Streams, Subscription, Upkeep,
     },
 };
 use tokio::sync::Notify;
@@ -365,6 +365,39 @@ async fn an_erased_message_does_not_come_back_when_it_is_told_late() {
     erasing.await.unwrap().unwrap();
     let (numbers, summary) = client.pending(r#"{"type":"get_pending","after":0}"#).await;
     assert_eq!((numbers, &summary["recovered"]), (vec![], &false.into()));
+    serving.abort();
+}
+
+#[tokio::test]
+async fn what_is_told_without_its_message_is_read_from_the_file() {
+    // More waits to be told than may wait in memory, while nobody gets to it.
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
+    let late = Arc::new(Notify::new());
+    let switched = Switched { late: Some(late.clone()), ..Switched::new(store) };
+    let server = Server::open(config(), switched);
+    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("ws://{}/ws/user/ada?device=laptop", listener.local_addr().unwrap());
+    let serving = tokio::spawn(serve(listener, server.router(), std::future::pending()));
+    let mut request = url.into_client_request().unwrap();
+    let offer = format!("tetherline.v1, bearer.{}", token("ada"));
+    request.headers_mut().insert("sec-websocket-protocol", offer.parse().unwrap());
+    let mut client = Client::open(request).await.unwrap();
+    client.pending(r#"{"type":"get_pending","after":0}"#).await;
+
+    let bytes = config().limits.publish_bytes_max - 100;
+    let count = EVENTS_BYTES_MAX / bytes + 3;
+    let text = "x".repeat(bytes);
+    for n in 1..=count {
+        let message = format!(r#"{{"type":"number","n":{n},"text":"{text}"}}"#);
+        let message = Message::parse(&message).unwrap();
+        server.publish(&user("ada"), None, message).await.unwrap();
+    }
+    late.notify_one();
+    for n in 1..=count {
+        assert_eq!(client.next_of("number").await["n"], n);
+        client.send(&format!(r#"{{"type":"ack","seq":{n}}}"#)).await;
+    }
     serving.abort();
 }
 

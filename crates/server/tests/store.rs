@@ -18,8 +18,8 @@ use tetherline_protocol::{
 use tetherline_server::{
     backup::{self, Existing},
     store::{
-        AppendError, Appended, Mailbox as _, OpenError, Room, SqliteStore, Store, Streams as _,
-        Upkeep as _,
+        AppendError, Appended, Event, Events as _, Mailbox as _, OpenError, Room, SqliteStore,
+        Store, Streams as _, Upkeep as _,
     },
 };
 use tetherline_store_conformance::{

@@ -71,6 +71,26 @@ async fn a_lock_of_another_program_is_answered_in_time_and_over_when_it_is() {
 }
 
 #[tokio::test]
+async fn of_a_commit_that_failed_everybody_is_told_to_look() {
+    // What was out of sight for it is there again, and only the file knows what became of the rest.
+    let place = Place::new();
+    let store = place.open().unwrap();
+    let mut commits = store.events();
+    let other = place.connect();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    attempt(&store, "x").await.unwrap_err();
+    let told = commits.try_next();
+    assert!(matches!(told[..], [Event::Missed]), "{told:?}");
+    other.execute_batch("COMMIT").unwrap();
+    let appended = attempt(&store, "x").await.unwrap();
+    let told = commits.try_next();
+    assert!(
+        matches!(&told[..], [Event::Appended { appended: it, .. }] if *it == appended),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
 async fn only_the_culprit_of_a_batch_fails() {
     let place = Place::new();
     let store = place.open().unwrap();
