@@ -3,8 +3,9 @@
 mod cursors;
 mod growing;
 mod histories;
+mod operations;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use tetherline_protocol::{
     Epoch, Limits, MessageId, Seq, UserId,
@@ -15,14 +16,16 @@ use tetherline_server::store::{Appended, Delivery, Head, Outcome, Place, Resumed
 
 use cursors::Cursors;
 pub(crate) use cursors::SAVE_EVERY_MS;
+pub(crate) use operations::{Answer, Operation};
+
 use growing::HalfEnded;
 use histories::Histories;
 
 use crate::{
     Mutant,
     archive::Archive,
-    streams::{Answers, Order, Reply},
-    world::{LinkNo, PublishNo, SendNo, UserNo},
+    streams::Answers,
+    world::{PublishNo, SendNo, UserNo},
 };
 
 /// What a publisher says its message is known by.
@@ -102,79 +105,6 @@ impl Mailbox {
             self.cursors.forget(device);
         }
     }
-}
-
-/// Something that waits for the next commit.
-#[derive(Debug, Clone)]
-pub(crate) enum Operation {
-    Append {
-        publish: PublishNo,
-        user: UserNo,
-        key: Option<KeyNo>,
-    },
-    /// `forgets`: if all places are taken, the least recent device makes room.
-    Greet {
-        link: LinkNo,
-        user: UserNo,
-        device: DeviceNo,
-        forgets: bool,
-    },
-    Acknowledge {
-        link: LinkNo,
-        user: UserNo,
-        device: DeviceNo,
-        seq: u64,
-    },
-    /// What was acknowledged is to be in the file before the goodbye.
-    SaveCursor {
-        link: LinkNo,
-        user: UserNo,
-    },
-    Record {
-        send: SendNo,
-        user: UserNo,
-        claim: ClaimNo,
-        outcome: Outcome,
-    },
-    Erase {
-        user: UserNo,
-    },
-    Stream(Order),
-}
-
-/// What is answered once an operation is committed.
-#[derive(Debug, Clone)]
-pub(crate) enum Answer {
-    Appended {
-        publish: PublishNo,
-        user: UserNo,
-        repeated: bool,
-        delivery: Delivery,
-    },
-    /// Its key was used before, for another message.
-    Conflict {
-        publish: PublishNo,
-    },
-    Greeted {
-        link: LinkNo,
-    },
-    Acknowledged {
-        link: LinkNo,
-    },
-    Recorded {
-        claim: ClaimNo,
-        outcome: Outcome,
-    },
-    Erased {
-        user: UserNo,
-        epoch: Epoch,
-    },
-    Stream {
-        order: Order,
-        reply: Reply,
-        /// The message that it has become by this.
-        news: Option<(Delivery, Arc<Message>)>,
-    },
 }
 
 pub(crate) struct Store {

@@ -13,6 +13,7 @@ mod growing;
 mod in_flight;
 #[cfg(test)]
 mod properties;
+mod reading;
 mod sends;
 #[cfg(test)]
 mod tests;
@@ -35,11 +36,11 @@ use crate::{
     Refusal, clock,
     connection::hub::Notice,
     security::auth::{Identity, InvalidToken},
-    store::{Delivery, Outcome, Place, Resumed, StoreError, StreamSnapshot},
+    store::{Outcome, StoreError, StreamSnapshot},
 };
 use budget::Budget;
 pub(crate) use events::{Input, Opening, Outgoing, Output, Wire};
-use feed::{Feed, Progress, Verdict, Whereabouts};
+use feed::Feed;
 use growing::Growing;
 pub(crate) use sends::Errand;
 use sends::Sends;
@@ -297,101 +298,9 @@ impl Session {
         self.read_on(now);
     }
 
-    /// Messages or streams, and never both at once: a text that was read before its end must not follow it.
-    /// Text comes first, since it keeps to its pace and messages do not, unless it had the last turn.
-    fn read_on(&mut self, now: Instant) {
-        if self.growing.is_asked() {
-            return;
-        }
-        let has_turn = !std::mem::take(&mut self.text_came_last);
-        if has_turn && self.ask_for_text(now) {
-            return;
-        }
-        if let Some((ticket, after, room)) = self.feed.next_page() {
-            self.requests.push_back(Output::Read { ticket, after, room });
-        } else if !has_turn {
-            self.ask_for_text(now);
-        }
-    }
-
-    fn ask_for_text(&mut self, now: Instant) -> bool {
-        if !self.may_look() {
-            return false;
-        }
-        let Some(places) = self.growing.ask(now) else { return false };
-        self.text_came_last = true;
-        self.requests.push_back(Output::ReadStreams(places));
-        true
-    }
-
-    /// What is durable comes first, as long as it is what the client asked for.
-    fn may_look(&self) -> bool {
-        self.is_idle() && !self.feed.is_reading() && !self.feed.owes_backlog()
-    }
-
     /// Nothing is on its way to the socket.
     fn is_idle(&self) -> bool {
         matches!(self.socket, Socket::Free) && self.frames.is_empty()
-    }
-
-    fn acknowledged(&mut self) {
-        let next = self.feed.acknowledged();
-        self.requests.extend(next.map(Output::Acknowledge));
-    }
-
-    fn page(&mut self, ticket: u32, page: Result<Vec<Delivery>, StoreError>) {
-        let page = match page {
-            Ok(page) => page,
-            Err(error) => return self.store_failed(&error),
-        };
-        let progress = self.feed.take_page(ticket, page);
-        self.progress(progress);
-    }
-
-    fn progress(&mut self, progress: Progress) {
-        match progress {
-            Progress::Stale => {}
-            Progress::Missing => self.requests.push_back(Output::Locate),
-            Progress::Deliver { texts, ping } => {
-                self.frames.extend(texts.into_iter().map(Outgoing::Text));
-                let ping = ping.map(|position| Outgoing::Ping(position.to_string().into()));
-                self.frames.extend(ping);
-            }
-        }
-    }
-
-    fn resumed(&mut self, ticket: u32, resumed: Result<Resumed, StoreError>) {
-        let resumed = match resumed {
-            Ok(resumed) => resumed,
-            Err(error) => return self.store_failed(&error),
-        };
-        match self.feed.resumed(ticket, resumed) {
-            Verdict::Stale => {}
-            Verdict::Known { checked, page } => {
-                self.frames.push_back(Outgoing::Text(checked));
-                if let Some(page) = page {
-                    self.progress(page);
-                }
-            }
-            Verdict::Another => self.requests.push_back(Output::Locate),
-            Verdict::Erased => self.erased(),
-        }
-    }
-
-    fn located(&mut self, place: &Place) {
-        match self.feed.located(place) {
-            Whereabouts::Known => {}
-            Whereabouts::Another(checked) => {
-                // Nor are the answers that it has seen grow.
-                self.growing.forget();
-                self.frames.push_back(Outgoing::Text(checked));
-            }
-            Whereabouts::Skipped(gap) => self.frames.extend(gap.map(Outgoing::Text)),
-            Whereabouts::Nowhere => {
-                self.fault(&"the store has nothing where it promised something");
-            }
-            Whereabouts::Erased => self.erased(),
-        }
     }
 
     fn verified(&mut self, verified: Result<Identity, InvalidToken>, now: Instant) {

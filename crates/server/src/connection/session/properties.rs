@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::answers::Answers;
 use super::*;
-use crate::store::{Head, Place, Room};
+use crate::store::{Delivery, Head, Place, Room};
 use events::{Event, event, limits};
 
 fn config() -> Config {

@@ -10,7 +10,7 @@ mod snapshots;
 use tetherline_protocol::limits;
 
 use super::*;
-use crate::store::{Place, Room};
+use crate::store::{Delivery, Place, Room};
 
 struct Rig {
     session: Session,

@@ -1,0 +1,103 @@
+//! What is read from the store, in which turn, and what becomes of the answers.
+
+use std::time::Instant;
+
+use super::{
+    Outgoing, Output, Session,
+    feed::{Progress, Verdict, Whereabouts},
+};
+use crate::store::{Delivery, Place, Resumed, StoreError};
+
+impl Session {
+    /// Messages or streams, and never both at once: a text that was read before its end must not follow it.
+    /// Text comes first, since it keeps to its pace and messages do not, unless it had the last turn.
+    pub(super) fn read_on(&mut self, now: Instant) {
+        if self.growing.is_asked() {
+            return;
+        }
+        let has_turn = !std::mem::take(&mut self.text_came_last);
+        if has_turn && self.ask_for_text(now) {
+            return;
+        }
+        if let Some((ticket, after, room)) = self.feed.next_page() {
+            self.requests.push_back(Output::Read { ticket, after, room });
+        } else if !has_turn {
+            self.ask_for_text(now);
+        }
+    }
+
+    fn ask_for_text(&mut self, now: Instant) -> bool {
+        if !self.may_look() {
+            return false;
+        }
+        let Some(places) = self.growing.ask(now) else { return false };
+        self.text_came_last = true;
+        self.requests.push_back(Output::ReadStreams(places));
+        true
+    }
+
+    /// What is durable comes first, as long as it is what the client asked for.
+    pub(super) fn may_look(&self) -> bool {
+        self.is_idle() && !self.feed.is_reading() && !self.feed.owes_backlog()
+    }
+
+    pub(super) fn acknowledged(&mut self) {
+        let next = self.feed.acknowledged();
+        self.requests.extend(next.map(Output::Acknowledge));
+    }
+
+    pub(super) fn page(&mut self, ticket: u32, page: Result<Vec<Delivery>, StoreError>) {
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => return self.store_failed(&error),
+        };
+        let progress = self.feed.take_page(ticket, page);
+        self.progress(progress);
+    }
+
+    fn progress(&mut self, progress: Progress) {
+        match progress {
+            Progress::Stale => {}
+            Progress::Missing => self.requests.push_back(Output::Locate),
+            Progress::Deliver { texts, ping } => {
+                self.frames.extend(texts.into_iter().map(Outgoing::Text));
+                let ping = ping.map(|position| Outgoing::Ping(position.to_string().into()));
+                self.frames.extend(ping);
+            }
+        }
+    }
+
+    pub(super) fn resumed(&mut self, ticket: u32, resumed: Result<Resumed, StoreError>) {
+        let resumed = match resumed {
+            Ok(resumed) => resumed,
+            Err(error) => return self.store_failed(&error),
+        };
+        match self.feed.resumed(ticket, resumed) {
+            Verdict::Stale => {}
+            Verdict::Known { checked, page } => {
+                self.frames.push_back(Outgoing::Text(checked));
+                if let Some(page) = page {
+                    self.progress(page);
+                }
+            }
+            Verdict::Another => self.requests.push_back(Output::Locate),
+            Verdict::Erased => self.erased(),
+        }
+    }
+
+    pub(super) fn located(&mut self, place: &Place) {
+        match self.feed.located(place) {
+            Whereabouts::Known => {}
+            Whereabouts::Another(checked) => {
+                // Nor are the answers that it has seen grow.
+                self.growing.forget();
+                self.frames.push_back(Outgoing::Text(checked));
+            }
+            Whereabouts::Skipped(gap) => self.frames.extend(gap.map(Outgoing::Text)),
+            Whereabouts::Nowhere => {
+                self.fault(&"the store has nothing where it promised something");
+            }
+            Whereabouts::Erased => self.erased(),
+        }
+    }
+}
