@@ -101,10 +101,6 @@ impl Server {
 
     /// Appends durably, then wakes the user's connections. A call that is given up half-way may
     /// have published all the same; repeat it under the same key.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
     pub async fn publish(
         &self,
         user: &UserId,
@@ -141,10 +137,6 @@ impl Server {
     /// # Ok(())
     /// # }
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
     pub async fn publish_many(
         &self,
         publishes: Vec<Publish>,
@@ -170,10 +162,6 @@ impl Server {
     /// Forgets everything about a user, durably, and closes their connections with 4410. Clients that
     /// connect anew are told that their history is gone (`recovered: false`); what is published after
     /// this has answered is kept. Erasing twice is erasing once.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
     pub async fn erase(&self, user: &UserId) -> Result<(), StoreError> {
         self.shared.store.erase(user).await
     }

@@ -13,20 +13,20 @@ use crate::support::{Server, text};
 /// A wall clock that differs from the machine's by so many seconds.
 struct WallClock {
     offset: PathBuf,
-    library: PathBuf,
+    preloaded: PathBuf,
 }
 
 impl WallClock {
     /// The compiler is there: SQLite needs one, too.
     fn new(folder: &Path) -> Self {
-        let (offset, library) = (folder.join("offset"), folder.join("set_clock.so"));
+        let (offset, preloaded) = (folder.join("offset"), folder.join("set_clock.so"));
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/clock/set_clock.c");
         let compiler = env::var("CC").unwrap_or_else(|_| "cc".into());
         let built = Command::new(compiler)
-            .args(["-shared", "-fPIC", "-o", text(&library), source])
+            .args(["-shared", "-fPIC", "-o", text(&preloaded), source])
             .status();
         assert!(built.unwrap().success());
-        let clock = Self { offset, library };
+        let clock = Self { offset, preloaded };
         clock.set(0);
         clock
     }
@@ -43,7 +43,7 @@ impl WallClock {
 
     fn server_with(&self, environment: &[(&str, &str)], more: &[&str]) -> Server {
         let clock =
-            [("LD_PRELOAD", text(&self.library)), ("CLOCK_OFFSET_FILE", text(&self.offset))];
+            [("LD_PRELOAD", text(&self.preloaded)), ("CLOCK_OFFSET_FILE", text(&self.offset))];
         let environment = [&clock, environment].concat();
         Server::start_in(&environment, tempfile::tempdir().unwrap(), more)
     }

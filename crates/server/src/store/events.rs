@@ -118,12 +118,6 @@ impl EventQueue {
         }
     }
 
-    /// Whether anybody is told.
-    #[must_use]
-    pub fn has_subscriber(&self) -> bool {
-        self.0.lock().subscriber > 0
-    }
-
     /// What [`Events::events`] answers.
     #[must_use]
     pub fn subscribe(&self) -> Subscription {

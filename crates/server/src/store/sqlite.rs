@@ -4,10 +4,8 @@
 mod aging;
 pub mod backup;
 mod behind;
-mod caretaker;
 mod checkpoint;
 mod commands;
-mod courier;
 mod cursors;
 mod execute;
 mod gather;
@@ -17,7 +15,9 @@ mod mailboxes;
 mod messages;
 mod presence;
 mod reader;
+mod replies;
 mod rules;
+mod schedule;
 mod schema;
 mod statements;
 mod streams;
@@ -47,7 +47,6 @@ use super::{
     Resumed, Room, StoreError, Subscription, Upkeep,
 };
 use crate::alarm::Alarm;
-use caretaker::Wish;
 use checkpoint::{Checkpoints, LogSizes};
 use commands::{Append, AppendReply, Command, Reply, Together};
 use cursors::{Cursors, Kept, Position};
@@ -57,6 +56,7 @@ use mailboxes::Mailboxes;
 use presence::{Files, Lock, Presence};
 use reader::Readers;
 use rules::Rules;
+use schedule::Wish;
 use streams::{Answers, Table};
 use times::{Clock, Times};
 use writer::{Desk, Writer};

@@ -38,10 +38,15 @@ impl Claiming {
         u64::try_from(uptime_ms((self.clock)().1)).unwrap_or_default()
     }
 
-    fn claim(self: &Arc<Self>, claim: Claim, claimed_for: Duration) -> Result<Held, Taken> {
-        let name = (claim.user.clone(), claim.id.clone());
+    fn claim(
+        self: &Arc<Self>,
+        user: UserId,
+        id: MessageId,
+        claimed_for: Duration,
+    ) -> Result<Held, Taken> {
+        let name = (user.clone(), id.clone());
         let number = self.lock().claim(name, self.now_ms(), ms(claimed_for))?;
-        Ok(Held::new(self, Claim { number, ..claim }))
+        Ok(Held::new(self, Claim { user, id, number }))
     }
 
     fn release(&self, Claim { user, id, number }: &Claim) {
@@ -85,8 +90,7 @@ impl Inbox for SqliteStore {
         let (user, id) = (user.clone(), id.clone());
         Box::pin(async move {
             // Claimed before it is looked up: what another has recorded since is then in the file.
-            let claim = Claim { user: user.clone(), id: id.clone(), number: 0 };
-            let held = match self.inbox.claim(claim, claimed_for) {
+            let held = match self.inbox.claim(user.clone(), id.clone(), claimed_for) {
                 Ok(held) => held,
                 Err(Taken { left_ms, over }) => {
                     let left = Duration::from_millis(left_ms);

@@ -11,14 +11,14 @@ use super::commands::{Command, Done};
 /// Commits whose answers are on their way. Those of one more are given by the writer itself.
 const COMMITS_MAX: usize = 64;
 
-pub(super) struct Courier {
+pub(super) struct Replies {
     commits: Option<mpsc::Sender<Answers>>,
 }
 
 /// What came of the commands of a commit. Whoever has it last answers them.
 pub(super) struct Answers(Vec<(Command, Done)>);
 
-impl Courier {
+impl Replies {
     /// Nobody drives a runtime of one thread for its tasks' sake, so the writer answers there by itself.
     pub(super) fn start() -> Self {
         let runtime = Handle::try_current()
@@ -32,7 +32,7 @@ impl Courier {
         Self { commits }
     }
 
-    pub(super) fn carry(&self, answers: Vec<(Command, Done)>) {
+    pub(super) fn give(&self, answers: Vec<(Command, Done)>) {
         let answers = Answers(answers);
         if answers.0.len() > 1
             && let Some(commits) = &self.commits

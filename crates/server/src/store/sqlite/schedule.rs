@@ -47,20 +47,20 @@ pub(super) fn start(
     let (sender, wishes) = sync_channel(WISHES_MAX);
     let watched = alarm.watch("the thread that looks for what is to be forgotten");
     let look_at = Instant::now() + LOOK_EVERY;
-    let caretaker = Caretaker { commands, memory, look_at };
+    let schedule = Schedule { commands, memory, look_at };
     thread::Builder::new()
         .name("tetherline-upkeep".into())
-        .spawn(move || watched.run(|| caretaker.run(&wishes)))?;
+        .spawn(move || watched.run(|| schedule.run(&wishes)))?;
     Ok(sender)
 }
 
-struct Caretaker {
+struct Schedule {
     commands: mpsc::WeakSender<Command>,
     memory: Arc<Memory>,
     look_at: Instant,
 }
 
-impl Caretaker {
+impl Schedule {
     /// Ends when nobody can ask the writer any more.
     fn run(mut self, wishes: &Receiver<Wish>) {
         loop {

@@ -11,17 +11,17 @@ use tokio::sync::{Semaphore, mpsc};
 use super::{
     super::{Event, EventQueue, StoreError},
     Memory, OpenError,
-    caretaker::{self, Wish},
     checkpoint::Checkpoints,
     commands::{Command, Done, Reply, spread},
-    courier::Courier,
     cursors::Positions,
     gather::{Pace, gather},
     keys::Keys,
     mailboxes::Changed,
     presence::Presence,
     reader::run,
+    replies::Replies,
     rules::Rules,
+    schedule::{self, Wish},
     schema::LOCK_WAIT,
     streams::Answers,
     times::Times,
@@ -62,8 +62,8 @@ impl Writer {
     ) -> Result<Self, OpenError> {
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING_MAX);
         let no_thread = |source| OpenError::File { path: "a thread".into(), source };
-        let upkeep = caretaker::start(commands.downgrade(), desk.memory.clone(), alarm)
-            .map_err(no_thread)?;
+        let upkeep =
+            schedule::start(commands.downgrade(), desk.memory.clone(), alarm).map_err(no_thread)?;
         let (alarm, watched) = (alarm.clone(), alarm.watch("the store's writer"));
         let wishes = upkeep.clone();
         let thread = thread::Builder::new()
@@ -136,7 +136,7 @@ impl Drop for Writer {
 pub(super) struct Desk {
     pub(super) connection: Connection,
     pub(super) keys: Keys,
-    courier: Courier,
+    replies: Replies,
     pub(super) rules: Arc<Rules>,
     pub(super) epoch: Arc<str>,
     pub(super) memory: Arc<Memory>,
@@ -171,7 +171,7 @@ impl Desk {
         Self {
             connection,
             keys,
-            courier: Courier::start(),
+            replies: Replies::start(),
             rules,
             epoch,
             memory,
@@ -248,7 +248,7 @@ impl Desk {
         match self.commit(batch) {
             Ok(done) => {
                 self.tell(batch, &done);
-                self.courier.carry(batch.drain(..).zip(done).collect());
+                self.replies.give(batch.drain(..).zip(done).collect());
                 Ok(())
             }
             // One of them is to blame; nobody else shall pay for it.
