@@ -1,6 +1,6 @@
 import type { Page } from '@playwright/test';
 
-import { violations } from '../support/axe.ts';
+import { stillness, violations } from '../support/axe.ts';
 import { expect, test } from '../support/fixtures.ts';
 import { newAccount } from '../support/person.ts';
 
@@ -10,6 +10,18 @@ function sideways(page: Page): Promise<number> {
     () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
   );
 }
+
+test('what is taken away while it fades in is waited for no longer', async ({ page }) => {
+  // Once the wait for stillness rejected with `AbortError` when React replaced what was fading in.
+  await page.setContent(
+    '<style>@keyframes in { from { opacity: 0 } }</style><p style="animation: in 60s">soon</p>',
+  );
+  await page.evaluate(() => {
+    setTimeout(() => document.querySelector('p')!.remove(), 200);
+  });
+  await stillness(page);
+  await expect(page.locator('p')).toHaveCount(0);
+});
 
 for (const colorScheme of ['light', 'dark'] as const) {
   for (const [device, viewport] of [
