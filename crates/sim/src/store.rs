@@ -94,6 +94,11 @@ impl Mailbox {
         self.cursors.of(device)
     }
 
+    /// How far a device was told to stand, at most: what is under way may have left before a crash.
+    pub(crate) fn furthest_cursor(&self, device: DeviceNo) -> u64 {
+        self.cursors.furthest_of(device)
+    }
+
     pub(crate) fn knows(&self, device: DeviceNo) -> bool {
         self.cursors.knows(device)
     }

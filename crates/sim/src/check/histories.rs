@@ -80,7 +80,8 @@ impl World {
         let (before, had) = (reading.history, reading.position());
         let common = self.store.common(user, before, history);
         let mailbox = self.store.mailbox_in(user, history);
-        let (trimmed, cursor) = (mailbox.trimmed(), mailbox.cursor(self.pages[page].device));
+        let cursor = mailbox.furthest_cursor(self.pages[page].device);
+        let trimmed = mailbox.trimmed();
         self.note(&format!("page {page} goes on in history {history}, the same up to {common}"));
         self.pages[page].reading.goes_on_in(history, common);
         let reading = &mut self.pages[page].reading;
@@ -109,7 +110,7 @@ impl World {
         let had = self.pages[page].reading.position();
         let common = self.store.common(user, before, history);
         let is_current = history == self.store.history(user);
-        let cursor = self.store.mailbox(user).cursor(device);
+        let cursor = self.store.mailbox(user).furthest_cursor(device);
         self.pages[page].reading = Reading {
             epoch,
             history,

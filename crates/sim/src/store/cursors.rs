@@ -15,6 +15,14 @@ pub(super) struct Cursors {
     floor: u64,
     /// Further than that, and since when.
     ahead: Option<Ahead>,
+    /// How far they were before crashes.
+    before: Before,
+}
+
+#[derive(Clone, Default)]
+struct Before {
+    cursors: BTreeMap<DeviceNo, u64>,
+    floor: u64,
 }
 
 #[derive(Clone)]
@@ -32,7 +40,7 @@ impl Cursors {
 
     /// As a backup has them: one that is taken while a server runs has what is written.
     pub(super) fn written(&self) -> Self {
-        Self { ahead: None, ..self.clone() }
+        Self { ahead: None, before: Before::default(), ..self.clone() }
     }
 
     pub(super) fn floor(&self) -> u64 {
@@ -43,6 +51,12 @@ impl Cursors {
         let Some(written) = self.written.get(&device) else { return self.floor() };
         let ahead = self.ahead.as_ref().and_then(|ahead| ahead.cursors.get(&device));
         *ahead.unwrap_or(written)
+    }
+
+    /// How far a device ever was. A crash takes an acknowledgement, and what it was about stays handled.
+    pub(super) fn furthest_of(&self, device: DeviceNo) -> u64 {
+        let before = self.before.cursors.get(&device).unwrap_or(&self.before.floor);
+        self.of(device).max(*before)
     }
 
     pub(super) fn knows(&self, device: DeviceNo) -> bool {
@@ -84,6 +98,9 @@ impl Cursors {
     }
 
     fn lose(&mut self) {
+        let cursors = self.written.keys().map(|device| (*device, self.furthest_of(*device)));
+        let floor = self.floor().max(self.before.floor);
+        self.before = Before { cursors: cursors.collect(), floor };
         self.ahead = None;
     }
 }
