@@ -1,4 +1,5 @@
 mod jumps;
+mod page;
 mod proof;
 mod saving;
 
@@ -11,12 +12,14 @@ use tetherline_protocol::{
 };
 
 use jumps::gap;
-pub(super) use proof::Verdict;
 use proof::{Asked, Proof};
 use saving::Saving;
 
-use super::{Wire, in_flight::InFlight};
-use crate::store::{Delivery, Place, Room};
+use super::{
+    Wire,
+    in_flight::{self, InFlight},
+};
+use crate::store::{Delivery, Place, Resumed, Room, Standing};
 
 /// Which messages go out next, and which are handled.
 pub(super) struct Feed {
@@ -118,6 +121,18 @@ pub(super) enum Whereabouts {
     Erased,
 }
 
+/// What a page says about the position before it.
+pub(super) enum Verdict {
+    /// It is of a question that was given up.
+    Stale,
+    /// It is one of this mailbox: `checked` says so, and the page follows.
+    Known { checked: ByteString, page: Option<Progress> },
+    /// It is not. Where the device stands has to be looked up.
+    Another,
+    /// Positions count in another history now.
+    Erased,
+}
+
 impl Feed {
     pub(super) fn new(wire: Wire, place: &Place, limits: Arc<Limits>) -> Self {
         let head = place.head.seq;
@@ -212,82 +227,52 @@ impl Feed {
         Some((self.ticket, position, room))
     }
 
+    /// The page to ask for, with what stands before it, if a position is to be checked. Whoever asks
+    /// again and again while nothing is taken is answered once.
+    pub(super) fn next_check(&mut self) -> Option<(u32, Seq, Room)> {
+        let Flow::Checking(Asked { after, .. }) = self.flow else { return None };
+        if !matches!(self.reading, Reading::Idle) {
+            return None;
+        }
+        self.reading = Reading::Asked;
+        Some((self.ticket, after, in_flight::PIECE))
+    }
+
     pub(super) fn take_page(&mut self, ticket: u32, page: Vec<Delivery>) -> Progress {
         if ticket != self.ticket || !matches!(self.reading, Reading::Asked) {
             return Progress::Stale;
         }
-        let Flow::Flowing { position, detour, backlog } = &mut self.flow else {
-            return Progress::Stale;
+        self.deliver(page)
+    }
+
+    /// The first page after a position that was to be checked has come.
+    pub(super) fn resumed(&mut self, ticket: u32, resumed: Resumed) -> Verdict {
+        if ticket != self.ticket || !matches!(self.flow, Flow::Checking(_)) {
+            return Verdict::Stale;
+        }
+        let Resumed { head, standing, messages } = resumed;
+        if head.epoch != self.epoch {
+            return Verdict::Erased;
+        }
+        let Flow::Checking(asked) = std::mem::replace(&mut self.flow, Flow::Parked) else {
+            return Verdict::Stale;
         };
-        if page.is_empty() {
-            self.reading = Reading::Missing;
-            return Progress::Missing;
+        if !asked.is_answered_by(&standing) {
+            self.flow = Flow::Locating { recovered: false, asked: Some(asked) };
+            return Verdict::Another;
         }
-        self.reading = Reading::Idle;
-        let mut texts = Vec::with_capacity(page.len());
-        for delivery in page {
-            let is_unreadable = delivery.is_unreadable();
-            let Delivery { seq, text } = delivery;
-            let is_hole = position.next() != Some(seq);
-            if let Detour::Underway { from, .. } = *detour
-                && seq > from
-            {
-                if let Some(backlog) = backlog {
-                    backlog.recovered &= *position >= from;
-                }
-                break;
-            }
-            if is_unreadable {
-                if self.wire == Wire::V1 {
-                    texts.push(gap(*position, seq.next().unwrap_or(seq), None));
-                }
-                self.in_flight.pass_over(*position, seq);
-                *position = seq;
-                if self.wire == Wire::Plain {
-                    backlog.get_or_insert(Backlog::lost(seq));
-                }
-                if let Some(backlog) = backlog {
-                    backlog.recovered = false;
-                }
-                continue;
-            }
-            if is_hole {
-                if self.wire == Wire::V1 {
-                    // Which message was the last before this one is not said: this one comes itself.
-                    texts.push(gap(*position, seq, None));
-                }
-                self.in_flight.pass_over(*position, seq.previous());
-                *position = seq.previous();
-                // Whoever knows positions has just been told.
-                if self.wire == Wire::Plain {
-                    backlog.get_or_insert(Backlog::lost(seq));
-                }
-                if let Some(backlog) = backlog {
-                    backlog.recovered = false;
-                }
-            }
-            if !self.in_flight.admit(*position, seq, text.len(), &self.limits) {
-                self.reading = Reading::Throttled;
-                break;
-            }
-            if let Some(backlog) = backlog {
-                backlog.delivered += u64::from(seq <= backlog.until);
-            }
-            *position = seq;
-            texts.push(text);
-        }
-        if let Detour::Underway { from, to } = *detour
-            && (*position >= from || texts.is_empty())
-        {
-            *position = to;
-            *detour = Detour::None;
-        }
-        self.head = self.head.max(*position);
-        // While older messages are missing no position counts, and a Pong that came late would
-        // count once they have been sent, before they arrive.
-        let counts = self.wire == Wire::Plain && !matches!(detour, Detour::Ahead { .. });
-        let ping = (counts && !texts.is_empty()).then_some(*position);
-        Progress::Deliver { texts, ping }
+        let after = asked.after;
+        let id = match standing {
+            Standing::Message(id) => Some(id),
+            Standing::Forgotten | Standing::Nothing => None,
+        };
+        self.note_head(head.seq);
+        self.start(after, true);
+        let page = (!messages.is_empty()).then(|| {
+            self.reading = Reading::Asked;
+            self.take_page(self.ticket, messages)
+        });
+        Verdict::Known { checked: asked.answered_from(after, id.as_ref()), page }
     }
 
     /// Whether everything that waited has been sent, and the client is still to be told so.

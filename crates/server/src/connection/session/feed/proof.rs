@@ -7,11 +7,8 @@ use tetherline_protocol::{
     frame::{AfterId, PositionChecked, ServerFrame},
 };
 
-use super::{
-    super::{Wire, in_flight},
-    Feed, Flow, Located, Progress, Reading,
-};
-use crate::store::{Resumed, Room, Standing};
+use super::{super::Wire, Feed, Flow, Located};
+use crate::store::Standing;
 
 /// Whether the client has shown that its history is this mailbox's. Until it has, its acknowledgements
 /// may be of messages that nobody has seen here.
@@ -33,7 +30,7 @@ impl Proof {
 
 /// A position, and the message that its client knows to stand there.
 pub(super) struct Asked {
-    after: Seq,
+    pub(super) after: Seq,
     id: Option<MessageId>,
 }
 
@@ -47,7 +44,7 @@ impl Asked {
         }
     }
 
-    fn is_answered_by(&self, standing: &Standing) -> bool {
+    pub(super) fn is_answered_by(&self, standing: &Standing) -> bool {
         match (standing, &self.id) {
             (Standing::Nothing, _) => false,
             (Standing::Message(id), Some(known)) => id == known,
@@ -63,18 +60,6 @@ impl Asked {
     }
 }
 
-/// What a page says about the position before it.
-pub(in super::super) enum Verdict {
-    /// It is of a question that was given up.
-    Stale,
-    /// It is one of this mailbox: `checked` says so, and the page follows.
-    Known { checked: ByteString, page: Option<Progress> },
-    /// It is not. Where the device stands has to be looked up.
-    Another,
-    /// Positions count in another history now.
-    Erased,
-}
-
 impl Feed {
     pub(super) fn check(&mut self, asked: Asked, epoch_is_known: bool) -> Located {
         self.give_up_reading();
@@ -85,46 +70,5 @@ impl Feed {
             self.flow = Flow::Locating { recovered: false, asked: Some(asked) };
             Located::AskTheStore
         }
-    }
-
-    /// The page to ask for, with what stands before it, if a position is to be checked. Whoever asks
-    /// again and again while nothing is taken is answered once.
-    pub(in super::super) fn next_check(&mut self) -> Option<(u32, Seq, Room)> {
-        let Flow::Checking(Asked { after, .. }) = self.flow else { return None };
-        if !matches!(self.reading, Reading::Idle) {
-            return None;
-        }
-        self.reading = Reading::Asked;
-        Some((self.ticket, after, in_flight::PIECE))
-    }
-
-    /// The first page after a position that was to be checked has come.
-    pub(in super::super) fn resumed(&mut self, ticket: u32, resumed: Resumed) -> Verdict {
-        if ticket != self.ticket || !matches!(self.flow, Flow::Checking(_)) {
-            return Verdict::Stale;
-        }
-        let Resumed { head, standing, messages } = resumed;
-        if head.epoch != self.epoch {
-            return Verdict::Erased;
-        }
-        let Flow::Checking(asked) = std::mem::replace(&mut self.flow, Flow::Parked) else {
-            return Verdict::Stale;
-        };
-        if !asked.is_answered_by(&standing) {
-            self.flow = Flow::Locating { recovered: false, asked: Some(asked) };
-            return Verdict::Another;
-        }
-        let after = asked.after;
-        let id = match standing {
-            Standing::Message(id) => Some(id),
-            Standing::Forgotten | Standing::Nothing => None,
-        };
-        self.note_head(head.seq);
-        self.start(after, true);
-        let page = (!messages.is_empty()).then(|| {
-            self.reading = Reading::Asked;
-            self.take_page(self.ticket, messages)
-        });
-        Verdict::Known { checked: asked.answered_from(after, id.as_ref()), page }
     }
 }
