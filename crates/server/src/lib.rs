@@ -23,6 +23,8 @@ mod connection;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
+#[cfg(test)]
+mod repeatable;
 mod security;
 mod server;
 #[cfg(feature = "simulation")]

@@ -88,9 +88,10 @@ fn ms(duration: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use proptest::{prelude::*, test_runner::RngSeed};
+    use proptest::prelude::*;
 
     use super::*;
+    use crate::repeatable::repeatable;
 
     const STEP: i64 = CLOCK_STEP_MS_MAX.cast_signed();
     const STANDS: i64 = CLOCK_STANDS_MS.cast_signed();
@@ -151,11 +152,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            failure_persistence: None,
-            rng_seed: RngSeed::Fixed(1),
-            ..ProptestConfig::default()
-        })]
+        #![proptest_config(repeatable())]
 
         /// However the wall clock jumps about: what is trusted never moves by more than a small step at
         /// a time unless the clock has differed in that direction, by that much at the least, for the

@@ -20,12 +20,17 @@ mod rules;
 mod schedule;
 mod schema;
 mod statements;
+mod stream_log;
+mod stream_rows;
+mod stream_table;
+mod stream_text;
 mod streams;
 #[cfg(test)]
 mod tests;
 mod times;
 mod told;
 mod trouble;
+mod unfinished;
 mod upkeep;
 mod writer;
 
@@ -57,8 +62,9 @@ use presence::{Files, Lock, Presence};
 use reader::Readers;
 use rules::Rules;
 use schedule::Wish;
-use streams::{Answers, Table};
+use stream_table::StreamTable;
 use times::{Clock, Times};
+use unfinished::Unfinished;
 use writer::{Desk, Writer};
 
 /// Why a store cannot be opened.
@@ -104,7 +110,7 @@ pub struct SqliteStore {
     files: Arc<Files>,
     memory: Arc<Memory>,
     rules: Arc<Rules>,
-    growing: Arc<Table>,
+    streams: Arc<StreamTable>,
     events: EventQueue,
     inbox: Arc<Claiming>,
     clock: Clock,
@@ -156,16 +162,16 @@ impl SqliteStore {
         let alarm = Alarm::new();
         let checkpoints = Checkpoints::start(path, &mut connection, setup.log, &alarm)?;
         let rules = Arc::new(Rules::default());
-        let answers = Answers::load(&connection, times::uptime_ms((setup.clock)().1))?;
+        let unfinished = Unfinished::load(&connection, times::uptime_ms((setup.clock)().1))?;
         let times = Times::load(&connection, setup.clock.clone())?;
-        let growing = answers.table();
+        let streams = unfinished.table();
         let memory = Arc::new(Memory::default());
         let desk_rules = (rules.clone(), memory.clone());
         let events = EventQueue::default();
         let keys = Keys::load(&connection)?;
         let (epochs, told) = (epoch.clone(), events.clone());
         let desk =
-            Desk::new((connection, keys), desk_rules, epochs, answers, told, times, presence);
+            Desk::new((connection, keys), desk_rules, epochs, unfinished, told, times, presence);
         let writer = Writer::start(desk, checkpoints, &alarm)?;
         Ok(Self {
             readers: Readers::start(path, &files, epoch, &alarm)?,
@@ -173,7 +179,7 @@ impl SqliteStore {
             writer,
             memory,
             rules,
-            growing,
+            streams,
             events,
             inbox: Arc::new(Claiming::new(setup.clock.clone())),
             clock: setup.clock,

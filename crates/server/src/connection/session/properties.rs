@@ -8,25 +8,16 @@ mod growing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proptest::{
-    prelude::*,
-    test_runner::{Config, RngSeed},
-};
+use proptest::prelude::*;
 use serde_json::Value;
 
 use super::answers::Answers;
 use super::*;
-use crate::store::{Delivery, Head, Place, Room};
+use crate::{
+    repeatable::repeatable,
+    store::{Delivery, Head, Place, Room},
+};
 use events::{Event, event, limits};
-
-fn config() -> Config {
-    let mut config = Config { failure_persistence: None, ..Config::default() };
-    // What the environment says goes first.
-    if config.rng_seed == RngSeed::Random {
-        config.rng_seed = RngSeed::Fixed(1);
-    }
-    config
-}
 
 /// What the session waits for, at most one of each.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -365,7 +356,7 @@ fn opening(wire: Wire, limits: &Limits, head: u64, cursor: u64) -> Opening {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(repeatable())]
 
     #[test]
     fn whatever_happens_nothing_is_sent_twice_and_every_limit_holds(

@@ -3,13 +3,11 @@
 
 use std::{future::poll_fn, time::Duration};
 
-use proptest::{
-    prelude::*,
-    test_runner::{Config, RngSeed},
-};
+use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use super::{frame::Opcode, *};
+use crate::repeatable::repeatable;
 
 const MESSAGE_BYTES_MAX: usize = 70_000;
 const MASK: [u8; 4] = [7, 0, 255, 130];
@@ -256,14 +254,6 @@ async fn frames_that_came_together_are_handed_out_one_by_one() {
     assert_eq!(said, ["1", "2", "some"]);
 }
 
-fn config() -> Config {
-    let mut config = Config { failure_persistence: None, ..Config::default() };
-    if config.rng_seed == RngSeed::Random {
-        config.rng_seed = RngSeed::Fixed(1);
-    }
-    config
-}
-
 /// A message in fragments, with pings in between.
 fn message() -> impl Strategy<Value = (Vec<u8>, Vec<Received>)> {
     let part = (".{0,200}", proptest::option::weighted(0.2, ".{0,30}"));
@@ -285,7 +275,7 @@ fn message() -> impl Strategy<Value = (Vec<u8>, Vec<Received>)> {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(repeatable())]
 
     #[test]
     fn what_is_said_does_not_depend_on_how_it_is_cut(

@@ -81,7 +81,7 @@ impl Desk {
         let forgotten = self.transact(Duration::ZERO, |desk| {
             let is_misdated = desk.times.repair(&desk.connection, now)?;
             desk.times.save(&desk.connection, now)?;
-            let log = desk.answers.shorten_log(&desk.connection)?;
+            let log = desk.unfinished.shorten_log(&desk.connection)?;
             let store = (&desk.connection, &mut desk.keys);
             desk.upkeep.forget(store, log, &rule, now, is_misdated)
         });

@@ -115,7 +115,7 @@ pub(super) enum Command {
         user: UserId,
         device: DeviceId,
     },
-    /// Something about an answer that grows.
+    /// Something about a stream.
     Stream(StreamCommand),
     /// Write the cursors that are ahead of the file, if it is time.
     SaveCursors {
@@ -146,7 +146,7 @@ pub(super) enum Done {
 }
 
 impl Command {
-    /// Whether it only adds text to answers, which may wait a moment for others of its kind.
+    /// Whether it only adds text to streams, which may wait a moment for others of its kind.
     pub(super) fn is_text(&self) -> bool {
         matches!(self, Self::Stream(StreamCommand::Append { .. }))
     }

@@ -1,5 +1,7 @@
 //! What each command changes, within the transaction of its batch.
 
+mod streams;
+
 use tetherline_protocol::{Epoch, IdempotencyKey, UserId, frame::Message};
 
 use super::{
@@ -107,7 +109,7 @@ impl Desk {
         let Some(mailbox) = statements::known_mailbox(&self.connection, user)? else {
             return Ok(None);
         };
-        self.answers.erased(user);
+        self.unfinished.erased(user);
         self.keys.erase(&self.connection, mailbox.user)?;
         upkeep::erase(&self.connection, mailbox)?;
         self.upkeep.erased();

@@ -1,7 +1,7 @@
-//! The text that answers have grown by, in the order in which it came: one row for each commit,
-//! `[[number of the answer, "text"], …]`. A row of its own for each piece would cost several pages.
+//! The text that came for streams, in the order in which it came: one row for each commit,
+//! `[[number of the stream, "text"], …]`. A row of its own for each piece would cost several pages.
 //!
-//! A row is forgotten when no answer needs it: those that are finished do not, and those that pin the
+//! A row is forgotten when no stream needs it: those that are finished do not, and those that pin the
 //! oldest rows of a log that is too long have their text written into their own row instead.
 
 use std::{
@@ -12,21 +12,21 @@ use std::{
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
-use super::super::statements::{self, invalid};
+use super::statements::{self, invalid};
 
-/// Longest log, in bytes. What answers still need is then written into their own rows.
+/// Longest log, in bytes. What streams still need is then written into their own rows.
 pub(super) const LOG_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// The same in rows: when little is written at a time, there are many.
 pub(super) const LOG_ROWS_MAX: usize = 65_536;
 /// Largest row, in bytes, except that the first piece always fits. Larger commits have several.
 const ROW_BYTES_MAX: usize = 1024 * 1024;
 
-/// A piece of text that an answer has grown by.
+/// A piece of a stream's text.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Piece<'a>(pub(super) i64, #[serde(borrow)] pub(super) Cow<'a, str>);
 
 #[derive(Default)]
-pub(super) struct Log {
+pub(super) struct StreamLog {
     /// The rows in the file, those of this transaction included, the oldest first.
     rows: VecDeque<Row>,
     /// Bytes that were ever in `rows`.
@@ -49,8 +49,8 @@ struct Row {
     start: u64,
 }
 
-impl Log {
-    /// `newest` is the number of the newest row that any answer knows of. If somebody is being erased,
+impl StreamLog {
+    /// `newest` is the number of the newest row that any stream knows of. If somebody is being erased,
     /// all that is there may have text of theirs.
     pub(super) fn load(
         connection: &Connection,
@@ -96,7 +96,7 @@ impl Log {
     pub(super) fn push(
         &mut self,
         connection: &Connection,
-        answer: i64,
+        stream: i64,
         text: &str,
     ) -> rusqlite::Result<i64> {
         if self.pending.len() + text.len() > ROW_BYTES_MAX {
@@ -104,7 +104,7 @@ impl Log {
         }
         self.pending.push(if self.pending.is_empty() { b'[' } else { b',' });
         // Writing numbers and texts to memory cannot fail.
-        serde_json::to_writer(&mut self.pending, &(answer, text))
+        serde_json::to_writer(&mut self.pending, &(stream, text))
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
         Ok(self.newest + 1)
     }
@@ -128,7 +128,7 @@ impl Log {
     }
 
     /// Deletes rows that come before `until`, at most so many bytes of them and at least one.
-    /// Answers whether there are more.
+    /// Unfinished whether there are more.
     pub(super) fn forget(
         &mut self,
         connection: &Connection,
@@ -210,9 +210,9 @@ impl Log {
     }
 }
 
-/// Takes all text out of the log that no answer needs, be it of those that are finished or of those that
+/// Takes all text out of the log that no stream needs, be it of those that are finished or of those that
 /// are gone.
-pub(in super::super) fn keep_needed_log(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn keep_needed(connection: &Connection) -> rusqlite::Result<()> {
     let mut unfinished =
         connection.prepare("SELECT number, logged FROM streams WHERE finished_at IS NULL")?;
     let unfinished = unfinished.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -1,4 +1,4 @@
-//! Every statement about answers.
+//! Every statement about streams.
 
 use std::sync::Arc;
 
@@ -8,11 +8,9 @@ use tetherline_protocol::{
 };
 
 use super::{
-    super::{
-        super::Appended,
-        statements::{self, id, invalid},
-    },
-    table::{Growing, Phase},
+    super::Appended,
+    statements::{self, id, invalid},
+    stream_table::{Phase, Stream},
 };
 
 /// A finished attempt.
@@ -25,8 +23,8 @@ pub(super) struct Finished {
 }
 
 /// An attempt that was going on when the file was closed.
-pub(super) struct Unfinished {
-    pub(super) growing: Growing,
+pub(super) struct Stored {
+    pub(super) stream: Stream,
     pub(super) text: Box<str>,
     /// The last row of the log whose text `text` has.
     pub(super) logged: i64,
@@ -35,11 +33,11 @@ pub(super) struct Unfinished {
 pub(super) fn insert(
     connection: &Connection,
     user: i64,
-    growing: &Growing,
+    stream: &Stream,
     logged: i64,
     now: i64,
 ) -> rusqlite::Result<()> {
-    let stopped_at = match growing.state().phase {
+    let stopped_at = match stream.state().phase {
         Phase::Open { .. } => None,
         Phase::Stopped { .. } => Some(now),
     };
@@ -50,13 +48,13 @@ pub(super) fn insert(
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
-            growing.number,
+            stream.number,
             user,
-            growing.message_uuid.as_str(),
-            growing.attempt.get(),
-            growing.opening.kind(),
-            growing.opening.reference().map(MessageId::as_str),
-            growing.opening.fields(),
+            stream.message_uuid.as_str(),
+            stream.attempt.get(),
+            stream.opening.kind(),
+            stream.opening.reference().map(MessageId::as_str),
+            stream.opening.fields(),
             now,
             stopped_at,
             logged,
@@ -64,7 +62,7 @@ pub(super) fn insert(
     Ok(())
 }
 
-/// Forgets an answer, for another attempt at it.
+/// Forgets a stream, for another attempt at it.
 pub(super) fn delete(
     connection: &Connection,
     user: i64,
@@ -153,7 +151,7 @@ pub(super) fn finished(
         .optional()
 }
 
-/// Whether a send has a finished answer.
+/// Whether a finished stream answers a send.
 pub(super) fn is_answered(
     connection: &Connection,
     user: i64,
@@ -206,7 +204,7 @@ pub(super) fn is_stopped(
 
 /// All that were going on, the oldest first. Those of erased users are left out: nobody has their
 /// number any more. Writers get their whole time anew, because they may not have been able to speak.
-pub(super) fn unfinished(connection: &Connection, now: i64) -> rusqlite::Result<Vec<Unfinished>> {
+pub(super) fn unfinished(connection: &Connection, now: i64) -> rusqlite::Result<Vec<Stored>> {
     let mut statement = connection.prepare(
         "SELECT number, name, uuid, attempt, kind, reference, fields, stopped_at, text, logged
          FROM streams JOIN users ON users.id = streams.user
@@ -222,19 +220,19 @@ pub(super) fn unfinished(connection: &Connection, now: i64) -> rusqlite::Result<
             Some(_) => Phase::Stopped { at: now },
         };
         let attempt = attempt(row, 3)?;
-        let growing = Growing::new(row.get(0)?, name, uuid, attempt, Arc::new(opening), phase);
-        Ok(Unfinished { growing, text: row.get(8)?, logged: row.get(9)? })
+        let stream = Stream::new(row.get(0)?, name, uuid, attempt, Arc::new(opening), phase);
+        Ok(Stored { stream, text: row.get(8)?, logged: row.get(9)? })
     })?;
     rows.collect()
 }
 
-/// The largest number that any answer has.
+/// The largest number that any stream has.
 pub(super) fn last_number(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT coalesce(max(number), 0) FROM streams", [], |row| row.get(0))
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no way in which an answer ends")]
+#[error("`{0}` is no way in which a stream ends")]
 struct UnknownStatus(Box<str>);
 
 fn attempt(row: &Row<'_>, column: usize) -> rusqlite::Result<Attempt> {

@@ -1,4 +1,4 @@
-//! Every answer that is not finished, in memory: the writer adds to them, readers look.
+//! Every stream that is not finished, in memory: the writer adds to them, readers look.
 
 use std::{
     collections::HashMap,
@@ -11,21 +11,19 @@ use tetherline_protocol::{
 };
 
 use super::{
-    super::{
-        super::{OverdueStream, StreamPage, StreamPiece},
-        rules::Rule,
-    },
-    text::Text,
+    super::{OverdueStream, StreamPage, StreamPiece},
+    rules::Rule,
+    stream_text::Text,
 };
 
-/// What an answer counts for `streams_bytes_max` besides its text and its fields, in bytes, so that
-/// answers without either are bounded, too.
-pub(super) const GROWING_BYTES: usize = 1_024;
-/// Late attempts that are answered at once.
+/// What a stream counts for `streams_bytes_max` besides its text and its fields, in bytes, so that
+/// streams without either are bounded, too.
+pub(super) const STREAM_OVERHEAD_BYTES: usize = 1_024;
+/// Overdue attempts that are named at once.
 pub(super) const OVERDUE_MAX: usize = 100;
 
 /// An attempt that is not finished.
-pub(super) struct Growing {
+pub(super) struct Stream {
     /// Its row. Later attempts have larger ones.
     pub(super) number: i64,
     pub(super) user: UserId,
@@ -58,7 +56,7 @@ pub(super) enum Sight {
     Shown,
 }
 
-impl Growing {
+impl Stream {
     pub(super) fn new(
         number: i64,
         user: UserId,
@@ -78,7 +76,7 @@ impl Growing {
 
     /// What an attempt without text counts for `streams_bytes_max`.
     pub(super) fn cost_of(opening: &StreamOpening) -> usize {
-        GROWING_BYTES + opening.fields().len()
+        STREAM_OVERHEAD_BYTES + opening.fields().len()
     }
 
     /// What it counts for `streams_bytes_max` as it is.
@@ -115,7 +113,7 @@ impl Growing {
         place.message_uuid == self.message_uuid && place.attempt == self.attempt
     }
 
-    /// Whether a reader at this place reads what grows here, or will see by a later attempt that it
+    /// Whether a reader at this place reads what is written here, or will see by a later attempt that it
     /// starts over.
     fn goes_on_from(&self, place: &StreamPosition) -> bool {
         let state = self.state();
@@ -145,38 +143,38 @@ impl Growing {
 /// An attempt leaves it before the commit that finishes it: nothing of it is read when its message
 /// can be.
 #[derive(Default)]
-pub(in super::super) struct Table {
-    users: RwLock<HashMap<UserId, Vec<Arc<Growing>>>>,
+pub(super) struct StreamTable {
+    users: RwLock<HashMap<UserId, Vec<Arc<Stream>>>>,
 }
 
-impl Table {
-    pub(super) fn find(&self, user: &UserId, message_uuid: &MessageId) -> Option<Arc<Growing>> {
+impl StreamTable {
+    pub(super) fn find(&self, user: &UserId, message_uuid: &MessageId) -> Option<Arc<Stream>> {
         let users = self.look();
         let mut own = users.get(user)?.iter();
-        own.find(|growing| growing.message_uuid == *message_uuid).cloned()
+        own.find(|stream| stream.message_uuid == *message_uuid).cloned()
     }
 
-    pub(super) fn of(&self, user: &UserId) -> Vec<Arc<Growing>> {
+    pub(super) fn of(&self, user: &UserId) -> Vec<Arc<Stream>> {
         self.look().get(user).cloned().unwrap_or_default()
     }
 
-    pub(super) fn all(&self) -> Vec<Arc<Growing>> {
+    pub(super) fn all(&self) -> Vec<Arc<Stream>> {
         self.look().values().flatten().cloned().collect()
     }
 
-    pub(super) fn add(&self, growing: Arc<Growing>) {
+    pub(super) fn add(&self, stream: Arc<Stream>) {
         let mut users = self.change();
-        let own = users.entry(growing.user.clone()).or_default();
-        let index = own.partition_point(|other| other.number < growing.number);
-        own.insert(index, growing);
+        let own = users.entry(stream.user.clone()).or_default();
+        let index = own.partition_point(|other| other.number < stream.number);
+        own.insert(index, stream);
     }
 
-    pub(super) fn remove(&self, growing: &Growing) {
+    pub(super) fn remove(&self, stream: &Stream) {
         let mut users = self.change();
-        if let Some(own) = users.get_mut(&growing.user) {
-            own.retain(|other| other.number != growing.number);
+        if let Some(own) = users.get_mut(&stream.user) {
+            own.retain(|other| other.number != stream.number);
             if own.is_empty() {
-                users.remove(&growing.user);
+                users.remove(&stream.user);
             }
         }
     }
@@ -191,11 +189,11 @@ impl Table {
         let mut page = StreamPage::default();
         let own = users.get(user).map_or(&[][..], Vec::as_slice);
         let is_lost = |place: &&StreamPosition| {
-            place.hash.is_some() && !own.iter().any(|growing| growing.goes_on_from(place))
+            place.hash.is_some() && !own.iter().any(|stream| stream.goes_on_from(place))
         };
         page.lost = places.iter().filter(is_lost).cloned().collect();
-        for growing in own {
-            if let Some((piece, has_more)) = growing.piece(places, room_bytes) {
+        for stream in own {
+            if let Some((piece, has_more)) = stream.piece(places, room_bytes) {
                 room_bytes -= piece.text.len();
                 page.has_more |= has_more;
                 page.pieces.push(piece);
@@ -207,14 +205,14 @@ impl Table {
     pub(super) fn overdue(&self, rule: &Rule, now: i64) -> Vec<OverdueStream> {
         let users = self.look();
         let all = users.values().flatten();
-        all.filter_map(|growing| growing.overdue(rule, now)).take(OVERDUE_MAX).collect()
+        all.filter_map(|stream| stream.overdue(rule, now)).take(OVERDUE_MAX).collect()
     }
 
-    fn look(&self) -> RwLockReadGuard<'_, HashMap<UserId, Vec<Arc<Growing>>>> {
+    fn look(&self) -> RwLockReadGuard<'_, HashMap<UserId, Vec<Arc<Stream>>>> {
         self.users.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self) -> RwLockWriteGuard<'_, HashMap<UserId, Vec<Arc<Growing>>>> {
+    fn change(&self) -> RwLockWriteGuard<'_, HashMap<UserId, Vec<Arc<Stream>>>> {
         self.users.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

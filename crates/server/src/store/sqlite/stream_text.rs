@@ -1,4 +1,4 @@
-//! The text of an answer, counted as its readers count: in UTF-16 units.
+//! The text of a stream, counted as its readers count: in UTF-16 units.
 
 use tetherline_protocol::{
     StreamPosition,
@@ -135,9 +135,10 @@ impl Text {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use proptest::{prelude::*, test_runner::Config};
 
     use super::*;
+    use crate::repeatable::repeatable;
 
     fn text(content: &str) -> Text {
         let mut text = Text::default();
@@ -186,7 +187,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(super::super::tests::fixed_seed(32))]
+        #![proptest_config(Config { cases: 32, ..repeatable() })]
 
         #[test]
         fn every_offset_is_found_however_the_text_came(

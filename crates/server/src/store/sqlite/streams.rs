@@ -1,14 +1,5 @@
-//! Answers while they grow. The writer checks, commits and only then shows; readers find what is shown
-//! in memory.
-
-mod answers;
-mod commands;
-mod log;
-mod rows;
-mod table;
-#[cfg(test)]
-mod tests;
-mod text;
+//! What is asked of the store about streams. The writer checks, commits and only then shows; readers
+//! find what is shown in memory.
 
 use std::sync::Arc;
 
@@ -24,13 +15,10 @@ use super::{
         OverdueStream, StoppedStream, StoreError, StreamRead, StreamState, Streams,
     },
     SqliteStore,
-    commands::Command,
+    commands::{Command, Reply},
     times,
+    told::Finish,
 };
-pub(super) use answers::Answers;
-pub(super) use commands::{StreamCommand, StreamDone};
-pub(super) use log::keep_needed_log;
-pub(super) use table::Table;
 
 impl Streams for SqliteStore {
     fn open_stream(
@@ -125,7 +113,7 @@ impl Streams for SqliteStore {
     }
 
     fn overdue_streams(&self) -> BoxFuture<'_, Result<Vec<OverdueStream>, StoreError>> {
-        let overdue = self.growing.overdue(&self.rules.get(), times::uptime_ms((self.clock)().1));
+        let overdue = self.streams.overdue(&self.rules.get(), times::uptime_ms((self.clock)().1));
         Box::pin(async move { Ok(overdue) })
     }
 
@@ -135,6 +123,74 @@ impl Streams for SqliteStore {
         places: &[StreamPosition],
         room_bytes: usize,
     ) -> StreamRead {
-        StreamRead::Now(self.growing.read(user, places, room_bytes))
+        StreamRead::Now(self.streams.read(user, places, room_bytes))
+    }
+}
+
+pub(super) enum StreamCommand {
+    Open {
+        user: UserId,
+        message_uuid: MessageId,
+        opening: Arc<StreamOpening>,
+        reply: Reply<Result<OpenedStream, OpenStreamError>>,
+    },
+    Append {
+        user: UserId,
+        message_uuid: MessageId,
+        attempt: Attempt,
+        offset: Option<u64>,
+        text: Box<str>,
+        reply: Reply<Result<u64, AppendTextError>>,
+    },
+    Finish {
+        user: UserId,
+        message_uuid: MessageId,
+        attempt: Attempt,
+        ending: Arc<StreamEnding>,
+        reply: Reply<Result<FinishedStream, FinishStreamError>>,
+    },
+    Stop {
+        user: UserId,
+        target: StopTarget,
+        reply: Reply<Result<StoppedStream, StoreError>>,
+    },
+    Tell {
+        user: UserId,
+        message_uuid: MessageId,
+        reply: Reply<Result<Option<StreamState>, StoreError>>,
+    },
+}
+
+/// What a command came to, kept back until the commit.
+pub(super) enum StreamDone {
+    Open(Result<OpenedStream, OpenStreamError>),
+    Append(Result<u64, AppendTextError>),
+    Finish(Result<Finish, FinishStreamError>),
+    Stop(StoppedStream),
+    Tell(Option<StreamState>),
+}
+
+impl StreamCommand {
+    pub(super) fn succeed(self, done: StreamDone) {
+        match (self, done) {
+            (Self::Open { reply, .. }, StreamDone::Open(opened)) => reply.send(opened),
+            (Self::Append { reply, .. }, StreamDone::Append(end)) => reply.send(end),
+            (Self::Finish { reply, .. }, StreamDone::Finish(finished)) => {
+                reply.send(finished.map(Finish::into));
+            }
+            (Self::Stop { reply, .. }, StreamDone::Stop(stopped)) => reply.send(Ok(stopped)),
+            (Self::Tell { reply, .. }, StreamDone::Tell(state)) => reply.send(Ok(state)),
+            (command, _) => command.fail(StoreError::new("an answer of the wrong kind")),
+        }
+    }
+
+    pub(super) fn fail(self, error: StoreError) {
+        match self {
+            Self::Open { reply, .. } => reply.send(Err(error.into())),
+            Self::Append { reply, .. } => reply.send(Err(error.into())),
+            Self::Finish { reply, .. } => reply.send(Err(error.into())),
+            Self::Stop { reply, .. } => reply.send(Err(error)),
+            Self::Tell { reply, .. } => reply.send(Err(error)),
+        }
     }
 }

@@ -3,6 +3,8 @@
 mod clock;
 mod cursors;
 mod keys;
+mod streams;
+mod unfinished;
 
 use std::time::{Duration, Instant};
 

@@ -42,7 +42,7 @@ pub(super) struct Upkeep {
     is_behind: bool,
 }
 
-/// Whether the log of growing answers still has text of users who were erased. As long as it does,
+/// Whether the log of streams' text still has text of users who were erased. As long as it does,
 /// they stay on the list of those who are to be deleted, so that a restart does not forget it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ErasedText {

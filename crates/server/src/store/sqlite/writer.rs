@@ -23,9 +23,9 @@ use super::{
     rules::Rules,
     schedule::{self, Wish},
     schema::LOCK_WAIT,
-    streams::Answers,
     times::Times,
     trouble::{Blame, Fault, Trouble, Word},
+    unfinished::Unfinished,
     upkeep::Upkeep,
 };
 use crate::alarm::Alarm;
@@ -146,7 +146,7 @@ pub(super) struct Desk {
     /// Whose cursors are still to be written this time.
     pub(super) saving: Vec<UserId>,
     pub(super) upkeep: Upkeep,
-    pub(super) answers: Answers,
+    pub(super) unfinished: Unfinished,
     /// Who hears what was committed.
     events: EventQueue,
     pub(super) times: Times,
@@ -163,7 +163,7 @@ impl Desk {
         (connection, keys): (Connection, Keys),
         (rules, memory): (Arc<Rules>, Arc<Memory>),
         epoch: Arc<str>,
-        answers: Answers,
+        unfinished: Unfinished,
         events: EventQueue,
         times: Times,
         presence: Presence,
@@ -179,7 +179,7 @@ impl Desk {
             saved: Vec::new(),
             saving: Vec::new(),
             upkeep: Upkeep::default(),
-            answers,
+            unfinished,
             events,
             times,
             pace: Pace::default(),
@@ -217,7 +217,7 @@ impl Desk {
             self.save_cursors(&waiting)?;
             self.fold_keys(&waiting)?;
             for look in looks {
-                let is_behind = self.upkeep.is_behind() || self.answers.is_behind();
+                let is_behind = self.upkeep.is_behind() || self.unfinished.is_behind();
                 look.succeed(Done::Looked { is_behind });
             }
             checkpoints.committed(&self.connection);
@@ -289,7 +289,7 @@ impl Desk {
             let done: rusqlite::Result<Vec<Done>> =
                 batch.iter().map(|command| desk.execute(command, &rule, now)).collect();
             let done = done?;
-            desk.answers.write(&desk.connection)?;
+            desk.unfinished.write(&desk.connection)?;
             desk.times.save(&desk.connection, now.age_ms)?;
             Ok(done)
         });
@@ -336,12 +336,12 @@ impl Desk {
             Ok(done)
         });
         if done.is_ok() {
-            self.answers.committed();
+            self.unfinished.committed();
             self.keys.committed();
             self.memory.mailboxes.committed(&mut self.changed);
             self.memory.cursors.saved(&self.saved);
         } else {
-            self.answers.undone();
+            self.unfinished.undone();
             self.keys.undone();
             // What was counted in memory did not happen.
             self.changed.clear();

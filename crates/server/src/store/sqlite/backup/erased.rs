@@ -3,7 +3,7 @@
 
 use rusqlite::Connection;
 
-use super::super::streams;
+use super::super::stream_log;
 
 /// Every table that has rows of a user's.
 const TABLES: [&str; 7] =
@@ -23,7 +23,7 @@ pub(super) fn delete(copy: &Connection) -> rusqlite::Result<bool> {
         }
     }
     if has_table(copy, "stream_log")? {
-        streams::keep_needed_log(copy)?;
+        stream_log::keep_needed(copy)?;
     }
     copy.execute("DELETE FROM erased", [])?;
     Ok(true)

@@ -1,13 +1,11 @@
-//! The store as a whole, with a file that others look into.
+//! Streams in a store as a whole, with a file that others look into.
 
-use tetherline_protocol::StreamStatus;
+use rusqlite::Connection;
+use tetherline_protocol::{Attempt, StreamStatus, frame::StreamEnding};
 
-use super::{
-    super::super::{
-        super::{Mailbox as _, Upkeep as _},
-        tests::eventually,
-    },
-    *,
+use super::{unfinished::opening, *};
+use crate::store::{
+    AppendTextError, OpenStreamError, Streams as _, sqlite::stream_table::STREAM_OVERHEAD_BYTES,
 };
 
 #[tokio::test]
@@ -15,14 +13,14 @@ async fn the_last_byte_of_all_growing_answers_fits_and_one_more_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
     let mut limits = Limits::default();
-    limits.streams_bytes_max = 2 * GROWING_BYTES + 9;
+    limits.streams_bytes_max = 2 * STREAM_OVERHEAD_BYTES + 9;
     store.work_by(&limits);
     let (ada, a1, a2) = (user("ada"), "a1".parse().unwrap(), "a2".parse().unwrap());
     let open = async |name: &str, uuid| store.open_stream(&user(name), uuid, opening()).await;
     let append =
         async |text: &str| store.append_text(&ada, &a1, Attempt::FIRST, None, text.into()).await;
     open("ada", &a1).await.unwrap();
-    assert_eq!(append("1234567890").await, Ok(10), "nothing else grows");
+    assert_eq!(append("1234567890").await, Ok(10), "there is no other stream");
     assert_eq!(open("bob", &a2).await, Err(OpenStreamError::Crowded), "one byte is missing");
     open("ada", &a1).await.unwrap();
     let second = async |text: &str| {

@@ -1,45 +1,32 @@
-//! What cannot be seen from outside: what is between a change and its commit, and in the file.
+//! Streams between a change and its commit, and in the file.
 
-mod store;
-
-use std::path::PathBuf;
-
-use proptest::{
-    prelude::*,
-    test_runner::{Config, RngSeed},
-};
+use proptest::{prelude::*, test_runner::Config};
 use rusqlite::Connection;
-use tetherline_protocol::Limits;
+use tetherline_protocol::{Attempt, frame::StreamOpening};
 
-use super::{
-    super::{super::StreamPage, presence, rules::Rules, schema},
-    log::{LOG_BYTES_MAX, LOG_ROWS_MAX},
-    table::{GROWING_BYTES, Growing, OVERDUE_MAX, Phase},
-    *,
+use super::*;
+use crate::{
+    repeatable::repeatable,
+    store::{
+        StreamPage,
+        sqlite::{
+            schema,
+            stream_log::{LOG_BYTES_MAX, LOG_ROWS_MAX},
+            stream_rows,
+            stream_table::{OVERDUE_MAX, Phase, STREAM_OVERHEAD_BYTES, Stream},
+        },
+    },
 };
-
-/// So many cases, the same in every run unless the environment says otherwise.
-pub(super) fn fixed_seed(cases: u32) -> Config {
-    let mut config = Config { failure_persistence: None, cases, ..Config::default() };
-    if config.rng_seed == RngSeed::Random {
-        config.rng_seed = RngSeed::Fixed(1);
-    }
-    config
-}
 
 /// The writer's side alone, with its file.
 struct Desk {
     connection: Connection,
-    answers: Answers,
+    unfinished: Unfinished,
     path: PathBuf,
     _folder: tempfile::TempDir,
 }
 
-fn user(name: &str) -> UserId {
-    name.parse().unwrap()
-}
-
-fn opening() -> Arc<StreamOpening> {
+pub(super) fn opening() -> Arc<StreamOpening> {
     Arc::new(StreamOpening::parse("{}").unwrap())
 }
 
@@ -53,8 +40,8 @@ impl Desk {
         // No disk is lost here, only transactions.
         connection.pragma_update(None, "synchronous", "OFF").unwrap();
         connection.execute("INSERT INTO users (id, name) VALUES (1, 'ada')", []).unwrap();
-        let answers = Answers::load(&connection, 0).unwrap();
-        Self { connection, answers, path, _folder: folder }
+        let unfinished = Unfinished::load(&connection, 0).unwrap();
+        Self { connection, unfinished, path, _folder: folder }
     }
 
     fn open(&mut self, uuid: &str) {
@@ -63,28 +50,28 @@ impl Desk {
 
     fn open_at(&mut self, uuid: &str, phase: Phase) {
         let (ada, uuid) = (user("ada"), uuid.parse().unwrap());
-        let number = self.answers.next_number();
-        let growing = Growing::new(number, ada, uuid, Attempt::FIRST, opening(), phase);
-        rows::insert(&self.connection, 1, &growing, self.answers.log.newest(), 0).unwrap();
-        self.answers.opened(growing);
+        let number = self.unfinished.next_number();
+        let stream = Stream::new(number, ada, uuid, Attempt::FIRST, opening(), phase);
+        stream_rows::insert(&self.connection, 1, &stream, self.unfinished.log.newest(), 0).unwrap();
+        self.unfinished.opened(stream);
     }
 
-    fn find(&self, uuid: &str) -> Arc<Growing> {
-        self.answers.table.find(&user("ada"), &uuid.parse().unwrap()).unwrap()
+    fn find(&self, uuid: &str) -> Arc<Stream> {
+        self.unfinished.table.find(&user("ada"), &uuid.parse().unwrap()).unwrap()
     }
 
-    fn grow(&mut self, uuid: &str, text: &str) {
-        let growing = self.find(uuid);
-        self.answers.grew(&self.connection, &growing, text).unwrap();
+    fn append(&mut self, uuid: &str, text: &str) {
+        let stream = self.find(uuid);
+        self.unfinished.appended(&self.connection, &stream, text).unwrap();
     }
 
     fn commit(&mut self) {
-        self.answers.write(&self.connection).unwrap();
-        self.answers.committed();
+        self.unfinished.write(&self.connection).unwrap();
+        self.unfinished.committed();
     }
 
     fn read(&self) -> StreamPage {
-        self.answers.table.read(&user("ada"), &[], usize::MAX)
+        self.unfinished.table.read(&user("ada"), &[], usize::MAX)
     }
 
     fn texts(&self) -> Vec<String> {
@@ -94,18 +81,18 @@ impl Desk {
     /// All that is known, in memory and in the file.
     fn everything(&self) -> String {
         let all: Vec<_> = self
-            .answers
+            .unfinished
             .table
             .of(&user("ada"))
             .iter()
-            .map(|growing| {
-                let state = growing.state();
+            .map(|stream| {
+                let state = stream.state();
                 let text = state.text.as_str().to_owned();
-                (growing.number, text, state.phase, state.sight, state.pin)
+                (stream.number, text, state.phase, state.sight, state.pin)
             })
             .collect();
-        let (bytes, newest) = (self.answers.bytes, self.answers.log.newest());
-        let log = (newest, self.answers.log.is_too_long_from(newest), self.logged());
+        let (bytes, newest) = (self.unfinished.bytes, self.unfinished.log.newest());
+        let log = (newest, self.unfinished.log.is_too_long_from(newest), self.logged());
         format!("{all:?} {:?} {bytes} {log:?}", self.read())
     }
 
@@ -122,8 +109,8 @@ impl Desk {
         self.connection.query_row(sum, [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs()
     }
 
-    fn reopened(&self) -> Answers {
-        Answers::load(&schema::connect(&self.path).unwrap(), 0).unwrap()
+    fn reopened(&self) -> Unfinished {
+        Unfinished::load(&schema::connect(&self.path).unwrap(), 0).unwrap()
     }
 }
 
@@ -131,17 +118,17 @@ impl Desk {
 fn nothing_is_read_before_its_commit_and_nothing_of_an_end_after_it_began() {
     let mut desk = Desk::new();
     desk.open("a1");
-    desk.grow("a1", "a");
+    desk.append("a1", "a");
     assert_eq!(desk.read(), StreamPage::default(), "it may not come to be");
     desk.commit();
     assert_eq!(desk.texts(), ["a"]);
-    desk.grow("a1", "b");
+    desk.append("a1", "b");
     assert_eq!(desk.texts(), ["a"]);
     desk.commit();
     assert_eq!(desk.texts(), ["ab"]);
-    desk.answers.left(desk.find("a1"));
+    desk.unfinished.left(desk.find("a1"));
     assert_eq!(desk.read(), StreamPage::default(), "its message may be read at any moment");
-    desk.answers.undone();
+    desk.unfinished.undone();
     assert_eq!(desk.texts(), ["ab"], "it did not end");
 }
 
@@ -149,46 +136,45 @@ fn nothing_is_read_before_its_commit_and_nothing_of_an_end_after_it_began() {
 #[derive(Debug, Clone)]
 enum Change {
     Open(u8),
-    Grow(u8, usize),
+    Append(u8, usize),
     Stop(u8),
     Leave(u8),
     Shorten,
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    let answer = 0..4_u8;
+    let name = 0..4_u8;
     prop_oneof![
-        answer.clone().prop_map(Change::Open),
-        (answer.clone(), 1..150_000_usize)
-            .prop_map(|(answer, length)| Change::Grow(answer, length)),
-        answer.clone().prop_map(Change::Stop),
-        answer.prop_map(Change::Leave),
+        name.clone().prop_map(Change::Open),
+        (name.clone(), 1..150_000_usize).prop_map(|(name, length)| Change::Append(name, length)),
+        name.clone().prop_map(Change::Stop),
+        name.prop_map(Change::Leave),
         Just(Change::Shorten),
     ]
 }
 
 impl Desk {
     fn make(&mut self, change: &Change) {
-        let (Change::Open(answer)
-        | Change::Grow(answer, _)
-        | Change::Stop(answer)
-        | Change::Leave(answer)) = change
+        let (Change::Open(name)
+        | Change::Append(name, _)
+        | Change::Stop(name)
+        | Change::Leave(name)) = change
         else {
-            self.answers.write(&self.connection).unwrap();
+            self.unfinished.write(&self.connection).unwrap();
             // As if somebody had been erased: everything is to go.
-            self.answers.log.purge();
-            self.answers.shorten_log(&self.connection).unwrap();
+            self.unfinished.log.purge();
+            self.unfinished.shorten_log(&self.connection).unwrap();
             return;
         };
-        let uuid = format!("a{answer}");
-        let found = self.answers.table.find(&user("ada"), &uuid.parse().unwrap());
+        let uuid = format!("a{name}");
+        let found = self.unfinished.table.find(&user("ada"), &uuid.parse().unwrap());
         match (change, found) {
             (Change::Open(_), None) => self.open(&uuid),
-            (Change::Grow(_, length), Some(_)) => self.grow(&uuid, &"é".repeat(*length)),
-            (Change::Stop(_), Some(growing)) => self.answers.stopped(growing, 7),
-            (Change::Leave(_), Some(growing)) => {
-                rows::delete(&self.connection, 1, &growing.message_uuid).unwrap();
-                self.answers.left(growing);
+            (Change::Append(_, length), Some(_)) => self.append(&uuid, &"é".repeat(*length)),
+            (Change::Stop(_), Some(stream)) => self.unfinished.stopped(stream, 7),
+            (Change::Leave(_), Some(stream)) => {
+                stream_rows::delete(&self.connection, 1, &stream.message_uuid).unwrap();
+                self.unfinished.left(stream);
             }
             _ => {}
         }
@@ -196,7 +182,7 @@ impl Desk {
 }
 
 proptest! {
-    #![proptest_config(fixed_seed(64))]
+    #![proptest_config(Config { cases: 64, ..repeatable() })]
 
     #[test]
     fn a_commit_that_fails_leaves_no_trace(
@@ -213,9 +199,9 @@ proptest! {
         for change in &undone {
             desk.make(change);
         }
-        desk.answers.write(&desk.connection).unwrap();
+        desk.unfinished.write(&desk.connection).unwrap();
         desk.connection.execute_batch("ROLLBACK").unwrap();
-        desk.answers.undone();
+        desk.unfinished.undone();
         prop_assert_eq!(&before, &desk.everything());
         // And nothing that a later one could stumble over.
         desk.commit();
@@ -227,14 +213,14 @@ proptest! {
 fn all_growing_answers_together_have_a_limit() {
     let mut desk = Desk::new();
     desk.open("a1");
-    assert_eq!(desk.answers.bytes, GROWING_BYTES);
-    desk.grow("a1", "12345678");
-    assert_eq!(desk.answers.bytes, GROWING_BYTES + 8);
+    assert_eq!(desk.unfinished.bytes, STREAM_OVERHEAD_BYTES);
+    desk.append("a1", "12345678");
+    assert_eq!(desk.unfinished.bytes, STREAM_OVERHEAD_BYTES + 8);
     desk.commit();
-    let counted = desk.answers.bytes;
+    let counted = desk.unfinished.bytes;
     assert_eq!(desk.reopened().bytes, counted);
-    desk.answers.left(desk.find("a1"));
-    assert_eq!(desk.answers.bytes, 0);
+    desk.unfinished.left(desk.find("a1"));
+    assert_eq!(desk.unfinished.bytes, 0);
 }
 
 #[test]
@@ -243,17 +229,17 @@ fn what_nobody_needs_of_the_log_is_forgotten_and_the_rest_is_not() {
     for uuid in ["a1", "a2"] {
         desk.open(uuid);
         desk.commit();
-        desk.grow(uuid, "x");
+        desk.append(uuid, "x");
         desk.commit();
     }
-    desk.grow("a1", "y");
+    desk.append("a1", "y");
     desk.commit();
     assert_eq!(desk.logged(), [1, 2, 3]);
-    desk.answers.left(desk.find("a1"));
-    rows::delete(&desk.connection, 1, &"a1".parse().unwrap()).unwrap();
+    desk.unfinished.left(desk.find("a1"));
+    stream_rows::delete(&desk.connection, 1, &"a1".parse().unwrap()).unwrap();
     desk.commit();
-    desk.answers.shorten_log(&desk.connection).unwrap();
-    desk.answers.committed();
+    desk.unfinished.shorten_log(&desk.connection).unwrap();
+    desk.unfinished.committed();
     assert_eq!(desk.logged(), [2, 3], "what came after the first that is needed stays, too");
     assert_eq!(desk.reopened().table.read(&user("ada"), &[], 9), desk.read());
 }
@@ -264,13 +250,13 @@ fn text_that_is_in_its_own_row_and_in_the_log_is_there_once() {
     for uuid in ["a1", "a2"] {
         desk.open(uuid);
     }
-    desk.grow("a1", "x");
+    desk.append("a1", "x");
     desk.commit();
     // What there is so far has to go, so the first is written into its row; the second stays behind
     // in a row of the log that has text of both.
-    desk.answers.log.purge();
-    desk.grow("a1", "y");
-    desk.grow("a2", "z");
+    desk.unfinished.log.purge();
+    desk.append("a1", "y");
+    desk.append("a2", "z");
     desk.commit();
     assert_eq!(desk.logged(), [2]);
     assert_eq!((desk.find("a1").state().pin, desk.find("a2").state().pin), (None, Some(2)));
@@ -283,24 +269,24 @@ fn a_log_that_is_too_long_is_shortened_whatever_pins_it() {
     let mut desk = Desk::new();
     for uuid in ["slow", "fast"] {
         desk.open(uuid);
-        desk.grow(uuid, "begin");
+        desk.append(uuid, "begin");
         desk.commit();
     }
     let megabyte = "x".repeat(1024 * 1024);
     for _ in 0..LOG_BYTES_MAX / (1024 * 1024) - 1 {
-        desk.grow("fast", &megabyte);
+        desk.append("fast", &megabyte);
         desk.commit();
         assert_eq!(desk.logged()[0], 1, "it is needed, and not too long");
     }
     for _ in 0..8 {
-        desk.grow("fast", &megabyte);
+        desk.append("fast", &megabyte);
         desk.commit();
         assert!(desk.log_bytes() <= LOG_BYTES_MAX + 2 * 1024 * 1024);
     }
     assert_eq!(desk.find("slow").state().pin, None, "its text is in its own row");
     let reopened = desk.reopened().table.read(&user("ada"), &[], usize::MAX);
     assert!(reopened == desk.read(), "the texts are the same");
-    desk.grow("slow", "end");
+    desk.append("slow", "end");
     desk.commit();
     assert_eq!(desk.texts()[0], "beginend");
     let reopened = desk.reopened().table.read(&user("ada"), &[], 8);
@@ -314,12 +300,12 @@ fn a_log_of_many_short_rows_is_shortened_too() {
     // Not one commit each: only their number counts here.
     desk.connection.execute_batch("BEGIN").unwrap();
     for _ in 0..LOG_ROWS_MAX {
-        desk.grow("a1", "x");
-        desk.answers.write(&desk.connection).unwrap();
-        desk.answers.committed();
+        desk.append("a1", "x");
+        desk.unfinished.write(&desk.connection).unwrap();
+        desk.unfinished.committed();
     }
     assert_eq!(desk.logged().len(), LOG_ROWS_MAX);
-    desk.grow("a1", "x");
+    desk.append("a1", "x");
     desk.commit();
     assert!(desk.logged().len() < LOG_ROWS_MAX);
     desk.connection.execute_batch("COMMIT").unwrap();
@@ -337,7 +323,7 @@ fn a_writer_is_late_from_the_moment_on_at_which_its_time_is_over() {
     let rules = Rules::default();
     rules.set(&limits);
     let late = |desk: &Desk, now| {
-        let late = desk.answers.table.overdue(&rules.get(), now);
+        let late = desk.unfinished.table.overdue(&rules.get(), now);
         late.iter().map(|late| late.message_uuid.as_str().to_owned()).collect::<Vec<_>>()
     };
     assert!(late(&desk, 9_000).is_empty(), "they have not begun");
