@@ -3,6 +3,7 @@
 mod crates;
 mod licences;
 mod limits;
+mod modules;
 mod packages;
 mod promises;
 mod text;
@@ -28,6 +29,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let mut problems = Vec::new();
     problems.extend(crates::problems(root)?);
     problems.extend(licences::problems(root)?);
+    problems.extend(modules::problems(&sources));
     problems.extend(packages::problems(&sources));
     problems.extend(text::problems(root, &sources));
     problems.extend(text::broken_links(root, &documents));
