@@ -23,7 +23,7 @@ use tetherline_server::{
     },
 };
 use tetherline_store_conformance::{
-    Bench, Restored, forgets_as_told, growing, keeps_every_promise, sends, survives_restores,
+    Bench, Restored, forgets_as_told, keeps_every_promise, sends, stream_model, survives_restores,
 };
 
 const ROOM: Room = Room { messages: 1_000, bytes: 1 << 20 };
@@ -119,7 +119,7 @@ async fn sqlite_comes_back_from_a_backup() {
 
 #[test]
 fn whatever_happens_an_answer_in_sqlite_is_what_its_writers_were_told() {
-    growing::holds(Sqlite::new);
+    stream_model::holds(Sqlite::new);
 }
 
 fn user(name: &str) -> UserId {

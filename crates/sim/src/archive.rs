@@ -1,4 +1,4 @@
-//! All that was ever committed of answers, in every history: what the store's model may lose or
+//! All that was ever committed of streams, in every history: what the store's model may lose or
 //! get wrong, and nobody who looks at it may be shown.
 
 use std::{
@@ -9,17 +9,17 @@ use std::{
 use tetherline_protocol::{Attempt, StreamStatus};
 
 use crate::{
-    streams::{AnswerNo, Answers, Newest, Phase, Target},
+    streams::{Newest, Phase, StreamNo, Streams, Target},
     world::SendNo,
 };
 
 /// An attempt in a history.
-pub(crate) type Name = (u32, AnswerNo, Attempt);
+pub(crate) type Name = (u32, StreamNo, Attempt);
 
 #[derive(Default)]
 pub(crate) struct Archive {
     records: BTreeMap<Name, Record>,
-    /// By history: sends whose answers shall not begin.
+    /// By history: sends whose streams shall not begin.
     stops: BTreeSet<(u32, SendNo)>,
     /// The first promise that a commit broke.
     problem: Option<String>,
@@ -41,16 +41,16 @@ impl Archive {
     }
 
     /// Another history begins with what is left of the one before.
-    pub(crate) fn begin(&mut self, history: u32, answers: &Answers) {
-        for (answer, newest) in answers.all() {
+    pub(crate) fn begin(&mut self, history: u32, streams: &Streams) {
+        for (stream, newest) in streams.all() {
             let units: Vec<u16> = newest.text.encode_utf16().collect();
             let is_stopped = matches!(newest.phase, Phase::Stopped { .. });
             let sealed_at = is_stopped.then_some(units.len());
-            let (whole, is_over) = (newest.whole.clone(), !newest.grows());
+            let (whole, is_over) = (newest.whole.clone(), !newest.is_unfinished());
             let record = Record { units, whole, sealed_at, is_over };
-            self.records.insert((history, answer, newest.attempt), record);
+            self.records.insert((history, stream, newest.attempt), record);
         }
-        self.stops.extend(answers.stops().map(|send| (history, send)));
+        self.stops.extend(streams.stops().map(|send| (history, send)));
     }
 
     /// Its writer has something else to say.
@@ -67,23 +67,23 @@ impl Archive {
         reference: Option<SendNo>,
         is_stopped: bool,
     ) {
-        let (history, answer, attempt) = name;
-        for (_, older) in self.records.range_mut((history, answer, Attempt::FIRST)..name) {
+        let (history, stream, attempt) = name;
+        for (_, older) in self.records.range_mut((history, stream, Attempt::FIRST)..name) {
             older.is_over = true;
         }
         let is_refused = reference.is_some_and(|send| self.stops.contains(&(history, send)));
         let sealed_at = (is_refused || is_stopped).then_some(0);
         let record = Record { units: Vec::new(), whole, sealed_at, is_over: false };
         if self.records.insert(name, record).is_some() {
-            self.fail(format!("attempt {attempt} at a{answer} begins twice"));
+            self.fail(format!("attempt {attempt} at a{stream} begins twice"));
         }
     }
 
     /// All the text that there is now.
-    pub(crate) fn grew(&mut self, name: Name, text: &str) {
-        let (_, answer, attempt) = name;
+    pub(crate) fn added(&mut self, name: Name, text: &str) {
+        let (_, stream, attempt) = name;
         let Some(record) = self.records.get_mut(&name) else {
-            return self.fail(format!("a{answer} grows before attempt {attempt} began"));
+            return self.fail(format!("a{stream} is written to before attempt {attempt} began"));
         };
         let before = record.units.len();
         record.units.clear();
@@ -94,14 +94,14 @@ impl Archive {
         } else if length < before {
             Some("lost text")
         } else if length > before && record.is_over {
-            Some("grows after its end")
+            Some("goes on after its end")
         } else if record.sealed_at.is_some_and(|sealed_at| length > sealed_at) {
-            Some("grows after it was stopped")
+            Some("goes on after it was stopped")
         } else {
             None
         };
         if let Some(problem) = problem {
-            self.fail(format!("attempt {attempt} at a{answer} {problem}"));
+            self.fail(format!("attempt {attempt} at a{stream} {problem}"));
         }
     }
 
@@ -120,9 +120,9 @@ impl Archive {
 
     /// Its message is in the mailbox, with this text.
     pub(crate) fn ended(&mut self, name: Name, status: StreamStatus, content: &str) {
-        let (_, answer, attempt) = name;
+        let (_, stream, attempt) = name;
         let Some(record) = self.records.get_mut(&name) else {
-            return self.fail(format!("attempt {attempt} at a{answer} ends before it began"));
+            return self.fail(format!("attempt {attempt} at a{stream} ends before it began"));
         };
         let is_whole = record.units.len() == record.whole.len();
         let problem = if std::mem::replace(&mut record.is_over, true) {
@@ -137,7 +137,7 @@ impl Archive {
             None
         };
         if let Some(problem) = problem {
-            self.fail(format!("attempt {attempt} at a{answer} {problem}: {status:?}"));
+            self.fail(format!("attempt {attempt} at a{stream} {problem}: {status:?}"));
         }
     }
 
@@ -147,8 +147,8 @@ impl Archive {
     }
 
     /// Whether the store has all that it said to have.
-    pub(crate) fn keeps(&self, history: u32, answer: AnswerNo, newest: &Newest) -> bool {
-        let text = self.text((history, answer, newest.attempt));
+    pub(crate) fn keeps(&self, history: u32, stream: StreamNo, newest: &Newest) -> bool {
+        let text = self.text((history, stream, newest.attempt));
         text.is_some_and(|units| newest.text.encode_utf16().eq(units.iter().copied()))
     }
 

@@ -129,7 +129,7 @@ impl World {
                 target.parked.retain(|parked| parked.seq != seq.get());
                 target.reading.give_up(seq.get());
             }
-            Output::StreamsDropped => self.answers_dropped(page),
+            Output::StreamsDropped => self.streams_dropped(page),
             Output::StreamDropped(stream) => self.pages[page].texts.forget(stream),
             Output::HandlerTimedOut(seq) => self.handler_timed_out(page, seq.get()),
             Output::IdentityRefused { .. } => self.identity_refused(page),
@@ -230,7 +230,7 @@ impl World {
 
     fn get_pending(&mut self, page: PageNo, after: Mark, proves: bool, epoch: EpochNo) {
         let (seq, epoch) = (after.seq, epoch.0 - 1);
-        let have = if self.streams { self.have(page) } else { String::new() };
+        let have = if self.shows_streams { self.have(page) } else { String::new() };
         let id = self.ids.text(after.id).map_or("null".into(), |id| format!("\"{id}\""));
         let id = if proves { format!(r#","after_id":{id}"#) } else { String::new() };
         let text =
@@ -276,7 +276,7 @@ impl World {
                 self.pages[page].engine.handle_complete(connection, now);
             }
             ServerFrame::MailboxGap(gap) => {
-                // Or another tab's: whatever grew may have ended in it.
+                // Or another tab's: whatever stream it was may have ended in it.
                 self.pages[page].texts.history_lost(self.now);
                 let passed = self.ids.number(gap.passed_id.as_ref());
                 let engine = &mut self.pages[page].engine;
@@ -307,12 +307,14 @@ impl World {
             ServerFrame::Application { seq: None, id: Some(id), .. } => {
                 self.hears(page, (link, connection), id.as_str(), size);
             }
-            ServerFrame::MessageStart(start) => self.answer_begins(page, (link, connection), start),
-            ServerFrame::MessageDelta(delta) => self.answer_grows(page, (link, connection), delta),
-            ServerFrame::MessageLost(lost) => self.answer_lost(page, connection, lost),
+            ServerFrame::MessageStart(start) => self.stream_begins(page, (link, connection), start),
+            ServerFrame::MessageDelta(delta) => {
+                self.stream_goes_on(page, (link, connection), delta);
+            }
+            ServerFrame::MessageLost(lost) => self.stream_lost(page, connection, lost),
             ServerFrame::Application { seq: Some(seq), id: Some(id), ends, .. } => {
-                if let Some(ends) = ends.as_ref().filter(|_| self.streams) {
-                    self.answer_ends(page, connection, ends);
+                if let Some(ends) = ends.as_ref().filter(|_| self.shows_streams) {
+                    self.stream_ends(page, connection, ends);
                 }
                 let mark = self.ids.mark(*seq, Some(id));
                 self.message(page, link, connection, (mark, size), number(id));

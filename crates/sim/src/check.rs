@@ -307,7 +307,7 @@ impl World {
         let publishes = (0..self.publishes.len()).find_map(|no| self.problem_with_publish(no));
         publishes
             .or_else(|| (0..self.pages.len()).find_map(|no| self.problem_with_page(no)))
-            .or_else(|| self.problem_with_answers())
+            .or_else(|| self.problem_with_streams())
             .or_else(|| self.problem_with_sharing())
             .or_else(|| {
                 self.outlived_sign_in().map(|link| format!("link {link} outlived its sign-in"))

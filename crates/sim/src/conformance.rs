@@ -6,7 +6,7 @@ mod adapter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tetherline_store_conformance::{
-    Bench, Restored, forgets_as_told, growing, keeps_every_promise, survives_restores,
+    Bench, Restored, forgets_as_told, keeps_every_promise, stream_model, survives_restores,
 };
 
 use adapter::{Adapter, Machine};
@@ -69,6 +69,6 @@ async fn the_model_comes_back_from_a_backup() {
 }
 
 #[test]
-fn whatever_happens_an_answer_in_the_model_is_what_its_writers_were_told() {
-    growing::holds(|| Model::new(false));
+fn whatever_happens_a_stream_in_the_model_is_what_its_writers_were_told() {
+    stream_model::holds(|| Model::new(false));
 }

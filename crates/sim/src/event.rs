@@ -69,7 +69,7 @@ pub(crate) enum Event {
     Told {
         life: u32,
     },
-    /// The server looks for answers that nobody ends.
+    /// The server looks for streams that nobody ends.
     Overdue {
         life: u32,
     },
@@ -136,7 +136,7 @@ pub(crate) enum Event {
     Place {
         link: LinkNo,
     },
-    /// What grows has been read, before or now.
+    /// Streams have been read, before or now.
     StreamsRead {
         link: LinkNo,
         look: u32,

@@ -4,7 +4,6 @@
 //! A seed is a whole run: [`run`] with the same seed does the same, step by step. A checker looks
 //! at what publishers, pages and the application saw, and says what part of the promise broke.
 
-mod answers;
 mod archive;
 mod browser;
 mod chaos;
@@ -13,12 +12,12 @@ mod check;
 mod conformance;
 mod event;
 mod flight;
-mod growing;
 mod handlers;
 mod ids;
 mod in_between;
 mod mutant;
 mod network;
+mod orders;
 mod page;
 mod proof;
 mod random;
@@ -31,6 +30,7 @@ mod stops;
 mod store;
 mod streams;
 mod tabs;
+mod texts;
 mod tokens;
 mod told;
 mod trace;

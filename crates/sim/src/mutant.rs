@@ -27,13 +27,13 @@ pub enum Mutant {
     HandlersKnownByPosition,
     /// That something was missed is not looked into.
     MissedForgotten,
-    /// Text of an answer is shown before it is committed.
+    /// Text of a stream is shown before it is committed.
     ShownBeforeCommit,
-    /// A stop is accepted, and the answer takes text as before.
+    /// A stop is accepted, and the stream takes text as before.
     StopSealsNothing,
-    /// A stop of an answer that has not begun is not remembered.
+    /// A stop of a stream that has not begun is not remembered.
     EarlyStopForgotten,
-    /// An answer is over in one commit, and its message is there in the next.
+    /// A stream is over in one commit, and its message is there in the next.
     EndInTwoCommits,
     /// An earlier attempt may go on.
     ZombieAccepted,
@@ -41,15 +41,15 @@ pub enum Mutant {
     RepeatAddedAgain,
     /// Text is cut within a surrogate pair.
     PairSplit,
-    /// An answer can be read as growing after its end.
+    /// A stream can be read as unfinished after its end.
     ShownAfterItsEnd,
-    /// The last text of a growing answer does not survive a crash.
+    /// The last text of a stream does not survive a crash.
     TextLostInCrash,
     /// That a stream has more text is not told.
     StreamedForgotten,
-    /// A page's driver forgets the text of answers on a new connection.
+    /// A page's driver forgets the text of streams on a new connection.
     TextForgottenOnReconnect,
-    /// The leading tab does not tell the others what it shows of answers.
+    /// The leading tab does not tell the others what it shows of streams.
     AskNotAnsweredWithTexts,
     /// What was acknowledged is never written.
     CursorsNeverWritten,
@@ -81,15 +81,15 @@ impl Mutant {
             Self::DeliveredAfterSignOut => "no handler is called after sign-out",
             Self::HandlersKnownByPosition => "a handler settles for its own message",
             Self::ShownBeforeCommit => "what is shown is committed",
-            Self::StopSealsNothing | Self::EarlyStopForgotten => "nothing grows after a stop",
-            Self::EndInTwoCommits => "an answer that is over is in the mailbox",
+            Self::StopSealsNothing | Self::EarlyStopForgotten => "no stream goes on after a stop",
+            Self::EndInTwoCommits => "a stream that is over is in the mailbox",
             Self::ZombieAccepted | Self::RepeatAddedAgain | Self::PairSplit => {
-                "an answer has its own writer's text, and all of it once"
+                "a stream has its own writer's text, and all of it once"
             }
-            Self::ShownAfterItsEnd => "nothing grows that is over",
+            Self::ShownAfterItsEnd => "no stream goes on that is over",
             Self::TextLostInCrash => "what was shown is kept",
             Self::StreamedForgotten | Self::AskNotAnsweredWithTexts => {
-                "every page shows all that there is of an answer"
+                "every page shows all that there is of a stream"
             }
             Self::CursorsNeverWritten => "a crash takes a second of acknowledgements at the most",
             Self::TextForgottenOnReconnect => "what is shown of an attempt never shrinks",

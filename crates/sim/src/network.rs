@@ -76,7 +76,7 @@ pub(crate) struct Upstream {
     pub(crate) unread: std::collections::VecDeque<Up>,
     pub(crate) alarm: u64,
     pub(crate) job: u32,
-    /// Counts the looks at what grows; only the last one is waited for.
+    /// Counts the looks at streams; only the last one is waited for.
     pub(crate) look: u32,
     pub(crate) flight: Flight,
     pub(crate) showing: Showing,

@@ -8,11 +8,11 @@ use tetherline_protocol::{Seq, frame::ServerFrame};
 use crate::{
     check::Reading,
     event::Event,
-    growing::Texts,
     handlers::Held,
     network::{Down, Up},
     store::DeviceNo,
     tabs::Tab,
+    texts::Texts,
     tokens::{SignInNo, Token},
     upstream::UNANNOUNCED,
     world::{LinkNo, PageNo, PublishNo, SendNo, UserNo, World},
@@ -179,7 +179,7 @@ impl World {
         target.engine.sign_out(now);
         self.drain(page);
         if !self.pages[page].texts.is_empty() {
-            self.fail(format!("page {page} signed out and still shows answers"));
+            self.fail(format!("page {page} signed out and still shows streams"));
         }
         if let Some(left) = self.pages[page].outbox.values().next() {
             self.fail(format!("page {page} signed out and still has s{left}"));

@@ -12,7 +12,7 @@ impl World {
         self.note(&format!("a backup is restored (announced: {is_announced})"));
         for user in 0..self.users.len() {
             if !is_announced {
-                self.rewrite_answers(user);
+                self.rewrite_streams(user);
                 self.publishers_give_up(user);
             }
             self.forget_what_was_lost(user);

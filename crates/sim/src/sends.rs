@@ -37,7 +37,7 @@ pub(crate) struct Send {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum About {
     Anything,
-    /// It gets an answer that grows.
+    /// It gets a stream for an answer.
     Question,
     Stop(Target),
 }
@@ -51,8 +51,8 @@ impl Send {
 
     pub(crate) fn to_frame(&self, send: SendNo) -> String {
         match self.about {
-            About::Stop(Target::Answer(answer)) => {
-                format!(r#"{{"type":"message_stop","id":"s{send}","message_uuid":"a{answer}"}}"#)
+            About::Stop(Target::Stream(stream)) => {
+                format!(r#"{{"type":"message_stop","id":"s{send}","message_uuid":"a{stream}"}}"#)
             }
             About::Stop(Target::Send(asked)) => {
                 format!(r#"{{"type":"message_stop","id":"s{send}","ref":"s{asked}"}}"#)

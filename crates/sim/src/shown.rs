@@ -1,4 +1,4 @@
-//! What the server writes of growing answers to one connection: nothing twice, nothing out of turn.
+//! What the server writes of streams to one connection: nothing twice, nothing out of turn.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use tetherline_protocol::{
 
 use crate::{
     flight::position_in,
-    streams::AnswerNo,
+    streams::StreamNo,
     upstream::number,
     world::{LinkNo, World},
 };
 
 /// An attempt.
-type Name = (AnswerNo, Attempt);
+type Name = (StreamNo, Attempt);
 
-/// One connection's view of growing answers.
+/// One connection's view of streams.
 #[derive(Debug)]
 pub(crate) struct Showing {
     /// The mailbox's head when the connection opened.
@@ -32,7 +32,7 @@ pub(crate) struct Showing {
 
 #[derive(Debug)]
 enum Wish {
-    /// The client did not ask, or does not want to see answers grow.
+    /// The client did not ask, or does not want to see streams.
     Nothing,
     /// It asked while older frames waited for the socket, which look out of turn now.
     Unclear,
@@ -175,12 +175,12 @@ impl World {
             return;
         }
         let user = self.links[link].user;
-        let growing = self.store.mailbox(user).answers.growing();
-        let there = growing.filter(|(answer, _)| !self.store.is_hidden(user, *answer));
+        let unfinished = self.store.mailbox(user).streams.unfinished();
+        let there = unfinished.filter(|(stream, _)| !self.store.is_hidden(user, *stream));
         let there = there
-            .map(|(answer, newest)| {
+            .map(|(stream, newest)| {
                 let length = newest.text.encode_utf16().count() as u64;
-                ((answer, newest.attempt), length)
+                ((stream, newest.attempt), length)
             })
             .collect();
         if let Some(upstream) = &mut self.links[link].upstream {
@@ -191,11 +191,11 @@ impl World {
     pub(crate) fn check_shown(&mut self, link: LinkNo, batch: &[Option<String>]) {
         let user = self.links[link].user;
         for text in batch.iter().flatten() {
-            let answers = &self.store.mailbox(user).answers;
-            let is_late = |(answer, attempt): &Name| {
-                let newest = answers.get(*answer).filter(|newest| newest.grows());
+            let streams = &self.store.mailbox(user).streams;
+            let is_late = |(stream, attempt): &Name| {
+                let newest = streams.get(*stream).filter(|newest| newest.is_unfinished());
                 newest.is_some_and(|newest| newest.attempt == *attempt)
-                    && !self.store.is_hidden(user, *answer)
+                    && !self.store.is_hidden(user, *stream)
             };
             let Some(upstream) = &mut self.links[link].upstream else { return };
             if let Some(problem) = upstream.showing.write(text, is_late) {

@@ -1,4 +1,4 @@
-//! People who want no more of an answer: from any page, by its name or before it has one, and what
+//! People who want no more of a stream: from any page, by its name or before it has one, and what
 //! the server does about it.
 
 use tetherline_protocol::{ErrorCode, StopTarget};
@@ -14,19 +14,20 @@ use crate::{
 };
 
 impl World {
-    /// What this page shows growing, or what any page of the user has asked and may not have got.
+    /// What this page shows unfinished, or what any page of the user has asked and may not have got.
     pub(crate) fn press_stop(&mut self, page: PageNo) {
         let user = self.pages[page].user;
         if !self.pages[page].is_signed_in() {
             return;
         }
-        let growing = self.pages[page].texts.growing().map(|(answer, _)| Target::Answer(answer));
+        let unfinished =
+            self.pages[page].texts.unfinished().map(|(stream, _)| Target::Stream(stream));
         let asked = (0..self.sends.len()).filter(|send| {
             self.sends[*send].user == user && self.sends[*send].about == About::Question
         });
         // Older ones are over.
         let mut targets: Vec<Target> = asked.map(Target::Send).rev().take(3).collect();
-        targets.extend(growing);
+        targets.extend(unfinished);
         if targets.is_empty() {
             return;
         }
@@ -40,8 +41,8 @@ impl World {
     /// A session hands over a stop.
     pub(crate) fn receive_stop(&mut self, link: LinkNo, send: SendNo, target: &StopTarget) {
         let is_meant = match (self.sends[send].about, target) {
-            (About::Stop(Target::Answer(answer)), StopTarget::Message(name)) => {
-                *name == uuid(answer)
+            (About::Stop(Target::Stream(stream)), StopTarget::Message(name)) => {
+                *name == uuid(stream)
             }
             (About::Stop(Target::Send(asked)), StopTarget::Send(name)) => number(name) == asked,
             _ => false,
@@ -52,7 +53,7 @@ impl World {
         self.receive(link, send);
     }
 
-    /// First nothing grows any more, then the application is told.
+    /// First nothing is added any more, then the application is told.
     pub(crate) fn seal(&mut self, life: u32, send: SendNo, target: Target) {
         let user = self.sends[send].user;
         let (asker, request) = (Asker::Page(send), Request::Stop(target));
@@ -67,7 +68,7 @@ impl World {
             return self.after(delay, Event::Decide { life, send, claim });
         }
         self.sends[send].was_unknown = true;
-        let outcome = Err(Refusal::new(ErrorCode::NotFound, "no such answer"));
+        let outcome = Err(Refusal::new(ErrorCode::NotFound, "no such stream"));
         self.record(life, send, claim, outcome);
     }
 }

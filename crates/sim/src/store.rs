@@ -1,9 +1,9 @@
 //! What a server keeps, as a model: what is committed survives a crash, what is not does not.
 
 mod cursors;
-mod growing;
 mod histories;
 mod operations;
+mod streams;
 
 use std::collections::BTreeMap;
 
@@ -18,13 +18,13 @@ use cursors::Cursors;
 pub(crate) use cursors::SAVE_EVERY_MS;
 pub(crate) use operations::{Answer, Operation};
 
-use growing::HalfEnded;
 use histories::Histories;
+use streams::HalfEnded;
 
 use crate::{
     Mutant,
     archive::Archive,
-    streams::Answers,
+    streams::Streams,
     world::{PublishNo, SendNo, UserNo},
 };
 
@@ -52,7 +52,7 @@ pub(crate) struct Mailbox {
     /// As it is announced. A backup has it too.
     epoch: u32,
     outcomes: BTreeMap<SendNo, Outcome>,
-    pub(crate) answers: Answers,
+    pub(crate) streams: Streams,
 }
 
 impl Mailbox {

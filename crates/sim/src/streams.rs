@@ -1,4 +1,4 @@
-//! Growing answers in the store's model: what the trait `Streams` promises, for one user.
+//! Streams in the store's model: what the trait `Streams` promises, for one user.
 
 mod newest;
 
@@ -25,10 +25,10 @@ use crate::{
     writers::WriterNo,
 };
 
-/// An answer of a user, over all its attempts.
-pub(crate) type AnswerNo = usize;
+/// A stream of a user, over all its attempts.
+pub(crate) type StreamNo = usize;
 
-/// What somebody asks about an answer, and in which history of it.
+/// What somebody asks about a stream, and in which history of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Order {
     pub(crate) user: UserNo,
@@ -45,14 +45,14 @@ pub(crate) enum Asker {
     Writer(WriterNo, u32),
     /// A stop.
     Page(SendNo),
-    /// The server itself, about an answer that nobody ends.
+    /// The server itself, about a stream that nobody ends.
     Server,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) enum Request {
     Open {
-        answer: AnswerNo,
+        stream: StreamNo,
         writer: WriterNo,
         reference: Option<SendNo>,
         /// What the attempt becomes.
@@ -63,24 +63,24 @@ pub(crate) enum Request {
         opening: Arc<StreamOpening>,
     },
     Add {
-        answer: AnswerNo,
+        stream: StreamNo,
         attempt: Attempt,
         /// At the end, if it is not said.
         offset: Option<u64>,
         text: String,
     },
     End {
-        answer: AnswerNo,
+        stream: StreamNo,
         attempt: Attempt,
         ending: Arc<StreamEnding>,
     },
     Stop(Target),
 }
 
-/// Which answer a stop is about.
+/// Which stream a stop is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
-    Answer(AnswerNo),
+    Stream(StreamNo),
     Send(SendNo),
 }
 
@@ -109,11 +109,11 @@ pub(crate) enum Reply {
     },
 }
 
-/// All answers of one user.
+/// All streams of one user.
 #[derive(Clone, Default)]
-pub(crate) struct Answers {
-    newest: BTreeMap<AnswerNo, Newest>,
-    /// Sends whose answers are stopped when they begin, the oldest first.
+pub(crate) struct Streams {
+    newest: BTreeMap<StreamNo, Newest>,
+    /// Sends whose streams are stopped when they begin, the oldest first.
     stops: VecDeque<SendNo>,
     opened: u64,
 }
@@ -123,28 +123,28 @@ pub(crate) struct Answers {
 pub(crate) struct Bounds {
     /// Of one user.
     pub(crate) streams_max: usize,
-    /// Of one answer.
+    /// Of one stream.
     pub(crate) bytes_max: usize,
-    /// By so much all of all users may still grow.
+    /// By so much all of all users may still add.
     pub(crate) room_bytes: usize,
 }
 
-impl Answers {
-    pub(crate) fn get(&self, answer: AnswerNo) -> Option<&Newest> {
-        self.newest.get(&answer)
+impl Streams {
+    pub(crate) fn get(&self, stream: StreamNo) -> Option<&Newest> {
+        self.newest.get(&stream)
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = (AnswerNo, &Newest)> {
-        self.newest.iter().map(|(answer, newest)| (*answer, newest))
+    pub(crate) fn all(&self) -> impl Iterator<Item = (StreamNo, &Newest)> {
+        self.newest.iter().map(|(stream, newest)| (*stream, newest))
     }
 
-    pub(crate) fn growing(&self) -> impl Iterator<Item = (AnswerNo, &Newest)> {
-        self.all().filter(|(_, newest)| newest.grows())
+    pub(crate) fn unfinished(&self) -> impl Iterator<Item = (StreamNo, &Newest)> {
+        self.all().filter(|(_, newest)| newest.is_unfinished())
     }
 
-    /// What all that grows counts together.
+    /// What all unfinished ones count together.
     pub(crate) fn bytes(&self) -> usize {
-        self.growing().map(|(_, newest)| newest.bytes()).sum()
+        self.unfinished().map(|(_, newest)| newest.bytes()).sum()
     }
 
     pub(crate) fn stops(&self) -> impl Iterator<Item = SendNo> {
@@ -160,17 +160,17 @@ impl Answers {
         mutant: Option<Mutant>,
     ) -> Reply {
         match request {
-            Request::Open { answer, writer, reference, publish, whole, uuid, opening } => {
-                let others = self.growing().filter(|(other, _)| other != answer).count();
+            Request::Open { stream, writer, reference, publish, whole, uuid, opening } => {
+                let others = self.unfinished().filter(|(other, _)| other != stream).count();
                 if others >= bounds.streams_max {
                     return Reply::TooMany;
                 }
-                let left = self.get(*answer).filter(|before| before.grows());
+                let left = self.get(*stream).filter(|before| before.is_unfinished());
                 let freed = left.map_or(0, Newest::bytes);
                 if bytes_of(opening) > bounds.room_bytes + freed {
                     return Reply::Crowded;
                 }
-                let attempt = self.get(*answer).map_or(Attempt::FIRST, |last| last.attempt.next());
+                let attempt = self.get(*stream).map_or(Attempt::FIRST, |last| last.attempt.next());
                 let is_stopped = reference.is_some_and(|send| self.stops.contains(&send));
                 let phase = if is_stopped {
                     Phase::Stopped { at: now }
@@ -190,16 +190,16 @@ impl Answers {
                     opening: opening.clone(),
                     order: self.opened,
                 };
-                self.newest.insert(*answer, newest);
+                self.newest.insert(*stream, newest);
                 Reply::Opened { attempt, is_stopped }
             }
-            Request::Add { answer, attempt, offset, text } => {
-                match self.find(*answer, *attempt, mutant) {
+            Request::Add { stream, attempt, offset, text } => {
+                match self.find(*stream, *attempt, mutant) {
                     Ok(newest) => newest.add(*offset, text, now, bounds, mutant),
                     Err(refusal) => refusal,
                 }
             }
-            Request::End { answer, attempt, .. } => match self.find(*answer, *attempt, mutant) {
+            Request::End { stream, attempt, .. } => match self.find(*stream, *attempt, mutant) {
                 Ok(newest) => Reply::Ended(newest.publish),
                 Err(refusal) => refusal,
             },
@@ -208,8 +208,8 @@ impl Answers {
     }
 
     /// In the same commit its message is appended.
-    pub(crate) fn finish(&mut self, answer: AnswerNo, status: StreamStatus) {
-        if let Some(newest) = self.newest.get_mut(&answer) {
+    pub(crate) fn finish(&mut self, stream: StreamNo, status: StreamStatus) {
+        if let Some(newest) = self.newest.get_mut(&stream) {
             newest.phase = Phase::Finished { status };
         }
     }
@@ -217,11 +217,11 @@ impl Answers {
     /// The attempt becomes another message, and its text may go on otherwise.
     pub(crate) fn rewrite(
         &mut self,
-        answer: AnswerNo,
+        stream: StreamNo,
         publish: PublishNo,
         tail: Option<&str>,
     ) -> Option<&Newest> {
-        let newest = self.newest.get_mut(&answer).filter(|newest| newest.grows())?;
+        let newest = self.newest.get_mut(&stream).filter(|newest| newest.is_unfinished())?;
         newest.publish = publish;
         if let Some(tail) = tail {
             newest.whole = newest.text.encode_utf16().chain(tail.encode_utf16()).collect();
@@ -231,18 +231,18 @@ impl Answers {
 
     /// What a planted bug does in a crash.
     pub(crate) fn cut_short(&mut self) {
-        for newest in self.newest.values_mut().filter(|newest| newest.grows()) {
+        for newest in self.newest.values_mut().filter(|newest| newest.is_unfinished()) {
             newest.text.pop();
         }
     }
 
     fn find(
         &mut self,
-        answer: AnswerNo,
+        stream: StreamNo,
         attempt: Attempt,
         mutant: Option<Mutant>,
     ) -> Result<&mut Newest, Reply> {
-        let newest = self.newest.get_mut(&answer).ok_or(Reply::Unknown)?;
+        let newest = self.newest.get_mut(&stream).ok_or(Reply::Unknown)?;
         if attempt < newest.attempt && mutant != Some(Mutant::ZombieAccepted) {
             return Err(Reply::Superseded);
         }
@@ -250,16 +250,16 @@ impl Answers {
     }
 
     /// The attempts that a stop is about.
-    pub(crate) fn meant(&self, target: Target) -> Vec<(AnswerNo, Attempt)> {
-        let is_meant = |(answer, newest): &(AnswerNo, &Newest)| newest.is_meant(*answer, target);
-        self.all().filter(is_meant).map(|(answer, newest)| (answer, newest.attempt)).collect()
+    pub(crate) fn meant(&self, target: Target) -> Vec<(StreamNo, Attempt)> {
+        let is_meant = |(stream, newest): &(StreamNo, &Newest)| newest.is_meant(*stream, target);
+        self.all().filter(is_meant).map(|(stream, newest)| (stream, newest.attempt)).collect()
     }
 
     fn stop(&mut self, target: Target, now: u64, mutant: Option<Mutant>) -> StoppedStream {
         let mut is_known = false;
         let mut stopped = StoppedStream::Already;
-        for (answer, newest) in &mut self.newest {
-            if !newest.is_meant(*answer, target) {
+        for (stream, newest) in &mut self.newest {
+            if !newest.is_meant(*stream, target) {
                 continue;
             }
             is_known = true;
@@ -272,7 +272,7 @@ impl Answers {
         }
         match target {
             _ if is_known => stopped,
-            Target::Answer(_) => StoppedStream::Unknown,
+            Target::Stream(_) => StoppedStream::Unknown,
             Target::Send(send) => {
                 if mutant != Some(Mutant::EarlyStopForgotten) && !self.stops.contains(&send) {
                     self.stops.push_back(send);
@@ -290,19 +290,19 @@ impl Answers {
         &self,
         places: &[StreamPosition],
         mut room: usize,
-        is_hidden: impl Fn(AnswerNo) -> bool,
+        is_hidden: impl Fn(StreamNo) -> bool,
         mutant: Option<Mutant>,
     ) -> StreamPage {
-        let mut growing: Vec<_> =
+        let mut unfinished: Vec<_> =
             self.all().filter(|(_, newest)| newest.is_shown(mutant)).collect();
-        growing.retain(|(answer, _)| !is_hidden(*answer));
-        growing.sort_by_key(|(_, newest)| newest.order);
+        unfinished.retain(|(stream, _)| !is_hidden(*stream));
+        unfinished.sort_by_key(|(_, newest)| newest.order);
         let mut page = StreamPage::default();
         let is_lost = |place: &&StreamPosition| {
-            place.hash.is_some() && !growing.iter().any(|(_, newest)| newest.goes_on_from(place))
+            place.hash.is_some() && !unfinished.iter().any(|(_, newest)| newest.goes_on_from(place))
         };
         page.lost = places.iter().filter(is_lost).cloned().collect();
-        for (_, newest) in growing {
+        for (_, newest) in unfinished {
             let piece = newest.piece(places, room, mutant);
             room = room.saturating_sub(piece.text.len());
             page.has_more |= piece.position.offset < utf16::length(&newest.text);
@@ -312,14 +312,14 @@ impl Answers {
     }
 }
 
-/// What the simulated backends begin an answer with.
-pub(crate) fn opening(answer: AnswerNo, reference: Option<SendNo>) -> Arc<StreamOpening> {
+/// What the simulated backends begin a stream with.
+pub(crate) fn opening(stream: StreamNo, reference: Option<SendNo>) -> Arc<StreamOpening> {
     let reference =
         reference.map(|send| format!("s{send}").parse().expect("a letter and a number are an id"));
-    let fields = format!(r#""topic":{answer}"#).into();
-    Arc::new(StreamOpening::from_stored("message_generate".into(), uuid(answer), reference, fields))
+    let fields = format!(r#""topic":{stream}"#).into();
+    Arc::new(StreamOpening::from_stored("message_generate".into(), uuid(stream), reference, fields))
 }
 
-pub(crate) fn uuid(answer: AnswerNo) -> MessageId {
-    format!("a{answer}").parse().expect("a letter and a number are an id")
+pub(crate) fn uuid(stream: StreamNo) -> MessageId {
+    format!("a{stream}").parse().expect("a letter and a number are an id")
 }

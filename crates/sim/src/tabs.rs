@@ -9,9 +9,9 @@ use tetherline_protocol::{Seq, frame::ServerFrame};
 
 use crate::{
     event::Event,
-    growing::Claim,
     page::Page,
     store::DeviceNo,
+    texts::Claim,
     world::{LinkNo, PageNo, SendNo, UserNo, World},
 };
 
@@ -53,7 +53,7 @@ pub(crate) struct Tab {
     pub(crate) established: Option<(LinkNo, Established)>,
     /// What the last welcome said, and the leading page's link.
     pub(crate) welcomed: Option<(LinkNo, Established)>,
-    /// What other pages have of growing answers, to be checked with the next question.
+    /// What other pages have of streams, to be checked with the next question.
     pub(crate) claims: Vec<Claim>,
 }
 
@@ -83,7 +83,7 @@ pub(crate) enum Post {
         epoch: EpochNo,
         /// Where it is.
         at: Mark,
-        /// What it has of growing answers.
+        /// What it has of streams.
         have: Vec<Claim>,
     },
 }
@@ -268,7 +268,7 @@ impl World {
                 }
             }
             Post::Ask { after, epoch, at, have } => {
-                self.answer_with_texts(to, from, epoch);
+                self.tell_texts(to, from, epoch);
                 let is_in_doubt = self.claimed(to, after.id != IdNo::NONE, have);
                 let engine = &mut self.pages[to].engine;
                 engine.handle_ask(after, epoch, now);

@@ -20,7 +20,7 @@ use crate::{
     world::{LinkNo, World},
 };
 
-/// A page of messages, one of live-only ones, one of growing answers, control frames up to the bound at which nothing more
+/// A page of messages, one of live-only ones, one of stream text, control frames up to the bound at which nothing more
 /// is read, and what is answered at once to sends that a refusal holds back.
 const FRAMES_WAITING_MAX: usize = 2 * 256 + 2 * 16 + 64 + 2;
 
@@ -311,7 +311,7 @@ impl World {
         }
     }
 
-    /// A store has what grows in memory, or reads it.
+    /// A store has streams in memory, or reads them.
     fn read_streams(&mut self, link: LinkNo, places: Vec<StreamPosition>) {
         let now = self.snapshot(link, &places);
         let (takes_time, early) = (self.random.percent(30), self.random.percent(50));

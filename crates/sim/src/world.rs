@@ -62,10 +62,10 @@ pub(crate) struct World {
     pub(crate) contents: Vec<(UserId, Message)>,
     pub(crate) sends: Vec<Send>,
     pub(crate) writers: Vec<Writer>,
-    /// Whose each answer is, and in which history it began.
-    pub(crate) answers: Vec<(UserNo, u32)>,
-    /// Whether pages want to see answers grow.
-    pub(crate) streams: bool,
+    /// Whose each stream is, and in which history it began.
+    pub(crate) streams: Vec<(UserNo, u32)>,
+    /// Whether pages want to see streams.
+    pub(crate) shows_streams: bool,
     pub(crate) quiet: bool,
     pub(crate) trace: Trace,
     pub(crate) failure: Option<String>,
@@ -114,12 +114,12 @@ impl World {
             limits.devices_max = random.within(1, 3) as usize;
             limits.live_messages_max = random.within(1, 8) as usize;
         }
-        // In some runs nobody ends what a writer has left: it grows to the end, for all to see.
+        // In some runs nobody ends what a writer has left: it stays to the end, for all to see.
         if random.percent(50) {
             limits.stream_idle_ms = random.within(3_000, 20_000);
         }
         limits.stream_stop_grace_ms = random.within(500, 8_000);
-        let (streams, hides_early) = (random.percent(90), random.percent(50));
+        let (shows_streams, hides_early) = (random.percent(90), random.percent(50));
         let users = (0..random.within(1, 2))
             .map(|user| format!("u{user}").parse().expect("a letter and a number are an id"))
             .collect::<Vec<UserId>>();
@@ -144,8 +144,8 @@ impl World {
             contents: Vec::new(),
             sends: Vec::new(),
             writers: Vec::new(),
-            answers: Vec::new(),
-            streams,
+            streams: Vec::new(),
+            shows_streams,
             quiet: false,
             trace: Trace::new(),
             failure: None,

@@ -1,4 +1,4 @@
-//! Backends that write answers: piece by piece, again when nothing answers, on after a crash, and
+//! Backends that write streams: piece by piece, again when nothing answers, on after a crash, and
 //! sometimes longer than anybody wants them to.
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tetherline_protocol::{Attempt, StreamStatus, frame::StreamEnding, utf16};
 use crate::{
     event::Event,
     store::Operation,
-    streams::{AnswerNo, Asker, Order, Reply, Request, Target, opening, uuid},
+    streams::{Asker, Order, Reply, Request, StreamNo, Target, opening, uuid},
     world::{Publish, PublishNo, SendNo, UserNo, World},
 };
 
@@ -32,10 +32,10 @@ const ALPHABET: [&str; 12] = [
 /// How many writers a run may have at work at a time.
 const BUSY_MAX: usize = 6;
 
-/// One process that writes one attempt at an answer.
+/// One process that writes one attempt at a stream.
 pub(crate) struct Writer {
     user: UserNo,
-    answer: AnswerNo,
+    stream: StreamNo,
     /// The send that it answers.
     reference: Option<SendNo>,
     /// In which history.
@@ -63,10 +63,10 @@ impl World {
     pub(crate) fn disturb_writers(&mut self, user: UserNo) {
         let busy = self.writers.iter().filter(|writer| writer.step != Step::Gone).count();
         if self.writers.is_empty() || (busy < BUSY_MAX && self.random.percent(40)) {
-            let answer = self.answers.len();
+            let stream = self.streams.len();
             let history = self.store.history(user);
-            self.answers.push((user, history));
-            return self.start_writer(answer, None);
+            self.streams.push((user, history));
+            return self.start_writer(stream, None);
         }
         let writer = self.random.below(self.writers.len());
         match self.random.below(10) {
@@ -77,26 +77,26 @@ impl World {
         }
     }
 
-    /// The application took a send that asks for an answer.
+    /// The application took a send that asks for a stream.
     pub(crate) fn answer_send(&mut self, user: UserNo, send: SendNo) {
-        let answer = self.answers.len();
+        let stream = self.streams.len();
         let history = self.store.history(user);
-        self.answers.push((user, history));
-        self.start_writer(answer, Some(send));
+        self.streams.push((user, history));
+        self.start_writer(stream, Some(send));
     }
 
     /// Another process, which knows nothing of the first. That one goes on, and is to be refused.
     fn try_another_time(&mut self, writer: WriterNo) {
-        let (answer, reference) = (self.writers[writer].answer, self.writers[writer].reference);
-        let (user, history) = self.answers[answer];
+        let (stream, reference) = (self.writers[writer].stream, self.writers[writer].reference);
+        let (user, history) = self.streams[stream];
         if history == self.store.history(user) {
             let again = reference.filter(|_| self.random.percent(20));
-            self.start_writer(answer, again);
+            self.start_writer(stream, again);
         }
     }
 
-    fn start_writer(&mut self, answer: AnswerNo, reference: Option<SendNo>) {
-        let (user, history) = self.answers[answer];
+    fn start_writer(&mut self, stream: StreamNo, reference: Option<SendNo>) {
+        let (user, history) = self.streams[stream];
         let length = match self.random.below(300) {
             // More than one page of text, even for whoever comes late.
             0 => self.random.within(4_000, 9_000),
@@ -111,7 +111,7 @@ impl World {
         let writer = self.writers.len();
         self.writers.push(Writer {
             user,
-            answer,
+            stream,
             reference,
             history,
             text,
@@ -121,7 +121,7 @@ impl World {
             status,
             serial: 0,
         });
-        self.note(&format!("writer {writer} begins a{answer} for u{user}"));
+        self.note(&format!("writer {writer} begins a{stream} for u{user}"));
         let delay = self.delay(0, 600);
         self.after(delay, Event::Write { writer, serial: 0 });
     }
@@ -144,7 +144,7 @@ impl World {
     }
 
     pub(crate) fn resume_writing(&mut self, writer: WriterNo, serial: u32) {
-        let Writer { user, answer, attempt, .. } = self.writers[writer];
+        let Writer { user, stream, attempt, .. } = self.writers[writer];
         if self.writers[writer].serial != serial {
             return;
         }
@@ -152,8 +152,9 @@ impl World {
             let delay = self.delay(100, 1_000);
             return self.after(delay, Event::Resume { writer, serial });
         }
-        let newest = self.store.mailbox(user).answers.get(answer);
-        let kept = newest.filter(|newest| newest.grows() && Some(newest.attempt) == attempt);
+        let newest = self.store.mailbox(user).streams.get(stream);
+        let kept =
+            newest.filter(|newest| newest.is_unfinished() && Some(newest.attempt) == attempt);
         match kept.map(|newest| newest.text.len()) {
             Some(written) => {
                 self.note(&format!("writer {writer} goes on from byte {written}"));
@@ -183,16 +184,16 @@ impl World {
     }
 
     fn request(&mut self, writer: WriterNo) -> Request {
-        let Writer { answer, user, attempt, step, status, reference, .. } = self.writers[writer];
+        let Writer { stream, user, attempt, step, status, reference, .. } = self.writers[writer];
         let Some(attempt) = attempt.filter(|_| step != Step::Opening) else {
             let publish = self.placeholder_of(user);
             let whole = self.writers[writer].text.encode_utf16().collect();
-            let (uuid, opening) = (uuid(answer), opening(answer, reference));
-            return Request::Open { answer, writer, reference, publish, whole, uuid, opening };
+            let (uuid, opening) = (uuid(stream), opening(stream, reference));
+            return Request::Open { stream, writer, reference, publish, whole, uuid, opening };
         };
         if step == Step::Ending {
             let ending = Arc::new(StreamEnding::plain(status));
-            return Request::End { answer, attempt, ending };
+            return Request::End { stream, attempt, ending };
         }
         let longest = self.writers[writer].text.len() as u64 / 8 + 20;
         let size = self.random.within(1, longest) as usize;
@@ -200,7 +201,7 @@ impl World {
         let rest = &target.text[target.written..];
         let text = rest[..rest.ceil_char_boundary(size)].to_owned();
         let offset = Some(utf16::length(&target.text[..target.written]));
-        Request::Add { answer, attempt, offset, text }
+        Request::Add { stream, attempt, offset, text }
     }
 
     pub(crate) fn writer_hears(&mut self, writer: WriterNo, serial: u32, reply: &Reply) {
@@ -235,7 +236,7 @@ impl World {
             _ => target.leave(),
         }
         if self.writers[writer].step == Step::Ending && self.fault(12) {
-            self.note(&format!("writer {writer} dies before it ends its answer"));
+            self.note(&format!("writer {writer} dies before it ends its stream"));
             self.writers[writer].leave();
         }
         let pause = if self.fault(3) { self.delay(500, 30_000) } else { self.delay(0, 150) };
@@ -247,7 +248,7 @@ impl World {
         for writer in 0..self.writers.len() {
             let known = &self.writers[writer];
             let is_meant = match target {
-                Target::Answer(answer) => known.answer == answer,
+                Target::Stream(stream) => known.stream == stream,
                 Target::Send(send) => known.reference == Some(send),
             };
             if known.user != user || !is_meant || known.step != Step::Writing {
@@ -263,19 +264,20 @@ impl World {
         }
     }
 
-    /// An answer grew on, and that is gone. It becomes another message, and half of them grow otherwise.
-    pub(crate) fn rewrite_answers(&mut self, user: UserNo) {
-        let growing = self.store.mailbox(user).answers.growing();
-        let growing: Vec<_> =
-            growing.map(|(answer, newest)| (answer, newest.writer, newest.text.clone())).collect();
-        for (answer, writer, kept) in growing {
+    /// A stream went on, and that is gone. It becomes another message, and half of them go on otherwise.
+    pub(crate) fn rewrite_streams(&mut self, user: UserNo) {
+        let unfinished = self.store.mailbox(user).streams.unfinished();
+        let unfinished: Vec<_> = unfinished
+            .map(|(stream, newest)| (stream, newest.writer, newest.text.clone()))
+            .collect();
+        for (stream, writer, kept) in unfinished {
             let publish = self.placeholder_of(user);
             let length = self.random.within(1, 100);
             let tail = self.random.percent(50).then(|| self.some_text(length));
             if let Some(tail) = &tail {
                 self.writers[writer].text = kept + tail;
             }
-            self.store.rewrite(user, answer, publish, tail.as_deref());
+            self.store.rewrite(user, stream, publish, tail.as_deref());
         }
     }
 
@@ -294,9 +296,11 @@ impl World {
             if target.user != user || target.step == Step::Gone {
                 continue;
             }
-            let newest = self.store.mailbox(user).answers.get(target.answer);
+            let newest = self.store.mailbox(user).streams.get(target.stream);
             let own = newest.filter(|newest| {
-                newest.writer == writer && Some(newest.attempt) == target.attempt && newest.grows()
+                newest.writer == writer
+                    && Some(newest.attempt) == target.attempt
+                    && newest.is_unfinished()
             });
             let Some(own) = own else {
                 target.leave();

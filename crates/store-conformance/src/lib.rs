@@ -2,7 +2,7 @@
 //! the same sentences, so that what a million simulated seeds say is true of what is deployed.
 //!
 //! A store's own tests call [`keeps_every_promise`], [`forgets_as_told`], [`survives_restores`] and
-//! [`growing::holds`] with a [`Bench`] for it. A new promise of the traits in
+//! [`stream_model::holds`] with a [`Bench`] for it. A new promise of the traits in
 //! `tetherline_server::store` gets its sentence here.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
@@ -10,11 +10,11 @@ mod cursors;
 mod devices;
 mod events;
 mod forgetting;
-pub mod growing;
 mod mailbox;
 mod restores;
 pub mod sends;
 mod standing;
+pub mod stream_model;
 mod streams;
 
 use std::{sync::Arc, time::Duration};

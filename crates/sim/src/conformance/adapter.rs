@@ -18,7 +18,7 @@ use tetherline_store_conformance::Restored;
 
 use crate::{
     store::{Answer, Operation, Store},
-    streams::{AnswerNo, Asker, Newest, Order, Reply, Request, Target},
+    streams::{Asker, Newest, Order, Reply, Request, StreamNo, Target},
     told::told,
     world::{PublishNo, UserNo},
 };
@@ -38,7 +38,7 @@ pub(super) struct Machine {
     devices: Names<(UserNo, DeviceId)>,
     keys: Names<(UserNo, IdempotencyKey)>,
     sends: Names<(UserNo, MessageId)>,
-    answers: Names<(UserNo, MessageId)>,
+    streams: Names<(UserNo, MessageId)>,
     contents: Vec<(UserId, Message)>,
     /// Where each user's head was when: retention takes what a run's chance takes otherwise.
     ages: Vec<VecDeque<(u64, u64)>>,
@@ -76,7 +76,7 @@ impl Machine {
             devices: Names(Vec::new()),
             keys: Names(Vec::new()),
             sends: Names(Vec::new()),
-            answers: Names(Vec::new()),
+            streams: Names(Vec::new()),
             contents: Vec::new(),
             ages: vec![VecDeque::new(); USERS_MAX],
             limits,
@@ -192,8 +192,8 @@ impl Machine {
         self.contents.len() - 1
     }
 
-    fn newest(&self, user: UserNo, answer: AnswerNo) -> Option<&Newest> {
-        self.store.mailbox(user).answers.get(answer)
+    fn newest(&self, user: UserNo, stream: StreamNo) -> Option<&Newest> {
+        self.store.mailbox(user).streams.get(stream)
     }
 }
 
@@ -231,7 +231,7 @@ impl Adapter {
         let mut machine = self.machine();
         match target {
             StopTarget::Message(name) => {
-                Target::Answer(machine.answers.number((user, name.clone())))
+                Target::Stream(machine.streams.number((user, name.clone())))
             }
             StopTarget::Send(id) => Target::Send(machine.sends.number((user, id.clone()))),
         }

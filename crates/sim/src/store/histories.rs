@@ -45,7 +45,7 @@ impl Store {
     pub(crate) fn has_had(
         &self,
         user: UserNo,
-        (history, answer, attempt): Name,
+        (history, stream, attempt): Name,
         units: &[u16],
     ) -> bool {
         let epoch = self.mailbox_in(user, history).epoch;
@@ -53,7 +53,7 @@ impl Store {
         let before = before.filter(|(_, mailbox)| mailbox.epoch == epoch);
         let mut histories = before.map(|((_, history), _)| *history).chain([history]);
         histories.any(|history| {
-            let text = self.archive.text((history, answer, attempt));
+            let text = self.archive.text((history, stream, attempt));
             text.is_some_and(|text| text.starts_with(units))
         })
     }

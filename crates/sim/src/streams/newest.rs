@@ -1,4 +1,4 @@
-//! One attempt at an answer.
+//! One attempt at a stream.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use tetherline_protocol::{
 };
 use tetherline_server::store::StreamPiece;
 
-use super::{AnswerNo, Bounds, Reply, Target};
+use super::{Bounds, Reply, StreamNo, Target};
 use crate::{
     Mutant,
     world::{PublishNo, SendNo},
     writers::WriterNo,
 };
 
-/// What an answer counts besides its text and its fields.
-const ANSWER_BYTES: usize = 1_024;
+/// What a stream counts besides its text and its fields.
+const STREAM_BYTES: usize = 1_024;
 
-/// The newest attempt at an answer.
+/// The newest attempt at a stream.
 #[derive(Clone)]
 pub(crate) struct Newest {
     pub(crate) attempt: Attempt,
@@ -42,7 +42,7 @@ pub(crate) enum Phase {
 }
 
 impl Newest {
-    pub(crate) fn grows(&self) -> bool {
+    pub(crate) fn is_unfinished(&self) -> bool {
         !matches!(self.phase, Phase::Finished { .. })
     }
 
@@ -60,15 +60,15 @@ impl Newest {
         self.opening.message(&self.uuid, self.attempt, status, &self.text, ending)
     }
 
-    pub(super) fn is_meant(&self, answer: AnswerNo, target: Target) -> bool {
+    pub(super) fn is_meant(&self, stream: StreamNo, target: Target) -> bool {
         match target {
-            Target::Answer(meant) => answer == meant,
+            Target::Stream(meant) => stream == meant,
             Target::Send(send) => self.reference == Some(send),
         }
     }
 
     pub(super) fn is_shown(&self, mutant: Option<Mutant>) -> bool {
-        self.grows() || mutant == Some(Mutant::ShownAfterItsEnd)
+        self.is_unfinished() || mutant == Some(Mutant::ShownAfterItsEnd)
     }
 
     /// What is there already is compared, and not added again.
@@ -122,7 +122,7 @@ impl Newest {
         there.is_some_and(|index| place.hash.is_none_or(|told| told == hash(index)))
     }
 
-    /// Whether a reader at this place reads what grows here, or will hear of a later attempt.
+    /// Whether a reader at this place reads what is written here, or will hear of a later attempt.
     pub(super) fn goes_on_from(&self, place: &StreamPosition) -> bool {
         place.message_uuid == self.uuid
             && (place.attempt < self.attempt || (self.has(place) && self.agrees_with(place)))
@@ -162,5 +162,5 @@ impl Newest {
 }
 
 pub(super) fn bytes_of(opening: &StreamOpening) -> usize {
-    ANSWER_BYTES + opening.fields().len()
+    STREAM_BYTES + opening.fields().len()
 }

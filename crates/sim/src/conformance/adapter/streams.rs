@@ -30,12 +30,12 @@ impl Streams for Adapter {
             let number = self.user(&user);
             let request = {
                 let mut machine = self.machine();
-                let answer = machine.answers.number((number, uuid.clone()));
+                let stream = machine.streams.number((number, uuid.clone()));
                 let reference =
                     opening.reference().map(|id| machine.sends.number((number, id.clone())));
                 let publish = machine.content(&user, World::placeholder());
                 let whole = Arc::default();
-                Request::Open { answer, writer: 0, reference, publish, whole, uuid, opening }
+                Request::Open { stream, writer: 0, reference, publish, whole, uuid, opening }
             };
             let streams_max = self.machine().limits.streams_per_user_max;
             match self.order(number, request).await?.0 {
@@ -56,15 +56,15 @@ impl Streams for Adapter {
         text: Box<str>,
     ) -> BoxFuture<'_, Result<u64, AppendTextError>> {
         let user = self.user(user);
-        let answer = self.machine().answers.number((user, message_uuid.clone()));
+        let stream = self.machine().streams.number((user, message_uuid.clone()));
         Box::pin(async move {
-            let request = Request::Add { answer, attempt, offset, text: text.into() };
+            let request = Request::Add { stream, attempt, offset, text: text.into() };
             let (reply, _) = self.order(user, request).await?;
             let machine = self.machine();
             if let Reply::Added { end } = reply {
                 return Ok(end);
             }
-            let Some(newest) = machine.newest(user, answer) else {
+            let Some(newest) = machine.newest(user, stream) else {
                 return Err(AppendTextError::Unknown);
             };
             let next_offset = utf16::length(&newest.text);
@@ -92,12 +92,12 @@ impl Streams for Adapter {
         ending: Arc<StreamEnding>,
     ) -> BoxFuture<'_, Result<FinishedStream, FinishStreamError>> {
         let user = self.user(user);
-        let answer = self.machine().answers.number((user, message_uuid.clone()));
+        let stream = self.machine().streams.number((user, message_uuid.clone()));
         Box::pin(async move {
-            let request = Request::End { answer, attempt, ending };
+            let request = Request::End { stream, attempt, ending };
             let (reply, is_new) = self.order(user, request).await?;
             let machine = self.machine();
-            let newest = machine.newest(user, answer).ok_or(FinishStreamError::Unknown)?;
+            let newest = machine.newest(user, stream).ok_or(FinishStreamError::Unknown)?;
             match (reply, newest.phase) {
                 (Reply::Ended(publish), Phase::Finished { status }) => {
                     let Some(ended) = machine.store.mailbox(user).find(publish) else {
@@ -135,10 +135,10 @@ impl Streams for Adapter {
         message_uuid: &MessageId,
     ) -> BoxFuture<'_, Result<Option<StreamState>, StoreError>> {
         let user = self.user(user);
-        let answer = self.machine().answers.number((user, message_uuid.clone()));
+        let stream = self.machine().streams.number((user, message_uuid.clone()));
         Box::pin(async move {
             let machine = self.machine();
-            Ok(machine.newest(user, answer).map(|newest| {
+            Ok(machine.newest(user, stream).map(|newest| {
                 let phase = match newest.phase {
                     Phase::Open { .. } => StreamPhase::Open,
                     Phase::Stopped { .. } => StreamPhase::Stopped,
@@ -148,7 +148,11 @@ impl Streams for Adapter {
                     attempt: newest.attempt,
                     phase,
                     next_offset: utf16::length(&newest.text),
-                    text: if newest.grows() { newest.text.as_str().into() } else { "".into() },
+                    text: if newest.is_unfinished() {
+                        newest.text.as_str().into()
+                    } else {
+                        "".into()
+                    },
                 }
             }))
         })
@@ -159,9 +163,9 @@ impl Streams for Adapter {
             let machine = self.machine();
             let orders = machine.store.overdue(machine.now, &machine.limits).into_iter();
             let named = orders.filter_map(|order| match order.request {
-                Request::End { answer, attempt, ending } => Some(OverdueStream {
+                Request::End { stream, attempt, ending } => Some(OverdueStream {
                     user: machine.users.0[order.user].clone(),
-                    message_uuid: machine.answers.0[answer].1.clone(),
+                    message_uuid: machine.streams.0[stream].1.clone(),
                     attempt,
                     status: ending.status,
                 }),

@@ -1,4 +1,4 @@
-//! Growing answers among everything else that a store commits.
+//! Streams among everything else that a store commits.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use super::{Answer, Operation, Store, delivery};
 use crate::{
     Mutant,
     archive::Archive,
-    streams::{AnswerNo, Asker, Bounds, Order, Phase, Reply, Request},
+    streams::{Asker, Bounds, Order, Phase, Reply, Request, StreamNo},
     world::{PublishNo, UserNo},
 };
 
 /// An attempt that is over.
 pub(super) struct HalfEnded {
     user: UserNo,
-    answer: AnswerNo,
+    stream: StreamNo,
     attempt: Attempt,
     status: StreamStatus,
     ending: Arc<StreamEnding>,
@@ -33,9 +33,9 @@ impl Store {
         places: &[StreamPosition],
         room: usize,
     ) -> StreamPage {
-        let answers = &self.mailboxes[user].answers;
+        let streams = &self.mailboxes[user].streams;
         if self.mutant == Some(Mutant::ShownBeforeCommit) {
-            let mut ahead = answers.clone();
+            let mut ahead = streams.clone();
             for order in self.orders(user) {
                 if let Request::Add { .. } = order.request {
                     ahead.apply(&order.request, 0, self.bounds(), None);
@@ -43,19 +43,19 @@ impl Store {
             }
             return ahead.read(places, room, |_| false, None);
         }
-        answers.read(places, room, |answer| self.is_hidden(user, answer), self.mutant)
+        streams.read(places, room, |stream| self.is_hidden(user, stream), self.mutant)
     }
 
     /// Whether a store that takes an attempt out of sight before it ends has done so.
-    pub(crate) fn is_hidden(&self, user: UserNo, answer: AnswerNo) -> bool {
-        let answers = &self.mailboxes[user].answers;
-        let Some(newest) = answers.get(answer).filter(|_| self.hides_early) else { return false };
-        let has_room = answers.growing().filter(|(other, _)| *other != answer).count()
+    pub(crate) fn is_hidden(&self, user: UserNo, stream: StreamNo) -> bool {
+        let streams = &self.mailboxes[user].streams;
+        let Some(newest) = streams.get(stream).filter(|_| self.hides_early) else { return false };
+        let has_room = streams.unfinished().filter(|(other, _)| *other != stream).count()
             < self.limits.streams_per_user_max;
         let leaves = |order: &Order| match order.request {
-            Request::Open { answer: left, .. } => left == answer && has_room,
-            Request::End { answer: left, attempt, .. } => {
-                left == answer && attempt == newest.attempt
+            Request::Open { stream: left, .. } => left == stream && has_room,
+            Request::End { stream: left, attempt, .. } => {
+                left == stream && attempt == newest.attempt
             }
             Request::Add { .. } | Request::Stop(_) => false,
         };
@@ -79,7 +79,7 @@ impl Store {
     pub(crate) fn overdue(&self, now: u64, limits: &Limits) -> Vec<Order> {
         let mut orders = Vec::new();
         for user in 0..self.mailboxes.len() {
-            for (answer, newest) in self.mailboxes[user].answers.growing() {
+            for (stream, newest) in self.mailboxes[user].streams.unfinished() {
                 let (since, patience, status) = match newest.phase {
                     Phase::Open { heard_at } => {
                         (heard_at, limits.stream_idle_ms, StreamStatus::Interrupted)
@@ -91,7 +91,7 @@ impl Store {
                 };
                 if now >= since + patience {
                     let request = Request::End {
-                        answer,
+                        stream,
                         attempt: newest.attempt,
                         ending: Arc::new(StreamEnding::plain(status)),
                     };
@@ -109,31 +109,31 @@ impl Store {
             return Answer::Stream { order, reply: Reply::Unknown, news: None };
         }
         let bounds = self.bounds();
-        let answers = &mut self.mailboxes[user].answers;
+        let streams = &mut self.mailboxes[user].streams;
         let meant = match order.request {
-            Request::Stop(target) => answers.meant(target),
+            Request::Stop(target) => streams.meant(target),
             _ => Vec::new(),
         };
-        let reply = answers.apply(&order.request, now, bounds, self.mutant);
+        let reply = streams.apply(&order.request, now, bounds, self.mutant);
         let mut news = None;
         match (&order.request, &reply) {
             (
-                Request::Open { answer, whole, reference, .. },
+                Request::Open { stream, whole, reference, .. },
                 Reply::Opened { attempt, is_stopped },
             ) => {
-                let name = (history, *answer, *attempt);
+                let name = (history, *stream, *attempt);
                 self.archive.opened(name, whole.clone(), *reference, *is_stopped);
             }
-            (Request::Add { answer, .. }, Reply::Added { .. }) => {
-                if let Some(newest) = answers.get(*answer) {
-                    self.archive.grew((history, *answer, newest.attempt), &newest.text);
+            (Request::Add { stream, .. }, Reply::Added { .. }) => {
+                if let Some(newest) = streams.get(*stream) {
+                    self.archive.added((history, *stream, newest.attempt), &newest.text);
                 }
             }
-            (Request::End { answer, ending, .. }, Reply::Ended(_)) => {
-                news = self.end(user, *answer, ending);
+            (Request::End { stream, ending, .. }, Reply::Ended(_)) => {
+                news = self.end(user, *stream, ending);
             }
             (Request::Stop(target), _) => {
-                let named = |(answer, attempt)| (history, answer, attempt);
+                let named = |(stream, attempt)| (history, stream, attempt);
                 let meant: Vec<_> = meant.into_iter().map(named).collect();
                 self.archive.stopped(history, *target, &meant);
             }
@@ -146,13 +146,14 @@ impl Store {
     fn end(
         &mut self,
         user: UserNo,
-        answer: AnswerNo,
+        stream: StreamNo,
         ending: &Arc<StreamEnding>,
     ) -> Option<(Delivery, Arc<Message>)> {
-        let newest = self.mailboxes[user].answers.get(answer).filter(|newest| newest.grows())?;
+        let newest =
+            self.mailboxes[user].streams.get(stream).filter(|newest| newest.is_unfinished())?;
         let (attempt, status) = (newest.attempt, newest.ends_as(ending.status));
-        let half_ended = HalfEnded { user, answer, attempt, status, ending: ending.clone() };
-        self.mailboxes[user].answers.finish(answer, status);
+        let half_ended = HalfEnded { user, stream, attempt, status, ending: ending.clone() };
+        self.mailboxes[user].streams.finish(stream, status);
         if self.mutant == Some(Mutant::EndInTwoCommits) {
             self.half_ended.push(half_ended);
             return None;
@@ -161,13 +162,13 @@ impl Store {
     }
 
     pub(super) fn append_ended(&mut self, ended: &HalfEnded) -> Option<(Delivery, Arc<Message>)> {
-        let HalfEnded { user, answer, attempt, status, ref ending } = *ended;
+        let HalfEnded { user, stream, attempt, status, ref ending } = *ended;
         let history = self.history(user);
         let mailbox = &mut self.mailboxes[user];
-        let newest = mailbox.answers.get(answer)?;
+        let newest = mailbox.streams.get(stream)?;
         let message = newest.message(status, ending);
         let publish = newest.publish;
-        self.archive.ended((history, answer, attempt), status, &newest.text);
+        self.archive.ended((history, stream, attempt), status, &newest.text);
         let delivery = delivery(publish, mailbox.head() + 1, &message);
         mailbox.messages.push((publish, delivery.clone()));
         self.homes.entry(publish).or_insert(history);
@@ -175,7 +176,7 @@ impl Store {
     }
 
     fn bounds(&self) -> Bounds {
-        let bytes: usize = self.mailboxes.iter().map(|mailbox| mailbox.answers.bytes()).sum();
+        let bytes: usize = self.mailboxes.iter().map(|mailbox| mailbox.streams.bytes()).sum();
         Bounds {
             streams_max: self.limits.streams_per_user_max,
             bytes_max: self.limits.stream_bytes_max,
@@ -188,35 +189,35 @@ impl Store {
         &self.archive
     }
 
-    /// The first promise about answers that a commit broke.
+    /// The first promise about streams that a commit broke.
     pub(crate) fn take_problem(&mut self) -> Option<String> {
         self.archive.take_problem()
     }
 
-    /// Positions and answers count in another history now.
+    /// Positions and streams count in another history now.
     pub(super) fn begin_history(&mut self, user: UserNo) {
         let history = self.history(user);
-        self.archive.begin(history, &self.mailboxes[user].answers);
+        self.archive.begin(history, &self.mailboxes[user].streams);
     }
 
     /// In the history that begins, writers have something else to say.
     pub(crate) fn rewrite(
         &mut self,
         user: UserNo,
-        answer: AnswerNo,
+        stream: StreamNo,
         publish: PublishNo,
         tail: Option<&str>,
     ) {
         let history = self.history(user);
-        let Some(newest) = self.mailboxes[user].answers.rewrite(answer, publish, tail) else {
+        let Some(newest) = self.mailboxes[user].streams.rewrite(stream, publish, tail) else {
             return;
         };
-        self.archive.rewritten((history, answer, newest.attempt), newest.whole.clone());
+        self.archive.rewritten((history, stream, newest.attempt), newest.whole.clone());
     }
 
     pub(super) fn forget_some_text(&mut self) {
         for mailbox in &mut self.mailboxes {
-            mailbox.answers.cut_short();
+            mailbox.streams.cut_short();
         }
     }
 }

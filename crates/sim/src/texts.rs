@@ -1,8 +1,8 @@
-//! What a page shows of growing answers: its driver's table, kept as the engine says, and looked at.
+//! What a page shows of streams: its driver's table, kept as the engine says, and looked at.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use tetherline_engine::{ConnectionNo, EpochNo, StreamDelta, StreamEnd, StreamNo, StreamStart};
+use tetherline_engine::{ConnectionNo, EpochNo, StreamDelta, StreamEnd, StreamStart};
 use tetherline_protocol::{
     Attempt, MessageId,
     frame::{MessageDelta, MessageLost, MessageStart, ServerFrame},
@@ -12,19 +12,19 @@ use tetherline_protocol::{
 
 use crate::{
     Mutant,
-    streams::{AnswerNo, uuid},
+    streams::{StreamNo, uuid},
     tabs::{Post, tab_no},
     upstream::number,
     world::{LinkNo, PageNo, World},
 };
 
-/// Growing text is looked for once a second.
+/// Stream text is looked for once a second.
 const LATE_LOOKS_MAX: u32 = 4;
 
-/// The answers that a page has seen something of.
+/// The streams that a page has seen something of.
 #[derive(Default)]
 pub(crate) struct Texts {
-    known: BTreeMap<AnswerNo, Text>,
+    known: BTreeMap<StreamNo, Text>,
     /// When this page lost its history and was told so.
     lost_at: Option<u64>,
     /// How many looks in a row found it behind, with nothing in its way.
@@ -38,9 +38,9 @@ pub(crate) struct Text {
 }
 
 impl Texts {
-    pub(crate) fn growing(&self) -> impl Iterator<Item = (AnswerNo, &Text)> {
-        let growing = self.known.iter().filter(|(_, text)| !text.is_over);
-        growing.map(|(answer, text)| (*answer, text))
+    pub(crate) fn unfinished(&self) -> impl Iterator<Item = (StreamNo, &Text)> {
+        let unfinished = self.known.iter().filter(|(_, text)| !text.is_over);
+        unfinished.map(|(stream, text)| (*stream, text))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -51,8 +51,8 @@ impl Texts {
         self.lost_at = Some(now);
     }
 
-    pub(crate) fn forget(&mut self, stream: StreamNo) {
-        self.known.remove(&(stream.0 as usize));
+    pub(crate) fn forget(&mut self, no: tetherline_engine::StreamNo) {
+        self.known.remove(&(no.0 as usize));
     }
 
     pub(crate) fn forget_all(&mut self) {
@@ -61,18 +61,18 @@ impl Texts {
 
     /// What there is, as it is said to the server or to the tab that leads.
     pub(crate) fn have(&self) -> Vec<Claim> {
-        let claim = |(answer, text): (AnswerNo, &Text)| {
+        let claim = |(stream, text): (StreamNo, &Text)| {
             let (offset, hash) = (text.units.len(), hash_of(&text.units));
-            Claim { answer, attempt: text.attempt, offset, hash }
+            Claim { stream, attempt: text.attempt, offset, hash }
         };
-        self.growing().map(claim).collect()
+        self.unfinished().map(claim).collect()
     }
 }
 
 /// So much of an attempt, and the hash of that text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Claim {
-    answer: AnswerNo,
+    stream: StreamNo,
     attempt: Attempt,
     offset: usize,
     hash: u32,
@@ -94,23 +94,23 @@ impl World {
             .chain(others.map(|claim| (claim, r#","check":true"#)));
         let mut have = String::new();
         for (claim, check) in claims.take(STREAMS_KNOWN_MAX) {
-            let Claim { answer, attempt, offset, hash } = claim;
+            let Claim { stream, attempt, offset, hash } = claim;
             let comma = if have.is_empty() { "" } else { "," };
             // Writing to a `String` cannot fail.
             let _ = write!(
                 have,
-                r#"{comma}{{"message_uuid":"a{answer}","attempt":{attempt},"offset":{offset},"hash":{hash}{check}}}"#
+                r#"{comma}{{"message_uuid":"a{stream}","attempt":{attempt},"offset":{offset},"hash":{hash}{check}}}"#
             );
         }
         format!(r#","have":[{have}]"#)
     }
 
-    /// Another tab asks this one. Answers whether it has something of growing answers that this one has
+    /// Another tab asks this one. Answers whether it has something of streams that this one has
     /// not, or otherwise: then only the server can tell.
     pub(crate) fn claimed(&mut self, page: PageNo, proves: bool, have: Vec<Claim>) -> bool {
         let target = &mut self.pages[page];
         let is_here = |claim: &Claim| {
-            target.texts.known.get(&claim.answer).is_some_and(|text| {
+            target.texts.known.get(&claim.stream).is_some_and(|text| {
                 text.attempt == claim.attempt
                     && text.units.get(..claim.offset).map(hash_of) == Some(claim.hash)
             })
@@ -123,43 +123,42 @@ impl World {
         is_in_doubt
     }
 
-    /// What some page behind this connection has of an answer is another text than there is.
-    pub(crate) fn answer_lost(
+    /// What some page behind this connection has of a stream is another text than there is.
+    pub(crate) fn stream_lost(
         &mut self,
         page: PageNo,
         connection: ConnectionNo,
         lost: &MessageLost,
     ) {
-        let answer = number(&lost.message_uuid);
+        let stream = number(&lost.message_uuid);
         let target = &mut self.pages[page];
-        let Some(text) = target.texts.known.get(&answer) else { return };
+        let Some(text) = target.texts.known.get(&stream) else { return };
         let offset = usize::try_from(lost.offset).unwrap_or(usize::MAX);
         let is_mine = text.units.get(..offset).is_some_and(|units| hash_of(units) == lost.hash);
-        let stream = no(answer);
-        if is_mine && target.engine.handle_stream_lost(connection, stream, lost.attempt) {
-            target.texts.known.remove(&answer);
-            self.note(&format!("page {page} forgets a{answer}"));
+        if is_mine && target.engine.handle_stream_lost(connection, no(stream), lost.attempt) {
+            target.texts.known.remove(&stream);
+            self.note(&format!("page {page} forgets a{stream}"));
         }
     }
 
-    pub(crate) fn answer_begins(
+    pub(crate) fn stream_begins(
         &mut self,
         page: PageNo,
         (link, connection): (LinkNo, ConnectionNo),
         frame: &MessageStart,
     ) {
-        let (answer, attempt) = (number(&frame.message_uuid), frame.attempt);
+        let (stream, attempt) = (number(&frame.message_uuid), frame.attempt);
         let (user, history) = (self.links[link].user, self.links[link].history);
         let target = &mut self.pages[page];
-        let start = target.engine.handle_stream_start(connection, no(answer), attempt);
-        let known = target.texts.known.get(&answer);
+        let start = target.engine.handle_stream_start(connection, no(stream), attempt);
+        let known = target.texts.known.get(&stream);
         let problem = match start {
             StreamStart::Begin => {
                 let starts_over = known.is_some_and(|text| attempt <= text.attempt);
                 let text = Text { attempt, units: Vec::new(), is_over: false };
-                target.texts.known.insert(answer, text);
-                self.note(&format!("page {page} shows attempt {attempt} at a{answer}"));
-                let is_committed = self.store.has_had(user, (history, answer, attempt), &[]);
+                target.texts.known.insert(stream, text);
+                self.note(&format!("page {page} shows attempt {attempt} at a{stream}"));
+                let is_committed = self.store.has_had(user, (history, stream, attempt), &[]);
                 if starts_over {
                     Some("starts over")
                 } else if !is_committed {
@@ -175,30 +174,30 @@ impl World {
             StreamStart::Drop => None,
         };
         if let Some(problem) = problem {
-            self.fail(format!("page {page} shows attempt {attempt} at a{answer}, which {problem}"));
+            self.fail(format!("page {page} shows attempt {attempt} at a{stream}, which {problem}"));
         }
     }
 
-    pub(crate) fn answer_grows(
+    pub(crate) fn stream_goes_on(
         &mut self,
         page: PageNo,
         (link, connection): (LinkNo, ConnectionNo),
         frame: &MessageDelta,
     ) {
-        let (answer, attempt) = (number(&frame.message_uuid), frame.attempt);
+        let (stream, attempt) = (number(&frame.message_uuid), frame.attempt);
         let piece: Vec<u16> = frame.text.encode_utf16().collect();
         let (offset, length) = (frame.offset, piece.len() as u64);
         let (user, history) = (self.links[link].user, self.links[link].history);
         let target = &mut self.pages[page];
-        let stream = no(answer);
-        let delta = target.engine.handle_stream_delta(connection, stream, attempt, offset, length);
+        let delta =
+            target.engine.handle_stream_delta(connection, no(stream), attempt, offset, length);
         let StreamDelta::Append { skip } = delta else { return };
         let is_right = |text: &&mut Text| {
             text.attempt == attempt && !text.is_over && text.units.len() as u64 == offset + skip
         };
-        let Some(text) = target.texts.known.get_mut(&answer).filter(is_right) else {
+        let Some(text) = target.texts.known.get_mut(&stream).filter(is_right) else {
             return self.fail(format!(
-                "page {page} adds {offset}+{skip} to attempt {attempt} at a{answer}, where it does \
+                "page {page} adds {offset}+{skip} to attempt {attempt} at a{stream}, where it does \
                  not belong"
             ));
         };
@@ -207,79 +206,79 @@ impl World {
         let splits = text.units[from..].first().is_some_and(|unit| is_low(*unit))
             || text.units.last().is_some_and(|unit| is_high(*unit));
         // All of it: what it had may be of a history that was replaced.
-        let name = (history, answer, attempt);
+        let name = (history, stream, attempt);
         let is_committed = self.store.has_had(user, name, &text.units);
         let to = text.units.len();
-        self.note(&format!("page {page} shows a{answer} up to {to}"));
+        self.note(&format!("page {page} shows a{stream} up to {to}"));
         if splits {
-            self.fail(format!("page {page} splits a surrogate pair of a{answer}"));
+            self.fail(format!("page {page} splits a surrogate pair of a{stream}"));
         } else if !is_committed {
             self.fail(format!(
-                "page {page} shows {from} to {to} of attempt {attempt} at a{answer}, which is not \
+                "page {page} shows {from} to {to} of attempt {attempt} at a{stream}, which is not \
                  what is committed"
             ));
         }
     }
 
     /// The message has come that an attempt became, delivered now or not.
-    pub(crate) fn answer_ends(
+    pub(crate) fn stream_ends(
         &mut self,
         page: PageNo,
         connection: ConnectionNo,
         (uuid, attempt): &(MessageId, Attempt),
     ) {
-        let (answer, attempt) = (number(uuid), *attempt);
+        let (stream, attempt) = (number(uuid), *attempt);
         let target = &mut self.pages[page];
-        let end = target.engine.handle_stream_end(connection, no(answer), attempt);
+        let end = target.engine.handle_stream_end(connection, no(stream), attempt);
         if end == StreamEnd::Drop {
             return;
         }
-        let known = target.texts.known.remove(&answer);
+        let known = target.texts.known.remove(&stream);
         let is_late = known.as_ref().is_some_and(|text| {
             text.attempt > attempt || (text.attempt == attempt && text.is_over)
         });
         let shown = known.filter(|text| text.attempt == attempt);
         let units = shown.map_or_else(Vec::new, |text| text.units);
-        target.texts.known.insert(answer, Text { attempt, units, is_over: true });
-        self.note(&format!("page {page} sees the end of attempt {attempt} at a{answer}"));
+        target.texts.known.insert(stream, Text { attempt, units, is_over: true });
+        self.note(&format!("page {page} sees the end of attempt {attempt} at a{stream}"));
         if is_late {
-            self.fail(format!("page {page} ends attempt {attempt} at a{answer} a second time"));
+            self.fail(format!("page {page} ends attempt {attempt} at a{stream} a second time"));
         }
     }
 
     /// The engine says that all text is of a history that is no more, or of somebody who is gone.
-    pub(crate) fn answers_dropped(&mut self, page: PageNo) {
-        self.note(&format!("page {page} forgets all answers"));
+    pub(crate) fn streams_dropped(&mut self, page: PageNo) {
+        self.note(&format!("page {page} forgets all streams"));
         let target = &mut self.pages[page];
         let has_no_proof = target.tab.joined.is_some() && !target.reading.can_prove;
         let is_due =
             !target.is_signed_in() || target.texts.lost_at == Some(self.now) || has_no_proof;
         target.texts.forget_all();
         if !is_due {
-            self.fail(format!("page {page} forgets all answers for no reason"));
+            self.fail(format!("page {page} forgets all streams for no reason"));
         }
     }
 
-    /// A tab has asked the leading one: what that shows of answers may have passed before it joined.
+    /// A tab has asked the leading one: what that shows of streams may have passed before it joined.
     /// One that leads no more, or in another history, shows others nothing.
-    pub(crate) fn answer_with_texts(&mut self, page: PageNo, asker: PageNo, epoch: EpochNo) {
+    pub(crate) fn tell_texts(&mut self, page: PageNo, asker: PageNo, epoch: EpochNo) {
         let target = &self.pages[page];
         let leading = target
             .tab
             .established
             .filter(|(link, established)| target.link == Some(*link) && established.epoch == epoch);
-        let Some((link, _)) = leading.filter(|_| self.streams) else { return };
+        let Some((link, _)) = leading.filter(|_| self.shows_streams) else { return };
         if self.mutant == Some(Mutant::AskNotAnsweredWithTexts) {
             return;
         }
         let mut frames = Vec::new();
-        for (answer, Text { attempt, units, .. }) in self.pages[page].texts.growing() {
+        for (stream, Text { attempt, units, .. }) in self.pages[page].texts.unfinished() {
             frames.push(format!(
-                r#"{{"type":"message_start","message_uuid":"a{answer}","attempt":{attempt}}}"#
+                r#"{{"type":"message_start","message_uuid":"a{stream}","attempt":{attempt}}}"#
             ));
             if !units.is_empty() {
                 let text = String::from_utf16_lossy(units).into();
-                let (message_uuid, attempt) = (uuid(answer), *attempt);
+                let (message_uuid, attempt) = (uuid(stream), *attempt);
                 let delta = MessageDelta { message_uuid, attempt, offset: 0, text };
                 frames.extend(ServerFrame::MessageDelta(delta).to_text());
             }
@@ -317,16 +316,16 @@ impl World {
         is_whole && self.is_connected(page) && self.server.is_some()
     }
 
-    /// In the end: a page shows of what grows all that there is, and nothing that is over as growing.
+    /// In the end: a page shows all that there is of unfinished streams, and none as such that is over.
     pub(crate) fn problem_with_texts(&self, page: PageNo) -> Option<String> {
-        if !self.streams {
+        if !self.shows_streams {
             return None;
         }
         let target = &self.pages[page];
-        let answers = &self.store.mailbox(target.user).answers;
+        let streams = &self.store.mailbox(target.user).streams;
         let shown = &target.texts.known;
-        for (answer, newest) in answers.growing() {
-            let is_whole = shown.get(&answer).is_some_and(|text| {
+        for (stream, newest) in streams.unfinished() {
+            let is_whole = shown.get(&stream).is_some_and(|text| {
                 text.attempt == newest.attempt
                     && !text.is_over
                     && newest.text.encode_utf16().eq(text.units.iter().copied())
@@ -335,23 +334,23 @@ impl World {
             // retention has taken since.
             let saw_its_end_elsewhere = self.store.was_replaced(target.user)
                 && shown
-                    .get(&answer)
+                    .get(&stream)
                     .is_some_and(|text| text.is_over && text.attempt >= newest.attempt);
             if !is_whole && !saw_its_end_elsewhere {
                 let attempt = newest.attempt;
-                return Some(format!("page {page} lacks some of attempt {attempt} at a{answer}"));
+                return Some(format!("page {page} lacks some of attempt {attempt} at a{stream}"));
             }
         }
-        let is_stale = |(answer, _): &(AnswerNo, &Text)| {
-            answers.get(*answer).is_none_or(|newest| !newest.grows())
+        let is_stale = |(stream, _): &(StreamNo, &Text)| {
+            streams.get(*stream).is_none_or(|newest| !newest.is_unfinished())
         };
-        let (answer, _) = target.texts.growing().find(is_stale)?;
-        Some(format!("page {page} shows a{answer} as growing, and it is over"))
+        let (stream, _) = target.texts.unfinished().find(is_stale)?;
+        Some(format!("page {page} shows a{stream} as unfinished, and it is over"))
     }
 }
 
-fn no(answer: AnswerNo) -> StreamNo {
-    StreamNo(u32::try_from(answer).expect("few answers"))
+fn no(stream: StreamNo) -> tetherline_engine::StreamNo {
+    tetherline_engine::StreamNo(u32::try_from(stream).expect("few streams"))
 }
 
 fn is_high(unit: u16) -> bool {

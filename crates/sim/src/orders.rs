@@ -1,4 +1,4 @@
-//! The server's part in growing answers: what it says when something is committed, and what becomes
+//! The server's part in streams: what it says when something is committed, and what becomes
 //! of those that nobody ends.
 
 use tetherline_protocol::{ErrorCode, frame::Message};
@@ -11,7 +11,7 @@ use crate::{
     world::World,
 };
 
-/// How often the server looks for answers that nobody ends, in ms.
+/// How often the server looks for streams that nobody ends, in ms.
 const LOOK_EVERY_MS: u64 = 1_000;
 
 impl World {
@@ -54,7 +54,7 @@ impl World {
         }
     }
 
-    /// From its start on, whether anybody opens an answer or not.
+    /// From its start on, whether anybody opens a stream or not.
     pub(crate) fn end_overdue(&mut self, life: u32) {
         if self.server.as_ref().is_none_or(|running| running.number != life) {
             return;
@@ -66,20 +66,20 @@ impl World {
         }
     }
 
-    /// In the end: everything of an answer is kept, and in the mailbox once it is over.
-    pub(crate) fn problem_with_answers(&self) -> Option<String> {
-        for (answer, &(user, history)) in self.answers.iter().enumerate() {
+    /// In the end: everything of a stream is kept, and in the mailbox once it is over.
+    pub(crate) fn problem_with_streams(&self) -> Option<String> {
+        for (stream, &(user, history)) in self.streams.iter().enumerate() {
             let mailbox = self.store.mailbox(user);
-            let Some(newest) = mailbox.answers.get(answer) else { continue };
+            let Some(newest) = mailbox.streams.get(stream) else { continue };
             let current = self.store.history(user);
-            if !self.store.archive().keeps(current, answer, newest) {
-                return Some(format!("a{answer} of history {history} lost text in {current}"));
+            if !self.store.archive().keeps(current, stream, newest) {
+                return Some(format!("a{stream} of history {history} lost text in {current}"));
             }
-            if !newest.grows() && !mailbox.has(newest.publish) {
-                return Some(format!("a{answer} is over, and its message is not there"));
+            if !newest.is_unfinished() && !mailbox.has(newest.publish) {
+                return Some(format!("a{stream} is over, and its message is not there"));
             }
-            if newest.grows() && self.is_overdue(newest.phase) {
-                return Some(format!("nobody ends a{answer}: {:?}", newest.phase));
+            if newest.is_unfinished() && self.is_overdue(newest.phase) {
+                return Some(format!("nobody ends a{stream}: {:?}", newest.phase));
             }
         }
         None
