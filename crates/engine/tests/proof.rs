@@ -325,6 +325,20 @@ fn a_tab_that_got_nothing_and_knows_no_message_begins_where_the_device_is() {
 }
 
 #[test]
+fn a_tab_that_has_asked_for_older_history_and_got_nothing_begins_where_the_device_is_too() {
+    // It had asked for 3 to 5 of a history that was replaced, and so counted as one that had something:
+    // it waited for 6, past five messages that it never got.
+    let mut page = Page::among_tabs();
+    let welcome = established(mark(9, 9), mark(5, 0));
+    page.engine.handle_welcome(LEADER, welcome, Some(mark(9, 9)), true, page.now);
+    page.engine.history_as_of(mark(2, 0).seq, page.now);
+    assert!(page.outputs().contains(&get_pending(2)));
+    let connection = page.follow(OTHER, mark(1, 11), mark(1, 11));
+    assert_eq!(page.outputs(), []);
+    assert_eq!(page.message(connection, mark(1, 11)), Delivery::Deliver { replayed: true });
+}
+
+#[test]
 fn a_tab_that_cannot_prove_itself_shows_nothing_of_before_behind_what_another_leader_passes_on() {
     // What the next leader passed on of an answer was put behind the text of a history that was replaced.
     let mut page = Page::among_tabs();

@@ -100,11 +100,15 @@ impl Place {
     }
 
     /// A page that has got nothing, and never heard which message stands where it began, has nothing to
-    /// prove itself with. What lies between may be of a restored backup, and new to everybody.
+    /// prove itself with. What lies between may be of a restored backup, and new to everybody. What it
+    /// asked for afterwards is then no more than where it begins.
     pub(super) fn or_where_the_device_is(self, cursor: Mark) -> Self {
-        let has_nothing = self.id == IdNo::NONE && self.high == self.start;
+        let has_nothing = self.id == IdNo::NONE
+            && self.resume_after() == self.start
+            && self.backfill.map_or(self.start, |backfill| backfill.end) == self.high;
         if has_nothing && cursor.seq < self.high {
-            Self { start: cursor.seq, high: cursor.seq, id: cursor.id, ..self }
+            let Mark { seq, id } = if cursor.seq < self.start { cursor } else { self.start.into() };
+            Self { start: seq, high: seq, id, backfill: None, ..self }
         } else {
             self
         }
