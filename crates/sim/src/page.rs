@@ -80,7 +80,9 @@ impl Page {
 
     pub(crate) fn sign_in_to_engine(&mut self, now: Instant) {
         if self.tab.shares {
-            self.tab.open_channel();
+            if self.tab.channel.is_none() {
+                self.tab.open_channel();
+            }
             self.engine.sign_in_among_tabs(self.tab.is_visible, now);
         } else {
             self.engine.sign_in(now);
