@@ -118,7 +118,7 @@ async fn sqlite_comes_back_from_a_backup() {
 }
 
 #[test]
-fn whatever_happens_an_answer_in_sqlite_is_what_its_writers_were_told() {
+fn whatever_happens_a_stream_in_sqlite_is_what_its_writers_were_told() {
     stream_model::holds(Sqlite::new);
 }
 

@@ -32,7 +32,7 @@ async fn what_a_backup_has_is_there(bench: &mut impl Bench, how: Restored, name:
     store.open_stream(&roy, &a1, opening("{}")).await.unwrap();
     store.append_text(&roy, &a1, ONE, None, "ab".into()).await.unwrap();
     let kept = store.read(&roy, Seq::ZERO, ROOM).await.unwrap();
-    let growing = read_streams(&store, &roy, &[], ALL).await;
+    let shown = read_streams(&store, &roy, &[], ALL).await;
     bench.back_up(&store).await;
 
     store.append(&roy, Some(&key("k2")), message("lost")).await.unwrap();
@@ -47,7 +47,7 @@ async fn what_a_backup_has_is_there(bench: &mut impl Bench, how: Restored, name:
     bench.restore(how).await;
     let store = bench.open();
     assert_eq!(store.read(&roy, Seq::ZERO, ROOM).await.unwrap(), kept);
-    assert_eq!(read_streams(&store, &roy, &[], ALL).await, growing, "it grows again from there");
+    assert_eq!(read_streams(&store, &roy, &[], ALL).await, shown, "it goes on from there");
     let place = store.locate(&roy, Some(&phone)).await.unwrap();
     assert_eq!((place.head.seq, place.cursor, place.floor), (seq(2), seq(1), seq(1)));
     assert_eq!(sends::outcome(&store, name, "m1").await, Some(Ok(None)));

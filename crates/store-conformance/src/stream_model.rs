@@ -1,4 +1,4 @@
-//! Answers whose writers and readers do what they like, in any order, over crashes and restores,
+//! Streams whose writers and readers do what they like, in any order, over crashes and restores,
 //! against a simple model.
 //!
 //! The seed is fixed, so that a run can be repeated; ARCHITECTURE.md says how to look further. A
@@ -18,7 +18,7 @@ use super::{
     *,
 };
 
-const ANSWERS: usize = 3;
+const STREAMS: usize = 3;
 
 fn config() -> Config {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
@@ -31,7 +31,7 @@ fn config() -> Config {
     config
 }
 
-/// What somebody does about the answer of that number.
+/// What somebody does about the stream of that number.
 #[derive(Debug, Clone)]
 enum Step {
     Open(usize),
@@ -54,23 +54,23 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let answer = 0..ANSWERS;
+    let stream = 0..STREAMS;
     // Several scripts, combining characters, and pairs of surrogates.
     let text = "[ab \u{301}ü世界👍👩\u{200d}]{0,12}";
     let status = prop::sample::select(StreamStatus::ALL.to_vec());
     prop_oneof![
-        3 => answer.clone().prop_map(Step::Open),
-        8 => (answer.clone(), text).prop_map(|(answer, text)| Step::Append(answer, text)),
-        4 => (answer.clone(), 0.0..=1.0, text)
-            .prop_map(|(answer, share, text)| Step::Overlap(answer, share, text)),
-        3 => (answer.clone(), 0..20_u64, text)
-            .prop_map(|(answer, offset, text)| Step::Anywhere(answer, offset, text)),
-        1 => (answer.clone(), -2..=2_i64, text)
-            .prop_map(|(answer, off_by, text)| Step::Stray(answer, off_by, text)),
-        1 => answer.clone().prop_map(Step::Stop),
-        1 => answer.clone().prop_map(Step::StopBySend),
-        2 => (answer.clone(), status).prop_map(|(answer, status)| Step::Finish(answer, status)),
-        3 => answer.prop_map(Step::Read),
+        3 => stream.clone().prop_map(Step::Open),
+        8 => (stream.clone(), text).prop_map(|(stream, text)| Step::Append(stream, text)),
+        4 => (stream.clone(), 0.0..=1.0, text)
+            .prop_map(|(stream, share, text)| Step::Overlap(stream, share, text)),
+        3 => (stream.clone(), 0..20_u64, text)
+            .prop_map(|(stream, offset, text)| Step::Anywhere(stream, offset, text)),
+        1 => (stream.clone(), -2..=2_i64, text)
+            .prop_map(|(stream, off_by, text)| Step::Stray(stream, off_by, text)),
+        1 => stream.clone().prop_map(Step::Stop),
+        1 => stream.clone().prop_map(Step::StopBySend),
+        2 => (stream.clone(), status).prop_map(|(stream, status)| Step::Finish(stream, status)),
+        3 => stream.prop_map(Step::Read),
         1 => Just(Step::Reopen),
         1 => Just(Step::Crash),
         1 => Just(Step::BackUp),
@@ -80,7 +80,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// An answer as it should be.
+/// An stream as it should be.
 #[derive(Debug, Clone)]
 struct Model {
     attempt: Attempt,
@@ -93,7 +93,7 @@ struct Model {
 /// Everything of a user as it should be.
 #[derive(Debug, Clone, Default)]
 struct Mailbox {
-    answers: BTreeMap<usize, Model>,
+    streams: BTreeMap<usize, Model>,
     /// Sends that were stopped before they were answered.
     stopped: Vec<usize>,
     openings: usize,
@@ -109,12 +109,12 @@ struct Rig<B: Bench> {
     seen: BTreeMap<String, (Attempt, String)>,
 }
 
-fn name(answer: usize) -> String {
-    format!("a{answer}")
+fn name(stream: usize) -> String {
+    format!("a{stream}")
 }
 
-fn send(answer: usize) -> String {
-    format!("q{answer}")
+fn send(stream: usize) -> String {
+    format!("q{stream}")
 }
 
 impl<B: Bench> Rig<B> {
@@ -129,23 +129,23 @@ impl<B: Bench> Rig<B> {
 
     async fn take(&mut self, step: &Step) {
         match step {
-            Step::Open(answer) => self.open(*answer).await,
-            Step::Append(answer, text) => self.append(*answer, 0, None, text).await,
-            Step::Overlap(answer, share, text) => {
-                let there = self.now.answers.get(answer).map_or("", |model| &model.text);
+            Step::Open(stream) => self.open(*stream).await,
+            Step::Append(stream, text) => self.append(*stream, 0, None, text).await,
+            Step::Overlap(stream, share, text) => {
+                let there = self.now.streams.get(stream).map_or("", |model| &model.text);
                 let index = there.floor_char_boundary((share * there.len() as f64) as usize);
                 let offset = utf16::length(&there[..index]);
                 let text = format!("{}{text}", &there[index..]);
-                self.append(*answer, 0, Some(offset), &text).await;
+                self.append(*stream, 0, Some(offset), &text).await;
             }
-            Step::Anywhere(answer, offset, text) => {
-                self.append(*answer, 0, Some(*offset), text).await;
+            Step::Anywhere(stream, offset, text) => {
+                self.append(*stream, 0, Some(*offset), text).await;
             }
-            Step::Stray(answer, off_by, text) => self.append(*answer, *off_by, None, text).await,
-            Step::Stop(answer) => self.stop(*answer).await,
-            Step::StopBySend(answer) => self.stop_by_send(*answer).await,
-            Step::Finish(answer, status) => self.finish(*answer, *status).await,
-            Step::Read(answer) => self.read_at_every_offset(*answer).await,
+            Step::Stray(stream, off_by, text) => self.append(*stream, *off_by, None, text).await,
+            Step::Stop(stream) => self.stop(*stream).await,
+            Step::StopBySend(stream) => self.stop_by_send(*stream).await,
+            Step::Finish(stream, status) => self.finish(*stream, *status).await,
+            Step::Read(stream) => self.read_at_every_offset(*stream).await,
             Step::Reopen => {
                 self.store = None;
                 self.store = Some(self.bench.open());
@@ -180,22 +180,22 @@ impl<B: Bench> Rig<B> {
         }
     }
 
-    async fn open(&mut self, answer: usize) {
-        let before = self.now.answers.get(&answer);
+    async fn open(&mut self, stream: usize) {
+        let before = self.now.streams.get(&stream);
         let attempt = before.map_or(ONE, |model| model.attempt.next());
-        let json = format!(r#"{{"ref":"{}"}}"#, send(answer));
-        let (ada, name) = (user("ada"), uuid(&name(answer)));
+        let json = format!(r#"{{"ref":"{}"}}"#, send(stream));
+        let (ada, name) = (user("ada"), uuid(&name(stream)));
         let opened = self.store().open_stream(&ada, &name, opening(&json)).await.unwrap();
-        let is_stopped = self.now.stopped.contains(&answer);
+        let is_stopped = self.now.stopped.contains(&stream);
         assert_eq!((opened.attempt, opened.is_stopped), (attempt, is_stopped));
         let phase = if is_stopped { StreamPhase::Stopped } else { StreamPhase::Open };
         self.now.openings += 1;
         let model = Model { attempt, text: String::new(), phase, opened: self.now.openings };
-        self.now.answers.insert(answer, model);
+        self.now.streams.insert(stream, model);
     }
 
-    async fn append(&mut self, answer: usize, off_by: i64, offset: Option<u64>, text: &str) {
-        let model = self.now.answers.get(&answer).cloned();
+    async fn append(&mut self, stream: usize, off_by: i64, offset: Option<u64>, text: &str) {
+        let model = self.now.streams.get(&stream).cloned();
         let newest = model.as_ref().map_or(1, |model| i64::from(model.attempt.get()));
         let attempt = u32::try_from((newest + off_by).max(1)).unwrap();
         let attempt = Attempt::new(attempt).unwrap();
@@ -203,41 +203,41 @@ impl<B: Bench> Rig<B> {
             Some(model) => model.append(attempt, offset, text),
             None => Err(AppendTextError::Unknown),
         };
-        let (ada, name) = (user("ada"), uuid(&name(answer)));
+        let (ada, name) = (user("ada"), uuid(&name(stream)));
         let answered = self.store().append_text(&ada, &name, attempt, offset, text.into()).await;
         assert_eq!(answered, expected.clone().map(|text| utf16::length(&text)));
-        if let (Ok(text), Some(model)) = (expected, self.now.answers.get_mut(&answer)) {
+        if let (Ok(text), Some(model)) = (expected, self.now.streams.get_mut(&stream)) {
             model.text = text;
         }
     }
 
-    async fn stop(&mut self, answer: usize) {
-        let target = StopTarget::Message(uuid(&name(answer)));
+    async fn stop(&mut self, stream: usize) {
+        let target = StopTarget::Message(uuid(&name(stream)));
         let stopped = self.store().stop_stream(&user("ada"), &target).await.unwrap();
-        let expected = match self.now.answers.get_mut(&answer) {
+        let expected = match self.now.streams.get_mut(&stream) {
             None => StoppedStream::Unknown,
             Some(model) => model.stop(),
         };
         assert_eq!(stopped, expected);
     }
 
-    async fn stop_by_send(&mut self, answer: usize) {
-        let target = StopTarget::Send(uuid(&send(answer)));
+    async fn stop_by_send(&mut self, stream: usize) {
+        let target = StopTarget::Send(uuid(&send(stream)));
         let stopped = self.store().stop_stream(&user("ada"), &target).await.unwrap();
-        let expected = if let Some(model) = self.now.answers.get_mut(&answer) {
+        let expected = if let Some(model) = self.now.streams.get_mut(&stream) {
             model.stop()
         } else {
-            self.now.stopped.push(answer);
+            self.now.stopped.push(stream);
             StoppedStream::Remembered
         };
         assert_eq!(stopped, expected);
     }
 
-    async fn finish(&mut self, answer: usize, status: StreamStatus) {
-        let attempt = self.now.answers.get(&answer).map_or(ONE, |model| model.attempt);
-        let (ada, name) = (user("ada"), uuid(&name(answer)));
+    async fn finish(&mut self, stream: usize, status: StreamStatus) {
+        let attempt = self.now.streams.get(&stream).map_or(ONE, |model| model.attempt);
+        let (ada, name) = (user("ada"), uuid(&name(stream)));
         let finished = self.store().finish_stream(&ada, &name, attempt, ending(status)).await;
-        let Some(model) = self.now.answers.get_mut(&answer) else {
+        let Some(model) = self.now.streams.get_mut(&stream) else {
             assert!(matches!(finished, Err(FinishStreamError::Unknown)), "{finished:?}");
             return;
         };
@@ -261,11 +261,12 @@ impl<B: Bench> Rig<B> {
     }
 
     /// Whoever has any part of it gets the rest; whoever is nowhere in it, all.
-    async fn read_at_every_offset(&self, answer: usize) {
-        let Some(model) = self.now.answers.get(&answer).filter(|model| model.is_growing()) else {
+    async fn read_at_every_offset(&self, stream: usize) {
+        let Some(model) = self.now.streams.get(&stream).filter(|model| model.is_unfinished())
+        else {
             return;
         };
-        let name = name(answer);
+        let name = name(stream);
         for offset in 0..=utf16::length(&model.text) + 2 {
             for room_bytes in [0, 1, 5, ALL] {
                 let places = [place(&name, model.attempt, offset)];
@@ -290,29 +291,29 @@ impl<B: Bench> Rig<B> {
     /// Everything there is, and a reader who has followed it all along.
     async fn check(&mut self) {
         let ada = user("ada");
-        for answer in 0..ANSWERS {
-            let told = self.store().stream(&ada, &uuid(&name(answer))).await.unwrap();
-            let Some(model) = self.now.answers.get(&answer) else {
+        for stream in 0..STREAMS {
+            let told = self.store().stream(&ada, &uuid(&name(stream))).await.unwrap();
+            let Some(model) = self.now.streams.get(&stream) else {
                 assert_eq!(told, None);
                 continue;
             };
             let told = told.unwrap();
             assert_eq!((told.attempt, told.phase), (model.attempt, model.phase));
             assert_eq!(told.next_offset, utf16::length(&model.text));
-            assert_eq!(&*told.text, if model.is_growing() { &model.text } else { "" });
+            assert_eq!(&*told.text, if model.is_unfinished() { &model.text } else { "" });
         }
         assert_eq!(self.store().head(&ada).await.unwrap().seq.get(), self.now.messages);
         self.follow().await;
-        let mut growing: Vec<(&usize, &Model)> =
-            self.now.answers.iter().filter(|(_, model)| model.is_growing()).collect();
-        growing.sort_by_key(|(_, model)| model.opened);
+        let mut unfinished: Vec<(&usize, &Model)> =
+            self.now.streams.iter().filter(|(_, model)| model.is_unfinished()).collect();
+        unfinished.sort_by_key(|(_, model)| model.opened);
         let page = read_streams(self.store(), &ada, &[], ALL).await;
         let names: Vec<&str> =
             page.pieces.iter().map(|piece| piece.position.message_uuid.as_str()).collect();
-        let expected: Vec<String> = growing.iter().map(|(answer, _)| name(**answer)).collect();
+        let expected: Vec<String> = unfinished.iter().map(|(stream, _)| name(**stream)).collect();
         assert_eq!(names, expected, "the oldest first");
-        for (answer, model) in growing {
-            assert_eq!(self.seen[&name(*answer)], (model.attempt, model.text.clone()));
+        for (stream, model) in unfinished {
+            assert_eq!(self.seen[&name(*stream)], (model.attempt, model.text.clone()));
         }
     }
 
@@ -345,7 +346,7 @@ impl<B: Bench> Rig<B> {
 }
 
 impl Model {
-    fn is_growing(&self) -> bool {
+    fn is_unfinished(&self) -> bool {
         !matches!(self.phase, StreamPhase::Finished(_))
     }
 
@@ -389,7 +390,7 @@ impl Model {
     }
 }
 
-/// Whatever happens, an answer is what its writers were told.
+/// Whatever happens, a stream is what its writers were told.
 pub fn holds<B: Bench>(bench: impl Fn() -> B) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let all = prop::collection::vec(step(), 1..40);
