@@ -12,6 +12,8 @@ const MENDED: &[(u64, &str)] = &[
     (300_001_016, CURSOR_OF_LATER),
     (50_032_792, CHANNEL_OPENED_TWICE),
     (300_000_386, CHANNEL_OPENED_TWICE),
+    (300_035_443, BEYOND_THE_DEVICE),
+    (300_091_025, TRIMMED_BUT_IN_MEMORY),
 ];
 
 /// A page that was told where its device stood was held to what a crash had left of that meanwhile.
@@ -20,6 +22,12 @@ const CURSOR_OF_LATER: &str = "the checker compared with a cursor of later";
 /// What other tabs had posted was lost on a model page that signed in once more after a refusal. The
 /// browser's keeps the channel that it has.
 const CHANNEL_OPENED_TWICE: &str = "a page's open channel gave way to another";
+
+const BEYOND_THE_DEVICE: &str =
+    "a page that had asked for older history and got nothing stayed where it had begun";
+
+const TRIMMED_BUT_IN_MEMORY: &str =
+    "what was trimmed, and in memory, followed a message that had never stood before it";
 
 #[test]
 fn every_promise_is_kept_whatever_goes_wrong() {

@@ -268,7 +268,9 @@ impl Feed {
         };
         self.note_head(head.seq);
         self.start(after, true);
-        let page = (!messages.is_empty()).then(|| {
+        // Also if it is empty, since all was trimmed: the hub may still have it in memory, and would have it
+        // follow what nobody can say to have stood before it.
+        let page = (after < head.seq).then(|| {
             self.reading = Reading::Asked;
             self.take_page(self.ticket, messages)
         });

@@ -138,6 +138,28 @@ fn what_was_trimmed_proves_nothing_and_refutes_nothing() {
 }
 
 #[test]
+fn where_all_was_trimmed_that_would_follow_a_gap_is_said_whatever_is_in_memory() {
+    // The hub was asked for what followed, had it in memory, and whoever stood at a message of a
+    // history that was replaced went on without a word.
+    let mut rig = rig(Wire::V1, 6, |_| {});
+    rig.input(Input::Text(ASK));
+    let ticket = rig.asked(4);
+    let mut nothing = resumed(Standing::Forgotten, 6, 6..=6);
+    nothing.messages.clear();
+    rig.resume(ticket, nothing);
+    assert_eq!(rig.output(), Some(Output::Locate));
+    let mut trimmed = place(6, 0);
+    (trimmed.trimmed, trimmed.trimmed_id) = (seq(6), Some("m6".parse().unwrap()));
+    rig.input(Input::Located(Ok(trimmed)));
+    let frames = rig.frames();
+    assert_eq!(frames[0]["type"], "position_checked");
+    let gap = json!({"type": "mailbox_gap", "after": 4, "next": 7, "passed_id": "m6"});
+    assert_eq!(frames[1..], [gap]);
+    rig.nothing_grows();
+    assert_eq!(rig.summary(), (6, false));
+}
+
+#[test]
 fn who_does_not_know_the_message_is_told_it_and_who_does_not_ask_is_told_nothing() {
     let mut rig = rig(Wire::V1, 6, |_| {});
     rig.input(Input::Text(&ASK.replace("\"m4\"", "null")));
