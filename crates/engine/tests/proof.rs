@@ -339,6 +339,21 @@ fn a_tab_that_has_asked_for_older_history_and_got_nothing_begins_where_the_devic
 }
 
 #[test]
+fn a_tab_that_was_to_prove_itself_first_asks_for_older_history_when_it_need_not_any_more() {
+    // What it had put off until it was proved it asked for with the next message, whenever that came.
+    let mut page = Page::among_tabs();
+    page.engine.handle_lock(page.now);
+    page.connect(mark(3, 3), mark(3, 3));
+    page.engine.history_as_of(mark(1, 0).seq, page.now);
+    page.engine.handle_tab(LEADER, TabMessage::Hello, page.now);
+    page.engine.handle_lock_lost(page.now);
+    let welcome = established(mark(3, 3), mark(3, 0));
+    page.outputs();
+    page.engine.handle_welcome(LEADER, welcome, Some(mark(3, 3)), true, page.now);
+    assert!(page.outputs().contains(&get_pending(1)));
+}
+
+#[test]
 fn a_tab_that_cannot_prove_itself_shows_nothing_of_before_behind_what_another_leader_passes_on() {
     // What the next leader passed on of an answer was put behind the text of a history that was replaced.
     let mut page = Page::among_tabs();

@@ -14,6 +14,7 @@ const MENDED: &[(u64, &str)] = &[
     (300_000_386, CHANNEL_OPENED_TWICE),
     (300_035_443, BEYOND_THE_DEVICE),
     (300_091_025, TRIMMED_BUT_IN_MEMORY),
+    (300_127_840, OLDER_HISTORY_PUT_OFF),
 ];
 
 /// A page that was told where its device stood was held to what a crash had left of that meanwhile.
@@ -28,6 +29,9 @@ const BEYOND_THE_DEVICE: &str =
 
 const TRIMMED_BUT_IN_MEMORY: &str =
     "what was trimmed, and in memory, followed a message that had never stood before it";
+
+const OLDER_HISTORY_PUT_OFF: &str =
+    "what a tab had put off until it was proved it put off further when there was nothing to prove";
 
 #[test]
 fn every_promise_is_kept_whatever_goes_wrong() {

@@ -264,6 +264,7 @@ impl<P> Engine<P> {
         if self.reader.open_grace() {
             self.timers.set(Timer::Grace, self.now + UNHANDLED_GRACE_MS);
         }
+        let resume = self.reader.next_backfill().unwrap_or(resume);
         self.ask(&resume);
         self.schedule_ack();
     }
