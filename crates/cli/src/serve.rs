@@ -1,4 +1,4 @@
-mod answers;
+mod streams;
 
 use std::{
     fs, io,
@@ -101,7 +101,7 @@ pub(crate) struct Options {
     #[arg(long)]
     new_epoch: bool,
     #[command(flatten)]
-    answers: answers::Answers,
+    streams: streams::StreamLimits,
 }
 
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
@@ -150,7 +150,7 @@ fn config(options: &Options) -> Result<Config> {
     config.allow_query_token = options.allow_query_token;
     config.limits.retention_age_ms = u64::from(options.retention_days) * DAY_MS;
     config.limits.retention_messages_max = u64::from(options.retention_messages);
-    options.answers.set(&mut config.limits);
+    options.streams.set(&mut config.limits);
     Ok(config)
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Options {
     /// Trust the certificates in this PEM file, instead of the machine's.
     #[arg(long, value_name = "FILE", env = "TETHERLINE_CACERT")]
     cacert: Option<PathBuf>,
-    /// Print answers while they grow, and not only as the messages that they become.
+    /// Print streams as they are written, and not only as the messages that they become.
     #[arg(long)]
     stream: bool,
 }

@@ -6,12 +6,12 @@ use anyhow::{Result, ensure};
 use tokio::time::sleep;
 
 use crate::{
-    answers::Answers,
     application::Application,
     ledger::count,
     report::{Progress, Verdict},
     scene::{Play, Scene},
     server::{Launch, Server},
+    streams::Streams,
 };
 
 /// One life in so many is so long.
@@ -28,13 +28,13 @@ pub(crate) async fn run(binary: &Path, kills: u32, seed: u64) -> Result<Verdict>
     let server = launch.start_and_listen().await?;
     let play = Play::begin(&launch, application.clone(), &mut random).await?;
     let scene = play.scene.clone();
-    let answers = Answers::begin(&launch, scene.clone(), &mut random).await?;
+    let streams = Streams::begin(&launch, scene.clone(), &mut random).await?;
     let progress = Progress::start("kills", scene.clone());
     let ended = async {
         let server =
-            kill_again_and_again((&launch, &scene, &answers), server, kills, &mut random).await?;
+            kill_again_and_again((&launch, &scene, &streams), server, kills, &mut random).await?;
         play.end().await?;
-        answers.end().await?;
+        streams.end().await?;
         server.stop().await
     };
     let ended = ended.await;
@@ -43,7 +43,7 @@ pub(crate) async fn run(binary: &Path, kills: u32, seed: u64) -> Result<Verdict>
 }
 
 async fn kill_again_and_again(
-    (launch, scene, answers): (&Launch, &Arc<Scene>, &Answers),
+    (launch, scene, streams): (&Launch, &Arc<Scene>, &Streams),
     mut server: Server,
     kills: u32,
     random: &mut fastrand::Rng,
@@ -69,12 +69,12 @@ async fn kill_again_and_again(
             () = sleep(lives) => {}
         }
         scene.trouble();
-        let are_growing = answers.are_growing();
+        let are_open = streams.are_open();
         server.kill().await?;
         scene.trouble_is_over();
         count(&scene.ledger.counts.kills);
-        if are_growing {
-            count(&scene.ledger.counts.kills_while_growing);
+        if are_open {
+            count(&scene.ledger.counts.kills_while_streaming);
         }
         server = launch.start()?;
     }

@@ -40,9 +40,9 @@ pub(crate) struct Counts {
     pub(crate) received: AtomicU64,
     pub(crate) replayed: AtomicU64,
     pub(crate) sent: AtomicU64,
-    pub(crate) answers: AtomicU64,
-    pub(crate) answers_resumed: AtomicU64,
-    pub(crate) kills_while_growing: AtomicU64,
+    pub(crate) streams: AtomicU64,
+    pub(crate) streams_resumed: AtomicU64,
+    pub(crate) kills_while_streaming: AtomicU64,
     pub(crate) pieces: AtomicU64,
     pub(crate) pages: AtomicU64,
     pub(crate) pages_closed: AtomicU64,
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_and_readers_that_agree_are_no_problem() {
+    fn streams_and_readers_that_agree_are_no_problem() {
         let story = |ledger: &Ledger| {
             ledger.read(0, note(0), 1);
             ledger.published(0, note(0), 1);

@@ -6,7 +6,6 @@
 //! killed and what everybody does, and not how far they get.
 #![allow(clippy::doc_markdown, reason = "the comments on options are the help that people read")]
 
-mod answers;
 mod application;
 mod full_disk;
 mod kills;
@@ -19,6 +18,7 @@ mod reader;
 mod report;
 mod scene;
 mod server;
+mod streams;
 mod torture;
 mod writer;
 

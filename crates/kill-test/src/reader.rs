@@ -1,4 +1,4 @@
-//! Somebody who watches answers grow, over any number of connections: what they were shown of each
+//! Somebody who watches streams, over any number of connections: what they were shown of each
 //! attempt is a prefix of what it comes to, and nothing is shown twice.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -13,8 +13,8 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    answers::{Desk, text_of, units},
     ledger::{Kind, count},
+    streams::{Desk, text_of, units},
 };
 
 const AGAIN: Duration = Duration::from_millis(20);
@@ -29,12 +29,12 @@ struct Reader {
     epoch: Option<String>,
     /// The last position that came.
     after: Option<u64>,
-    /// What is shown of each answer that grows: its attempt and its text.
-    growing: HashMap<String, (u64, String)>,
+    /// What is shown of each unfinished stream: its attempt and its text.
+    unfinished: HashMap<String, (u64, String)>,
     finished: u64,
 }
 
-/// Watches until all answers of the user have come.
+/// Watches until all streams of the user have come.
 pub(crate) async fn read(desk: Arc<Desk>, number: usize, mut random: fastrand::Rng) {
     let device = format!("reader-{number}");
     let mut reader = Reader {
@@ -43,7 +43,7 @@ pub(crate) async fn read(desk: Arc<Desk>, number: usize, mut random: fastrand::R
         device,
         epoch: None,
         after: None,
-        growing: HashMap::new(),
+        unfinished: HashMap::new(),
         finished: 0,
     };
     loop {
@@ -53,8 +53,8 @@ pub(crate) async fn read(desk: Arc<Desk>, number: usize, mut random: fastrand::R
             return;
         }
         if number > 0 && random.bool() {
-            // Like a page that is reloaded: it reads its history, and has nothing of what grows.
-            reader.growing.clear();
+            // Like a page that is reloaded: it reads its history, and has nothing of unfinished streams.
+            reader.unfinished.clear();
         }
         sleep(AGAIN).await;
     }
@@ -63,7 +63,7 @@ pub(crate) async fn read(desk: Arc<Desk>, number: usize, mut random: fastrand::R
 impl Reader {
     fn is_done(&self) -> bool {
         (*self.desk.total.borrow()).is_some_and(|total| self.finished >= total)
-            && self.growing.is_empty()
+            && self.unfinished.is_empty()
     }
 
     async fn watch(&mut self) -> Result<()> {
@@ -102,7 +102,7 @@ impl Reader {
             self.problem(Kind::Lost, "-", "the epoch is another one");
         }
         let place = |(name, (attempt, text)): (&String, &(u64, String))| json!({ "message_uuid": name, "attempt": attempt, "offset": units(text) });
-        let have: Vec<Value> = self.growing.iter().map(place).collect();
+        let have: Vec<Value> = self.unfinished.iter().map(place).collect();
         match self.after {
             Some(after) => {
                 json!({ "type": "get_pending", "after": after, "epoch": epoch, "have": have })
@@ -113,7 +113,7 @@ impl Reader {
 
     fn start(&mut self, frame: &Value) {
         let Some((name, attempt)) = name_in(frame) else { return };
-        let known = self.growing.insert(name.clone(), (attempt, String::new()));
+        let known = self.unfinished.insert(name.clone(), (attempt, String::new()));
         if known.is_some_and(|(known, text)| known >= attempt && !text.is_empty()) {
             self.problem(Kind::Doubled, &name, "it begins again");
         }
@@ -125,9 +125,9 @@ impl Reader {
         let (Some(offset), Some(piece)) = (offset, piece) else {
             return self.problem(Kind::Broken, &name, "a piece of it says not where, or nothing");
         };
-        let Some((_, text)) = self.growing.get_mut(&name).filter(|(known, _)| *known == attempt)
+        let Some((_, text)) = self.unfinished.get_mut(&name).filter(|(known, _)| *known == attempt)
         else {
-            return self.problem(Kind::Broken, &name, "it grows before it begins");
+            return self.problem(Kind::Broken, &name, "text came before it began");
         };
         let end = units(text);
         if offset != end {
@@ -158,7 +158,7 @@ impl Reader {
             let words = format!("it ends as {} with {} units", frame["status"], units(content));
             self.problem(Kind::Lost, &name, &words);
         }
-        let shown = self.growing.remove(&name);
+        let shown = self.unfinished.remove(&name);
         if shown.is_some_and(|(known, text)| known == attempt && !content.starts_with(&text)) {
             self.problem(Kind::Broken, &name, "its end is another text than was shown");
         }

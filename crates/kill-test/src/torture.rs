@@ -19,12 +19,12 @@ use tokio::time::sleep;
 use tetherline_process::note;
 
 use crate::{
-    answers::Answers,
     application::Application,
     medium::Medium,
     report::{Progress, Verdict},
     scene::{Play, Scene, USERS},
     server::{Launch, Server},
+    streams::Streams,
 };
 pub(crate) use fault::Fault;
 use proxies::{Manner, Proxies};
@@ -76,7 +76,7 @@ pub(crate) async fn run(binary: &Path, wish: &Wish, seed: u64) -> Result<Verdict
     let server = launch.start_and_listen().await?;
     let play = Play::begin(&launch, application.clone(), &mut random).await?;
     let scene = play.scene.clone();
-    let answers = Answers::begin(&launch, scene.clone(), &mut random).await?;
+    let streams = Streams::begin(&launch, scene.clone(), &mut random).await?;
     let progress = Progress::start("torture", scene.clone());
     let lasts_ms = if matches!(wish, Wish::Long(_)) { 500..8_000 } else { 1_000..1_500 };
     let (words, people) = (launch.words.clone(), application.clone());
@@ -105,7 +105,7 @@ pub(crate) async fn run(binary: &Path, wish: &Wish, seed: u64) -> Result<Verdict
             }
         }
         play.end().await?;
-        answers.end().await?;
+        streams.end().await?;
         stage.server.stop().await
     };
     let ended = ended.await;
@@ -143,7 +143,7 @@ impl Stage<'_> {
         sleep(Duration::from_millis(lasts)).await;
     }
 
-    /// The process lives, and it serves: publishers, pages, senders, and those who write and read answers.
+    /// The process lives, and it serves: publishers, pages, senders, and those who write and read streams.
     async fn everybody_is_served(&mut self) -> Result<()> {
         let scene = self.scene.clone();
         let counts = &scene.ledger.counts;
@@ -166,7 +166,7 @@ impl Stage<'_> {
             if started.elapsed() > PATIENCE {
                 bail!(
                     "{PATIENCE:?} later {published} messages are published, {sent} sends taken and \
-                     {pieces} pieces of answers shown; pages lack {:?} messages",
+                     {pieces} pieces of streams shown; pages lack {:?} messages",
                     (0..USERS).map(|user| scene.lag(user)).collect::<Vec<_>>()
                 );
             }

@@ -1,4 +1,4 @@
-//! A backend that writes answers over HTTP, piece by piece or in one long request, and asks how far it
+//! A backend that writes streams over HTTP, piece by piece or in one long request, and asks how far it
 //! got whenever it does not know.
 
 use std::{convert::Infallible, sync::Arc, sync::atomic::Ordering, time::Duration};
@@ -10,10 +10,10 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::{
-    answers::{Desk, byte_index, text_of, units},
     ledger::{Kind, count},
     publisher::is_ours,
     scene::Phase,
+    streams::{Desk, byte_index, text_of, units},
 };
 
 /// The wait before asking again a server that is away.
@@ -41,8 +41,8 @@ struct Reading {
     text: String,
 }
 
-/// An answer that is being written.
-struct Answer<'a> {
+/// A stream that is being written.
+struct Stream<'a> {
     desk: &'a Desk,
     /// Which way its requests take.
     way: usize,
@@ -60,25 +60,25 @@ enum Outcome {
     Unclear,
 }
 
-/// Writes one answer after the other until the phase changes; answers how many.
+/// Writes one stream after the other until the phase changes; answers how many.
 pub(crate) async fn write(desk: Arc<Desk>, number: usize, mut random: fastrand::Rng) -> u64 {
     let phase = desk.scene.phase();
     let mut written = 0;
     while *phase.borrow() == Phase::Running {
         let name = format!("{}-{number}-{written}", desk.user);
         let text = text_of(&name);
-        let mut answer = Answer { desk: &desk, way: number, name, text, attempt: 0, kept: 0 };
-        answer.open().await;
-        desk.growing.fetch_add(1, Ordering::Relaxed);
-        answer.grow_and_end(&mut random).await;
-        desk.growing.fetch_sub(1, Ordering::Relaxed);
-        count(&desk.scene.ledger.counts.answers);
+        let mut stream = Stream { desk: &desk, way: number, name, text, attempt: 0, kept: 0 };
+        stream.open().await;
+        desk.open.fetch_add(1, Ordering::Relaxed);
+        stream.write_and_end(&mut random).await;
+        desk.open.fetch_sub(1, Ordering::Relaxed);
+        count(&desk.scene.ledger.counts.streams);
         written += 1;
     }
     written
 }
 
-impl Answer<'_> {
+impl Stream<'_> {
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let Desk { scene, user, .. } = self.desk;
         let url = format!("{}/v1/users/{user}/streams{path}", scene.url(self.way));
@@ -101,7 +101,7 @@ impl Answer<'_> {
         }
     }
 
-    async fn grow_and_end(&mut self, random: &mut fastrand::Rng) {
+    async fn write_and_end(&mut self, random: &mut fastrand::Rng) {
         loop {
             let outcome = if random.bool() {
                 self.write_pieces(random).await
@@ -111,7 +111,7 @@ impl Answer<'_> {
             match outcome {
                 Outcome::Ended => return,
                 Outcome::Unclear => {
-                    count(&self.desk.scene.ledger.counts.answers_resumed);
+                    count(&self.desk.scene.ledger.counts.streams_resumed);
                     while self.look().await.is_none() {
                         sleep(AGAIN).await;
                     }
@@ -176,7 +176,7 @@ impl Answer<'_> {
         pieces
     }
 
-    /// Asks how far it got. `None` if the server does not say, or does not know the answer.
+    /// Asks how far it got. `None` if the server does not say, or does not know the stream.
     async fn look(&mut self) -> Option<()> {
         let shown = self.desk.shown(&self.name);
         let path = format!("/{}", self.name);
@@ -211,7 +211,7 @@ impl Answer<'_> {
         if !status.is_success() {
             let is_away =
                 [StatusCode::SERVICE_UNAVAILABLE, StatusCode::NOT_FOUND].contains(&status);
-            // A proxy's own word says nothing about the answer.
+            // A proxy's own word says nothing about the stream.
             if !is_away && is_ours(&answer.bytes().await.unwrap_or_default()) {
                 self.desk.problem(Kind::Broken, &self.name, &format!("it was answered {status}"));
             }

@@ -236,7 +236,7 @@ impl Campaign {
         serde_json::from_str(&lines).with_context(|| format!("it said {lines:?}"))
     }
 
-    /// What a growing answer's words cost, as the benchmark of its own says.
+    /// What a stream's words cost, as the benchmark of its own says.
     fn streams(&self) -> Result<Measured> {
         let mut command = Command::new(&self.programs.stream_bench);
         command.arg("--server").arg(&self.programs.tetherline).args(["--json", "load"]);

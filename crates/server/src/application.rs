@@ -52,10 +52,10 @@ pub trait Application: Send + Sync + 'static {
     /// `(user, id)` together with the effect to have it exactly once.
     fn receive(&self, incoming: Incoming) -> BoxFuture<'_, Result<Option<SendAnswer>, Refusal>>;
 
-    /// Somebody does not want more of an answer. From before this call on it takes no text; whoever
-    /// writes it has `stream_stop_grace_ms` to end it. For a send whose answer has not begun this comes,
+    /// Somebody does not want more of a stream. From before this call on it takes no text; whoever
+    /// writes it has `stream_stop_grace_ms` to end it. For a send whose stream has not begun this comes,
     /// too: then it need not begin at all. A stop may come twice. A refusal that is final changes nothing:
-    /// the answer is stopped.
+    /// the stream is stopped.
     fn stop(&self, stop: Stop) -> BoxFuture<'_, Result<(), Refusal>> {
         let _ = stop;
         Box::pin(std::future::ready(Ok(())))
@@ -88,17 +88,17 @@ pub struct Incoming {
     pub message: Message,
 }
 
-/// Somebody's wish that an answer grows no further.
+/// Somebody's wish that a stream takes no text any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stop {
-    /// Whose answer it is; the token says so.
+    /// Whose stream it is; the token says so.
     pub user: UserId,
     /// From which device, if the client named one.
     pub device: Option<DeviceId>,
     /// The wish's own name; ours if the client gave none.
     pub id: MessageId,
-    /// Which answer.
+    /// Which stream.
     pub target: StopTarget,
 }
 

@@ -1,4 +1,4 @@
-//! The HTTP surface: connecting, the same URL without an upgrade, publishing, growing answers, and
+//! The HTTP surface: connecting, the same URL without an upgrade, publishing, streams, and
 //! erasing.
 
 mod answer;

@@ -237,7 +237,7 @@ impl Shared {
         self.reception.receive(self.store.clone(), name, named, handing_over)
     }
 
-    /// The same for somebody's wish that an answer grows no further.
+    /// The same for somebody's wish that a stream takes no text any more.
     pub(crate) fn receive_stop(
         self: &Arc<Self>,
         stop: Stop,

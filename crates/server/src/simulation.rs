@@ -143,7 +143,7 @@ pub enum Action {
     Read(u32, Seq, Room),
     /// Read this page from the store, with what stands before it. It replaces what was to be read.
     Resume(u32, Seq, Room),
-    /// Read what growing answers have after these places.
+    /// Read what streams have after these places.
     ReadStreams(Vec<StreamPosition>),
     /// Look up where the device stands.
     Locate,
@@ -153,7 +153,7 @@ pub enum Action {
     SaveCursor,
     /// Hand this to the application.
     Receive(MessageId, Message),
-    /// This answer shall grow no further; the application is to be told.
+    /// This stream shall take no text any more; the application is to be told.
     Stop(MessageId, StopTarget),
     /// Check this token.
     Verify(Box<str>),

@@ -1,4 +1,4 @@
-//! Answers that grow: who writes them, who stops them, and what becomes of those that nobody ends.
+//! Streams: who writes them, who stops them, and what becomes of those that nobody ends.
 
 mod pipe;
 
@@ -22,12 +22,12 @@ use crate::{
 };
 pub use pipe::PipeError;
 
-/// How often it is looked for answers whose writer is late.
+/// How often it is looked for streams whose writer is late.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Server {
-    /// Begins an attempt at an answer: whoever is connected and wants to see answers grow hears of it.
-    /// The answer's name is the opening's, or a fresh one. An attempt that is going on already is over
+    /// Begins an attempt at a stream: whoever is connected and wants to see streams hears of it. The
+    /// stream's name is the opening's, or a fresh one. An attempt that is going on already is over
     /// with this.
     ///
     /// # Panics
@@ -66,7 +66,7 @@ impl Server {
         self.shared.finish_stream(user, message_uuid, attempt, ending).await
     }
 
-    /// Has an answer grow no further; its writer ends it. The application is not told.
+    /// Has a stream take no text any more; its writer ends it. The application is not told.
     pub async fn stop_stream(
         &self,
         user: &UserId,
@@ -75,7 +75,7 @@ impl Server {
         self.shared.stop_stream(user, target).await
     }
 
-    /// How far an answer got. `None` if there is none of that name, or no more.
+    /// How far a stream got. `None` if there is none of that name, or no more.
     pub async fn stream(
         &self,
         user: &UserId,
@@ -85,7 +85,7 @@ impl Server {
     }
 }
 
-/// One attempt at an answer, in the hands of who writes it. Dropping it ends nothing: somebody can go
+/// One attempt at a stream, in the hands of who writes it. Dropping it ends nothing: somebody can go
 /// on by its name, and if nobody does, the server ends it as interrupted after `stream_idle_ms`.
 pub struct StreamWriter {
     shared: Arc<Shared>,
@@ -108,7 +108,7 @@ impl StreamWriter {
         Self { shared, user, message_uuid, attempt, next_offset, is_stopped: false }
     }
 
-    /// The answer's name.
+    /// The stream's name.
     #[must_use]
     pub fn message_uuid(&self) -> &MessageId {
         &self.message_uuid
@@ -213,11 +213,11 @@ impl Shared {
                     message_uuid = %late.message_uuid,
                     attempt = %late.attempt,
                     status = late.status.as_str(),
-                    "an answer was ended, because its writer did not"
+                    "a stream was ended, because its writer did not"
                 ),
                 // Once a second for each, and the store has said it, as often as is good.
                 Err(error) => {
-                    tracing::debug!(%error, "an answer could not be ended; it is tried again");
+                    tracing::debug!(%error, "a stream could not be ended; it is tried again");
                 }
             }
         }
@@ -233,7 +233,7 @@ async fn watch(shared: Weak<Shared>) {
         looks.tick().await;
         let Some(shared) = shared.upgrade() else { return };
         if let Err(error) = shared.end_overdue_streams().await {
-            tracing::debug!(%error, "it could not be looked for answers that nobody ends");
+            tracing::debug!(%error, "it could not be looked for streams that nobody ends");
         }
     }
 }

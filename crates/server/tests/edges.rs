@@ -36,8 +36,8 @@ fn padding(bytes: usize) -> usize {
     bytes - FRAME.concat().len()
 }
 
-/// Writes an answer to its end, with the largest fields that there may be.
-async fn answer(server: &TestServer, text: &str) {
+/// Writes a stream to its end, with the largest fields that there may be.
+async fn write_stream(server: &TestServer, text: &str) {
     let padding = "x".repeat(STREAM_FIELDS_BYTES_MAX - r#""a":"""#.len());
     let (status, opened) = post(server, "streams", json!({ "a": padding }).to_string()).await;
     assert_eq!(status, StatusCode::CREATED, "{opened}");
@@ -55,7 +55,7 @@ async fn answer(server: &TestServer, text: &str) {
     assert_eq!(status, StatusCode::OK, "{finished}");
 }
 
-/// The sizes of what comes: a large message's padding, or the text of an answer that is `sign` only.
+/// The sizes of what comes: a large message's padding, or the text of a stream that is `sign` only.
 async fn received(client: &mut Client, sign: &str, count: usize) -> Vec<usize> {
     let mut sizes = Vec::new();
     while sizes.len() < count {
@@ -75,7 +75,7 @@ async fn received(client: &mut Client, sign: &str, count: usize) -> Vec<usize> {
 
 #[tokio::test]
 async fn the_largest_that_is_taken_is_received_whole_live_and_in_a_replay() {
-    // A finished answer locked its user out: its frame, escaped, was larger than a connection's write
+    // A finished stream locked its user out: its frame, escaped, was larger than a connection's write
     // buffer, and every connection was cut off at it, without a close code.
     let limits = Limits::default();
     for sign in ["\n", "\u{1}"] {
@@ -90,7 +90,7 @@ async fn the_largest_that_is_taken_is_received_whole_live_and_in_a_replay() {
             assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
             let (status, published) = post(&server, "messages", message(publish_max)).await;
             assert_eq!(status, StatusCode::CREATED, "{published}");
-            answer(&server, &text).await;
+            write_stream(&server, &text).await;
             expected.extend([padding(publish_max), limits.stream_bytes_max]);
             assert_eq!(received(&mut live, sign, 2).await, expected[..2]);
         }

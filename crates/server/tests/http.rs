@@ -257,7 +257,7 @@ async fn a_writer_that_pauses_is_waited_for() {
     let server = TestServer::start(config()).await;
     open(&server, "a").await;
     let mut writer = long_request(&server, "a").await;
-    // Longer than it takes to look whether the answer still grows.
+    // Longer than it takes to look whether the stream still takes text.
     tokio::time::sleep(Duration::from_secs(5)).await;
     writer.chunk("{\"text\":\" upon\"}\n{\"status\":\"complete\"}").await.unwrap();
     writer.say("0\r\n\r\n").await.unwrap();

@@ -36,7 +36,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 struct Switched {
     store: SqliteStore,
     off: Arc<AtomicBool>,
-    /// Growing answers are out of sight, as they are while a commit that ends them is under way.
+    /// Streams are out of sight, as they are while a commit that ends them is being made.
     hides: Arc<AtomicBool>,
     told: EventQueue,
     /// What is committed is told when this is notified.
@@ -304,7 +304,7 @@ async fn while_the_store_is_gone_nothing_is_promised_and_it_recovers_by_itself()
 }
 
 #[tokio::test]
-async fn an_answer_that_could_not_be_ended_is_shown_again() {
+async fn a_stream_that_could_not_be_ended_is_shown_again() {
     // A store takes an attempt out of sight before the commit that ends it, and whoever looked just
     // then was not told when that commit failed.
     let folder = tempfile::tempdir().unwrap();

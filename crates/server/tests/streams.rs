@@ -1,4 +1,4 @@
-//! Answers that grow: in over HTTP, out to whoever is connected.
+//! Streams: in over HTTP, out to whoever is connected.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 mod support;
@@ -58,14 +58,14 @@ async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
     (response.status(), response.json().await.unwrap())
 }
 
-/// A client that sees answers grow.
+/// A client that sees streams.
 async fn reader(server: &TestServer, device: &str, have: Value) -> Client {
     let mut client = server.connect("ada", device).await;
     client.send(&json!({ "type": "get_pending", "have": have }).to_string()).await;
     client
 }
 
-/// The text of an answer as a client puts it together, until the message that it becomes.
+/// The text of a stream as a client puts it together, until the message that it becomes.
 async fn watch(client: &mut Client) -> (String, Value) {
     watch_on(client, String::new()).await
 }
@@ -87,7 +87,7 @@ async fn watch_on(client: &mut Client, mut text: String) -> (String, Value) {
 }
 
 #[tokio::test]
-async fn an_answer_grows_on_every_device_and_becomes_a_message() {
+async fn a_stream_is_shown_on_every_device_and_becomes_a_message() {
     let server = TestServer::start(config()).await;
     let backend = Backend::of(&server);
     let mut laptop = reader(&server, "laptop", json!([])).await;
@@ -168,7 +168,7 @@ async fn a_reader_goes_on_from_where_it_is_and_a_new_one_starts_at_the_beginning
 }
 
 #[tokio::test]
-async fn who_knows_nothing_of_growing_answers_gets_the_message_alone() {
+async fn who_knows_nothing_of_streams_gets_the_message_alone() {
     let mut config = config();
     config.allow_query_token = true;
     let server = TestServer::start(config).await;
@@ -246,7 +246,7 @@ async fn what_is_not_ones_own_is_not_there() {
 }
 
 #[tokio::test]
-async fn nobody_writes_without_the_key_and_what_is_no_answer_is_refused() {
+async fn nobody_writes_without_the_key_and_what_is_no_stream_is_refused() {
     let server = TestServer::start(config()).await;
     let backend = Backend::of(&server);
     let keyless = backend.http.post(server.http("/v1/users/ada/streams")).body("{}");
@@ -272,7 +272,7 @@ async fn nobody_writes_without_the_key_and_what_is_no_answer_is_refused() {
 }
 
 #[tokio::test]
-async fn the_longest_answer_fits_and_one_more_byte_does_not() {
+async fn the_longest_stream_fits_and_one_more_byte_does_not() {
     let mut config = config();
     config.limits.stream_bytes_max = 100;
     let server = TestServer::start(config).await;
@@ -289,7 +289,7 @@ async fn the_longest_answer_fits_and_one_more_byte_does_not() {
 }
 
 #[tokio::test]
-async fn as_many_answers_as_may_grow_are_begun_and_the_next_is_asked_to_wait() {
+async fn as_many_streams_as_may_be_are_begun_and_the_next_is_asked_to_wait() {
     let mut config = config();
     config.limits.streams_per_user_max = 2;
     config.limits.streams_bytes_max = 10_000;
@@ -318,7 +318,7 @@ async fn as_many_answers_as_may_grow_are_begun_and_the_next_is_asked_to_wait() {
 }
 
 #[tokio::test]
-async fn one_long_request_writes_a_whole_answer() {
+async fn one_long_request_writes_a_whole_stream() {
     let server = TestServer::start(config()).await;
     let backend = Backend::of(&server);
     let mut client = reader(&server, "laptop", json!([])).await;
@@ -361,7 +361,7 @@ async fn a_long_request_that_broke_off_is_gone_on_with() {
 #[tokio::test]
 async fn a_line_that_says_more_than_its_text_is_refused() {
     // The `offset` of a line went unread, so that a repeated request doubled the text; and with its
-    // `status` an answer that was complete became an interrupted one.
+    // `status` a stream that was complete became an interrupted one.
     let server = TestServer::start(config()).await;
     let backend = Backend::of(&server);
     backend.open("ada", json!({ "message_uuid": "a1" })).await;
@@ -396,7 +396,7 @@ impl Application for Notes {
 }
 
 #[tokio::test]
-async fn a_stopped_answer_takes_no_text_and_ends_as_stopped_whatever_its_writer_says() {
+async fn a_stopped_stream_takes_no_text_and_ends_as_stopped_whatever_its_writer_says() {
     let notes = Arc::new(Notes::default());
     let server = TestServer::start_with(config(), Some(notes.clone())).await;
     let backend = Backend::of(&server);
@@ -435,7 +435,7 @@ async fn a_stopped_answer_takes_no_text_and_ends_as_stopped_whatever_its_writer_
 }
 
 #[tokio::test]
-async fn a_stop_that_comes_before_the_answer_waits_for_it() {
+async fn a_stop_that_comes_before_the_stream_waits_for_it() {
     let server = TestServer::start(config()).await;
     let backend = Backend::of(&server);
     let mut client = reader(&server, "laptop", json!([])).await;
@@ -489,7 +489,7 @@ async fn what_a_writer_wrote_is_shown_even_if_it_hangs_up_before_it_is_answered(
 #[tokio::test]
 async fn what_a_writer_left_behind_is_ended_after_a_restart_too() {
     // Only opening and stopping began the watch: after a crash of server and backend together the
-    // answer grew for ever, until somebody opened another.
+    // stream stayed for ever, until somebody opened another.
     let server = TestServer::start(config()).await;
     Backend::of(&server).open("ada", json!({ "message_uuid": "a1" })).await;
     Backend::of(&server).add("ada/streams/a1/1", "left", None).await;
@@ -502,7 +502,7 @@ async fn what_a_writer_left_behind_is_ended_after_a_restart_too() {
 }
 
 #[tokio::test]
-async fn an_answer_outlives_the_server_that_it_was_begun_on() {
+async fn a_stream_outlives_the_server_that_it_was_begun_on() {
     let server = TestServer::start(config()).await;
     Backend::of(&server).open("ada", json!({ "message_uuid": "a1", "topic": "rope" })).await;
     Backend::of(&server).add("ada/streams/a1/1", "before, ", None).await;
@@ -576,7 +576,7 @@ async fn of_what_is_too_long_together_a_writer_adds_what_fits() {
 }
 
 #[tokio::test]
-async fn erasing_a_user_ends_their_answers_without_a_trace() {
+async fn erasing_a_user_ends_their_streams_without_a_trace() {
     let server = TestServer::start(config()).await;
     let backend = Backend::of(&server);
     backend.open("ada", json!({ "message_uuid": "a1" })).await;

@@ -238,7 +238,7 @@ fn cost(idle: &Used, busy: &Used, words: usize) {
     say!(
         "  its memory                  {:.1} MiB; {:.1} for the connections and open requests, {:.1} for the answers",
         busy.resident_mib,
-        idle.grown_mib,
-        busy.grown_mib
+        idle.gained_mib,
+        busy.gained_mib
     );
 }

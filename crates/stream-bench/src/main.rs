@@ -26,7 +26,7 @@ use clap::{Parser, ValueEnum};
 use server::Server;
 use tetherline_process::{arguments, note, say};
 
-/// Measure what growing answers cost.
+/// Measure what streams cost.
 #[derive(Debug, Parser)]
 #[command(name = "stream-bench")]
 struct Options {
@@ -36,7 +36,7 @@ struct Options {
     /// So short that the figures mean nothing; text is compared all the same.
     #[arg(long)]
     brief: bool,
-    /// How many answers grow at once under load, each at 50 words/s.
+    /// How many answers are written at once under load, each at 50 words/s.
     #[arg(long, default_value_t = 1_000)]
     answers: usize,
     /// Print the figures of the load as one line of JSON, and nothing else.

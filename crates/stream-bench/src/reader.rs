@@ -1,4 +1,4 @@
-//! A person's device: it shows one answer after the other as they grow.
+//! A person's device: it shows one answer after the other, word by word.
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ pub(crate) struct Used {
     /// Of one core.
     pub(crate) cpu_share: f64,
     pub(crate) resident_mib: f64,
-    pub(crate) grown_mib: f64,
+    pub(crate) gained_mib: f64,
     pub(crate) flushes_per_s: Option<f64>,
 }
 
@@ -48,7 +48,7 @@ impl Usage {
             cpu_s,
             cpu_share: cpu_s / seconds,
             resident_mib: mib(self.resident_kib),
-            grown_mib: mib(self.resident_kib) - mib(before.resident_kib),
+            gained_mib: mib(self.resident_kib) - mib(before.resident_kib),
             flushes_per_s: flushes.map(|(now, then)| (now - then) as f64 / seconds),
         }
     }

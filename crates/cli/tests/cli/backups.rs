@@ -120,7 +120,7 @@ impl Page {
 #[derive(Debug, Default)]
 struct Seen {
     notes: Vec<u64>,
-    /// What grows, as far as it is shown, and how often it began.
+    /// What is shown of a stream, and how often it began.
     text: String,
     starts: usize,
     /// What became of it.
@@ -201,7 +201,7 @@ async fn a_backup_under_load_comes_back_and_nobody_misses_anything_without_being
     let back = page.until(is_caught_up).await;
     assert_eq!(back.gaps, 1, "{back:?}");
 
-    // The answer begins again, and goes on from what the backup has of it.
+    // The stream begins again, and goes on from what the backup has of it.
     let news = [last + 1, last + 2, last + 3];
     for n in news {
         server.publish("ada", &format!(r#"{{"n":{n}}}"#));
@@ -278,24 +278,24 @@ async fn hears_of_files_that_were_copied_back(how: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_grew_otherwise_after_its_file_came_back_begins_again() {
-    // What it had grown to before stayed, and what it grew by instead was added to it.
+async fn a_stream_that_goes_on_otherwise_after_its_file_came_back_begins_again() {
+    // What was there before stayed, and what came instead was added to it.
     let mut server = Server::start();
     let outside = tempfile::tempdir().unwrap();
     let mut page = Page::open(&server);
     page.until(is_caught_up).await;
     post(&server, "", json!({ "message_uuid": "a1" })).await;
     post(&server, "/a1/1/text", json!({ "text": "one " })).await;
-    let is_grown = |event: &Event| matches!(event, Event::StreamGrew(_));
-    assert_eq!(page.until(is_grown).await.text, "one ");
+    let has_text = |event: &Event| matches!(event, Event::StreamGrew(_));
+    assert_eq!(page.until(has_text).await.text, "one ");
     let backup = back_up(&server, &outside.path().join("backup.db"));
     post(&server, "/a1/1/text", json!({ "text": "two" })).await;
-    assert_eq!(page.until(is_grown).await.text, "two");
+    assert_eq!(page.until(has_text).await.text, "two");
     server.terminate();
     fs::copy(&backup, server.file("mailbox.db")).unwrap();
     server.start_again();
     // The page stands where it stood, and no message shows it: its text does.
-    let back = page.until(is_grown).await;
+    let back = page.until(has_text).await;
     assert_eq!((back.starts, &*back.text), (1, "one "));
     post(&server, "/a1/1/text", json!({ "offset": 4, "text": "three" })).await;
     post(&server, "/a1/1/finish", json!({})).await;

@@ -212,12 +212,12 @@ impl Hub {
         }
     }
 
-    /// An answer has begun or grown.
+    /// A stream has begun, or has more text.
     pub(crate) fn streamed(&self, user: &UserId) {
         let Some(channel) = lock(&self.users).get(user).cloned() else { return };
         for seat in &lock(&channel.live).seats {
             // Whoever was told and has not read since will find this, too.
-            if !seat.grown.swap(true, Ordering::SeqCst) {
+            if !seat.streamed.swap(true, Ordering::SeqCst) {
                 seat.waker.wake();
             }
         }

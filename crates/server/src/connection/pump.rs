@@ -115,7 +115,7 @@ pub(crate) enum Action {
     Read { ticket: u32, after: Seq, room: Room },
     /// Read this page, with what stands before it. It replaces what was to be read.
     Resume { ticket: u32, after: Seq, room: Room },
-    /// Read what growing answers have after these places.
+    /// Read what streams have after these places.
     ReadStreams(Vec<StreamPosition>),
     /// Look up where the device stands.
     Locate,
@@ -224,14 +224,16 @@ impl Pump {
 
     /// What the hub says, always in this order.
     fn hear(&mut self, now: Instant) {
-        let Some(News { notice, head, has_live, has_grown }) = self.ticket.news() else { return };
+        let Some(News { notice, head, has_live, has_streamed }) = self.ticket.news() else {
+            return;
+        };
         self.session.handle(Input::Notice(notice), now);
         self.session.handle(Input::Head(head), now);
         if has_live {
             self.session.handle(Input::Live, now);
         }
-        if has_grown {
-            self.session.handle(Input::Grown, now);
+        if has_streamed {
+            self.session.handle(Input::Streamed, now);
         }
     }
 
@@ -303,7 +305,7 @@ impl Pump {
                 self.session.handle(Input::LivePage { texts, more }, now);
             }
             Output::ReadStreams(places) => {
-                self.ticket.reads_growth();
+                self.ticket.reads_streams();
                 return Some(Action::ReadStreams(places));
             }
             Output::Locate => return Some(Action::Locate),

@@ -3,18 +3,18 @@
 //! A session is a cursor plus a wake-up. It never holds messages of its own: it asks for the next
 //! page when the socket has taken the last one.
 
-#[cfg(test)]
-mod answers;
 mod budget;
 mod events;
 mod feed;
 mod frames;
-mod growing;
 mod in_flight;
+#[cfg(test)]
+mod kept_streams;
 #[cfg(test)]
 mod properties;
 mod reading;
 mod sends;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -41,9 +41,9 @@ use crate::{
 use budget::Budget;
 pub(crate) use events::{Input, Opening, Outgoing, Output, Wire};
 use feed::Feed;
-use growing::Growing;
 pub(crate) use sends::Errand;
 use sends::Sends;
+use streams::ShownStreams;
 
 /// Control frames that wait for a slow socket; then the connection is not read on.
 const FRAMES_WAITING_MAX: usize = 64;
@@ -65,7 +65,7 @@ pub(crate) struct Session {
     bad_tokens: Budget,
     feed: Feed,
     live: Live,
-    growing: Growing,
+    streams: ShownStreams,
     /// Of messages and text, text was read last.
     text_came_last: bool,
     sends: Sends,
@@ -122,7 +122,7 @@ impl Session {
         let mut session = Self {
             feed: Feed::new(opening.wire, &opening.place, opening.limits.clone()),
             live: Live::Heard,
-            growing: Growing::Unseen,
+            streams: ShownStreams::Unseen,
             text_came_last: false,
             sends: Sends::new(opening.connection.clone(), opening.limits.sends_waiting_max),
             connection: opening.connection,
@@ -193,7 +193,7 @@ impl Session {
         Some(Output::Write(std::mem::take(&mut self.frames).into()))
     }
 
-    /// The named timers: token expiry, silence, a stuck reader, the next look at growing answers, and
+    /// The named timers: token expiry, silence, a stuck reader, the next look at streams, and
     /// the end of the patience with the application.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         if self.closed {
@@ -208,7 +208,7 @@ impl Session {
             Socket::Writing { since } => Some(since + self.stuck_timeout()),
             Socket::Free => None,
         };
-        let look = if self.may_look() { self.growing.next_at() } else { None };
+        let look = if self.may_look() { self.streams.next_at() } else { None };
         let room = self.sends.next_at();
         [Some(self.expires_at), hearing, stuck, look, room].into_iter().flatten().min()
     }
@@ -254,16 +254,16 @@ impl Session {
                 self.frames.extend(texts.into_iter().map(Outgoing::Text));
                 self.live = if more { Live::Waiting } else { Live::Heard };
             }
-            Input::Grown => self.growing.note_news(),
+            Input::Streamed => self.streams.note_news(),
             Input::StreamPage(page) => {
-                let frames = self.growing.take(page, now);
+                let frames = self.streams.take(page, now);
                 self.frames.extend(frames);
             }
             Input::StreamSnapshot(Ok(StreamSnapshot { as_of, page })) => {
                 if self.feed.has_sent_beyond(as_of) {
-                    self.growing.ask_again();
+                    self.streams.ask_again();
                 } else {
-                    let frames = self.growing.take(page, now);
+                    let frames = self.streams.take(page, now);
                     self.frames.extend(frames);
                 }
             }
@@ -281,7 +281,7 @@ impl Session {
             self.requests.push_back(Output::Receive { id, named, errand });
         }
         if self.feed.has_sent_backlog()
-            && let Some(streams) = self.growing.resumed()
+            && let Some(streams) = self.streams.resumed()
             && let Some(summary) = self.feed.complete(streams)
         {
             self.write(&ServerFrame::PendingCheckComplete(summary));

@@ -1,4 +1,4 @@
-//! Growing answers over HTTP, for a backend in any language: open one, add text, ask how far it got,
+//! Streams over HTTP, for a backend in any language: open one, add text, ask how far it got,
 //! end it.
 
 mod lines;
@@ -35,8 +35,8 @@ use crate::{
 use lines::Lines;
 use problems::{not_added, not_finished, not_opened, not_understood, unknown};
 
-/// How often a long request looks whether its attempt still grows.
-const STILL_GROWS_INTERVAL: Duration = Duration::from_secs(2);
+/// How often a long request looks whether its attempt still takes text.
+const STILL_OPEN_INTERVAL: Duration = Duration::from_secs(2);
 pub(super) const NDJSON: &str = "application/x-ndjson";
 
 #[derive(Serialize)]
@@ -79,7 +79,7 @@ pub(super) struct Whence {
     offset: Option<u64>,
 }
 
-/// `POST /v1/users/{user}/streams`: begins an attempt at an answer.
+/// `POST /v1/users/{user}/streams`: begins an attempt at a stream.
 pub(super) async fn open(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
@@ -104,7 +104,7 @@ pub(super) async fn open(
     answer(opening.await)
 }
 
-/// `GET /v1/users/{user}/streams/{message_uuid}`: how far an answer got.
+/// `GET /v1/users/{user}/streams/{message_uuid}`: how far a stream got.
 pub(super) async fn read(
     State(shared): State<Arc<Shared>>,
     Segments((user, message_uuid)): Segments<(String, String)>,
@@ -115,7 +115,7 @@ pub(super) async fn read(
         let (user, message_uuid) = (parse_user(&user)?, parse_uuid(&message_uuid)?);
         let state = shared.store.stream(&user, &message_uuid).await.map_err(|error| {
             // The store has said it, as often as is good.
-            tracing::debug!(%error, "an answer was not read");
+            tracing::debug!(%error, "a stream was not read");
             Problem::unavailable("The answer cannot be read right now; try again.", RETRY)
         })?;
         let state = state.ok_or_else(unknown)?;
@@ -195,7 +195,7 @@ pub(super) async fn cancel(
     answer(cancelling.await)
 }
 
-/// Whose answer, which, and which attempt at it.
+/// Whose stream, which, and which attempt at it.
 struct Name {
     user: UserId,
     message_uuid: MessageId,
@@ -252,17 +252,17 @@ async fn add_lines(
     }
 }
 
-/// Why an attempt takes no text any more, as soon as it is gone from what grows.
+/// Why an attempt takes no text any more, as soon as it is not among the unfinished.
 async fn over(shared: &Arc<Shared>, name: &Name) -> AppendTextError {
     let Name { user, message_uuid, attempt } = name;
     loop {
-        sleep(STILL_GROWS_INTERVAL).await;
+        sleep(STILL_OPEN_INTERVAL).await;
         // A store that cannot tell is asked again, by the append if not by this.
         let page = shared.store.read_streams(user, &[], 0).page().await.unwrap_or_default();
-        let grows = page.pieces.iter().any(|piece| {
+        let is_unfinished = page.pieces.iter().any(|piece| {
             piece.position.message_uuid == *message_uuid && piece.position.attempt == *attempt
         });
-        if grows {
+        if is_unfinished {
             continue;
         }
         let nothing = shared.append_text(user, message_uuid, *attempt, None, "".into());

@@ -1,4 +1,4 @@
-//! Answers while they grow: what a store promises about them.
+//! What a store promises about streams.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use tetherline_protocol::{
 
 use super::{AppendError, StoreError};
 
-/// Answers that grow. Text is shown to nobody before it is durable, and what was shown never changes
-/// within an attempt.
+/// Answers that are written bit by bit. Text is shown to nobody before it is durable, and what was shown
+/// never changes within an attempt.
 ///
 /// An attempt is *open* until it is stopped or finished, *stopped* until it is finished, and finished
 /// for good: its text has become a message of the mailbox then. Only an open one takes text.
 pub trait Streams: Send + Sync + 'static {
-    /// Begins another attempt at an answer, the first if there was none, and ends whatever attempt was
+    /// Begins another attempt at a stream, the first if there was none, and ends whatever attempt was
     /// going on: that one takes nothing any more. Durable once this answers.
     fn open_stream(
         &self,
@@ -49,7 +49,7 @@ pub trait Streams: Send + Sync + 'static {
         ending: Arc<StreamEnding>,
     ) -> BoxFuture<'_, Result<FinishedStream, FinishStreamError>>;
 
-    /// Has an answer take no text any more. For a send whose answer has not begun, that is remembered
+    /// Has a stream take no text any more. For a send whose stream has not begun, that is remembered
     /// until it does, for as long as sends are.
     fn stop_stream(
         &self,
@@ -57,7 +57,7 @@ pub trait Streams: Send + Sync + 'static {
         target: &StopTarget,
     ) -> BoxFuture<'_, Result<StoppedStream, StoreError>>;
 
-    /// What there is of an answer: its newest attempt. `None` if it was never opened, or was forgotten.
+    /// What there is of a stream: its newest attempt. `None` if it was never opened, or was forgotten.
     fn stream(
         &self,
         user: &UserId,
@@ -71,7 +71,8 @@ pub trait Streams: Send + Sync + 'static {
     /// What a reader who has got this far has not got yet, at once if it is in memory: one entry for every
     /// attempt of the user that is not finished, oldest first, with at most `room_bytes` of text
     /// together. A place with a hash counts only if the text up to there is that text, and one that is
-    /// only checked counts for nothing else. Nothing of an attempt is ever answered once the message that it became can be read.
+    /// only checked counts for nothing else. Nothing of an attempt is ever answered once the message that
+    /// it became can be read.
     fn read_streams(
         &self,
         user: &UserId,
@@ -80,7 +81,7 @@ pub trait Streams: Send + Sync + 'static {
     ) -> StreamRead;
 }
 
-/// A look at what grows.
+/// A look at the unfinished streams of a user.
 pub enum StreamRead {
     /// From memory, as of this moment: nothing is in it whose message anybody can have read.
     Now(StreamPage),
@@ -88,17 +89,17 @@ pub enum StreamRead {
     Later(BoxFuture<'static, Result<StreamSnapshot, StoreError>>),
 }
 
-/// What grew at one moment, which may have passed.
+/// What there was at one moment, which may have passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamSnapshot {
     /// Where the mailbox ended then: no attempt is in the page whose message stands here or before.
     pub as_of: Seq,
-    /// What grew.
+    /// What there was of unfinished streams.
     pub page: StreamPage,
 }
 
 impl StreamRead {
-    /// What grew, whenever that was: for who reads no messages beside it.
+    /// What there was, whenever that was: for who reads no messages beside it.
     pub async fn page(self) -> Result<StreamPage, StoreError> {
         match self {
             Self::Now(page) => Ok(page),
@@ -135,20 +136,20 @@ pub struct FinishedStream {
 pub enum StoppedStream {
     /// The attempt takes no text any more.
     Stopped,
-    /// There is nothing to stop any more: the answer is finished, or was stopped before.
+    /// There is nothing to stop any more: the stream is finished, or was stopped before.
     Already,
-    /// The answer has not begun. It will be stopped when it does.
+    /// The stream has not begun. It will be stopped when it does.
     Remembered,
-    /// This user has no answer of that name.
+    /// This user has no stream of that name.
     Unknown,
 }
 
-/// An answer as far as it got.
+/// A stream as far as it got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamState {
     /// The newest attempt.
     pub attempt: Attempt,
-    /// Whether it grows, and what became of it if not.
+    /// Whether it takes text, and what became of it if not.
     pub phase: StreamPhase,
     /// Where its text ends, in UTF-16 units.
     pub next_offset: u64,
@@ -171,7 +172,7 @@ pub enum StreamPhase {
 /// An attempt whose writer is late.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OverdueStream {
-    /// Whose answer it is.
+    /// Whose stream it is.
     pub user: UserId,
     /// Its name.
     pub message_uuid: MessageId,
@@ -186,8 +187,8 @@ pub struct OverdueStream {
 pub struct StreamPage {
     /// One for every attempt that is not finished, with or without news.
     pub pieces: Vec<StreamPiece>,
-    /// The places with a hash that are none of any text that grows: whoever is there has the text of
-    /// another history, or the end of the answer comes as a message.
+    /// The places with a hash that are none of any unfinished stream: whoever is there has the text of
+    /// another history, or the end of the stream comes as a message.
     pub lost: Vec<StreamPosition>,
     /// Not everything fitted.
     pub has_more: bool,
@@ -208,16 +209,18 @@ pub struct StreamPiece {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenStreamError {
-    /// As many answers of this user grow as may.
+    /// This user has as many unfinished streams as may be.
     #[error(
-        "streams_per_user_max ({streams_max}) answers of this user grow already; end one first"
+        "streams_per_user_max ({streams_max}) answers of this user are not finished; end one first"
     )]
     TooMany {
         /// The limit.
         streams_max: usize,
     },
-    /// All growing answers together are as large as they may be.
-    #[error("all growing answers together have reached streams_bytes_max; try again in a moment")]
+    /// All unfinished streams together are as large as they may be.
+    #[error(
+        "all unfinished answers together have reached streams_bytes_max; try again in a moment"
+    )]
     Crowded,
     /// The store failed.
     #[error(transparent)]
@@ -228,7 +231,7 @@ pub enum OpenStreamError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppendTextError {
-    /// This user has no answer of that name.
+    /// This user has no stream of that name.
     #[error("no answer of this name was opened for this user")]
     Unknown,
     /// There is a later attempt.
@@ -261,7 +264,7 @@ pub enum AppendTextError {
         /// Where the text ends.
         next_offset: u64,
     },
-    /// The answer would be too long.
+    /// The stream would be too long.
     #[error("the answer would be longer than stream_bytes_max ({bytes_max} bytes)")]
     TooLong {
         /// The limit.
@@ -269,8 +272,10 @@ pub enum AppendTextError {
         /// Where the text ends.
         next_offset: u64,
     },
-    /// All growing answers together are as large as they may be.
-    #[error("all growing answers together have reached streams_bytes_max; try again in a moment")]
+    /// All unfinished streams together are as large as they may be.
+    #[error(
+        "all unfinished answers together have reached streams_bytes_max; try again in a moment"
+    )]
     Crowded,
     /// The store failed.
     #[error(transparent)]
@@ -281,7 +286,7 @@ pub enum AppendTextError {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum FinishStreamError {
-    /// This user has no answer of that name.
+    /// This user has no stream of that name.
     #[error("no answer of this name was opened for this user")]
     Unknown,
     /// There is a later attempt.

@@ -17,14 +17,14 @@ const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How often it is tried again in a row, which is for about half a minute.
 const RETRIES_MAX: u32 = 20;
 
-/// Why text did not get all the way from its source into the answer.
+/// Why text did not get all the way from its source into the stream.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PipeError<E> {
     /// The source failed; everything before is added.
     #[error("the source of the text failed: {0}")]
     Source(E),
-    /// The answer took no more.
+    /// The stream took no more.
     #[error(transparent)]
     Text(AppendTextError),
 }
@@ -37,7 +37,7 @@ type Appending = BoxFuture<'static, (Vec<String>, Result<u64, AppendTextError>)>
 struct Gathered {
     pieces: Vec<String>,
     bytes: usize,
-    /// Together they were too long for the answer: it takes those that fit.
+    /// Together they were too long for the stream: it takes those that fit.
     is_one_by_one: bool,
 }
 

@@ -10,7 +10,7 @@ use crate::support::{PATIENCE, Server};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// One of ada's devices, which shows one answer as it grows.
+/// One of ada's devices, which shows one stream as it is written.
 pub(crate) struct Reader {
     socket: Socket,
     uuid: Value,
@@ -41,7 +41,7 @@ impl Reader {
         self.socket.send(Message::text(frame.to_string())).await.unwrap();
     }
 
-    /// Waits until the answer has grown to exactly this, and says its name.
+    /// Waits until the text is exactly this, and says its name.
     pub(crate) async fn sees(&mut self, text: &str) -> Value {
         while self.text != text {
             assert!(text.starts_with(&self.text), "{} is not how {text} begins", self.text);
@@ -57,12 +57,16 @@ impl Reader {
         }
     }
 
-    /// Waits for the end, and gives back the message that the answer has become.
+    /// Waits for the end, and gives back the message that the stream has become.
     pub(crate) async fn end(&mut self) -> Value {
         loop {
             if let Some(message) = self.step().await {
                 let content = message["content"].as_str().unwrap();
-                assert!(content.starts_with(&self.text), "{content} is not {}, grown", self.text);
+                assert!(
+                    content.starts_with(&self.text),
+                    "{content} does not go on from {}",
+                    self.text
+                );
                 return message;
             }
         }

@@ -15,8 +15,8 @@ pub(super) struct Seat {
     pub(super) sent: AtomicU64,
     /// Up to where this connection has taken live-only messages, or missed them.
     pub(super) heard: AtomicU64,
-    /// An answer has begun or grown, and this connection has not looked since.
-    pub(super) grown: AtomicBool,
+    /// A stream has begun, or has more text, and this connection has not looked since.
+    pub(super) streamed: AtomicBool,
     /// In which its positions count, once they are looked up.
     epoch: OnceLock<Epoch>,
     sign_in: Mutex<SignIn>,
@@ -36,7 +36,7 @@ impl Seat {
             notice: AtomicU8::new(Notice::Nothing as u8),
             sent: AtomicU64::new(0),
             heard: AtomicU64::new(said),
-            grown: AtomicBool::new(false),
+            streamed: AtomicBool::new(false),
             epoch: OnceLock::new(),
             sign_in: Mutex::new(SignIn::Settled(session)),
         }

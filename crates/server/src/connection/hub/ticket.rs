@@ -25,8 +25,8 @@ pub(crate) struct News {
     pub(crate) head: Seq,
     /// There are live-only messages.
     pub(crate) has_live: bool,
-    /// An answer has begun or grown.
-    pub(crate) has_grown: bool,
+    /// A stream has begun, or has more text.
+    pub(crate) has_streamed: bool,
 }
 
 impl Ticket {
@@ -50,12 +50,12 @@ impl Ticket {
         if std::mem::replace(&mut self.seen, now) == now {
             return None;
         }
-        let (head, _, has_grown, notice) = now;
+        let (head, _, has_streamed, notice) = now;
         Some(News {
             notice: Notice::of(notice),
             head: Seq::new(head).unwrap_or(Seq::MAX),
             has_live: self.has_unheard(),
-            has_grown,
+            has_streamed,
         })
     }
 
@@ -63,14 +63,14 @@ impl Ticket {
         (
             self.channel.head.load(Ordering::SeqCst),
             self.channel.said.load(Ordering::SeqCst),
-            self.seat.grown.load(Ordering::SeqCst),
+            self.seat.streamed.load(Ordering::SeqCst),
             self.seat.notice.load(Ordering::SeqCst),
         )
     }
 
-    /// What growing answers have is about to be read: from here on more is news.
-    pub(crate) fn reads_growth(&mut self) {
-        self.seat.grown.store(false, Ordering::SeqCst);
+    /// What streams have is about to be read: from here on more is news.
+    pub(crate) fn reads_streams(&mut self) {
+        self.seat.streamed.store(false, Ordering::SeqCst);
         self.seen.2 = false;
     }
 

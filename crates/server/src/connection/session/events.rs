@@ -67,8 +67,8 @@ pub(crate) enum Input<'a> {
     Live,
     /// The answer to [`Output::ReadLive`], and whether there is more.
     LivePage { texts: Vec<ByteString>, more: bool },
-    /// An answer has begun or grown.
-    Grown,
+    /// A stream has begun, or has more text.
+    Streamed,
     /// The answer to [`Output::ReadStreams`], as of this moment.
     StreamPage(StreamPage),
     /// The same, as of a moment that may have passed.
@@ -90,7 +90,7 @@ pub(crate) enum Output {
     Resume { ticket: u32, after: Seq, room: Room },
     /// Read live-only messages, at once: they are in memory.
     ReadLive(Room),
-    /// Read what growing answers have after these places. A second one replaces the first.
+    /// Read what streams have after these places. A second one replaces the first.
     ReadStreams(Vec<StreamPosition>),
     /// Look up where the device stands now.
     Locate,

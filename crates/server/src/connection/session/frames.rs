@@ -21,7 +21,7 @@ impl Session {
         match frame {
             ClientFrame::Ping { timestamp } => self.ping(timestamp, now),
             ClientFrame::GetPending { after, after_id, epoch, have } => {
-                self.growing.start(have.filter(|_| self.wire == Wire::V1));
+                self.streams.start(have.filter(|_| self.wire == Wire::V1));
                 // What was to be read for news a moment ago is from where this client no longer is.
                 self.requests.retain(|request| !matches!(request, Output::ReadStreams(_)));
                 match self.feed.get_pending(after, after_id, epoch.as_ref()) {

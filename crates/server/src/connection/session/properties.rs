@@ -4,14 +4,14 @@
 //! failure prints the shortest list of events that leads to it: it becomes a test of its own.
 
 mod events;
-mod growing;
+mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::answers::Answers;
+use super::kept_streams::KeptStreams;
 use super::*;
 use crate::{
     repeatable::repeatable,
@@ -48,8 +48,8 @@ struct Rig {
     unbound: usize,
     acked: Option<u64>,
     in_flight: BTreeMap<u64, usize>,
-    answers: Answers,
-    /// What the client has of answers: which attempt, and its text.
+    streams: KeptStreams,
+    /// What the client has of streams: which attempt, and its text.
     shown: BTreeMap<String, (u64, Vec<u16>)>,
     goodbye: bool,
 }
@@ -74,7 +74,7 @@ impl Rig {
             unbound: 0,
             acked: None,
             in_flight: BTreeMap::new(),
-            answers: Answers::default(),
+            streams: KeptStreams::default(),
             shown: BTreeMap::new(),
             goodbye: false,
         };
@@ -102,14 +102,14 @@ impl Rig {
                 self.kept.retain(|number, _| *number + keep > head);
             }
             Event::Open(name) => {
-                self.answers.open(name);
-                self.input(Input::Grown);
+                self.streams.open(name);
+                self.input(Input::Streamed);
             }
-            Event::Grow(name, text) => {
-                self.answers.grow(name, &text);
-                self.input(Input::Grown);
+            Event::Append(name, text) => {
+                self.streams.append(name, &text);
+                self.input(Input::Streamed);
             }
-            Event::Finish(name) => self.answers.finish(name),
+            Event::Finish(name) => self.streams.finish(name),
             Event::Pass(ms) => self.pass(ms),
             Event::Drain => self.input(Input::Notice(Notice::Drain)),
             Event::SignedOut => self.input(Input::Notice(Notice::SignedOut)),
@@ -275,7 +275,7 @@ impl Rig {
                     self.owed.insert(Owed::Verdict);
                 }
                 Output::ReadStreams(places) => {
-                    let page = self.answers.read(&places, 20);
+                    let page = self.streams.read(&places, 20);
                     self.session.handle(Input::StreamPage(page), self.now);
                 }
                 Output::Close(..) => self.goodbye = true,
@@ -292,7 +292,7 @@ impl Rig {
         if let Outgoing::Text(text) = frame {
             let frame: Value = serde_json::from_str(text).expect("frames are JSON");
             if let Some("message_start" | "message_delta") = frame["type"].as_str() {
-                return self.see_growing(&frame);
+                return self.see_streams(&frame);
             }
         }
         let Some(number) = position_of(frame) else { return };

@@ -12,7 +12,7 @@ impl Session {
     /// Messages or streams, and never both at once: a text that was read before its end must not follow it.
     /// Text comes first, since it keeps to its pace and messages do not, unless it had the last turn.
     pub(super) fn read_on(&mut self, now: Instant) {
-        if self.growing.is_asked() {
+        if self.streams.is_asked() {
             return;
         }
         let has_turn = !std::mem::take(&mut self.text_came_last);
@@ -30,7 +30,7 @@ impl Session {
         if !self.may_look() {
             return false;
         }
-        let Some(places) = self.growing.ask(now) else { return false };
+        let Some(places) = self.streams.ask(now) else { return false };
         self.text_came_last = true;
         self.requests.push_back(Output::ReadStreams(places));
         true
@@ -89,8 +89,8 @@ impl Session {
         match self.feed.located(place) {
             Whereabouts::Known => {}
             Whereabouts::Another(checked) => {
-                // Nor are the answers that it has seen grow.
-                self.growing.forget();
+                // Nor are the streams that it has seen.
+                self.streams.forget();
                 self.frames.push_back(Outgoing::Text(checked));
             }
             Whereabouts::Skipped(gap) => self.frames.extend(gap.map(Outgoing::Text)),

@@ -1,11 +1,11 @@
 //! Sessions driven through virtual time, without a socket or a store.
 
-mod growing;
 mod kept;
 mod misuse;
 mod proof;
 mod sends;
 mod snapshots;
+mod streams;
 
 use tetherline_protocol::limits;
 

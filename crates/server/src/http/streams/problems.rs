@@ -37,7 +37,7 @@ fn crowded(error: &dyn std::fmt::Display) -> Problem {
 }
 
 fn out_of_order(error: &dyn std::fmt::Display) -> Problem {
-    tracing::debug!(%error, "the store did not take an answer");
+    tracing::debug!(%error, "the store did not take a stream");
     Problem::unavailable("The answer was not stored; try again.", RETRY)
 }
 

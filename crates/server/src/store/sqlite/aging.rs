@@ -94,7 +94,7 @@ pub(super) struct Aging {
     pub(super) rule: u64,
     pub(super) messages: Oldest,
     keys: [Oldest; 2],
-    answers_looked_until: i64,
+    streams_looked_until: i64,
 }
 
 impl Aging {
@@ -127,22 +127,22 @@ impl Aging {
             are_left |= i64::try_from(forgotten).is_ok_and(|rows| rows == ROWS_MAX);
         }
         if let Some(kept_ms) = rule.finished_ms() {
-            are_left |= self.forget_answers(connection, Span::of(now, kept_ms))?;
+            are_left |= self.forget_streams(connection, Span::of(now, kept_ms))?;
         }
         Ok(are_left)
     }
 
     /// They end in another order than they begin, and some have not ended.
-    fn forget_answers(&mut self, connection: &Connection, span: Span) -> rusqlite::Result<bool> {
+    fn forget_streams(&mut self, connection: &Connection, span: Span) -> rusqlite::Result<bool> {
         let mut statement = connection.prepare_cached(
             "SELECT number, finished_at FROM streams WHERE number > ?1 ORDER BY number LIMIT ?2",
         )?;
-        let mut rows = statement.query([self.answers_looked_until, ROWS_MAX])?;
+        let mut rows = statement.query([self.streams_looked_until, ROWS_MAX])?;
         let (mut old, mut looked) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
             looked += 1;
             let number: i64 = row.get(0)?;
-            self.answers_looked_until = number;
+            self.streams_looked_until = number;
             match row.get::<_, Option<i64>>(1)?.map_or(Age::Unknown, |at| span.age(at)) {
                 Age::Old => old.push(number),
                 Age::Unknown => {}
@@ -159,7 +159,7 @@ impl Aging {
             forget.execute([number])?;
         }
         if looked < ROWS_MAX {
-            self.answers_looked_until = 0;
+            self.streams_looked_until = 0;
         }
         Ok(looked == ROWS_MAX)
     }

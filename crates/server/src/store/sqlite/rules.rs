@@ -75,7 +75,7 @@ impl Rule {
         }
     }
 
-    /// How long it is known of a finished answer which attempt it was and how it ended: as long as
+    /// How long it is known of a finished stream which attempt it was and how it ended: as long as
     /// its message may be kept, or its writer may repeat itself. `None`: for ever.
     pub(super) fn finished_ms(&self) -> Option<i64> {
         Some(self.retention_age_ms?.max(self.dedupe_window_ms))

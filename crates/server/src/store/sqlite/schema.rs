@@ -59,8 +59,8 @@ const MIGRATIONS: [&str; 9] = [
     // `erased` has the numbers under which erased users' rows are still to be deleted.
     "ALTER TABLE users ADD COLUMN trimmed INTEGER NOT NULL DEFAULT 0;
      CREATE TABLE erased (user INTEGER PRIMARY KEY) STRICT;",
-    // `streams` has the newest attempt at each answer; `text` what it had grown to at row `logged` of
-    // the log, and nothing when it is finished. `stream_log` has what came since, of all answers, one
+    // `streams` has the newest attempt at each stream; `text` its text up to row `logged` of
+    // the log, and nothing when it is finished. `stream_log` has what came since, of all streams, one
     // row for each commit. `stream_stops` has the sends that are not to be answered any more.
     "CREATE TABLE streams (
          number INTEGER PRIMARY KEY,

@@ -26,9 +26,9 @@ pub(super) enum Event {
     },
     /// Only so many messages are kept.
     Trim(u64),
-    /// An answer begins, again perhaps; grows; or ends.
+    /// A stream begins, again perhaps; goes on; or ends.
     Open(u8),
-    Grow(u8, String),
+    Append(u8, String),
     Finish(u8),
     /// The socket has taken everything.
     Written,
@@ -70,7 +70,7 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(count, size, wakes)| Event::Publish { count, size, wakes }),
         1 => (0..40_u64).prop_map(Event::Trim),
         1 => (0..3_u8).prop_map(Event::Open),
-        4 => (0..3_u8, "[a-c👍ü]{0,8}").prop_map(|(name, text)| Event::Grow(name, text)),
+        4 => (0..3_u8, "[a-c👍ü]{0,8}").prop_map(|(name, text)| Event::Append(name, text)),
         1 => (0..3_u8).prop_map(Event::Finish),
     ];
     let refusals =
@@ -80,7 +80,7 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         InvalidToken::SignedOut,
         InvalidToken::NotYetValid { wait: Duration::from_secs(1) },
     ]);
-    let answers = prop_oneof![
+    let streams = prop_oneof![
         8 => Just(Event::Written),
         8 => (proptest::bool::weighted(0.01), proptest::bool::weighted(0.1))
             .prop_map(|(fails, stale)| Event::Page { fails, stale }),
@@ -93,7 +93,7 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         1 => (0..20_000_u64).prop_map(Event::Pass),
     ];
     let end = prop_oneof![Just(Event::Binary), Just(Event::Drain), Just(Event::SignedOut)];
-    prop_oneof![40 => client, 20 => mailbox, 60 => answers, 1 => end]
+    prop_oneof![40 => client, 20 => mailbox, 60 => streams, 1 => end]
 }
 
 pub(super) fn limits() -> impl Strategy<Value = Limits> {

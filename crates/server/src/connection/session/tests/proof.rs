@@ -54,8 +54,8 @@ impl Rig {
         (data["head"].as_u64().unwrap(), data["recovered"].as_bool().unwrap())
     }
 
-    /// Growing answers are looked at when all messages have gone out: there are none.
-    fn nothing_grows(&mut self) {
+    /// Streams are looked at when all messages have gone out: there are none.
+    fn no_streams(&mut self) {
         assert_eq!(self.output(), Some(Output::ReadStreams(Vec::new())));
         self.input(Input::StreamPage(crate::store::StreamPage::default()));
     }
@@ -71,7 +71,7 @@ fn who_stands_at_a_message_of_this_mailbox_reads_on_from_there() {
         "type": "position_checked", "after": 4, "after_id": "m4", "from": 4, "from_id": "m4"
     });
     assert_eq!(rig.frames(), [checked, json!({"seq": 5}), json!({"seq": 6})]);
-    rig.nothing_grows();
+    rig.no_streams();
     assert_eq!(rig.summary(), (6, true));
     ack(&mut rig, 6);
     assert_eq!(rig.output(), Some(Output::Acknowledge(seq(6))));
@@ -97,7 +97,7 @@ fn who_stands_at_another_message_or_at_none_starts_from_the_devices_cursor() {
         assert_eq!(after, 2);
         rig.page(ticket, 3..=6, 10);
         assert_eq!(rig.written().len(), 4);
-        rig.nothing_grows();
+        rig.no_streams();
         assert_eq!(rig.summary(), (6, false));
     }
 }
@@ -133,7 +133,7 @@ fn what_was_trimmed_proves_nothing_and_refutes_nothing() {
     let frames = rig.frames();
     assert_eq!((&frames[0]["from"], frames[0].get("from_id")), (&json!(4), None));
     assert_eq!(frames[1], json!({"type": "mailbox_gap", "after": 4, "next": 6}));
-    rig.nothing_grows();
+    rig.no_streams();
     assert_eq!(rig.summary(), (6, false));
 }
 
@@ -155,7 +155,7 @@ fn where_all_was_trimmed_that_would_follow_a_gap_is_said_whatever_is_in_memory()
     assert_eq!(frames[0]["type"], "position_checked");
     let gap = json!({"type": "mailbox_gap", "after": 4, "next": 7, "passed_id": "m6"});
     assert_eq!(frames[1..], [gap]);
-    rig.nothing_grows();
+    rig.no_streams();
     assert_eq!(rig.summary(), (6, false));
 }
 

@@ -162,8 +162,8 @@ async fn messages_of_a_clock_that_began_in_1970_are_as_old_as_what_follows() {
 }
 
 #[tokio::test]
-async fn an_answer_is_idle_for_as_long_as_nothing_comes_whatever_the_clock_says() {
-    // A jump of five minutes interrupted all answers whose writers were a moment silent.
+async fn a_stream_is_idle_for_as_long_as_nothing_comes_whatever_the_clock_says() {
+    // A jump of five minutes interrupted all streams whose writers were a moment silent.
     let folder = tempfile::tempdir().unwrap();
     let hands = Hands::new();
     let path = folder.path().join("mailbox.db");

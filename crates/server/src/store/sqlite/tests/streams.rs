@@ -9,7 +9,7 @@ use crate::store::{
 };
 
 #[tokio::test]
-async fn the_last_byte_of_all_growing_answers_fits_and_one_more_does_not() {
+async fn the_last_byte_of_all_unfinished_streams_fits_and_one_more_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
     let mut limits = Limits::default();
@@ -37,7 +37,7 @@ async fn the_last_byte_of_all_growing_answers_fits_and_one_more_does_not() {
 }
 
 #[tokio::test]
-async fn an_erased_answer_leaves_the_file_too_whoever_else_needs_the_log() {
+async fn an_erased_stream_leaves_the_file_too_whoever_else_needs_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mailbox.db");
     let store = SqliteStore::open(&path).unwrap();
@@ -124,7 +124,7 @@ async fn text_that_could_not_be_committed_is_neither_shown_nor_kept() {
 }
 
 #[tokio::test]
-async fn an_answer_that_could_not_be_finished_goes_on() {
+async fn a_stream_that_could_not_be_finished_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mailbox.db");
     let store = SqliteStore::open(&path).unwrap();

@@ -210,7 +210,7 @@ proptest! {
 }
 
 #[test]
-fn all_growing_answers_together_have_a_limit() {
+fn all_unfinished_streams_together_have_a_limit() {
     let mut desk = Desk::new();
     desk.open("a1");
     assert_eq!(desk.unfinished.bytes, STREAM_OVERHEAD_BYTES);

@@ -1,25 +1,25 @@
-//! Answers that grow on a connection.
+//! Streams on a connection.
 
 use serde_json::Value;
 use tetherline_protocol::limits::{STREAM_INTERVAL_MS, STREAM_PIECE_BYTES_MAX};
 
-use super::{super::answers::Answers, *};
+use super::{super::kept_streams::KeptStreams, *};
 
 struct Story {
     rig: Rig,
-    answers: Answers,
+    streams: KeptStreams,
 }
 
 impl Story {
     fn asks(get_pending: &str) -> Self {
         let mut rig = rig(Wire::V1, 0, |_| {});
         rig.input(Input::Text(get_pending));
-        Self { rig, answers: Answers::default() }
+        Self { rig, streams: KeptStreams::default() }
     }
 
-    fn grows(&mut self, name: u8, text: &str) {
-        self.answers.grow(name, text);
-        self.rig.input(Input::Grown);
+    fn appends(&mut self, name: u8, text: &str) {
+        self.streams.append(name, text);
+        self.rig.input(Input::Streamed);
     }
 
     /// What is written until nothing more is, as short sentences. The socket takes it at once.
@@ -28,7 +28,7 @@ impl Story {
         while let Some(output) = self.rig.output() {
             match output {
                 Output::ReadStreams(places) => {
-                    let page = self.answers.read(&places, STREAM_PIECE_BYTES_MAX);
+                    let page = self.streams.read(&places, STREAM_PIECE_BYTES_MAX);
                     self.rig.input(Input::StreamPage(page));
                 }
                 Output::Write(frames) => {
@@ -57,14 +57,14 @@ fn sentence(frame: &Outgoing) -> String {
 const INTERVAL: Duration = Duration::from_millis(STREAM_INTERVAL_MS);
 
 #[test]
-fn an_answer_is_shown_from_where_the_reader_is_before_the_backlog_counts_as_sent() {
+fn a_stream_is_shown_from_where_the_reader_is_before_the_backlog_counts_as_sent() {
     let mut story = Story::asks(
         r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[{"message_uuid":"a1","attempt":1,"offset":3}]}"#,
     );
-    story.answers.open(1);
-    story.answers.grow(1, "one two");
-    story.answers.open(2);
-    story.answers.grow(2, "new");
+    story.streams.open(1);
+    story.streams.append(1, "one two");
+    story.streams.open(2);
+    story.streams.append(2, "new");
     assert_eq!(
         story.shows(),
         [r#"3 " two""#, r#"start "a2" 1"#, r#"0 "new""#, "complete, 2"],
@@ -73,11 +73,11 @@ fn an_answer_is_shown_from_where_the_reader_is_before_the_backlog_counts_as_sent
 }
 
 #[test]
-fn who_does_not_say_what_it_has_sees_no_answer_grow() {
+fn who_does_not_say_what_it_has_sees_no_streams() {
     let mut story = Story::asks(r#"{"type":"get_pending","after":0,"epoch":"e.0"}"#);
-    story.answers.open(1);
+    story.streams.open(1);
     assert_eq!(story.shows(), ["complete, 0"]);
-    story.grows(1, "text");
+    story.appends(1, "text");
     story.rig.pass(INTERVAL);
     assert!(story.shows().is_empty());
 }
@@ -87,13 +87,13 @@ fn the_first_text_goes_out_at_once_and_what_follows_is_gathered() {
     let mut story = Story::asks(r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#);
     assert_eq!(story.shows(), ["complete, 0"]);
     story.rig.pass(INTERVAL);
-    story.answers.open(1);
-    story.grows(1, "");
+    story.streams.open(1);
+    story.appends(1, "");
     assert_eq!(story.shows(), [r#"start "a1" 1"#]);
-    story.grows(1, "a");
+    story.appends(1, "a");
     assert_eq!(story.shows(), [r#"0 "a""#], "at once, though something was written just now");
-    story.grows(1, "b");
-    story.grows(1, "c");
+    story.appends(1, "b");
+    story.appends(1, "c");
     assert!(story.shows().is_empty(), "not yet");
     story.rig.pass(Duration::from_millis(STREAM_INTERVAL_MS - 1));
     assert!(story.shows().is_empty(), "not yet");
@@ -102,20 +102,20 @@ fn the_first_text_goes_out_at_once_and_what_follows_is_gathered() {
 }
 
 #[test]
-fn an_answer_without_a_word_does_not_hurry_the_others() {
+fn a_stream_without_a_word_does_not_hurry_the_others() {
     // As long as one was thought about, each piece of another went out at once, in a frame of its own.
     let mut story = Story::asks(r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#);
-    story.answers.open(1);
-    story.answers.grow(1, "a");
-    story.answers.open(2);
+    story.streams.open(1);
+    story.streams.append(1, "a");
+    story.streams.open(2);
     story.shows();
-    story.grows(1, "b");
-    story.grows(1, "c");
+    story.appends(1, "b");
+    story.appends(1, "c");
     assert!(story.shows().is_empty(), "not yet");
     story.rig.pass(INTERVAL);
     assert_eq!(story.shows(), [r#"1 "bc""#]);
-    story.grows(1, "d");
-    story.grows(2, "x");
+    story.appends(1, "d");
+    story.appends(2, "x");
     assert_eq!(story.shows(), [r#"0 "x""#], "only the first of the second");
     story.rig.pass(INTERVAL);
     assert_eq!(story.shows(), [r#"3 "d""#]);
@@ -124,12 +124,12 @@ fn an_answer_without_a_word_does_not_hurry_the_others() {
 #[test]
 fn a_slow_reader_gets_what_there_is_when_it_is_ready_in_pieces_that_fit() {
     let mut story = Story::asks(r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#);
-    story.answers.open(1);
+    story.streams.open(1);
     let Some(Output::ReadStreams(places)) = story.rig.output() else { panic!("a read") };
-    story.rig.input(Input::StreamPage(story.answers.read(&places, STREAM_PIECE_BYTES_MAX)));
+    story.rig.input(Input::StreamPage(story.streams.read(&places, STREAM_PIECE_BYTES_MAX)));
     let Some(Output::Write(_)) = story.rig.output() else { panic!("the start") };
     for _ in 0..STREAM_PIECE_BYTES_MAX {
-        story.grows(1, "xyz");
+        story.appends(1, "xyz");
     }
     assert_eq!(story.rig.output(), None, "nothing is read while the socket is busy");
     story.rig.input(Input::Written);
@@ -143,11 +143,11 @@ fn a_question_takes_back_what_was_to_be_read_before_it() {
     // News and a question came in one go. What was read for the news passed for the answer to the
     // question, which went on from where that client was no longer.
     let mut story = Story::asks(r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#);
-    story.answers.open(1);
-    story.answers.grow(1, "one ");
+    story.streams.open(1);
+    story.streams.append(1, "one ");
     assert_eq!(story.shows(), [r#"start "a1" 1"#, r#"0 "one ""#, "complete, 1"]);
     story.rig.pass(INTERVAL);
-    story.grows(1, "two");
+    story.appends(1, "two");
     let question = r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#;
     story.rig.input(Input::Text(question));
     assert_eq!(story.shows(), [r#"start "a1" 1"#, r#"0 "one two""#, "complete, 1"]);
@@ -156,20 +156,20 @@ fn a_question_takes_back_what_was_to_be_read_before_it() {
 #[test]
 fn a_later_attempt_starts_over() {
     let mut story = Story::asks(r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#);
-    story.answers.open(1);
-    story.answers.grow(1, "first");
+    story.streams.open(1);
+    story.streams.append(1, "first");
     assert_eq!(story.shows(), [r#"start "a1" 1"#, r#"0 "first""#, "complete, 1"]);
     story.rig.pass(INTERVAL);
-    story.answers.open(1);
-    story.grows(1, "second");
+    story.streams.open(1);
+    story.appends(1, "second");
     assert_eq!(story.shows(), [r#"start "a1" 2"#, r#"0 "second""#]);
 }
 
 #[test]
 fn a_reader_that_found_a_hole_asks_again_and_goes_on_from_what_it_has() {
     let mut story = Story::asks(r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#);
-    story.answers.open(1);
-    story.answers.grow(1, "one two three");
+    story.streams.open(1);
+    story.streams.append(1, "one two three");
     story.shows();
     story.rig.input(Input::Text(
         r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[{"message_uuid":"a1","attempt":1,"offset":4}]}"#,
@@ -178,11 +178,11 @@ fn a_reader_that_found_a_hole_asks_again_and_goes_on_from_what_it_has() {
 }
 
 #[test]
-fn what_is_durable_is_sent_before_what_still_grows() {
+fn what_is_durable_is_sent_before_unfinished_streams() {
     let mut rig = rig(Wire::V1, 2, |_| {});
     rig.input(Input::Text(r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#));
     let (ticket, ..) = rig.read();
-    assert_eq!(rig.output(), None, "no answer is read before the messages are there");
+    assert_eq!(rig.output(), None, "no stream is read before the messages are there");
     rig.page(ticket, 1..=2, 10);
     assert_eq!(rig.written().len(), 2);
     assert_eq!(rig.output(), Some(Output::ReadStreams(Vec::new())));

@@ -1,11 +1,11 @@
-//! `tetherline tail --stream`: an answer as it grows, through the native client and the real server.
+//! `tetherline tail --stream`: a stream as it is written, through the native client and the real server.
 
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::Server;
 
-/// A backend that writes an answer of ada's.
+/// A backend that writes a stream of ada's.
 struct Writer<'a> {
     server: &'a Server,
     key: String,
@@ -30,7 +30,7 @@ impl<'a> Writer<'a> {
 }
 
 #[tokio::test]
-async fn a_tail_that_streams_prints_an_answer_as_it_grows_and_goes_on_after_its_server_died() {
+async fn a_tail_that_streams_prints_text_as_it_comes_and_goes_on_after_its_server_died() {
     let mut server = Server::start();
     let tail = server.tail("ada", &["--stream"]);
     assert_eq!(tail.until_caught_up(), [0; 0]);

@@ -1,4 +1,4 @@
-//! What a client has of growing answers.
+//! What a client has of streams.
 
 use serde_json::Value;
 
@@ -13,8 +13,8 @@ impl Rig {
         have.collect::<Vec<_>>().join(",")
     }
 
-    /// An answer never has a hole, and never another text than the one that was written.
-    pub(super) fn see_growing(&mut self, frame: &Value) {
+    /// An stream never has a hole, and never another text than the one that was written.
+    pub(super) fn see_streams(&mut self, frame: &Value) {
         let uuid = frame["message_uuid"].as_str().expect("a name").to_owned();
         let attempt = frame["attempt"].as_u64().expect("an attempt");
         if frame["type"] == "message_start" {
@@ -32,9 +32,9 @@ impl Rig {
         text.truncate(offset);
         text.extend(frame["text"].as_str().expect("text").encode_utf16());
         let name = uuid[1..].parse().expect("a number");
-        if let Some(answer) = self.answers.get(name).filter(|it| u64::from(it.attempt) == attempt) {
-            let written: Vec<u16> = answer.text.encode_utf16().collect();
-            assert!(written.starts_with(text), "another text than {}", answer.text);
+        if let Some(stream) = self.streams.get(name).filter(|it| u64::from(it.attempt) == attempt) {
+            let written: Vec<u16> = stream.text.encode_utf16().collect();
+            assert!(written.starts_with(text), "another text than {}", stream.text);
         }
     }
 }

@@ -10,15 +10,15 @@ use tetherline_protocol::{
 use super::Outgoing;
 use crate::store::{StreamPage, StreamPiece};
 
-/// Which growing answers a connection shows, and how far it has shown them. A slow reader is behind,
+/// Which streams a connection shows, and how far it has shown them. A slow reader is behind,
 /// and costs no more than that: text is read when the socket is free, and never kept here.
-pub(super) enum Growing {
-    /// The client has not asked, or does not want to see answers grow.
+pub(super) enum ShownStreams {
+    /// The client has not asked, or does not want to see streams.
     Unseen,
     Seen {
         places: Vec<StreamPosition>,
         pace: Pace,
-        /// Something has begun or grown since it was asked for.
+        /// A stream has begun, or has more text since it was asked for.
         has_news: bool,
     },
 }
@@ -35,7 +35,7 @@ pub(super) enum Pace {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum News {
     Nothing,
-    /// Something has begun or grown.
+    /// A stream has begun, or has more text.
     Something,
     /// It was looked at before it was time, and is no first text.
     PutOff,
@@ -43,8 +43,8 @@ pub(super) enum News {
     Asked,
 }
 
-impl Growing {
-    /// A client asks for what waits, and says how far it has seen answers grow.
+impl ShownStreams {
+    /// A client asks for what waits, and says how far it has seen streams.
     pub(super) fn start(&mut self, have: Option<Vec<StreamPosition>>) {
         *self = match have {
             Some(places) => Self::Seen { places, pace: Pace::Owed, has_news: false },
@@ -52,14 +52,14 @@ impl Growing {
         };
     }
 
-    /// The client has seen answers of another history grow, and forgets them.
+    /// The client has seen streams of another history, and forgets them.
     pub(super) fn forget(&mut self) {
         if let Self::Seen { places, .. } = self {
             places.clear();
         }
     }
 
-    /// Something has begun or grown.
+    /// A stream has begun, or has more text.
     pub(super) fn note_news(&mut self) {
         let Self::Seen { pace, has_news, .. } = self else { return };
         match pace {
@@ -69,7 +69,7 @@ impl Growing {
         }
     }
 
-    /// How many answers grow, once what there is of them has been shown.
+    /// How many streams are unfinished, once what there is of them has been shown.
     pub(super) fn resumed(&self) -> Option<u64> {
         match self {
             Self::Unseen => Some(0),
@@ -78,7 +78,7 @@ impl Growing {
         }
     }
 
-    /// From where to read on now, with the socket free. While the backlog is under way nothing is live.
+    /// From where to read on now, with the socket free. While the backlog is being sent nothing is live.
     pub(super) fn ask(&mut self, now: Instant) -> Option<Vec<StreamPosition>> {
         let Self::Seen { places, pace, has_news } = self else { return None };
         match pace {
@@ -176,12 +176,12 @@ fn put_off(pieces: &mut [StreamPiece], places: &[StreamPosition]) -> bool {
     has_any
 }
 
-/// An answer that has begun and shows no text yet: its first goes out at once.
+/// A stream that has begun and shows no text yet: its first goes out at once.
 fn has_unbegun(places: &[StreamPosition]) -> bool {
     places.iter().any(|place| place.offset == 0)
 }
 
-/// What a client has of an attempt is another text, or nothing grows there any more.
+/// What a client has of an attempt is another text, or nothing is written there any more.
 fn lost_frame(place: StreamPosition) -> Option<bytestring::ByteString> {
     let StreamPosition { message_uuid, attempt, offset, hash, .. } = place;
     let frame = MessageLost { message_uuid, attempt, offset, hash: hash? };

@@ -3,11 +3,11 @@ use tetherline_protocol::Limits;
 
 const SECOND_MS: u64 = 1_000;
 
-/// What growing answers may cost.
+/// What streams may cost.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Answers that grow")]
-pub(super) struct Answers {
-    /// Longest answer, in bytes.
+#[command(next_help_heading = "Streams")]
+pub(super) struct StreamLimits {
+    /// Longest stream, in bytes.
     #[arg(
         long,
         value_name = "BYTES",
@@ -16,7 +16,7 @@ pub(super) struct Answers {
         env = "TETHERLINE_STREAM_BYTES_MAX"
     )]
     stream_bytes_max: u32,
-    /// How many answers of one user grow at a time.
+    /// How many unfinished streams one user may have.
     #[arg(
         long,
         value_name = "COUNT",
@@ -25,7 +25,7 @@ pub(super) struct Answers {
         env = "TETHERLINE_STREAMS_PER_USER_MAX"
     )]
     streams_per_user_max: u32,
-    /// All growing answers together, in bytes; they are kept in memory.
+    /// All unfinished streams together, in bytes; they are kept in memory.
     #[arg(
         long,
         value_name = "BYTES",
@@ -34,7 +34,7 @@ pub(super) struct Answers {
         env = "TETHERLINE_STREAMS_BYTES_MAX"
     )]
     streams_bytes_max: u32,
-    /// An answer whose writer adds nothing for so many seconds is ended as interrupted.
+    /// A stream whose writer adds nothing for so many seconds is ended as interrupted.
     #[arg(
         long,
         value_name = "SECONDS",
@@ -43,7 +43,7 @@ pub(super) struct Answers {
         env = "TETHERLINE_STREAM_IDLE"
     )]
     stream_idle: u32,
-    /// After somebody stopped an answer its writer has so many seconds to end it.
+    /// After somebody stopped a stream its writer has so many seconds to end it.
     #[arg(
         long,
         value_name = "SECONDS",
@@ -53,7 +53,7 @@ pub(super) struct Answers {
     stream_stop_grace: u32,
 }
 
-impl Answers {
+impl StreamLimits {
     pub(super) fn set(&self, limits: &mut Limits) {
         limits.stream_bytes_max = self.stream_bytes_max as usize;
         limits.streams_per_user_max = self.streams_per_user_max as usize;
@@ -72,7 +72,7 @@ mod tests {
     #[derive(Parser)]
     struct Only {
         #[command(flatten)]
-        answers: Answers,
+        streams: StreamLimits,
     }
 
     fn limits(arguments: &[&str]) -> Limits {
@@ -83,7 +83,7 @@ mod tests {
         limits.streams_bytes_max = 0;
         limits.stream_idle_ms = 0;
         limits.stream_stop_grace_ms = 1;
-        Only::parse_from(arguments).answers.set(&mut limits);
+        Only::parse_from(arguments).streams.set(&mut limits);
         limits
     }
 

@@ -1,4 +1,4 @@
-//! Answers that grow while the server is killed: who writes them, who watches them, and what they
+//! Streams that are written while the server is killed: who writes them, who watches them, and what they
 //! have to come to. They have users of their own, so that everybody else's mailboxes stay countable.
 
 use std::{
@@ -35,25 +35,25 @@ pub(crate) struct Desk {
     pub(crate) scene: Arc<Scene>,
     pub(crate) user: String,
     pub(crate) token: String,
-    /// Up to where anybody was shown each answer that grows, in UTF-16 units.
+    /// Up to where anybody was shown each unfinished stream, in UTF-16 units.
     shown: Mutex<HashMap<String, u64>>,
-    /// How many answers grow just now.
-    pub(crate) growing: Arc<AtomicU64>,
+    /// How many streams are being written just now.
+    pub(crate) open: Arc<AtomicU64>,
     /// How many there are in the end, once it is known.
     pub(crate) total: watch::Receiver<Option<u64>>,
 }
 
 /// Writers and readers at work.
-pub(crate) struct Answers {
+pub(crate) struct Streams {
     scene: Arc<Scene>,
     writers: JoinSet<(usize, u64)>,
     readers: JoinSet<()>,
     totals: Vec<watch::Sender<Option<u64>>>,
-    growing: Arc<AtomicU64>,
+    open: Arc<AtomicU64>,
 }
 
 impl Desk {
-    /// Somebody has been shown so much of an answer: it has to be kept.
+    /// Somebody has been shown so much of a stream: it has to be kept.
     pub(crate) fn show(&self, name: &str, units: u64) {
         let mut shown = lock(&self.shown);
         let known = shown.entry(name.to_owned()).or_default();
@@ -65,18 +65,18 @@ impl Desk {
     }
 
     pub(crate) fn problem(&self, kind: Kind, name: &str, words: &str) {
-        self.scene.ledger.problem(kind, format!("{}, answer {name}: {words}", self.user));
+        self.scene.ledger.problem(kind, format!("{}, stream {name}: {words}", self.user));
     }
 }
 
-impl Answers {
+impl Streams {
     pub(crate) async fn begin(
         launch: &Launch,
         scene: Arc<Scene>,
         random: &mut fastrand::Rng,
     ) -> Result<Self> {
         let (mut writers, mut readers) = (JoinSet::new(), JoinSet::new());
-        let (mut totals, growing) = (Vec::new(), Arc::new(AtomicU64::new(0)));
+        let (mut totals, open) = (Vec::new(), Arc::new(AtomicU64::new(0)));
         for user in 0..USERS {
             let (known, total) = watch::channel(None);
             totals.push(known);
@@ -86,7 +86,7 @@ impl Answers {
                 token: launch.token(&name).await?,
                 user: name,
                 shown: Mutex::default(),
-                growing: growing.clone(),
+                open: open.clone(),
                 total,
             });
             for number in 0..READERS_PER_USER {
@@ -97,41 +97,41 @@ impl Answers {
                 writers.spawn(async move { (user, writing.await) });
             }
         }
-        Ok(Self { scene, writers, readers, totals, growing })
+        Ok(Self { scene, writers, readers, totals, open })
     }
 
-    /// Whether something grows just now.
-    pub(crate) fn are_growing(&self) -> bool {
-        self.growing.load(Ordering::Relaxed) > 0
+    /// Whether one is being written just now.
+    pub(crate) fn are_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed) > 0
     }
 
-    /// Nothing goes wrong any more: every answer is ended and has reached every reader.
+    /// Nothing goes wrong any more: every stream is ended and has reached every reader.
     pub(crate) async fn end(mut self) -> Result<()> {
         let mut counts = vec![0; USERS];
         let writing = async {
             while let Some(done) = self.writers.join_next().await {
-                let (user, answers) = done?;
-                counts[user] += answers;
+                let (user, streams) = done?;
+                counts[user] += streams;
             }
             anyhow::Ok(())
         };
         match timeout(CALM, writing).await {
             Ok(written) => written?,
-            Err(_) => bail!("answers were not ended within {CALM:?}"),
+            Err(_) => bail!("streams were not ended within {CALM:?}"),
         }
         for (total, count) in self.totals.iter().zip(counts) {
             total.send_replace(Some(count));
         }
         let reading = async { while self.readers.join_next().await.is_some() {} };
         if timeout(CALM, reading).await.is_err() {
-            let words = format!("answers did not reach every reader within {CALM:?}");
+            let words = format!("streams did not reach every reader within {CALM:?}");
             self.scene.ledger.problem(Kind::Lost, words);
         }
         Ok(())
     }
 }
 
-/// What an answer has to come to: its name decides.
+/// What a stream has to come to: its name decides.
 pub(crate) fn text_of(name: &str) -> String {
     // FNV-1a.
     let seed = name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
