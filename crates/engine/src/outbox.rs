@@ -210,18 +210,16 @@ impl<P> Outbox<P> {
     }
 
     /// This send and all after it go out again, in order: the server refuses the later ones until
-    /// it has seen this one. Answers whether the send was still out.
-    pub(crate) fn requeue_from(&mut self, no: SendNo) -> bool {
-        let Some(index) = self.entries.iter().position(|entry| entry.no == no) else {
-            return false;
-        };
+    /// it has seen this one. Answers whether the send was still out, if it is there at all.
+    pub(crate) fn requeue_from(&mut self, no: SendNo) -> Option<bool> {
+        let index = self.entries.iter().position(|entry| entry.no == no)?;
         if self.entries[index].stage == Stage::Queued {
-            return false;
+            return Some(false);
         }
         for entry in &mut self.entries[index..] {
             entry.stage = Stage::Queued;
         }
-        true
+        Some(true)
     }
 
     pub(crate) fn payload(&self, no: SendNo) -> Option<&P> {
@@ -361,7 +359,7 @@ mod tests {
         let restored = outbox.restore(TTL_MS);
         outbox.release();
         assert_eq!((outbox.transmit_next(), outbox.transmit_next()), (Some(restored), Some(own)));
-        assert!(outbox.requeue_from(passed_on));
+        assert_eq!(outbox.requeue_from(passed_on), Some(true));
         let again: Vec<_> = core::iter::from_fn(|| outbox.transmit_next()).collect();
         assert_eq!(again, [passed_on, restored, own]);
     }

@@ -537,6 +537,25 @@ fn a_retryable_refusal_keeps_the_order() {
 }
 
 #[test]
+fn a_settled_send_that_is_refused_for_now_does_not_hold_back_the_later_ones_for_ever() {
+    // It was repeated on the way, and there was no room for the repeat: the server waited for it to
+    // return, which it never did.
+    let (mut page, connection) = Page::connected(0, 0);
+    let settled = page.engine.send("settled".into(), 7, page.now).expect("there is room");
+    page.engine.handle_accepted(connection, settled, page.now);
+    let later = page.engine.send("later".into(), 5, page.now).expect("there is room");
+    page.outputs();
+    page.engine.handle_refused(connection, settled, true, Some(5_000), page.now);
+    page.engine.handle_refused(connection, later, true, Some(5_000), page.now);
+    let outputs = page.outputs();
+    assert!(outputs.iter().any(|output| matches!(output, Output::Detach(..))), "a new connection");
+    page.next_timer();
+    let connection = page.open();
+    page.establish(connection, 0, 0);
+    assert!(page.outputs().contains(&Output::Transmit(later)));
+}
+
+#[test]
 fn a_refused_send_that_expires_does_not_hold_back_the_later_ones_for_ever() {
     // The server refuses later sends until it sees the refused one again, which is gone.
     let (mut page, connection) = Page::connected(0, 0);

@@ -15,6 +15,7 @@ const MENDED: &[(u64, &str)] = &[
     (300_035_443, BEYOND_THE_DEVICE),
     (300_091_025, TRIMMED_BUT_IN_MEMORY),
     (300_127_840, OLDER_HISTORY_PUT_OFF),
+    (300_138_313, WAITED_FOR_IN_VAIN),
 ];
 
 /// A page that was told where its device stood was held to what a crash had left of that meanwhile.
@@ -32,6 +33,9 @@ const TRIMMED_BUT_IN_MEMORY: &str =
 
 const OLDER_HISTORY_PUT_OFF: &str =
     "what a tab had put off until it was proved it put off further when there was nothing to prove";
+
+const WAITED_FOR_IN_VAIN: &str =
+    "a send that had settled came twice, was refused for now, and held back all later ones";
 
 #[test]
 fn every_promise_is_kept_whatever_goes_wrong() {

@@ -76,7 +76,8 @@ impl<P> Engine<P> {
     }
 
     /// `error` has come for this send. If it is `retryable`, this send and the later ones go out
-    /// again, in order, after `retry_after_ms`: by the tab that leads, which has them all.
+    /// again, in order, after `retry_after_ms`: by the tab that leads, which has them all. If nobody has
+    /// this one any more, a new connection follows.
     pub fn handle_refused(
         &mut self,
         connection: ConnectionNo,
@@ -92,10 +93,16 @@ impl<P> Engine<P> {
         self.heard = true;
         if !retryable {
             self.settle(send, SendOutcome::Refused);
-        } else if self.has_socket() && self.outbox.requeue_from(send) {
-            let told = retry_after_ms.unwrap_or(BACKOFF_BASE_MS);
-            let delay = told.saturating_add(self.backoff.spread_ms());
-            self.timers.set(Timer::Retry, now + delay);
+        } else if self.has_socket() {
+            match self.outbox.requeue_from(send) {
+                Some(true) => {
+                    let told = retry_after_ms.unwrap_or(BACKOFF_BASE_MS);
+                    let delay = told.saturating_add(self.backoff.spread_ms());
+                    self.timers.set(Timer::Retry, now + delay);
+                }
+                Some(false) => {}
+                None => self.stop_waiting_for_it(),
+            }
         }
     }
 }
@@ -136,10 +143,15 @@ impl<P> Engine<P> {
         }
         self.schedule_expiry();
         if self.outbox.len() < waiting && self.has_socket() {
-            // The server may hold later sends back until one of these returns. On a new connection
-            // it does not know of them.
-            self.reconnect();
+            self.stop_waiting_for_it();
         }
+    }
+
+    /// The server may hold later sends back until one returns that does not: it has expired, or settled
+    /// and was repeated on the way. On a new connection it does not know of it.
+    fn stop_waiting_for_it(&mut self) {
+        self.reconnect();
+        self.report();
     }
 
     fn settle(&mut self, send: SendNo, outcome: SendOutcome) {
