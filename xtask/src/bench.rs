@@ -1,6 +1,6 @@
-//! `cargo xtask bench browser`: dispatch, render counts, a burst and growing answers in a
+//! `cargo xtask bench browser`: dispatch, render counts, a burst and streams in a
 //! real Chromium.
-//! `cargo xtask bench streams`: what growing answers cost, against the real server.
+//! `cargo xtask bench streams`: what streams cost, against the real server.
 //! `cargo xtask bench server`: what the delivery server costs beside others.
 
 mod server;

@@ -93,7 +93,7 @@ async fn follow(client: &mut Client, url: &str) -> Result<End> {
             Some(Event::Message(message)) => answer(&message.text),
             Some(Event::CaughtUp { text, .. }) => answer(&text),
             Some(Event::StreamStarted(start)) => answer(&start.text),
-            Some(Event::StreamGrew(piece)) => answer(&delta(piece)),
+            Some(Event::StreamText(piece)) => answer(&delta(piece)),
             Some(Event::Gap { after, next }) => {
                 if next > after {
                     note!(

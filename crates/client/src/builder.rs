@@ -127,7 +127,7 @@ impl Builder {
     }
 
     /// Shows streams: [`crate::Event::StreamStarted`] and
-    /// [`crate::Event::StreamGrew`]. Otherwise only the messages that they become are seen.
+    /// [`crate::Event::StreamText`]. Otherwise only the messages that they become are seen.
     #[must_use]
     pub fn follow_streams(mut self) -> Self {
         self.follow_streams = true;

@@ -23,7 +23,7 @@ pub enum Event {
     StreamStarted(StreamStarted),
     /// A piece of stream text. Whatever the network does, the pieces of an attempt come in
     /// order, without holes, and none twice: append them.
-    StreamGrew(StreamText),
+    StreamText(StreamText),
     /// What waited has been delivered; what follows is live. `text` is the frame as it came.
     CaughtUp {
         /// The frame's `data`.

@@ -297,7 +297,7 @@ fn a_question_that_was_lost_on_its_way_is_asked_again() {
 }
 
 #[test]
-fn an_answer_that_is_another_text_is_forgotten_and_grows_from_its_beginning() {
+fn a_stream_that_is_another_text_is_forgotten_and_read_from_its_beginning() {
     let (mut page, connection) = Page::at_three();
     let (stream, attempt) = (StreamNo(1), Attempt::FIRST);
     page.engine.handle_stream_start(connection, stream, attempt);

@@ -124,7 +124,7 @@ fn attempt(number: u32) -> Attempt {
 }
 
 #[test]
-fn an_answer_grows_by_what_comes_next_and_ends_once() {
+fn a_stream_takes_what_comes_next_and_ends_once() {
     let mut page = Page::connected();
     assert_eq!(page.start(ANSWER, FIRST), StreamStart::Begin);
     assert_eq!(page.piece(FIRST, 0, "Hello"), StreamDelta::Append { skip: 0 });
@@ -246,7 +246,7 @@ fn a_restored_backup_and_signing_out_forget_all_text() {
 }
 
 #[test]
-fn an_answer_whose_end_was_trimmed_does_not_grow_for_ever() {
+fn a_stream_whose_end_was_trimmed_does_not_stay_for_ever() {
     // A page was away for so long that retention took the message that its answer had become. It
     // heard of a gap, and showed the stream as open from then on.
     let mut page = Page::connected();
@@ -276,7 +276,7 @@ fn a_tab_does_not_keep_what_the_leading_one_showed_it_before_a_gap() {
 }
 
 #[test]
-fn a_gap_is_no_reason_to_ask_while_nothing_grows() {
+fn a_gap_is_no_reason_to_ask_while_there_are_no_streams() {
     let mut page = Page::connected();
     page.end(FIRST);
     page.engine.handle_gap(

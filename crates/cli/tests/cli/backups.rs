@@ -142,7 +142,7 @@ impl Seen {
                 self.starts += 1;
                 self.text.clear();
             }
-            Event::StreamGrew(piece) => self.text.push_str(&piece.text),
+            Event::StreamText(piece) => self.text.push_str(&piece.text),
             Event::Gap { .. } => self.gaps += 1,
             _ => {}
         }
@@ -286,7 +286,7 @@ async fn a_stream_that_goes_on_otherwise_after_its_file_came_back_begins_again()
     page.until(is_caught_up).await;
     post(&server, "", json!({ "message_uuid": "a1" })).await;
     post(&server, "/a1/1/text", json!({ "text": "one " })).await;
-    let has_text = |event: &Event| matches!(event, Event::StreamGrew(_));
+    let has_text = |event: &Event| matches!(event, Event::StreamText(_));
     assert_eq!(page.until(has_text).await.text, "one ");
     let backup = back_up(&server, &outside.path().join("backup.db"));
     post(&server, "/a1/1/text", json!({ "text": "two" })).await;

@@ -84,7 +84,7 @@ impl Driver {
                 }
             }
             ServerFrame::MessageStart(start) => self.stream_started(connection, start, text),
-            ServerFrame::MessageDelta(delta) => self.stream_grew(connection, delta),
+            ServerFrame::MessageDelta(delta) => self.stream_text(connection, delta),
             ServerFrame::PendingCheckComplete(summary) => {
                 self.events.push_back(Event::CaughtUp { summary, text });
             }

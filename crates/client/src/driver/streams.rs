@@ -100,7 +100,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn stream_grew(&mut self, connection: ConnectionNo, delta: MessageDelta) {
+    pub(super) fn stream_text(&mut self, connection: ConnectionNo, delta: MessageDelta) {
         let Some(no) = self.stream_no(&delta.message_uuid) else { return };
         let MessageDelta { message_uuid, attempt, offset, text } = delta;
         let length = utf16::length(&text);
@@ -113,7 +113,7 @@ impl Driver {
         let hash = self.streams.hash(&message_uuid).and(&text);
         self.streams.set(&message_uuid, Some(Open { attempt, offset: end, hash }));
         let offset = offset.saturating_add(skip);
-        self.events.push_back(Event::StreamGrew(StreamText {
+        self.events.push_back(Event::StreamText(StreamText {
             message_uuid,
             attempt,
             offset,

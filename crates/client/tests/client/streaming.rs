@@ -94,7 +94,7 @@ impl Connection {
 async fn seen(client: &mut Client) -> String {
     match event(client).await.unwrap() {
         Event::StreamStarted(start) => format!("attempt {}", start.attempt),
-        Event::StreamGrew(piece) => format!("{}: {}", piece.offset, piece.text),
+        Event::StreamText(piece) => format!("{}: {}", piece.offset, piece.text),
         Event::Message(message) => match message.ends {
             Some((uuid, attempt)) => format!("{uuid} ended, attempt {attempt}"),
             None => message.kind.into(),

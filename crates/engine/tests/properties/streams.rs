@@ -219,7 +219,7 @@ proptest! {
     #![proptest_config(config(400))]
 
     #[test]
-    fn the_text_of_an_answer_is_a_prefix_that_only_grows_and_a_hole_is_one_question(
+    fn the_text_of_a_stream_is_a_prefix_that_only_gets_longer_and_a_hole_is_one_question(
         seed: u64,
         events in proptest::collection::vec(event(), 1..300),
     ) {

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_says_what_it_has_of_growing_answers_and_which_shall_stop() {
+    fn a_client_says_what_it_has_of_streams_and_which_shall_stop() {
         let ClientFrame::GetPending { have: Some(have), .. } = ClientFrame::parse(
             r#"{"type":"get_pending","after":0,"have":[{"message_uuid":"a","attempt":2,"offset":7}]}"#,
         )

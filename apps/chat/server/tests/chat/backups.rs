@@ -115,7 +115,7 @@ async fn after_a_clean_stop_the_one_file_has_everything() {
 }
 
 #[tokio::test]
-async fn a_chat_is_backed_up_while_an_answer_grows_and_comes_back_as_it_was() {
+async fn a_chat_is_backed_up_while_an_answer_is_written_and_comes_back_as_it_was() {
     let mut chat = BackedUp::new().await;
     let names = ["mailbox.db", "chat.db"];
     for name in names {

@@ -49,7 +49,7 @@ pub(crate) fn retry(id: &str, answer: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn an_answer_grows_on_all_devices_alike_and_becomes_the_message_that_they_show() {
+async fn a_stream_is_shown_on_all_devices_alike_and_becomes_the_message_that_they_show() {
     let (mood, pen) = Pen::new();
     let story = Story::with([mood]).await;
     let (mut laptop, mut phone) = (story.ada.watch().await, story.ada.watch().await);

@@ -92,7 +92,7 @@ async fn a_question_that_is_edited_begins_a_branch_and_the_old_one_stays() {
 }
 
 #[tokio::test]
-async fn a_question_can_be_asked_behind_an_answer_that_still_grows() {
+async fn a_question_can_be_asked_behind_an_answer_that_is_still_written() {
     let (mood, pen) = Pen::new();
     let mut story = Story::with([mood, Mood::Answer("two")]).await;
     let mut screen = story.ada.watch().await;
