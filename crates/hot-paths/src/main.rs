@@ -5,8 +5,8 @@
 //! were made before, blocking, on the main thread: what is counted is the server, and next to
 //! nothing of its client. One operation follows the other, so that the same is done in every run.
 
-mod house;
 mod paths;
+mod server;
 mod wire;
 
 use std::{fs, hint::black_box, process::ExitCode};
@@ -14,8 +14,8 @@ use std::{fs, hint::black_box, process::ExitCode};
 use anyhow::{Context as _, Result, bail};
 use tetherline_process::{note, say};
 
-use house::House;
 use paths::{HotPath, PATHS};
+use server::RunningServer;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -44,8 +44,8 @@ fn go(name: &str) -> Result<()> {
         bail!("there is no path `{name}`; `--list` shows them");
     };
     let HotPath { rounds, operations, prepare, .. } = path;
-    let house = House::open()?;
-    let mut round = prepare(&house)?;
+    let server = RunningServer::open()?;
+    let mut round = prepare(&server)?;
     // Buffers, statements and pages that are made once belong to no operation.
     for _ in 0..rounds.div_ceil(4) {
         round()?;

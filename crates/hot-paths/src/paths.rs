@@ -7,7 +7,7 @@ mod streams;
 
 use anyhow::Result;
 
-use crate::house::House;
+use crate::server::RunningServer;
 
 pub(crate) struct HotPath {
     pub(crate) name: &'static str,
@@ -15,7 +15,7 @@ pub(crate) struct HotPath {
     pub(crate) rounds: u64,
     /// How many operations one round is.
     pub(crate) operations: u64,
-    pub(crate) prepare: fn(&House) -> Result<Round<'_>>,
+    pub(crate) prepare: fn(&RunningServer) -> Result<Round<'_>>,
 }
 
 pub(crate) type Round<'a> = Box<dyn FnMut() -> Result<()> + 'a>;

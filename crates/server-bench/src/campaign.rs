@@ -17,7 +17,7 @@ use clap::Args;
 use tetherline_process::{note, say};
 
 use crate::{
-    contestant::{Contestant, Programs},
+    peer::{Peer, Programs},
     record::Measured,
     report,
 };
@@ -53,7 +53,7 @@ pub(crate) struct Options {
     only: Vec<String>,
     /// Only these servers.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "SERVER")]
-    peers: Vec<Contestant>,
+    peers: Vec<Peer>,
     /// How often each is measured; as often as its scenario says if it is left out.
     #[arg(long)]
     runs: Option<u32>,
@@ -63,7 +63,7 @@ pub(crate) struct Options {
 #[derive(Debug, Clone, Copy)]
 struct Step {
     scenario: &'static Scenario,
-    contestant: Contestant,
+    peer: Peer,
     run: u32,
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// All measurements, in their order: everybody in turn, and then all of it again. And who would take part,
 /// and is not there.
-fn steps(options: &Options, programs: &Programs) -> Result<(Vec<Step>, Vec<Contestant>)> {
+fn steps(options: &Options, programs: &Programs) -> Result<(Vec<Step>, Vec<Peer>)> {
     let wanted = |scenario: &&Scenario| {
         options.only.is_empty() || options.only.iter().any(|name| name == scenario.name)
     };
@@ -124,22 +124,22 @@ fn steps(options: &Options, programs: &Programs) -> Result<(Vec<Step>, Vec<Conte
         let is_known = SCENARIOS.iter().any(|scenario| scenario.name == name);
         ensure!(is_known, "there is no scenario `{name}`; there are: {}", plan::names());
     }
-    let takes_part = |contestant: &Contestant| {
-        (options.peers.is_empty() || options.peers.contains(contestant))
-            && (!options.brief || contestant.is_brief())
+    let takes_part = |peer: &Peer| {
+        (options.peers.is_empty() || options.peers.contains(peer))
+            && (!options.brief || peer.is_brief())
     };
     let mut left_out = Vec::new();
     let mut steps = Vec::new();
     for scenario in SCENARIOS.iter().filter(wanted).filter(|one| !options.brief || one.is_brief()) {
         let runs = if options.brief { 1 } else { options.runs.unwrap_or(scenario.runs) };
         for run in 1..=runs {
-            for &contestant in scenario.contestants.iter().filter(|&one| takes_part(one)) {
-                match contestant.missing(programs) {
-                    None => steps.push(Step { scenario, contestant, run }),
-                    Some(_) if left_out.contains(&contestant) => {}
+            for &peer in scenario.peers.iter().filter(|&one| takes_part(one)) {
+                match peer.missing(programs) {
+                    None => steps.push(Step { scenario, peer, run }),
+                    Some(_) if left_out.contains(&peer) => {}
                     Some(what) => {
-                        note!("{} is left out: there is no {what}", contestant.name());
-                        left_out.push(contestant);
+                        note!("{} is left out: there is no {what}", peer.name());
+                        left_out.push(peer);
                     }
                 }
             }
@@ -162,7 +162,7 @@ impl Campaign {
             let record = match self.measure(*step, kept) {
                 Ok(record) => record,
                 Err(problem) => {
-                    let (what, whom) = (step.scenario.title(), step.contestant.name());
+                    let (what, whom) = (step.scenario.title(), step.peer.name());
                     problems.push(format!("{what}, {whom}: {problem:#}"));
                     note!("{number}/{} {what}, {whom}: {problem:#}", left.len());
                     continue;
@@ -177,7 +177,7 @@ impl Campaign {
     }
 
     fn measure(&self, step: Step, kept: &Path) -> Result<Record> {
-        let Step { scenario, contestant, run } = step;
+        let Step { scenario, peer, run } = step;
         let busy = machine::Busy::now();
         let (measured, own_cpu_s) = match scenario.load {
             plan::Load::Streams => (self.streams()?, None),
@@ -187,7 +187,7 @@ impl Campaign {
         Ok(Record {
             scenario: scenario.name.to_owned(),
             at: scenario.at,
-            contestant,
+            peer,
             run,
             disturbed_pct,
             measured,
@@ -202,12 +202,12 @@ impl Campaign {
         with: &[&str],
         kept: &Path,
     ) -> Result<(Measured, Option<f64>)> {
-        let Step { scenario, contestant, .. } = step;
+        let Step { scenario, peer, .. } = step;
         let (programs, serve) = (&self.programs, scenario.serve);
-        let mut server = server::Server::start(contestant, programs, &self.folder, serve)?;
+        let mut server = server::Server::start(peer, programs, &self.folder, serve)?;
         if scenario.is_filled_before {
             self.put_under(&server, step, &[&["fill"], with].concat(), None)?;
-            server = server.restart(contestant, programs, serve)?;
+            server = server.restart(peer, programs, serve)?;
         }
         let per_s = if scenario.paced_by_plain { Some(self.half_of_plain(kept)?) } else { None };
         let mut measured = self.put_under(&server, step, &[&[what], with].concat(), per_s)?;
@@ -222,10 +222,10 @@ impl Campaign {
         load: &[&str],
         per_s: Option<u32>,
     ) -> Result<Measured> {
-        let Step { scenario, contestant, .. } = step;
+        let Step { scenario, peer, .. } = step;
         let mut command = server::pinned(&self.programs.own, server::GENERATOR_CORE);
         command.args(["load"]).args(load).args(scenario.more);
-        command.args(contestant.manners(server.folder()));
+        command.args(peer.manners(server.folder()));
         command.args(["--server", &server.address.to_string(), "--pid", &server.pid().to_string()]);
         command.args(per_s.map(|per_s| format!("--per-s={per_s}")));
         if self.brief {
@@ -256,7 +256,7 @@ impl Campaign {
 
     fn half_of_plain(&self, kept: &Path) -> Result<u32> {
         let full = |records: &Records| {
-            let all = records.of("saturated", None, Contestant::Plain);
+            let all = records.of("saturated", None, Peer::Plain);
             report::median(&report::figures(&all, "published_per_s"))
         };
         let found = full(&self.records).or_else(|| full(&Records::read_or_none(kept).ok()?));
@@ -283,8 +283,8 @@ mod tests {
         let server = ["--server", "127.0.0.1:1", "--pid", "1"];
         for scenario in SCENARIOS {
             let plan::Load::Generator { what, with } = scenario.load else { continue };
-            for contestant in scenario.contestants {
-                let manners = contestant.manners(Path::new("folder"));
+            for peer in scenario.peers {
+                let manners = peer.manners(Path::new("folder"));
                 let manners = manners.iter().map(String::as_str);
                 let own = [&[what][..], with, scenario.more, scenario.brief].concat();
                 let all = common.into_iter().chain(own).chain(manners).chain(server);

@@ -4,8 +4,8 @@
 #![allow(clippy::doc_markdown, reason = "the comments on options are the help that people read")]
 
 mod campaign;
-mod contestant;
 mod load;
+mod peer;
 mod record;
 mod report;
 mod servers;

@@ -159,7 +159,7 @@ fn thousands(figure: i64) -> String {
 mod tests {
     use super::*;
     use crate::{
-        contestant::Contestant,
+        peer::Peer,
         record::{Counts, Measured},
     };
 
@@ -176,10 +176,10 @@ mod tests {
 
     #[test]
     fn a_run_that_broke_a_promise_has_no_figures() {
-        let record = |contestant, lost| Record {
+        let record = |peer, lost| Record {
             scenario: "saturated".to_owned(),
             at: None,
-            contestant,
+            peer,
             run: 1,
             disturbed_pct: None,
             measured: Measured {
@@ -187,10 +187,10 @@ mod tests {
                 figures: [("x".to_owned(), 1.0)].into(),
             },
         };
-        let of = |contestant, lost| figures(&[&record(contestant, lost)], "x").len();
-        assert_eq!((of(Contestant::Tetherline, 0), of(Contestant::Tetherline, 1)), (1, 0));
+        let of = |peer, lost| figures(&[&record(peer, lost)], "x").len();
+        assert_eq!((of(Peer::Tetherline, 0), of(Peer::Tetherline, 1)), (1, 0));
         // Live-only messages may be missed, and what others lose is theirs.
-        assert_eq!((of(Contestant::TetherlineLive, 1), of(Contestant::Nchan, 1)), (1, 1));
+        assert_eq!((of(Peer::TetherlineLive, 1), of(Peer::Nchan, 1)), (1, 1));
     }
 
     #[test]

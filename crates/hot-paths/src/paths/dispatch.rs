@@ -3,11 +3,11 @@ use tetherline_engine::{Delivery, Engine, EpochNo, Established, IdNo, Instant, M
 use tetherline_protocol::Seq;
 
 use super::{PATHS, Round};
-use crate::house::House;
+use crate::server::RunningServer;
 
 /// As the driver of a page does for each frame: ask whether the message is new, do what the engine has
 /// to say, and look at its timer.
-pub(super) fn dispatch(_house: &House) -> Result<Round<'_>> {
+pub(super) fn dispatch(_server: &RunningServer) -> Result<Round<'_>> {
     let now = Instant::from_millis(1_000);
     let mut engine: Engine<()> = Engine::new(1);
     engine.sign_in(now);

@@ -2,7 +2,7 @@ use anyhow::Result;
 
 use super::Round;
 use crate::{
-    house::{House, message, post, succeed, upgrade, user},
+    server::{RunningServer, message, post, succeed, upgrade, user},
     wire::{Http, Socket, text},
 };
 
@@ -10,16 +10,16 @@ use crate::{
 const USERS: u32 = 100;
 
 /// To people who are not there.
-pub(super) fn publish(house: &House) -> Result<Round<'_>> {
-    let mut http = house.http()?;
+pub(super) fn publish(server: &RunningServer) -> Result<Round<'_>> {
+    let mut http = server.http()?;
     let requests: Vec<_> = (0..USERS).map(|number| request(number, "")).collect();
     let mut turns = requests.into_iter().cycle();
     Ok(Box::new(move || succeed(&mut http, &turns.next().expect("a cycle has no end"))))
 }
 
 /// Each under a key that was not used before.
-pub(super) fn publish_keyed(house: &House) -> Result<Round<'_>> {
-    let mut http = house.http()?;
+pub(super) fn publish_keyed(server: &RunningServer) -> Result<Round<'_>> {
+    let mut http = server.http()?;
     let mut number = 0;
     Ok(Box::new(move || {
         number += 1;
@@ -28,18 +28,18 @@ pub(super) fn publish_keyed(house: &House) -> Result<Round<'_>> {
     }))
 }
 
-pub(super) fn deliver(house: &House) -> Result<Round<'_>> {
-    let mut readers = Readers::connect(house, "")?;
+pub(super) fn deliver(server: &RunningServer) -> Result<Round<'_>> {
+    let mut readers = Readers::connect(server, "")?;
     Ok(Box::new(move || readers.next()?.reads()))
 }
 
-pub(super) fn live(house: &House) -> Result<Round<'_>> {
-    let mut readers = Readers::connect(house, "?durable=false")?;
+pub(super) fn live(server: &RunningServer) -> Result<Round<'_>> {
+    let mut readers = Readers::connect(server, "?durable=false")?;
     Ok(Box::new(move || readers.next()?.reads()))
 }
 
-pub(super) fn acknowledge(house: &House) -> Result<Round<'_>> {
-    let mut readers = Readers::connect(house, "")?;
+pub(super) fn acknowledge(server: &RunningServer) -> Result<Round<'_>> {
+    let mut readers = Readers::connect(server, "")?;
     let ping = text(r#"{"type":"ping","timestamp":1}"#);
     Ok(Box::new(move || {
         let reader = readers.next()?;
@@ -66,10 +66,10 @@ struct Reader {
 }
 
 impl Readers {
-    fn connect(house: &House, query: &str) -> Result<Self> {
-        let readers = (0..USERS).map(|number| Reader::connect(house, &user(number), query));
+    fn connect(server: &RunningServer, query: &str) -> Result<Self> {
+        let readers = (0..USERS).map(|number| Reader::connect(server, &user(number), query));
         let connected = readers.collect::<Result<_>>()?;
-        Ok(Self { publisher: house.http()?, connected, published: 0 })
+        Ok(Self { publisher: server.http()?, connected, published: 0 })
     }
 
     /// Publishes to the next of them.
@@ -83,8 +83,8 @@ impl Readers {
 }
 
 impl Reader {
-    fn connect(house: &House, user: &str, query: &str) -> Result<Self> {
-        let mut socket = house.connect(&upgrade(user)?)?;
+    fn connect(server: &RunningServer, user: &str, query: &str) -> Result<Self> {
+        let mut socket = server.connect(&upgrade(user)?)?;
         socket.send(&text(r#"{"type":"get_pending"}"#))?;
         socket.expect("pending_check_complete")?;
         let request = post(&format!("/v1/users/{user}/messages{query}"), "", &message());

@@ -8,26 +8,26 @@ use tetherline_protocol::limits::STREAM_INTERVAL_MS;
 
 use super::Round;
 use crate::{
-    house::{House, field, post, post_lines, succeed, upgrade, user},
+    server::{RunningServer, field, post, post_lines, succeed, upgrade, user},
     wire::text,
 };
 
 /// So many streams are under way, each of somebody who watches it.
 pub(super) const STREAMS: u64 = 16;
 
-pub(super) fn word(house: &House) -> Result<Round<'_>> {
-    let mut http = house.http()?;
+pub(super) fn word(server: &RunningServer) -> Result<Round<'_>> {
+    let mut http = server.http()?;
     let mut streams = Vec::new();
     for number in 0..STREAMS as u32 {
         let user = user(number);
-        let mut reader = house.connect(&upgrade(&user)?)?;
+        let mut reader = server.connect(&upgrade(&user)?)?;
         reader.send(&text(r#"{"type":"get_pending","have":[]}"#))?;
         reader.expect("pending_check_complete")?;
         let path = format!("/v1/users/{user}/streams");
         succeed(&mut http, &post(&path, "", "{}"))?;
         reader.expect("message_start")?;
         let name = field(http.body(), "message_uuid")?;
-        let mut writer = house.http()?;
+        let mut writer = server.http()?;
         writer.write(&post_lines(&format!("{path}/{name}/1/text")))?;
         streams.push((writer, reader));
     }

@@ -11,24 +11,20 @@ use anyhow::Result;
 use time::{OffsetDateTime, format_description::well_known::Iso8601};
 
 use super::{Step, records::Header};
-use crate::contestant::{Contestant, Programs};
+use crate::peer::{Peer, Programs};
 
 /// Linux counts processor time in hundredths of a second, whatever its own clock does.
 const TICKS_PER_S: f64 = 100.0;
 
-pub(super) fn header(
-    programs: &Programs,
-    steps: &[Step],
-    left_out: Vec<Contestant>,
-) -> Result<Header> {
+pub(super) fn header(programs: &Programs, steps: &[Step], left_out: Vec<Peer>) -> Result<Header> {
     let today = OffsetDateTime::now_utc().date().format(&Iso8601::DATE)?;
     let mut build = DefaultHasher::new();
     for program in [&programs.tetherline, &programs.own, &programs.stream_bench] {
         fs::read(program)?.hash(&mut build);
     }
-    let mut contestants: Vec<_> = steps.iter().map(|step| step.contestant).collect();
-    contestants.sort();
-    contestants.dedup();
+    let mut peers: Vec<_> = steps.iter().map(|step| step.peer).collect();
+    peers.sort();
+    peers.dedup();
     let memory_kib: u64 = field("/proc/meminfo", "MemTotal").parse().unwrap_or(0);
     Ok(Header {
         measured_on: today,
@@ -36,7 +32,7 @@ pub(super) fn header(
         cores: thread::available_parallelism()?.get(),
         memory_gib: memory_kib.div_ceil(1024 * 1024),
         system: format!("{}, Linux {}", system(), kernel()),
-        versions: contestants.into_iter().map(|one| (one, one.version(programs))).collect(),
+        versions: peers.into_iter().map(|one| (one, one.version(programs))).collect(),
         left_out,
         build: format!("{:016x}", build.finish()),
     })

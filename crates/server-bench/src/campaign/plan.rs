@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::contestant::Contestant::{
+use crate::peer::Peer::{
     self, Bare, Mosquitto, Nchan, Plain, PlainKeys, PlainNoIndex, SocketIo, Tetherline,
     TetherlineAcked, TetherlineKeyed, TetherlineLive, Ws,
 };
@@ -13,7 +13,7 @@ pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     /// Where on its axis, for one point of a curve.
     pub(crate) at: Option<u32>,
-    pub(crate) contestants: &'static [Contestant],
+    pub(crate) peers: &'static [Peer],
     pub(super) load: Load,
     /// What is missed is there before the server starts that is measured.
     pub(super) is_filled_before: bool,
@@ -38,14 +38,14 @@ pub(super) enum Load {
 impl Scenario {
     const fn new(
         name: &'static str,
-        contestants: &'static [Contestant],
+        peers: &'static [Peer],
         what: &'static str,
         with: &'static [&'static str],
     ) -> Self {
         Self {
             name,
             at: None,
-            contestants,
+            peers,
             load: Load::Generator { what, with },
             more: &[],
             brief: &[],
@@ -78,14 +78,14 @@ impl Scenario {
     }
 }
 
-impl Contestant {
+impl Peer {
     /// Whether it is part of a brief campaign.
     pub(super) fn is_brief(self) -> bool {
         self.is_ours() || matches!(self, Plain | PlainKeys)
     }
 }
 
-const EVERYBODY: &[Contestant] = &[
+const EVERYBODY: &[Peer] = &[
     Tetherline,
     TetherlineAcked,
     TetherlineLive,
@@ -98,7 +98,7 @@ const EVERYBODY: &[Contestant] = &[
     SocketIo,
 ];
 /// Whoever keeps what somebody misses.
-const KEEPERS: &[Contestant] = &[Tetherline, Plain, Nchan, Mosquitto, SocketIo];
+const KEEPERS: &[Peer] = &[Tetherline, Plain, Nchan, Mosquitto, SocketIo];
 
 /// Of every point of a curve: it is one of many, and what comes before it is no part of it.
 const POINT: &[&str] = &["--seconds", "2", "--warm-up-s", "0.5", "--fill-together", "500"];

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Step;
 use crate::{
-    contestant::Contestant,
+    peer::Peer,
     record::{Counts, Measured},
 };
 
@@ -28,10 +28,10 @@ pub(crate) struct Header {
     pub(crate) cores: usize,
     pub(crate) memory_gib: u64,
     pub(crate) system: String,
-    pub(crate) versions: BTreeMap<Contestant, String>,
+    pub(crate) versions: BTreeMap<Peer, String>,
     /// Who was not there to be measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) left_out: Vec<Contestant>,
+    pub(crate) left_out: Vec<Peer>,
     /// Of our binaries: what was measured with others is not gone on with.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) build: String,
@@ -43,7 +43,8 @@ pub(crate) struct Record {
     pub(crate) scenario: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) at: Option<u32>,
-    pub(crate) contestant: Contestant,
+    #[serde(rename = "contestant")]
+    pub(crate) peer: Peer,
     pub(crate) run: u32,
     /// What others took of the machine meanwhile, in hundredths of a core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,7 +102,7 @@ impl Records {
         Ok(())
     }
 
-    /// With these in place of what was recorded of the same scenarios and contestants.
+    /// With these in place of what was recorded of the same scenarios and peers.
     pub(super) fn with(mut self, newer: Self) -> Result<Self> {
         let machine = |header: &Header| (header.processor.clone(), header.cores);
         let all_anew = self.all.iter().all(|record| newer.has_any(record));
@@ -113,15 +114,15 @@ impl Records {
         self.all.extend(newer.all);
         self.all.sort_by_key(|record| {
             let known = super::SCENARIOS.iter().position(|one| one.name == record.scenario);
-            (known, record.at, record.contestant, record.run)
+            (known, record.at, record.peer, record.run)
         });
         let versions = std::mem::take(&mut self.header.versions);
         self.header = newer.header;
-        for (contestant, version) in versions {
-            self.header.versions.entry(contestant).or_insert(version);
+        for (peer, version) in versions {
+            self.header.versions.entry(peer).or_insert(version);
         }
         self.header.build = String::new();
-        let measured = |one: &Contestant| self.all.iter().any(|record| record.contestant == *one);
+        let measured = |one: &Peer| self.all.iter().any(|record| record.peer == *one);
         self.header.left_out.retain(|one| !measured(one));
         Ok(self)
     }
@@ -141,13 +142,13 @@ impl Records {
         self.all.iter().any(|record| {
             record.scenario == step.scenario.name
                 && record.at == step.scenario.at
-                && record.contestant == step.contestant
+                && record.peer == step.peer
                 && record.run == step.run
         })
     }
 
     fn has_any(&self, of: &Record) -> bool {
-        !self.of(&of.scenario, of.at, of.contestant).is_empty()
+        !self.of(&of.scenario, of.at, of.peer).is_empty()
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Record> {
@@ -155,34 +156,29 @@ impl Records {
     }
 
     /// All runs of one measurement.
-    pub(crate) fn of(
-        &self,
-        scenario: &str,
-        at: Option<u32>,
-        contestant: Contestant,
-    ) -> Vec<&Record> {
+    pub(crate) fn of(&self, scenario: &str, at: Option<u32>, peer: Peer) -> Vec<&Record> {
         let wanted = |record: &&Record| {
-            record.scenario == scenario && record.at == at && record.contestant == contestant
+            record.scenario == scenario && record.at == at && record.peer == peer
         };
         self.all.iter().filter(wanted).collect()
     }
 }
 
 impl Record {
-    /// Whether its contestant broke a promise.
+    /// Whether its peer broke a promise.
     pub(crate) fn is_broken(&self) -> bool {
-        self.contestant.broken(self.measured.counts) != Counts::default()
+        self.peer.broken(self.measured.counts) != Counts::default()
     }
 }
 
 impl fmt::Display for Record {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scenario, at, contestant, run, measured, .. } = self;
+        let Self { scenario, at, peer, run, measured, .. } = self;
         write!(formatter, "{scenario}")?;
         if let Some(at) = at {
             write!(formatter, " at {at}")?;
         }
-        write!(formatter, ", {}, run {run}: ", contestant.name())?;
+        write!(formatter, ", {}, run {run}: ", peer.name())?;
         let Counts { lost, doubled, reordered, misdelivered, refused, closed } = measured.counts;
         if measured.counts == Counts::default() {
             return formatter.write_str("all there, once and in order");
@@ -199,11 +195,11 @@ impl fmt::Display for Record {
 mod tests {
     use super::*;
 
-    fn record(scenario: &str, contestant: Contestant, run: u32, figure: f64) -> Record {
+    fn record(scenario: &str, peer: Peer, run: u32, figure: f64) -> Record {
         let mut measured = Measured::default();
         measured.set("published_per_s", figure);
         let scenario = scenario.to_owned();
-        Record { scenario, at: None, contestant, run, disturbed_pct: None, measured }
+        Record { scenario, at: None, peer, run, disturbed_pct: None, measured }
     }
 
     fn records(all: Vec<Record>) -> Records {
@@ -213,7 +209,7 @@ mod tests {
 
     #[test]
     fn what_is_measured_anew_takes_the_place_of_all_runs_from_before() {
-        let (ours, plain) = (Contestant::Tetherline, Contestant::Plain);
+        let (ours, plain) = (Peer::Tetherline, Peer::Plain);
         let before = records(vec![
             record("saturated", ours, 1, 1.0),
             record("saturated", ours, 2, 2.0),
@@ -226,9 +222,9 @@ mod tests {
 
     #[test]
     fn figures_of_two_machines_are_not_mixed() {
-        let mut elsewhere = records(vec![record("saturated", Contestant::Plain, 1, 1.0)]);
+        let mut elsewhere = records(vec![record("saturated", Peer::Plain, 1, 1.0)]);
         elsewhere.header.processor = "another".to_owned();
-        let here = || records(vec![record("saturated", Contestant::Tetherline, 1, 1.0)]);
+        let here = || records(vec![record("saturated", Peer::Tetherline, 1, 1.0)]);
         assert!(here().with(elsewhere).is_err());
         assert!(records(Vec::new()).with(here()).is_ok());
     }
@@ -239,7 +235,7 @@ mod tests {
         let file = folder.path().join("unfinished.jsonl");
         let built = |build: &str| Header { build: build.to_owned(), ..Header::default() };
         let mut first = Records::go_on(&file, built("1")).unwrap();
-        first.add(record("saturated", Contestant::Plain, 1, 1.0)).unwrap();
+        first.add(record("saturated", Peer::Plain, 1, 1.0)).unwrap();
         writeln!(first.file.as_mut().unwrap(), "{{\"scenario\":").unwrap();
         assert_eq!(Records::go_on(&file, built("1")).unwrap().all().count(), 1);
         assert_eq!(Records::go_on(&file, built("2")).unwrap().all().count(), 0);

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, se
 use tempfile::TempDir;
 
 use crate::{
-    contestant::{Contestant, Programs},
+    peer::{Peer, Programs},
     usage::Tree,
 };
 
@@ -36,35 +36,25 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn start(
-        contestant: Contestant,
+        peer: Peer,
         programs: &Programs,
         folder: &Path,
         more: &[&str],
     ) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("server-").tempdir_in(folder)?;
-        Self::start_in(folder, contestant, programs, more)
+        Self::start_in(folder, peer, programs, more)
     }
 
     /// Ends it, and starts it once more on what it has kept: its memory holds nothing of before.
-    pub(super) fn restart(
-        self,
-        contestant: Contestant,
-        programs: &Programs,
-        more: &[&str],
-    ) -> Result<Self> {
+    pub(super) fn restart(self, peer: Peer, programs: &Programs, more: &[&str]) -> Result<Self> {
         let Self { child, folder, .. } = self;
         drop(child);
-        Self::start_in(folder, contestant, programs, more)
+        Self::start_in(folder, peer, programs, more)
     }
 
-    fn start_in(
-        folder: TempDir,
-        contestant: Contestant,
-        programs: &Programs,
-        more: &[&str],
-    ) -> Result<Self> {
+    fn start_in(folder: TempDir, peer: Peer, programs: &Programs, more: &[&str]) -> Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
-        let (program, arguments) = contestant.command(programs, folder.path(), address, more)?;
+        let (program, arguments) = peer.command(programs, folder.path(), address, more)?;
         let log = File::create(folder.path().join("log"))?;
         let child = pinned(&program, SERVER_CORE)
             .args(arguments)

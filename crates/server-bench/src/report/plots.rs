@@ -9,7 +9,7 @@ use plotters::style::RGBColor;
 use super::{figures, median, spread};
 use crate::{
     campaign::{Records, SCENARIOS},
-    contestant::Contestant,
+    peer::Peer,
 };
 
 const FONT: &str = "system-ui, -apple-system, 'Segoe UI', sans-serif";
@@ -139,7 +139,7 @@ impl Measure {
         records: &Records,
         scenario: &str,
         at: Option<u32>,
-        one: Contestant,
+        one: Peer,
         figure: &str,
     ) -> Option<Self> {
         let all = figures(&records.of(scenario, at, one), figure);
@@ -149,10 +149,10 @@ impl Measure {
 }
 
 impl Bars {
-    fn measures(&self, records: &Records) -> Vec<(Contestant, Measure)> {
+    fn measures(&self, records: &Records) -> Vec<(Peer, Measure)> {
         let scenarios = SCENARIOS.iter().filter(|scenario| scenario.name == self.scenario);
         scenarios
-            .flat_map(|scenario| scenario.contestants)
+            .flat_map(|scenario| scenario.peers)
             .filter_map(|&one| {
                 let measure = Measure::of(records, self.scenario, None, one, self.figure)?;
                 let by = self.divided_by;
@@ -168,7 +168,7 @@ impl Curve {
         let scenarios = SCENARIOS.iter().filter(|scenario| scenario.name == self.scenario);
         scenarios
             .filter_map(|scenario| {
-                let (at, one) = (scenario.at?, *scenario.contestants.first()?);
+                let (at, one) = (scenario.at?, *scenario.peers.first()?);
                 Some((at, Measure::of(records, self.scenario, Some(at), one, self.figure)?))
             })
             .collect()

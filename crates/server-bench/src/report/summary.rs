@@ -1,7 +1,7 @@
 use super::{figures, median, number};
 use crate::{
     campaign::Records,
-    contestant::Contestant::{
+    peer::Peer::{
         self, Bare, Plain, PlainKeys, Tetherline, TetherlineAcked, TetherlineKeyed, TetherlineLive,
     },
 };
@@ -15,7 +15,7 @@ struct Line {
 }
 
 /// A figure's name, and where it is found.
-type Figure = (&'static str, &'static str, Contestant);
+type Figure = (&'static str, &'static str, Peer);
 
 enum Reached {
     Times(Figure, Figure, &'static str),
@@ -155,9 +155,8 @@ const LINES: &[Line] = &[
 ];
 
 pub(super) fn table(records: &Records) -> String {
-    let of = |(name, scenario, contestant): Figure| {
-        median(&figures(&records.of(scenario, None, contestant), name))
-    };
+    let of =
+        |(name, scenario, peer): Figure| median(&figures(&records.of(scenario, None, peer), name));
     let mut lines =
         vec!["| | at least | aim | measured |".to_owned(), "|---|---|---|---|".to_owned()];
     for Line { what, at_least, aim, reached } in LINES {

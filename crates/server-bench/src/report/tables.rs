@@ -1,7 +1,7 @@
 use super::{figures, is_generators_limit, median, number, spread};
 use crate::{
     campaign::{Record, Records, SCENARIOS},
-    contestant::Contestant::{self, Bare, Plain, PlainKeys, Tetherline},
+    peer::Peer::{self, Bare, Plain, PlainKeys, Tetherline},
     record::Counts,
 };
 
@@ -19,7 +19,7 @@ enum Rows {
     /// The points of one curve, and what they count.
     Points(&'static str, &'static str),
     /// These, each with its words.
-    Of(&'static [(&'static str, &'static str, Contestant)]),
+    Of(&'static [(&'static str, &'static str, Peer)]),
 }
 
 struct Column {
@@ -34,8 +34,8 @@ enum Show {
     /// Two of them, for a median and a percentile.
     Two(&'static str, &'static str),
     /// How many times what another reached, in the same load unless another is named.
-    Times(&'static str, Contestant),
-    TimesIn(&'static str, &'static str, Contestant),
+    Times(&'static str, Peer),
+    TimesIn(&'static str, &'static str, Peer),
     /// Lost, doubled, out of order.
     Counts,
 }
@@ -199,8 +199,8 @@ impl Table {
         let titles: Vec<&str> = self.columns.iter().map(|column| column.title).collect();
         let mut lines = vec![format!("| {head} | {} |", titles.join(" | "))];
         lines.push(format!("|---|{}", "---|".repeat(titles.len())));
-        for (title, scenario, at, contestant) in self.rows.all() {
-            let runs = records.of(scenario, at, contestant);
+        for (title, scenario, at, peer) in self.rows.all() {
+            let runs = records.of(scenario, at, peer);
             if runs.is_empty() {
                 continue;
             }
@@ -216,7 +216,7 @@ impl Table {
 }
 
 impl Rows {
-    fn all(&self) -> Vec<(String, &'static str, Option<u32>, Contestant)> {
+    fn all(&self) -> Vec<(String, &'static str, Option<u32>, Peer)> {
         match *self {
             Self::Of(rows) => rows
                 .iter()
@@ -225,13 +225,13 @@ impl Rows {
             Self::Everybody(name) => SCENARIOS
                 .iter()
                 .filter(|scenario| scenario.name == name)
-                .flat_map(|scenario| scenario.contestants)
+                .flat_map(|scenario| scenario.peers)
                 .map(|&one| (one.title().to_owned(), name, None, one))
                 .collect(),
             Self::Points(name, _) => SCENARIOS
                 .iter()
                 .filter(|scenario| scenario.name == name)
-                .filter_map(|scenario| Some((scenario.at?, scenario.contestants)))
+                .filter_map(|scenario| Some((scenario.at?, scenario.peers)))
                 .flat_map(|(at, all)| all.iter().map(move |&one| (at, one)))
                 .map(|(at, one)| (number(f64::from(at)), name, Some(at), one))
                 .collect(),

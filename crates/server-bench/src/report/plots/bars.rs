@@ -8,7 +8,7 @@ use plotters::{
 };
 
 use super::{Bars, FONT, GRID, INK, Measure, OTHERS, OURS, QUIET, WRITTEN_HERE};
-use crate::{contestant::Contestant, report::number};
+use crate::{peer::Peer, report::number};
 
 const WIDTH: i32 = 820;
 const MARGIN: i32 = 16;
@@ -22,7 +22,7 @@ const NAMES: i32 = 350;
 const FIGURES: i32 = 100;
 
 /// Horizontal bars, each with its name, its figure and its spread.
-pub(super) fn draw(plot: &Bars, bars: &[(Contestant, Measure)]) -> Result<String> {
+pub(super) fn draw(plot: &Bars, bars: &[(Peer, Measure)]) -> Result<String> {
     let bottom = TITLE + ROW * i32::try_from(bars.len())?;
     let height = bottom + MARGIN;
     let mut svg = String::new();
@@ -33,10 +33,10 @@ pub(super) fn draw(plot: &Bars, bars: &[(Contestant, Measure)]) -> Result<String
         let length = f64::from(WIDTH - NAMES - FIGURES - MARGIN);
         let x = |figure: f64| NAMES + (figure.min(most) / most * length).round() as i32;
         area.draw(&Text::new(plot.title, (MARGIN, MARGIN), text(21, INK, HPos::Left, VPos::Top)))?;
-        for (row, (contestant, bar)) in (0..).zip(bars) {
+        for (row, (peer, bar)) in (0..).zip(bars) {
             let middle = TITLE + ROW * row + ROW / 2;
-            let colour = colour(*contestant);
-            let name = contestant.title().replace(['*', '`'], "");
+            let colour = colour(*peer);
+            let name = peer.title().replace(['*', '`'], "");
             let style = text(18, INK, HPos::Right, VPos::Center);
             area.draw(&Text::new(name, (NAMES - 10, middle), style))?;
             let corners = [(NAMES, middle - BAR / 2), (x(bar.median), middle + BAR / 2)];
@@ -67,7 +67,7 @@ pub(super) fn draw(plot: &Bars, bars: &[(Contestant, Measure)]) -> Result<String
 }
 
 /// Where the longest bar ends; one that is far longer than all others is cut there.
-fn end_of_axis(bars: &[(Contestant, Measure)]) -> f64 {
+fn end_of_axis(bars: &[(Peer, Measure)]) -> f64 {
     let mut all: Vec<f64> = bars.iter().map(|(_, bar)| bar.most).collect();
     all.sort_by(f64::total_cmp);
     match all[..] {
@@ -77,10 +77,10 @@ fn end_of_axis(bars: &[(Contestant, Measure)]) -> f64 {
     }
 }
 
-fn colour(contestant: Contestant) -> RGBColor {
-    if contestant.is_ours() {
+fn colour(peer: Peer) -> RGBColor {
+    if peer.is_ours() {
         OURS
-    } else if contestant.is_of_this_house() {
+    } else if peer.is_written_here() {
         WRITTEN_HERE
     } else {
         OTHERS

@@ -22,7 +22,7 @@ const KEYS_S: &str = "3";
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Contestant {
+pub(crate) enum Peer {
     Tetherline,
     /// Every message is acknowledged by itself.
     TetherlineAcked,
@@ -52,7 +52,7 @@ pub(crate) struct Programs {
     pub(crate) peers: PathBuf,
 }
 
-impl Contestant {
+impl Peer {
     /// As it is said on the command line and in the records.
     pub(crate) fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
@@ -84,7 +84,7 @@ impl Contestant {
     }
 
     /// Whether it is built here, and not somebody else's.
-    pub(crate) fn is_of_this_house(self) -> bool {
+    pub(crate) fn is_written_here(self) -> bool {
         !matches!(self, Self::Nchan | Self::Mosquitto | Self::Ws | Self::SocketIo)
     }
 
@@ -93,7 +93,7 @@ impl Contestant {
         match self {
             // Whoever is slow may miss a live-only message.
             Self::TetherlineLive => Counts { lost: 0, ..counts },
-            one if one.is_of_this_house() => counts,
+            one if one.is_written_here() => counts,
             // What others lose is shown, and is theirs.
             _ => Counts::default(),
         }

@@ -14,12 +14,12 @@ use crate::wire::{Http, Socket};
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 const API_KEY: &str = "an-api-key-of-some-length";
 
-pub(crate) struct House {
+pub(crate) struct RunningServer {
     address: SocketAddr,
     _folder: TempDir,
 }
 
-impl House {
+impl RunningServer {
     /// On one thread, as far as it is asynchronous: which of several takes a task is chance.
     pub(crate) fn open() -> Result<Self> {
         let folder = tempfile::tempdir()?;
