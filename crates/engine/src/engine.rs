@@ -225,7 +225,7 @@ impl<P> Engine<P> {
         }
     }
 
-    /// The highest position that this page has received.
+    /// The highest position that this page has received, and where it knows the message.
     #[must_use]
     pub fn position(&self) -> Option<Seq> {
         self.reader.position()

@@ -94,7 +94,10 @@ impl Reader {
     ) -> (Option<Seq>, Resume) {
         let mut lost = None;
         let mut place = match self.place {
-            Some(place) if place.goes_on_in(epoch, head) => place.or_where_the_device_is(cursor),
+            Some(mut place) if place.goes_on_in(epoch, head) => {
+                place.stand_firm(cursor);
+                place
+            }
             other => {
                 lost = other.map(|place| place.high);
                 self.forget_holds();
@@ -178,13 +181,13 @@ impl Reader {
         let place = self.place.as_mut()?;
         let next = seq.next().filter(|_| seq < place.start)?;
         place.backfill = Some(Backfill { next, end: place.start });
-        place.start = seq;
+        place.begin_earlier(seq);
         Some(place.resume(seq))
     }
 
     /// A message with a position has come.
     pub(crate) fn arrive(&mut self, mark: Mark, audience: Audience, size: usize) -> Arrival {
-        let Mark { seq, id } = mark;
+        let Mark { seq, .. } = mark;
         let mut arrival = Arrival { delivery: Delivery::Drop, gap_after: None };
         let is_full = self.is_full();
         let Some(place) = self.place.as_mut() else { return arrival };
@@ -202,10 +205,10 @@ impl Reader {
             self.has_left_some |= seq > place.high || place.backfill.is_some();
             return arrival;
         }
-        let before = match place.backfill_to(seq) {
+        let before = match place.backfill_to(mark) {
             Some(before) => before,
             None if seq <= place.high => return arrival,
-            None => place.reach(seq, id),
+            None => place.reach(mark),
         };
         if before.next() != Some(seq) {
             arrival.gap_after = Some(before);
@@ -344,11 +347,11 @@ impl Reader {
     }
 
     pub(crate) fn position(&self) -> Option<Seq> {
-        self.place.map(|place| place.high)
+        self.place.map(|place| place.known.seq)
     }
 
     pub(crate) fn position_id(&self) -> IdNo {
-        self.place.map_or(IdNo::NONE, |place| place.id)
+        self.place.map_or(IdNo::NONE, |place| place.known.id)
     }
 
     fn insert(&mut self, hold: Hold) {

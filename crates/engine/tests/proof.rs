@@ -354,6 +354,45 @@ fn a_tab_that_was_to_prove_itself_first_asks_for_older_history_when_it_need_not_
 }
 
 #[test]
+fn a_page_stands_where_it_knows_the_message_and_not_behind_a_gap_that_names_none() {
+    // The connection broke between a gap and the message behind it. The page went on from there by the
+    // number alone: in a backup that was copied back other messages stood up to it, which it never got.
+    let (mut page, connection) = Page::at_three();
+    let gap = |page: &mut Page, connection, passed| {
+        page.engine.handle_gap(connection, mark(3, 3).seq, mark(9, 9).seq, passed, page.now);
+        page.outputs().contains(&Output::Gap { after: mark(3, 3).seq, next: mark(9, 9).seq })
+    };
+    assert!(gap(&mut page, connection, IdNo::NONE));
+    page.lose(connection);
+    let connection = page.connect(mark(12, 12), mark(3, 3));
+    assert!(page.outputs().contains(&proof(mark(3, 3))), "not 8");
+    page.checked(connection, mark(3, 3), mark(3, 3));
+    assert!(gap(&mut page, connection, IdNo(8)), "it is told once more");
+    page.lose(connection);
+    page.connect(mark(12, 12), mark(3, 3));
+    assert!(page.outputs().contains(&proof(mark(8, 8))), "now it knows which message was there");
+}
+
+#[test]
+fn a_page_that_was_getting_older_messages_stands_at_the_last_of_them() {
+    // It had begun at 5 without knowing the message, and asked for what history lacked. When the
+    // connection broke in the middle of that, it went on from 5, which proves nothing.
+    let mut page = Page::signed_in();
+    let connection = page.connect(mark(5, 5), mark(5, 0));
+    page.checked(connection, mark(5, 0), mark(5, 0));
+    page.engine.history_as_of(mark(2, 0).seq, page.now);
+    for seq in [3, 4] {
+        let mark = mark(seq, u32::try_from(seq).unwrap());
+        assert_eq!(page.message(connection, mark), Delivery::Deliver { replayed: true });
+    }
+    page.lose(connection);
+    let connection = page.connect(mark(6, 16), mark(1, 1));
+    assert!(page.outputs().contains(&proof(mark(4, 4))), "not 5");
+    page.checked(connection, mark(4, 4), mark(4, 4));
+    assert_eq!(page.message(connection, mark(5, 15)), Delivery::Deliver { replayed: true });
+}
+
+#[test]
 fn a_tab_that_cannot_prove_itself_shows_nothing_of_before_behind_what_another_leader_passes_on() {
     // What the next leader passed on of an answer was put behind the text of a history that was replaced.
     let mut page = Page::among_tabs();

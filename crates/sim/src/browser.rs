@@ -343,7 +343,8 @@ impl World {
                 let is_past = target.engine.position() >= Some(seq);
                 let is_current = target.link == Some(link) || target.tab.joined.is_some();
                 if handlers == 0 && is_current && is_past {
-                    self.nobody_wants(page, link, seq.get());
+                    let is_taken = delivery != Delivery::Drop;
+                    self.nobody_wants(page, link, seq.get(), is_taken);
                 }
             }
             Delivery::Deliver { replayed } => {

@@ -35,6 +35,7 @@ pub(crate) struct Reading {
     /// The last position that each type's handlers saw.
     called: [u64; 2],
     is_another_epoch: bool,
+    connection: Connection,
     /// The last position that the page has acknowledged.
     pub(crate) acknowledged: u64,
     owes_gap: bool,
@@ -50,6 +51,14 @@ pub(crate) struct Reading {
     /// The same in a history before this one, of which a backup may have what was trimmed, or
     /// everything up to where a page with no history would begin.
     told_before: u64,
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum Connection {
+    /// The page has not asked by it.
+    Fresh,
+    #[default]
+    Used,
 }
 
 impl Reading {
@@ -113,12 +122,18 @@ impl World {
         self.note(&format!("page {page} asks for what comes after {after}"));
         let history = self.link_of(page).map(|link| self.links[link].history);
         let Page { engine, reading, .. } = &mut self.pages[page];
+        let is_fresh = std::mem::take(&mut reading.connection) == Connection::Fresh;
         if let Some(start) = reading.start {
             let is_there = engine.position().is_some_and(|position| position.get() == after);
-            if after < start && is_there && !reading.can_prove && reading.seen.is_empty() {
+            let is_anew = is_fresh && is_there;
+            let has_no_more = reading.seen.range(after + 1..).next().is_none();
+            if after < start && is_anew && !reading.can_prove && reading.seen.is_empty() {
                 (reading.start, reading.lowest, reading.next) = (Some(after), after, after + 1);
                 // It begins like a fresh page, and has nothing of another history.
                 reading.history = history.unwrap_or(reading.history);
+            } else if is_anew && has_no_more {
+                // What follows it was told by numbers alone: that comes, or is told, once more.
+                reading.next = after + 1;
             }
             return;
         }
@@ -220,9 +235,10 @@ impl World {
     }
 
     /// A message without a handler is dropped, which the first seconds of a page are too early for.
-    pub(crate) fn nobody_wants(&mut self, page: PageNo, link: LinkNo, seq: u64) {
+    /// `is_taken`: it counts as handled.
+    pub(crate) fn nobody_wants(&mut self, page: PageNo, link: LinkNo, seq: u64, is_taken: bool) {
         let reading = &self.pages[page].reading;
-        if seq < reading.next && reading.reads_another(self.links[link].history) {
+        if !is_taken && seq < reading.next && reading.reads_another(self.links[link].history) {
             // It is for another tab: this one has yet to prove that it reads the same.
             return;
         }

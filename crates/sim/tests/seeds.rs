@@ -16,6 +16,9 @@ const MENDED: &[(u64, &str)] = &[
     (300_091_025, TRIMMED_BUT_IN_MEMORY),
     (300_127_840, OLDER_HISTORY_PUT_OFF),
     (300_138_313, WAITED_FOR_IN_VAIN),
+    (100_060_709, KNOWN_BY_NUMBER),
+    (100_132_827, KNOWN_BY_NUMBER),
+    (100_220_544, NOBODYS_PROOF),
 ];
 
 /// A page that was told where its device stood was held to what a crash had left of that meanwhile.
@@ -36,6 +39,13 @@ const OLDER_HISTORY_PUT_OFF: &str =
 
 const WAITED_FOR_IN_VAIN: &str =
     "a send that had settled came twice, was refused for now, and held back all later ones";
+
+/// The connection broke behind a gap, or in the middle of older messages, and a backup came back by hand:
+/// the page went on from a position whose message it did not know, past others that it never got.
+const KNOWN_BY_NUMBER: &str = "a page went on from a position that it knew by number alone";
+
+/// The first message of the new history had no handler on this page, and counts as handled all the same.
+const NOBODYS_PROOF: &str = "the checker took a message that nobody wants for another tab's";
 
 #[test]
 fn every_promise_is_kept_whatever_goes_wrong() {

@@ -26,7 +26,7 @@ impl Reader {
     pub(crate) fn pass(&mut self, last: Mark) {
         if let Some(place) = self.place.as_mut() {
             place.stream = last.seq;
-            place.reach(last.seq, last.id);
+            place.reach(last);
         }
     }
 }

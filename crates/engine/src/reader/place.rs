@@ -10,8 +10,9 @@ pub(super) struct Place {
     pub(super) start: Seq,
     /// Everything up to here was, except what `backfill` still owes.
     pub(super) high: Seq,
-    /// Which message stands there.
-    pub(super) id: IdNo,
+    /// The newest message that this page has got, or was told of by name, or where it began. What lies
+    /// between that and `high` it was told by number alone.
+    pub(super) known: Mark,
     pub(super) proof: Proof,
     /// The server says whether a position is one of its mailbox.
     pub(super) is_checked: bool,
@@ -76,13 +77,13 @@ pub(crate) struct Resume {
 }
 
 impl Place {
-    pub(super) fn new(epoch: EpochNo, start: Mark) -> Self {
-        let Mark { seq: start, id } = start;
+    pub(super) fn new(epoch: EpochNo, known: Mark) -> Self {
+        let start = known.seq;
         Self {
             epoch,
             start,
             high: start,
-            id,
+            known,
             proof: Proof::Given,
             is_checked: false,
             backfill: None,
@@ -99,34 +100,48 @@ impl Place {
         self.epoch == epoch && self.high <= head
     }
 
-    /// A page that has got nothing, and never heard which message stands where it began, has nothing to
-    /// prove itself with. What lies between may be of a restored backup, and new to everybody. What it
-    /// asked for afterwards is then no more than where it begins.
-    pub(super) fn or_where_the_device_is(self, cursor: Mark) -> Self {
-        let has_nothing = self.id == IdNo::NONE
-            && self.resume_after() == self.start
-            && self.backfill.map_or(self.start, |backfill| backfill.end) == self.high;
-        if has_nothing && cursor.seq < self.high {
-            let Mark { seq, id } = if cursor.seq < self.start { cursor } else { self.start.into() };
-            Self { start: seq, high: seq, id, backfill: None, ..self }
-        } else {
-            self
+    /// By a number alone a page cannot prove itself: on a new connection it stands where it knows the
+    /// message, and what follows comes, or is told, once more. One that has got nothing, and never heard
+    /// which message stands where it began, begins where the device is, if that is before: what lies
+    /// between may be of a restored backup, and new to everybody.
+    pub(super) fn stand_firm(&mut self, cursor: Mark) {
+        if self.has_nothing() && cursor.seq < self.start {
+            (self.start, self.known) = (cursor.seq, cursor);
         }
+        self.high = self.known.seq;
+        self.backfill = self.backfill.filter(|backfill| backfill.next <= self.high);
     }
 
-    pub(super) fn mark(&self) -> Mark {
-        Mark { seq: self.high, id: self.id }
+    /// Neither a message nor the name of one.
+    fn has_nothing(&self) -> bool {
+        self.known == Mark::from(self.start)
+    }
+
+    /// From here on everything has to come: what was asked for afterwards too.
+    pub(super) fn begin_earlier(&mut self, start: Seq) {
+        if self.has_nothing() {
+            self.known = start.into();
+        }
+        self.start = start;
     }
 
     /// A message is the newest of this page. Answers the position before it.
-    pub(super) fn reach(&mut self, seq: Seq, id: IdNo) -> Seq {
-        self.id = id;
-        core::mem::replace(&mut self.high, seq)
+    pub(super) fn reach(&mut self, mark: Mark) -> Seq {
+        self.known = mark;
+        core::mem::replace(&mut self.high, mark.seq)
+    }
+
+    /// This message stands at a position up to which nothing is missing. From a server that checks none
+    /// a number is as good.
+    pub(super) fn name(&mut self, mark: Mark) {
+        if (mark.id != IdNo::NONE || !self.is_checked) && mark.seq >= self.known.seq {
+            self.known = mark;
+        }
     }
 
     /// What is asked until the position is proved.
     pub(super) fn question(&self) -> Resume {
-        Resume { after: self.mark(), proves: true, epoch: self.epoch }
+        Resume { after: self.known, proves: true, epoch: self.epoch }
     }
 
     /// What is asked first on a connection. What lies further back is asked for when it is answered.
@@ -183,18 +198,21 @@ impl Place {
 
     /// Counts a position that the backfill owes, and answers up to where it had come before. Another
     /// tab may have asked for part of it: only what follows counts.
-    pub(super) fn backfill_to(&mut self, seq: Seq) -> Option<Seq> {
-        let backfill = self.backfill.filter(|backfill| backfill.next == seq)?;
-        self.backfill_passed(backfill, seq);
-        Some(seq.previous())
+    pub(super) fn backfill_to(&mut self, mark: Mark) -> Option<Seq> {
+        let backfill = self.backfill.filter(|backfill| backfill.next == mark.seq)?;
+        self.backfill_passed(backfill, mark.seq);
+        if mark.seq > self.known.seq {
+            self.known = mark;
+        }
+        Some(mark.seq.previous())
     }
 
-    pub(super) fn backfill_passed(&mut self, backfill: Backfill, seq: Seq) {
+    fn backfill_passed(&mut self, backfill: Backfill, seq: Seq) {
         self.backfill =
             seq.next().filter(|_| seq < backfill.end).map(|next| Backfill { next, ..backfill });
     }
 
-    /// Nothing is left between a position and `last`.
+    /// Nothing is left between a position and `passed`.
     pub(super) fn pass_gap(&mut self, after: Seq, passed: Mark) -> Option<Seq> {
         let last = passed.seq;
         self.flows_to(after, last);
@@ -207,7 +225,10 @@ impl Place {
         }
         if (after..last).contains(&self.high) {
             hole_after = hole_after.or(Some(self.high));
-            self.reach(last, passed.id);
+            self.high = last;
+        }
+        if hole_after.is_some() {
+            self.name(passed);
         }
         hole_after
     }

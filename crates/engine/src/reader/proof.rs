@@ -33,8 +33,8 @@ impl Reader {
         if let Some(place) = self.place.as_mut() {
             place.is_checked = position.is_some();
             // The leading tab has proved its own position, and that is all it can say.
-            let is_owed = known.is_some() && place.id != IdNo::NONE && position.is_some();
-            if is_owed && position != Some(place.mark()) {
+            let is_owed = known.is_some() && place.known.id != IdNo::NONE && position.is_some();
+            if is_owed && position != Some(place.known) {
                 place.proof = Proof::Owed;
                 resume = place.question();
             }
@@ -87,19 +87,19 @@ impl Reader {
 
     /// Which message stands where the page is, if it has heard of that.
     pub(crate) fn known(&self) -> Option<IdNo> {
-        self.place.map(|place| place.id).filter(|id| *id != IdNo::NONE)
+        self.place.map(|place| place.known.id).filter(|id| *id != IdNo::NONE)
     }
 
     /// Where the page is, for other tabs; `None` if the server checks none.
     pub(crate) fn mark(&self) -> Option<Mark> {
-        self.place.as_ref().filter(|place| place.is_checked).map(Place::mark)
+        self.place.as_ref().filter(|place| place.is_checked).map(|place| place.known)
     }
 
     /// Whether the answer to a question says that this page's position is none of this mailbox's.
     pub(crate) fn is_refuted(&self, after: Mark, from: Mark) -> bool {
         self.place.as_ref().is_some_and(|place| {
             place.proof == Proof::Owed
-                && after == place.mark()
+                && after == place.known
                 && (from.seq != after.seq || from.id.differs_from(after.id))
         })
     }
@@ -127,14 +127,14 @@ impl Reader {
         place.stream = from.seq;
         let was_owed = place.proof == Proof::Owed;
         if was_owed {
-            if after != place.mark() && from != place.mark() {
+            if after != place.known && from != place.known {
                 return None;
             }
             place.proof = Proof::Given;
             place.owed = None;
         }
-        if place.high == from.seq && from.id != IdNo::NONE {
-            place.id = from.id;
+        if place.high == from.seq {
+            place.name(from);
         }
         if from.seq > place.high {
             // Somebody else reads on from where this page has not come yet.

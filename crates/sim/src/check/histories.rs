@@ -1,6 +1,6 @@
 //! In which history each page reads: a restore that nobody announces replaces it in the same epoch.
 
-use super::Reading;
+use super::{Connection, Reading};
 use crate::{
     page::Page,
     world::{LinkNo, PageNo, World},
@@ -67,6 +67,7 @@ impl World {
             reading.acknowledged = 0;
         }
         reading.truth = truth;
+        reading.connection = Connection::Fresh;
         self.note(&format!("page {page} is connected by link {link}, cursor {truth}"));
     }
 
