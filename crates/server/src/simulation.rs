@@ -9,7 +9,8 @@ use std::{
 };
 
 use tetherline_protocol::{
-    CloseCode, DeviceId, Limits, MessageId, Seq, StopTarget, StreamPosition, UserId, frame::Message,
+    CloseCode, DeviceId, Epoch, Limits, MessageId, Seq, StopTarget, StreamPosition, UserId,
+    frame::Message,
 };
 
 use crate::{
@@ -140,7 +141,7 @@ pub enum Action {
     /// Write these text frames; `None` stands for a WebSocket Ping.
     Write(Vec<Option<String>>),
     /// Read this page from the store.
-    Read(u32, Seq, Room),
+    Read(u32, Epoch, Seq, Room),
     /// Read this page from the store, with what stands before it. It replaces what was to be read.
     Resume(u32, Seq, Room),
     /// Read what streams have after these places.
@@ -250,7 +251,9 @@ impl Session {
     pub fn poll(&mut self, now_ms: u64) -> Option<Action> {
         Some(match self.pump.poll(self.at(now_ms))? {
             pump::Action::Write(batch) => Action::Write(batch.into_iter().map(text).collect()),
-            pump::Action::Read { ticket, after, room } => Action::Read(ticket, after, room),
+            pump::Action::Read { ticket, epoch, after, room } => {
+                Action::Read(ticket, epoch, after, room)
+            }
             pump::Action::Resume { ticket, after, room } => Action::Resume(ticket, after, room),
             pump::Action::ReadStreams(places) => Action::ReadStreams(places),
             pump::Action::Locate => Action::Locate,

@@ -15,7 +15,7 @@ use futures_util::future::{BoxFuture, ready};
 use reqwest::StatusCode;
 use support::{API_KEY, Client, config, token, user};
 use tetherline_protocol::{
-    Attempt, DeviceId, IdempotencyKey, Limits, MessageId, Seq, StopTarget, StreamPosition,
+    Attempt, DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, StopTarget, StreamPosition,
     StreamStatus, UserId,
     frame::{Message, StreamEnding, StreamOpening},
 };
@@ -95,10 +95,11 @@ impl Mailbox for Switched {
     fn read(
         &self,
         user: &UserId,
+        epoch: &Epoch,
         after: Seq,
         room: Room,
     ) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        self.when_on(self.store.read(user, after, room))
+        self.when_on(self.store.read(user, epoch, after, room))
     }
 
     fn resume(

@@ -23,7 +23,8 @@ use tetherline_server::{
     },
 };
 use tetherline_store_conformance::{
-    Bench, Restored, forgets_as_told, keeps_every_promise, sends, stream_model, survives_restores,
+    Bench, Restored, forgets_as_told, keeps_every_promise, read, sends, stream_model,
+    survives_restores,
 };
 
 const ROOM: Room = Room { messages: 1_000, bytes: 1 << 20 };
@@ -149,7 +150,7 @@ async fn append(store: &impl Store, name: &str, text: &str) -> Appended {
 }
 
 async fn positions(store: &impl Store, name: &str) -> Vec<u64> {
-    let page = store.read(&user(name), Seq::ZERO, ROOM).await.unwrap();
+    let page = read(store, &user(name), Seq::ZERO, ROOM).await.unwrap();
     page.iter().map(|delivery| delivery.seq.get()).collect()
 }
 

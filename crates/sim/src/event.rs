@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use tetherline_engine::ConnectionNo;
-use tetherline_protocol::{Seq, StreamPosition};
+use tetherline_protocol::{Epoch, Seq, StreamPosition};
 use tetherline_server::store::{Delivery, Outcome, Resumed, Room, StreamSnapshot};
 
 use crate::{
@@ -129,6 +129,7 @@ pub(crate) enum Event {
         link: LinkNo,
         job: u32,
         ticket: u32,
+        epoch: Epoch,
         after: Seq,
         room: Room,
         page: Option<Vec<Delivery>>,

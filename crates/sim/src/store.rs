@@ -309,11 +309,22 @@ impl Store {
         } else {
             mailbox.id_at(after.get()).map_or(Standing::Forgotten, Standing::Message)
         };
-        let messages = self.read(user, after, room);
+        let messages = self.read_now(user, after, room);
         Resumed { head: self.head(user), standing, messages }
     }
 
-    pub(crate) fn read(&self, user: UserNo, after: Seq, room: Room) -> Vec<Delivery> {
+    /// Nothing in another epoch.
+    pub(crate) fn read(
+        &self,
+        user: UserNo,
+        epoch: &Epoch,
+        after: Seq,
+        room: Room,
+    ) -> Vec<Delivery> {
+        if *epoch == self.epoch_text(user) { self.read_now(user, after, room) } else { Vec::new() }
+    }
+
+    fn read_now(&self, user: UserNo, after: Seq, room: Room) -> Vec<Delivery> {
         let mailbox = &self.mailboxes[user];
         let from = after.get().max(mailbox.trimmed);
         let mut skipped = (from - mailbox.erased) as usize;

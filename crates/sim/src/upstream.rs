@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use tetherline_protocol::{
-    CloseCode, MessageId, Seq, StreamPosition, limits::STREAM_PIECE_BYTES_MAX,
+    CloseCode, Epoch, MessageId, Seq, StreamPosition, limits::STREAM_PIECE_BYTES_MAX,
 };
 use tetherline_server::{
     simulation::{Action, Event as Happened, Session},
@@ -157,7 +157,7 @@ impl World {
         &mut self,
         link: LinkNo,
         job: u32,
-        (ticket, after, room): (u32, Seq, Room),
+        (ticket, epoch, after, room): (u32, &Epoch, Seq, Room),
         page: Option<Vec<Delivery>>,
     ) {
         let user = self.links[link].user;
@@ -166,7 +166,7 @@ impl World {
             let page = if self.fault(1) {
                 Err(StoreError::new("no disk"))
             } else {
-                Ok(page.unwrap_or_else(|| self.store.read(user, after, room)))
+                Ok(page.unwrap_or_else(|| self.store.read(user, epoch, after, room)))
             };
             self.tell(link, Happened::Page(ticket, page));
         }
@@ -269,15 +269,15 @@ impl World {
                 }
                 self.after(delay, Event::Written { link });
             }
-            Action::Read(ticket, after, room) => {
+            Action::Read(ticket, epoch, after, room) => {
                 self.check_room(link, room);
                 let early = self.random.percent(50);
-                let page = early.then(|| self.store.read(user, after, room));
+                let page = early.then(|| self.store.read(user, &epoch, after, room));
                 let Some(upstream) = &mut self.links[link].upstream else { return };
                 upstream.job += 1;
                 let job = upstream.job;
                 let delay = self.delay(0, 8);
-                self.after(delay, Event::Read { link, job, ticket, after, room, page });
+                self.after(delay, Event::Read { link, job, ticket, epoch, after, room, page });
             }
             Action::Resume(ticket, after, room) => {
                 let early = self.random.percent(50);

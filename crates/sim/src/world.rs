@@ -263,8 +263,8 @@ impl World {
             }
             Event::SessionTimer { link, at } => self.session_timer(link, at),
             Event::Wake { link } => self.woken(link),
-            Event::Read { link, job, ticket, after, room, page } => {
-                self.have_read(link, job, (ticket, after, room), page);
+            Event::Read { link, job, ticket, epoch, after, room, page } => {
+                self.have_read(link, job, (ticket, &epoch, after, room), page);
             }
             Event::Resumed { link, job, ticket, after, room, resumed } => {
                 self.have_resumed(link, job, (ticket, after, room), resumed);

@@ -19,6 +19,7 @@ const MENDED: &[(u64, &str)] = &[
     (100_060_709, KNOWN_BY_NUMBER),
     (100_132_827, KNOWN_BY_NUMBER),
     (100_220_544, NOBODYS_PROOF),
+    (300_209_473, READ_AFTER_ERASURE),
 ];
 
 /// A page that was told where its device stood was held to what a crash had left of that meanwhile.
@@ -46,6 +47,8 @@ const KNOWN_BY_NUMBER: &str = "a page went on from a position that it knew by nu
 
 /// The first message of the new history had no handler on this page, and counts as handled all the same.
 const NOBODYS_PROOF: &str = "the checker took a message that nobody wants for another tab's";
+
+const READ_AFTER_ERASURE: &str = "a connection from before an erasure read what was published after it, and its page got that twice";
 
 #[test]
 fn every_promise_is_kept_whatever_goes_wrong() {

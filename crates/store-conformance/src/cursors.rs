@@ -29,7 +29,7 @@ async fn what_is_acknowledged_counts_at_once(bench: &mut impl Bench) {
     acknowledge(&store, "cat", "phone", 2).await;
     let at = store.locate(&user("cat"), Some(&device("phone"))).await.unwrap();
     assert_eq!((at.cursor, at.floor), (seq(2), seq(2)));
-    let two = store.read(&user("cat"), seq(1), ROOM).await.unwrap();
+    let two = read(&store, &user("cat"), seq(1), ROOM).await.unwrap();
     assert!(two[0].text.contains(at.cursor_id.unwrap().as_str()), "the message there");
     assert_eq!(place(&store, "cat", "new").await, (2, 2), "a new device is at the floor");
     acknowledge(&store, "cat", "phone", 99).await;
@@ -75,7 +75,7 @@ async fn a_crash_takes_acknowledgements_and_never_adds_any(bench: &mut impl Benc
         let (cursor, floor) = place(&store, "cleo", "phone").await;
         assert!((saved..=head).contains(&cursor), "{cursor} of {head}, and {saved} was saved");
         assert!((cursor..=head).contains(&floor), "{floor} of {head}");
-        let again = store.read(&user("cleo"), seq(cursor), ROOM).await.unwrap();
+        let again = read(&store, &user("cleo"), seq(cursor), ROOM).await.unwrap();
         assert_eq!(again.len() as u64, head - cursor, "what was taken comes again, and all of it");
         saved = cursor;
     }

@@ -84,6 +84,9 @@ async fn what_is_erased_is_gone_and_positions_go_on(store: &impl Store) {
     assert_eq!((place.head.seq, place.cursor, place.floor, place.trimmed), (two, two, two, two));
     let anew = store.append(&eve, Some(&key("k1")), message("another")).await.unwrap();
     assert_eq!((anew.repeated, anew.seq), (false, seq(3)));
+    // Whoever was connected before has not heard of it yet, perhaps.
+    let of_before = store.read(&eve, &before.epoch, seq(0), ROOM).await.unwrap();
+    assert_eq!(of_before, [], "what came after it is of another epoch");
     // What is still on its way from before the erasure changes nothing.
     store.acknowledge(&eve, Some(&phone), seq(1)).await.unwrap();
     assert_eq!(store.locate(&eve, Some(&phone)).await.unwrap().cursor, two);

@@ -25,8 +25,8 @@ use tetherline_protocol::{
     frame::{Message, StreamEnding, StreamOpening},
 };
 use tetherline_server::store::{
-    Appended, Inbox as _, Mailbox as _, Room, Store, StreamPage, StreamRead, Streams as _,
-    Upkeep as _,
+    Appended, Delivery, Inbox as _, Mailbox as _, Room, Store, StoreError, StreamPage, StreamRead,
+    Streams as _, Upkeep as _,
 };
 
 pub use forgetting::forgets_as_told;
@@ -113,8 +113,19 @@ async fn append(store: &impl Store, name: &str, text: &str) -> Appended {
     store.append(&user(name), None, message(text)).await.unwrap()
 }
 
+/// Reads in the epoch of this moment.
+pub async fn read(
+    store: &impl Store,
+    user: &UserId,
+    after: Seq,
+    room: Room,
+) -> Result<Vec<Delivery>, StoreError> {
+    let epoch = store.head(user).await?.epoch;
+    store.read(user, &epoch, after, room).await
+}
+
 async fn positions(store: &impl Store, name: &str) -> Vec<u64> {
-    let page = store.read(&user(name), Seq::ZERO, ROOM).await.unwrap();
+    let page = read(store, &user(name), Seq::ZERO, ROOM).await.unwrap();
     page.iter().map(|delivery| delivery.seq.get()).collect()
 }
 

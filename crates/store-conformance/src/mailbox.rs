@@ -24,7 +24,7 @@ pub async fn keeps_every_promise(bench: &mut impl Bench) {
     let store = bench.open();
     let head = store.head(&user("ada")).await.unwrap();
     assert_eq!((head.seq, head.epoch), (seq(3), epoch));
-    assert_eq!(store.read(&user("ada"), Seq::ZERO, ROOM).await.unwrap().len(), 3);
+    assert_eq!(read(&store, &user("ada"), Seq::ZERO, ROOM).await.unwrap().len(), 3);
     let repeat = store.append(&user("kim"), Some(&key("k1")), message("once")).await.unwrap();
     assert!(repeat.repeated);
     let place = store.locate(&user("dee"), Some(&device("phone"))).await.unwrap();
@@ -55,7 +55,7 @@ async fn reading_takes_what_fits_and_at_least_one(store: &impl Store) {
         append(store, "rea", &format!("{number}{}", "x".repeat(400))).await;
     }
     let read = async |after, room| -> Vec<u64> {
-        let page = store.read(&user("rea"), seq(after), room).await.unwrap();
+        let page = read(store, &user("rea"), seq(after), room).await.unwrap();
         page.iter().map(|delivery| delivery.seq.get()).collect()
     };
     assert_eq!(read(0, ROOM).await, [1, 2, 3, 4, 5]);
@@ -63,7 +63,8 @@ async fn reading_takes_what_fits_and_at_least_one(store: &impl Store) {
     assert_eq!(read(5, ROOM).await, [0_u64; 0]);
     assert_eq!(read(1, Room { messages: 2, ..ROOM }).await, [2, 3]);
     assert_eq!(read(0, Room { bytes: 1, ..ROOM }).await, [1]);
-    let one = store.read(&user("rea"), Seq::ZERO, Room { messages: 1, ..ROOM }).await.unwrap();
+    let one =
+        super::read(store, &user("rea"), Seq::ZERO, Room { messages: 1, ..ROOM }).await.unwrap();
     let size = one[0].text.len();
     assert_eq!(read(0, Room { bytes: size * 2, ..ROOM }).await, [1, 2]);
     assert_eq!(read(0, Room { bytes: size * 2 - 1, ..ROOM }).await, [1]);

@@ -31,7 +31,7 @@ async fn what_a_backup_has_is_there(bench: &mut impl Bench, how: Restored, name:
     sends::settle(&store, name, "m1", &Ok(None)).await;
     store.open_stream(&roy, &a1, opening("{}")).await.unwrap();
     store.append_text(&roy, &a1, ONE, None, "ab".into()).await.unwrap();
-    let kept = store.read(&roy, Seq::ZERO, ROOM).await.unwrap();
+    let kept = read(&store, &roy, Seq::ZERO, ROOM).await.unwrap();
     let shown = read_streams(&store, &roy, &[], ALL).await;
     bench.back_up(&store).await;
 
@@ -46,7 +46,7 @@ async fn what_a_backup_has_is_there(bench: &mut impl Bench, how: Restored, name:
 
     bench.restore(how).await;
     let store = bench.open();
-    assert_eq!(store.read(&roy, Seq::ZERO, ROOM).await.unwrap(), kept);
+    assert_eq!(read(&store, &roy, Seq::ZERO, ROOM).await.unwrap(), kept);
     assert_eq!(read_streams(&store, &roy, &[], ALL).await, shown, "it goes on from there");
     let place = store.locate(&roy, Some(&phone)).await.unwrap();
     assert_eq!((place.head.seq, place.cursor, place.floor), (seq(2), seq(1), seq(1)));

@@ -67,7 +67,7 @@ async fn every_position_names_its_message(store: &impl Store) {
     let resumed = store.resume(&sam, seq(1), ROOM).await.unwrap();
     assert_eq!((resumed.head.seq, resumed.head.id), (seq(2), Some(second.id.clone())));
     assert_eq!(resumed.standing, Standing::Message(first.id.clone()));
-    assert_eq!(resumed.messages, store.read(&sam, seq(1), ROOM).await.unwrap());
+    assert_eq!(resumed.messages, read(store, &sam, seq(1), ROOM).await.unwrap());
     let at_head = store.resume(&sam, seq(2), ROOM).await.unwrap();
     assert_eq!(at_head.standing, Standing::Message(second.id.clone()));
     let behind = store.resume(&sam, seq(3), ROOM).await.unwrap();

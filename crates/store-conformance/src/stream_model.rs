@@ -254,7 +254,7 @@ impl<B: Bench> Rig<B> {
             self.now.messages += 1;
             assert_eq!(finished.seq.get(), self.now.messages);
             let before = seq(finished.seq.get() - 1);
-            let page = self.store().read(&ada, before, ROOM).await.unwrap();
+            let page = read(self.store(), &ada, before, ROOM).await.unwrap();
             let message: serde_json::Value = serde_json::from_str(&page[0].text).unwrap();
             assert_eq!(message["message"]["content"], text);
         }

@@ -173,7 +173,7 @@ async fn every_step_survives<B: Bench>(
     let store = between(bench, store);
     assert_eq!(shown(&store, name).await, [piece("a9", 1, "")]);
     assert_eq!(positions(&store, name).await, [1, 2]);
-    let message = store.read(&pam, seq(1), ROOM).await.unwrap();
+    let message = read(&store, &pam, seq(1), ROOM).await.unwrap();
     assert_eq!((message.len(), message[0].seq), (1, stopped.seq));
     assert!(message[0].text.contains(stopped.id.as_str()));
     assert_eq!(open(&store, name, "a2").await.attempt, THREE);

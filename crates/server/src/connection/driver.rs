@@ -107,10 +107,11 @@ impl Driver {
                 self.socket.write(batch);
                 self.is_writing = true;
             }
-            Action::Read { ticket, after, room } => {
+            Action::Read { ticket, epoch, after, room } => {
                 let (shared, user, _) = self.owners();
                 self.start(Kind::Read, async move {
-                    Event::Page { ticket, page: shared.store.read(&user, after, room).await }
+                    let page = shared.store.read(&user, &epoch, after, room).await;
+                    Event::Page { ticket, page }
                 });
             }
             Action::Resume { ticket, after, room } => {

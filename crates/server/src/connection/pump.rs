@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
-use tetherline_protocol::{CloseCode, DeviceId, MessageId, Seq, StreamPosition, UserId};
+use tetherline_protocol::{CloseCode, DeviceId, Epoch, MessageId, Seq, StreamPosition, UserId};
 
 use crate::{
     connection::{
@@ -112,7 +112,7 @@ pub(crate) enum Action {
     /// Write these, and flush once.
     Write(Vec<Outgoing>),
     /// Read this page from the store.
-    Read { ticket: u32, after: Seq, room: Room },
+    Read { ticket: u32, epoch: Epoch, after: Seq, room: Room },
     /// Read this page, with what stands before it. It replaces what was to be read.
     Resume { ticket: u32, after: Seq, room: Room },
     /// Read what streams have after these places.
@@ -292,7 +292,8 @@ impl Pump {
             Output::Write(batch) => return Some(Action::Write(batch)),
             Output::Read { ticket, after, room } => {
                 let Some(page) = self.ticket.read(after, room) else {
-                    return Some(Action::Read { ticket, after, room });
+                    let epoch = self.session.epoch().clone();
+                    return Some(Action::Read { ticket, epoch, after, room });
                 };
                 self.session.handle(Input::Page { ticket, page: Ok(page) }, now);
             }

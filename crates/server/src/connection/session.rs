@@ -27,7 +27,7 @@ use std::{
 
 use bytes::Bytes;
 use tetherline_protocol::{
-    CloseCode, Limits, MessageId, PROTOCOL_VERSION, Seq, UserId,
+    CloseCode, Epoch, Limits, MessageId, PROTOCOL_VERSION, Seq, UserId,
     frame::{Accepted, ConnectionEstablished, ErrorFrame, ServerFrame},
     limits,
 };
@@ -166,6 +166,10 @@ impl Session {
 
     pub(crate) fn user(&self) -> &UserId {
         &self.user
+    }
+
+    pub(crate) fn epoch(&self) -> &Epoch {
+        self.feed.epoch()
     }
 
     /// Whether the next frame may be read from the socket.

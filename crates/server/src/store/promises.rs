@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use bytestring::ByteString;
 use futures_util::future::BoxFuture;
 use tetherline_protocol::{
-    DeviceId, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
+    DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
 };
 
 use super::{AppendError, Events, Head, Outcome, Publish, StoreError, Streams};
@@ -35,10 +35,12 @@ pub trait Mailbox: Send + Sync + 'static {
     ) -> BoxFuture<'_, Vec<Result<Appended, AppendError>>>;
 
     /// Reads on from `after`: at least one message if there is one, then as many as `room` takes.
-    /// What was trimmed is left out.
+    /// What was trimmed is left out. In any other epoch there is nothing: whoever was connected before a
+    /// user was erased may not have heard of it yet, and reads nothing of what was published since.
     fn read(
         &self,
         user: &UserId,
+        epoch: &Epoch,
         after: Seq,
         room: Room,
     ) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>>;

@@ -44,7 +44,7 @@ use std::{
 use futures_util::future::{BoxFuture, ready};
 use sha2::{Digest as _, Sha256};
 use tetherline_protocol::{
-    DeviceId, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
+    DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
 };
 
 use super::{
@@ -225,13 +225,17 @@ impl Mailbox for SqliteStore {
     fn read(
         &self,
         user: &UserId,
+        epoch: &Epoch,
         after: Seq,
         room: Room,
     ) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        let user = user.clone();
-        Box::pin(
-            self.readers.run(move |connection, _| messages::read(connection, &user, after, room)),
-        )
+        let (user, epoch) = (user.clone(), epoch.clone());
+        Box::pin(self.readers.run(move |connection, store_epoch| {
+            match statements::erasures(&epoch, store_epoch) {
+                Some(erasures) => messages::read(connection, &user, erasures, after, room),
+                None => Ok(Vec::new()),
+            }
+        }))
     }
 
     fn resume(

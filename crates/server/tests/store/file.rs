@@ -61,7 +61,7 @@ async fn a_lock_of_another_program_is_answered_in_time_and_over_when_it_is() {
     assert!(words.contains("database is locked"), "{words}");
     // Each of them was tried alone, for ten seconds each.
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
-    store.read(&user("ada"), Seq::ZERO, ROOM).await.expect("reading waits for nobody");
+    read(&store, &user("ada"), Seq::ZERO, ROOM).await.expect("reading waits for nobody");
     other.execute_batch("COMMIT").unwrap();
     assert_eq!(
         attempt(&store, "x").await.unwrap().seq,
@@ -237,7 +237,7 @@ async fn a_file_that_was_replaced_is_not_read_with_the_log_of_another() {
     let copy = place.file("copy.db");
     fs::copy(place.file("mailbox.db"), &copy).unwrap();
     fs::rename(&copy, place.file("mailbox.db")).unwrap();
-    let words = store.read(&user("ada"), Seq::ZERO, ROOM).await.unwrap_err().to_string();
+    let words = read(&store, &user("ada"), Seq::ZERO, ROOM).await.unwrap_err().to_string();
     assert!(words.contains("was replaced under the running server"), "{words}");
 }
 
@@ -249,7 +249,7 @@ async fn a_log_that_was_deleted_is_not_made_anew_by_a_reader() {
     append(&store, "ada", "x").await;
     let (log, away) = (place.file("mailbox.db-wal"), place.file("away"));
     fs::rename(&log, &away).unwrap();
-    store.read(&user("ada"), Seq::ZERO, ROOM).await.unwrap_err();
+    read(&store, &user("ada"), Seq::ZERO, ROOM).await.unwrap_err();
     assert!(!log.exists());
     fs::rename(&away, &log).unwrap();
     assert_eq!(positions(&store, "ada").await, [1]);
@@ -303,13 +303,13 @@ async fn a_message_whose_bytes_were_changed_is_not_delivered_and_the_others_are(
     flip(&place.file("mailbox.db"), "second-whole");
     flip(&place.file("mailbox.db"), "fourth-whole");
     let store = place.open().unwrap();
-    let page = store.read(&user("ada"), Seq::ZERO, ROOM).await.unwrap();
+    let page = read(&store, &user("ada"), Seq::ZERO, ROOM).await.unwrap();
     let whole: Vec<bool> = page.iter().map(|delivery| !delivery.is_unreadable()).collect();
     assert_eq!(whole, [true, false, true, false]);
     assert_eq!(page.iter().map(|delivery| delivery.seq.get()).collect::<Vec<_>>(), [1, 2, 3, 4]);
     // One of a program that made no proofs counts as it is.
     let other = place.connect();
     other.execute("UPDATE messages SET checksum = NULL", []).unwrap();
-    let page = store.read(&user("ada"), Seq::ZERO, ROOM).await.unwrap();
+    let page = read(&store, &user("ada"), Seq::ZERO, ROOM).await.unwrap();
     assert!(page.iter().all(|delivery| !delivery.is_unreadable()));
 }

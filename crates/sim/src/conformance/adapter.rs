@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use tetherline_protocol::{
-    DeviceId, IdempotencyKey, Limits, MessageId, Seq, StopTarget, UserId, frame::Message,
+    DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, StopTarget, UserId, frame::Message,
 };
 use tetherline_server::store::{
     AppendError, Appended, CarriedOut, Delivery, Event, EventQueue, Head, Mailbox, Place, Publish,
@@ -271,11 +271,12 @@ impl Mailbox for Adapter {
     fn read(
         &self,
         user: &UserId,
+        epoch: &Epoch,
         after: Seq,
         room: Room,
     ) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        let user = self.user(user);
-        Box::pin(async move { Ok(self.machine().store.read(user, after, room)) })
+        let (user, epoch) = (self.user(user), epoch.clone());
+        Box::pin(async move { Ok(self.machine().store.read(user, &epoch, after, room)) })
     }
 
     fn resume(

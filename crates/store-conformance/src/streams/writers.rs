@@ -68,7 +68,7 @@ pub(super) async fn what_is_finished_is_a_message_and_nothing_else(store: &impl 
     let end = Arc::new(StreamEnding::parse(r#"{"message":{"role":"assistant"}}"#).unwrap());
     let first = store.finish_stream(&eli, &a1, ONE, end.clone()).await.unwrap();
     assert_eq!((first.status, first.seq), (StreamStatus::Complete, seq(2)));
-    let page = store.read(&eli, seq(1), ROOM).await.unwrap();
+    let page = read(store, &eli, seq(1), ROOM).await.unwrap();
     assert_eq!((page.len(), page[0].seq, first.repeated), (1, first.seq, false));
     let text: &str = page[0].text.as_ref();
     let begin = format!(r#"{{"type":"message_regenerate","id":"{}","seq":2,"#, first.id);
@@ -114,7 +114,7 @@ pub(super) async fn what_is_stopped_takes_no_text(store: &impl Store) {
     assert_eq!(shown(store, "fay").await, [piece("a1", 1, "ab")], "it is shown until it is ended");
     let finished = finish(store, "fay", "a1", StreamStatus::Complete).await;
     assert_eq!(finished.status, StreamStatus::Stopped, "whatever its writer says");
-    let page = store.read(&fay, Seq::ZERO, ROOM).await.unwrap();
+    let page = read(store, &fay, Seq::ZERO, ROOM).await.unwrap();
     assert!(page[0].text.contains(r#""status":"stopped""#));
 
     open_for(store, "fay", "a2", "q2").await;

@@ -162,6 +162,11 @@ impl Feed {
         }
     }
 
+    /// The one in which positions count here.
+    pub(super) fn epoch(&self) -> &Epoch {
+        &self.epoch
+    }
+
     pub(super) fn note_head(&mut self, head: Seq) {
         self.head = self.head.max(head);
     }

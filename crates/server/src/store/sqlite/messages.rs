@@ -23,16 +23,17 @@ static DAMAGE: SharedTrouble = SharedTrouble::new();
 pub(super) fn read(
     connection: &Connection,
     user: &UserId,
+    erasures: i64,
     after: Seq,
     room: Room,
 ) -> rusqlite::Result<Vec<Delivery>> {
     let mut statement = connection.prepare_cached(
         "SELECT seq, id, kind, reference, timestamp, created_at, fields, checksum, user FROM messages
-         WHERE user = (SELECT id FROM users WHERE name = ?1) AND seq > ?2
+         WHERE user = (SELECT id FROM users WHERE name = ?1 AND epoch = ?4) AND seq > ?2
          ORDER BY seq LIMIT ?3",
     )?;
     let limit = i64::try_from(room.messages).unwrap_or(i64::MAX);
-    let mut rows = statement.query(params![user.as_str(), signed(after), limit])?;
+    let mut rows = statement.query(params![user.as_str(), signed(after), limit, erasures])?;
     let mut page = Vec::new();
     let mut bytes = 0;
     let mut damage = None;

@@ -43,7 +43,8 @@ pub(super) fn resume(
             .flatten();
         found.map_or(Standing::Forgotten, Standing::Message)
     };
-    let messages = messages::read(connection, user, after, room)?;
+    let erasures = erasures(&place.head.epoch, store_epoch).unwrap_or_default();
+    let messages = messages::read(connection, user, erasures, after, room)?;
     Ok(Resumed { head: place.head, standing, messages })
 }
 
@@ -100,8 +101,13 @@ pub(super) fn place(
     Ok((place, None))
 }
 
-fn epoch(store: &str, user: i64) -> rusqlite::Result<Epoch> {
-    format!("{store}.{user}").parse().map_err(|error| invalid(0, error))
+fn epoch(store: &str, erasures: i64) -> rusqlite::Result<Epoch> {
+    format!("{store}.{erasures}").parse().map_err(|error| invalid(0, error))
+}
+
+/// How often a user had been erased when this epoch began; `None` if it is none of this store.
+pub(super) fn erasures(epoch: &Epoch, store: &str) -> Option<i64> {
+    epoch.as_str().strip_prefix(store)?.strip_prefix('.')?.parse().ok()
 }
 
 pub(super) fn mailbox(connection: &Connection, user: &UserId) -> rusqlite::Result<Mailbox> {

@@ -40,7 +40,8 @@ async fn look(store: &SqliteStore) {
 
 async fn positions(store: &SqliteStore, name: &str) -> Vec<u64> {
     let room = Room { messages: 10_000, bytes: 1 << 20 };
-    let page = store.read(&user(name), Seq::ZERO, room).await.unwrap();
+    let epoch = store.head(&user(name)).await.unwrap().epoch;
+    let page = store.read(&user(name), &epoch, Seq::ZERO, room).await.unwrap();
     page.iter().map(|delivery| delivery.seq.get()).collect()
 }
 
