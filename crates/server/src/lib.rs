@@ -23,6 +23,7 @@ mod connection;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
+mod lock;
 #[cfg(test)]
 mod repeatable;
 mod security;
@@ -39,25 +40,23 @@ pub use application::{
 };
 #[cfg(feature = "webhook")]
 pub use application::{
-    InvalidWebhook, WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_ATTEMPTS_MAX, WEBHOOK_BYTES_MAX,
-    WEBHOOK_REQUESTS_MAX, WEBHOOK_TIMEOUT, WEBHOOK_TURN_TIMEOUT, Webhook, WebhookOptions,
+    InvalidWebhook, NoHttpClient, WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_ATTEMPTS_MAX,
+    WEBHOOK_BYTES_MAX, WEBHOOK_REQUESTS_MAX, WEBHOOK_TIMEOUT, WEBHOOK_TURN_TIMEOUT, Webhook,
+    WebhookOptions, http_client,
 };
-#[cfg(feature = "webhook")]
-pub use application::{NoHttpClient, http_client};
 pub use chain::chain;
 pub use config::Config;
 pub use http::{
-    ANSWER_STUCK_TIMEOUT, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, LINGER_BYTES_MAX, LINGER_TIMEOUT,
-    LINGER_UNANNOUNCED_TIMEOUT, LISTEN_BACKLOG, listen, serve,
-};
-pub use http::{
-    BODY_PROGRESS_BYTES_MIN, BODY_PROGRESS_TIMEOUT, BodyError, REQUEST_BODIES_BYTES_MAX,
+    ANSWER_STUCK_TIMEOUT, BODY_PROGRESS_BYTES_MIN, BODY_PROGRESS_TIMEOUT, BodyError,
+    HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, LINGER_BYTES_MAX, LINGER_TIMEOUT,
+    LINGER_UNANNOUNCED_TIMEOUT, LISTEN_BACKLOG, REQUEST_BODIES_BYTES_MAX, listen, serve,
 };
 #[cfg(feature = "webhook")]
 pub use security::webhook_secret_file;
-pub use security::{ApiKey, JwtKeys, SECRET_BYTES_MIN, WeakSecret, issue_token};
-pub use security::{InvalidOrigin, Origin};
-pub use security::{SecretFileError, secret_file};
+pub use security::{
+    ApiKey, InvalidOrigin, JwtKeys, Origin, SECRET_BYTES_MIN, SecretFileError, WeakSecret,
+    issue_token, secret_file,
+};
 pub use server::{PublishError, Published, Server};
 pub use store::{Head, Publish, StoreError, backup};
 pub use streams::{PipeError, StreamWriter};

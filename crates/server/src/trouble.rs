@@ -2,9 +2,11 @@
 //! over. A full disk fails every commit there is, and a line for each would fill the next disk.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
     time::{Duration, Instant},
 };
+
+use crate::lock::lock;
 
 /// How often a trouble is said, however often it comes.
 const SAY_EVERY: Duration = Duration::from_secs(10);
@@ -68,15 +70,11 @@ impl SharedTrouble {
     }
 
     pub(crate) fn failed_so_often_now(&self, times: u64) -> Option<Word> {
-        self.trouble().failed_so_often(times, Instant::now())
+        lock(&self.0).failed_so_often(times, Instant::now())
     }
 
     pub(crate) fn worked_now(&self) -> Option<Word> {
-        self.trouble().worked(Instant::now())
-    }
-
-    fn trouble(&self) -> MutexGuard<'_, Trouble> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).worked(Instant::now())
     }
 }
 

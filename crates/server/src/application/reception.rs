@@ -2,7 +2,7 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -15,6 +15,7 @@ use tokio::{
 
 use crate::{
     Refusal,
+    lock::lock,
     store::{Begun, Claim, ClaimError, Outcome, Store, StoreError},
 };
 
@@ -56,15 +57,11 @@ impl Reception {
     pub(crate) async fn idle(&self) {
         loop {
             let idle = self.idle.notified();
-            if self.lock().sends == 0 {
+            if lock(&self.work).sends == 0 {
                 return;
             }
             idle.await;
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Work> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `handing_over` hands it to the application, if there is one. `named`: the client gave the id, so
@@ -192,14 +189,14 @@ struct Counted(Reception);
 
 impl Counted {
     fn begin(reception: &Reception) -> Self {
-        reception.lock().sends += 1;
+        lock(&reception.work).sends += 1;
         Self(reception.clone())
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let mut work = self.0.lock();
+        let mut work = lock(&self.0.work);
         work.sends -= 1;
         if work.sends == 0 {
             self.0.idle.notify_waiters();
@@ -215,7 +212,7 @@ struct Turn {
 
 impl Turn {
     fn take(reception: &Reception, user: &UserId) -> Option<Self> {
-        let mut work = reception.lock();
+        let mut work = lock(&reception.work);
         let of_user = work.handed_over.entry(user.clone()).or_default();
         if *of_user >= reception.per_user_max {
             return None;
@@ -227,7 +224,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut work = self.reception.lock();
+        let mut work = lock(&self.reception.work);
         if let Some(of_user) = work.handed_over.get_mut(&self.user) {
             *of_user -= 1;
             if *of_user == 0 {

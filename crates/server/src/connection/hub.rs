@@ -5,7 +5,7 @@ mod ticket;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -15,7 +15,10 @@ use bytestring::ByteString;
 use tetherline_protocol::{Epoch, Limits, Seq, UserId};
 use tokio::sync::Notify;
 
-use crate::store::{Delivery, Event, Head, Room};
+use crate::{
+    lock::lock,
+    store::{Delivery, Event, Head, Room},
+};
 use ring::Ring;
 use seat::Seat;
 pub(crate) use ticket::{News, Ticket};
@@ -166,7 +169,7 @@ impl Hub {
         seq: Seq,
         delivery: impl FnOnce() -> Option<Delivery>,
     ) {
-        let Some(channel) = lock(&self.users).get(user).cloned() else { return };
+        let Some(channel) = self.channel(user) else { return };
         channel.appended(seq, delivery());
     }
 
@@ -177,28 +180,25 @@ impl Hub {
 
     /// The store was asked: what is newer than what was told is told now.
     pub(crate) fn compare(&self, user: &UserId, head: &Head) {
-        let Some(channel) = lock(&self.users).get(user).cloned() else { return };
+        let Some(channel) = self.channel(user) else { return };
         let mut live = lock(&channel.live);
         if live.leave(Some(&head.epoch)) {
             live.clear();
         }
         if channel.head.fetch_max(head.seq.get(), Ordering::SeqCst) < head.seq.get() {
-            for seat in &live.seats {
-                seat.waker.wake();
-            }
+            live.wake();
         }
     }
 
     /// A live-only message is for whoever is connected now. It is built only if somebody is.
     pub(crate) fn say(&self, user: &UserId, text: impl FnOnce() -> ByteString) {
-        let Some(channel) = lock(&self.users).get(user).cloned() else { return };
+        let Some(channel) = self.channel(user) else { return };
         self.say_in(&channel, text());
     }
 
     /// A live-only message is for everybody who is connected now.
     pub(crate) fn say_to_everybody(&self, text: &ByteString) {
-        let channels: Vec<_> = lock(&self.users).values().cloned().collect();
-        for channel in channels {
+        for channel in self.channels() {
             self.say_in(&channel, text.clone());
         }
     }
@@ -207,14 +207,12 @@ impl Hub {
         let mut live = lock(&channel.live);
         live.ring.push(text, self.live_messages_max, self.live_bytes_max);
         channel.said.store(live.ring.said(), Ordering::SeqCst);
-        for seat in &live.seats {
-            seat.waker.wake();
-        }
+        live.wake();
     }
 
     /// A stream has begun, or has more text.
     pub(crate) fn streamed(&self, user: &UserId) {
-        let Some(channel) = lock(&self.users).get(user).cloned() else { return };
+        let Some(channel) = self.channel(user) else { return };
         for seat in &lock(&channel.live).seats {
             // Whoever was told and has not read since will find this, too.
             if !seat.streamed.swap(true, Ordering::SeqCst) {
@@ -233,7 +231,7 @@ impl Hub {
     /// A mailbox was erased: nothing of it may be read from memory, or on a connection that knew it.
     /// Whoever has come meanwhile, and counts in the epoch that has begun, may stay.
     fn erased(&self, user: &UserId, epoch: Option<&Epoch>) {
-        let Some(channel) = lock(&self.users).get(user).cloned() else { return };
+        let Some(channel) = self.channel(user) else { return };
         let mut live = lock(&channel.live);
         live.clear();
         live.ring.clear();
@@ -241,7 +239,7 @@ impl Hub {
     }
 
     pub(crate) fn sign_out(&self, user: &UserId, session: &str) {
-        let Some(channel) = lock(&self.users).get(user).cloned() else { return };
+        let Some(channel) = self.channel(user) else { return };
         for seat in &lock(&channel.live).seats {
             seat.sign_out(session);
         }
@@ -250,8 +248,7 @@ impl Hub {
     /// Admits nobody any more, and tells everybody to leave.
     pub(crate) fn start_draining(&self) {
         self.draining.store(true, Ordering::SeqCst);
-        let channels: Vec<_> = lock(&self.users).values().cloned().collect();
-        for channel in channels {
+        for channel in self.channels() {
             for seat in &lock(&channel.live).seats {
                 seat.tell(Notice::Drain);
             }
@@ -274,6 +271,15 @@ impl Hub {
             tracing::warn!(connections, "connections were still open when the drain ended");
         }
     }
+
+    fn channel(&self, user: &UserId) -> Option<Arc<Channel>> {
+        lock(&self.users).get(user).cloned()
+    }
+
+    /// Those of everybody: nobody waits to connect while they are told.
+    fn channels(&self) -> Vec<Arc<Channel>> {
+        lock(&self.users).values().cloned().collect()
+    }
 }
 
 impl Channel {
@@ -287,9 +293,7 @@ impl Channel {
             live.push(delivery);
         }
         self.head.fetch_max(seq.get(), Ordering::SeqCst);
-        for seat in &live.seats {
-            seat.waker.wake();
-        }
+        live.wake();
     }
 }
 
@@ -319,6 +323,12 @@ impl Live {
         others.map(|seat| seat.tell(Notice::Erased)).count() > 0
     }
 
+    fn wake(&self) {
+        for seat in &self.seats {
+            seat.waker.wake();
+        }
+    }
+
     fn clear(&mut self) {
         self.tail = VecDeque::new();
         self.tail_bytes = 0;
@@ -327,22 +337,10 @@ impl Live {
     fn read(&self, after: Seq, room: Room) -> Option<Vec<Delivery>> {
         let first = self.tail.front()?.seq;
         let skipped = after.next()?.get().checked_sub(first.get())?;
-        let mut bytes = 0;
-        let mut page = Vec::new();
-        for delivery in self.tail.iter().skip(usize::try_from(skipped).ok()?).take(room.messages) {
-            bytes += delivery.text.len();
-            if bytes > room.bytes && !page.is_empty() {
-                break;
-            }
-            page.push(delivery.clone());
-        }
+        let rest = self.tail.iter().skip(usize::try_from(skipped).ok()?);
+        let page = room.fill(rest, |delivery| delivery.text.len());
         (!page.is_empty()).then_some(page)
     }
-}
-
-/// Nothing panics while one of these locks is held, and if it did, the data would still be whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

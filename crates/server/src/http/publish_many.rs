@@ -11,7 +11,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode};
 use tetherline_protocol::{
-    ErrorCode, Limits, UserId,
+    ErrorCode, Limits, MessageId, UserId,
     frame::{
         FrameError, Message, NotItems, PublishItem, PublishItemError, Recipients, items_of_array,
         items_of_lines,
@@ -241,7 +241,7 @@ fn kept(published: Result<Published, PublishError>) -> Answer {
     }
 }
 
-fn told(told: Result<tetherline_protocol::MessageId, PublishError>) -> Answer {
+fn told(told: Result<MessageId, PublishError>) -> Answer {
     match told {
         Ok(id) => Answer::told(id),
         Err(error) => Answer::refused(refused(error, "idempotency_key")),

@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     task::Poll,
 };
 
@@ -12,6 +12,7 @@ use tetherline_protocol::{Epoch, UserId, frame::Message};
 use tokio::sync::oneshot;
 
 use super::Appended;
+use crate::lock::lock;
 
 /// Messages that wait for the subscriber, in bytes. What is more is told without its message, which is
 /// read from the store then.
@@ -104,7 +105,7 @@ struct Queue {
 impl EventQueue {
     /// Tells the events of one commit. Never waits; with no subscriber they are gone.
     pub fn tell(&self, commit: impl IntoIterator<Item = Event>) {
-        let mut queue = self.0.lock();
+        let mut queue = lock(&self.0.queue);
         if queue.subscriber == 0 {
             return;
         }
@@ -121,14 +122,14 @@ impl EventQueue {
     /// What [`Events::events`] answers.
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
-        let mut queue = self.0.lock();
+        let mut queue = lock(&self.0.queue);
         queue.subscriber += 1;
         Subscription { shared: self.0.clone(), number: queue.subscriber }
     }
 
     /// The store is closed: the subscriber hears what waits, and then the end.
     pub fn close(&self) {
-        self.0.lock().is_closed = true;
+        lock(&self.0.queue).is_closed = true;
         self.0.waker.wake();
     }
 }
@@ -154,13 +155,6 @@ impl Queue {
         self.waiting.retain(|event| matches!(event, Event::Erased { .. }));
         self.waiting.push(Event::Missed);
         self.bytes = 0;
-    }
-}
-
-impl Shared {
-    /// Nothing panics while this lock is held, and if it did, the queue would still be whole.
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -190,7 +184,7 @@ impl Subscription {
     }
 
     fn take(&self) -> Result<Vec<Event>, Over> {
-        let mut queue = self.shared.lock();
+        let mut queue = lock(&self.shared.queue);
         if queue.subscriber != self.number || (queue.is_closed && queue.waiting.is_empty()) {
             return Err(Over);
         }
@@ -203,7 +197,7 @@ struct Over;
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut queue = self.shared.lock();
+        let mut queue = lock(&self.shared.queue);
         if queue.subscriber == self.number {
             // Whoever waits for an erasure to be carried out has nobody to wait for.
             *queue = Queue { is_closed: queue.is_closed, ..Queue::default() };
@@ -276,7 +270,7 @@ mod tests {
         let (erasure, _answered) = erased();
         queue.tell([erasure]);
         queue.tell((1..EVENTS_MAX as u64).map(|seq| appended(seq, 0)));
-        assert_eq!(queue.0.lock().waiting.len(), EVENTS_MAX);
+        assert_eq!(lock(&queue.0.queue).waiting.len(), EVENTS_MAX);
         queue.tell([Event::Streamed { user: user() }]);
         let told = heard.try_next();
         assert!(matches!(told[..], [Event::Erased { .. }, Event::Missed]));

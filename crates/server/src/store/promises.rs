@@ -272,3 +272,22 @@ pub struct Room {
     /// At most so many bytes, except that the first message always fits.
     pub bytes: usize,
 }
+
+impl Room {
+    /// As many of these as fit.
+    pub(crate) fn fill<'a, T: Clone + 'a>(
+        self,
+        messages: impl Iterator<Item = &'a T>,
+        bytes_of: impl Fn(&T) -> usize,
+    ) -> Vec<T> {
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for message in messages.take(self.messages) {
+            bytes += bytes_of(message);
+            if bytes > self.bytes && !page.is_empty() {
+                break;
+            }
+            page.push(message.clone());
+        }
+        page
+    }
+}

@@ -35,15 +35,7 @@ impl Ring {
         let missed = self.said - self.texts.len() as u64;
         let from = heard.max(missed);
         let skipped = usize::try_from(from - missed).unwrap_or(usize::MAX);
-        let mut bytes = 0;
-        let mut page = Vec::new();
-        for text in self.texts.iter().skip(skipped).take(room.messages) {
-            bytes += text.len();
-            if bytes > room.bytes && !page.is_empty() {
-                break;
-            }
-            page.push(text.clone());
-        }
+        let page = room.fill(self.texts.iter().skip(skipped), |text| text.len());
         let heard = from + page.len() as u64;
         (page, heard)
     }

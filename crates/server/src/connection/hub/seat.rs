@@ -6,7 +6,8 @@ use std::sync::{
 use futures_util::task::AtomicWaker;
 use tetherline_protocol::Epoch;
 
-use super::{Notice, lock};
+use super::Notice;
+use crate::lock::lock;
 
 /// What the hub knows of one connection.
 pub(super) struct Seat {

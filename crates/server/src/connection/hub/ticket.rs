@@ -4,8 +4,11 @@ use bytestring::ByteString;
 use futures_util::task::AtomicWaker;
 use tetherline_protocol::{Seq, UserId};
 
-use super::{Channel, Hub, Notice, lock, seat::Seat};
-use crate::store::{Delivery, Place, Room};
+use super::{Channel, Hub, Notice, seat::Seat};
+use crate::{
+    lock::lock,
+    store::{Delivery, Place, Room},
+};
 
 /// A connection's place in the hub, given back when it is dropped.
 pub(crate) struct Ticket {
@@ -13,8 +16,17 @@ pub(crate) struct Ticket {
     user: UserId,
     channel: Arc<Channel>,
     seat: Arc<Seat>,
-    /// What [`Ticket::news`] last answered.
-    seen: (u64, u64, bool, u8),
+    /// As of the last [`Ticket::news`].
+    seen: Seen,
+}
+
+/// What changes when there is something to say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Seen {
+    head: u64,
+    said: u64,
+    streamed: bool,
+    notice: u8,
 }
 
 /// What the hub has to say to a connection.
@@ -31,7 +43,7 @@ pub(crate) struct News {
 
 impl Ticket {
     pub(super) fn new(hub: Arc<Hub>, user: UserId, channel: Arc<Channel>, seat: Arc<Seat>) -> Self {
-        Self { hub, user, channel, seat, seen: (0, 0, false, 0) }
+        Self { hub, user, channel, seat, seen: Seen::default() }
     }
 
     /// Register before asking [`Ticket::has_news`].
@@ -50,28 +62,27 @@ impl Ticket {
         if std::mem::replace(&mut self.seen, now) == now {
             return None;
         }
-        let (head, _, has_streamed, notice) = now;
         Some(News {
-            notice: Notice::of(notice),
-            head: Seq::new(head).unwrap_or(Seq::MAX),
+            notice: Notice::of(now.notice),
+            head: Seq::new(now.head).unwrap_or(Seq::MAX),
             has_live: self.has_unheard(),
-            has_streamed,
+            has_streamed: now.streamed,
         })
     }
 
-    fn now(&self) -> (u64, u64, bool, u8) {
-        (
-            self.channel.head.load(Ordering::SeqCst),
-            self.channel.said.load(Ordering::SeqCst),
-            self.seat.streamed.load(Ordering::SeqCst),
-            self.seat.notice.load(Ordering::SeqCst),
-        )
+    fn now(&self) -> Seen {
+        Seen {
+            head: self.channel.head.load(Ordering::SeqCst),
+            said: self.channel.said.load(Ordering::SeqCst),
+            streamed: self.seat.streamed.load(Ordering::SeqCst),
+            notice: self.seat.notice.load(Ordering::SeqCst),
+        }
     }
 
     /// What streams have is about to be read: from here on more is news.
     pub(crate) fn reads_streams(&mut self) {
         self.seat.streamed.store(false, Ordering::SeqCst);
-        self.seen.2 = false;
+        self.seen.streamed = false;
     }
 
     /// This connection has looked the mailbox up: it counts in that epoch, and nothing that was trimmed
@@ -114,9 +125,7 @@ impl Ticket {
         }
         Some(page)
     }
-}
 
-impl Ticket {
     /// Whether there are live-only messages that this connection has not taken.
     pub(crate) fn has_unheard(&self) -> bool {
         self.channel.said.load(Ordering::SeqCst) > self.seat.heard.load(Ordering::SeqCst)

@@ -4,7 +4,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,6 +14,8 @@ use tokio::{
     net::TcpStream,
     time::{Sleep, sleep},
 };
+
+use crate::lock::lock;
 
 /// Whoever takes no byte of an answer for so long is cut off.
 pub const ANSWER_STUCK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -71,11 +73,11 @@ impl Exchange {
     }
 
     fn phase(&self) -> Phase {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0)
     }
 
     fn change(&self, next: impl FnOnce(Phase) -> Phase) {
-        let mut phase = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut phase = lock(&self.0);
         *phase = next(*phase);
     }
 }

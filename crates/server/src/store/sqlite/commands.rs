@@ -11,6 +11,7 @@ use super::{
     super::{AppendError, Appended, CarriedOut, Outcome, Place, StoreError},
     streams::{StreamCommand, StreamDone},
 };
+use crate::lock::lock;
 
 /// Answers whoever asked, and gives back the room that the question took meanwhile.
 pub(super) struct Reply<T> {
@@ -43,8 +44,7 @@ impl AppendReply {
         match self {
             Self::Alone(reply) => reply.send(append),
             Self::Together(place, together) => {
-                let mut appends = together.appends.lock().unwrap_or_else(PoisonError::into_inner);
-                appends[place] = append;
+                lock(&together.appends)[place] = append;
             }
         }
     }

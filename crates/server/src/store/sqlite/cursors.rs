@@ -4,11 +4,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
 use tetherline_protocol::{DeviceId, Seq, UserId};
+
+use crate::lock::lock;
 
 /// How often they are written.
 pub(super) const SAVE_EVERY: Duration = Duration::from_secs(1);
@@ -62,7 +64,7 @@ impl Cursors {
         seq: Seq,
         now: Instant,
     ) -> Kept {
-        let mut ahead = self.lock();
+        let mut ahead = lock(&self.ahead);
         let Ahead { users, cursors, since } = &mut *ahead;
         let known = users.get(user);
         let is_known = device.is_none_or(|device| known.is_some_and(|known| known.has(device)));
@@ -80,22 +82,22 @@ impl Cursors {
 
     /// To be asked before the file is: what is written meanwhile is in the one or the other.
     pub(super) fn of(&self, user: &UserId, device: Option<&DeviceId>) -> Position {
-        let ahead = self.lock();
+        let ahead = lock(&self.ahead);
         ahead.users.get(user).map(|known| known.of(device)).unwrap_or_default()
     }
 
     pub(super) fn of_all(&self, user: &UserId) -> Option<Positions> {
-        self.lock().users.get(user).cloned()
+        lock(&self.ahead).users.get(user).cloned()
     }
 
     /// When some of them are to be written, if there are any.
     pub(super) fn due_at(&self) -> Option<Instant> {
-        self.lock().since.map(|since| since + SAVE_EVERY)
+        lock(&self.ahead).since.map(|since| since + SAVE_EVERY)
     }
 
     /// Whose are to be written now.
     pub(super) fn due(&self, now: Instant) -> Vec<UserId> {
-        let mut ahead = self.lock();
+        let mut ahead = lock(&self.ahead);
         if ahead.since.is_none_or(|since| now.saturating_duration_since(since) < SAVE_EVERY) {
             return Vec::new();
         }
@@ -106,12 +108,12 @@ impl Cursors {
 
     /// All of them, whether it is time or not.
     pub(super) fn all(&self) -> Vec<UserId> {
-        self.lock().users.keys().cloned().collect()
+        lock(&self.ahead).users.keys().cloned().collect()
     }
 
     /// These are in the file now; what has moved on meanwhile waits for the next time.
     pub(super) fn saved(&self, written: &[(UserId, Positions)]) {
-        let mut ahead = self.lock();
+        let mut ahead = lock(&self.ahead);
         for (user, positions) in written {
             if ahead.users.get(user) == Some(positions) {
                 ahead.remove(user);
@@ -124,16 +126,12 @@ impl Cursors {
 
     /// Everything about a user is forgotten.
     pub(super) fn forget(&self, user: &UserId) {
-        self.lock().remove(user);
+        lock(&self.ahead).remove(user);
     }
 
     /// The store was lost: nobody knows what it will be when it is found.
     pub(super) fn forget_all(&self) {
-        *self.lock() = Ahead::default();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Ahead> {
-        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.ahead) = Ahead::default();
     }
 }
 

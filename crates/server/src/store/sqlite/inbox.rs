@@ -1,7 +1,7 @@
 //! Sends and what became of them. What became of them is in the file; who is at one, in memory.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -18,6 +18,7 @@ use super::{
     statements,
     times::{Clock, uptime_ms},
 };
+use crate::lock::lock;
 
 /// Claims by the store's clock.
 pub(super) struct Claiming {
@@ -28,10 +29,6 @@ pub(super) struct Claiming {
 impl Claiming {
     pub(super) fn new(clock: Clock) -> Self {
         Self { claims: Mutex::default(), clock }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Claims<(UserId, MessageId)>> {
-        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now_ms(&self) -> u64 {
@@ -45,12 +42,12 @@ impl Claiming {
         claimed_for: Duration,
     ) -> Result<Held, Taken> {
         let name = (user.clone(), id.clone());
-        let number = self.lock().claim(name, self.now_ms(), ms(claimed_for))?;
+        let number = lock(&self.claims).claim(name, self.now_ms(), ms(claimed_for))?;
         Ok(Held::new(self, Claim { user, id, number }))
     }
 
     fn release(&self, Claim { user, id, number }: &Claim) {
-        self.lock().release(&(user.clone(), id.clone()), *number);
+        lock(&self.claims).release(&(user.clone(), id.clone()), *number);
     }
 }
 
@@ -112,7 +109,7 @@ impl Inbox for SqliteStore {
     ) -> BoxFuture<'_, Result<(), ClaimError>> {
         let name = (user.clone(), id.clone());
         let now_ms = self.inbox.now_ms();
-        let is_kept = self.inbox.lock().renew(&name, *number, now_ms, ms(claimed_for));
+        let is_kept = lock(&self.inbox.claims).renew(&name, *number, now_ms, ms(claimed_for));
         let renewed = if is_kept { Ok(()) } else { Err(ClaimError::Lost) };
         Box::pin(std::future::ready(renewed))
     }
@@ -122,7 +119,7 @@ impl Inbox for SqliteStore {
         Box::pin(async move {
             let Claim { user, id, number } = claim.clone();
             let name = (user, id);
-            if !self.inbox.lock().begin_to_record(&name, number) {
+            if !lock(&self.inbox.claims).begin_to_record(&name, number) {
                 return Err(ClaimError::Lost);
             }
             let _held = Held::new(&self.inbox, claim);

@@ -1,13 +1,11 @@
 //! Mailboxes that were written lately, as the last commit left them: one writer, and whoever asks.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Mutex};
 
 use tetherline_protocol::{Seq, UserId};
 
 use super::statements::Mailbox;
+use crate::lock::lock;
 
 /// Users whose mailbox is kept in memory.
 const MAILBOXES_MAX: usize = 262_144;
@@ -20,7 +18,7 @@ pub(super) struct Mailboxes {
 impl Mailboxes {
     /// `None`: the file knows.
     pub(super) fn get(&self, user: &UserId) -> Option<Mailbox> {
-        self.lock().get(user).copied()
+        lock(&self.committed).get(user).copied()
     }
 
     pub(super) fn head(&self, user: &UserId) -> Option<Seq> {
@@ -29,7 +27,7 @@ impl Mailboxes {
 
     /// In the order of their rows, so that what is written of them touches each page once.
     pub(super) fn sort_by_place(&self, users: &mut [UserId]) {
-        let all = self.lock();
+        let all = lock(&self.committed);
         users.sort_by_cached_key(|user| all.get(user).map(|mailbox| mailbox.user));
     }
 
@@ -38,7 +36,7 @@ impl Mailboxes {
         if changed.is_empty() {
             return;
         }
-        let mut all = self.lock();
+        let mut all = lock(&self.committed);
         if all.len() + changed.len() > MAILBOXES_MAX {
             all.clear();
         }
@@ -52,21 +50,17 @@ impl Mailboxes {
 
     /// Whether a commit was made is not known.
     pub(super) fn forget(&self) {
-        self.lock().clear();
+        lock(&self.committed).clear();
     }
 
     /// They were trimmed up to here.
     pub(super) fn trimmed(&self, users: Vec<(UserId, Seq)>) {
-        let mut all = self.lock();
+        let mut all = lock(&self.committed);
         for (user, trimmed) in users {
             if let Some(mailbox) = all.get_mut(&user) {
                 mailbox.trimmed = trimmed.max(mailbox.trimmed);
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<UserId, Mailbox>> {
-        self.committed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

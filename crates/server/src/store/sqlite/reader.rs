@@ -3,7 +3,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     thread::{self, JoinHandle},
 };
 
@@ -17,8 +17,11 @@ use super::{
     schema,
     trouble::{Blame, Fault},
 };
-use crate::alarm::Alarm;
-use crate::trouble::{SharedTrouble, Word};
+use crate::{
+    alarm::Alarm,
+    lock::lock,
+    trouble::{SharedTrouble, Word},
+};
 
 /// Threads that read. One could do it; the others are for when a read takes long.
 const READERS_MAX: usize = 4;
@@ -188,8 +191,7 @@ fn refuse(reads: impl Iterator<Item = Read>, error: StoreError) -> Result<(), St
 
 /// Waits for one read, and takes what else waits with it. Answers how many, none at the end.
 fn take(waiting: &Mutex<mpsc::Receiver<Read>>, batch: &mut Vec<Read>) -> usize {
-    let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-    waiting.blocking_recv_many(batch, BATCH_MAX)
+    lock(waiting).blocking_recv_many(batch, BATCH_MAX)
 }
 
 #[cfg(test)]

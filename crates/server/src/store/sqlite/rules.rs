@@ -1,6 +1,8 @@
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use tetherline_protocol::{Limits, Seq};
+
+use crate::lock::lock;
 
 /// A mailbox may be over its count by a sixteenth or so many messages, whichever is less. Then it is
 /// trimmed to the count, so that a full mailbox does not cost a deletion per message.
@@ -40,12 +42,12 @@ impl Default for Rules {
 
 impl Rules {
     pub(super) fn set(&self, limits: &Limits) {
-        let mut rule = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rule = lock(&self.0);
         *rule = Rule { number: rule.number + 1, ..Rule::of(limits) };
     }
 
     pub(super) fn get(&self) -> Rule {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0)
     }
 
     pub(super) fn should_note_use(&self, seen_at: i64, now: i64) -> bool {

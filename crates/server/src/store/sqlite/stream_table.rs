@@ -15,6 +15,7 @@ use super::{
     rules::Rule,
     stream_text::Text,
 };
+use crate::lock::lock;
 
 /// What a stream counts for `streams_bytes_max` besides its text and its fields, in bytes, so that
 /// streams without either are bounded, too.
@@ -71,7 +72,7 @@ impl Stream {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// What an attempt without text counts for `streams_bytes_max`.
