@@ -310,6 +310,19 @@ fn a_stream_that_is_another_text_is_forgotten_and_read_from_its_beginning() {
 }
 
 #[test]
+fn a_tab_whose_text_is_another_asks_the_leading_one_for_what_there_is() {
+    // The server went on from what the leading tab had, and this one showed nothing until more came.
+    let mut tab = Page::among_tabs();
+    let connection = tab.follow(LEADER, mark(0, 0), mark(0, 0));
+    let (stream, attempt) = (StreamNo(1), Attempt::FIRST);
+    tab.engine.handle_stream_start(connection, stream, attempt);
+    tab.engine.handle_stream_delta(connection, stream, attempt, 0, 5);
+    assert_eq!(tab.outputs(), []);
+    assert!(tab.engine.handle_stream_lost(connection, stream, attempt));
+    assert_eq!(tab.outputs(), [get_pending(0)]);
+}
+
+#[test]
 fn a_tab_that_got_nothing_and_knows_no_message_begins_where_the_device_is() {
     // It went on from the cursor of a history that was replaced, past what nobody had seen, and told
     // the tabs that came after it the same.

@@ -132,8 +132,10 @@ impl World {
                 // It begins like a fresh page, and has nothing of another history.
                 reading.history = history.unwrap_or(reading.history);
             } else if is_anew && has_no_more {
-                // What follows it was told by numbers alone: that comes, or is told, once more.
+                // What follows it was told by numbers alone: that comes, or is told, once more, here and to
+                // others.
                 reading.next = after + 1;
+                reading.acknowledged = reading.acknowledged.min(after);
             }
             return;
         }
@@ -153,7 +155,7 @@ impl World {
     pub(crate) fn gap(&mut self, page: PageNo, after: u64, next: u64) {
         self.note(&format!("page {page} has a gap from {after} to {next}"));
         let user = self.pages[page].user;
-        let (head, trimmed) = (self.store.mailbox(user).head(), self.store.mailbox(user).trimmed());
+        let head = self.store.mailbox(user).head();
         self.pages[page].texts.history_lost(self.now);
         if let Some(from) = self.pages[page].reading.refuted.take() {
             return self.begins_anew(page, from);
@@ -161,6 +163,8 @@ impl World {
         if let Some(link) = self.link_of(page) {
             self.goes_on(page, link);
         }
+        // Of the history that it reads, which may have been replaced while this was on its way.
+        let trimmed = self.store.mailbox_in(user, self.pages[page].reading.history).trimmed();
         let is_current = self.pages[page].reading.reads(self.store.history(user));
         let reading = &mut self.pages[page].reading;
         if std::mem::take(&mut reading.owes_gap) {

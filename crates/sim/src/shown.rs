@@ -77,6 +77,13 @@ impl Showing {
         };
     }
 
+    /// It is read what there is. What is out of sight just then comes back as news, if it does.
+    pub(crate) fn looked(&mut self, is_hidden: impl Fn(&Name) -> bool) {
+        if let Wish::Places { owed: Some(owed), .. } = &mut self.wish {
+            owed.retain(|name, _| !is_hidden(name));
+        }
+    }
+
     /// Answers what is wrong with writing this.
     fn write(&mut self, text: &str, is_late: impl Fn(&Name) -> bool) -> Option<&'static str> {
         if let Some(seq) = position_in(text) {

@@ -268,7 +268,7 @@ impl World {
                 }
             }
             Post::Ask { after, epoch, at, have } => {
-                self.tell_texts(to, from, epoch);
+                self.tell_texts(to, from, epoch, &have);
                 let is_in_doubt = self.claimed(to, after.id != IdNo::NONE, have);
                 let engine = &mut self.pages[to].engine;
                 engine.handle_ask(after, epoch, now);

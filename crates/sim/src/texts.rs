@@ -43,6 +43,14 @@ impl Texts {
         unfinished.map(|(stream, text)| (*stream, text))
     }
 
+    /// Whether this is a beginning of what there is here.
+    fn has(&self, claim: &Claim) -> bool {
+        self.known.get(&claim.stream).is_some_and(|text| {
+            text.attempt == claim.attempt
+                && text.units.get(..claim.offset).map(hash_of) == Some(claim.hash)
+        })
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
@@ -109,13 +117,7 @@ impl World {
     /// not, or otherwise: then only the server can tell.
     pub(crate) fn claimed(&mut self, page: PageNo, proves: bool, have: Vec<Claim>) -> bool {
         let target = &mut self.pages[page];
-        let is_here = |claim: &Claim| {
-            target.texts.known.get(&claim.stream).is_some_and(|text| {
-                text.attempt == claim.attempt
-                    && text.units.get(..claim.offset).map(hash_of) == Some(claim.hash)
-            })
-        };
-        let is_in_doubt = !have.iter().all(is_here);
+        let is_in_doubt = !have.iter().all(|claim| target.texts.has(claim));
         if proves || is_in_doubt {
             target.tab.claims.extend(have);
             target.tab.claims.truncate(STREAMS_KNOWN_MAX);
@@ -260,8 +262,15 @@ impl World {
     }
 
     /// A tab has asked the leading one: what that shows of streams may have passed before it joined.
-    /// One that leads no more, or in another history, shows others nothing.
-    pub(crate) fn tell_texts(&mut self, page: PageNo, asker: PageNo, epoch: EpochNo) {
+    /// One that leads no more, or in another history, shows others nothing, and nothing is put behind what
+    /// the asker has otherwise.
+    pub(crate) fn tell_texts(
+        &mut self,
+        page: PageNo,
+        asker: PageNo,
+        epoch: EpochNo,
+        have: &[Claim],
+    ) {
         let target = &self.pages[page];
         let leading = target
             .tab
@@ -272,7 +281,12 @@ impl World {
             return;
         }
         let mut frames = Vec::new();
-        for (stream, Text { attempt, units, .. }) in self.pages[page].texts.unfinished() {
+        let texts = &self.pages[page].texts;
+        for (stream, Text { attempt, units, .. }) in texts.unfinished() {
+            let is_theirs = |claim: &&Claim| claim.stream == stream && claim.attempt == *attempt;
+            if !have.iter().find(is_theirs).is_none_or(|claim| texts.has(claim)) {
+                continue;
+            }
             frames.push(format!(
                 r#"{{"type":"message_start","message_uuid":"a{stream}","attempt":{attempt}}}"#
             ));

@@ -339,8 +339,11 @@ impl World {
         }
     }
 
-    fn snapshot(&self, link: LinkNo, places: &[StreamPosition]) -> StreamSnapshot {
+    fn snapshot(&mut self, link: LinkNo, places: &[StreamPosition]) -> StreamSnapshot {
         let user = self.links[link].user;
+        if let Some(upstream) = &mut self.links[link].upstream {
+            upstream.showing.looked(|(stream, _)| self.store.is_hidden(user, *stream));
+        }
         let as_of = self.store.place(user, self.links[link].device).head.seq;
         let page = self.store.read_streams(user, places, STREAM_PIECE_BYTES_MAX);
         StreamSnapshot { as_of, page }

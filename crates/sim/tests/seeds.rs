@@ -20,6 +20,10 @@ const MENDED: &[(u64, &str)] = &[
     (100_132_827, KNOWN_BY_NUMBER),
     (100_220_544, NOBODYS_PROOF),
     (300_209_473, READ_AFTER_ERASURE),
+    (100_098_466, TEXT_BEHIND_ANOTHER),
+    (100_192_663, GAP_OF_BEFORE),
+    (100_258_611, GAP_OF_BEFORE),
+    (100_260_791, OUT_OF_SIGHT),
 ];
 
 /// A page that was told where its device stood was held to what a crash had left of that meanwhile.
@@ -49,6 +53,14 @@ const KNOWN_BY_NUMBER: &str = "a page went on from a position that it knew by nu
 const NOBODYS_PROOF: &str = "the checker took a message that nobody wants for another tab's";
 
 const READ_AFTER_ERASURE: &str = "a connection from before an erasure read what was published after it, and its page got that twice";
+
+/// The leading tab saw by its hash that the other's text was of a history that is no more.
+const TEXT_BEHIND_ANOTHER: &str = "a leading tab's text was put behind another text";
+
+const GAP_OF_BEFORE: &str = "the checker held a gap of a history that had just been replaced to what the new one had trimmed";
+
+const OUT_OF_SIGHT: &str =
+    "the checker saw a stream at the question and at the answer, which the store hid in between";
 
 #[test]
 fn every_promise_is_kept_whatever_goes_wrong() {

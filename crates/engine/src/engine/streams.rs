@@ -55,14 +55,22 @@ impl<P> Engine<P> {
     }
 
     /// `message_lost` has come, for what the driver has of this attempt: it is another text than there
-    /// is. Answers whether to forget it; what there is follows from its beginning.
+    /// is. Answers whether to forget it; what there is follows from its beginning, or is asked for.
     pub fn handle_stream_lost(
         &mut self,
         connection: ConnectionNo,
         stream: StreamNo,
         attempt: Attempt,
     ) -> bool {
-        self.is_connected_by(connection) && self.streams.lose(stream, attempt)
+        let is_lost = self.is_connected_by(connection) && self.streams.lose(stream, attempt);
+        // The server goes on from what the leading tab has, and that has it.
+        if is_lost
+            && self.is_joined()
+            && let Some(resume) = self.reader.ask_again()
+        {
+            self.ask(&resume);
+        }
+        is_lost
     }
 
     /// The durable message that ends this attempt has come, for the first time or again. It is

@@ -127,12 +127,16 @@ export class Streams implements StreamStore {
     return isInDoubt;
   }
 
-  frames(): readonly string[] {
-    return this.#open.flatMap(({ uuid, attempt, text, start }) =>
-      [start, { type: MESSAGE_DELTA, message_uuid: uuid, attempt, offset: 0, text }].map((frame) =>
-        JSON.stringify(frame),
-      ),
-    );
+  frames(have: readonly object[] = []): readonly string[] {
+    return this.#open.flatMap(({ uuid, attempt, text, start }) => {
+      const theirs = (have as readonly Claim[]).find(
+        (claim) => claim.message_uuid === uuid && claim.attempt === attempt,
+      );
+      // Behind another text it would be put as if it were the rest of that.
+      const fits = theirs?.hash === undefined || this.#has(theirs);
+      const delta = { type: MESSAGE_DELTA, message_uuid: uuid, attempt, offset: 0, text };
+      return fits ? [start, delta].map((frame) => JSON.stringify(frame)) : [];
+    });
   }
 
   drop(stream: number): void {
@@ -187,6 +191,7 @@ export class Streams implements StreamStore {
     const isMine = text !== undefined && end <= text.length && hashOf(text.slice(0, end)) === hash;
     if (isMine && this.#port?.engine.stream_lost(conn, number, attempt)) {
       this.#messages.delete(uuid);
+      this.#port.drain();
       this.#changed();
     }
   }

@@ -101,8 +101,16 @@ describe('a stream in several tabs', () => {
     channel.postMessage([Tab.ASK, stranger, 0, 0, 0, 0, 'another'] satisfies Post);
     channel.postMessage([Tab.ASK, fellow, 0, 0, 0, 0, epoch] satisfies Post);
     await until(() => told.length >= 2, 'what streams');
-    channel.close();
     expect(told).toEqual([fellow, fellow]);
+
+    // A backup came back by hand, in the same epoch: its text was put behind that of before.
+    const another = { have: [{ message_uuid: 'a', attempt: 1, offset: 3, hash: 1 }] };
+    const older = { have: [{ message_uuid: 'a', attempt: 1, offset: 3 }] };
+    channel.postMessage([Tab.ASK, stranger, 0, 0, 0, 0, epoch, another] satisfies Post);
+    channel.postMessage([Tab.ASK, fellow, 0, 0, 0, 0, epoch, older] satisfies Post);
+    await until(() => told.length >= 4, 'what streams');
+    channel.close();
+    expect(told).toEqual([fellow, fellow, fellow, fellow]);
   });
 
   it('is shown where it is wanted, whoever leads and whenever that is', async () => {

@@ -68,8 +68,8 @@ export interface StreamStore {
    * otherwise. It is passed on to the server then, and if the tab has to prove itself anyway.
    */
   claim(have: readonly object[], proves: boolean): boolean;
-  /** The same answers as frames, for a tab that has missed some. */
-  frames(): readonly string[];
+  /** The same answers as frames, for a tab that has missed some; `have`: what it has of them. */
+  frames(have?: readonly object[]): readonly string[];
   /** Forgets an answer by its number, or with 0 all of them. */
   drop(stream: number): void;
 }

@@ -28,16 +28,16 @@ export function receivePost(
         call((engine, now) => link.passedOn?.add(id, text, () => engine.pass_on(now)));
       }
       return;
-    case Tab.ASK:
+    case Tab.ASK: {
+      const { have, id, at } = (more ?? {}) as Partial<Question>;
       // What it is missing of streams is here; the server need not say it again. Whoever does
       // not lead any more, or reads another history, has nothing to say.
       if (link?.established?.epoch === payload) {
-        for (const text of inbound.streams?.frames() ?? []) {
+        for (const text of inbound.streams?.frames(have) ?? []) {
           session.tabs?.post(Tab.FRAME, from, 0, 0, 0, text);
         }
       }
       return call((engine, now) => {
-        const { have, id, at } = (more ?? {}) as Partial<Question>;
         const epoch = inbound.epochNumber(payload);
         const number = inbound.idNumber(id);
         const isInDoubt = claim(inbound, link, have, number !== 0);
@@ -51,6 +51,7 @@ export function receivePost(
           }
         }
       });
+    }
     case Tab.WELCOME:
       session.through = a;
       return inbound.welcome(session, from, to === 0 ? 1 : 0, payload as Message);
