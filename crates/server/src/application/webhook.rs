@@ -98,11 +98,6 @@ pub enum InvalidWebhook {
     Certificates,
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, InvalidWebhook> {
-    let found = Certificate::from_pem_bundle(pem).ok().filter(|found| !found.is_empty());
-    found.ok_or(InvalidWebhook::Certificates)
-}
-
 impl Webhook {
     /// A webhook at `url` whose requests are signed with `secret`.
     pub fn new(url: &str, secret: &str) -> Result<Self, InvalidWebhook> {
@@ -311,6 +306,11 @@ impl Undelivered {
         };
         Refusal::new(ErrorCode::Unavailable, message).retry_after(CLIENT_RETRY_AFTER)
     }
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, InvalidWebhook> {
+    let found = Certificate::from_pem_bundle(pem).ok().filter(|found| !found.is_empty());
+    found.ok_or(InvalidWebhook::Certificates)
 }
 
 /// What the application knows a repeat by: a header value, whatever the user is called.

@@ -60,6 +60,15 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, ErrorCode::BadFrame, message).field(field)
     }
 
+    /// What somebody sent is not what it should be, as whoever read it says.
+    pub(super) fn unreadable(code: ErrorCode, field: Option<&str>, message: String) -> Self {
+        let status = match code {
+            ErrorCode::MessageTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self { field: field.map(Into::into), ..Self::new(status, code, message) }
+    }
+
     pub(super) fn unauthorized(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, message)
             .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))

@@ -122,11 +122,7 @@ async fn message(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Mes
     let text = text_of(shared, headers, body).await?;
     Message::parse(&text).map_err(|error| {
         let message = format!("The message was not understood: {error}.");
-        let problem = Problem::new(StatusCode::BAD_REQUEST, error.code(), message);
-        match error.field() {
-            Some(field) => problem.field(field),
-            None => problem,
-        }
+        Problem::unreadable(error.code(), error.field(), message)
     })
 }
 

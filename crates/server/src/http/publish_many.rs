@@ -223,15 +223,8 @@ fn no_item(error: &PublishItemError) -> Problem {
     if let PublishItemError::Message(FrameError::TooLarge { bytes_max }) = *error {
         return BodyError::TooLarge { bytes_max }.into();
     }
-    let status = match error.code() {
-        ErrorCode::MessageTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        _ => StatusCode::BAD_REQUEST,
-    };
-    let problem = Problem::new(status, error.code(), format!("The item was refused: {error}."));
-    match error.field() {
-        Some(field) => problem.field(field),
-        None => problem,
-    }
+    let message = format!("The item was refused: {error}.");
+    Problem::unreadable(error.code(), error.field(), message)
 }
 
 fn kept(published: Result<Published, PublishError>) -> Answer {

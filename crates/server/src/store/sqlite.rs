@@ -13,6 +13,7 @@ mod inbox;
 mod keys;
 mod mailboxes;
 mod messages;
+mod paths;
 mod presence;
 mod reader;
 mod replies;

@@ -8,15 +8,7 @@ use crate::store::{AppendTextError, FinishStreamError, OpenStreamError};
 
 pub(super) fn not_understood(error: &FrameError) -> Problem {
     let message = format!("The body was not understood: {error}.");
-    let status = match error.code() {
-        ErrorCode::MessageTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        _ => StatusCode::BAD_REQUEST,
-    };
-    let problem = Problem::new(status, error.code(), message);
-    match error.field() {
-        Some(field) => problem.field(field),
-        None => problem,
-    }
+    Problem::unreadable(error.code(), error.field(), message)
 }
 
 pub(super) fn unknown() -> Problem {

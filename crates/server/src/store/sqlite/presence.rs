@@ -2,9 +2,8 @@
 //! under a server that has it open, and what is committed then is found by nobody.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,6 +11,7 @@ use std::{
 use super::{
     super::StoreError,
     OpenError,
+    paths::{Identity, owners_only, sibling},
     trouble::{Blame, Fault},
 };
 
@@ -93,8 +93,6 @@ impl Lock {
 /// The mailbox file and its side files, as they were when they were opened.
 pub(super) struct Files(Vec<(PathBuf, Identity)>);
 
-type Identity = (u64, u64);
-
 /// Those and the lock.
 pub(super) struct Presence {
     files: Arc<Files>,
@@ -130,12 +128,9 @@ impl Files {
     /// They are all open.
     pub(super) fn of(path: &Path) -> Result<Self, OpenError> {
         let paths = [path.to_owned(), sibling(path, "-wal"), sibling(path, "-shm")];
-        let identified = paths.into_iter().map(|path| {
-            let found = std::fs::metadata(&path);
-            match found {
-                Ok(found) => Ok((path, (found.dev(), found.ino()))),
-                Err(source) => Err(OpenError::File { path, source }),
-            }
+        let identified = paths.into_iter().map(|path| match Identity::at(&path) {
+            Ok(identity) => Ok((path, identity)),
+            Err(source) => Err(OpenError::File { path, source }),
         });
         Ok(Self(identified.collect::<Result<_, _>>()?))
     }
@@ -154,7 +149,7 @@ impl Presence {
         self.files.check()?;
         let opened = self.lock.file.metadata();
         let opened = opened.map_err(|source| away(&self.lock.path, source))?;
-        match same(&self.lock.path, (opened.dev(), opened.ino())) {
+        match same(&self.lock.path, Identity::of(&opened)) {
             // The others are where they were, so only this one was deleted.
             Err(Absence::Away { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 self.lock.renew()
@@ -165,12 +160,8 @@ impl Presence {
 }
 
 fn same(path: &Path, identity: Identity) -> Result<(), Absence> {
-    let found = std::fs::metadata(path).map_err(|source| away(path, source))?;
-    if (found.dev(), found.ino()) == identity {
-        Ok(())
-    } else {
-        Err(Absence::Replaced(path.into()))
-    }
+    let found = Identity::at(path).map_err(|source| away(path, source))?;
+    if found == identity { Ok(()) } else { Err(Absence::Replaced(path.into())) }
 }
 
 fn away(path: &Path, source: io::Error) -> Absence {
@@ -196,16 +187,4 @@ pub(super) fn create_folder(path: &Path) -> Result<(), OpenError> {
 /// Whether there is nothing in the file.
 pub(super) fn is_empty(path: &Path) -> bool {
     std::fs::metadata(path).map_or(true, |found| found.len() == 0)
-}
-
-pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-fn owners_only() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
-    options
 }

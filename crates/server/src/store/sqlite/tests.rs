@@ -215,7 +215,7 @@ fn small_log() -> Setup {
 }
 
 fn log_bytes(path: &Path) -> u64 {
-    std::fs::metadata(presence::sibling(path, "-wal")).unwrap().len()
+    std::fs::metadata(paths::sibling(path, "-wal")).unwrap().len()
 }
 
 #[tokio::test]

@@ -12,7 +12,10 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::partial::Partial;
+use super::{
+    super::paths::{Identity, sibling},
+    partial::Partial,
+};
 use crate::clock;
 
 /// How long to wait for somebody who has the file for themselves, such as a checkpoint of another
@@ -300,15 +303,8 @@ fn absolute(path: &Path) -> Result<PathBuf, BackupError> {
 }
 
 fn same_file(one: &Path, other: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    match (fs::metadata(one), fs::metadata(other)) {
-        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
+    match (Identity::at(one), Identity::at(other)) {
+        (Ok(one), Ok(other)) => one == other,
         _ => false,
     }
-}
-
-pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }

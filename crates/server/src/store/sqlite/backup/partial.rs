@@ -1,13 +1,15 @@
 //! A copy that is not whole yet, and who makes it.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io,
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
-use super::file::{BackupError, discard, sibling, sync, sync_folder_of};
+use super::{
+    super::paths::{Identity, owners_only, sibling},
+    file::{BackupError, discard, sync, sync_folder_of},
+};
 
 /// Somebody's right to make what has this name, for as long as they live. What is there of somebody who
 /// does not live any more belongs to nobody, and whoever has the claim may delete it.
@@ -25,9 +27,7 @@ impl Claim {
         let path = sibling(partial, "-lock");
         let failed = |source| BackupError::File { path: path.clone(), source };
         let under_way = || BackupError::UnderWay(partial.into());
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = file.map_err(failed)?;
+        let file = owners_only().create(true).truncate(false).open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(under_way()),
@@ -35,10 +35,8 @@ impl Claim {
         }
         // Whoever had it may have deleted this very file meanwhile, and somebody else made another.
         let opened = file.metadata().map_err(failed)?;
-        match fs::metadata(&path) {
-            Ok(found) if (found.dev(), found.ino()) == (opened.dev(), opened.ino()) => {
-                Ok(Self { path, _locked: file })
-            }
+        match Identity::at(&path) {
+            Ok(found) if found == Identity::of(&opened) => Ok(Self { path, _locked: file }),
             _ => Err(under_way()),
         }
     }
@@ -103,6 +101,6 @@ impl Drop for Partial {
 }
 
 fn create_file(path: &Path) -> Result<(), BackupError> {
-    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let created = owners_only().create_new(true).open(path);
     created.map(drop).map_err(|source| BackupError::File { path: path.into(), source })
 }
