@@ -35,13 +35,20 @@ struct Sqlite {
     folder: tempfile::TempDir,
     lives: u32,
     backup: PathBuf,
+    /// How many positions wait in memory, unless as usual.
+    fold_at: Option<usize>,
 }
 
 impl Sqlite {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let backup = folder.path().join("backup.db");
-        Self { folder, lives: 0, backup }
+        Self { folder, lives: 0, backup, fold_at: None }
+    }
+
+    /// What usually is in memory is in the file at once, or together with a few others.
+    fn folding_at(rows: usize) -> Self {
+        Self { fold_at: Some(rows), ..Self::new() }
     }
 
     fn data(&self) -> PathBuf {
@@ -57,7 +64,10 @@ impl Bench for Sqlite {
     type Store = SqliteStore;
 
     fn open(&mut self) -> SqliteStore {
-        SqliteStore::open(&self.file()).unwrap()
+        match self.fold_at {
+            Some(rows) => SqliteStore::open_folding_at(&self.file(), rows).unwrap(),
+            None => SqliteStore::open(&self.file()).unwrap(),
+        }
     }
 
     /// Goes on with the files as they are at this moment, the log not yet folded in.
@@ -109,13 +119,21 @@ async fn sqlite_keeps_every_promise_of_a_store() {
 }
 
 #[tokio::test]
+async fn sqlite_keeps_every_promise_of_a_store_whose_positions_are_folded_in() {
+    keeps_every_promise(&mut Sqlite::folding_at(1)).await;
+    keeps_every_promise(&mut Sqlite::folding_at(3)).await;
+}
+
+#[tokio::test]
 async fn sqlite_forgets_as_it_is_told() {
     forgets_as_told(&mut Sqlite::new()).await;
+    forgets_as_told(&mut Sqlite::folding_at(2)).await;
 }
 
 #[tokio::test]
 async fn sqlite_comes_back_from_a_backup() {
     survives_restores(&mut Sqlite::new()).await;
+    survives_restores(&mut Sqlite::folding_at(2)).await;
 }
 
 #[test]

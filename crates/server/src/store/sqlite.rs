@@ -10,12 +10,14 @@ mod cursors;
 mod execute;
 mod gather;
 mod inbox;
+mod index;
 mod keys;
 mod mailboxes;
 mod messages;
 mod paths;
 mod presence;
 mod reader;
+mod recent;
 mod replies;
 mod rules;
 mod schedule;
@@ -57,10 +59,12 @@ use checkpoint::{Checkpoints, LogSizes};
 use commands::{Append, AppendReply, Command, Reply, Together};
 use cursors::{Cursors, Kept, Position};
 use inbox::Claiming;
+use index::Index;
 use keys::Keys;
 use mailboxes::Mailboxes;
 use presence::{Files, Lock, Presence};
 use reader::Readers;
+use recent::{Recent, Recents};
 use rules::Rules;
 use schedule::Wish;
 use stream_table::StreamTable;
@@ -123,17 +127,21 @@ pub struct SqliteStore {
 struct Memory {
     mailboxes: Mailboxes,
     cursors: Cursors,
+    recents: Recents,
 }
 
 /// What a test may have otherwise.
 struct Setup {
     log: LogSizes,
     clock: Clock,
+    /// See [`index::FOLD_AT`].
+    fold_at: usize,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { log: LogSizes::default(), clock: times::system_clock() }
+        let (log, clock) = (LogSizes::default(), times::system_clock());
+        Self { log, clock, fold_at: index::FOLD_AT }
     }
 }
 
@@ -141,6 +149,14 @@ impl SqliteStore {
     /// Opens the file, or creates it.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         Self::open_with(path, Setup::default())
+    }
+
+    /// The same, but that positions are folded into the file's index once so many rows wait in memory. For
+    /// the tests: usually they wait for tens of thousands of others.
+    #[cfg(feature = "custom-store")]
+    #[doc(hidden)]
+    pub fn open_folding_at(path: &Path, rows: usize) -> Result<Self, OpenError> {
+        Self::open_with(path, Setup { fold_at: rows, ..Setup::default() })
     }
 
     fn open_with(path: &Path, setup: Setup) -> Result<Self, OpenError> {
@@ -170,9 +186,10 @@ impl SqliteStore {
         let desk_rules = (rules.clone(), memory.clone());
         let events = EventQueue::default();
         let keys = Keys::load(&connection)?;
+        let index = Index::load(&connection, &memory.recents, setup.fold_at)?;
         let (epochs, told) = (epoch.clone(), events.clone());
-        let desk =
-            Desk::new((connection, keys), desk_rules, epochs, unfinished, told, times, presence);
+        let file = (connection, keys, index);
+        let desk = Desk::new(file, desk_rules, epochs, unfinished, told, times, presence);
         let writer = Writer::start(desk, checkpoints, &alarm)?;
         Ok(Self {
             readers: Readers::start(path, &files, epoch, &alarm)?,
@@ -231,9 +248,10 @@ impl Mailbox for SqliteStore {
         room: Room,
     ) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
         let (user, epoch) = (user.clone(), epoch.clone());
+        let recent = self.memory.recents.of_after(&user, after);
         Box::pin(self.readers.run(move |connection, store_epoch| {
-            match statements::erasures(&epoch, store_epoch) {
-                Some(erasures) => messages::read(connection, &user, erasures, after, room),
+            match statements::users_epoch(&epoch, store_epoch) {
+                Some(epoch) => messages::read(connection, (&user, epoch), &recent, after, room),
                 None => Ok(Vec::new()),
             }
         }))
@@ -246,20 +264,23 @@ impl Mailbox for SqliteStore {
         room: Room,
     ) -> BoxFuture<'_, Result<Resumed, StoreError>> {
         let user = user.clone();
+        let recent = self.memory.recents.of_after(&user, after);
         Box::pin(self.readers.run(move |connection, epoch| {
-            statements::resume(connection, &user, after, room, epoch)
+            statements::resume(connection, &user, &recent, after, room, epoch)
         }))
     }
 
     fn heads(&self, users: &[UserId]) -> BoxFuture<'_, Result<Vec<Head>, StoreError>> {
-        let users = users.to_vec();
+        let recents = &self.memory.recents;
+        let users: Vec<(UserId, Recent)> =
+            users.iter().map(|user| (user.clone(), recents.of_after(user, Seq::MAX))).collect();
         Box::pin(self.readers.run(move |connection, epoch| {
-            let head = |user| {
-                let (place, _) =
-                    statements::place(connection, user, None, Position::default(), epoch)?;
+            let ahead = Position::default();
+            let head = |user: &UserId, recent: &Recent| {
+                let (place, _) = statements::place(connection, user, None, ahead, recent, epoch)?;
                 Ok(place.head)
             };
-            users.iter().map(head).collect()
+            users.iter().map(|(user, recent)| head(user, recent)).collect()
         }))
     }
 
@@ -272,10 +293,13 @@ impl Mailbox for SqliteStore {
         Box::pin(async move {
             let asked = (user.clone(), device.clone());
             let ahead = self.memory.cursors.of(&user, device.as_ref());
+            // Later than the cursor, which is at something that was appended.
+            let recent = self.memory.recents.of(&user);
             let (place, seen_at) = self
                 .readers
                 .run(move |connection, epoch| {
-                    statements::place(connection, &asked.0, asked.1.as_ref(), ahead, epoch)
+                    let (user, device) = (&asked.0, asked.1.as_ref());
+                    statements::place(connection, user, device, ahead, &recent, epoch)
                 })
                 .await?;
             match (device, seen_at) {

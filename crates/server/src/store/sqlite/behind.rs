@@ -43,16 +43,22 @@ impl Desk {
         Ok(())
     }
 
-    /// Folds keys into the file's index, as long as nobody waits for something else.
-    pub(super) fn fold_keys(
-        &mut self,
-        waiting: &mpsc::Receiver<Command>,
-    ) -> Result<(), StoreError> {
-        while self.keys.wants_fold() {
-            let folded = self.transact(Duration::ZERO, |desk| desk.keys.fold(&desk.connection));
+    /// Folds keys and positions into the file's indexes, as long as nobody waits for something else.
+    pub(super) fn fold(&mut self, waiting: &mpsc::Receiver<Command>) -> Result<(), StoreError> {
+        while self.wants_fold() {
+            let folded = self.transact(Duration::ZERO, |desk| {
+                if desk.keys.wants_fold() {
+                    desk.keys.fold(&desk.connection)?;
+                }
+                if desk.index.wants_fold(&desk.memory.recents) {
+                    desk.index.fold(&desk.connection, &desk.memory.recents)?;
+                }
+                Ok(())
+            });
             match folded {
                 Ok(()) => self.note(&Ok(())),
                 Err(Fault { blame: Blame::Gone, error, .. }) => return Err(error),
+                // That another program writes just now is no trouble: it is done next time.
                 Err(fault) if fault.is_locked => break,
                 Err(fault) => {
                     self.note::<()>(&Err(fault));
@@ -64,6 +70,10 @@ impl Desk {
             }
         }
         Ok(())
+    }
+
+    fn wants_fold(&self) -> bool {
+        self.keys.wants_fold() || self.index.wants_fold(&self.memory.recents)
     }
 
     pub(super) fn save_cursors_of(&mut self, user: &UserId, at: i64) -> rusqlite::Result<()> {
@@ -82,7 +92,7 @@ impl Desk {
             let is_misdated = desk.times.repair(&desk.connection, now)?;
             desk.times.save(&desk.connection, now)?;
             let log = desk.unfinished.shorten_log(&desk.connection)?;
-            let store = (&desk.connection, &mut desk.keys);
+            let store = (&desk.connection, &mut desk.keys, &desk.memory.recents);
             desk.upkeep.forget(store, log, &rule, now, is_misdated)
         });
         // That another program writes just now is no trouble: nobody waits for this.

@@ -2,10 +2,10 @@
 
 mod streams;
 
-use tetherline_protocol::{Epoch, IdempotencyKey, UserId, frame::Message};
+use tetherline_protocol::{DeviceId, Epoch, IdempotencyKey, UserId, frame::Message};
 
 use super::{
-    super::{AppendError, Appended, fresh_id},
+    super::{AppendError, Appended, Place, fresh_id},
     commands::{Command, Done},
     cursors::{Position, Positions},
     messages,
@@ -43,9 +43,7 @@ impl Desk {
                     at,
                 )?;
                 let ahead = self.memory.cursors.of(user, Some(device));
-                let (place, _) =
-                    statements::place(&self.connection, user, Some(device), ahead, &self.epoch)?;
-                Ok(Done::Greet(place))
+                Ok(Done::Greet(self.place(user, Some(device), ahead)?))
             }
             Command::Acknowledge { user, device, seq, .. } => {
                 let mailbox = self.mailbox(user)?;
@@ -92,7 +90,8 @@ impl Desk {
         let Some(seq) = mailbox.head.next() else { return Ok(Err(AppendError::Full)) };
         let id = message.id().cloned().unwrap_or_else(fresh_id);
         let appended = Appended { id, seq, repeated: false, created_at_ms: now.created_ms };
-        messages::append(&self.connection, mailbox.user, &appended, message)?;
+        let row = self.index.appended(&self.memory.recents, (user, mailbox.user), seq)?;
+        messages::append(&self.connection, row, mailbox.user, &appended, message)?;
         if let Some(key) = key {
             self.keys.remember(&self.connection, mailbox.user, key, &appended)?;
         }
@@ -104,18 +103,28 @@ impl Desk {
 
     /// Somebody who never had a mailbox has nothing to forget, and gets none by it.
     fn erase(&mut self, user: &UserId) -> rusqlite::Result<Option<Epoch>> {
+        let mailbox = self.known_mailbox(user)?;
         self.changed.insert(user.clone(), None);
         self.memory.cursors.forget(user);
-        let Some(mailbox) = statements::known_mailbox(&self.connection, user)? else {
-            return Ok(None);
-        };
+        let Some(mailbox) = mailbox else { return Ok(None) };
         self.unfinished.erased(user);
         self.keys.erase(&self.connection, mailbox.user)?;
+        self.index.erase(&self.connection, &self.memory.recents, (user, mailbox.user))?;
         upkeep::erase(&self.connection, mailbox)?;
         self.upkeep.erased();
-        let (place, _) =
-            statements::place(&self.connection, user, None, Position::default(), &self.epoch)?;
-        Ok(Some(place.head.epoch))
+        Ok(Some(self.place(user, None, Position::default())?.head.epoch))
+    }
+
+    /// Where a device stands once this is committed.
+    fn place(
+        &self,
+        user: &UserId,
+        device: Option<&DeviceId>,
+        ahead: Position,
+    ) -> rusqlite::Result<Place> {
+        let recent = self.index.recent(&self.memory.recents, user);
+        statements::place(&self.connection, user, device, ahead, &recent, &self.epoch)
+            .map(|(place, _)| place)
     }
 
     /// The mailbox of a user, unless nothing is known of them.
@@ -125,7 +134,10 @@ impl Desk {
             None => self.memory.mailboxes.get(user),
         };
         in_memory.map_or_else(
-            || statements::known_mailbox(&self.connection, user),
+            || {
+                let recent = self.index.recent(&self.memory.recents, user);
+                statements::known_mailbox(&self.connection, user, &recent)
+            },
             |mailbox| Ok(Some(mailbox)),
         )
     }
@@ -138,7 +150,8 @@ impl Desk {
         if let Some(mailbox) = in_memory {
             return Ok(mailbox);
         }
-        let mailbox = statements::mailbox(&self.connection, user)?;
+        let recent = self.index.recent(&self.memory.recents, user);
+        let mailbox = statements::mailbox(&self.connection, user, &recent)?;
         self.changed.insert(user.clone(), Some(mailbox));
         Ok(mailbox)
     }

@@ -2,7 +2,7 @@
 //! SQLite does not notice. What does not add up is not delivered.
 
 use crc32fast::Hasher;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Rows, params};
 use tetherline_protocol::{
     MessageId, Seq, UserId,
     frame::{Message, MessageParts},
@@ -10,6 +10,7 @@ use tetherline_protocol::{
 
 use super::{
     super::{Appended, Delivery, Room},
+    recent::{Recent, Row},
     statements::{id, optional_id, seq, signed},
 };
 use crate::{
@@ -20,46 +21,111 @@ use crate::{
 /// Of the whole process, which has one log.
 static DAMAGE: SharedTrouble = SharedTrouble::new();
 
+/// Nothing of another epoch than the user's own part of one that is meant.
 pub(super) fn read(
     connection: &Connection,
-    user: &UserId,
-    erasures: i64,
+    (user, epoch): (&UserId, i64),
+    recent: &Recent,
     after: Seq,
     room: Room,
 ) -> rusqlite::Result<Vec<Delivery>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT seq, id, kind, reference, timestamp, created_at, fields, checksum, user FROM messages
-         WHERE user = (SELECT id FROM users WHERE name = ?1 AND epoch = ?4) AND seq > ?2
-         ORDER BY seq LIMIT ?3",
+    let found = connection
+        .prepare_cached("SELECT id, trimmed FROM users WHERE name = ?1 AND epoch = ?2")?
+        .query_row(params![user.as_str(), epoch], |row| Ok((row.get(0)?, seq(row, 1)?)))
+        .optional()?;
+    let Some((mailbox, trimmed)) = found else { return Ok(Vec::new()) };
+    read_mailbox(connection, (user, mailbox), recent, after.max(trimmed), room)
+}
+
+/// The same for somebody whose mailbox is known, of what is not trimmed.
+pub(super) fn read_mailbox(
+    connection: &Connection,
+    (user, mailbox): (&UserId, i64),
+    recent: &Recent,
+    after: Seq,
+    room: Room,
+) -> rusqlite::Result<Vec<Delivery>> {
+    let mut page = Page::new(user, room);
+    let recent = recent.of_mailbox(mailbox);
+    let before = recent.first().map_or(i64::MAX, |first| signed(first.seq));
+    if signed(after) + 1 < before {
+        let mut folded = connection.prepare_cached(
+            "SELECT messages.seq, id, kind, reference, timestamp, created_at, fields, checksum,
+                 messages.user, positions.seq
+             FROM positions JOIN messages ON messages.number = positions.number
+             WHERE positions.user = ?1 AND positions.seq > ?2 AND positions.seq < ?3
+             ORDER BY positions.seq LIMIT ?4",
+        )?;
+        page.take(folded.query([mailbox, signed(after), before, page.messages_left()])?)?;
+    }
+    let mut in_a_row = connection.prepare_cached(
+        "SELECT seq, id, kind, reference, timestamp, created_at, fields, checksum, user, number + ?3
+         FROM messages WHERE number BETWEEN ?1 AND ?2 ORDER BY number LIMIT ?4",
     )?;
-    let limit = i64::try_from(room.messages).unwrap_or(i64::MAX);
-    let mut rows = statement.query(params![user.as_str(), signed(after), limit, erasures])?;
-    let mut page = Vec::new();
-    let mut bytes = 0;
-    let mut damage = None;
-    while let Some(row) = rows.next()? {
-        let delivery = match delivery(row) {
-            Ok(Some(delivery)) => delivery,
-            // SQLite has no part in it: what is in the row is no message.
-            Err(error) if error.sqlite_error().is_some() => return Err(error),
-            damaged => {
-                let (seq, error) = (seq(row, 0)?, damaged.err());
-                let error = error.map(tracing::field::display);
-                tracing::debug!(user = ?user.as_str(), seq = seq.get(), error, "changed in the file");
-                damage.get_or_insert(Damage { first: seq, messages: 0 }).messages += 1;
-                Delivery::unreadable(seq)
+    let mut rest = &recent[recent.partition_point(|row| row.seq <= after)..];
+    while !page.is_full
+        && let Some((first, last, later)) = Row::in_a_row(rest)
+    {
+        let ahead = signed(first.seq) - first.number;
+        page.take(in_a_row.query([first.number, last.number, ahead, page.messages_left()])?)?;
+        rest = later;
+    }
+    Ok(page.turn())
+}
+
+/// What is read at once.
+struct Page<'a> {
+    user: &'a UserId,
+    room: Room,
+    deliveries: Vec<Delivery>,
+    bytes: usize,
+    is_full: bool,
+    damage: Option<Damage>,
+}
+
+impl<'a> Page<'a> {
+    fn new(user: &'a UserId, room: Room) -> Self {
+        Self { user, room, deliveries: Vec::new(), bytes: 0, is_full: false, damage: None }
+    }
+
+    fn messages_left(&self) -> i64 {
+        i64::try_from(self.room.messages - self.deliveries.len()).unwrap_or(i64::MAX)
+    }
+
+    /// Takes what there is room for. The last column says where a row is expected to be.
+    fn take(&mut self, mut rows: Rows<'_>) -> rusqlite::Result<()> {
+        while let Some(row) = rows.next()? {
+            let expected = seq(row, 9)?;
+            let delivery = match delivery(row) {
+                Ok(Some(delivery)) if delivery.seq == expected => delivery,
+                // SQLite has no part in it: what is in the row is no message.
+                Err(error) if error.sqlite_error().is_some() => return Err(error),
+                damaged => self.unreadable(expected, damaged.err()),
+            };
+            self.bytes += delivery.text.len();
+            if self.bytes > self.room.bytes && !self.deliveries.is_empty() {
+                self.is_full = true;
+                return Ok(());
             }
-        };
-        bytes += delivery.text.len();
-        if bytes > room.bytes && !page.is_empty() {
-            break;
+            self.deliveries.push(delivery);
         }
-        page.push(delivery);
+        self.is_full = self.deliveries.len() >= self.room.messages;
+        Ok(())
     }
-    if let Some(damage) = damage {
-        damage.say(user);
+
+    fn unreadable(&mut self, seq: Seq, error: Option<rusqlite::Error>) -> Delivery {
+        let error = error.map(tracing::field::display);
+        tracing::debug!(user = ?self.user.as_str(), seq = seq.get(), error, "changed in the file");
+        self.damage.get_or_insert(Damage { first: seq, messages: 0 }).messages += 1;
+        Delivery::unreadable(seq)
     }
-    Ok(page)
+
+    fn turn(self) -> Vec<Delivery> {
+        if let Some(damage) = self.damage {
+            damage.say(self.user);
+        }
+        self.deliveries
+    }
 }
 
 /// How many rows of a file do not add up. One that an older program left has nothing to add up to.
@@ -106,7 +172,7 @@ impl Damage {
 }
 
 /// `None` if the row does not add up. What adds up was checked when it was written, and is copied once.
-fn delivery(row: &Row<'_>) -> rusqlite::Result<Option<Delivery>> {
+fn delivery(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Delivery>> {
     let seq = seq(row, 0)?;
     let timestamp = row.get_ref(4)?.as_str_or_null()?;
     let created_at = clock::rfc3339(row.get(5)?);
@@ -127,8 +193,10 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Option<Delivery>> {
     Ok(is_whole.then(|| Delivery { seq, text: parts.to_frame().into() }))
 }
 
+/// As row `number`.
 pub(super) fn append(
     connection: &Connection,
+    number: i64,
     user: i64,
     appended: &Appended,
     message: &Message,
@@ -144,10 +212,11 @@ pub(super) fn append(
     connection
         .prepare_cached(
             "INSERT INTO messages
-                 (user, seq, id, kind, reference, timestamp, created_at, fields, checksum)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                 (number, user, seq, id, kind, reference, timestamp, created_at, fields, checksum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
+            number,
             user,
             signed(appended.seq),
             parts.id,

@@ -7,10 +7,8 @@ use super::OpenError;
 
 /// Every step that a file went through; `user_version` says how many it has behind it. Steps are
 /// only ever added.
-const MIGRATIONS: [&str; 9] = [
-    // `messages` is ordered by append, so that a commit touches its end only. The unique index
-    // over (user, seq) costs one page per user and commit; it is what makes reading cheap, and
-    // folding it in behind the commits is a later refinement.
+const MIGRATIONS: [&str; 10] = [
+    // `messages` is ordered by append, so that a commit touches its end only.
     "CREATE TABLE meta (epoch TEXT NOT NULL) STRICT;
      CREATE TABLE users (
          id INTEGER PRIMARY KEY,
@@ -115,6 +113,17 @@ const MIGRATIONS: [&str; 9] = [
      DROP INDEX publishes_by_key;
      ALTER TABLE meta ADD COLUMN keys_folded INTEGER NOT NULL DEFAULT 0;
      UPDATE meta SET keys_folded = (SELECT coalesce(max(number), 0) FROM publishes);",
+    // Which row of `messages` is at a position, up to row `positions_folded`; see `index`.
+    "CREATE TABLE positions (
+         user INTEGER NOT NULL,
+         seq INTEGER NOT NULL,
+         number INTEGER NOT NULL,
+         PRIMARY KEY (user, seq)
+     ) STRICT, WITHOUT ROWID;
+     INSERT INTO positions SELECT user, seq, number FROM messages ORDER BY user, seq;
+     DROP INDEX messages_by_position;
+     ALTER TABLE meta ADD COLUMN positions_folded INTEGER NOT NULL DEFAULT 0;
+     UPDATE meta SET positions_folded = (SELECT coalesce(max(number), 0) FROM messages);",
 ];
 
 /// How long a connection waits for a lock that another program holds.

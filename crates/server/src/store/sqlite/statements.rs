@@ -6,7 +6,8 @@ use tetherline_protocol::{DeviceId, Epoch, MessageId, Seq, UserId, frame::SendAn
 use super::{
     super::{Head, Outcome, Place, Resumed, Room, Standing},
     cursors::{Position, Positions},
-    messages,
+    index, messages,
+    recent::Recent,
 };
 use crate::Refusal;
 
@@ -23,28 +24,29 @@ pub(super) struct Mailbox {
 pub(super) fn resume(
     connection: &Connection,
     user: &UserId,
+    recent: &Recent,
     after: Seq,
     room: Room,
     store_epoch: &str,
 ) -> rusqlite::Result<Resumed> {
-    let (place, _) = place(connection, user, None, Position::default(), store_epoch)?;
+    let ahead = Position::default();
+    let Some(found) = known_place(connection, user, None, ahead, recent, store_epoch)? else {
+        let head = unknown_place(store_epoch)?.head;
+        let standing = if after > Seq::ZERO { Standing::Nothing } else { Standing::Forgotten };
+        return Ok(Resumed { head, standing, messages: Vec::new() });
+    };
+    let Found { mailbox, place, .. } = found;
     let standing = if after > place.head.seq {
         Standing::Nothing
     } else if after <= place.trimmed {
         let last = place.trimmed_id.filter(|_| after == place.trimmed);
         last.map_or(Standing::Forgotten, Standing::Message)
     } else {
-        let name = "SELECT id FROM messages
-             WHERE user = (SELECT id FROM users WHERE name = ?1) AND seq = ?2";
-        let mut statement = connection.prepare_cached(name)?;
-        let found = statement
-            .query_row(params![user.as_str(), signed(after)], |row| Ok(readable_id(row, 0)))
-            .optional()?
-            .flatten();
+        let found = id_at(connection, mailbox, recent, after)?;
         found.map_or(Standing::Forgotten, Standing::Message)
     };
-    let erasures = erasures(&place.head.epoch, store_epoch).unwrap_or_default();
-    let messages = messages::read(connection, user, erasures, after, room)?;
+    let after = after.max(place.trimmed);
+    let messages = messages::read_mailbox(connection, (user, mailbox), recent, after, room)?;
     Ok(Resumed { head: place.head, standing, messages })
 }
 
@@ -55,83 +57,117 @@ pub(super) fn place(
     user: &UserId,
     device: Option<&DeviceId>,
     ahead: Position,
+    recent: &Recent,
     store_epoch: &str,
 ) -> rusqlite::Result<(Place, Option<i64>)> {
-    let device = device.map(DeviceId::as_str);
-    let asked = params![user.as_str(), device, signed(ahead.floor), signed(ahead.cursor)];
-    let found = connection
-        .prepare_cached(
-            "SELECT epoch, floor, trimmed,
-                 max(trimmed, (SELECT coalesce(max(seq), 0) FROM messages WHERE user = at.id)),
-                 cursor, seen_at, trimmed_id,
-                 coalesce((SELECT id FROM messages WHERE user = at.id
-                     ORDER BY seq DESC LIMIT 1), trimmed_id),
-                 coalesce((SELECT id FROM messages WHERE user = at.id AND seq = cursor),
-                     iif(cursor = trimmed, trimmed_id, NULL))
-             FROM (SELECT id, epoch, trimmed, trimmed_id, max(floor, ?3) AS floor, seen_at,
-                     coalesce(max(cursor, ?4), max(floor, ?3)) AS cursor
-                 FROM users LEFT JOIN devices ON devices.user = users.id AND devices.name = ?2
-                 WHERE users.name = ?1) AS at",
-        )?
-        .query_row(asked, |row| {
-            let epoch = epoch(store_epoch, row.get(0)?)?;
-            let place = Place {
-                head: Head { seq: seq(row, 3)?, id: readable_id(row, 7), epoch },
-                cursor: seq(row, 4)?,
-                cursor_id: readable_id(row, 8),
-                floor: seq(row, 1)?,
-                trimmed: seq(row, 2)?,
-                trimmed_id: readable_id(row, 6),
-            };
-            Ok((place, row.get(5)?))
-        })
-        .optional()?;
-    if let Some(found) = found {
-        return Ok(found);
+    let found = known_place(connection, user, device, ahead, recent, store_epoch)?;
+    match found {
+        Some(Found { place, seen_at, .. }) => Ok((place, seen_at)),
+        None => Ok((unknown_place(store_epoch)?, None)),
     }
-    let head = Head { seq: Seq::ZERO, id: None, epoch: epoch(store_epoch, 0)? };
-    let place = Place {
-        head,
+}
+
+struct Found {
+    mailbox: i64,
+    place: Place,
+    seen_at: Option<i64>,
+}
+
+/// The file may show cursors that have moved on since `recent` was asked for: they count up to the head.
+fn known_place(
+    connection: &Connection,
+    user: &UserId,
+    device: Option<&DeviceId>,
+    ahead: Position,
+    recent: &Recent,
+    store_epoch: &str,
+) -> rusqlite::Result<Option<Found>> {
+    let device = device.map(DeviceId::as_str);
+    let mut statement = connection.prepare_cached(
+        "SELECT id, epoch, max(floor, ?3), trimmed, trimmed_id,
+             coalesce(max(cursor, ?4), max(floor, ?3)), seen_at
+         FROM users LEFT JOIN devices ON devices.user = users.id AND devices.name = ?2
+         WHERE users.name = ?1",
+    )?;
+    let asked = params![user.as_str(), device, signed(ahead.floor), signed(ahead.cursor)];
+    let mut rows = statement.query(asked)?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let (mailbox, epoch) = (row.get(0)?, epoch(store_epoch, row.get(1)?)?);
+    let (trimmed, trimmed_id) = (seq(row, 3)?, readable_id(row, 4));
+    let head = index::newest(connection, mailbox, recent)?.max(trimmed);
+    let id_at = |position| match position {
+        position if position == trimmed => Ok(trimmed_id.clone()),
+        position if position < trimmed => Ok(None),
+        position => id_at(connection, mailbox, recent, position),
+    };
+    let head = Head { seq: head, id: id_at(head)?, epoch };
+    let cursor = seq(row, 5)?.min(head.seq);
+    let cursor_id = if cursor == head.seq { head.id.clone() } else { id_at(cursor)? };
+    let floor = seq(row, 2)?.min(head.seq);
+    let place = Place { head, cursor, cursor_id, floor, trimmed, trimmed_id };
+    Ok(Some(Found { mailbox, place, seen_at: row.get(6)? }))
+}
+
+/// Of somebody of whom nothing is known.
+fn unknown_place(store_epoch: &str) -> rusqlite::Result<Place> {
+    Ok(Place {
+        head: Head { seq: Seq::ZERO, id: None, epoch: epoch(store_epoch, 0)? },
         cursor: Seq::ZERO,
         cursor_id: None,
         floor: Seq::ZERO,
         trimmed: Seq::ZERO,
         trimmed_id: None,
-    };
-    Ok((place, None))
+    })
 }
 
-fn epoch(store: &str, erasures: i64) -> rusqlite::Result<Epoch> {
-    format!("{store}.{erasures}").parse().map_err(|error| invalid(0, error))
+/// The id of the message at a position that is not trimmed, if there is one that can be read.
+fn id_at(
+    connection: &Connection,
+    mailbox: i64,
+    recent: &Recent,
+    at: Seq,
+) -> rusqlite::Result<Option<MessageId>> {
+    let Some(number) = index::row_at(connection, mailbox, recent, at)? else { return Ok(None) };
+    let found = connection
+        .prepare_cached("SELECT id FROM messages WHERE number = ?1")?
+        .query_row([number], |row| Ok(readable_id(row, 0)))
+        .optional()?;
+    Ok(found.flatten())
 }
 
-/// How often a user had been erased when this epoch began; `None` if it is none of this store.
-pub(super) fn erasures(epoch: &Epoch, store: &str) -> Option<i64> {
+fn epoch(store: &str, user: i64) -> rusqlite::Result<Epoch> {
+    format!("{store}.{user}").parse().map_err(|error| invalid(0, error))
+}
+
+/// A user's own part of an epoch, which each erasure draws anew; `None` if it is none of this store.
+pub(super) fn users_epoch(epoch: &Epoch, store: &str) -> Option<i64> {
     epoch.as_str().strip_prefix(store)?.strip_prefix('.')?.parse().ok()
 }
 
-pub(super) fn mailbox(connection: &Connection, user: &UserId) -> rusqlite::Result<Mailbox> {
+pub(super) fn mailbox(
+    connection: &Connection,
+    user: &UserId,
+    recent: &Recent,
+) -> rusqlite::Result<Mailbox> {
     connection
         .prepare_cached("INSERT INTO users (name) VALUES (?1) ON CONFLICT DO NOTHING")?
         .execute([user.as_str()])?;
-    known_mailbox(connection, user)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+    known_mailbox(connection, user, recent)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
 /// The same, unless nothing is known of this user.
 pub(super) fn known_mailbox(
     connection: &Connection,
     user: &UserId,
+    recent: &Recent,
 ) -> rusqlite::Result<Option<Mailbox>> {
-    connection
-        .prepare_cached(
-            "SELECT id, trimmed,
-                 max(trimmed, (SELECT coalesce(max(seq), 0) FROM messages WHERE user = users.id))
-             FROM users WHERE name = ?1",
-        )?
-        .query_row([user.as_str()], |row| {
-            Ok(Mailbox { user: row.get(0)?, head: seq(row, 2)?, trimmed: seq(row, 1)? })
-        })
-        .optional()
+    let found = connection
+        .prepare_cached("SELECT id, trimmed FROM users WHERE name = ?1")?
+        .query_row([user.as_str()], |row| Ok((row.get(0)?, seq(row, 1)?)))
+        .optional()?;
+    let Some((user, trimmed)) = found else { return Ok(None) };
+    let head = index::newest(connection, user, recent)?.max(trimmed);
+    Ok(Some(Mailbox { user, head, trimmed }))
 }
 
 /// Remembers a device at the user's floor, unless all places are taken by devices in use.
@@ -283,7 +319,7 @@ pub(super) fn optional_id(row: &Row<'_>, column: usize) -> rusqlite::Result<Opti
 }
 
 /// The same for an id that only proves something: one that was changed in the file proves nothing.
-fn readable_id(row: &Row<'_>, column: usize) -> Option<MessageId> {
+pub(super) fn readable_id(row: &Row<'_>, column: usize) -> Option<MessageId> {
     optional_id(row, column).ok().flatten()
 }
 

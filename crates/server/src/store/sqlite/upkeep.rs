@@ -5,14 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::Connection;
-use tetherline_protocol::{Seq, UserId};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use tetherline_protocol::{MessageId, Seq, UserId};
 
 use super::{
     aging::{Age, Aging, ROWS_MAX, Span},
+    index,
     keys::{self, Keys},
+    recent::{Recent, Recents, Row},
     rules::Rule,
-    statements::{self, Mailbox},
+    statements::{self, Mailbox, readable_id},
     writer::BATCH_MAX,
 };
 
@@ -111,7 +113,7 @@ impl Upkeep {
     /// were trimmed by their count, and up to where.
     pub(super) fn forget(
         &mut self,
-        (connection, keys): (&Connection, &mut Keys),
+        (connection, keys, recents): (&Connection, &mut Keys, &Recents),
         log: ErasedText,
         rule: &Rule,
         now: i64,
@@ -131,8 +133,8 @@ impl Upkeep {
             messages_are_left = self.aging.messages.look(connection, "messages", span)?;
             trim_by_age(connection, self.aging.messages.old_until, span, &mut budget)?;
         }
-        self.survey(connection, rule)?;
-        let trimmed = self.trim_by_count(connection, rule, &mut budget)?;
+        self.survey(connection, recents, rule)?;
+        let trimmed = self.trim_by_count(connection, recents, rule, &mut budget)?;
         let surveying = matches!(self.survey, Survey::Running { .. });
         let are_left = keys_are_left || ids_are_left || messages_are_left;
         self.is_behind = budget.is_spent() || surveying || are_left || is_misdated;
@@ -142,6 +144,7 @@ impl Upkeep {
     fn trim_by_count(
         &mut self,
         connection: &Connection,
+        recents: &Recents,
         rule: &Rule,
         budget: &mut Budget,
     ) -> rusqlite::Result<Vec<(UserId, Seq)>> {
@@ -151,12 +154,14 @@ impl Upkeep {
         }
         let mut all = Vec::new();
         while let Some(user) = self.due.iter().next().filter(|_| !budget.is_spent()).cloned() {
-            let known = statements::known_mailbox(connection, &user)?;
+            let recent = recents.of(&user);
+            let known = statements::known_mailbox(connection, &user, &recent)?;
             let excess = known.and_then(|known| {
-                rule.excess(known.head, known.trimmed).map(|until| (known.user, until))
+                let until = rule.excess(known.head, known.trimmed)?;
+                Some(((known.user, known.trimmed), until))
             });
             let trimmed = match excess {
-                Some((number, until)) => trim(connection, number, until, budget)?,
+                Some((mailbox, until)) => trim(connection, mailbox, &recent, until, budget)?,
                 None => known.map_or(Seq::ZERO, |known| known.trimmed),
             };
             if excess.is_none_or(|(_, until)| trimmed >= until) {
@@ -167,7 +172,12 @@ impl Upkeep {
         Ok(all)
     }
 
-    fn survey(&mut self, connection: &Connection, rule: &Rule) -> rusqlite::Result<()> {
+    fn survey(
+        &mut self,
+        connection: &Connection,
+        recents: &Recents,
+        rule: &Rule,
+    ) -> rusqlite::Result<()> {
         let number = rule.number;
         let after = match self.survey {
             Survey::Done { rule: last } if last == number => return Ok(()),
@@ -179,17 +189,20 @@ impl Upkeep {
             return Ok(());
         }
         let mut statement = connection.prepare_cached(
-            "SELECT id, name, trimmed,
-                 max(trimmed, (SELECT coalesce(max(seq), 0) FROM messages WHERE user = users.id))
-             FROM users WHERE id > ?1 ORDER BY id LIMIT ?2",
+            "SELECT id, name, trimmed FROM users WHERE id > ?1 ORDER BY id LIMIT ?2",
         )?;
         let mut rows = statement.query([after, count(SURVEY_USERS_MAX)])?;
         let mut last = None;
         while let Some(row) = rows.next()? {
-            last = Some(row.get(0)?);
-            let is_over = rule.excess(statements::seq(row, 3)?, statements::seq(row, 2)?).is_some();
-            let name = row.get_ref(1)?.as_str()?.parse().ok().filter(|_| is_over);
-            self.due.extend(name);
+            let mailbox = row.get(0)?;
+            last = Some(mailbox);
+            // One whose name was changed in the file is nobody.
+            let Ok(user) = row.get_ref(1)?.as_str()?.parse() else { continue };
+            let trimmed = statements::seq(row, 2)?;
+            let head = index::newest(connection, mailbox, &recents.of(&user))?.max(trimmed);
+            if rule.excess(head, trimmed).is_some() {
+                self.due.insert(user);
+            }
         }
         self.survey = match last {
             Some(after) if rule.retention_messages_max.is_some() => {
@@ -236,7 +249,7 @@ fn delete_user(
     log: ErasedText,
     budget: &mut Budget,
 ) -> rusqlite::Result<()> {
-    trim(connection, user, Seq::MAX, budget)?;
+    trim(connection, (user, Seq::ZERO), &Recent::default(), Seq::MAX, budget)?;
     budget.messages -= count(keys::delete_erased(connection, user, budget.messages)?);
     for table in ["sends", "streams", "stream_stops"] {
         let statement = format!(
@@ -257,30 +270,47 @@ fn delete_user(
     Ok(())
 }
 
-/// Deletes a mailbox's messages up to `until`, as far as the budget goes, and answers up to where.
+/// Deletes a mailbox's messages after what is trimmed and up to `until`, as far as the budget goes, and
+/// answers up to where.
 fn trim(
     connection: &Connection,
-    user: i64,
+    (mailbox, trimmed): (i64, Seq),
+    recent: &Recent,
     until: Seq,
     budget: &mut Budget,
 ) -> rusqlite::Result<Seq> {
-    let mut statement = connection.prepare_cached(
-        "SELECT seq, octet_length(fields) FROM messages WHERE user = ?1 AND seq <= ?2
-         ORDER BY seq LIMIT ?3",
+    let rows = index::rows_after(connection, mailbox, recent, trimmed, budget.messages)?;
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM messages WHERE number = ?1 RETURNING octet_length(fields), id",
     )?;
-    let mut rows = statement.query([user, statements::signed(until), budget.messages])?;
-    let mut reached = Seq::ZERO;
-    while !budget.is_spent() {
-        let Some(row) = rows.next()? else {
-            reached = until;
+    let (mut reached, mut last) = (until, None);
+    for Row { seq, number } in rows {
+        if seq > until {
             break;
-        };
-        reached = statements::seq(row, 0)?;
-        budget.spend(row.get(1)?);
+        }
+        let found = delete.query_row([number], |row| Ok((row.get(0)?, readable_id(row, 1))));
+        let (bytes, id) = found.optional()?.unwrap_or_default();
+        budget.spend(bytes);
+        last = Some((seq, id));
+        if budget.is_spent() {
+            reached = seq;
+            break;
+        }
     }
-    drop(rows);
-    delete_until(connection, user, reached)?;
+    let id = last.filter(|(seq, _)| *seq == reached).and_then(|(_, id)| id);
+    note_trimmed(connection, mailbox, reached, id.as_ref())?;
     Ok(reached)
+}
+
+#[cfg(test)]
+pub(super) fn trim_for_test(
+    connection: &Connection,
+    mailbox: (i64, Seq),
+    recent: &Recent,
+    until: Seq,
+) {
+    let mut budget = Budget { messages: MESSAGES_MAX, bytes: MESSAGE_BYTES_MAX };
+    trim(connection, mailbox, recent, until, &mut budget).unwrap();
 }
 
 /// Trims all messages up to a row, as far as the budget goes. Rows are in the order of their making, so
@@ -292,38 +322,40 @@ fn trim_by_age(
     budget: &mut Budget,
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "SELECT user, seq, created_at, octet_length(fields) FROM messages WHERE number <= ?1
-         ORDER BY number LIMIT ?2",
+        "SELECT number, user, seq, created_at, octet_length(fields), id FROM messages
+         WHERE number <= ?1 ORDER BY number LIMIT ?2",
     )?;
     let mut rows = statement.query([old_until, budget.messages])?;
-    let mut old = BTreeMap::new();
+    let (mut old, mut last): (BTreeMap<i64, (Seq, Option<MessageId>)>, i64) = Default::default();
     while let Some(row) = rows.next()?.filter(|_| !budget.is_spent()) {
-        if span.age(row.get(2)?) == Age::Young {
+        if span.age(row.get(3)?) == Age::Young {
             break;
         }
-        old.insert(row.get(0)?, statements::seq(row, 1)?);
-        budget.spend(row.get(3)?);
+        last = row.get(0)?;
+        old.insert(row.get(1)?, (statements::seq(row, 2)?, readable_id(row, 5)));
+        budget.spend(row.get(4)?);
     }
     drop(rows);
-    for (user, until) in old {
-        delete_until(connection, user, until)?;
+    connection.prepare_cached("DELETE FROM messages WHERE number <= ?1")?.execute([last])?;
+    for (mailbox, (until, id)) in old {
+        note_trimmed(connection, mailbox, until, id.as_ref())?;
     }
     Ok(())
 }
 
-fn delete_until(connection: &Connection, user: i64, until: Seq) -> rusqlite::Result<()> {
-    let until = statements::signed(until);
-    // Before they are gone: whoever stands at the last of them proves its history by it.
+/// A mailbox has nothing any more up to here. Whoever stands at the last of it proves its history by its id.
+fn note_trimmed(
+    connection: &Connection,
+    mailbox: i64,
+    until: Seq,
+    id: Option<&MessageId>,
+) -> rusqlite::Result<()> {
+    index::trimmed_until(connection, mailbox, until)?;
     connection
         .prepare_cached(
-            "UPDATE users SET trimmed = ?2,
-                 trimmed_id = (SELECT id FROM messages WHERE user = ?1 AND seq = ?2)
-             WHERE id = ?1 AND trimmed < ?2",
+            "UPDATE users SET trimmed = ?2, trimmed_id = ?3 WHERE id = ?1 AND trimmed < ?2",
         )?
-        .execute([user, until])?;
-    connection
-        .prepare_cached("DELETE FROM messages WHERE user = ?1 AND seq <= ?2")?
-        .execute([user, until])?;
+        .execute(params![mailbox, statements::signed(until), id.map(MessageId::as_str)])?;
     Ok(())
 }
 
@@ -379,10 +411,17 @@ mod tests {
                 )
                 .unwrap();
         }
+        let fold = "INSERT INTO positions SELECT user, seq, number FROM messages";
+        connection.execute(fold, []).unwrap();
         Table { connection, _folder: folder }
     }
 
     impl Table {
+        fn trim(&self, budget: &mut Budget) -> Seq {
+            let in_memory = Recent::default();
+            trim(&self.connection, (1, Seq::ZERO), &in_memory, Seq::MAX, budget).unwrap()
+        }
+
         fn left(&self) -> Vec<(i64, i64)> {
             let mut all =
                 self.connection.prepare("SELECT user, seq FROM messages ORDER BY number").unwrap();
@@ -413,10 +452,10 @@ mod tests {
     fn no_more_than_the_budget_goes_at_once_and_always_one() {
         let table = table(&[(1, 1, 1), (1, 2, 1), (1, 3, 1), (1, 4, 1), (1, 5, 1)]);
         let mut two = Budget { messages: 2, ..PLENTY };
-        assert_eq!(trim(&table.connection, 1, Seq::MAX, &mut two).unwrap(), Seq::new(2).unwrap());
+        assert_eq!(table.trim(&mut two), Seq::new(2).unwrap());
         assert!(two.is_spent());
         let mut bytes = Budget { bytes: 1, ..PLENTY };
-        trim(&table.connection, 1, Seq::MAX, &mut bytes).unwrap();
+        table.trim(&mut bytes);
         assert_eq!(table.left(), [(1, 4), (1, 5)]);
         trim_by_age(&table.connection, 4, SPAN, &mut Budget { messages: 1, ..PLENTY }).unwrap();
         assert_eq!(table.left(), [(1, 5)]);

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use tetherline_protocol::UserId;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -15,6 +15,7 @@ use super::{
     commands::{Command, Done, Reply, spread},
     cursors::Positions,
     gather::{Pace, gather},
+    index::Index,
     keys::Keys,
     mailboxes::Changed,
     presence::Presence,
@@ -136,6 +137,7 @@ impl Drop for Writer {
 pub(super) struct Desk {
     pub(super) connection: Connection,
     pub(super) keys: Keys,
+    pub(super) index: Index,
     replies: Replies,
     pub(super) rules: Arc<Rules>,
     pub(super) epoch: Arc<str>,
@@ -160,7 +162,7 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn new(
-        (connection, keys): (Connection, Keys),
+        (connection, keys, index): (Connection, Keys, Index),
         (rules, memory): (Arc<Rules>, Arc<Memory>),
         epoch: Arc<str>,
         unfinished: Unfinished,
@@ -171,6 +173,7 @@ impl Desk {
         Self {
             connection,
             keys,
+            index,
             replies: Replies::start(),
             rules,
             epoch,
@@ -215,7 +218,7 @@ impl Desk {
                 let _ = wishes.try_send(Wish::LookSoon);
             }
             self.save_cursors(&waiting)?;
-            self.fold_keys(&waiting)?;
+            self.fold(&waiting)?;
             for look in looks {
                 let is_behind = self.upkeep.is_behind() || self.unfinished.is_behind();
                 look.succeed(Done::Looked { is_behind });
@@ -224,6 +227,8 @@ impl Desk {
         }
         self.saving = self.memory.cursors.all();
         self.save_cursors(&waiting)?;
+        self.index.fold_all_from_now_on();
+        self.fold(&waiting)?;
         // Best effort: it is told once a minute, too.
         let now = self.times.read(&self.connection).age_ms;
         self.times.failed();
@@ -251,10 +256,8 @@ impl Desk {
                 self.replies.give(batch.drain(..).zip(done).collect());
                 Ok(())
             }
-            // One of them is to blame; nobody else shall pay for it.
-            Err(fault) if fault.blame == Blame::Command && batch.len() > 1 => {
-                self.commit_each(batch)
-            }
+            // One of them is to blame, or another program that has written, and nobody else shall pay for it.
+            Err(fault) if fault.blame == Blame::Command => self.commit_each(batch),
             Err(fault) => fail_all(batch.drain(..), fault),
         }
     }
@@ -338,11 +341,14 @@ impl Desk {
         if done.is_ok() {
             self.unfinished.committed();
             self.keys.committed();
+            // Before anybody is answered: whoever reads then knows where to look.
+            self.index.committed(&self.memory.recents);
             self.memory.mailboxes.committed(&mut self.changed);
             self.memory.cursors.saved(&self.saved);
         } else {
             self.unfinished.undone();
             self.keys.undone();
+            self.index.undone();
             // What was counted in memory did not happen.
             self.changed.clear();
             self.memory.mailboxes.forget();
@@ -355,9 +361,19 @@ impl Desk {
             }
         }
         self.saved.clear();
-        let done = done?;
+        let done = done.map_err(|error| self.after_failure(error))?;
         self.expect_files()?;
         Ok(done)
+    }
+
+    /// Another program may have taken the row or the place that was meant for a command's.
+    fn after_failure(&mut self, error: rusqlite::Error) -> Fault {
+        if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+            && let Err(error) = self.index.reload(&self.connection, &self.memory.recents)
+        {
+            return error.into();
+        }
+        error.into()
     }
 
     fn expect_files(&mut self) -> Result<(), Fault> {

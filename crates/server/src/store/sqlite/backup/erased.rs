@@ -6,8 +6,16 @@ use rusqlite::Connection;
 use super::super::stream_log;
 
 /// Every table that has rows of a user's.
-const TABLES: [&str; 7] =
-    ["messages", "publishes", "publish_keys", "sends", "devices", "streams", "stream_stops"];
+const TABLES: [&str; 8] = [
+    "messages",
+    "positions",
+    "publishes",
+    "publish_keys",
+    "sends",
+    "devices",
+    "streams",
+    "stream_stops",
+];
 
 /// Answers whether there was something to delete. It is unlinked only: what is to be kept has to be
 /// written anew.

@@ -1,0 +1,147 @@
+//! The newest rows of mailboxes, which the file's index does not have yet: one writer, and whoever reads.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tetherline_protocol::{Seq, UserId};
+
+/// A message's place in its mailbox, and its row's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) seq: Seq,
+    pub(super) number: i64,
+}
+
+impl Row {
+    /// The first and the last of those at the beginning that lie in a row in the table, as they do in the
+    /// mailbox, and the others: what one user gets while nobody else gets anything is found at once.
+    pub(super) fn in_a_row(rows: &[Self]) -> Option<(Self, Self, &[Self])> {
+        let follows = |pair: &&[Self]| {
+            pair[1].number == pair[0].number + 1 && Some(pair[1].seq) == pair[0].seq.next()
+        };
+        let count = 1 + rows.windows(2).take_while(follows).count();
+        let (run, later) = rows.split_at_checked(count)?;
+        Some((*run.first()?, *run.last()?, later))
+    }
+}
+
+/// Of one mailbox, oldest first. It is asked for before the file is read: what is folded in meanwhile is in
+/// the one or the other, and what is appended meanwhile in neither. Some may be trimmed meanwhile.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Recent {
+    /// Its number; it is another one once its user is erased.
+    pub(super) mailbox: i64,
+    pub(super) rows: Vec<Row>,
+}
+
+impl Recent {
+    /// Nothing, if the mailbox that the file shows is another one.
+    pub(super) fn of_mailbox(&self, mailbox: i64) -> &[Row] {
+        if self.mailbox == mailbox { &self.rows } else { &[] }
+    }
+
+    pub(super) fn add(&mut self, mailbox: i64, row: Row) {
+        if self.mailbox != mailbox {
+            *self = Self { mailbox, rows: Vec::new() };
+        }
+        self.rows.push(row);
+    }
+
+    /// What stands at a position and after it, or else the last one.
+    fn from(&self, seq: Seq) -> Self {
+        let first = self.rows.partition_point(|row| row.seq < seq);
+        let first = first.min(self.rows.len().saturating_sub(1));
+        Self { mailbox: self.mailbox, rows: self.rows[first..].to_vec() }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Recents {
+    users: Mutex<HashMap<UserId, Recent>>,
+    rows: AtomicUsize,
+}
+
+impl Recents {
+    pub(super) fn of(&self, user: &UserId) -> Recent {
+        self.lock().get(user).cloned().unwrap_or_default()
+    }
+
+    /// As much of it as somebody needs who stands at `seq`.
+    pub(super) fn of_after(&self, user: &UserId, seq: Seq) -> Recent {
+        self.lock().get(user).map(|recent| recent.from(seq)).unwrap_or_default()
+    }
+
+    /// How many there are of all users.
+    pub(super) fn rows(&self) -> usize {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Everybody who has some, in the order of the file's index, the last one first.
+    pub(super) fn users_from_last(&self) -> Vec<UserId> {
+        let users = self.lock();
+        let mut all: Vec<(i64, UserId)> =
+            users.iter().map(|(user, recent)| (recent.mailbox, user.clone())).collect();
+        all.sort_unstable_by_key(|(mailbox, _)| std::cmp::Reverse(*mailbox));
+        all.into_iter().map(|(_, user)| user).collect()
+    }
+
+    /// For the writer alone.
+    pub(super) fn change(&self) -> Changing<'_> {
+        Changing { users: self.lock(), rows: &self.rows }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<UserId, Recent>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Nobody reads meanwhile.
+pub(super) struct Changing<'a> {
+    users: MutexGuard<'a, HashMap<UserId, Recent>>,
+    rows: &'a AtomicUsize,
+}
+
+impl Changing<'_> {
+    /// Answers how many the mailbox has then.
+    pub(super) fn add(&mut self, user: &UserId, mailbox: i64, row: Row) -> usize {
+        let recent = match self.users.get_mut(user) {
+            Some(recent) => recent,
+            None => self.users.entry(user.clone()).or_default(),
+        };
+        let before = recent.rows.len();
+        recent.add(mailbox, row);
+        // What was under another number is in the file.
+        self.rows.fetch_add(recent.rows.len().wrapping_sub(before), Ordering::Relaxed);
+        recent.rows.len()
+    }
+
+    /// These are in the file.
+    pub(super) fn folded(&mut self, user: &UserId, folded: &Recent) {
+        let Some(recent) = self.users.get_mut(user) else { return };
+        let (Some(last), true) = (folded.rows.last(), recent.mailbox == folded.mailbox) else {
+            return;
+        };
+        let before = recent.rows.len();
+        recent.rows.retain(|row| row.number > last.number);
+        self.rows.fetch_sub(before - recent.rows.len(), Ordering::Relaxed);
+        if recent.rows.is_empty() {
+            self.users.remove(user);
+        }
+    }
+
+    pub(super) fn remove(&mut self, user: &UserId) {
+        if let Some(recent) = self.users.remove(user) {
+            self.rows.fetch_sub(recent.rows.len(), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.users.clear();
+        self.rows.store(0, Ordering::Relaxed);
+    }
+}
