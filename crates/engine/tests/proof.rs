@@ -106,15 +106,17 @@ impl Page {
         iter::from_fn(|| self.engine.poll_output()).collect()
     }
 
+    fn hear(&mut self, leader: TabNo, phase: Phase) {
+        let lead = Lead { version: TABS_VERSION, visible: true, phase };
+        self.engine.handle_tab(leader, TabMessage::Lead(lead), self.now);
+    }
+
+    /// Another tab comes to lead, and connects.
     fn follow(&mut self, leader: TabNo, head: Mark, position: Mark) -> ConnectionNo {
+        self.hear(leader, Phase::Connecting { attempt: 0 });
         let welcome = established(head, mark(0, 0));
         self.engine.handle_welcome(leader, welcome, Some(position), true, self.now);
-        let lead = TabMessage::Lead(Lead {
-            version: TABS_VERSION,
-            visible: true,
-            phase: Phase::Connected,
-        });
-        self.engine.handle_tab(leader, lead, self.now);
+        self.hear(leader, Phase::Connected);
         let join = |output| match output {
             Output::Join(connection, _) => Some(connection),
             _ => None,
@@ -413,6 +415,7 @@ fn a_tab_that_cannot_prove_itself_shows_nothing_of_before_behind_what_another_le
     let (stream, attempt) = (StreamNo(1), Attempt::FIRST);
     assert_eq!(page.engine.handle_stream_start(connection, stream, attempt), StreamStart::Begin);
     page.engine.handle_stream_delta(connection, stream, attempt, 0, 5);
+    page.hear(OTHER, Phase::Connecting { attempt: 0 });
     let welcome = established(mark(8, 18), mark(0, 0));
     page.engine.handle_welcome(OTHER, welcome, Some(mark(8, 18)), true, page.now);
     assert!(page.outputs().contains(&Output::StreamsDropped));

@@ -74,7 +74,9 @@ impl Tab {
         (tab, connection)
     }
 
+    /// Another tab comes to lead, and connects.
     fn join(&mut self, leader: TabNo, head: u64, cursor: u64) -> ConnectionNo {
+        self.hear(leader, true, Phase::Connecting { attempt: 0 });
         self.engine.handle_welcome(leader, established(head, cursor), None, false, self.now);
         let connection = self.engine.last_joined().expect("it joins");
         self.hear(leader, true, Phase::Connected);
@@ -337,6 +339,23 @@ fn a_leader_that_thaws_and_still_thinks_that_it_leads_keeps_nobody() {
     assert_eq!(tab.message(connection, 1), NEWS);
     tab.pass(ELECTION_TIMEOUT_MS);
     assert!(!tab.outputs().contains(&Output::Lock { steal: true }));
+}
+
+#[test]
+fn a_leader_that_thaws_and_answers_what_it_was_asked_before_takes_nobody_from_the_next() {
+    // Whoever went over to it got messages that an earlier page of the device had handled by way of the
+    // next leader, and took them for news.
+    let mut tab = Tab::electing();
+    tab.hear(OTHER, true, Phase::Connecting { attempt: 0 });
+    tab.engine.handle_welcome(LEADER, established(5, 5), None, false, tab.now);
+    tab.hear(LEADER, true, Phase::Connected);
+    assert_eq!(tab.engine.last_joined(), None);
+    tab.outputs();
+    // Once the next does not answer either, whoever says that it leads will do.
+    tab.pass(LEADER_CHECK_MS);
+    assert_eq!(tab.outputs(), [Output::Post(None, TabMessage::Hello)]);
+    tab.engine.handle_welcome(LEADER, established(5, 5), None, false, tab.now);
+    assert!(tab.engine.last_joined().is_some());
 }
 
 #[test]

@@ -20,6 +20,7 @@ const MENDED: &[(u64, &str)] = &[
     (100_132_827, KNOWN_BY_NUMBER),
     (100_220_544, NOBODYS_PROOF),
     (300_209_473, READ_AFTER_ERASURE),
+    (300_230_965, THAWED_LEADER_FOLLOWED),
     (100_098_466, TEXT_BEHIND_ANOTHER),
     (100_192_663, GAP_OF_BEFORE),
     (100_258_611, GAP_OF_BEFORE),
@@ -61,6 +62,10 @@ const GAP_OF_BEFORE: &str = "the checker held a gap of a history that had just b
 
 const OUT_OF_SIGHT: &str =
     "the checker saw a stream at the question and at the answer, which the store hid in between";
+
+/// It answers what it was asked before the lock was taken from it.
+const THAWED_LEADER_FOLLOWED: &str =
+    "a tab went over from the next leader to one that thawed, and took for news what was none";
 
 #[test]
 fn every_promise_is_kept_whatever_goes_wrong() {

@@ -86,9 +86,7 @@ impl<P> Engine<P> {
         match message {
             TabMessage::Hello if self.leads() => self.answer_hello(from),
             // It does not lead any more, whatever it has said since: it was frozen meanwhile.
-            TabMessage::Hello if self.is_joined_to(from) || self.follows(from) => {
-                self.check_leader();
-            }
+            TabMessage::Hello if self.leader() == Some(from) => self.check_leader(),
             TabMessage::Ping if self.leads() && self.is_connected() => {
                 self.outputs.push_back(Output::Post(Some(from), TabMessage::Pong));
             }
@@ -116,7 +114,8 @@ impl<P> Engine<P> {
         now: Instant,
     ) {
         self.now = now;
-        if !self.is_led() || (!is_for_all && self.is_joined_to(from)) {
+        let is_known = !is_for_all && self.is_joined_to(from);
+        if !self.is_led() || is_known || self.is_led_by_another(from) {
             return;
         }
         self.drop_connection(CloseCode::Normal);
@@ -242,10 +241,13 @@ impl<P> Engine<P> {
     }
 
     fn hear_lead(&mut self, from: TabNo, lead: Lead) {
+        if lead.phase == Phase::Connected && self.is_led_by_another(from) {
+            return;
+        }
         self.stop_election();
         match lead.phase {
             // A welcome is on its way, or was here.
-            Phase::Connected if self.is_joined_to(from) || self.follows(from) => {}
+            Phase::Connected if self.leader() == Some(from) => {}
             Phase::Connected => {
                 self.follow(from, 0, None);
                 self.outputs.push_back(Output::Post(Some(from), TabMessage::Hello));
@@ -298,16 +300,30 @@ impl<P> Engine<P> {
         matches!(self.state, State::Electing | State::Following { .. }) || self.is_joined()
     }
 
+    /// Whether it is known, and not in doubt, that another tab leads. Whoever comes after that one says
+    /// so before it is connected; one that is at once was frozen, and answers what it was asked before
+    /// the lock was taken from it.
+    fn is_led_by_another(&self, than: TabNo) -> bool {
+        self.leader().is_some_and(|leader| leader != than)
+            && !self.timers.is_running(Timer::Election)
+    }
+
+    /// The tab that leads, as far as this one knows, if it is another.
+    fn leader(&self) -> Option<TabNo> {
+        match self.state {
+            State::Following { leader, .. } | State::Connected { via: Via::Tab(leader), .. } => {
+                Some(leader)
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn leads(&self) -> bool {
         self.tabs.is_some() && !self.is_led()
     }
 
     fn is_joined_to(&self, leader: TabNo) -> bool {
         matches!(self.state, State::Connected { via: Via::Tab(tab), .. } if tab == leader)
-    }
-
-    fn follows(&self, leader: TabNo) -> bool {
-        matches!(self.state, State::Following { leader: followed, .. } if followed == leader)
     }
 
     fn is_connected(&self) -> bool {
