@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tetherline_engine::IdNo;
 use tetherline_protocol::limits::UNHANDLED_GRACE_MS;
 
+use histories::Connection;
+
 use crate::{
     page::Page,
     world::{Earlier, LinkNo, PageNo, PublishNo, World},
@@ -53,14 +55,6 @@ pub(crate) struct Reading {
     told_before: u64,
 }
 
-#[derive(Default, PartialEq, Eq)]
-enum Connection {
-    /// The page has not asked by it.
-    Fresh,
-    #[default]
-    Used,
-}
-
 impl Reading {
     pub(crate) fn history_as_of(&mut self, seq: u64) {
         match self.start {
@@ -75,6 +69,11 @@ impl Reading {
     /// A message is with its handlers, or waits for one: it is not handled yet.
     pub(crate) fn open(&mut self, seq: u64, call: u64) {
         self.open.insert(seq, call);
+    }
+
+    /// Whether anything is delivered and not handled yet.
+    pub(crate) fn is_handling(&self) -> bool {
+        !self.open.is_empty()
     }
 
     /// That call has settled.

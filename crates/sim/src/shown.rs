@@ -77,6 +77,11 @@ impl Showing {
         };
     }
 
+    /// Whether the client asked, and is not told yet that it has everything.
+    pub(crate) fn owes(&self) -> bool {
+        matches!(self.wish, Wish::Places { owed: Some(_), .. })
+    }
+
     /// It is read what there is. What is out of sight just then comes back as news, if it does.
     pub(crate) fn looked(&mut self, is_hidden: impl Fn(&Name) -> bool) {
         if let Wish::Places { owed: Some(owed), .. } = &mut self.wish {

@@ -325,7 +325,12 @@ impl World {
         let Some(link) = target.link.or(through).map(|link| &self.links[link]) else {
             return false;
         };
-        let is_free = link.upstream.as_ref().is_some_and(|end| end.busy_until <= self.now);
+        // What waits for an acknowledgement comes first, if only for the page that leads.
+        let is_handling = self.pages[link.page].reading.is_handling();
+        let is_free = link
+            .upstream
+            .as_ref()
+            .is_some_and(|end| end.busy_until <= self.now && !(is_handling && end.showing.owes()));
         let is_whole = link.up.is_open() && link.down.is_open() && is_free;
         is_whole && self.is_connected(page) && self.server.is_some()
     }

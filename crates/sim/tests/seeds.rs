@@ -25,6 +25,7 @@ const MENDED: &[(u64, &str)] = &[
     (100_192_663, GAP_OF_BEFORE),
     (100_258_611, GAP_OF_BEFORE),
     (100_260_791, OUT_OF_SIGHT),
+    (100_286_568, BEHIND_WHAT_WAITS),
 ];
 
 /// A page that was told where its device stood was held to what a crash had left of that meanwhile.
@@ -66,6 +67,8 @@ const OUT_OF_SIGHT: &str =
 /// It answers what it was asked before the lock was taken from it.
 const THAWED_LEADER_FOLLOWED: &str =
     "a tab went over from the next leader to one that thawed, and took for news what was none";
+
+const BEHIND_WHAT_WAITS: &str = "the checker expected text at once where messages waited for an acknowledgement of the leading tab";
 
 #[test]
 fn every_promise_is_kept_whatever_goes_wrong() {

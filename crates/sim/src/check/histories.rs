@@ -1,10 +1,18 @@
 //! In which history each page reads: a restore that nobody announces replaces it in the same epoch.
 
-use super::{Connection, Reading};
+use super::Reading;
 use crate::{
     page::Page,
     world::{LinkNo, PageNo, World},
 };
+
+#[derive(Default, PartialEq, Eq)]
+pub(super) enum Connection {
+    /// The page has not asked by it.
+    Fresh,
+    #[default]
+    Used,
+}
 
 impl Reading {
     pub(crate) fn reads(&self, history: u32) -> bool {
