@@ -26,6 +26,7 @@ const MENDED: &[(u64, &str)] = &[
     (100_258_611, GAP_OF_BEFORE),
     (100_260_791, OUT_OF_SIGHT),
     (100_286_568, BEHIND_WHAT_WAITS),
+    (300_354_644, BEHIND_WHAT_WAITS),
 ];
 
 /// A page that was told where its device stood was held to what a crash had left of that meanwhile.
