@@ -95,7 +95,7 @@ impl Reader {
         let mut lost = None;
         let mut place = match self.place {
             Some(mut place) if place.goes_on_in(epoch, head) => {
-                place.stand_firm(cursor);
+                place.stand_firm(cursor, self.as_of);
                 place
             }
             other => {

@@ -77,9 +77,9 @@ impl Showing {
         };
     }
 
-    /// Whether the client asked, and is not told yet that it has everything, as far as is known.
+    /// Whether the client asked, and is not told yet that it has everything.
     pub(crate) fn owes(&self) -> bool {
-        matches!(self.wish, Wish::Places { owed: Some(_), .. } | Wish::Unclear)
+        matches!(self.wish, Wish::Places { owed: Some(_), .. })
     }
 
     /// It is read what there is. What is out of sight just then comes back as news, if it does.

@@ -21,12 +21,12 @@ const MENDED: &[(u64, &str)] = &[
     (100_220_544, NOBODYS_PROOF),
     (300_209_473, READ_AFTER_ERASURE),
     (300_230_965, THAWED_LEADER_FOLLOWED),
+    (300_348_375, NOTHING_AND_OLDER_HISTORY),
     (100_098_466, TEXT_BEHIND_ANOTHER),
     (100_192_663, GAP_OF_BEFORE),
     (100_258_611, GAP_OF_BEFORE),
     (100_260_791, OUT_OF_SIGHT),
     (100_286_568, BEHIND_WHAT_WAITS),
-    (300_354_644, BEHIND_WHAT_WAITS),
 ];
 
 /// A page that was told where its device stood was held to what a crash had left of that meanwhile.
@@ -70,6 +70,9 @@ const THAWED_LEADER_FOLLOWED: &str =
     "a tab went over from the next leader to one that thawed, and took for news what was none";
 
 const BEHIND_WHAT_WAITS: &str = "the checker expected text at once where messages waited for an acknowledgement of the leading tab";
+
+const NOTHING_AND_OLDER_HISTORY: &str =
+    "a page that had nothing and had put off older history did not simply begin there";
 
 #[test]
 fn every_promise_is_kept_whatever_goes_wrong() {
