@@ -1,6 +1,6 @@
 pub(crate) mod judge;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 
@@ -8,8 +8,11 @@ use time::OffsetDateTime;
 ///
 /// Nothing is forgotten for good by it alone: see [`judge`].
 pub(crate) fn now_ms() -> i64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+    whole_ms(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+pub(crate) fn whole_ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// `2026-11-23T12:00:00.120Z`: RFC 3339 with the milliseconds always there, as JavaScript's

@@ -12,7 +12,7 @@ use crate::{
     wire::text,
 };
 
-/// So many streams are under way, each of somebody who watches it.
+/// So many streams are being written, each of somebody who watches it.
 pub(super) const STREAMS: u64 = 16;
 
 pub(super) fn word(server: &RunningServer) -> Result<Round<'_>> {

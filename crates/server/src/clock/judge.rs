@@ -4,7 +4,9 @@
 //! counts along the time that passes while the server runs, and a clock that differs from it by more
 //! than a step counts only once it has stood there for hours.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use super::whole_ms;
 
 /// By so many ms the wall clock may differ from the time that has passed and is believed at once.
 pub(crate) const CLOCK_STEP_MS_MAX: u64 = 5 * 60 * 1_000;
@@ -51,7 +53,7 @@ impl Judge {
 
     /// What time it is for everything that grows old, in ms since 1970.
     pub(crate) fn read(&mut self, wall_ms: i64, now: Instant) -> (i64, Option<Turn>) {
-        self.trusted_ms = self.trusted_ms.saturating_add(ms(now.duration_since(self.at)));
+        self.trusted_ms = self.trusted_ms.saturating_add(whole_ms(now.duration_since(self.at)));
         self.at = now;
         let by_ms = wall_ms.saturating_sub(self.trusted_ms);
         if by_ms.unsigned_abs() <= CLOCK_STEP_MS_MAX {
@@ -63,7 +65,8 @@ impl Judge {
                 if by_ms.unsigned_abs() < doubt.by_ms.unsigned_abs() {
                     doubt.by_ms = by_ms;
                 }
-                let stood = ms(now.duration_since(doubt.since)).unsigned_abs() >= CLOCK_STANDS_MS;
+                let stood =
+                    whole_ms(now.duration_since(doubt.since)).unsigned_abs() >= CLOCK_STANDS_MS;
                 stood.then_some(Turn::Believed { by_ms: doubt.by_ms })
             }
             _ => {
@@ -82,12 +85,10 @@ impl Judge {
     }
 }
 
-fn ms(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;

@@ -51,7 +51,7 @@ impl Session {
     fn ping(&mut self, timestamp: Option<Box<str>>, now: Instant) {
         let timestamp = timestamp.and_then(|text| RawValue::from_string(text.into()).ok());
         let (opened, time_ms) = self.opened;
-        let elapsed = i64::try_from(now.duration_since(opened).as_millis()).unwrap_or(i64::MAX);
+        let elapsed = clock::whole_ms(now.duration_since(opened));
         let server_time = clock::rfc3339(time_ms.saturating_add(elapsed)).as_str().into();
         self.write(&ServerFrame::Pong(Pong { timestamp, server_time }));
     }

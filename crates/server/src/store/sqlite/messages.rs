@@ -11,7 +11,7 @@ use tetherline_protocol::{
 use super::{
     super::{Appended, Delivery, Room},
     recent::{Recent, Row},
-    statements::{id, optional_id, seq, signed},
+    statements::{count, id, optional_id, seq, signed},
 };
 use crate::{
     clock,
@@ -21,7 +21,7 @@ use crate::{
 /// Of the whole process, which has one log.
 static DAMAGE: SharedTrouble = SharedTrouble::new();
 
-/// Nothing of another epoch than the user's own part of one that is meant.
+/// Of the epoch of whose own part `epoch` is; nothing, if the user's mailbox counts in another by now.
 pub(super) fn read(
     connection: &Connection,
     (user, epoch): (&UserId, i64),
@@ -89,7 +89,7 @@ impl<'a> Page<'a> {
     }
 
     fn messages_left(&self) -> i64 {
-        i64::try_from(self.room.messages - self.deliveries.len()).unwrap_or(i64::MAX)
+        count(self.room.messages - self.deliveries.len())
     }
 
     /// Takes what there is room for. The last column says where a row is expected to be.

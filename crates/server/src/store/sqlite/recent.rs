@@ -3,12 +3,14 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use tetherline_protocol::{Seq, UserId};
+
+use crate::lock::lock;
 
 /// A message's place in its mailbox, and its row's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,12 +70,12 @@ pub(super) struct Recents {
 
 impl Recents {
     pub(super) fn of(&self, user: &UserId) -> Recent {
-        self.lock().get(user).cloned().unwrap_or_default()
+        lock(&self.users).get(user).cloned().unwrap_or_default()
     }
 
     /// As much of it as somebody needs who stands at `seq`.
     pub(super) fn of_after(&self, user: &UserId, seq: Seq) -> Recent {
-        self.lock().get(user).map(|recent| recent.from(seq)).unwrap_or_default()
+        lock(&self.users).get(user).map(|recent| recent.from(seq)).unwrap_or_default()
     }
 
     /// How many there are of all users.
@@ -83,7 +85,7 @@ impl Recents {
 
     /// Everybody who has some, in the order of the file's index, the last one first.
     pub(super) fn users_from_last(&self) -> Vec<UserId> {
-        let users = self.lock();
+        let users = lock(&self.users);
         let mut all: Vec<(i64, UserId)> =
             users.iter().map(|(user, recent)| (recent.mailbox, user.clone())).collect();
         all.sort_unstable_by_key(|(mailbox, _)| std::cmp::Reverse(*mailbox));
@@ -92,11 +94,7 @@ impl Recents {
 
     /// For the writer alone.
     pub(super) fn change(&self) -> Changing<'_> {
-        Changing { users: self.lock(), rows: &self.rows }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<UserId, Recent>> {
-        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+        Changing { users: lock(&self.users), rows: &self.rows }
     }
 }
 

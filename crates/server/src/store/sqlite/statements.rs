@@ -182,7 +182,7 @@ pub(super) fn greet(
     let devices: i64 = connection
         .prepare_cached("SELECT count(*) FROM devices WHERE user = ?1")?
         .query_row([user], |row| row.get(0))?;
-    if devices >= i64::try_from(devices_max).unwrap_or(i64::MAX) {
+    if devices >= count(devices_max) {
         let forgotten = connection
             .prepare_cached(
                 "DELETE FROM devices WHERE user = ?1 AND seen_at < ?2 AND name =
@@ -295,6 +295,11 @@ pub(super) fn securely<T>(
     let changed = change();
     connection.pragma_update(None, "secure_delete", false)?;
     changed
+}
+
+/// A number of rows, as SQLite counts.
+pub(super) fn count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
 /// At most 2⁵³−1, so the sign is never in question.

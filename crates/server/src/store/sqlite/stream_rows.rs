@@ -183,7 +183,7 @@ pub(super) fn remember_stop(
             "DELETE FROM stream_stops WHERE user = ?1 AND number NOT IN
                  (SELECT number FROM stream_stops WHERE user = ?1 ORDER BY number DESC LIMIT ?2)",
         )?
-        .execute(params![user, i64::try_from(STREAM_STOPS_MAX).unwrap_or(i64::MAX)])?;
+        .execute(params![user, statements::count(STREAM_STOPS_MAX)])?;
     Ok(())
 }
 

@@ -31,7 +31,7 @@ pub(super) fn system_clock() -> Clock {
 pub(super) fn uptime_ms(now: Instant) -> i64 {
     static START: OnceLock<Instant> = OnceLock::new();
     let start = *START.get_or_init(|| now);
-    i64::try_from(now.saturating_duration_since(start).as_millis()).unwrap_or(i64::MAX)
+    clock::whole_ms(now.saturating_duration_since(start))
 }
 
 /// One moment, for each purpose in ms.

@@ -191,7 +191,7 @@ impl Upkeep {
         let mut statement = connection.prepare_cached(
             "SELECT id, name, trimmed FROM users WHERE id > ?1 ORDER BY id LIMIT ?2",
         )?;
-        let mut rows = statement.query([after, count(SURVEY_USERS_MAX)])?;
+        let mut rows = statement.query([after, statements::count(SURVEY_USERS_MAX)])?;
         let mut last = None;
         while let Some(row) = rows.next()? {
             let mailbox = row.get(0)?;
@@ -250,14 +250,14 @@ fn delete_user(
     budget: &mut Budget,
 ) -> rusqlite::Result<()> {
     trim(connection, (user, Seq::ZERO), &Recent::default(), Seq::MAX, budget)?;
-    budget.messages -= count(keys::delete_erased(connection, user, budget.messages)?);
+    budget.messages -= statements::count(keys::delete_erased(connection, user, budget.messages)?);
     for table in ["sends", "streams", "stream_stops"] {
         let statement = format!(
             "DELETE FROM {table} WHERE number IN
                  (SELECT number FROM {table} WHERE user = ?1 LIMIT ?2)"
         );
         let rows = connection.prepare_cached(&statement)?.execute([user, budget.messages])?;
-        budget.messages -= count(rows);
+        budget.messages -= statements::count(rows);
     }
     if budget.is_spent() {
         return Ok(());
@@ -357,11 +357,6 @@ fn note_trimmed(
         )?
         .execute(params![mailbox, statements::signed(until), id.map(MessageId::as_str)])?;
     Ok(())
-}
-
-/// A number of rows, as SQLite counts.
-fn count(rows: usize) -> i64 {
-    i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
 /// Gives a user's rows to be deleted, under the number that they have, and the user a new one: one

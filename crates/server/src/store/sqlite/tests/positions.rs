@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::store::{
-    Delivery, Resumed, Standing,
+    Delivery, Resumed, Standing, fresh_id,
     sqlite::{
         cursors::Positions,
         index::{MAILBOX_FOLD_AT, RECENT_MAX},
@@ -59,12 +59,7 @@ impl Desk {
         let recent = self.recents.of(&name);
         let mailbox = statements::mailbox(connection, &name, &recent).unwrap();
         let seq = mailbox.head.next().unwrap();
-        let appended = Appended {
-            id: super::super::super::fresh_id(),
-            seq,
-            repeated: false,
-            created_at_ms: 1,
-        };
+        let appended = Appended { id: fresh_id(), seq, repeated: false, created_at_ms: 1 };
         let row = self.index.appended(&self.recents, (&name, mailbox.user), seq).unwrap();
         let message = Message::parse(r#"{"type":"t"}"#).unwrap();
         messages::append(connection, row, mailbox.user, &appended, &message).unwrap();
