@@ -27,6 +27,8 @@ const MENDED: &[(u64, &str)] = &[
     (100_258_611, GAP_OF_BEFORE),
     (100_260_791, OUT_OF_SIGHT),
     (100_286_568, BEHIND_WHAT_WAITS),
+    (300_354_644, BEHIND_WHAT_WAITS),
+    (300_334_899, ACKNOWLEDGED_BEFORE),
 ];
 
 /// A page that was told where its device stood was held to what a crash had left of that meanwhile.
@@ -73,6 +75,9 @@ const BEHIND_WHAT_WAITS: &str = "the checker expected text at once where message
 
 const NOTHING_AND_OLDER_HISTORY: &str =
     "a page that had nothing and had put off older history did not simply begin there";
+
+const ACKNOWLEDGED_BEFORE: &str =
+    "the checker took what an older history had asked for once more for acknowledged unhandled";
 
 #[test]
 fn every_promise_is_kept_whatever_goes_wrong() {
