@@ -77,9 +77,9 @@ impl Showing {
         };
     }
 
-    /// Whether the client asked, and is not told yet that it has everything.
+    /// Whether the client asked, and is not told yet that it has everything, as far as is known.
     pub(crate) fn owes(&self) -> bool {
-        matches!(self.wish, Wish::Places { owed: Some(_), .. })
+        matches!(self.wish, Wish::Places { owed: Some(_), .. } | Wish::Unclear)
     }
 
     /// It is read what there is. What is out of sight just then comes back as news, if it does.

@@ -220,6 +220,12 @@ impl World {
 
     /// `post` is `None` if it was meant for another page.
     pub(crate) fn posted(&mut self, from: PageNo, to: PageNo, channel: u32, post: Option<Post>) {
+        if std::env::var_os("SIMA").is_some() {
+            eprintln!(
+                "{} posted {from}->{to} {post:?} chan {:?}/{channel} joined {:?}",
+                self.now, self.pages[to].tab.channel, self.pages[to].tab.joined
+            );
+        }
         let target = &mut self.pages[to];
         if !target.is_open() || target.tab.channel != Some(channel) {
             return;
@@ -243,8 +249,15 @@ impl World {
                 target.engine.handle_tab(tab_no(from), message, now);
             }
             Post::Welcome { link, established, position, to_all } => {
+                let (joined, welcomed) = (target.tab.joined, target.tab.welcomed);
                 target.tab.welcomed = Some((link, established));
                 target.engine.handle_welcome(tab_no(from), established, position, to_all, now);
+                self.drain(to);
+                let tab = &mut self.pages[to].tab;
+                if tab.joined == joined {
+                    // It keeps to the way that it has.
+                    tab.welcomed = welcomed;
+                }
             }
             Post::Frame { link, text } => {
                 if let Some((connection, leader)) = target.tab.joined

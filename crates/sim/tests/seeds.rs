@@ -29,6 +29,7 @@ const MENDED: &[(u64, &str)] = &[
     (100_286_568, BEHIND_WHAT_WAITS),
     (300_354_644, BEHIND_WHAT_WAITS),
     (300_334_899, ACKNOWLEDGED_BEFORE),
+    (110_086_341, WELCOMED_IN_VAIN),
 ];
 
 /// A page that was told where its device stood was held to what a crash had left of that meanwhile.
@@ -78,6 +79,9 @@ const NOTHING_AND_OLDER_HISTORY: &str =
 
 const ACKNOWLEDGED_BEFORE: &str =
     "the checker took what an older history had asked for once more for acknowledged unhandled";
+
+const WELCOMED_IN_VAIN: &str =
+    "a model page that ignores a welcome took it for its way to the server all the same";
 
 #[test]
 fn every_promise_is_kept_whatever_goes_wrong() {
