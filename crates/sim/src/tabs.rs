@@ -220,12 +220,6 @@ impl World {
 
     /// `post` is `None` if it was meant for another page.
     pub(crate) fn posted(&mut self, from: PageNo, to: PageNo, channel: u32, post: Option<Post>) {
-        if std::env::var_os("SIMA").is_some() {
-            eprintln!(
-                "{} posted {from}->{to} {post:?} chan {:?}/{channel} joined {:?}",
-                self.now, self.pages[to].tab.channel, self.pages[to].tab.joined
-            );
-        }
         let target = &mut self.pages[to];
         if !target.is_open() || target.tab.channel != Some(channel) {
             return;
