@@ -60,7 +60,7 @@ use commands::{Append, AppendReply, Command, Reply, Together};
 use cursors::{Cursors, Kept, Position};
 use inbox::Claiming;
 use index::Index;
-use keys::Keys;
+use keys::{KeyCounts, Keys};
 use mailboxes::Mailboxes;
 use presence::{Files, Lock, Presence};
 use reader::Readers;
@@ -136,12 +136,13 @@ struct Setup {
     clock: Clock,
     /// See [`index::FOLD_AT`].
     fold_at: usize,
+    keys: KeyCounts,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let (log, clock) = (LogSizes::default(), times::system_clock());
-        Self { log, clock, fold_at: index::FOLD_AT }
+        Self { log, clock, fold_at: index::FOLD_AT, keys: KeyCounts::default() }
     }
 }
 
@@ -185,7 +186,7 @@ impl SqliteStore {
         let memory = Arc::new(Memory::default());
         let desk_rules = (rules.clone(), memory.clone());
         let events = EventQueue::default();
-        let keys = Keys::load(&connection)?;
+        let keys = Keys::load(&connection, setup.keys)?;
         let index = Index::load(&connection, &memory.recents, setup.fold_at)?;
         let (epochs, told) = (epoch.clone(), events.clone());
         let file = (connection, keys, index);

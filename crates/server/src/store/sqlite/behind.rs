@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::{
     super::StoreError,
     commands::Command,
+    index::AT_ONCE,
     statements,
     trouble::{Blame, Fault},
     writer::{CURSORS_SAVED_MAX, Desk},
@@ -43,8 +44,14 @@ impl Desk {
         Ok(())
     }
 
-    /// Folds keys and positions into the file's indexes, as long as nobody waits for something else.
-    pub(super) fn fold(&mut self, waiting: &mpsc::Receiver<Command>) -> Result<(), StoreError> {
+    /// Folds keys and positions into the file's indexes, as long as nobody waits for something else. Where
+    /// that would not be enough, twice as many as there were commands just now are folded in before.
+    pub(super) fn fold(
+        &mut self,
+        waiting: &mpsc::Receiver<Command>,
+        commands: usize,
+    ) -> Result<(), StoreError> {
+        let mut steps_owed = if self.is_outrun() { 1 + 2 * commands / AT_ONCE } else { 0 };
         while self.wants_fold() {
             let folded = self.transact(Duration::ZERO, |desk| {
                 if desk.keys.wants_fold() {
@@ -65,7 +72,8 @@ impl Desk {
                     break;
                 }
             }
-            if !waiting.is_empty() {
+            steps_owed = steps_owed.saturating_sub(1);
+            if !waiting.is_empty() && steps_owed == 0 {
                 break;
             }
         }
@@ -74,6 +82,10 @@ impl Desk {
 
     fn wants_fold(&self) -> bool {
         self.keys.wants_fold() || self.index.wants_fold(&self.memory.recents)
+    }
+
+    fn is_outrun(&self) -> bool {
+        self.keys.are_outrun() || self.index.is_outrun(&self.memory.recents)
     }
 
     pub(super) fn save_cursors_of(&mut self, user: &UserId, at: i64) -> rusqlite::Result<()> {

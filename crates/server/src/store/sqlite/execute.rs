@@ -5,7 +5,7 @@ mod streams;
 use tetherline_protocol::{DeviceId, Epoch, IdempotencyKey, UserId, frame::Message};
 
 use super::{
-    super::{AppendError, Appended, Place, fresh_id},
+    super::{AppendError, Appended, Place, StoreError, fresh_id},
     commands::{Command, Done},
     cursors::{Position, Positions},
     messages,
@@ -81,11 +81,15 @@ impl Desk {
         now: Moment,
     ) -> rusqlite::Result<Result<Appended, AppendError>> {
         let mailbox = self.mailbox(user)?;
-        if let Some((key, digest)) = key
-            && let Some(earlier) = self.keys.find(&self.connection, mailbox.user, key)?
-        {
-            let is_same = earlier.digest == digest;
-            return Ok(is_same.then_some(earlier.appended).ok_or(AppendError::Conflict));
+        if let Some((key, digest)) = key {
+            if let Some(earlier) = self.keys.find(&self.connection, mailbox.user, key)? {
+                let is_same = earlier.digest == digest;
+                return Ok(is_same.then_some(earlier.appended).ok_or(AppendError::Conflict));
+            }
+            if self.keys.are_full() {
+                let reason = "keys wait in memory that cannot be folded into the file";
+                return Ok(Err(StoreError::new(reason).into()));
+            }
         }
         let Some(seq) = mailbox.head.next() else { return Ok(Err(AppendError::Full)) };
         let id = message.id().cloned().unwrap_or_else(fresh_id);

@@ -19,9 +19,11 @@ pub(super) const FOLD_AT: usize = 65_536;
 /// The same of one mailbox: whoever reads takes a copy of them.
 pub(super) const MAILBOX_FOLD_AT: usize = 1_024;
 /// Rows that may be in memory when folding does not come through: publishes fail then.
-pub(super) const RECENT_MAX: usize = 1_048_576;
-/// Rows from which on a step of folding ends, so that nobody waits long for it.
-const AT_ONCE: usize = 1_024;
+pub(super) const POSITIONS_IN_MEMORY_MAX: usize = 1_048_576;
+/// At so many times what is folded in, here and of keys, folding has to keep up with what comes.
+pub(super) const OUTRUN_AT: usize = 4;
+/// Rows, or keys, after which a step of folding ends, so that nobody waits long for it.
+pub(super) const AT_ONCE: usize = 1_024;
 /// Positions that are taken out of the table together once they are trimmed, so that a page is not written
 /// for each of them. They are about a third of one.
 const TAKEN_OUT_TOGETHER: u64 = 128;
@@ -129,7 +131,7 @@ impl Index {
         (user, mailbox): (&UserId, i64),
         seq: Seq,
     ) -> rusqlite::Result<i64> {
-        if recents.rows() + self.changes.len() >= RECENT_MAX {
+        if recents.rows() + self.changes.len() >= POSITIONS_IN_MEMORY_MAX {
             return Err(rusqlite::Error::SqliteFailure(
                 rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
                 Some("the positions in memory cannot be folded into the file".into()),
@@ -197,6 +199,11 @@ impl Index {
     /// Whether there are so many in memory that they are to be folded in.
     pub(super) fn wants_fold(&self, recents: &Recents) -> bool {
         self.fold.is_some() || !self.full.is_empty() || recents.rows() >= self.fold_at
+    }
+
+    /// Whether publishers bring them faster than they are folded in while somebody waits.
+    pub(super) fn is_outrun(&self, recents: &Recents) -> bool {
+        recents.rows() >= OUTRUN_AT * self.fold_at
     }
 
     /// Folds some in, within a transaction of the caller's.

@@ -14,20 +14,32 @@ use tetherline_protocol::IdempotencyKey;
 use super::{
     super::Appended,
     aging::{Oldest, Span},
+    index::{AT_ONCE, OUTRUN_AT},
     rules::Rule,
     statements::{id, seq, signed},
 };
 
-/// Keys in memory from which on they are folded in.
-const FOLD_AT: usize = 65_536;
 /// Keys that may be in memory when folding does not come through: publishes with a key fail then.
-const RECENT_MAX: usize = 1_048_576;
-/// Keys that are folded in, or taken out, in one go, so that nobody waits long for it.
-const AT_ONCE: usize = 1_024;
+pub(super) const KEYS_IN_MEMORY_MAX: usize = 1_048_576;
 /// Rows that are deleted in one go: they lie side by side.
 const ROWS_AT_ONCE: u32 = 4_096;
 /// Expired keys that are taken out in the order of the index.
 const EXPIRING_MAX: i64 = 16_384;
+
+/// How many keys are in memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyCounts {
+    /// From so many on they are folded in.
+    pub(super) fold_at: usize,
+    /// See [`KEYS_IN_MEMORY_MAX`].
+    pub(super) max: usize,
+}
+
+impl Default for KeyCounts {
+    fn default() -> Self {
+        Self { fold_at: 65_536, max: KEYS_IN_MEMORY_MAX }
+    }
+}
 
 /// What a key stands for.
 pub(super) struct Publish {
@@ -36,6 +48,7 @@ pub(super) struct Publish {
 }
 
 pub(super) struct Keys {
+    counts: KeyCounts,
     /// In the order of the file's index.
     recent: BTreeMap<Name, i64>,
     /// The number of the next row. They never count back, even when all rows have expired.
@@ -90,7 +103,7 @@ struct Rows {
 
 impl Keys {
     /// Indexes what was not folded in. Who was erased has everything in the file's index.
-    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+    pub(super) fn load(connection: &Connection, counts: KeyCounts) -> rusqlite::Result<Self> {
         let bounds =
             "SELECT keys_folded, coalesce((SELECT max(number) FROM publishes), 0) FROM meta";
         let (folded_until, last): (i64, i64) =
@@ -108,6 +121,7 @@ impl Keys {
             }
         }
         Ok(Self {
+            counts,
             recent,
             next: last.max(folded_until) + 1,
             folded_until,
@@ -144,7 +158,12 @@ impl Keys {
             .optional()
     }
 
-    /// A key that is not known so far.
+    /// Whether there is no room in memory for one more.
+    pub(super) fn are_full(&self) -> bool {
+        self.recent.len() >= self.counts.max
+    }
+
+    /// A key that is not known so far, for which there is room.
     pub(super) fn remember(
         &mut self,
         connection: &Connection,
@@ -152,12 +171,6 @@ impl Keys {
         (key, digest): &(IdempotencyKey, [u8; 32]),
         appended: &Appended,
     ) -> rusqlite::Result<()> {
-        if self.recent.len() >= RECENT_MAX {
-            return Err(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
-                Some("the keys in memory cannot be folded into the file".into()),
-            ));
-        }
         connection
             .prepare_cached(
                 "INSERT INTO publishes (number, user, key, digest, id, seq, created_at)
@@ -218,7 +231,12 @@ impl Keys {
 
     /// Whether there are so many in memory that they are to be folded in.
     pub(super) fn wants_fold(&self) -> bool {
-        self.fold.is_some() || self.recent.len() >= FOLD_AT
+        self.fold.is_some() || self.recent.len() >= self.counts.fold_at
+    }
+
+    /// Whether publishers bring them faster than they are folded in while somebody waits.
+    pub(super) fn are_outrun(&self) -> bool {
+        self.recent.len() >= OUTRUN_AT * self.counts.fold_at
     }
 
     /// Folds some in, within a transaction of the caller's.

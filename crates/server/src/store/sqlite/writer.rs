@@ -204,6 +204,7 @@ impl Desk {
             self.gather(&mut waiting, &mut batch);
             let looks: Vec<Command> = batch.extract_if(.., |command| command.is_look()).collect();
             spread(&mut batch);
+            let commands = batch.len();
             while !batch.is_empty() {
                 let later = batch.split_off(batch.len().min(COMMIT_MAX));
                 self.serve(&mut batch)?;
@@ -218,7 +219,7 @@ impl Desk {
                 let _ = wishes.try_send(Wish::LookSoon);
             }
             self.save_cursors(&waiting)?;
-            self.fold(&waiting)?;
+            self.fold(&waiting, commands)?;
             for look in looks {
                 let is_behind = self.upkeep.is_behind() || self.unfinished.is_behind();
                 look.succeed(Done::Looked { is_behind });
@@ -228,7 +229,7 @@ impl Desk {
         self.saving = self.memory.cursors.all();
         self.save_cursors(&waiting)?;
         self.index.fold_all_from_now_on();
-        self.fold(&waiting)?;
+        self.fold(&waiting, 0)?;
         // Best effort: it is told once a minute, too.
         let now = self.times.read(&self.connection).age_ms;
         self.times.failed();

@@ -22,7 +22,7 @@ impl Desk {
         schema::migrate(&mut connection).unwrap();
         // It is not the disk that is looked at.
         connection.pragma_update(None, "synchronous", "OFF").unwrap();
-        let keys = Keys::load(&connection).unwrap();
+        let keys = Keys::load(&connection, KeyCounts::default()).unwrap();
         Self { connection, keys, path, _folder: folder }
     }
 
@@ -30,7 +30,7 @@ impl Desk {
     fn restart(&mut self) {
         self.connection = schema::connect(&self.path).unwrap();
         self.connection.pragma_update(None, "synchronous", "OFF").unwrap();
-        self.keys = Keys::load(&self.connection).unwrap();
+        self.keys = Keys::load(&self.connection, KeyCounts::default()).unwrap();
     }
 
     fn remember(&mut self, user: i64, key: &str, at: i64) {
@@ -171,4 +171,63 @@ fn who_is_erased_has_no_key_left_anywhere() {
     desk.fold();
     assert_eq!((desk.count("publishes"), desk.count("publish_keys")), (10, 10));
     assert!((0..20).all(|n| desk.knows(n % 2, &format!("k{n}")) == (n % 2 == 0)));
+}
+
+#[tokio::test]
+async fn the_last_key_that_fits_into_memory_is_taken_and_one_more_waits_until_keys_are_folded_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    let setup = Setup { keys: KeyCounts { fold_at: 2, max: 3 }, ..Setup::default() };
+    let store = SqliteStore::open_with(&path, setup).unwrap();
+    let disk = rusqlite::Connection::open(&path).unwrap();
+    disk.execute_batch(
+        "CREATE TRIGGER full BEFORE INSERT ON publish_keys
+         BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+    )
+    .unwrap();
+    let publish = async |key: Option<&str>| {
+        let key = key.map(|key| key.parse().unwrap());
+        let message = Message::parse(r#"{"type":"t"}"#).unwrap();
+        store.append(&user("ada"), key.as_ref(), Arc::new(message)).await
+    };
+    for key in ["k1", "k2", "k3"] {
+        publish(Some(key)).await.unwrap();
+    }
+    let refused = async || matches!(publish(Some("k4")).await, Err(AppendError::Store(_)));
+    assert!(refused().await);
+    assert!(publish(Some("k3")).await.unwrap().repeated, "it is known");
+    assert_eq!(publish(None).await.unwrap().seq.get(), 4, "it needs no room");
+    // Together with one that has no room, too.
+    let (keyed, keyless) = tokio::join!(publish(Some("k4")), publish(None));
+    assert_eq!((keyed.is_err(), keyless.unwrap().seq.get()), (true, 5));
+    disk.execute_batch("DROP TRIGGER full").unwrap();
+    eventually(async || !refused().await).await;
+    assert!(publish(Some("k1")).await.unwrap().repeated, "from the file");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn publishers_who_never_pause_do_not_outrun_the_folding() {
+    // As long as somebody waited a step of folding followed each round of commits, however many keys that
+    // round had brought: publishing many at once filled the memory, and then was refused.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mailbox.db");
+    let setup = Setup { keys: KeyCounts { fold_at: 256, max: 12_000 }, ..Setup::default() };
+    let store = Arc::new(SqliteStore::open_with(&path, setup).unwrap());
+    let message = Arc::new(Message::parse(r#"{"type":"t"}"#).unwrap());
+    let publishers = (0..8).map(|publisher| {
+        let (store, message) = (store.clone(), message.clone());
+        tokio::spawn(async move {
+            for round in 0..3 {
+                let publish = |n| {
+                    let key = format!("k{publisher}-{round}-{n}").parse().unwrap();
+                    Publish::new(user("ada"), message.clone()).with_key(key)
+                };
+                let appended = store.append_many((0..1_000).map(publish).collect()).await;
+                assert!(appended.iter().all(Result::is_ok), "round {round}");
+            }
+        })
+    });
+    for published in futures_util::future::join_all(publishers).await {
+        published.unwrap();
+    }
 }

@@ -5,7 +5,7 @@ use crate::store::{
     Delivery, Resumed, Standing, fresh_id,
     sqlite::{
         cursors::Positions,
-        index::{MAILBOX_FOLD_AT, RECENT_MAX},
+        index::{MAILBOX_FOLD_AT, POSITIONS_IN_MEMORY_MAX},
         presence,
         recent::Row,
         schema,
@@ -304,7 +304,7 @@ fn who_is_erased_has_no_position_left_and_nobody_reads_what_was_theirs() {
 #[test]
 fn the_last_position_that_fits_into_memory_is_taken_and_one_more_is_not() {
     let mut desk = Desk::new();
-    let (ada, many) = (user("ada"), RECENT_MAX as u64);
+    let (ada, many) = (user("ada"), POSITIONS_IN_MEMORY_MAX as u64);
     {
         let mut all = desk.recents.change();
         for n in 1..many {
