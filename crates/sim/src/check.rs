@@ -379,8 +379,9 @@ impl World {
         let head = self.store.mailbox(target.user).head();
         let reading = &target.reading;
         let trimmed = self.store.mailbox(target.user).trimmed();
+        let told_before = reading.told_before(self.store.history(target.user));
         let is_said =
-            |seq: u64| (seq <= trimmed && seq <= reading.told_up_to) || seq <= reading.told_before;
+            |seq: u64| (seq <= trimmed && seq <= reading.told_up_to) || seq <= told_before;
         let missing = (reading.lowest + 1..=head).find(|seq| !reading.has(*seq) && !is_said(*seq));
         if let Some(seq) = missing {
             return Some(format!("page {page} never got {seq} of {head}, trimmed up to {trimmed}"));

@@ -30,6 +30,7 @@ const MENDED: &[(u64, &str)] = &[
     (300_354_644, BEHIND_WHAT_WAITS),
     (300_334_899, ACKNOWLEDGED_BEFORE),
     (110_086_341, WELCOMED_IN_VAIN),
+    (110_178_341, GAP_OF_BEFORE),
 ];
 
 /// A page that was told where its device stood was held to what a crash had left of that meanwhile.

@@ -36,6 +36,16 @@ impl Reading {
         self.passed.retain(|seq| *seq <= common);
     }
 
+    /// Up to where it was told of holes before the mailbox came to have this history: nothing may have come
+    /// since.
+    pub(super) fn told_before(&self, history: u32) -> u64 {
+        if self.reads_another(history) {
+            self.told_before.max(self.told_up_to)
+        } else {
+            self.told_before
+        }
+    }
+
     /// The page has to begin anew.
     pub(crate) fn refute(&mut self, from: u64) {
         self.refuted = Some(from);
