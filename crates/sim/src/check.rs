@@ -131,8 +131,7 @@ impl World {
                 // It begins like a fresh page, and has nothing of another history.
                 reading.history = history.unwrap_or(reading.history);
             } else if is_anew && has_no_more {
-                // What follows it was told by numbers alone: that comes, or is told, once more, here and to
-                // others.
+                // What it was told by numbers alone comes, or is told, once more, here and to others.
                 reading.next = after + 1;
                 reading.acknowledged = reading.acknowledged.min(after);
             }
