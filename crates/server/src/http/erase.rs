@@ -1,9 +1,6 @@
 use std::sync::Arc;
 
-use axum::{
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 
 use super::{
@@ -18,18 +15,12 @@ pub(super) async fn erase(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
     headers: HeaderMap,
-) -> Response {
-    match take(&shared, &user, &headers).await {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(problem) => problem.into_response(),
-    }
-}
-
-async fn take(shared: &Arc<Shared>, user: &str, headers: &HeaderMap) -> Result<(), Problem> {
-    authorize(shared, headers)?;
-    shared.store.erase(&parse_user(user)?).await.map_err(|error| {
+) -> Result<StatusCode, Problem> {
+    authorize(&shared, &headers)?;
+    shared.store.erase(&parse_user(&user)?).await.map_err(|error| {
         // The store has said it, as often as is good.
         tracing::debug!(%error, "a user was not erased");
         Problem::unavailable("The user was not erased; try again.", RETRY)
-    })
+    })?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -1,10 +1,6 @@
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{Json, extract::State, response::IntoResponse};
 use http::HeaderMap;
 use serde::Serialize;
 use tetherline_protocol::{Epoch, MessageId, Seq, UserId};
@@ -32,21 +28,14 @@ pub(super) async fn head(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
     headers: HeaderMap,
-) -> Response {
-    match read(&shared, &user, &headers).await {
-        Ok(head) => Json(head).into_response(),
-        Err(problem) => problem.into_response(),
-    }
-}
-
-async fn read(shared: &Shared, user: &str, headers: &HeaderMap) -> Result<MailboxHead, Problem> {
-    authorize(shared, headers)?;
-    let user = parse_user(user)?;
+) -> Result<impl IntoResponse, Problem> {
+    authorize(&shared, &headers)?;
+    let user = parse_user(&user)?;
     let Head { seq: head, id: head_id, epoch } =
         shared.store.head(&user).await.map_err(|error| {
             // The store has said it, as often as is good.
             tracing::debug!(%error, "a mailbox's head was not read");
             Problem::unavailable("The mailbox was not read; try again.", RETRY)
         })?;
-    Ok(MailboxHead { user, head, head_id, epoch })
+    Ok(Json(MailboxHead { user, head, head_id, epoch }))
 }

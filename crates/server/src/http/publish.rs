@@ -4,7 +4,7 @@ use axum::{
     Json,
     body::Body,
     extract::{Query, State, rejection::QueryRejection},
-    response::{IntoResponse, Response},
+    response::IntoResponse,
 };
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -49,26 +49,13 @@ pub(super) async fn publish(
     parameters: Result<Query<Parameters>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
-) -> Response {
-    match take(&shared, &user, parameters, &headers, body).await {
-        Ok((status, receipt)) => (status, Json(receipt)).into_response(),
-        Err(problem) => problem.into_response(),
-    }
-}
-
-async fn take(
-    shared: &Arc<Shared>,
-    user: &str,
-    parameters: Result<Query<Parameters>, QueryRejection>,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<(StatusCode, Receipt), Problem> {
-    authorize(shared, headers)?;
-    let user = parse_user(user)?;
+) -> Result<impl IntoResponse, Problem> {
+    authorize(&shared, &headers)?;
+    let user = parse_user(&user)?;
     let Ok(Query(Parameters { durable })) = parameters else {
         return Err(Problem::invalid("durable", "`durable` is `true` or `false`."));
     };
-    let key = idempotency_key(headers)?;
+    let key = idempotency_key(&headers)?;
     if key.is_some() && !durable {
         return Err(Problem::invalid(
             "Idempotency-Key",
@@ -76,15 +63,15 @@ async fn take(
              `Idempotency-Key` out.",
         ));
     }
-    let message = message(shared, headers, body).await?;
+    let message = message(&shared, &headers, body).await?;
     if !durable {
         let id = shared.publish_live(&user, &message).map_err(refused_here)?;
-        return Ok((StatusCode::ACCEPTED, Receipt { id, seq: None }));
+        return Ok((StatusCode::ACCEPTED, Json(Receipt { id, seq: None })));
     }
     let Published { id, seq, repeated } =
         shared.publish(&user, key.as_ref(), message).await.map_err(refused_here)?;
     let status = if repeated { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, Receipt { id, seq: Some(seq) }))
+    Ok((status, Json(Receipt { id, seq: Some(seq) })))
 }
 
 pub(super) fn parse_user(user: &str) -> Result<UserId, Problem> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::{
     body::Body,
     extract::{RawQuery, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use http::{HeaderMap, StatusCode};
 use tetherline_protocol::{
@@ -53,23 +53,11 @@ pub(super) async fn publish_many(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
-) -> Response {
-    match take(&shared, query.as_deref(), &headers, body).await {
-        Ok(answers) => answers.into_response(),
-        Err(problem) => problem.into_response(),
-    }
-}
-
-async fn take(
-    shared: &Arc<Shared>,
-    query: Option<&str>,
-    headers: &HeaderMap,
-    body: Body,
 ) -> Result<Response, Problem> {
-    authorize(shared, headers)?;
-    check_that_items_speak_for_themselves(query, headers)?;
-    let text = text(shared, headers, body).await?;
-    let as_lines = is_ndjson(headers);
+    authorize(&shared, &headers)?;
+    check_that_items_speak_for_themselves(query.as_deref(), &headers)?;
+    let text = text(&shared, &headers, body).await?;
+    let as_lines = is_ndjson(&headers);
     let items = if as_lines { items_of_lines(&text) } else { items_of_array(&text) };
     let mut plan = Plan::default();
     let mut parsed = 0;
@@ -81,7 +69,7 @@ async fn take(
             yield_now().await;
         }
     }
-    Ok(plan.carry_out(shared).await.into_response(as_lines))
+    Ok(plan.carry_out(&shared).await.into_response(as_lines))
 }
 
 /// What a single publish says outside of its body, here each item says for itself.

@@ -85,23 +85,19 @@ pub(super) async fn open(
     Segments(user): Segments<String>,
     headers: HeaderMap,
     body: Body,
-) -> Response {
-    let opening = async {
-        authorize(&shared, &headers)?;
-        let user = parse_user(&user)?;
-        let text = text_of(&shared, &headers, body).await?;
-        let opening = StreamOpening::parse(&text).map_err(|error| not_understood(&error))?;
-        let writer =
-            shared.open_stream(&user, opening).await.map_err(|error| not_opened(&error))?;
-        let opened = Opened {
-            message_uuid: writer.message_uuid().clone(),
-            attempt: writer.attempt(),
-            next_offset: 0,
-            stopped: writer.is_stopped(),
-        };
-        Ok((StatusCode::CREATED, Json(opened)))
+) -> Result<impl IntoResponse, Problem> {
+    authorize(&shared, &headers)?;
+    let user = parse_user(&user)?;
+    let text = text_of(&shared, &headers, body).await?;
+    let opening = StreamOpening::parse(&text).map_err(|error| not_understood(&error))?;
+    let writer = shared.open_stream(&user, opening).await.map_err(|error| not_opened(&error))?;
+    let opened = Opened {
+        message_uuid: writer.message_uuid().clone(),
+        attempt: writer.attempt(),
+        next_offset: 0,
+        stopped: writer.is_stopped(),
     };
-    answer(opening.await)
+    Ok((StatusCode::CREATED, Json(opened)))
 }
 
 /// `GET /v1/users/{user}/streams/{message_uuid}`: how far a stream got.
@@ -109,25 +105,22 @@ pub(super) async fn read(
     State(shared): State<Arc<Shared>>,
     Segments((user, message_uuid)): Segments<(String, String)>,
     headers: HeaderMap,
-) -> Response {
-    let reading = async {
-        authorize(&shared, &headers)?;
-        let (user, message_uuid) = (parse_user(&user)?, parse_uuid(&message_uuid)?);
-        let state = shared.store.stream(&user, &message_uuid).await.map_err(|error| {
-            // The store has said it, as often as is good.
-            tracing::debug!(%error, "a stream was not read");
-            Problem::unavailable("The answer cannot be read right now; try again.", RETRY)
-        })?;
-        let state = state.ok_or_else(unknown)?;
-        let phase = match state.phase {
-            StreamPhase::Open => "open",
-            StreamPhase::Stopped => "stopping",
-            StreamPhase::Finished(status) => status.as_str(),
-        };
-        let (attempt, next_offset, text) = (state.attempt, state.next_offset, state.text);
-        Ok(Json(Reading { message_uuid, attempt, phase, next_offset, text }))
+) -> Result<impl IntoResponse, Problem> {
+    authorize(&shared, &headers)?;
+    let (user, message_uuid) = (parse_user(&user)?, parse_uuid(&message_uuid)?);
+    let state = shared.store.stream(&user, &message_uuid).await.map_err(|error| {
+        // The store has said it, as often as is good.
+        tracing::debug!(%error, "a stream was not read");
+        Problem::unavailable("The answer cannot be read right now; try again.", RETRY)
+    })?;
+    let state = state.ok_or_else(unknown)?;
+    let phase = match state.phase {
+        StreamPhase::Open => "open",
+        StreamPhase::Stopped => "stopping",
+        StreamPhase::Finished(status) => status.as_str(),
     };
-    answer(reading.await)
+    let (attempt, next_offset, text) = (state.attempt, state.next_offset, state.text);
+    Ok(Json(Reading { message_uuid, attempt, phase, next_offset, text }))
 }
 
 /// `POST …/{message_uuid}/{attempt}/text`: adds a piece of text, or every line of a long request.
@@ -137,30 +130,24 @@ pub(super) async fn add(
     whence: Result<Query<Whence>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
-) -> Response {
-    let adding = async {
-        authorize(&shared, &headers)?;
-        let name = Name::parse(&name)?;
-        let Ok(Query(Whence { offset })) = whence else {
-            return Err(Problem::invalid("offset", "`offset` is a number of UTF-16 units."));
-        };
-        if is_ndjson(&headers) {
-            check_coding(&headers)?;
-            return add_lines(&shared, name, offset, body).await;
-        }
-        let body = text_of(&shared, &headers, body).await?;
-        let Text { text, offset: own } = serde_json::from_str(&body).map_err(|_| {
-            Problem::invalid(
-                "text",
-                "The body is {\"text\": …, \"offset\": …} in whole characters.",
-            )
-        })?;
-        let Name { user, message_uuid, attempt } = name;
-        let offset = own.or(offset);
-        let added = shared.append_text(&user, &message_uuid, attempt, offset, text).await;
-        Ok(Json(Added { next_offset: added.map_err(|error| not_added(&error))? }).into_response())
+) -> Result<Response, Problem> {
+    authorize(&shared, &headers)?;
+    let name = Name::parse(&name)?;
+    let Ok(Query(Whence { offset })) = whence else {
+        return Err(Problem::invalid("offset", "`offset` is a number of UTF-16 units."));
     };
-    answer(adding.await)
+    if is_ndjson(&headers) {
+        check_coding(&headers)?;
+        return add_lines(&shared, name, offset, body).await;
+    }
+    let body = text_of(&shared, &headers, body).await?;
+    let Text { text, offset: own } = serde_json::from_str(&body).map_err(|_| {
+        Problem::invalid("text", "The body is {\"text\": …, \"offset\": …} in whole characters.")
+    })?;
+    let Name { user, message_uuid, attempt } = name;
+    let offset = own.or(offset);
+    let added = shared.append_text(&user, &message_uuid, attempt, offset, text).await;
+    Ok(Json(Added { next_offset: added.map_err(|error| not_added(&error))? }).into_response())
 }
 
 /// `POST …/{message_uuid}/{attempt}/finish`: ends an attempt as its body says.
@@ -169,16 +156,13 @@ pub(super) async fn finish(
     Segments(name): Segments<(String, String, String)>,
     headers: HeaderMap,
     body: Body,
-) -> Response {
-    let ending = async {
-        authorize(&shared, &headers)?;
-        let name = Name::parse(&name)?;
-        let text = text_of(&shared, &headers, body).await?;
-        let text = if text.trim().is_empty() { "{}" } else { &text };
-        let ending = StreamEnding::parse(text).map_err(|error| not_understood(&error))?;
-        end(&shared, &name, ending).await
-    };
-    answer(ending.await)
+) -> Result<Response, Problem> {
+    authorize(&shared, &headers)?;
+    let name = Name::parse(&name)?;
+    let text = text_of(&shared, &headers, body).await?;
+    let text = if text.trim().is_empty() { "{}" } else { &text };
+    let ending = StreamEnding::parse(text).map_err(|error| not_understood(&error))?;
+    end(&shared, &name, ending).await
 }
 
 /// `DELETE …/{message_uuid}/{attempt}`: ends an attempt as stopped.
@@ -186,13 +170,10 @@ pub(super) async fn cancel(
     State(shared): State<Arc<Shared>>,
     Segments(name): Segments<(String, String, String)>,
     headers: HeaderMap,
-) -> Response {
-    let cancelling = async {
-        authorize(&shared, &headers)?;
-        let name = Name::parse(&name)?;
-        end(&shared, &name, StreamEnding::plain(StreamStatus::Stopped)).await
-    };
-    answer(cancelling.await)
+) -> Result<Response, Problem> {
+    authorize(&shared, &headers)?;
+    let name = Name::parse(&name)?;
+    end(&shared, &name, StreamEnding::plain(StreamStatus::Stopped)).await
 }
 
 /// Whose stream, which, and which attempt at it.
@@ -288,13 +269,6 @@ pub(super) fn is_ndjson(headers: &HeaderMap) -> bool {
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.split(';').next().is_some_and(|kind| kind.trim() == NDJSON))
-}
-
-fn answer(outcome: Result<impl IntoResponse, Problem>) -> Response {
-    match outcome {
-        Ok(response) => response.into_response(),
-        Err(problem) => problem.into_response(),
-    }
 }
 
 fn parse_uuid(text: &str) -> Result<MessageId, Problem> {
