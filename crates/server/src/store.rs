@@ -25,13 +25,13 @@ mod sqlite;
 )]
 mod streams;
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use tetherline_protocol::{
     Epoch, IdempotencyKey, MessageId, Seq, UserId,
     frame::{Message, SendAnswer},
 };
-use uuid::Builder;
+use uuid::{Builder, Uuid};
 
 use crate::{Refusal, clock};
 pub use sqlite::{OpenError, SqliteStore, backup};
@@ -106,11 +106,28 @@ impl Publish {
 /// A name for a message that came without one, or for a connection.
 pub(crate) fn fresh_id() -> MessageId {
     // Not `now_v7`, which panics when the clock is before 1970.
-    let mut random = [0; 10];
-    getrandom::fill(&mut random).expect("the system has random bytes, or no key was ever made");
     let now_ms = clock::now_ms().unsigned_abs();
-    let id = Builder::from_unix_timestamp_millis(now_ms, &random).into_uuid();
-    id.to_string().parse().expect("a UUID is a short id of URL-safe characters")
+    let id = Builder::from_unix_timestamp_millis(now_ms, &random()).into_uuid();
+    let mut text = Uuid::encode_buffer();
+    let text: &str = id.hyphenated().encode_lower(&mut text);
+    text.parse().expect("a UUID is a short id of URL-safe characters")
+}
+
+const RANDOM_BYTES: usize = 10;
+
+/// Asks the system for a hundred at a time: each time is a call of the kernel.
+fn random() -> [u8; RANDOM_BYTES] {
+    thread_local! {
+        static LEFT: RefCell<Vec<[u8; RANDOM_BYTES]>> = const { RefCell::new(Vec::new()) };
+    }
+    LEFT.with_borrow_mut(|left| {
+        if left.is_empty() {
+            left.resize(100, [0; RANDOM_BYTES]);
+            getrandom::fill(left.as_flattened_mut())
+                .expect("the system has random bytes, or no key was ever made");
+        }
+        left.pop().expect("it was filled just now")
+    })
 }
 
 /// A store that cannot answer right now. Nothing was changed.

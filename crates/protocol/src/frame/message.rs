@@ -123,7 +123,8 @@ impl Message {
             timestamp: None,
             fields: Box::default(),
         };
-        let mut fields = String::new();
+        let bytes = object.0.iter().map(|(name, value)| name.len() + value.get().len() + 4).sum();
+        let mut fields = String::with_capacity(bytes);
         for (name, value) in &object.0 {
             match name.as_ref() {
                 "type" => {}
@@ -241,8 +242,14 @@ pub(super) fn push_field(fields: &mut String, name: &str, value: &RawValue) {
     if !fields.is_empty() {
         fields.push(',');
     }
-    // A JSON string is its own escaping; serialising a `&str` cannot fail.
-    fields.push_str(&serde_json::to_string(name).unwrap_or_default());
+    if name.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        // Serialising a `&str` cannot fail.
+        fields.push_str(&serde_json::to_string(name).unwrap_or_default());
+    } else {
+        fields.push('"');
+        fields.push_str(name);
+        fields.push('"');
+    }
     fields.push(':');
     fields.push_str(value.get());
 }
@@ -250,6 +257,9 @@ pub(super) fn push_field(fields: &mut String, name: &str, value: &RawValue) {
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Fields of an object that are compared with each other, which is cheaper than sorting so few.
+const FIELDS_COMPARED_MAX: usize = 16;
 
 /// One JSON object with its values unparsed, in the order in which they were written.
 pub(super) struct Object<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
@@ -265,12 +275,23 @@ impl<'a> Object<'a> {
     /// The same for whoever looks at the depth of what is in it.
     pub(super) fn parse_outermost(text: &'a str) -> Result<Self, FrameError> {
         let object: Self = serde_json::from_str(text).map_err(|_| FrameError::NotAnObject)?;
-        let mut names: Vec<&str> = object.0.iter().map(|(name, _)| name.as_ref()).collect();
-        names.sort_unstable();
-        match names.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(FrameError::Duplicate(crate::excerpt(pair[0]).into())),
+        match object.twice() {
+            Some(name) => Err(FrameError::Duplicate(crate::excerpt(name).into())),
             None => Ok(object),
         }
+    }
+
+    /// A name that is there twice.
+    fn twice(&self) -> Option<&str> {
+        let names = || self.0.iter().map(|(name, _)| name.as_ref());
+        if self.0.len() <= FIELDS_COMPARED_MAX {
+            return names()
+                .enumerate()
+                .find_map(|(at, name)| names().take(at).find(|it| *it == name));
+        }
+        let mut names: Vec<&str> = names().collect();
+        names.sort_unstable();
+        names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
@@ -312,6 +333,10 @@ impl<'de> Deserialize<'de> for Object<'de> {
 
 /// Counts brackets outside of strings. Whether they match is the JSON parser's business.
 pub(super) fn nests_too_deep(text: &str, depth_max: usize) -> bool {
+    // Most texts have no more brackets than may nest, and are not looked at one by one.
+    if text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count() <= depth_max {
+        return false;
+    }
     let mut depth = 0_usize;
     let mut in_string = false;
     let mut escaped = false;

@@ -17,6 +17,7 @@ mod writer;
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -124,8 +125,9 @@ impl Socket {
 
     pub(crate) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Read> {
         if self.unread.is_empty() {
-            let mut space = [0; READ_BYTES_MAX];
-            let mut space = ReadBuf::new(&mut space);
+            // Not zeroed: it is polled with every message that is written, and nearly always in vain.
+            let mut space = [const { MaybeUninit::uninit() }; READ_BYTES_MAX];
+            let mut space = ReadBuf::uninit(&mut space);
             let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut space));
             if read.is_err() || space.filled().is_empty() {
                 return Poll::Ready(Read::Gone);

@@ -6,7 +6,7 @@
 //! Whatever crashes: rows after `meta.positions_folded` are known again after the next start, and one that is
 //! in the table although it is trimmed is at a position that nobody is answered.
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 use tetherline_protocol::{Seq, UserId};
 
 use super::{
@@ -151,14 +151,15 @@ impl Index {
         recents: &Recents,
         (user, mailbox): (&UserId, i64),
     ) -> rusqlite::Result<()> {
+        let mut put = Put::prepare(connection)?;
         for row in recents.of(user).of_mailbox(mailbox) {
-            put(connection, mailbox, *row)?;
+            put.row(mailbox, *row)?;
         }
         for change in &self.changes {
             if let Change::Appended { mailbox: theirs, row, .. } = change
                 && *theirs == mailbox
             {
-                put(connection, mailbox, *row)?;
+                put.row(mailbox, *row)?;
             }
         }
         self.changes.push(Change::Erased(user.clone()));
@@ -221,6 +222,7 @@ impl Index {
             }
         });
         let mut rows = 0;
+        let mut put = Put::prepare(connection)?;
         for user in fold.users.iter().rev() {
             if rows >= AT_ONCE {
                 return Ok(());
@@ -228,7 +230,7 @@ impl Index {
             let recent = recents.of(user);
             let trimmed = trimmed(connection, recent.mailbox)?.unwrap_or(Seq::ZERO);
             for row in recent.rows.iter().filter(|row| row.seq > trimmed) {
-                put(connection, recent.mailbox, *row)?;
+                put.row(recent.mailbox, *row)?;
             }
             rows += recent.rows.len();
             self.folded.push((user.clone(), recent));
@@ -241,12 +243,20 @@ impl Index {
     }
 }
 
-/// Once more does no harm: it was put there before a crash.
-fn put(connection: &Connection, mailbox: i64, row: Row) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO positions (user, seq, number) VALUES (?1, ?2, ?3)")?
-        .execute([mailbox, signed(row.seq), row.number])?;
-    Ok(())
+/// Puts rows into the file's index.
+struct Put<'a>(CachedStatement<'a>);
+
+impl<'a> Put<'a> {
+    fn prepare(connection: &'a Connection) -> rusqlite::Result<Self> {
+        let put = "INSERT OR REPLACE INTO positions (user, seq, number) VALUES (?1, ?2, ?3)";
+        connection.prepare_cached(put).map(Self)
+    }
+
+    /// Once more does no harm: it was put there before a crash.
+    fn row(&mut self, mailbox: i64, row: Row) -> rusqlite::Result<()> {
+        self.0.execute([mailbox, signed(row.seq), row.number])?;
+        Ok(())
+    }
 }
 
 /// The rows that a mailbox has after a position, the first ones.
