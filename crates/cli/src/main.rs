@@ -16,6 +16,10 @@ use clap::{Parser, Subcommand};
 use tetherline_process::{arguments, finish, note, say_panics};
 use tetherline_server::chain;
 
+/// Gives the memory of large messages back to the system.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// One authenticated WebSocket per signed-in user, on which no message is lost or doubled.
 ///
 /// Exit codes: 0 when it was done, 1 when it was not, 2 for a command line that is none, 74 when it was done and

@@ -21,6 +21,10 @@ use tetherline_server::{
     chain, listen, serve,
 };
 
+/// Gives the memory of large messages back to the system.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The reference chat of Tetherline: sign-in, conversations, answers, and the WebSocket that
 /// brings them, on one port.
 #[derive(Parser)]
