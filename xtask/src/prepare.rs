@@ -31,8 +31,9 @@ pub(crate) const PACKAGE_INPUTS: [&str; 10] = [
 const MARKDOWN_INPUTS: [&str; 4] =
     ["packages/markdown", "packages/tetherline/scripts", "package-lock.json", "tsconfig.base.json"];
 
-/// Node, the wasm target and the npm packages.
+/// Node, the wasm target, the npm packages, and what the servers' allocator is built with.
 pub(crate) fn tools(root: &Path) -> Result<()> {
+    from_debian(root, "make", "make", "jemalloc, the servers' allocator, is built with it")?;
     node(root)?;
     wasm_target(root)?;
     npm_packages(root)

@@ -9,6 +9,8 @@ mod compat;
 mod delivery;
 mod forgetting;
 mod log;
+#[cfg(target_os = "linux")]
+mod memory;
 mod mistakes;
 mod names;
 mod outbound;

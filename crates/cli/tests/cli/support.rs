@@ -187,6 +187,15 @@ impl Server {
         self.process.take().unwrap().kill();
     }
 
+    /// What of its memory is in use, as Linux counts it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let process = self.process.as_ref().expect("it runs").child.id();
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        1024 * line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    }
+
     pub(crate) fn api_key(&self) -> String {
         std::fs::read_to_string(self.file("api.key")).unwrap().trim().to_owned()
     }

@@ -219,6 +219,9 @@ const STAYS_1_LARGE: &[&str] = &[
     "4",
     "--at-a-time",
     "1",
+    // An allocator takes its time to give back.
+    "--settle-s",
+    "12",
 ];
 const TOGETHER: &[&str] = &["--together", "500", "--publishers", "4"];
 const TOGETHER_TO_NOBODY: &[&str] =
