@@ -32,6 +32,7 @@ mod streams;
 mod tests;
 mod times;
 mod told;
+mod trim;
 mod trouble;
 mod unfinished;
 mod upkeep;

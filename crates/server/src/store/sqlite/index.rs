@@ -152,9 +152,7 @@ impl Index {
         (user, mailbox): (&UserId, i64),
     ) -> rusqlite::Result<()> {
         let mut put = Put::prepare(connection)?;
-        for row in recents.of(user).of_mailbox(mailbox) {
-            put.row(mailbox, *row)?;
-        }
+        put.rows(mailbox, recents.of(user).of_mailbox(mailbox))?;
         for change in &self.changes {
             if let Change::Appended { mailbox: theirs, row, .. } = change
                 && *theirs == mailbox
@@ -229,9 +227,8 @@ impl Index {
             }
             let recent = recents.of(user);
             let trimmed = trimmed(connection, recent.mailbox)?.unwrap_or(Seq::ZERO);
-            for row in recent.rows.iter().filter(|row| row.seq > trimmed) {
-                put.row(recent.mailbox, *row)?;
-            }
+            let first = recent.rows.partition_point(|row| row.seq <= trimmed);
+            put.rows(recent.mailbox, &recent.rows[first..])?;
             rows += recent.rows.len();
             self.folded.push((user.clone(), recent));
         }
@@ -243,18 +240,38 @@ impl Index {
     }
 }
 
-/// Puts rows into the file's index.
-struct Put<'a>(CachedStatement<'a>);
+/// Puts rows into the file's index. Once more does no harm: it was put there before a crash.
+struct Put<'a> {
+    one: CachedStatement<'a>,
+    in_a_row: CachedStatement<'a>,
+}
 
 impl<'a> Put<'a> {
     fn prepare(connection: &'a Connection) -> rusqlite::Result<Self> {
-        let put = "INSERT OR REPLACE INTO positions (user, seq, number) VALUES (?1, ?2, ?3)";
-        connection.prepare_cached(put).map(Self)
+        let one = "INSERT OR REPLACE INTO positions (user, seq, number) VALUES (?1, ?2, ?3)";
+        let in_a_row = "INSERT OR REPLACE INTO positions (user, seq, number)
+             SELECT ?3, number + ?4, number FROM messages WHERE number BETWEEN ?1 AND ?2
+             ORDER BY number";
+        let (one, in_a_row) =
+            (connection.prepare_cached(one)?, connection.prepare_cached(in_a_row)?);
+        Ok(Self { one, in_a_row })
     }
 
-    /// Once more does no harm: it was put there before a crash.
+    fn rows(&mut self, mailbox: i64, mut rows: &[Row]) -> rusqlite::Result<()> {
+        while let Some((first, last, later)) = Row::in_a_row(rows) {
+            if first == last {
+                self.row(mailbox, first)?;
+            } else {
+                let ahead = signed(first.seq) - first.number;
+                self.in_a_row.execute([first.number, last.number, mailbox, ahead])?;
+            }
+            rows = later;
+        }
+        Ok(())
+    }
+
     fn row(&mut self, mailbox: i64, row: Row) -> rusqlite::Result<()> {
-        self.0.execute([mailbox, signed(row.seq), row.number])?;
+        self.one.execute([mailbox, signed(row.seq), row.number])?;
         Ok(())
     }
 }

@@ -20,6 +20,12 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// The position of a row that lies in a row with this one.
+    pub(super) fn seq_of(self, number: i64) -> Seq {
+        let ahead = u64::try_from(number - self.number).unwrap_or(0);
+        Seq::new(self.seq.get() + ahead).unwrap_or(Seq::MAX)
+    }
+
     /// The first and the last of those at the beginning that lie in a row in the table, as they do in the
     /// mailbox, and the others: what one user gets while nobody else gets anything is found at once.
     pub(super) fn in_a_row(rows: &[Self]) -> Option<(Self, Self, &[Self])> {

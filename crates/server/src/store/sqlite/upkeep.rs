@@ -1,20 +1,21 @@
 //! What is forgotten: never much at once, and after the commits, so that nobody waits for it.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, OptionalExtension as _, params};
-use tetherline_protocol::{MessageId, Seq, UserId};
+use rusqlite::Connection;
+use tetherline_protocol::{Seq, UserId};
 
 use super::{
-    aging::{Age, Aging, ROWS_MAX, Span},
+    aging::{Aging, ROWS_MAX, Span},
     index,
     keys::{self, Keys},
-    recent::{Recent, Recents, Row},
+    recent::{Recent, Recents},
     rules::Rule,
-    statements::{self, Mailbox, readable_id},
+    statements::{self, Mailbox},
+    trim::{Budget, trim, trim_by_age},
     writer::BATCH_MAX,
 };
 
@@ -22,10 +23,7 @@ use super::{
 /// they share pages of the file, trimmed one by one each of them writes its own.
 pub(super) const TRIM_EVERY: Duration = Duration::from_secs(1);
 const TRIM_TOGETHER: usize = 4_096;
-/// What is forgotten at once: more than one commit can bring, so that nothing piles up.
-const MESSAGES_MAX: i64 = 2_048;
-const _: () = assert!(ROWS_MAX as usize > BATCH_MAX && MESSAGES_MAX as usize > BATCH_MAX);
-const MESSAGE_BYTES_MAX: i64 = 4 * 1024 * 1024;
+const _: () = assert!(ROWS_MAX as usize > BATCH_MAX);
 /// Users whose mailboxes are measured at once, after a start.
 pub(super) const SURVEY_USERS_MAX: usize = 1_024;
 /// Users known to have too many messages; the survey finds those that are not noted.
@@ -124,7 +122,7 @@ impl Upkeep {
         }
         let keys_are_left = keys.expire(connection, rule, now)?;
         let ids_are_left = self.aging.forget_ids(connection, rule, now)?;
-        let mut budget = Budget { messages: MESSAGES_MAX, bytes: MESSAGE_BYTES_MAX };
+        let mut budget = Budget::full();
         delete_erased(connection, log, &mut budget)?;
         let mut messages_are_left = false;
         // A date that is to be repaired says nothing about the messages around it.
@@ -214,23 +212,6 @@ impl Upkeep {
     }
 }
 
-/// What may still be deleted in one go. One message always may, whatever its size.
-struct Budget {
-    messages: i64,
-    bytes: i64,
-}
-
-impl Budget {
-    fn spend(&mut self, bytes: i64) {
-        self.messages -= 1;
-        self.bytes -= bytes;
-    }
-
-    fn is_spent(&self) -> bool {
-        self.messages <= 0 || self.bytes <= 0
-    }
-}
-
 /// The rows of erased users, overwritten and not only unlinked.
 fn delete_erased(
     connection: &Connection,
@@ -266,96 +247,7 @@ fn delete_user(
         connection.prepare_cached("DELETE FROM erased WHERE user = ?1")?.execute([user])?;
     }
     // There may be another one, or more to wait for.
-    *budget = Budget { messages: 0, ..*budget };
-    Ok(())
-}
-
-/// Deletes a mailbox's messages after what is trimmed and up to `until`, as far as the budget goes, and
-/// answers up to where.
-fn trim(
-    connection: &Connection,
-    (mailbox, trimmed): (i64, Seq),
-    recent: &Recent,
-    until: Seq,
-    budget: &mut Budget,
-) -> rusqlite::Result<Seq> {
-    let rows = index::rows_after(connection, mailbox, recent, trimmed, budget.messages)?;
-    let mut delete = connection.prepare_cached(
-        "DELETE FROM messages WHERE number = ?1 RETURNING octet_length(fields), id",
-    )?;
-    let (mut reached, mut last) = (until, None);
-    for Row { seq, number } in rows {
-        if seq > until {
-            break;
-        }
-        let found = delete.query_row([number], |row| Ok((row.get(0)?, readable_id(row, 1))));
-        let (bytes, id) = found.optional()?.unwrap_or_default();
-        budget.spend(bytes);
-        last = Some((seq, id));
-        if budget.is_spent() {
-            reached = seq;
-            break;
-        }
-    }
-    let id = last.filter(|(seq, _)| *seq == reached).and_then(|(_, id)| id);
-    note_trimmed(connection, mailbox, reached, id.as_ref())?;
-    Ok(reached)
-}
-
-#[cfg(test)]
-pub(super) fn trim_for_test(
-    connection: &Connection,
-    mailbox: (i64, Seq),
-    recent: &Recent,
-    until: Seq,
-) {
-    let mut budget = Budget { messages: MESSAGES_MAX, bytes: MESSAGE_BYTES_MAX };
-    trim(connection, mailbox, recent, until, &mut budget).unwrap();
-}
-
-/// Trims all messages up to a row, as far as the budget goes. Rows are in the order of their making, so
-/// that what goes of a mailbox is always its beginning.
-fn trim_by_age(
-    connection: &Connection,
-    old_until: i64,
-    span: Span,
-    budget: &mut Budget,
-) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "SELECT number, user, seq, created_at, octet_length(fields), id FROM messages
-         WHERE number <= ?1 ORDER BY number LIMIT ?2",
-    )?;
-    let mut rows = statement.query([old_until, budget.messages])?;
-    let (mut old, mut last): (BTreeMap<i64, (Seq, Option<MessageId>)>, i64) = Default::default();
-    while let Some(row) = rows.next()?.filter(|_| !budget.is_spent()) {
-        if span.age(row.get(3)?) == Age::Young {
-            break;
-        }
-        last = row.get(0)?;
-        old.insert(row.get(1)?, (statements::seq(row, 2)?, readable_id(row, 5)));
-        budget.spend(row.get(4)?);
-    }
-    drop(rows);
-    connection.prepare_cached("DELETE FROM messages WHERE number <= ?1")?.execute([last])?;
-    for (mailbox, (until, id)) in old {
-        note_trimmed(connection, mailbox, until, id.as_ref())?;
-    }
-    Ok(())
-}
-
-/// A mailbox has nothing any more up to here. Whoever stands at the last of it proves its history by its id.
-fn note_trimmed(
-    connection: &Connection,
-    mailbox: i64,
-    until: Seq,
-    id: Option<&MessageId>,
-) -> rusqlite::Result<()> {
-    index::trimmed_until(connection, mailbox, until)?;
-    connection
-        .prepare_cached(
-            "UPDATE users SET trimmed = ?2, trimmed_id = ?3 WHERE id = ?1 AND trimmed < ?2",
-        )?
-        .execute(params![mailbox, statements::signed(until), id.map(MessageId::as_str)])?;
+    budget.messages = 0;
     Ok(())
 }
 
@@ -376,83 +268,4 @@ pub(super) fn erase(connection: &Connection, mailbox: Mailbox) -> rusqlite::Resu
         )?
         .execute([mailbox.user, statements::signed(mailbox.head), i64::MAX])?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{
-        super::{presence, schema},
-        *,
-    };
-
-    struct Table {
-        connection: Connection,
-        _folder: tempfile::TempDir,
-    }
-
-    /// One row per (user, seq, created at), in this order.
-    fn table(rows: &[(i64, i64, i64)]) -> Table {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("mailbox.db");
-        presence::create(&path).unwrap();
-        let mut connection = schema::connect(&path).unwrap();
-        schema::migrate(&mut connection).unwrap();
-        for (user, seq, created_at) in rows {
-            connection
-                .execute(
-                    "INSERT INTO messages (user, seq, id, kind, created_at, fields)
-                     VALUES (?1, ?2, 'm', 't', ?3, 'xxxx')",
-                    [user, seq, created_at],
-                )
-                .unwrap();
-        }
-        let fold = "INSERT INTO positions SELECT user, seq, number FROM messages";
-        connection.execute(fold, []).unwrap();
-        Table { connection, _folder: folder }
-    }
-
-    impl Table {
-        fn trim(&self, budget: &mut Budget) -> Seq {
-            let in_memory = Recent::default();
-            trim(&self.connection, (1, Seq::ZERO), &in_memory, Seq::MAX, budget).unwrap()
-        }
-
-        fn left(&self) -> Vec<(i64, i64)> {
-            let mut all =
-                self.connection.prepare("SELECT user, seq FROM messages ORDER BY number").unwrap();
-            let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-            rows.map(Result::unwrap).collect()
-        }
-    }
-
-    const PLENTY: Budget = Budget { messages: 100, bytes: 1_000 };
-
-    const SPAN: Span = Span { earliest: 0, before: 100, now: 200 };
-
-    #[test]
-    fn what_is_just_old_enough_stays_and_what_is_a_millisecond_older_goes() {
-        let table = table(&[(1, 1, 99), (2, 1, 99), (1, 2, 100), (2, 2, 101)]);
-        trim_by_age(&table.connection, 2, SPAN, &mut { PLENTY }).unwrap();
-        assert_eq!(table.left(), [(1, 2), (2, 2)]);
-    }
-
-    #[test]
-    fn a_message_that_is_young_stays_whatever_was_found_before() {
-        let table = table(&[(1, 1, 50), (1, 2, 9_000), (1, 3, 60), (2, 1, 150), (2, 2, 50)]);
-        trim_by_age(&table.connection, 5, SPAN, &mut { PLENTY }).unwrap();
-        assert_eq!(table.left(), [(2, 1), (2, 2)]);
-    }
-
-    #[test]
-    fn no_more_than_the_budget_goes_at_once_and_always_one() {
-        let table = table(&[(1, 1, 1), (1, 2, 1), (1, 3, 1), (1, 4, 1), (1, 5, 1)]);
-        let mut two = Budget { messages: 2, ..PLENTY };
-        assert_eq!(table.trim(&mut two), Seq::new(2).unwrap());
-        assert!(two.is_spent());
-        let mut bytes = Budget { bytes: 1, ..PLENTY };
-        table.trim(&mut bytes);
-        assert_eq!(table.left(), [(1, 4), (1, 5)]);
-        trim_by_age(&table.connection, 4, SPAN, &mut Budget { messages: 1, ..PLENTY }).unwrap();
-        assert_eq!(table.left(), [(1, 5)]);
-    }
 }
