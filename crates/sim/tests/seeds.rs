@@ -22,6 +22,7 @@ const MENDED: &[(u64, &str)] = &[
     (300_209_473, READ_AFTER_ERASURE),
     (300_230_965, THAWED_LEADER_FOLLOWED),
     (300_348_375, NOTHING_AND_OLDER_HISTORY),
+    (120_334_430, REFUSED_AND_OVERTAKEN),
     (100_098_466, TEXT_BEHIND_ANOTHER),
     (100_192_663, GAP_OF_BEFORE),
     (100_258_611, GAP_OF_BEFORE),
@@ -83,6 +84,8 @@ const ACKNOWLEDGED_BEFORE: &str =
 
 const WELCOMED_IN_VAIN: &str =
     "a model page that ignores a welcome took it for its way to the server all the same";
+
+const REFUSED_AND_OVERTAKEN: &str = "a send that was refused behind a repeat of the one before was overtaken by what had had no room";
 
 #[test]
 fn every_promise_is_kept_whatever_goes_wrong() {

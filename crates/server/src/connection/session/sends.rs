@@ -151,13 +151,16 @@ impl Sends {
             && refusal.is_retryable()
         {
             // What was refused for want of room was behind it, and comes again behind it.
+            let same = refusal.clone();
             let crowded_out = self.barrier.replace((id, refusal));
             for (name, errand) in std::mem::take(&mut self.waiting) {
                 answers.extend(self.enqueue(name, errand));
             }
-            // Unless it had come again already: then nothing else does.
+            // Unless it had come again already: then the next that was refused does, if it had not.
             if self.barrier.is_none() {
-                self.barrier = crowded_out;
+                let next = answers[1..].iter().find(|(name, _)| name.is_some() && !self.has(name));
+                let next = next.and_then(|(name, _)| Some((name.clone()?, same)));
+                self.barrier = next.or(crowded_out);
             }
         }
         answers

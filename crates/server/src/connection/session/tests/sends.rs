@@ -125,3 +125,30 @@ fn a_repeat_that_waits_leaves_the_order_of_what_had_no_room() {
     send(&mut rig, "c");
     assert_eq!(refused(&mut rig), ["c"], "b comes first");
 }
+
+#[test]
+fn what_is_refused_behind_a_repeat_that_waits_comes_before_what_had_no_room() {
+    // Only what had had no room was waited for, and it overtook what was refused just now. The simulator
+    // saw it.
+    let mut rig = rig(Wire::V1, 0, |limits| limits.sends_waiting_max = 2);
+    for id in ["a", "b", "a"] {
+        send(&mut rig, id);
+    }
+    assert_eq!(received(&mut rig), "a");
+    rig.pass(Duration::from_millis(1_500));
+    send(&mut rig, "c");
+    assert_eq!(refused(&mut rig), ["c"]);
+    rig.input(Input::Settled(Err(Refusal::new(ErrorCode::Unavailable, "not now"))));
+    assert_eq!(received(&mut rig), "a");
+    assert_eq!(refused(&mut rig), ["a", "b"]);
+    rig.input(Input::Settled(Ok(None)));
+    rig.written();
+    send(&mut rig, "c");
+    assert_eq!(refused(&mut rig), ["c"], "b comes first");
+    for id in ["b", "c"] {
+        send(&mut rig, id);
+        assert_eq!(received(&mut rig), id);
+        rig.input(Input::Settled(Ok(None)));
+        rig.written();
+    }
+}
