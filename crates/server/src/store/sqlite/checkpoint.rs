@@ -46,9 +46,10 @@ impl Default for LogSizes {
     fn default() -> Self {
         const MIB: u64 = 1024 * 1024;
         Self {
-            copy_bytes: 16 * MIB,
-            start_over_bytes: 64 * MIB,
-            kept_bytes: 32 * MIB,
+            // A commit's flush waits for the flush of a copy, and that takes as long as there is much of it.
+            copy_bytes: MIB,
+            start_over_bytes: 16 * MIB,
+            kept_bytes: 16 * MIB,
             large_bytes: 256 * MIB,
         }
     }
