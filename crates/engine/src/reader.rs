@@ -93,16 +93,17 @@ impl Reader {
         checks_positions: bool,
     ) -> (Option<Seq>, Resume) {
         let mut lost = None;
+        let beginning = self.as_of.filter(|as_of| *as_of < cursor.seq).map_or(cursor, Mark::from);
         let mut place = match self.place {
             Some(mut place) if place.goes_on_in(epoch, head) => {
-                place.stand_firm(cursor, self.as_of);
+                place.stand_firm(beginning);
                 place
             }
             other => {
                 lost = other.map(|place| place.high);
                 self.forget_holds();
-                let as_of = self.as_of.take().filter(|as_of| *as_of < cursor.seq);
-                Place::new(epoch, as_of.map_or(cursor, Mark::from))
+                self.as_of = None;
+                Place::new(epoch, beginning)
             }
         };
         self.to_check.clear();
@@ -153,32 +154,19 @@ impl Reader {
     /// The history that the application shows is true as of this position. Answers where to read
     /// from if the page started too late for it.
     pub(crate) fn history_as_of(&mut self, seq: Seq) -> Option<Resume> {
-        let Some(place) = self.place.as_mut() else {
-            self.as_of = Some(self.as_of.map_or(seq, |known| known.min(seq)));
-            return None;
-        };
-        if seq >= place.start {
+        if self.place.as_ref().is_some_and(|place| seq >= place.start) {
             return None;
         }
-        if place.backfill.is_some() || place.proof == Proof::Owed {
-            // One at a time: the rest is asked for when this one is through.
-            self.as_of = Some(self.as_of.map_or(seq, |known| known.min(seq)));
-            return None;
-        }
-        self.start_backfill(seq)
+        self.as_of = Some(self.as_of.map_or(seq, |known| known.min(seq)));
+        self.next_backfill()
     }
 
-    /// What an earlier [`Reader::history_as_of`] left for after the running backfill.
+    /// What [`Reader::history_as_of`] has asked for: one at a time, and only where the page's position is
+    /// proved.
     pub(crate) fn next_backfill(&mut self) -> Option<Resume> {
-        if self.place.is_none_or(|place| place.backfill.is_some() || place.proof == Proof::Owed) {
-            return None;
-        }
+        let is_free = |place: &&mut Place| place.backfill.is_none() && place.proof == Proof::Given;
+        let place = self.place.as_mut().filter(is_free)?;
         let seq = self.as_of.take()?;
-        self.start_backfill(seq)
-    }
-
-    fn start_backfill(&mut self, seq: Seq) -> Option<Resume> {
-        let place = self.place.as_mut()?;
         let next = seq.next().filter(|_| seq < place.start)?;
         place.backfill = Some(Backfill { next, end: place.start });
         place.begin_earlier(seq);

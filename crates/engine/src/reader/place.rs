@@ -102,13 +102,11 @@ impl Place {
 
     /// By a number alone a page cannot prove itself: on a new connection it stands where it knows the
     /// message, and what follows comes, or is told, once more. One that has got nothing, and never heard
-    /// which message stands where it began, begins where the device is, or the history that its
-    /// application shows, if that is before: what lies between may be of a restored backup, and new to
-    /// everybody.
-    pub(super) fn stand_firm(&mut self, cursor: Mark, as_of: Option<Seq>) {
-        let earlier = as_of.filter(|as_of| *as_of < cursor.seq).map_or(cursor, Mark::from);
-        if self.has_nothing() && earlier.seq < self.start {
-            (self.start, self.known) = (earlier.seq, earlier);
+    /// which message stands where it began, begins where a fresh page would, if that is before: what lies
+    /// between may be of a restored backup, and new to everybody.
+    pub(super) fn stand_firm(&mut self, beginning: Mark) {
+        if self.has_nothing() && beginning.seq < self.start {
+            (self.start, self.known) = (beginning.seq, beginning);
         }
         self.high = self.known.seq;
         self.backfill = self.backfill.filter(|backfill| backfill.next <= self.high);
