@@ -30,6 +30,17 @@ pub(crate) enum Place {
     Restored,
 }
 
+/// What became of a send that the server refused for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Requeued {
+    /// It goes out again, with all after it.
+    Now,
+    /// It was to go out again already, over an earlier refusal.
+    Before,
+    /// Nobody has it any more.
+    Gone,
+}
+
 /// Sends that have not settled, in order.
 #[derive(Debug)]
 pub(crate) struct Outbox<P> {
@@ -210,16 +221,18 @@ impl<P> Outbox<P> {
     }
 
     /// This send and all after it go out again, in order: the server refuses the later ones until
-    /// it has seen this one. Answers whether the send was still out, if it is there at all.
-    pub(crate) fn requeue_from(&mut self, no: SendNo) -> Option<bool> {
-        let index = self.entries.iter().position(|entry| entry.no == no)?;
+    /// it has seen this one.
+    pub(crate) fn requeue_from(&mut self, no: SendNo) -> Requeued {
+        let Some(index) = self.entries.iter().position(|entry| entry.no == no) else {
+            return Requeued::Gone;
+        };
         if self.entries[index].stage == Stage::Queued {
-            return Some(false);
+            return Requeued::Before;
         }
         for entry in &mut self.entries[index..] {
             entry.stage = Stage::Queued;
         }
-        Some(true)
+        Requeued::Now
     }
 
     pub(crate) fn payload(&self, no: SendNo) -> Option<&P> {
@@ -359,7 +372,7 @@ mod tests {
         let restored = outbox.restore(TTL_MS);
         outbox.release();
         assert_eq!((outbox.transmit_next(), outbox.transmit_next()), (Some(restored), Some(own)));
-        assert_eq!(outbox.requeue_from(passed_on), Some(true));
+        assert_eq!(outbox.requeue_from(passed_on), Requeued::Now);
         let again: Vec<_> = core::iter::from_fn(|| outbox.transmit_next()).collect();
         assert_eq!(again, [passed_on, restored, own]);
     }

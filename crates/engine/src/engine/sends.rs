@@ -4,7 +4,9 @@ use tetherline_protocol::limits::{BACKOFF_BASE_MS, OUTBOX_TTL_MS};
 
 use super::{Engine, State};
 use crate::{
-    ConnectionNo, Instant, Output, SendNo, SendOutcome, SendRefused, outbox::Place, timer::Timer,
+    ConnectionNo, Instant, Output, SendNo, SendOutcome, SendRefused,
+    outbox::{Place, Requeued},
+    timer::Timer,
 };
 
 /// Sends.
@@ -95,15 +97,18 @@ impl<P> Engine<P> {
             self.settle(send, SendOutcome::Refused);
         } else if self.has_socket() {
             match self.outbox.requeue_from(send) {
-                Some(true) => {
+                Requeued::Now => {
                     let told = retry_after_ms.unwrap_or(BACKOFF_BASE_MS);
                     let delay = told.saturating_add(self.backoff.spread_ms());
                     self.timers.set(Timer::Retry, now + delay);
                 }
-                Some(false) => {}
-                None => self.stop_waiting_for_it(),
+                Requeued::Before => {}
+                // It settled, and what is refused is a repeat that somebody on the way has made. The
+                // server holds later sends back until it returns; a new connection knows nothing of it.
+                Requeued::Gone => self.reconnect(),
             }
         }
+        self.report();
     }
 }
 
@@ -143,15 +148,10 @@ impl<P> Engine<P> {
         }
         self.schedule_expiry();
         if self.outbox.len() < waiting && self.has_socket() {
-            self.stop_waiting_for_it();
+            // The server may hold later sends back until one of these returns. On a new connection
+            // it does not know of them.
+            self.reconnect();
         }
-    }
-
-    /// The server may hold later sends back until one returns that does not: it has expired, or settled
-    /// and was repeated on the way. On a new connection it does not know of it.
-    fn stop_waiting_for_it(&mut self) {
-        self.reconnect();
-        self.report();
     }
 
     fn settle(&mut self, send: SendNo, outcome: SendOutcome) {
