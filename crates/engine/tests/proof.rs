@@ -248,6 +248,28 @@ fn a_leading_tab_vouches_for_nobody_before_it_is_proved_and_passes_the_question_
 }
 
 #[test]
+fn a_question_that_another_tab_repeats_while_it_waits_is_asked_once() {
+    // While the leading tab's own question waited for its handlers, the others repeated theirs with every
+    // heartbeat. Then each repeat was answered with a gap and all that followed, one after the other, and
+    // at each gap every tab forgot its text: for a long time no text was whole.
+    let mut leader = Page::among_tabs();
+    leader.engine.handle_lock(leader.now);
+    let connection = leader.connect(mark(9, 9), mark(3, 3));
+    leader.checked(connection, mark(3, 3), mark(3, 3));
+    leader.outputs();
+    for asked in [mark(5, 15), mark(6, 16), mark(5, 15), mark(6, 16)] {
+        leader.engine.handle_ask(asked, EPOCH, leader.now);
+    }
+    assert_eq!(leader.outputs(), [], "one after the other");
+    leader.engine.handle_complete(connection, leader.now);
+    assert_eq!(leader.outputs(), [proof(mark(6, 16))]);
+    leader.engine.handle_complete(connection, leader.now);
+    assert_eq!(leader.outputs(), [proof(mark(5, 15))]);
+    leader.engine.handle_complete(connection, leader.now);
+    assert_eq!(leader.outputs(), [], "each once");
+}
+
+#[test]
 fn what_comes_further_on_because_another_tab_is_there_is_no_hole() {
     let mut leader = Page::among_tabs();
     leader.engine.handle_lock(leader.now);

@@ -63,7 +63,8 @@ impl Reader {
         if let Asking::Waiting { .. } = place.asking
             && resume.proves
         {
-            if self.to_check.len() < TO_CHECK_MAX {
+            // Who hears no answer repeats its question, and each answer may be the whole mailbox.
+            if self.to_check.len() < TO_CHECK_MAX && !self.to_check.contains(&resume.after) {
                 self.to_check.push(resume.after);
             }
             return false;
