@@ -119,8 +119,12 @@ impl World {
         let target = &mut self.pages[page];
         let is_in_doubt = !have.iter().all(|claim| target.texts.has(claim));
         if proves || is_in_doubt {
-            target.tab.claims.extend(have);
-            target.tab.claims.truncate(STREAMS_KNOWN_MAX);
+            for claim in have {
+                let claims = &mut target.tab.claims;
+                if claims.len() < STREAMS_KNOWN_MAX && !claims.contains(&claim) {
+                    claims.push(claim);
+                }
+            }
         }
         is_in_doubt
     }

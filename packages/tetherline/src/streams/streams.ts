@@ -37,8 +37,9 @@ export class Streams implements StreamStore {
   /** The engine's number of each answer that it knows. */
   readonly #numbers = new Map<string, number>();
   #lastNumber = 0;
-  /** What other tabs have, which the server is to look at. */
-  #claims: Claim[] = [];
+  /** What other tabs have, which the server is to look at: once each, so that one that repeats its question
+      leaves the others their room. */
+  readonly #claims = new Map<string, object>();
 
   readonly getStream = (uuid: string): StreamedMessage | undefined => this.#messages.get(uuid);
 
@@ -114,15 +115,19 @@ export class Streams implements StreamStore {
     if (!toServer) {
       return own;
     }
-    const others = this.#claims.map((claim) => ({ ...claim, check: true }));
-    this.#claims = [];
+    const others = [...this.#claims.values()];
+    this.#claims.clear();
     return [...own, ...others].slice(0, STREAMS_KNOWN_MAX);
   }
 
   claim(have: readonly object[], proves: boolean): boolean {
     const isInDoubt = !(have as readonly Claim[]).every((claim) => this.#has(claim));
     if (isInDoubt || proves) {
-      this.#claims = [...this.#claims, ...(have as Claim[])].slice(0, STREAMS_KNOWN_MAX);
+      for (const claim of have) {
+        if (this.#claims.size < STREAMS_KNOWN_MAX) {
+          this.#claims.set(JSON.stringify(claim), { ...claim, check: true });
+        }
+      }
     }
     return isInDoubt;
   }

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { webSocketUrl } from '../../src/core/connection/address.js';
 import * as Tab from '../../src/core/tabs/kinds.js';
 import type { Post } from '../../src/core/tabs/tabs.js';
-import { SUBPROTOCOL } from '../../src/generated/protocol.js';
+import { STREAMS_KNOWN_MAX, SUBPROTOCOL } from '../../src/generated/protocol.js';
 import type { Client, ClientOptions } from '../../src/index.js';
 import { streamedMessages } from '../../src/streams/index.js';
 import { delta, end, start } from '../support/answers.js';
@@ -163,6 +163,43 @@ describe('a stream in several tabs', () => {
     const next = await context.server.connection(2);
     expect(await next.frame('get_pending')).not.toHaveProperty('have');
   });
+
+  it.each([{ streams: streamedMessages() }, {}])(
+    'one that repeats its question leaves the others their room in it',
+    async (options) => {
+      // While the leading tab's own question waited, each repeat of another's filled the list of what the
+      // server was to look at. What a third tab had was not looked at, and stayed though it was lost.
+      context.server.replays = false;
+      const leader = context.client({ ...options, tabs: 'shared', device: 'd' });
+      let epoch: unknown;
+      leader.on({ connection_established: (established) => (epoch = established.epoch) });
+      leader.signIn('ann');
+      await isConnected(leader);
+      const connection = await context.server.connection(1);
+      await connection.frame('get_pending');
+
+      const url = webSocketUrl(context.server.url, 'ann', 'd');
+      const channel = new BroadcastChannel(`${SUBPROTOCOL} ${url} ann`);
+      const claim = (uuid: string) => ({ message_uuid: uuid, attempt: 1, offset: 5, hash: 1 });
+      const ask = (tab: number, uuid: string) =>
+        channel.postMessage([
+          ...([Tab.ASK, tab, 0, 0, 0, 0, epoch] as const),
+          { have: [claim(uuid)], id: 'm1' },
+        ] satisfies Post);
+      for (let repeat = 0; repeat < STREAMS_KNOWN_MAX; repeat += 1) {
+        ask(77, 'a');
+      }
+      ask(78, 'b');
+      // Once this is answered, all of that has come.
+      const isAnswered = new Promise((resolve) => (channel.onmessage = resolve));
+      channel.postMessage([HELLO, 77, 0, 0, 0, 0] satisfies Post);
+      await isAnswered;
+      channel.close();
+      connection.send({ type: 'pending_check_complete', count: 0, recovered: true, head: 0 });
+      const have = ['a', 'b'].map((uuid) => ({ ...claim(uuid), check: true }));
+      expect(await connection.frame('get_pending', 2)).toMatchObject({ have });
+    },
+  );
 
   it('goes on when the lead passes to a tab that does not show it', async () => {
     const tab = (options: Partial<ClientOptions> = {}) => {

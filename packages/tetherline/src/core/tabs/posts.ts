@@ -73,8 +73,10 @@ function claim(
   if (!have || !link || streams) {
     return streams?.claim(have ?? [], proves) ?? false;
   }
-  const checked = have.map((each) => ({ ...each, check: true }));
-  link.claims = [...(link.claims ?? []), ...checked].slice(0, STREAMS_KNOWN_MAX);
+  const claims = [...(link.claims ?? []), ...have].map((each) => ({ ...each, check: true }));
+  // Once each: a tab that repeats its question leaves the others' their room.
+  const each = new Map(claims.map((claim) => [JSON.stringify(claim), claim]));
+  link.claims = [...each.values()].slice(0, STREAMS_KNOWN_MAX);
   return true;
 }
 
