@@ -32,6 +32,8 @@ const MENDED: &[(u64, &str)] = &[
     (300_334_899, ACKNOWLEDGED_BEFORE),
     (110_086_341, WELCOMED_IN_VAIN),
     (110_178_341, GAP_OF_BEFORE),
+    (400_018_063, NAMED_BY_ANOTHERS_ANSWER),
+    (500_031_701, ASKED_ONCE_FOR_EACH_REPEAT),
 ];
 
 /// A page that was told where its device stood was held to what a crash had left of that meanwhile.
@@ -86,6 +88,14 @@ const WELCOMED_IN_VAIN: &str =
     "a model page that ignores a welcome took it for its way to the server all the same";
 
 const REFUSED_AND_OVERTAKEN: &str = "a send that was refused behind a repeat of the one before was overtaken by what had had no room";
+
+/// It had begun there by the number alone, as of its application's history of the new mailbox, and what it
+/// was told was of that mailbox too.
+const NAMED_BY_ANOTHERS_ANSWER: &str = "the checker took a page that the answer to another tab had told its message for one that knew it from before";
+
+/// Each answer was a gap, at which all tabs forgot their text.
+const ASKED_ONCE_FOR_EACH_REPEAT: &str =
+    "what two tabs repeated while a question waited was asked once for each repeat";
 
 #[test]
 fn every_promise_is_kept_whatever_goes_wrong() {
