@@ -36,6 +36,7 @@ mod trim;
 mod trouble;
 mod unfinished;
 mod upkeep;
+mod view;
 mod writer;
 
 use std::{
@@ -58,7 +59,7 @@ use super::{
 use crate::alarm::Alarm;
 use checkpoint::{Checkpoints, LogSizes};
 use commands::{Append, AppendReply, Command, Reply, Together};
-use cursors::{Cursors, Kept, Position};
+use cursors::{Cursors, Kept};
 use inbox::Claiming;
 use index::Index;
 use keys::{KeyCounts, Keys};
@@ -252,7 +253,7 @@ impl Mailbox for SqliteStore {
         let (user, epoch) = (user.clone(), epoch.clone());
         let recent = self.memory.recents.of_after(&user, after);
         Box::pin(self.readers.run(move |connection, store_epoch| {
-            match statements::users_epoch(&epoch, store_epoch) {
+            match view::users_epoch(&epoch, store_epoch) {
                 Some(epoch) => messages::read(connection, (&user, epoch), &recent, after, room),
                 None => Ok(Vec::new()),
             }
@@ -268,7 +269,7 @@ impl Mailbox for SqliteStore {
         let user = user.clone();
         let recent = self.memory.recents.of_after(&user, after);
         Box::pin(self.readers.run(move |connection, epoch| {
-            statements::resume(connection, &user, &recent, after, room, epoch)
+            view::resume(connection, &user, &recent, after, room, epoch)
         }))
     }
 
@@ -277,12 +278,8 @@ impl Mailbox for SqliteStore {
         let users: Vec<(UserId, Recent)> =
             users.iter().map(|user| (user.clone(), recents.of_after(user, Seq::MAX))).collect();
         Box::pin(self.readers.run(move |connection, epoch| {
-            let ahead = Position::default();
-            let head = |user: &UserId, recent: &Recent| {
-                let (place, _) = statements::place(connection, user, None, ahead, recent, epoch)?;
-                Ok(place.head)
-            };
-            users.iter().map(|(user, recent)| head(user, recent)).collect()
+            let head = |(user, recent)| view::head(connection, user, recent, epoch);
+            users.iter().map(|(user, recent)| head((user, recent))).collect()
         }))
     }
 
@@ -301,7 +298,7 @@ impl Mailbox for SqliteStore {
                 .readers
                 .run(move |connection, epoch| {
                     let (user, device) = (&asked.0, asked.1.as_ref());
-                    statements::place(connection, user, device, ahead, &recent, epoch)
+                    view::place(connection, user, device, ahead, &recent, epoch)
                 })
                 .await?;
             match (device, seen_at) {

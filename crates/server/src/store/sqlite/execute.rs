@@ -10,9 +10,10 @@ use super::{
     cursors::{Position, Positions},
     messages,
     rules::Rule,
-    statements::{self, Mailbox},
+    statements,
     times::Moment,
     upkeep,
+    view::{self, Mailbox},
     writer::Desk,
 };
 
@@ -127,7 +128,7 @@ impl Desk {
         ahead: Position,
     ) -> rusqlite::Result<Place> {
         let recent = self.index.recent(&self.memory.recents, user);
-        statements::place(&self.connection, user, device, ahead, &recent, &self.epoch)
+        view::place(&self.connection, user, device, ahead, &recent, &self.epoch)
             .map(|(place, _)| place)
     }
 
@@ -140,7 +141,7 @@ impl Desk {
         in_memory.map_or_else(
             || {
                 let recent = self.index.recent(&self.memory.recents, user);
-                statements::known_mailbox(&self.connection, user, &recent)
+                view::known_mailbox(&self.connection, user, &recent)
             },
             |mailbox| Ok(Some(mailbox)),
         )
@@ -155,7 +156,7 @@ impl Desk {
             return Ok(mailbox);
         }
         let recent = self.index.recent(&self.memory.recents, user);
-        let mailbox = statements::mailbox(&self.connection, user, &recent)?;
+        let mailbox = view::mailbox(&self.connection, user, &recent)?;
         self.changed.insert(user.clone(), Some(mailbox));
         Ok(mailbox)
     }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Mutex};
 
 use tetherline_protocol::{Seq, UserId};
 
-use super::statements::Mailbox;
+use super::view::Mailbox;
 use crate::lock::lock;
 
 /// Users whose mailbox is kept in memory.

@@ -2,6 +2,7 @@
 
 mod clock;
 mod cursors;
+pub(super) mod file;
 mod keys;
 mod positions;
 mod streams;

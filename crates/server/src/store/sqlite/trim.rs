@@ -173,23 +173,17 @@ fn note_trimmed(
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{presence, schema},
-        *,
-    };
+    use super::{super::tests::file::File, *};
 
     struct Table {
         connection: Connection,
-        _folder: tempfile::TempDir,
+        _file: File,
     }
 
     /// One row per (user, seq, created at), in this order.
     fn table(rows: &[(i64, i64, i64)]) -> Table {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("mailbox.db");
-        presence::create(&path).unwrap();
-        let mut connection = schema::connect(&path).unwrap();
-        schema::migrate(&mut connection).unwrap();
+        let file = File::new();
+        let connection = file.connect();
         for (user, seq, created_at) in rows {
             connection
                 .execute(
@@ -201,7 +195,7 @@ mod tests {
         }
         let fold = "INSERT INTO positions SELECT user, seq, number FROM messages";
         connection.execute(fold, []).unwrap();
-        Table { connection, _folder: folder }
+        Table { connection, _file: file }
     }
 
     impl Table {

@@ -14,8 +14,9 @@ use super::{
     keys::{self, Keys},
     recent::{Recent, Recents},
     rules::Rule,
-    statements::{self, Mailbox},
+    statements,
     trim::{Budget, trim, trim_by_age},
+    view::{self, Mailbox},
     writer::BATCH_MAX,
 };
 
@@ -153,7 +154,7 @@ impl Upkeep {
         let mut all = Vec::new();
         while let Some(user) = self.due.iter().next().filter(|_| !budget.is_spent()).cloned() {
             let recent = recents.of(&user);
-            let known = statements::known_mailbox(connection, &user, &recent)?;
+            let known = view::known_mailbox(connection, &user, &recent)?;
             let excess = known.and_then(|known| {
                 let until = rule.excess(known.head, known.trimmed)?;
                 Some(((known.user, known.trimmed), until))

@@ -9,13 +9,13 @@ use tetherline_protocol::{
 
 use super::super::{
     rules::Rule,
-    statements::Mailbox,
     stream_rows::{self, Finished},
     stream_table::{Phase, Stream},
     stream_text::Misfit,
     streams::{StreamCommand, StreamDone},
     times::Moment,
     told::Finish,
+    view::Mailbox,
     writer::Desk,
 };
 use crate::store::{

@@ -1,13 +1,12 @@
 //! Keys that are in memory, on their way into the file, and on their way out of it.
 
-use super::*;
-use crate::store::sqlite::{presence, rules::Rule, rules::Rules, schema};
+use super::{file::File, *};
+use crate::store::sqlite::{rules::Rule, rules::Rules};
 
 struct Desk {
     connection: rusqlite::Connection,
     keys: Keys,
-    path: PathBuf,
-    _folder: tempfile::TempDir,
+    file: File,
 }
 
 /// One is as old as its number, by a clock that stands at [`NOW`].
@@ -15,21 +14,15 @@ const NOW: i64 = times::EARLIEST_MS + 1_000_000;
 
 impl Desk {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("mailbox.db");
-        presence::create(&path).unwrap();
-        let mut connection = schema::connect(&path).unwrap();
-        schema::migrate(&mut connection).unwrap();
-        // It is not the disk that is looked at.
-        connection.pragma_update(None, "synchronous", "OFF").unwrap();
+        let file = File::new();
+        let connection = file.connect();
         let keys = Keys::load(&connection, KeyCounts::default()).unwrap();
-        Self { connection, keys, path, _folder: folder }
+        Self { connection, keys, file }
     }
 
     /// As after a crash: what is in memory is gone.
     fn restart(&mut self) {
-        self.connection = schema::connect(&self.path).unwrap();
-        self.connection.pragma_update(None, "synchronous", "OFF").unwrap();
+        self.connection = self.file.connect();
         self.keys = Keys::load(&self.connection, KeyCounts::default()).unwrap();
     }
 

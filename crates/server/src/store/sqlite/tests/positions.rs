@@ -1,14 +1,12 @@
 //! Positions that are in memory, on their way into the file's index, and on their way out of it.
 
-use super::*;
+use super::{file::File, *};
 use crate::store::{
     Delivery, Resumed, Standing, fresh_id,
     sqlite::{
-        cursors::Positions,
+        cursors::{Position, Positions},
         index::{MAILBOX_FOLD_AT, POSITIONS_IN_MEMORY_MAX},
-        presence,
         recent::Row,
-        schema,
         trim::{Budget, trim},
     },
 };
@@ -18,35 +16,23 @@ struct Desk {
     connection: rusqlite::Connection,
     recents: Recents,
     index: Index,
-    path: PathBuf,
-    _folder: tempfile::TempDir,
+    file: File,
 }
 
 const ROOM: Room = Room { messages: 10_000, bytes: 1 << 20 };
 
 impl Desk {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("mailbox.db");
-        presence::create(&path).unwrap();
-        let mut connection = schema::connect(&path).unwrap();
-        schema::migrate(&mut connection).unwrap();
+        let file = File::new();
+        let connection = file.connect();
         let recents = Recents::default();
         let index = Index::load(&connection, &recents, index::FOLD_AT).unwrap();
-        let desk = Self { connection, recents, index, path, _folder: folder };
-        desk.without_disk();
-        desk
-    }
-
-    /// It is not the disk that is looked at.
-    fn without_disk(&self) {
-        self.connection.pragma_update(None, "synchronous", "OFF").unwrap();
+        Self { connection, recents, index, file }
     }
 
     /// As after a crash: what is in memory is gone.
     fn restart(&mut self) {
-        self.connection = schema::connect(&self.path).unwrap();
-        self.without_disk();
+        self.connection = self.file.connect();
         self.recents = Recents::default();
         self.index = Index::load(&self.connection, &self.recents, index::FOLD_AT).unwrap();
     }
@@ -58,7 +44,7 @@ impl Desk {
     fn append(&mut self, name: &str) -> Seq {
         let (name, connection) = (user(name), &self.connection);
         let recent = self.recents.of(&name);
-        let mailbox = statements::mailbox(connection, &name, &recent).unwrap();
+        let mailbox = view::mailbox(connection, &name, &recent).unwrap();
         let seq = mailbox.head.next().unwrap();
         let appended = Appended { id: fresh_id(), seq, repeated: false, created_at_ms: 1 };
         let row = self.index.appended(&self.recents, (&name, mailbox.user), seq).unwrap();
@@ -82,7 +68,7 @@ impl Desk {
 
     fn mailbox(&self, name: &str) -> Option<i64> {
         let recent = self.recents.of(&user(name));
-        let known = statements::known_mailbox(&self.connection, &user(name), &recent).unwrap();
+        let known = view::known_mailbox(&self.connection, &user(name), &recent).unwrap();
         known.map(|mailbox| mailbox.user)
     }
 
@@ -102,7 +88,7 @@ impl Desk {
 
     fn resume_with(&self, name: &str, recent: &Recent, after: u64) -> Resumed {
         let connection = &self.connection;
-        statements::resume(connection, &user(name), recent, seq(after), ROOM, "e").unwrap()
+        view::resume(connection, &user(name), recent, seq(after), ROOM, "e").unwrap()
     }
 
     fn trim(&self, name: &str, trimmed: u64, until: u64) {
@@ -113,7 +99,7 @@ impl Desk {
 
     fn erase(&mut self, name: &str) {
         let recent = self.recents.of(&user(name));
-        let known = statements::known_mailbox(&self.connection, &user(name), &recent).unwrap();
+        let known = view::known_mailbox(&self.connection, &user(name), &recent).unwrap();
         let known = known.unwrap();
         self.index.erase(&self.connection, &self.recents, (&user(name), known.user)).unwrap();
         upkeep::erase(&self.connection, known).unwrap();
@@ -199,7 +185,7 @@ fn a_cursor_that_moved_on_meanwhile_is_never_ahead_of_the_head() {
     let (ada, ahead) = (user("ada"), Position::default());
     let place = |recent: &Recent| {
         let device = Some(&device);
-        statements::place(&desk.connection, &ada, device, ahead, recent, "e").unwrap().0
+        view::place(&desk.connection, &ada, device, ahead, recent, "e").unwrap().0
     };
     let stale = place(&before);
     assert_eq!((stale.head.seq, stale.cursor, stale.floor), (seq(1), seq(1), seq(1)));

@@ -4,13 +4,12 @@ use proptest::{prelude::*, test_runner::Config};
 use rusqlite::Connection;
 use tetherline_protocol::{Attempt, frame::StreamOpening};
 
-use super::*;
+use super::{file::File, *};
 use crate::{
     repeatable::repeatable,
     store::{
         StreamPage,
         sqlite::{
-            schema,
             stream_log::{LOG_BYTES_MAX, LOG_ROWS_MAX},
             stream_rows,
             stream_table::{OVERDUE_MAX, Phase, STREAM_OVERHEAD_BYTES, Stream},
@@ -22,8 +21,7 @@ use crate::{
 struct Desk {
     connection: Connection,
     unfinished: Unfinished,
-    path: PathBuf,
-    _folder: tempfile::TempDir,
+    file: File,
 }
 
 pub(super) fn opening() -> Arc<StreamOpening> {
@@ -32,16 +30,11 @@ pub(super) fn opening() -> Arc<StreamOpening> {
 
 impl Desk {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("mailbox.db");
-        presence::create(&path).unwrap();
-        let mut connection = schema::connect(&path).unwrap();
-        schema::migrate(&mut connection).unwrap();
-        // No disk is lost here, only transactions.
-        connection.pragma_update(None, "synchronous", "OFF").unwrap();
+        let file = File::new();
+        let connection = file.connect();
         connection.execute("INSERT INTO users (id, name) VALUES (1, 'ada')", []).unwrap();
         let unfinished = Unfinished::load(&connection, 0).unwrap();
-        Self { connection, unfinished, path, _folder: folder }
+        Self { connection, unfinished, file }
     }
 
     fn open(&mut self, uuid: &str) {
@@ -110,7 +103,7 @@ impl Desk {
     }
 
     fn reopened(&self) -> Unfinished {
-        Unfinished::load(&schema::connect(&self.path).unwrap(), 0).unwrap()
+        Unfinished::load(&self.file.connect(), 0).unwrap()
     }
 }
 
