@@ -4,6 +4,8 @@
 mod support;
 
 use std::{
+    io,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -29,7 +31,7 @@ use tetherline_server::{
         Streams, Subscription, Upkeep,
     },
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinHandle};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 /// A real store behind a switch.
@@ -261,15 +263,46 @@ impl Upkeep for Switched {
     }
 }
 
+/// A server of which the store can be switched, until it is dropped.
+struct Running {
+    server: Server,
+    address: SocketAddr,
+    serving: JoinHandle<io::Result<()>>,
+    _folder: tempfile::TempDir,
+}
+
+impl Running {
+    fn start(switch: impl FnOnce(Switched) -> Switched) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
+        let server = Server::open(config(), switch(Switched::new(store)));
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(serve(listener, server.router(), std::future::pending()));
+        Self { server, address, serving, _folder: folder }
+    }
+
+    /// A device of ada's.
+    async fn connect(&self, device: &str) -> Client {
+        let url = format!("ws://{}/ws/user/ada?device={device}", self.address);
+        let mut request = url.into_client_request().unwrap();
+        let offer = format!("tetherline.v1, bearer.{}", token("ada"));
+        request.headers_mut().insert("sec-websocket-protocol", offer.parse().unwrap());
+        Client::open(request).await.unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
 #[tokio::test]
 async fn while_the_store_is_gone_nothing_is_promised_and_it_recovers_by_itself() {
-    let folder = tempfile::tempdir().unwrap();
     let off = Arc::new(AtomicBool::new(true));
-    let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
-    let server = Server::open(config(), Switched { off: off.clone(), ..Switched::new(store) });
-    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = listener.local_addr().unwrap();
-    let serving = tokio::spawn(serve(listener, server.router(), std::future::pending()));
+    let running = Running::start(|store| Switched { off: off.clone(), ..store });
+    let address = running.address;
 
     let http = reqwest::Client::new();
     let publish = || {
@@ -301,29 +334,21 @@ async fn while_the_store_is_gone_nothing_is_promised_and_it_recovers_by_itself()
     assert_eq!(answer.status(), StatusCode::CREATED);
     assert_eq!(answer.json::<serde_json::Value>().await.unwrap()["seq"], 1);
     assert_eq!(probe().await.unwrap().status(), StatusCode::UPGRADE_REQUIRED);
-    serving.abort();
 }
 
 #[tokio::test]
 async fn a_stream_that_could_not_be_ended_is_shown_again() {
     // A store takes an attempt out of sight before the commit that ends it, and whoever looked just
     // then was not told when that commit failed.
-    let folder = tempfile::tempdir().unwrap();
     let (off, hides) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
-    let switched = Switched { off: off.clone(), hides: hides.clone(), ..Switched::new(store) };
-    let server = Server::open(config(), switched);
-    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-    let url = format!("ws://{}/ws/user/ada?device=laptop", listener.local_addr().unwrap());
-    let serving = tokio::spawn(serve(listener, server.router(), std::future::pending()));
+    let running =
+        Running::start(|store| Switched { off: off.clone(), hides: hides.clone(), ..store });
+    let server = &running.server;
     let opening = StreamOpening::parse(r#"{"message_uuid":"a1"}"#).unwrap();
     let mut writer = server.open_stream(&user("ada"), opening).await.unwrap();
     writer.append("text").await.unwrap();
 
-    let mut request = url.into_client_request().unwrap();
-    let offer = format!("tetherline.v1, bearer.{}", token("ada"));
-    request.headers_mut().insert("sec-websocket-protocol", offer.parse().unwrap());
-    let mut client = Client::open(request).await.unwrap();
+    let mut client = running.connect("laptop").await;
     hides.store(true, Ordering::SeqCst);
     client.send(r#"{"type":"get_pending","have":[]}"#).await;
     let complete = client.next_of("pending_check_complete").await;
@@ -333,20 +358,14 @@ async fn a_stream_that_could_not_be_ended_is_shown_again() {
     writer.finish(StreamEnding::plain(StreamStatus::Complete)).await.unwrap_err();
     client.next_of("message_start").await;
     assert_eq!(client.next_of("message_delta").await["text"], "text");
-    serving.abort();
 }
 
 #[tokio::test]
 async fn an_erased_message_does_not_come_back_when_it_is_told_late() {
     // It was put into the memory from which whoever is connected reads.
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
     let late = Arc::new(Notify::new());
-    let switched = Switched { late: Some(late.clone()), ..Switched::new(store) };
-    let server = Server::open(config(), switched);
-    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-    let url = format!("ws://{}/ws/user/ada?device=laptop", listener.local_addr().unwrap());
-    let serving = tokio::spawn(serve(listener, server.router(), std::future::pending()));
+    let running = Running::start(|store| Switched { late: Some(late.clone()), ..store });
+    let server = &running.server;
     let message = Message::parse(r#"{"type":"number","n":1}"#).unwrap();
     server.publish(&user("ada"), None, message).await.unwrap();
     let before = server.head(&user("ada")).await.unwrap().epoch;
@@ -357,33 +376,21 @@ async fn an_erased_message_does_not_come_back_when_it_is_told_late() {
     support::eventually(|| async { server.head(&user("ada")).await.unwrap().epoch != before })
         .await;
 
-    let mut request = url.into_client_request().unwrap();
-    let offer = format!("tetherline.v1, bearer.{}", token("ada"));
-    request.headers_mut().insert("sec-websocket-protocol", offer.parse().unwrap());
-    let mut client = Client::open(request).await.unwrap();
+    let mut client = running.connect("laptop").await;
     assert!(!erasing.is_finished(), "nobody was told of it");
     late.notify_one();
     erasing.await.unwrap().unwrap();
     let (numbers, summary) = client.pending(r#"{"type":"get_pending","after":0}"#).await;
     assert_eq!((numbers, &summary["recovered"]), (vec![], &false.into()));
-    serving.abort();
 }
 
 #[tokio::test]
 async fn what_is_told_without_its_message_is_read_from_the_file() {
     // More waits to be told than may wait in memory, while nobody gets to it.
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
     let late = Arc::new(Notify::new());
-    let switched = Switched { late: Some(late.clone()), ..Switched::new(store) };
-    let server = Server::open(config(), switched);
-    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-    let url = format!("ws://{}/ws/user/ada?device=laptop", listener.local_addr().unwrap());
-    let serving = tokio::spawn(serve(listener, server.router(), std::future::pending()));
-    let mut request = url.into_client_request().unwrap();
-    let offer = format!("tetherline.v1, bearer.{}", token("ada"));
-    request.headers_mut().insert("sec-websocket-protocol", offer.parse().unwrap());
-    let mut client = Client::open(request).await.unwrap();
+    let running = Running::start(|store| Switched { late: Some(late.clone()), ..store });
+    let server = &running.server;
+    let mut client = running.connect("laptop").await;
     client.pending(r#"{"type":"get_pending","after":0}"#).await;
 
     let bytes = config().limits.publish_bytes_max - 100;
@@ -399,30 +406,21 @@ async fn what_is_told_without_its_message_is_read_from_the_file() {
         assert_eq!(client.next_of("number").await["n"], n);
         client.send(&format!(r#"{{"type":"ack","seq":{n}}}"#)).await;
     }
-    serving.abort();
 }
 
 #[tokio::test]
 async fn a_server_that_can_tell_nobody_any_more_says_so() {
     // Everything would be stored, and whoever is connected would wait for ever.
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
     let (kills, told) = (Arc::new(AtomicBool::new(false)), EventQueue::default());
-    let switched = Switched { kills: kills.clone(), told: told.clone(), ..Switched::new(store) };
-    let server = Server::open(config(), switched);
-    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-    let url = format!("ws://{}/ws/user/ada?device=laptop", listener.local_addr().unwrap());
-    let serving = tokio::spawn(serve(listener, server.router(), std::future::pending()));
-    let mut request = url.into_client_request().unwrap();
-    let offer = format!("tetherline.v1, bearer.{}", token("ada"));
-    request.headers_mut().insert("sec-websocket-protocol", offer.parse().unwrap());
-    let _client = Client::open(request).await.unwrap();
+    let running =
+        Running::start(|store| Switched { kills: kills.clone(), told: told.clone(), ..store });
+    let server = &running.server;
+    let _client = running.connect("laptop").await;
     let failed = tokio::spawn(server.failed());
     kills.store(true, Ordering::SeqCst);
     told.tell([Event::Missed]);
     let reason = failed.await.unwrap().to_string();
     assert!(reason.contains("the task that tells who is connected has panicked"), "{reason}");
-    serving.abort();
 }
 
 /// Answers with how often it was asked, the first time only once it may.
@@ -446,23 +444,11 @@ impl Application for Counting {
 
 #[tokio::test]
 async fn who_has_lost_a_send_to_another_tells_what_became_of_it_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
     let claims_for = Some(Duration::from_millis(20));
-    let server = Server::open(config(), Switched { claims_for, ..Switched::new(store) });
+    let running = Running::start(|store| Switched { claims_for, ..store });
     let application = Arc::new(Counting::default());
-    server.attach(application.clone());
-    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = listener.local_addr().unwrap();
-    let serving = tokio::spawn(serve(listener, server.router(), std::future::pending()));
-    let connect = async |device: &str| {
-        let url = format!("ws://{address}/ws/user/ada?device={device}");
-        let mut request = url.into_client_request().unwrap();
-        let offer = format!("tetherline.v1, bearer.{}", token("ada"));
-        request.headers_mut().insert("sec-websocket-protocol", offer.parse().unwrap());
-        Client::open(request).await.unwrap()
-    };
-    let (mut laptop, mut phone) = (connect("laptop").await, connect("phone").await);
+    running.server.attach(application.clone());
+    let (mut laptop, mut phone) = (running.connect("laptop").await, running.connect("phone").await);
     laptop.send(r#"{"type":"ask","id":"m1"}"#).await;
     support::eventually(async || application.asked.load(Ordering::SeqCst) == 1).await;
     // It waits for as long as the send is claimed, and then has it.
@@ -471,5 +457,4 @@ async fn who_has_lost_a_send_to_another_tells_what_became_of_it_there() {
     application.may.notify_one();
     assert_eq!(laptop.next_of("accepted").await["answer"], 2, "there is one outcome");
     assert_eq!(application.asked.load(Ordering::SeqCst), 2);
-    serving.abort();
 }

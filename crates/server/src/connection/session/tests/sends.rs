@@ -26,15 +26,21 @@ fn received(rig: &mut Rig) -> String {
     }
 }
 
-#[test]
-fn what_has_no_room_is_refused_and_let_in_again_in_its_order() {
-    // Nothing was read any more, and pings and acknowledgements waited with the sends.
-    let mut rig = rig(Wire::V1, 0, |limits| limits.sends_waiting_max = 2);
-    for id in ["a", "b", "c"] {
+/// These were sent, of which so many may wait, and the first of them, `a`, is with the application for a while.
+fn busy_with_a(sends_waiting_max: usize, sent: &[&str]) -> Rig {
+    let mut rig = rig(Wire::V1, 0, |limits| limits.sends_waiting_max = sends_waiting_max);
+    for id in sent {
         send(&mut rig, id);
     }
     assert_eq!(received(&mut rig), "a");
     rig.pass(Duration::from_millis(1_500));
+    rig
+}
+
+#[test]
+fn what_has_no_room_is_refused_and_let_in_again_in_its_order() {
+    // Nothing was read any more, and pings and acknowledgements waited with the sends.
+    let mut rig = busy_with_a(2, &["a", "b", "c"]);
     for id in ["d", "e"] {
         assert!(rig.session.wants_input());
         send(&mut rig, id);
@@ -59,12 +65,7 @@ fn what_has_no_room_is_refused_and_let_in_again_in_its_order() {
 
 #[test]
 fn an_earlier_refusal_takes_the_place_of_one_for_want_of_room() {
-    let mut rig = rig(Wire::V1, 0, |limits| limits.sends_waiting_max = 1);
-    for id in ["a", "b"] {
-        send(&mut rig, id);
-    }
-    assert_eq!(received(&mut rig), "a");
-    rig.pass(Duration::from_millis(1_500));
+    let mut rig = busy_with_a(1, &["a", "b"]);
     send(&mut rig, "c");
     assert_eq!(refused(&mut rig), ["c"]);
     rig.input(Input::Settled(Err(Refusal::new(ErrorCode::Unavailable, "not now"))));
@@ -88,12 +89,7 @@ fn an_earlier_refusal_takes_the_place_of_one_for_want_of_room() {
 fn a_repeat_for_which_there_is_no_room_is_not_waited_for() {
     // The first of the two was accepted, so the client never repeated it again, and everything behind it
     // was refused for ever. The simulator saw it.
-    let mut rig = rig(Wire::V1, 0, |limits| limits.sends_waiting_max = 1);
-    for id in ["a", "b"] {
-        send(&mut rig, id);
-    }
-    assert_eq!(received(&mut rig), "a");
-    rig.pass(Duration::from_millis(1_500));
+    let mut rig = busy_with_a(1, &["a", "b"]);
     send(&mut rig, "b");
     send(&mut rig, "c");
     assert_eq!(refused(&mut rig), ["c"]);
@@ -109,12 +105,7 @@ fn a_repeat_for_which_there_is_no_room_is_not_waited_for() {
 #[test]
 fn a_repeat_that_waits_leaves_the_order_of_what_had_no_room() {
     // The repeat was let in, and with it everything that came later. The simulator saw it.
-    let mut rig = rig(Wire::V1, 0, |limits| limits.sends_waiting_max = 1);
-    for id in ["a", "a"] {
-        send(&mut rig, id);
-    }
-    assert_eq!(received(&mut rig), "a");
-    rig.pass(Duration::from_millis(1_500));
+    let mut rig = busy_with_a(1, &["a", "a"]);
     send(&mut rig, "b");
     assert_eq!(refused(&mut rig), ["b"]);
     rig.input(Input::Settled(Err(Refusal::new(ErrorCode::Unavailable, "not now"))));
@@ -130,12 +121,7 @@ fn a_repeat_that_waits_leaves_the_order_of_what_had_no_room() {
 fn what_is_refused_behind_a_repeat_that_waits_comes_before_what_had_no_room() {
     // Only what had had no room was waited for, and it overtook what was refused just now. The simulator
     // saw it.
-    let mut rig = rig(Wire::V1, 0, |limits| limits.sends_waiting_max = 2);
-    for id in ["a", "b", "a"] {
-        send(&mut rig, id);
-    }
-    assert_eq!(received(&mut rig), "a");
-    rig.pass(Duration::from_millis(1_500));
+    let mut rig = busy_with_a(2, &["a", "b", "a"]);
     send(&mut rig, "c");
     assert_eq!(refused(&mut rig), ["c"]);
     rig.input(Input::Settled(Err(Refusal::new(ErrorCode::Unavailable, "not now"))));
