@@ -243,27 +243,26 @@ impl Index {
 /// Puts rows into the file's index. Once more does no harm: it was put there before a crash.
 struct Put<'a> {
     one: CachedStatement<'a>,
-    in_a_row: CachedStatement<'a>,
+    run: CachedStatement<'a>,
 }
 
 impl<'a> Put<'a> {
     fn prepare(connection: &'a Connection) -> rusqlite::Result<Self> {
         let one = "INSERT OR REPLACE INTO positions (user, seq, number) VALUES (?1, ?2, ?3)";
-        let in_a_row = "INSERT OR REPLACE INTO positions (user, seq, number)
+        let run = "INSERT OR REPLACE INTO positions (user, seq, number)
              SELECT ?3, number + ?4, number FROM messages WHERE number BETWEEN ?1 AND ?2
              ORDER BY number";
-        let (one, in_a_row) =
-            (connection.prepare_cached(one)?, connection.prepare_cached(in_a_row)?);
-        Ok(Self { one, in_a_row })
+        let (one, run) = (connection.prepare_cached(one)?, connection.prepare_cached(run)?);
+        Ok(Self { one, run })
     }
 
     fn rows(&mut self, mailbox: i64, mut rows: &[Row]) -> rusqlite::Result<()> {
-        while let Some((first, last, later)) = Row::in_a_row(rows) {
+        while let Some((first, last, later)) = Row::first_run(rows) {
             if first == last {
                 self.row(mailbox, first)?;
             } else {
                 let ahead = signed(first.seq) - first.number;
-                self.in_a_row.execute([first.number, last.number, mailbox, ahead])?;
+                self.run.execute([first.number, last.number, mailbox, ahead])?;
             }
             rows = later;
         }

@@ -58,16 +58,16 @@ pub(super) fn read_mailbox(
         )?;
         page.take(folded.query([mailbox, signed(after), before, page.messages_left()])?)?;
     }
-    let mut in_a_row = connection.prepare_cached(
+    let mut run = connection.prepare_cached(
         "SELECT seq, id, kind, reference, timestamp, created_at, fields, checksum, user, number + ?3
          FROM messages WHERE number BETWEEN ?1 AND ?2 ORDER BY number LIMIT ?4",
     )?;
     let mut rest = &recent[recent.partition_point(|row| row.seq <= after)..];
     while !page.is_full
-        && let Some((first, last, later)) = Row::in_a_row(rest)
+        && let Some((first, last, later)) = Row::first_run(rest)
     {
         let ahead = signed(first.seq) - first.number;
-        page.take(in_a_row.query([first.number, last.number, ahead, page.messages_left()])?)?;
+        page.take(run.query([first.number, last.number, ahead, page.messages_left()])?)?;
         rest = later;
     }
     Ok(page.turn())

@@ -20,15 +20,16 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// The position of a row that lies in a row with this one.
+    /// The position of another row of its run.
     pub(super) fn seq_of(self, number: i64) -> Seq {
         let ahead = u64::try_from(number - self.number).unwrap_or(0);
         Seq::new(self.seq.get() + ahead).unwrap_or(Seq::MAX)
     }
 
-    /// The first and the last of those at the beginning that lie in a row in the table, as they do in the
-    /// mailbox, and the others: what one user gets while nobody else gets anything is found at once.
-    pub(super) fn in_a_row(rows: &[Self]) -> Option<(Self, Self, &[Self])> {
+    /// The first and the last row of the run that these begin with, and the rows after it. In a run one message
+    /// follows the other in the table as in the mailbox, as where one user gets what nobody else gets: all of
+    /// it is found, put or deleted by one statement.
+    pub(super) fn first_run(rows: &[Self]) -> Option<(Self, Self, &[Self])> {
         let follows = |pair: &&[Self]| {
             pair[1].number == pair[0].number + 1 && Some(pair[1].seq) == pair[0].seq.next()
         };

@@ -55,12 +55,12 @@ pub(super) fn trim(
     let mut reached = rows.last().filter(|_| may_be_more).map_or(until, |last| last.seq);
     let (mut rest, mut gone) = (&rows[..wanted], None);
     while !budget.is_spent()
-        && let Some((first, last, later)) = Row::in_a_row(rest)
+        && let Some((first, last, later)) = Row::first_run(rest)
     {
         let deleted = if first == last {
             delete_row(connection, first.number, budget)?
         } else {
-            delete_rows(connection, (first.number, last.number), budget)?
+            delete_run(connection, (first.number, last.number), budget)?
         };
         gone = deleted.map(|(number, id)| (first.seq_of(number), id)).or(gone);
         rest = later;
@@ -98,8 +98,8 @@ fn delete_row(
     Ok(Some((number, id)))
 }
 
-/// The same of rows that lie in a row, as far as the budget goes. Answers the last one.
-fn delete_rows(
+/// The same of a run, as far as the budget goes. Answers the last row.
+fn delete_run(
     connection: &Connection,
     (first, last): (i64, i64),
     budget: &mut Budget,
