@@ -144,7 +144,17 @@ export class Person {
     return this.#sockets.filter((socket) => !socket.isClosed()).length;
   }
 
+  /** What has come of this type as far as the test was told, which may be later than the page shows it. */
   framesOfType(type: string): Frame[] {
     return this.received.filter((frame) => frame.type === type);
+  }
+
+  /**
+   * Waits for that many frames of this type, and no more. What a page shows proves no frame: an answer
+   * can be read in full before the message that ends it, and the browser tells a test of frames later.
+   */
+  async hasFrames(type: string, count: number): Promise<Frame[]> {
+    await expect.poll(() => this.framesOfType(type).length, `${type} frames`).toBe(count);
+    return this.framesOfType(type);
   }
 }

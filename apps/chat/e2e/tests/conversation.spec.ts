@@ -15,7 +15,7 @@ test('a question is there at once and its answer arrives over the WebSocket', as
 
   answer();
   await expect(ada.said('You said: What is a mailbox?')).toHaveCount(1);
-  const [frame] = ada.framesOfType('message_generate');
+  const [frame] = await ada.hasFrames('message_generate', 1);
   expect(frame).toMatchObject({ message: { content: 'You said: What is a mailbox?' } });
   expect(frame?.['seq']).toBeGreaterThan(0);
 });
@@ -57,7 +57,7 @@ test('what is asked in any of three tabs is once in all of them, over one connec
       await expect(each.said(question)).toHaveCount(1);
     }
   }
-  expect(tabs.map(({ openSockets }) => openSockets)).toEqual([1, 0, 0]);
+  await expect.poll(() => tabs.map(({ openSockets }) => openSockets)).toEqual([1, 0, 0]);
 });
 
 test('when the connected tab is closed before the answer, the others get it', async ({
@@ -73,7 +73,7 @@ test('when the connected tab is closed before the answer, the others get it', as
 
   const answer = provider.hold();
   await second.ask('Will you be there?');
-  await expect.poll(() => first.framesOfType('accepted').length).toBe(2);
+  await first.hasFrames('accepted', 2);
   await first.page.close();
   await expect.poll(() => second.openSockets).toBe(1);
   answer();

@@ -6,7 +6,7 @@ test('signing out hangs up, and the next person sees nothing of the first', asyn
   await ada.signUp(newAccount('Ada'));
   await ada.ask('My secret');
   await expect(ada.said('You said: My secret')).toHaveCount(1);
-  expect(ada.openSockets).toBe(1);
+  await expect.poll(() => ada.openSockets).toBe(1);
 
   await ada.signOut();
   await expect.poll(() => ada.openSockets).toBe(0);
@@ -50,7 +50,7 @@ test('one connection, however often the page renders', async ({ arrive }) => {
   await ada.signUp(newAccount('Ada'));
   await ada.ask('One');
   await expect(ada.said('You said: One')).toHaveCount(1);
-  expect(ada.framesOfType('connection_established')).toHaveLength(1);
+  await ada.hasFrames('connection_established', 1);
 });
 
 test('a taken e-mail and a wrong password say what to do', async ({ arrive }) => {

@@ -77,7 +77,7 @@ test('a server that is killed in the middle of an answer loses nothing', async (
   const ada = await arrive();
   await ada.signUp(newAccount('Ada'));
   await ada.ask('Will you survive?');
-  await expect.poll(() => ada.framesOfType('accepted').length).toBe(1);
+  await ada.hasFrames('accepted', 1);
 
   await chat.kill();
   await expect(ada.badge).toContainText(/reconnecting/i);

@@ -26,7 +26,7 @@ test('questions that were asked without a connection outlive a reload, in order 
   }
   await expect(questions).toHaveText(['Before', 'First', 'Second', 'Third']);
   await expect.poll(() => kept(ada)).toBe(0);
-  expect(ada.framesOfType('accepted')).toHaveLength(4);
+  await ada.hasFrames('accepted', 4);
 
   await ada.page.reload();
   await expect(ada.said('You said: Third')).toHaveCount(1);

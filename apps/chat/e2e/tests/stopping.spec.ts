@@ -33,7 +33,8 @@ test('an answer is stopped from another tab, keeps its text, and can be tried ag
     await expect(tab.answerText).toHaveText('A short one, then.');
     await expect(tab.answer.getByText('Stopped', { exact: true })).toHaveCount(0);
   }
-  expect(first.framesOfType('message_start').map(({ attempt }) => attempt)).toEqual([1, 2]);
+  const starts = await first.hasFrames('message_start', 2);
+  expect(starts.map(({ attempt }) => attempt)).toEqual([1, 2]);
 });
 
 test('an answer is stopped with Escape before its first word, and pressing again does no harm', async ({
