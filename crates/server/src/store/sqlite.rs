@@ -35,6 +35,7 @@ mod told;
 mod trim;
 mod trouble;
 mod unfinished;
+mod unfolded;
 mod upkeep;
 mod view;
 mod writer;
@@ -57,12 +58,13 @@ use super::{
     Resumed, Room, StoreError, Subscription, Upkeep,
 };
 use crate::alarm::Alarm;
+use behind::Counts;
 use checkpoint::{Checkpoints, LogSizes};
 use commands::{Append, AppendReply, Command, Reply, Together};
 use cursors::{Cursors, Kept};
 use inbox::Claiming;
 use index::Index;
-use keys::{KeyCounts, Keys};
+use keys::Keys;
 use mailboxes::Mailboxes;
 use presence::{Files, Lock, Presence};
 use reader::Readers;
@@ -136,15 +138,16 @@ struct Memory {
 struct Setup {
     log: LogSizes,
     clock: Clock,
-    /// See [`index::FOLD_AT`].
-    fold_at: usize,
-    keys: KeyCounts,
+    keys: Counts,
+    positions: Counts,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let (log, clock) = (LogSizes::default(), times::system_clock());
-        Self { log, clock, fold_at: index::FOLD_AT, keys: KeyCounts::default() }
+        let keys = Counts::up_to(keys::KEYS_IN_MEMORY_MAX);
+        let positions = Counts::up_to(index::POSITIONS_IN_MEMORY_MAX);
+        Self { log, clock, keys, positions }
     }
 }
 
@@ -159,7 +162,10 @@ impl SqliteStore {
     #[cfg(feature = "custom-store")]
     #[doc(hidden)]
     pub fn open_folding_at(path: &Path, rows: usize) -> Result<Self, OpenError> {
-        Self::open_with(path, Setup { fold_at: rows, ..Setup::default() })
+        Self::open_with(path, {
+            let positions = Counts { fold_at: rows, ..Setup::default().positions };
+            Setup { positions, ..Setup::default() }
+        })
     }
 
     fn open_with(path: &Path, setup: Setup) -> Result<Self, OpenError> {
@@ -189,7 +195,7 @@ impl SqliteStore {
         let desk_rules = (rules.clone(), memory.clone());
         let events = EventQueue::default();
         let keys = Keys::load(&connection, setup.keys)?;
-        let index = Index::load(&connection, &memory.recents, setup.fold_at)?;
+        let index = Index::load(&connection, &memory.recents, setup.positions)?;
         let (epochs, told) = (epoch.clone(), events.clone());
         let file = (connection, keys, index);
         let desk = Desk::new(file, desk_rules, epochs, unfinished, told, times, presence);

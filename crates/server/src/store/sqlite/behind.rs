@@ -8,11 +8,30 @@ use tokio::sync::mpsc;
 use super::{
     super::StoreError,
     commands::Command,
-    index::AT_ONCE,
     statements,
     trouble::{Blame, Fault},
     writer::{CURSORS_SAVED_MAX, Desk},
 };
+
+/// At so many times what is folded in, folding has to keep up with what comes.
+pub(super) const OUTRUN_AT: usize = 4;
+/// Rows, or keys, after which a step of folding ends, so that nobody waits long for it.
+pub(super) const AT_ONCE: usize = 1_024;
+
+/// How many keys, or rows, the file's index may lack.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counts {
+    /// From so many on they are folded in.
+    pub(super) fold_at: usize,
+    /// Where folding does not come through, so many may be in memory. One more publish is refused.
+    pub(super) max: usize,
+}
+
+impl Counts {
+    pub(super) const fn up_to(max: usize) -> Self {
+        Self { fold_at: 65_536, max }
+    }
+}
 
 impl Desk {
     /// Writes cursors, if it is time, as long as nobody waits for something else.
@@ -57,7 +76,7 @@ impl Desk {
                 if desk.keys.wants_fold() {
                     desk.keys.fold(&desk.connection)?;
                 }
-                if desk.index.wants_fold(&desk.memory.recents) {
+                if desk.index.wants_fold() {
                     desk.index.fold(&desk.connection, &desk.memory.recents)?;
                 }
                 Ok(())
@@ -81,7 +100,7 @@ impl Desk {
     }
 
     fn wants_fold(&self) -> bool {
-        self.keys.wants_fold() || self.index.wants_fold(&self.memory.recents)
+        self.keys.wants_fold() || self.index.wants_fold()
     }
 
     fn is_outrun(&self) -> bool {

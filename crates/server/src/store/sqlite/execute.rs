@@ -92,11 +92,15 @@ impl Desk {
                 return Ok(Err(StoreError::new(reason).into()));
             }
         }
+        if self.index.is_full(&self.memory.recents) {
+            let reason = "positions wait in memory that cannot be folded into the file";
+            return Ok(Err(StoreError::new(reason).into()));
+        }
         let Some(seq) = mailbox.head.next() else { return Ok(Err(AppendError::Full)) };
         let id = message.id().cloned().unwrap_or_else(fresh_id);
         let appended = Appended { id, seq, repeated: false, created_at_ms: now.created_ms };
-        let row = self.index.appended(&self.memory.recents, (user, mailbox.user), seq)?;
-        messages::append(&self.connection, row, mailbox.user, &appended, message)?;
+        let number = self.index.give(user, mailbox.user, seq);
+        messages::append(&self.connection, number, mailbox.user, &appended, message)?;
         if let Some(key) = key {
             self.keys.remember(&self.connection, mailbox.user, key, &appended)?;
         }

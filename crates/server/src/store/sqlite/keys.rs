@@ -14,7 +14,7 @@ use tetherline_protocol::IdempotencyKey;
 use super::{
     super::Appended,
     aging::{Oldest, Span},
-    index::{AT_ONCE, OUTRUN_AT},
+    behind::{AT_ONCE, Counts, OUTRUN_AT},
     rules::Rule,
     statements::{id, seq, signed},
 };
@@ -26,21 +26,6 @@ const ROWS_AT_ONCE: u32 = 4_096;
 /// Expired keys that are taken out in the order of the index.
 const EXPIRING_MAX: i64 = 16_384;
 
-/// How many keys are in memory.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct KeyCounts {
-    /// From so many on they are folded in.
-    pub(super) fold_at: usize,
-    /// See [`KEYS_IN_MEMORY_MAX`].
-    pub(super) max: usize,
-}
-
-impl Default for KeyCounts {
-    fn default() -> Self {
-        Self { fold_at: 65_536, max: KEYS_IN_MEMORY_MAX }
-    }
-}
-
 /// What a key stands for.
 pub(super) struct Publish {
     pub(super) digest: Vec<u8>,
@@ -48,7 +33,7 @@ pub(super) struct Publish {
 }
 
 pub(super) struct Keys {
-    counts: KeyCounts,
+    counts: Counts,
     /// In the order of the file's index.
     recent: BTreeMap<Name, i64>,
     /// The number of the next row. They never count back, even when all rows have expired.
@@ -61,6 +46,8 @@ pub(super) struct Keys {
     added: Vec<Name>,
     erased: Vec<i64>,
     folded: Option<Fold>,
+    /// As that of the index of positions.
+    is_stale: bool,
 }
 
 /// The user's number, and the key.
@@ -103,7 +90,7 @@ struct Rows {
 
 impl Keys {
     /// Indexes what was not folded in. Who was erased has everything in the file's index.
-    pub(super) fn load(connection: &Connection, counts: KeyCounts) -> rusqlite::Result<Self> {
+    pub(super) fn load(connection: &Connection, counts: Counts) -> rusqlite::Result<Self> {
         let bounds =
             "SELECT keys_folded, coalesce((SELECT max(number) FROM publishes), 0) FROM meta";
         let (folded_until, last): (i64, i64) =
@@ -130,7 +117,16 @@ impl Keys {
             added: Vec::new(),
             erased: Vec::new(),
             folded: None,
+            is_stale: false,
         })
+    }
+
+    /// Looks into the file again if memory may say something else.
+    pub(super) fn refresh(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        if self.is_stale {
+            *self = Self::load(connection, self.counts)?;
+        }
+        Ok(())
     }
 
     pub(super) fn find(
@@ -171,6 +167,8 @@ impl Keys {
         (key, digest): &(IdempotencyKey, [u8; 32]),
         appended: &Appended,
     ) -> rusqlite::Result<()> {
+        let name = (user, key.clone());
+        self.added.push(name.clone());
         connection
             .prepare_cached(
                 "INSERT INTO publishes (number, user, key, digest, id, seq, created_at)
@@ -185,9 +183,7 @@ impl Keys {
                 signed(appended.seq),
                 appended.created_at_ms,
             ])?;
-        let name = (user, key.clone());
-        self.recent.insert(name.clone(), self.next);
-        self.added.push(name);
+        self.recent.insert(name, self.next);
         self.next += 1;
         Ok(())
     }
@@ -221,6 +217,7 @@ impl Keys {
     }
 
     pub(super) fn undone(&mut self) {
+        self.is_stale |= !self.added.is_empty();
         for name in self.added.drain(..) {
             self.recent.remove(&name);
         }

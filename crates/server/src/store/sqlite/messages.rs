@@ -10,7 +10,7 @@ use tetherline_protocol::{
 
 use super::{
     super::{Appended, Delivery, Room},
-    recent::{Recent, Row},
+    recent::{MessageRow, Recent},
     statements::{count, id, optional_id, seq, signed},
 };
 use crate::{
@@ -52,7 +52,8 @@ pub(super) fn read_mailbox(
         let mut folded = connection.prepare_cached(
             "SELECT messages.seq, id, kind, reference, timestamp, created_at, fields, checksum,
                  messages.user, positions.seq
-             FROM positions JOIN messages ON messages.number = positions.number
+             FROM positions JOIN messages
+                 ON messages.number = positions.number AND messages.user = positions.user
              WHERE positions.user = ?1 AND positions.seq > ?2 AND positions.seq < ?3
              ORDER BY positions.seq LIMIT ?4",
         )?;
@@ -60,14 +61,15 @@ pub(super) fn read_mailbox(
     }
     let mut run = connection.prepare_cached(
         "SELECT seq, id, kind, reference, timestamp, created_at, fields, checksum, user, number + ?3
-         FROM messages WHERE number BETWEEN ?1 AND ?2 ORDER BY number LIMIT ?4",
+         FROM messages WHERE number BETWEEN ?1 AND ?2 AND user = ?5 ORDER BY number LIMIT ?4",
     )?;
     let mut rest = &recent[recent.partition_point(|row| row.seq <= after)..];
     while !page.is_full
-        && let Some((first, last, later)) = Row::first_run(rest)
+        && let Some((first, last, later)) = MessageRow::first_run(rest)
     {
         let ahead = signed(first.seq) - first.number;
-        page.take(run.query([first.number, last.number, ahead, page.messages_left()])?)?;
+        let asked = [first.number, last.number, ahead, page.messages_left(), mailbox];
+        page.take(run.query(asked)?)?;
         rest = later;
     }
     Ok(page.turn())
@@ -128,10 +130,35 @@ impl<'a> Page<'a> {
     }
 }
 
-/// How many rows of a file do not add up. One that an older program left has nothing to add up to.
+/// Whether a row is a message as it was written.
+pub(super) fn is_whole(connection: &Connection, number: i64) -> rusqlite::Result<bool> {
+    let found = connection
+        .prepare_cached(
+            "SELECT seq, id, kind, reference, timestamp, created_at, fields, checksum, user
+             FROM messages WHERE number = ?1",
+        )?
+        .query_row([number], adds_up)
+        .optional()?;
+    Ok(found.unwrap_or(false))
+}
+
+fn adds_up(row: &rusqlite::Row<'_>) -> rusqlite::Result<bool> {
+    match delivery(row) {
+        Ok(found) => Ok(found.is_some()),
+        // SQLite has no part in it: what is in the row is no message.
+        Err(error) if error.sqlite_error().is_some() => Err(error),
+        Err(_) => Ok(false),
+    }
+}
+
+/// How many rows of a file nobody is given: they do not add up, or the file's index does not find them. Of what
+/// an older program left there is nothing to add up.
 pub(super) fn count_changed(connection: &Connection) -> rusqlite::Result<u64> {
-    let column = "SELECT 1 FROM pragma_table_info('messages') WHERE name = 'checksum'";
-    if !connection.prepare(column)?.exists([])? {
+    let has = |table: &str, column: &str| {
+        let column = format!("SELECT 1 FROM pragma_table_info('{table}') WHERE name = '{column}'");
+        connection.prepare(&column)?.exists([])
+    };
+    if !has("messages", "checksum")? {
         return Ok(0);
     }
     let mut statement = connection.prepare(
@@ -141,11 +168,18 @@ pub(super) fn count_changed(connection: &Connection) -> rusqlite::Result<u64> {
     let mut rows = statement.query([])?;
     let mut changed = 0;
     while let Some(row) = rows.next()? {
-        match delivery(row) {
-            Ok(Some(_)) => {}
-            Err(error) if error.sqlite_error().is_some() => return Err(error),
-            _ => changed += 1,
-        }
+        changed += u64::from(!adds_up(row)?);
+    }
+    if has("meta", "positions_folded")? {
+        let not_found: i64 = connection.query_row(
+            "SELECT count(*) FROM messages JOIN users ON users.id = messages.user
+             WHERE messages.seq > trimmed AND number <= (SELECT positions_folded FROM meta)
+                 AND number IS NOT (SELECT positions.number FROM positions
+                     WHERE positions.user = messages.user AND positions.seq = messages.seq)",
+            [],
+            |row| row.get(0),
+        )?;
+        changed += not_found.unsigned_abs();
     }
     Ok(changed)
 }

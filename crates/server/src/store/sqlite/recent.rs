@@ -12,14 +12,14 @@ use tetherline_protocol::{Seq, UserId};
 
 use crate::lock::lock;
 
-/// A message's place in its mailbox, and its row's number.
+/// A message's position in its mailbox, and its row's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Row {
+pub(super) struct MessageRow {
     pub(super) seq: Seq,
     pub(super) number: i64,
 }
 
-impl Row {
+impl MessageRow {
     /// The position of another row of its run.
     pub(super) fn seq_of(self, number: i64) -> Seq {
         let ahead = u64::try_from(number - self.number).unwrap_or(0);
@@ -45,20 +45,32 @@ impl Row {
 pub(super) struct Recent {
     /// Its number; it is another one once its user is erased.
     pub(super) mailbox: i64,
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<MessageRow>,
 }
 
 impl Recent {
     /// Nothing, if the mailbox that the file shows is another one.
-    pub(super) fn of_mailbox(&self, mailbox: i64) -> &[Row] {
+    pub(super) fn of_mailbox(&self, mailbox: i64) -> &[MessageRow] {
         if self.mailbox == mailbox { &self.rows } else { &[] }
     }
 
-    pub(super) fn add(&mut self, mailbox: i64, row: Row) {
+    pub(super) fn add(&mut self, mailbox: i64, row: MessageRow) {
+        self.turn_to(mailbox);
+        self.rows.push(row);
+    }
+
+    pub(super) fn add_all(&mut self, later: &Self) {
+        if !later.rows.is_empty() {
+            self.turn_to(later.mailbox);
+            self.rows.extend_from_slice(&later.rows);
+        }
+    }
+
+    /// What was under another number is in the file.
+    fn turn_to(&mut self, mailbox: i64) {
         if self.mailbox != mailbox {
             *self = Self { mailbox, rows: Vec::new() };
         }
-        self.rows.push(row);
     }
 
     /// What stands at a position and after it, or else the last one.
@@ -85,6 +97,15 @@ impl Recents {
         lock(&self.users).get(user).map(|recent| recent.from(seq)).unwrap_or_default()
     }
 
+    /// The first ones of a user's, so many at most, and whether these are all.
+    pub(super) fn first_of(&self, user: &UserId, rows_max: usize) -> (Recent, bool) {
+        let users = lock(&self.users);
+        let Some(recent) = users.get(user) else { return (Recent::default(), true) };
+        let count = recent.rows.len().min(rows_max);
+        let first = Recent { mailbox: recent.mailbox, rows: recent.rows[..count].to_vec() };
+        (first, count == recent.rows.len())
+    }
+
     /// How many there are of all users.
     pub(super) fn rows(&self) -> usize {
         self.rows.load(Ordering::Relaxed)
@@ -97,6 +118,13 @@ impl Recents {
             users.iter().map(|(user, recent)| (recent.mailbox, user.clone())).collect();
         all.sort_unstable_by_key(|(mailbox, _)| std::cmp::Reverse(*mailbox));
         all.into_iter().map(|(_, user)| user).collect()
+    }
+
+    /// The file was looked into. For the writer alone.
+    pub(super) fn replace(&self, users: HashMap<UserId, Recent>) {
+        let rows = users.values().map(|recent| recent.rows.len()).sum();
+        *lock(&self.users) = users;
+        self.rows.store(rows, Ordering::Relaxed);
     }
 
     /// For the writer alone.
@@ -112,20 +140,23 @@ pub(super) struct Changing<'a> {
 }
 
 impl Changing<'_> {
-    /// Answers how many the mailbox has then.
-    pub(super) fn add(&mut self, user: &UserId, mailbox: i64, row: Row) -> usize {
+    /// Answers how many the mailbox had, and has now.
+    pub(super) fn add(&mut self, user: &UserId, later: &Recent) -> (usize, usize) {
+        if later.rows.is_empty() {
+            return (0, 0);
+        }
         let recent = match self.users.get_mut(user) {
             Some(recent) => recent,
             None => self.users.entry(user.clone()).or_default(),
         };
         let before = recent.rows.len();
-        recent.add(mailbox, row);
-        // What was under another number is in the file.
-        self.rows.fetch_add(recent.rows.len().wrapping_sub(before), Ordering::Relaxed);
-        recent.rows.len()
+        recent.add_all(later);
+        self.rows.fetch_add(recent.rows.len(), Ordering::Relaxed);
+        self.rows.fetch_sub(before, Ordering::Relaxed);
+        (before, recent.rows.len())
     }
 
-    /// These are in the file.
+    /// The writer has put these into the file's index: from now on whoever reads finds them there.
     pub(super) fn folded(&mut self, user: &UserId, folded: &Recent) {
         let Some(recent) = self.users.get_mut(user) else { return };
         let (Some(last), true) = (folded.rows.last(), recent.mailbox == folded.mailbox) else {
@@ -143,10 +174,5 @@ impl Changing<'_> {
         if let Some(recent) = self.users.remove(user) {
             self.rows.fetch_sub(recent.rows.len(), Ordering::Relaxed);
         }
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.users.clear();
-        self.rows.store(0, Ordering::Relaxed);
     }
 }

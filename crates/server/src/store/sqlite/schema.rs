@@ -113,7 +113,8 @@ const MIGRATIONS: [&str; 10] = [
      DROP INDEX publishes_by_key;
      ALTER TABLE meta ADD COLUMN keys_folded INTEGER NOT NULL DEFAULT 0;
      UPDATE meta SET keys_folded = (SELECT coalesce(max(number), 0) FROM publishes);",
-    // Which row of `messages` is at a position, up to row `positions_folded`; see `index`.
+    // Which row of `messages` is at a position, up to row `positions_folded`; see `index`. No number up to
+    // `messages_numbered` is given to another row.
     "CREATE TABLE positions (
          user INTEGER NOT NULL,
          seq INTEGER NOT NULL,
@@ -123,6 +124,7 @@ const MIGRATIONS: [&str; 10] = [
      INSERT INTO positions SELECT user, seq, number FROM messages ORDER BY user, seq;
      DROP INDEX messages_by_position;
      ALTER TABLE meta ADD COLUMN positions_folded INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE meta ADD COLUMN messages_numbered INTEGER NOT NULL DEFAULT 0;
      UPDATE meta SET positions_folded = (SELECT coalesce(max(number), 0) FROM messages);",
 ];
 

@@ -111,6 +111,7 @@ async fn a_file_of_the_first_format_is_brought_up_to_date() {
              ALTER TABLE meta DROP COLUMN keys_folded; DROP TABLE publish_keys;
              CREATE UNIQUE INDEX publishes_by_key ON publishes (user, key);
              ALTER TABLE meta DROP COLUMN positions_folded; DROP TABLE positions;
+             ALTER TABLE meta DROP COLUMN messages_numbered;
              CREATE UNIQUE INDEX messages_by_position ON messages (user, seq);
              DROP TABLE erased;
              DROP TABLE streams; DROP TABLE stream_log; DROP TABLE stream_stops;
@@ -143,6 +144,7 @@ async fn a_user_who_can_be_none_any_more_gets_another_name() {
              ALTER TABLE meta DROP COLUMN keys_folded; DROP TABLE publish_keys;
              CREATE UNIQUE INDEX publishes_by_key ON publishes (user, key);
              ALTER TABLE meta DROP COLUMN positions_folded; DROP TABLE positions;
+             ALTER TABLE meta DROP COLUMN messages_numbered;
              CREATE UNIQUE INDEX messages_by_position ON messages (user, seq);
              UPDATE users SET name = '.' WHERE name = 'dot';
              UPDATE users SET name = '..' WHERE name = 'dots';

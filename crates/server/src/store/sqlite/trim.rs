@@ -8,7 +8,7 @@ use tetherline_protocol::{MessageId, Seq};
 use super::{
     aging::{Age, Span},
     index,
-    recent::{Recent, Row},
+    recent::{MessageRow, Recent},
     statements::{self, readable_id},
     writer::BATCH_MAX,
 };
@@ -49,18 +49,17 @@ pub(super) fn trim(
     budget: &mut Budget,
 ) -> rusqlite::Result<Seq> {
     let rows_max = budget.messages;
-    let rows = index::rows_after(connection, mailbox, recent, trimmed, rows_max)?;
-    let wanted = rows.partition_point(|row| row.seq <= until);
-    let may_be_more = wanted == rows.len() && statements::count(wanted) >= rows_max;
+    let rows = index::rows_between(connection, mailbox, recent, (trimmed, until), rows_max)?;
+    let may_be_more = statements::count(rows.len()) >= rows_max;
     let mut reached = rows.last().filter(|_| may_be_more).map_or(until, |last| last.seq);
-    let (mut rest, mut gone) = (&rows[..wanted], None);
+    let (mut rest, mut gone) = (&rows[..], None);
     while !budget.is_spent()
-        && let Some((first, last, later)) = Row::first_run(rest)
+        && let Some((first, last, later)) = MessageRow::first_run(rest)
     {
         let deleted = if first == last {
-            delete_row(connection, first.number, budget)?
+            delete_row(connection, (mailbox, first.number), budget)?
         } else {
-            delete_run(connection, (first.number, last.number), budget)?
+            delete_run(connection, mailbox, (first.number, last.number), budget)?
         };
         gone = deleted.map(|(number, id)| (first.seq_of(number), id)).or(gone);
         rest = later;
@@ -82,16 +81,18 @@ pub(super) fn trim(
 /// A row's number, and its message's id if it can be read.
 type Deleted = (i64, Option<MessageId>);
 
-/// Answers what it was, if it was still there.
+/// Answers what it was, if it was still there. The row of somebody else stays, whatever the index says.
 fn delete_row(
     connection: &Connection,
-    number: i64,
+    (mailbox, number): (i64, i64),
     budget: &mut Budget,
 ) -> rusqlite::Result<Option<Deleted>> {
-    let delete = "DELETE FROM messages WHERE number = ?1 RETURNING octet_length(fields), id";
     let deleted = connection
-        .prepare_cached(delete)?
-        .query_row([number], |row| Ok((row.get(0)?, readable_id(row, 1))))
+        .prepare_cached(
+            "DELETE FROM messages WHERE number = ?1 AND user = ?2
+             RETURNING octet_length(fields), id",
+        )?
+        .query_row([number, mailbox], |row| Ok((row.get(0)?, readable_id(row, 1))))
         .optional()?;
     let Some((bytes, id)) = deleted else { return Ok(None) };
     budget.spend(bytes);
@@ -101,14 +102,15 @@ fn delete_row(
 /// The same of a run, as far as the budget goes. Answers the last row.
 fn delete_run(
     connection: &Connection,
+    mailbox: i64,
     (first, last): (i64, i64),
     budget: &mut Budget,
 ) -> rusqlite::Result<Option<Deleted>> {
     let mut statement = connection.prepare_cached(
         "SELECT number, octet_length(fields), id FROM messages
-         WHERE number BETWEEN ?1 AND ?2 ORDER BY number",
+         WHERE number BETWEEN ?1 AND ?2 AND user = ?3 ORDER BY number",
     )?;
-    let mut rows = statement.query([first, last])?;
+    let mut rows = statement.query([first, last, mailbox])?;
     let mut deleted = None;
     while !budget.is_spent()
         && let Some(row) = rows.next()?
@@ -119,8 +121,8 @@ fn delete_run(
     drop(rows);
     if let Some((last, _)) = deleted {
         connection
-            .prepare_cached("DELETE FROM messages WHERE number BETWEEN ?1 AND ?2")?
-            .execute([first, last])?;
+            .prepare_cached("DELETE FROM messages WHERE number BETWEEN ?1 AND ?2 AND user = ?3")?
+            .execute([first, last, mailbox])?;
     }
     Ok(deleted)
 }

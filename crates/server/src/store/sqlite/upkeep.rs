@@ -198,7 +198,8 @@ impl Upkeep {
             // One whose name was changed in the file is nobody.
             let Ok(user) = row.get_ref(1)?.as_str()?.parse() else { continue };
             let trimmed = statements::seq(row, 2)?;
-            let head = index::newest(connection, mailbox, &recents.of(&user))?.max(trimmed);
+            let head = index::newest(connection, mailbox, &recents.of_after(&user, Seq::MAX))?
+                .max(trimmed);
             if rule.excess(head, trimmed).is_some() {
                 self.due.insert(user);
             }

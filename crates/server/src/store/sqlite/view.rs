@@ -157,8 +157,8 @@ impl<'a> View<'a> {
         let Some(number) = row else { return Ok(None) };
         let found = self
             .connection
-            .prepare_cached("SELECT id FROM messages WHERE number = ?1")?
-            .query_row([number], |row| Ok(readable_id(row, 0)))
+            .prepare_cached("SELECT id FROM messages WHERE number = ?1 AND user = ?2")?
+            .query_row([number, self.mailbox], |row| Ok(readable_id(row, 0)))
             .optional()?;
         Ok(found.flatten())
     }

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 use tetherline_protocol::UserId;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -228,7 +228,7 @@ impl Desk {
         }
         self.saving = self.memory.cursors.all();
         self.save_cursors(&waiting)?;
-        self.index.fold_all_from_now_on();
+        self.index.fold_all(&self.memory.recents);
         self.fold(&waiting, 0)?;
         // Best effort: it is told once a minute, too.
         let now = self.times.read(&self.connection).age_ms;
@@ -335,10 +335,11 @@ impl Desk {
             .connection
             .busy_timeout(lock_wait)
             .and_then(|()| run(&self.connection, "BEGIN IMMEDIATE"));
-        let done = begun.and_then(|()| change(self)).and_then(|done| {
-            run(&self.connection, "COMMIT")?;
-            Ok(done)
-        });
+        let done =
+            begun.and_then(|()| self.refresh()).and_then(|()| change(self)).and_then(|done| {
+                run(&self.connection, "COMMIT")?;
+                Ok(done)
+            });
         if done.is_ok() {
             self.unfinished.committed();
             self.keys.committed();
@@ -362,19 +363,15 @@ impl Desk {
             }
         }
         self.saved.clear();
-        let done = done.map_err(|error| self.after_failure(error))?;
+        let done = done?;
         self.expect_files()?;
         Ok(done)
     }
 
-    /// Another program may have taken the row or the place that was meant for a command's.
-    fn after_failure(&mut self, error: rusqlite::Error) -> Fault {
-        if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
-            && let Err(error) = self.index.reload(&self.connection, &self.memory.recents)
-        {
-            return error.into();
-        }
-        error.into()
+    /// Once a transaction failed, memory may say something else than the file.
+    fn refresh(&mut self) -> rusqlite::Result<()> {
+        self.keys.refresh(&self.connection)?;
+        self.index.refresh(&self.connection, &self.memory.recents)
     }
 
     fn expect_files(&mut self) -> Result<(), Fault> {

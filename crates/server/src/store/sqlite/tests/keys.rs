@@ -1,7 +1,7 @@
 //! Keys that are in memory, on their way into the file, and on their way out of it.
 
 use super::{file::File, *};
-use crate::store::sqlite::{rules::Rule, rules::Rules};
+use crate::store::sqlite::{keys::KEYS_IN_MEMORY_MAX, rules::Rule, rules::Rules};
 
 struct Desk {
     connection: rusqlite::Connection,
@@ -16,14 +16,14 @@ impl Desk {
     fn new() -> Self {
         let file = File::new();
         let connection = file.connect();
-        let keys = Keys::load(&connection, KeyCounts::default()).unwrap();
+        let keys = Keys::load(&connection, Counts::up_to(KEYS_IN_MEMORY_MAX)).unwrap();
         Self { connection, keys, file }
     }
 
     /// As after a crash: what is in memory is gone.
     fn restart(&mut self) {
         self.connection = self.file.connect();
-        self.keys = Keys::load(&self.connection, KeyCounts::default()).unwrap();
+        self.keys = Keys::load(&self.connection, Counts::up_to(KEYS_IN_MEMORY_MAX)).unwrap();
     }
 
     fn remember(&mut self, user: i64, key: &str, at: i64) {
@@ -170,7 +170,7 @@ fn who_is_erased_has_no_key_left_anywhere() {
 async fn the_last_key_that_fits_into_memory_is_taken_and_one_more_waits_until_keys_are_folded_in() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mailbox.db");
-    let setup = Setup { keys: KeyCounts { fold_at: 2, max: 3 }, ..Setup::default() };
+    let setup = Setup { keys: Counts { fold_at: 2, max: 3 }, ..Setup::default() };
     let store = SqliteStore::open_with(&path, setup).unwrap();
     let disk = rusqlite::Connection::open(&path).unwrap();
     disk.execute_batch(
@@ -204,7 +204,7 @@ async fn publishers_who_never_pause_do_not_outrun_the_folding() {
     // round had brought: publishing many at once filled the memory, and then was refused.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mailbox.db");
-    let setup = Setup { keys: KeyCounts { fold_at: 256, max: 12_000 }, ..Setup::default() };
+    let setup = Setup { keys: Counts { fold_at: 256, max: 12_000 }, ..Setup::default() };
     let store = Arc::new(SqliteStore::open_with(&path, setup).unwrap());
     let message = Arc::new(Message::parse(r#"{"type":"t"}"#).unwrap());
     let publishers = (0..8).map(|publisher| {
