@@ -287,6 +287,27 @@ fn what_comes_further_on_because_another_tab_is_there_is_no_hole() {
 }
 
 #[test]
+fn a_leading_tab_does_not_wait_for_the_end_of_what_it_cannot_acknowledge() {
+    // Another tab's question was answered from further on than the leading one had come, which dropped what
+    // followed. The server waited for an acknowledgement of that, and the leading tab for the server to be
+    // through before it asked for its own: no tab got anything any more on that connection.
+    let mut leader = Page::among_tabs();
+    leader.engine.handle_lock(leader.now);
+    let connection = leader.connect(mark(9, 9), mark(3, 3));
+    leader.checked(connection, mark(3, 3), mark(3, 3));
+    leader.engine.handle_complete(connection, leader.now);
+    leader.outputs();
+    leader.engine.handle_ask(mark(5, 15), EPOCH, leader.now);
+    leader.engine.handle_ask(mark(2, 0), EPOCH, leader.now);
+    assert_eq!(leader.outputs(), [proof(mark(5, 15))]);
+    leader.checked(connection, mark(5, 15), mark(6, 6));
+    assert_eq!(leader.outputs(), [get_pending(2)], "at once, and for whoever needs more");
+    assert_eq!(leader.message(connection, mark(7, 7)), Delivery::Drop, "that was on its way");
+    assert_eq!(leader.message(connection, mark(3, 3)), Delivery::Drop);
+    assert_eq!(leader.message(connection, mark(4, 4)), Delivery::Deliver { replayed: true });
+}
+
+#[test]
 fn a_tab_at_the_leading_ones_position_needs_no_proof_and_any_other_does() {
     let mut tab = Page::among_tabs();
     let connection = tab.follow(LEADER, mark(0, 0), mark(0, 0));

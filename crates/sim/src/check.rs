@@ -71,11 +71,6 @@ impl Reading {
         self.open.insert(seq, call);
     }
 
-    /// Whether anything is delivered and not handled yet.
-    pub(crate) fn is_handling(&self) -> bool {
-        !self.open.is_empty()
-    }
-
     /// That call has settled.
     pub(crate) fn close(&mut self, seq: u64, call: u64) {
         if self.open.get(&seq) == Some(&call) {

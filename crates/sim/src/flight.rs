@@ -74,6 +74,21 @@ impl Flight {
         is_news
     }
 
+    /// Whether a message of this size would have to wait until something is acknowledged.
+    pub(crate) fn is_full_for(&self, size: usize, limits: &Limits) -> bool {
+        let messages = self.sizes.len();
+        let bytes: usize = self.sizes.iter().map(|(_, size)| size).sum();
+        self.is_bound
+            && messages > 0
+            && (messages >= limits.in_flight_messages_max
+                || bytes + size > limits.in_flight_bytes_max)
+    }
+
+    /// The last position written.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
     /// Whether a message may follow what is under way: one always may.
     fn admits(&mut self, seq: u64, size: usize, limits: &Limits) -> bool {
         // What an earlier `get_pending` left waiting for the socket does not count any more.

@@ -329,12 +329,15 @@ impl World {
         let Some(link) = target.link.or(through).map(|link| &self.links[link]) else {
             return false;
         };
-        // What waits for an acknowledgement comes first, if only for the page that leads.
-        let is_handling = self.pages[link.page].reading.is_handling();
-        let is_free = link
-            .upstream
-            .as_ref()
-            .is_some_and(|end| end.busy_until <= self.now && !(is_handling && end.showing.owes()));
+        // The messages before it come first, if only for the page that leads, and wait for an
+        // acknowledgement where no more may be under way.
+        let is_free = link.upstream.as_ref().is_some_and(|end| {
+            let next = self.store.mailbox(link.user).message(end.flight.last() + 1);
+            let is_full = next.is_some_and(|(_, delivery)| {
+                end.flight.is_full_for(delivery.text.len(), &self.limits)
+            });
+            end.busy_until <= self.now && !(is_full && end.showing.owes())
+        });
         let is_whole = link.up.is_open() && link.down.is_open() && is_free;
         is_whole && self.is_connected(page) && self.server.is_some()
     }

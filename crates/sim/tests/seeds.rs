@@ -34,6 +34,7 @@ const MENDED: &[(u64, &str)] = &[
     (110_178_341, GAP_OF_BEFORE),
     (400_018_063, NAMED_BY_ANOTHERS_ANSWER),
     (500_031_701, ASKED_ONCE_FOR_EACH_REPEAT),
+    (600_136_216, WAITED_FOR_EACH_OTHER),
 ];
 
 /// A page that was told where its device stood was held to what a crash had left of that meanwhile.
@@ -96,6 +97,10 @@ const NAMED_BY_ANOTHERS_ANSWER: &str = "the checker took a page that the answer 
 /// Each answer was a gap, at which all tabs forgot their text.
 const ASKED_ONCE_FOR_EACH_REPEAT: &str =
     "what two tabs repeated while a question waited was asked once for each repeat";
+
+/// The leading tab dropped what followed another tab's question, so it did not acknowledge it, and asked for its
+/// own only once the server was through with that.
+const WAITED_FOR_EACH_OTHER: &str = "leading tab and server waited for each other";
 
 #[test]
 fn every_promise_is_kept_whatever_goes_wrong() {

@@ -193,6 +193,11 @@ impl<P> Engine<P> {
         if let Some(resume) = again.or(resume) {
             self.ask(&resume);
         }
+        if self.leads() && self.reader.is_behind(from) {
+            // What follows there is not this tab's next: it acknowledges none of it, and for that the
+            // server may wait before it has answered. This tab's own question takes the place.
+            self.handle_complete(connection, now);
+        }
         self.schedule_ack();
     }
 

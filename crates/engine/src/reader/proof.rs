@@ -86,6 +86,11 @@ impl Reader {
         self.place.as_ref().is_none_or(|place| place.proof == Proof::Given)
     }
 
+    /// Whether this page has not come there yet.
+    pub(crate) fn is_behind(&self, from: Mark) -> bool {
+        self.place.as_ref().is_some_and(|place| place.high < from.seq)
+    }
+
     /// Which message stands where the page is, if it has heard of that.
     pub(crate) fn known(&self) -> Option<IdNo> {
         self.place.map(|place| place.known.id).filter(|id| *id != IdNo::NONE)
