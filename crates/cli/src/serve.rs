@@ -1,4 +1,5 @@
 mod streams;
+mod tokens;
 
 use std::{
     fs, io,
@@ -12,8 +13,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use tetherline_process::{Signals, log_to_stderr, say};
 use tetherline_server::{
-    ApiKey, Config, JwtKeys, Origin, Server, Webhook, WebhookOptions, listen, serve,
-    store::SqliteStore,
+    ApiKey, Config, Origin, Server, Webhook, WebhookOptions, listen, serve, store::SqliteStore,
 };
 use tokio::net::TcpListener;
 
@@ -29,9 +29,8 @@ pub(crate) struct Options {
     /// Folder for the mailboxes, and for secrets that no option names; created if it is missing.
     #[arg(long, value_name = "DIR", env = "TETHERLINE_DATA")]
     data: PathBuf,
-    /// What tokens are signed with. Without it, DIR/jwt.secret, made on the first start.
-    #[arg(long, value_name = "FILE", env = "TETHERLINE_JWT_SECRET_FILE")]
-    jwt_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    tokens: tokens::TokenOptions,
     /// What publishers show. Without it, DIR/api.key, made on the first start.
     #[arg(long, value_name = "FILE", env = "TETHERLINE_API_KEY_FILE")]
     api_key_file: Option<PathBuf>,
@@ -144,7 +143,7 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
 
 fn config(options: &Options) -> Result<Config> {
     fs::create_dir_all(&options.data).map_err(|error| unusable(&options.data, &error))?;
-    let mut config = Config::new(keys(options)?);
+    let mut config = Config::new(options.tokens.rules(&options.data)?);
     config.api_key = Some(api_key(options)?);
     config.allowed_origins.clone_from(&options.allow_origins);
     config.allow_query_token = options.allow_query_token;
@@ -152,15 +151,6 @@ fn config(options: &Options) -> Result<Config> {
     config.limits.retention_messages_max = u64::from(options.retention_messages);
     options.streams.set(&mut config.limits);
     Ok(config)
-}
-
-fn keys(options: &Options) -> Result<JwtKeys> {
-    if let Some(path) = &options.jwt_secret_file {
-        return files::jwt_keys(path);
-    }
-    let path = options.data.join("jwt.secret");
-    let secret = files::made_if_missing(&path, "secret for signing tokens")?;
-    JwtKeys::from_secret(secret.as_bytes()).with_context(|| format!("{}", path.display()))
 }
 
 fn api_key(options: &Options) -> Result<ApiKey> {

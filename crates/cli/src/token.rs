@@ -13,6 +13,17 @@ pub(crate) struct Options {
     /// The server's signing secret.
     #[arg(long, value_name = "FILE", env = "TETHERLINE_JWT_SECRET_FILE")]
     jwt_secret_file: PathBuf,
+    /// What it says as `iss`.
+    #[arg(long = "jwt-issuer", value_name = "ISS", env = "TETHERLINE_JWT_ISSUER")]
+    issuer: Option<String>,
+    /// What it says as `aud`; of several the first.
+    #[arg(
+        long = "jwt-audience",
+        value_name = "AUD",
+        value_delimiter = ',',
+        env = "TETHERLINE_JWT_AUDIENCE"
+    )]
+    audiences: Vec<String>,
     /// Who may connect with it: 1 to 255 bytes, such as a UUID or auth0|5f7c.
     #[arg(long)]
     user: UserId,
@@ -22,7 +33,13 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let keys = files::jwt_keys(&options.jwt_secret_file)?;
+    let mut keys = files::jwt_keys(&options.jwt_secret_file)?;
+    if let Some(issuer) = &options.issuer {
+        keys = keys.with_issuer(issuer);
+    }
+    if let Some(audience) = options.audiences.first() {
+        keys = keys.with_audience(audience);
+    }
     let token = issue_token(&keys, &options.user, None, options.ttl);
     Ok(outcome_of(answer(&token), "tetherline: a token was made"))
 }

@@ -1,12 +1,12 @@
 use tetherline_protocol::Limits;
 
-use crate::{ApiKey, JwtKeys, Origin, REQUEST_BODIES_BYTES_MAX};
+use crate::{ApiKey, Origin, REQUEST_BODIES_BYTES_MAX, TokenRules};
 
 /// How a server is set up. Everything secret comes from the caller; nothing has a default key.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What tokens are signed with.
-    pub jwt: JwtKeys,
+    /// Which tokens count. [`JwtKeys`](crate::JwtKeys) are such rules, too.
+    pub jwt: TokenRules,
     /// What a publisher shows over HTTP. Without one, publishing over HTTP is off.
     pub api_key: Option<ApiKey>,
     /// The pages that may connect, the embedding application's own included.
@@ -20,11 +20,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// Tokens signed with `jwt`, everything else off or at its default.
+    /// Tokens that `jwt` takes, everything else off or at its default.
     #[must_use]
-    pub fn new(jwt: JwtKeys) -> Self {
+    pub fn new(jwt: impl Into<TokenRules>) -> Self {
         Self {
-            jwt,
+            jwt: jwt.into(),
             api_key: None,
             allowed_origins: Vec::new(),
             allow_query_token: false,

@@ -10,7 +10,7 @@ use tetherline_protocol::UserId;
 pub use crate::connection::socket::fuzzing::frames;
 pub use crate::http::fuzzing::{device, idempotency_key, token};
 use crate::{
-    JwtKeys, Origin, Refusal,
+    JwtKeys, Origin, Refusal, TokenRules,
     security::{origin::RequestOrigin, secret::secret_in},
 };
 
@@ -23,7 +23,7 @@ pub fn is_allowed(headers: &HeaderMap, allowed: &[Origin]) -> bool {
 /// Whom a token speaks for.
 #[must_use]
 pub fn bearer_of(keys: &JwtKeys, token: &str) -> Option<UserId> {
-    keys.verify(token).ok().map(|identity| identity.user)
+    TokenRules::from(keys.clone()).verify(token).ok().map(|identity| identity.user)
 }
 
 /// A token with these claims, whatever they are, and our signature.

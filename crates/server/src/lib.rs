@@ -54,8 +54,9 @@ pub use http::{
 #[cfg(feature = "webhook")]
 pub use security::webhook_secret_file;
 pub use security::{
-    ApiKey, InvalidOrigin, JwtKeys, Origin, SECRET_BYTES_MIN, SecretFileError, WeakSecret,
-    issue_token, secret_file,
+    ApiKey, InvalidJwks, InvalidKey, InvalidOrigin, InvalidRule, JWKS_BYTES_MAX, JWKS_KEYS_MAX,
+    JwtKeys, KEYS_TRIED_MAX, Origin, RSA_BITS_MAX, RSA_BITS_MIN, SECRET_BYTES_MIN, SecretFileError,
+    TOKEN_LEEWAY_MAX, TokenRules, UnusableKey, VerifyingKey, WeakSecret, issue_token, secret_file,
 };
 pub use server::{PublishError, Published, Server};
 pub use store::{Head, Publish, StoreError, backup};

@@ -4,7 +4,11 @@ pub(crate) mod auth;
 pub(crate) mod origin;
 pub(crate) mod secret;
 
-pub use auth::{ApiKey, JwtKeys, SECRET_BYTES_MIN, WeakSecret, issue_token};
+pub use auth::{
+    ApiKey, InvalidJwks, InvalidKey, InvalidRule, JWKS_BYTES_MAX, JWKS_KEYS_MAX, JwtKeys,
+    KEYS_TRIED_MAX, RSA_BITS_MAX, RSA_BITS_MIN, SECRET_BYTES_MIN, TOKEN_LEEWAY_MAX, TokenRules,
+    UnusableKey, VerifyingKey, WeakSecret, issue_token,
+};
 pub use origin::{InvalidOrigin, Origin};
 #[cfg(feature = "webhook")]
 pub use secret::webhook_secret_file;

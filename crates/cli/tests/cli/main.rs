@@ -23,4 +23,5 @@ mod support;
 mod tail_stream;
 mod terminal;
 mod tls;
+mod tokens;
 mod webhook;

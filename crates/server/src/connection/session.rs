@@ -318,7 +318,7 @@ impl Session {
             Err(error) => {
                 let message = format!("The new token was refused: {error}.");
                 let mut refusal = Refusal::new(error.code(), message);
-                if let InvalidToken::NotYetValid { wait } = error {
+                if let Some(wait) = error.wait() {
                     refusal = refusal.retry_after(wait);
                 }
                 if !refusal.is_retryable() && !self.bad_tokens.spend() {

@@ -181,13 +181,17 @@ fn naming_its_header(problem: Problem, headers: &HeaderMap) -> Problem {
 }
 
 fn untrusted(error: InvalidToken) -> Problem {
-    let problem = |error: InvalidToken| {
+    let refused = |error: InvalidToken| {
         Problem::unauthorized(format!("The token was refused: {error}.")).code(error.code())
     };
     match error {
         InvalidToken::Undecided => out_of_order(),
-        InvalidToken::NotYetValid { wait } => problem(error).retry_after(wait),
-        error => problem(error),
+        InvalidToken::KeysAway { wait } => Problem::unavailable(
+            "Whether the token is good cannot be said right now, as its issuer's keys cannot be had; try again.",
+            wait,
+        ),
+        InvalidToken::NotYetValid { wait } => refused(error).retry_after(wait),
+        error => refused(error),
     }
 }
 

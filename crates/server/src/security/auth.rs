@@ -1,3 +1,7 @@
+mod claims;
+mod jwks;
+mod key;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -7,35 +11,28 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, TokenData, Validation};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::{Deserialize as _, Deserializer, Serialize, de::IgnoredAny};
 use subtle::ConstantTimeEq;
-use tetherline_protocol::{ErrorCode, UserId, limits::TOKEN_LEEWAY_MS};
+use tetherline_protocol::{ErrorCode, UserId};
+
+pub use self::{
+    claims::{InvalidRule, TOKEN_LEEWAY_MAX},
+    jwks::{InvalidJwks, JWKS_BYTES_MAX, JWKS_KEYS_MAX, UnusableKey},
+    key::{InvalidKey, RSA_BITS_MAX, RSA_BITS_MIN, VerifyingKey},
+    rules::{KEYS_TRIED_MAX, TokenRules},
+};
 
 /// Shortest signing secret and API key, in bytes: below it, guessing becomes practical.
 pub const SECRET_BYTES_MIN: usize = 16;
 
-/// How far the clock of whoever signs a token and ours may be apart.
-const LEEWAY: Duration = Duration::from_millis(TOKEN_LEEWAY_MS);
-/// The longest that a client is told to wait for its token to count: a clock that is wrong may be put
-/// right at any moment.
-const NOT_YET_VALID_WAIT_SECS_MAX: f64 = 30.0;
-
-/// What tokens are signed and checked with: HS256 with one shared secret.
+/// What tokens are signed with: HS256 with one secret. As [`TokenRules`] they are checked with it, too.
 #[derive(Clone)]
 pub struct JwtKeys {
-    keys: Arc<Keys>,
-    /// What `issuer` and `audience` demand, made once and not for each token.
-    rules: Arc<Validation>,
+    encoding: Arc<EncodingKey>,
+    verifying: VerifyingKey,
     issuer: Option<Box<str>>,
     audience: Option<Box<str>>,
-}
-
-struct Keys {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
 }
 
 /// A secret that is too short to keep anybody out.
@@ -48,81 +45,41 @@ pub struct WeakSecret {
 impl JwtKeys {
     /// HS256 with this secret.
     pub fn from_secret(secret: &[u8]) -> Result<Self, WeakSecret> {
-        check_strength(secret)?;
-        let keys = Keys {
-            encoding: EncodingKey::from_secret(secret),
-            decoding: DecodingKey::from_secret(secret),
-        };
-        let rules = Arc::new(rules(None, None));
-        Ok(Self { keys: Arc::new(keys), rules, issuer: None, audience: None })
+        let verifying = VerifyingKey::from_secret(secret)?;
+        let encoding = Arc::new(EncodingKey::from_secret(secret));
+        Ok(Self { encoding, verifying, issuer: None, audience: None })
     }
 
     /// Also demand (and write) this `iss`.
     #[must_use]
     pub fn with_issuer(self, issuer: &str) -> Self {
-        self.demanding(|keys| keys.issuer = Some(issuer.into()))
+        Self { issuer: Some(issuer.into()), ..self }
     }
 
     /// Also demand (and write) this `aud`.
     #[must_use]
     pub fn with_audience(self, audience: &str) -> Self {
-        self.demanding(|keys| keys.audience = Some(audience.into()))
-    }
-
-    fn demanding(mut self, demand: impl FnOnce(&mut Self)) -> Self {
-        demand(&mut self);
-        self.rules = Arc::new(rules(self.issuer.as_deref(), self.audience.as_deref()));
-        self
+        Self { audience: Some(audience.into()), ..self }
     }
 
     #[cfg(feature = "fuzzing")]
     pub(crate) fn encoding(&self) -> &EncodingKey {
-        &self.keys.encoding
-    }
-
-    pub(crate) fn verify(&self, token: &str) -> Result<Identity, InvalidToken> {
-        let TokenData { header, claims } =
-            jsonwebtoken::decode::<Claims>(token, &self.keys.decoding, &self.rules)
-                .map_err(|error| InvalidToken::from(error.kind()))?;
-        // RFC 7515, section 4.1.11: whoever does not understand what it names refuses the token, and
-        // there is nothing that we do.
-        if header.crit.is_some() || names_crit(token) {
-            return Err(InvalidToken::Malformed);
-        }
-        let user = claims.sub.parse().map_err(|_| InvalidToken::Malformed)?;
-        let expires_in = claims.time_left(since_epoch())?;
-        Ok(Identity { user, session: claims.sid, expires_in })
+        &self.encoding
     }
 }
 
-fn rules(issuer: Option<&str>, audience: Option<&str>) -> Validation {
-    let mut rules = Validation::new(Algorithm::HS256);
-    // The library rounds times to seconds; [`Claims`] takes them as they are.
-    rules.validate_exp = false;
-    rules.set_required_spec_claims(&["sub"]);
-    match issuer {
-        Some(issuer) => {
-            rules.set_issuer(&[issuer]);
-            rules.required_spec_claims.insert("iss".into());
+impl From<JwtKeys> for TokenRules {
+    /// What was signed with these very keys counts, and nothing else.
+    fn from(keys: JwtKeys) -> Self {
+        let mut rules = Self::new().with_keys([keys.verifying]);
+        if let Some(issuer) = &keys.issuer {
+            rules.demands.issuer(issuer);
         }
-        None => rules.iss = None,
-    }
-    match audience {
-        Some(audience) => {
-            rules.set_audience(&[audience]);
-            rules.required_spec_claims.insert("aud".into());
+        if let Some(audience) = &keys.audience {
+            rules.demands.audience(audience);
         }
-        None => rules.validate_aud = false,
+        rules
     }
-    rules
-}
-
-/// Whether the header has `crit` at all: the library takes one that is `null` for none.
-fn names_crit(token: &str) -> bool {
-    let header = token.split('.').next().unwrap_or_default();
-    let Ok(header) = BASE64_URL_SAFE_NO_PAD.decode(header) else { return true };
-    serde_json::from_slice::<Map<String, Value>>(&header)
-        .map_or(true, |header| header.contains_key("crit"))
 }
 
 impl fmt::Debug for JwtKeys {
@@ -159,7 +116,7 @@ pub fn issue_token(keys: &JwtKeys, user: &UserId, session: Option<&str>, ttl: Du
         iss: keys.issuer.clone(),
         aud: keys.audience.clone(),
     };
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &keys.keys.encoding)
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &keys.encoding)
         .expect("plain text claims always serialise, and HS256 takes any secret")
 }
 
@@ -214,6 +171,14 @@ pub(crate) enum InvalidToken {
     Malformed,
     #[error("the sign-in that the token belongs to has ended; sign in again")]
     SignedOut,
+    #[error(
+        "whether it is good cannot be said right now, as its issuer's keys cannot be had; try again"
+    )]
+    #[expect(dead_code, reason = "keys are fetched in the next step")]
+    KeysAway {
+        /// When it is worth another try.
+        wait: Duration,
+    },
     #[error("whether the token's sign-in still stands cannot be looked up right now; try again")]
     Undecided,
 }
@@ -221,9 +186,17 @@ pub(crate) enum InvalidToken {
 impl InvalidToken {
     pub(crate) fn code(self) -> ErrorCode {
         match self {
-            Self::Undecided => ErrorCode::Unavailable,
+            Self::KeysAway { .. } | Self::Undecided => ErrorCode::Unavailable,
             Self::NotYetValid { .. } => ErrorCode::TokenNotYetValid,
             _ => ErrorCode::Unauthorized,
+        }
+    }
+
+    /// When the same token is worth another try, if anybody knows.
+    pub(crate) fn wait(self) -> Option<Duration> {
+        match self {
+            Self::NotYetValid { wait } | Self::KeysAway { wait } => Some(wait),
+            _ => None,
         }
     }
 }
@@ -235,39 +208,6 @@ impl From<&jsonwebtoken::errors::ErrorKind> for InvalidToken {
             ErrorKind::InvalidIssuer | ErrorKind::InvalidAudience => Self::OtherService,
             _ => Self::Malformed,
         }
-    }
-}
-
-/// What is read of a token. `iss` and `aud` are the library's to check. Times are what RFC 7519, section 2,
-/// takes for one: any JSON number of seconds since 1970, with a fraction or an exponent, too.
-#[derive(Deserialize)]
-struct Claims {
-    sub: Box<str>,
-    sid: Option<Box<str>>,
-    exp: f64,
-    nbf: Option<f64>,
-    iat: Option<f64>,
-}
-
-impl Claims {
-    /// How long the token counts from now on: until `exp`, and as much longer as clocks may be apart.
-    fn time_left(&self, now: Duration) -> Result<Duration, InvalidToken> {
-        let (now, leeway) = (now.as_secs_f64(), LEEWAY.as_secs_f64());
-        let left = self.exp - now + leeway;
-        if left <= 0.0 {
-            return Err(InvalidToken::Expired);
-        }
-        let begins = [self.nbf, self.iat].into_iter().flatten().fold(now, f64::max);
-        let ahead = begins - now - leeway;
-        if ahead > 0.0 && begins - self.exp >= 2.0 * leeway {
-            // No wait helps.
-            return Err(InvalidToken::NeverValid);
-        }
-        if ahead > 0.0 {
-            let wait = Duration::from_secs_f64(ahead.min(NOT_YET_VALID_WAIT_SECS_MAX));
-            return Err(InvalidToken::NotYetValid { wait });
-        }
-        Ok(Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX))
     }
 }
 
@@ -294,4 +234,9 @@ fn check_strength(secret: &[u8]) -> Result<(), WeakSecret> {
 
 fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Whether JSON has a field at all, be it as `null`.
+fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
 }

@@ -1,6 +1,16 @@
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::json;
 
-use super::*;
+use super::{
+    claims::{Claims, LEEWAY, NOT_YET_VALID_WAIT_SECS_MAX},
+    *,
+};
+
+impl JwtKeys {
+    fn verify(&self, token: &str) -> Result<Identity, InvalidToken> {
+        TokenRules::from(self.clone()).verify(token)
+    }
+}
 
 fn keys() -> JwtKeys {
     JwtKeys::from_secret(b"0123456789abcdef0123456789abcdef").unwrap()
@@ -11,7 +21,7 @@ fn user() -> UserId {
 }
 
 fn signed(keys: &JwtKeys, claims: &serde_json::Value) -> String {
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &keys.keys.encoding).unwrap()
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &keys.encoding).unwrap()
 }
 
 #[test]
@@ -42,8 +52,7 @@ fn what_we_did_not_sign_is_refused() {
     let unsigned = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.eyJzdWIiOiJhZGEiLCJleHAiOjk5OTk5OTk5OTl9.";
     assert_eq!(keys().verify(unsigned), Err(InvalidToken::Malformed));
     let hs384 =
-        jsonwebtoken::encode(&Header::new(Algorithm::HS384), &claims, &keys().keys.encoding)
-            .unwrap();
+        jsonwebtoken::encode(&Header::new(Algorithm::HS384), &claims, &keys().encoding).unwrap();
     assert_eq!(keys().verify(&hs384), Err(InvalidToken::Malformed));
 }
 
@@ -53,7 +62,7 @@ fn a_header_that_demands_to_be_understood_is_refused() {
     let claims = json!({"sub": "ada", "exp": since_epoch().as_secs() + 60});
     let with = |crit: Option<Vec<String>>| {
         let header = Header { crit, ..Header::new(Algorithm::HS256) };
-        jsonwebtoken::encode(&header, &claims, &keys().keys.encoding).unwrap()
+        jsonwebtoken::encode(&header, &claims, &keys().encoding).unwrap()
     };
     assert!(keys().verify(&with(None)).is_ok());
     for names in [vec!["b64".into()], vec!["exp".into()], vec![]] {
@@ -108,7 +117,7 @@ fn fuzzable(claims: &[u8]) -> String {
 fn headed(header: &[u8], claims: &[u8]) -> String {
     let encode = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(part);
     let signed = format!("{}.{}", encode(header), encode(claims));
-    let key = &keys().keys.encoding;
+    let key = &keys().encoding;
     let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), key, Algorithm::HS256);
     format!("{signed}.{}", signature.unwrap())
 }
@@ -117,7 +126,7 @@ fn headed(header: &[u8], claims: &[u8]) -> String {
 fn clocks_may_be_apart_by_the_leeway_and_no_more() {
     let now = Duration::from_hours(500_000);
     let claims = |exp: f64, nbf: Option<f64>, iat: Option<f64>| {
-        Claims { sub: "ada".into(), sid: None, exp, nbf, iat }.time_left(now)
+        Claims { sub: Some("ada".into()), sid: None, exp, nbf, iat }.time_left(now, LEEWAY)
     };
     let (now, leeway) = (now.as_secs_f64(), LEEWAY.as_secs_f64());
     assert_eq!(claims(now + 60.0, None, None), Ok(Duration::from_mins(1) + LEEWAY));
