@@ -18,11 +18,11 @@ pub(crate) fn whole_ms(duration: Duration) -> i64 {
 /// `2026-11-23T12:00:00.120Z`: RFC 3339 with the milliseconds always there, as JavaScript's
 /// `toISOString` writes it. A time after the year 9999 is one of a clock that is wrong.
 pub(crate) fn rfc3339(ms: i64) -> Rfc3339 {
-    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
+    let (time, milli) = OffsetDateTime::from_unix_timestamp(ms.div_euclid(1_000))
         .ok()
         .filter(|time| (0..=9_999).contains(&time.year()))
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let (hour, minute, second, milli) = time.time().as_hms_milli();
+        .map_or((OffsetDateTime::UNIX_EPOCH, 0), |time| (time, ms.rem_euclid(1_000) as u16));
+    let (hour, minute, second) = time.time().as_hms();
     let mut quoted = *br#""0000-00-00T00:00:00.000Z""#;
     let mut write = |from: usize, digits: usize, mut number: u16| {
         for place in (from..from + digits).rev() {

@@ -1,5 +1,4 @@
 use alloc::string::String;
-use core::fmt::Write as _;
 
 use crate::Seq;
 
@@ -50,10 +49,8 @@ impl MessageParts<'_> {
         push([r#"{"type":""#, kind, r#"","id":""#]);
         push([id, "\"", ""]);
         if let Some(seq) = seq {
-            // Writing to a `String` cannot fail.
-            let _ = write!(text, r#","seq":{}"#, seq.get());
+            push([r#","seq":"#, itoa::Buffer::new().format(seq.get()), ""]);
         }
-        let mut push = |parts: [&str; 3]| parts.into_iter().for_each(|part| text.push_str(part));
         push([r#","timestamp":"#, timestamp, ""]);
         if let Some(reference) = reference {
             push([r#","ref":""#, reference, "\""]);

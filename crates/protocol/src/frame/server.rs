@@ -290,14 +290,10 @@ fn read<'a, T: Deserialize<'a>>(text: &'a str, field: &'static str) -> Result<T,
     serde_json::from_str(text).map_err(|_| FrameError::Field(field))
 }
 
+/// A frame's own fields behind its `type`; each of them has some.
 fn write<T: Serialize>(kind: &'static str, frame: &T) -> Option<String> {
-    #[derive(Serialize)]
-    struct Tagged<'a, T> {
-        r#type: &'static str,
-        #[serde(flatten)]
-        frame: &'a T,
-    }
-    serde_json::to_string(&Tagged { r#type: kind, frame }).ok()
+    let fields = serde_json::to_string(frame).ok()?;
+    Some([r#"{"type":""#, kind, r#"","#, fields.strip_prefix('{')?].concat())
 }
 
 #[cfg(test)]

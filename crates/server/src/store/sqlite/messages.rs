@@ -50,17 +50,18 @@ pub(super) fn read_mailbox(
     let before = recent.first().map_or(i64::MAX, |first| signed(first.seq));
     if signed(after) + 1 < before {
         let mut folded = connection.prepare_cached(
-            "SELECT messages.seq, id, kind, reference, timestamp, created_at, fields, checksum,
-                 messages.user, positions.seq
+            "SELECT id, kind, reference, timestamp, created_at, fields, checksum, messages.seq,
+                 positions.seq
              FROM positions JOIN messages
                  ON messages.number = positions.number AND messages.user = positions.user
              WHERE positions.user = ?1 AND positions.seq > ?2 AND positions.seq < ?3
              ORDER BY positions.seq LIMIT ?4",
         )?;
-        page.take(folded.query([mailbox, signed(after), before, page.messages_left()])?)?;
+        let asked = [mailbox, signed(after), before, page.messages_left()];
+        page.take(mailbox, folded.query(asked)?)?;
     }
     let mut run = connection.prepare_cached(
-        "SELECT seq, id, kind, reference, timestamp, created_at, fields, checksum, user, number + ?3
+        "SELECT id, kind, reference, timestamp, created_at, fields, checksum, seq, number + ?3
          FROM messages WHERE number BETWEEN ?1 AND ?2 AND user = ?5 ORDER BY number LIMIT ?4",
     )?;
     let mut rest = &recent[recent.partition_point(|row| row.seq <= after)..];
@@ -69,7 +70,7 @@ pub(super) fn read_mailbox(
     {
         let ahead = signed(first.seq) - first.number;
         let asked = [first.number, last.number, ahead, page.messages_left(), mailbox];
-        page.take(run.query(asked)?)?;
+        page.take(mailbox, run.query(asked)?)?;
         rest = later;
     }
     Ok(page.turn())
@@ -94,12 +95,12 @@ impl<'a> Page<'a> {
         count(self.room.messages - self.deliveries.len())
     }
 
-    /// Takes what there is room for. The last column says where a row is expected to be.
-    fn take(&mut self, mut rows: Rows<'_>) -> rusqlite::Result<()> {
+    /// Takes what there is room for. The last column says at which position a row is expected.
+    fn take(&mut self, mailbox: i64, mut rows: Rows<'_>) -> rusqlite::Result<()> {
         while let Some(row) = rows.next()? {
-            let expected = seq(row, 9)?;
-            let delivery = match delivery(row) {
-                Ok(Some(delivery)) if delivery.seq == expected => delivery,
+            let expected = seq(row, 8)?;
+            let delivery = match delivery(row, mailbox, expected) {
+                Ok(Some(delivery)) => delivery,
                 // SQLite has no part in it: what is in the row is no message.
                 Err(error) if error.sqlite_error().is_some() => return Err(error),
                 damaged => self.unreadable(expected, damaged.err()),
@@ -134,7 +135,7 @@ impl<'a> Page<'a> {
 pub(super) fn is_whole(connection: &Connection, number: i64) -> rusqlite::Result<bool> {
     let found = connection
         .prepare_cached(
-            "SELECT seq, id, kind, reference, timestamp, created_at, fields, checksum, user
+            "SELECT id, kind, reference, timestamp, created_at, fields, checksum, seq, user
              FROM messages WHERE number = ?1",
         )?
         .query_row([number], adds_up)
@@ -143,7 +144,7 @@ pub(super) fn is_whole(connection: &Connection, number: i64) -> rusqlite::Result
 }
 
 fn adds_up(row: &rusqlite::Row<'_>) -> rusqlite::Result<bool> {
-    match delivery(row) {
+    match seq(row, 7).and_then(|seq| delivery(row, row.get(8)?, seq)) {
         Ok(found) => Ok(found.is_some()),
         // SQLite has no part in it: what is in the row is no message.
         Err(error) if error.sqlite_error().is_some() => Err(error),
@@ -162,7 +163,7 @@ pub(super) fn count_changed(connection: &Connection) -> rusqlite::Result<u64> {
         return Ok(0);
     }
     let mut statement = connection.prepare(
-        "SELECT seq, id, kind, reference, timestamp, created_at, fields, checksum, user
+        "SELECT id, kind, reference, timestamp, created_at, fields, checksum, seq, user
          FROM messages ORDER BY number",
     )?;
     let mut rows = statement.query([])?;
@@ -205,26 +206,29 @@ impl Damage {
     }
 }
 
-/// `None` if the row does not add up. What adds up was checked when it was written, and is copied once.
-fn delivery(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Delivery>> {
-    let seq = seq(row, 0)?;
-    let timestamp = row.get_ref(4)?.as_str_or_null()?;
-    let created_at = clock::rfc3339(row.get(5)?);
+/// The message that is expected at a position of a mailbox; `None` if the row does not add up to it. What adds
+/// up was checked when it was written, and is copied once.
+fn delivery(
+    row: &rusqlite::Row<'_>,
+    mailbox: i64,
+    expected: Seq,
+) -> rusqlite::Result<Option<Delivery>> {
+    let timestamp = row.get_ref(3)?.as_str_or_null()?;
+    let created_at = clock::rfc3339(row.get(4)?);
     let parts = MessageParts {
-        kind: row.get_ref(2)?.as_str()?,
-        id: row.get_ref(1)?.as_str()?,
-        seq: Some(seq),
+        kind: row.get_ref(1)?.as_str()?,
+        id: row.get_ref(0)?.as_str()?,
+        seq: Some(expected),
         timestamp: timestamp.unwrap_or_else(|| created_at.quoted()),
-        reference: row.get_ref(3)?.as_str_or_null()?,
-        fields: row.get_ref(6)?.as_str()?,
+        reference: row.get_ref(2)?.as_str_or_null()?,
+        fields: row.get_ref(5)?.as_str()?,
     };
-    let (stored, user): (Option<u32>, i64) = (row.get(7)?, row.get(8)?);
-    let is_whole = match stored {
-        Some(stored) => stored == proof(user, &parts, timestamp),
+    let is_whole = match row.get::<_, Option<u32>>(6)? {
+        Some(stored) => stored == proof(mailbox, &parts, timestamp),
         // An older program wrote it, and nothing says whether it was changed.
-        None => id(row, 1).is_ok() && optional_id(row, 3).is_ok(),
+        None => seq(row, 7)? == expected && id(row, 0).is_ok() && optional_id(row, 2).is_ok(),
     };
-    Ok(is_whole.then(|| Delivery { seq, text: parts.to_frame().into() }))
+    Ok(is_whole.then(|| Delivery { seq: expected, text: parts.to_frame().into() }))
 }
 
 /// As row `number`.
@@ -268,13 +272,19 @@ pub(super) fn append(
 /// because that may be repaired.
 fn proof(user: i64, message: &MessageParts<'_>, timestamp: Option<&str>) -> u32 {
     let MessageParts { kind, id, seq, reference, fields, .. } = *message;
-    let mut hasher = Hasher::new();
-    hasher.update(&user.to_le_bytes());
-    hasher.update(&seq.map_or(0, Seq::get).to_le_bytes());
-    for part in [id, kind, reference.unwrap_or_default(), timestamp.unwrap_or_default(), fields] {
-        // So that no byte can move from one to the next.
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
+    let words = [id, kind, reference.unwrap_or_default(), timestamp.unwrap_or_default()];
+    // At once: a hasher costs more to ask than it does for a short word.
+    let mut start = Vec::with_capacity(words.iter().map(|word| word.len() + 8).sum::<usize>() + 24);
+    start.extend(user.to_le_bytes());
+    start.extend(seq.map_or(0, Seq::get).to_le_bytes());
+    // Lengths, so that no byte can move from one to the next.
+    for word in words {
+        start.extend((word.len() as u64).to_le_bytes());
+        start.extend(word.as_bytes());
     }
+    start.extend((fields.len() as u64).to_le_bytes());
+    let mut hasher = Hasher::new();
+    hasher.update(&start);
+    hasher.update(fields.as_bytes());
     hasher.finalize()
 }

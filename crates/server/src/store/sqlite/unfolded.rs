@@ -38,7 +38,8 @@ pub(super) fn find(
 }
 
 /// Where a row stands. The disk may have changed what it says of that: then it counts as the next one, so that
-/// neither its position nor a later one is given to another message, and whoever reads it finds it unreadable.
+/// neither its position nor a later one is given to another message. Whether it is the one that was written there
+/// is proved to whoever reads it.
 fn position(
     connection: &Connection,
     (mailbox, number): (i64, i64),

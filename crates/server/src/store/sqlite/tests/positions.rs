@@ -331,8 +331,8 @@ fn a_row_whose_position_the_disk_has_changed_takes_that_of_nobody_else() {
             let recent = desk.recents.of(&user("ada"));
             let page = desk.resume_with("ada", &recent, 0).messages;
             assert_eq!(numbers(&page), to(6), "{damaged}");
-            let unreadable = page.iter().filter(|delivery| delivery.is_unreadable());
-            assert_eq!(unreadable.map(|it| it.seq.get()).collect::<Vec<_>>(), [5], "{damaged}");
+            // The rest of the row proves which message it is.
+            assert!(!page.iter().any(Delivery::is_unreadable), "{damaged}");
         }
     }
 }
