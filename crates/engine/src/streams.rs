@@ -60,8 +60,6 @@ struct Stream {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
-    /// A piece of it came, and its start did not.
-    Awaited,
     Open {
         length: u64,
     },
@@ -85,11 +83,6 @@ impl Streams {
         match self.find(no, attempt) {
             Found::Older => StreamStart::Drop,
             Found::Same(stream) => match stream.progress {
-                Progress::Awaited => {
-                    stream.progress = Progress::Open { length: 0 };
-                    stream.is_asked_for = false;
-                    StreamStart::Begin
-                }
                 Progress::Open { .. } => StreamStart::Known,
                 Progress::Finished => StreamStart::Drop,
             },
@@ -107,13 +100,14 @@ impl Streams {
         offset: u64,
         length: u64,
     ) -> Piece {
+        let is_asked = self.questions > 0;
         match self.find(no, attempt) {
             Found::Older => Piece::Stale,
             Found::Same(stream) => stream.add(offset, length),
-            Found::News => {
-                self.insert(no, attempt, Progress::Awaited);
-                Piece::Hole
-            }
+            // Its start comes with the answer. It is not remembered: nobody has any text of it that a server
+            // could compare, and in a history that was replaced it may be ahead of what there is.
+            Found::News if is_asked => Piece::Stale,
+            Found::News => Piece::Hole,
         }
     }
 
@@ -166,8 +160,8 @@ impl Streams {
     }
 
     /// The server is being asked, or the tab that leads, for what is missing of every answer.
-    pub(crate) fn ask(&mut self) {
-        self.questions = self.questions.saturating_add(1);
+    pub(crate) fn ask(&mut self, of_server: bool) {
+        self.questions += u32::from(of_server);
         for stream in &mut self.known {
             stream.is_asked_for = true;
         }
@@ -214,8 +208,8 @@ impl Stream {
         let known = match &mut self.progress {
             Progress::Open { length: known } if offset <= *known => known,
             Progress::Finished => return Piece::Stale,
-            Progress::Awaited | Progress::Open { .. } if self.is_asked_for => return Piece::Stale,
-            Progress::Awaited | Progress::Open { .. } => return Piece::Hole,
+            Progress::Open { .. } if self.is_asked_for => return Piece::Stale,
+            Progress::Open { .. } => return Piece::Hole,
         };
         let end = offset.saturating_add(length);
         if end <= *known {

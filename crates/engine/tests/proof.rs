@@ -332,6 +332,32 @@ fn a_tab_at_the_leading_ones_position_needs_no_proof_and_any_other_does() {
 }
 
 #[test]
+fn a_tab_at_the_leading_ones_position_that_has_text_shows_nothing_behind_it_before_that_is_looked_at()
+ {
+    // A backup had come back by hand: both were at the same message of it, and what the next leader passed on
+    // of an answer was put behind another text, in the middle of a surrogate pair.
+    let mut tab = Page::among_tabs();
+    let connection = tab.follow(LEADER, mark(0, 0), mark(0, 0));
+    tab.message(connection, mark(1, 1));
+    let (stream, attempt) = (StreamNo(1), Attempt::FIRST);
+    tab.engine.handle_stream_start(connection, stream, attempt);
+    tab.engine.handle_stream_delta(connection, stream, attempt, 0, 5);
+
+    let connection = tab.follow(OTHER, mark(3, 13), mark(1, 1));
+    tab.engine.handle_stream_start(connection, stream, attempt);
+    let delta = tab.engine.handle_stream_delta(connection, stream, attempt, 0, 9);
+    assert_eq!(delta, StreamDelta::Drop);
+    tab.checked(connection, mark(1, 1), mark(1, 1));
+    assert_eq!(tab.outputs(), [get_pending(1)], "for what it has passed over meanwhile");
+    assert!(tab.engine.handle_stream_lost(connection, stream, attempt));
+    let start = tab.engine.handle_stream_start(connection, stream, attempt);
+    assert_eq!(start, StreamStart::Begin);
+    let delta = tab.engine.handle_stream_delta(connection, stream, attempt, 0, 9);
+    assert_eq!(delta, StreamDelta::Append { skip: 0 });
+    assert_eq!(tab.message(connection, mark(2, 12)), Delivery::Deliver { replayed: true });
+}
+
+#[test]
 fn a_question_that_was_lost_on_its_way_is_asked_again() {
     let mut tab = Page::among_tabs();
     let connection = tab.follow(LEADER, mark(0, 0), mark(0, 0));

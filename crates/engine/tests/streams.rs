@@ -187,6 +187,18 @@ fn text_whose_start_is_missing_asks_for_it() {
 }
 
 #[test]
+fn a_later_attempt_of_which_nothing_was_shown_keeps_none_of_a_restored_backup_away() {
+    // The page had forgotten all text at a gap, and a piece of attempt 2 came before its start. Then a backup came
+    // back by hand in which there was the first attempt: as an earlier one it was never shown.
+    let mut page = Page::connected();
+    assert_eq!(page.piece(attempt(2), 3, "ab"), StreamDelta::Drop);
+    page.lose_connection();
+    page.connect(1);
+    assert_eq!(page.start(ANSWER, FIRST), StreamStart::Begin);
+    assert_eq!(page.piece(FIRST, 0, "ab"), StreamDelta::Append { skip: 0 });
+}
+
+#[test]
 fn a_later_attempt_starts_over_and_an_earlier_one_is_not_heard_any_more() {
     let mut page = Page::connected();
     page.start(ANSWER, FIRST);

@@ -61,6 +61,13 @@ pub(crate) enum Up {
     Close,
 }
 
+impl Up {
+    /// Whether it asks for what waits.
+    pub(crate) fn asks(&self) -> bool {
+        matches!(self, Self::Text(text) if text.starts_with(r#"{"type":"get_pending""#))
+    }
+}
+
 /// What a page gets.
 #[derive(Debug)]
 pub(crate) enum Down {

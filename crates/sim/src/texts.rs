@@ -12,6 +12,7 @@ use tetherline_protocol::{
 
 use crate::{
     Mutant,
+    network::Up,
     streams::{StreamNo, uuid},
     tabs::{Post, tab_no},
     upstream::number,
@@ -336,7 +337,9 @@ impl World {
             let is_full = next.is_some_and(|(_, delivery)| {
                 end.flight.is_full_for(delivery.text.len(), &self.limits)
             });
-            end.busy_until <= self.now && !(is_full && end.showing.owes())
+            // What is asked waits behind sends for which there is no room.
+            let is_heard = !end.unread.iter().any(Up::asks);
+            end.busy_until <= self.now && is_heard && !(is_full && end.showing.owes())
         });
         let is_whole = link.up.is_open() && link.down.is_open() && is_free;
         is_whole && self.is_connected(page) && self.server.is_some()

@@ -35,6 +35,9 @@ const MENDED: &[(u64, &str)] = &[
     (400_018_063, NAMED_BY_ANOTHERS_ANSWER),
     (500_031_701, ASKED_ONCE_FOR_EACH_REPEAT),
     (600_136_216, WAITED_FOR_EACH_OTHER),
+    (700_095_555, TEXT_BESIDE_THE_POSITION),
+    (700_570_212, AHEAD_BY_A_PIECE),
+    (700_225_816, ASKED_BEHIND_SENDS),
 ];
 
 /// A page that was told where its device stood was held to what a crash had left of that meanwhile.
@@ -101,6 +104,14 @@ const ASKED_ONCE_FOR_EACH_REPEAT: &str =
 /// The leading tab dropped what followed another tab's question, so it did not acknowledge it, and asked for its
 /// own only once the server was through with that.
 const WAITED_FOR_EACH_OTHER: &str = "leading tab and server waited for each other";
+
+/// What the leading tab passed on was put behind it, in the middle of a surrogate pair.
+const TEXT_BESIDE_THE_POSITION: &str = "a tab at the leading one's position showed that its messages are of this mailbox, and not that its text is";
+
+const AHEAD_BY_A_PIECE: &str = "an attempt of which a page had seen a piece and shown nothing kept that of a restored backup away, which was an earlier one";
+
+const ASKED_BEHIND_SENDS: &str =
+    "the checker expected the answer to a question that waited behind a thousand sends";
 
 #[test]
 fn every_promise_is_kept_whatever_goes_wrong() {

@@ -193,12 +193,12 @@ impl<P> Engine<P> {
         if let Some(resume) = again.or(resume) {
             self.ask(&resume);
         }
-        if self.leads() && self.reader.is_behind(from) {
+        self.schedule_ack();
+        if self.reader.is_behind(from) {
             // What follows there is not this tab's next: it acknowledges none of it, and for that the
             // server may wait before it has answered. This tab's own question takes the place.
             self.handle_complete(connection, now);
         }
-        self.schedule_ack();
     }
 
     /// `pending_check_complete` has come.
@@ -259,7 +259,9 @@ impl<P> Engine<P> {
         }
         let (lost, resume) = match standpoint {
             Standpoint::Server => self.reader.connect(epoch, head, cursor, checks_positions),
-            Standpoint::Tab(position) => self.reader.join(epoch, head, cursor.seq, position),
+            Standpoint::Tab(position) => {
+                self.reader.join(epoch, head, cursor.seq, position, self.streams.has_unfinished())
+            }
         };
         if let Some(after) = lost {
             self.outputs.push_back(Output::Gap { after, next: cursor.seq });
@@ -311,7 +313,7 @@ impl<P> Engine<P> {
             return;
         }
         let Resume { after, proves, epoch } = *resume;
-        self.streams.ask();
+        self.streams.ask(self.has_socket());
         self.outputs.push_back(Output::GetPending { after, proves, epoch });
     }
 

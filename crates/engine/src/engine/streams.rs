@@ -45,7 +45,6 @@ impl<P> Engine<P> {
             Piece::Fits { skip } => StreamDelta::Append { skip },
             Piece::Stale => StreamDelta::Drop,
             Piece::Hole => {
-                self.drop_streams_over_limit();
                 if let Some(resume) = self.reader.ask_again() {
                     self.ask(&resume);
                 }

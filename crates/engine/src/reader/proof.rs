@@ -25,6 +25,7 @@ impl Reader {
         head: Seq,
         cursor: Seq,
         position: Option<Mark>,
+        has_text: bool,
     ) -> (Option<Seq>, Resume) {
         let known = self.place.filter(|place| place.epoch == epoch);
         let head = known.map_or(head, |place| place.high.max(head));
@@ -32,9 +33,10 @@ impl Reader {
         let (lost, mut resume) = self.connect(epoch, head, at_cursor, false);
         if let Some(place) = self.place.as_mut() {
             place.is_checked = position.is_some();
-            // The leading tab has proved its own position, and that is all it can say.
+            // The leading tab has proved its own position, and that is all it can say: text that this one has
+            // beside may be another.
             let is_owed = known.is_some() && place.known.id != IdNo::NONE && position.is_some();
-            if is_owed && position != Some(place.known) {
+            if is_owed && (position != Some(place.known) || has_text) {
                 place.proof = Proof::Owed;
                 resume = place.question();
             }
