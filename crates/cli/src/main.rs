@@ -34,7 +34,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Task {
     /// Deliver messages: /ws/user/{user} for clients, /v1/users/{user}/messages for publishers.
-    Serve(serve::Options),
+    Serve(Box<serve::Options>),
     /// Print a token with which a user may connect.
     Token(token::Options),
     /// Put one message into a user's mailbox; prints its id and position as JSON.
@@ -57,7 +57,7 @@ async fn main() -> ExitCode {
         Err(code) => return code,
     };
     let result = match task {
-        Task::Serve(options) => serve::run(options).await,
+        Task::Serve(options) => serve::run(*options).await,
         Task::Token(options) => token::run(&options),
         Task::Publish(options) => publish::run(options).await,
         Task::Erase(options) => erase::run(options).await,

@@ -121,6 +121,8 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     if let Some(webhook) = webhook {
         server.attach(Arc::new(webhook));
     }
+    // Whoever came before would only be told to come again.
+    server.ready().await;
     // The one line on stdout: scripts wait for it. Whoever started this may have closed its end; that is
     // no reason not to serve.
     say!("listening on http://{address}");

@@ -1,5 +1,5 @@
-#[cfg(feature = "webhook")]
-mod outbound;
+#[cfg(any(feature = "jwks", feature = "webhook"))]
+pub(crate) mod outbound;
 pub(crate) mod reception;
 #[cfg(feature = "webhook")]
 pub(crate) mod webhook;
@@ -13,7 +13,7 @@ use tetherline_protocol::{
 };
 
 use crate::StoreError;
-#[cfg(feature = "webhook")]
+#[cfg(any(feature = "jwks", feature = "webhook"))]
 pub use outbound::{NoHttpClient, http_client};
 #[cfg(feature = "webhook")]
 pub use webhook::{

@@ -40,10 +40,11 @@ pub use application::{
 };
 #[cfg(feature = "webhook")]
 pub use application::{
-    InvalidWebhook, NoHttpClient, WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_ATTEMPTS_MAX,
-    WEBHOOK_BYTES_MAX, WEBHOOK_REQUESTS_MAX, WEBHOOK_TIMEOUT, WEBHOOK_TURN_TIMEOUT, Webhook,
-    WebhookOptions, http_client,
+    InvalidWebhook, WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_ATTEMPTS_MAX, WEBHOOK_BYTES_MAX,
+    WEBHOOK_REQUESTS_MAX, WEBHOOK_TIMEOUT, WEBHOOK_TURN_TIMEOUT, Webhook, WebhookOptions,
 };
+#[cfg(any(feature = "jwks", feature = "webhook"))]
+pub use application::{NoHttpClient, http_client};
 pub use chain::chain;
 pub use config::Config;
 pub use http::{
@@ -57,6 +58,11 @@ pub use security::{
     ApiKey, InvalidJwks, InvalidKey, InvalidOrigin, InvalidRule, JWKS_BYTES_MAX, JWKS_KEYS_MAX,
     JwtKeys, KEYS_TRIED_MAX, Origin, RSA_BITS_MAX, RSA_BITS_MIN, SECRET_BYTES_MIN, SecretFileError,
     TOKEN_LEEWAY_MAX, TokenRules, UnusableKey, VerifyingKey, WeakSecret, issue_token, secret_file,
+};
+#[cfg(feature = "jwks")]
+pub use security::{
+    InvalidJwksUrl, JWKS_AGE, JWKS_AGE_MAX, JWKS_AGE_MIN, JWKS_KEPT_MAX, JWKS_RETRY_BASE,
+    JWKS_RETRY_MAX, JWKS_TIMEOUT, JWKS_UNKNOWN_KID_INTERVAL, Jwks, JwksOptions, JwksTimes,
 };
 pub use server::{PublishError, Published, Server};
 pub use store::{Head, Publish, StoreError, backup};

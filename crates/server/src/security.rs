@@ -9,6 +9,11 @@ pub use auth::{
     KEYS_TRIED_MAX, RSA_BITS_MAX, RSA_BITS_MIN, SECRET_BYTES_MIN, TOKEN_LEEWAY_MAX, TokenRules,
     UnusableKey, VerifyingKey, WeakSecret, issue_token,
 };
+#[cfg(feature = "jwks")]
+pub use auth::{
+    InvalidJwksUrl, JWKS_AGE, JWKS_AGE_MAX, JWKS_AGE_MIN, JWKS_KEPT_MAX, JWKS_RETRY_BASE,
+    JWKS_RETRY_MAX, JWKS_TIMEOUT, JWKS_UNKNOWN_KID_INTERVAL, Jwks, JwksOptions, JwksTimes,
+};
 pub use origin::{InvalidOrigin, Origin};
 #[cfg(feature = "webhook")]
 pub use secret::webhook_secret_file;

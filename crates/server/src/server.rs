@@ -190,6 +190,17 @@ impl Server {
         self.shared.bodies.read(headers, body, bytes_max).await
     }
 
+    /// Resolves when what a start needs from elsewhere is here, or could not be had: keys at a URL. Who comes
+    /// before is told to come again. It takes a few seconds at most, see `JWKS_TIMEOUT`.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn ready(&self) {
+        self.shared.begin();
+        self.shared.config.jwt.tried().await;
+    }
+
     /// How many WebSocket connections are open.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -308,6 +319,7 @@ impl Shared {
                 drop(watched);
             });
             self.watch_streams();
+            self.config.jwt.begin(&self.alarm);
         });
     }
 }

@@ -7,52 +7,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::{
-    SECRET, TestServer,
+    SECRET,
+    door::Door,
     issuer::{Issuer, base64, claims, jwks, pem},
     keys, now, signed,
 };
 use tetherline_protocol::limits::TOKEN_LEEWAY_MS;
 use tetherline_server::{
-    Config, InvalidJwks, InvalidKey, InvalidRule, JWKS_BYTES_MAX, JWKS_KEYS_MAX, KEYS_TRIED_MAX,
+    InvalidJwks, InvalidKey, InvalidRule, JWKS_BYTES_MAX, JWKS_KEYS_MAX, KEYS_TRIED_MAX,
     RSA_BITS_MAX, RSA_BITS_MIN, SECRET_BYTES_MIN, TOKEN_LEEWAY_MAX, TokenRules, UnusableKey,
     VerifyingKey,
 };
-
-/// A server that takes tokens by these rules, and what it says to some.
-struct Door(TestServer);
-
-impl Door {
-    async fn open(rules: TokenRules) -> Self {
-        Self(TestServer::start(Config::new(rules)).await)
-    }
-
-    async fn with_keys(keys: impl IntoIterator<Item = VerifyingKey>) -> Self {
-        Self::open(TokenRules::new().with_keys(keys)).await
-    }
-
-    /// The status and code that ada's token meets: 426 is a yes to everything but the upgrade.
-    async fn says(&self, token: &str) -> (u16, String) {
-        self.says_to("ada", token).await
-    }
-
-    async fn says_to(&self, user: &str, token: &str) -> (u16, String) {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let request = http.get(self.0.http(&format!("/ws/user/{user}"))).bearer_auth(token);
-        let answer = request.send().await.unwrap();
-        let status = answer.status().as_u16();
-        let body: Value = answer.json().await.unwrap();
-        assert!(!body.to_string().contains(token), "{body}");
-        (status, body["error"]["code"].as_str().unwrap().to_owned())
-    }
-
-    async fn takes(&self, token: &str) -> bool {
-        match self.says(token).await {
-            (426, _) => true,
-            (401, code) if code == "unauthorized" => false,
-            other => panic!("{other:?}"),
-        }
-    }
-}
 
 fn pem_key(issuer: &Issuer) -> VerifyingKey {
     VerifyingKey::from_pem(issuer.pem().as_bytes()).unwrap().remove(0)

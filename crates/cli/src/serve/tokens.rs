@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::{Args, builder::NonEmptyStringValueParser};
-use tetherline_server::{TOKEN_LEEWAY_MAX, TokenRules, VerifyingKey};
+use tetherline_server::{Jwks, JwksOptions, TOKEN_LEEWAY_MAX, TokenRules, VerifyingKey};
 
 use crate::files;
 
@@ -29,6 +29,27 @@ pub(super) struct TokenOptions {
     /// A JWK set (RFC 7517): keys with names, of which a token says its own (`kid`).
     #[arg(long = "jwt-jwks-file", value_name = "FILE", env = "TETHERLINE_JWT_JWKS_FILE")]
     jwks_file: Option<PathBuf>,
+    /// Where an identity provider publishes such a set: https, or http on this very machine. It is fetched at the
+    /// start, when it is old, and when a token names a key that is not in it.
+    #[arg(long = "jwt-jwks-url", value_name = "URL", env = "TETHERLINE_JWT_JWKS_URL")]
+    jwks_url: Option<String>,
+    /// The proxy on the way there, such as http://127.0.0.1:3128. HTTP_PROXY and the like in the environment count
+    /// for nothing.
+    #[arg(
+        long = "jwt-jwks-proxy",
+        value_name = "URL",
+        env = "TETHERLINE_JWT_JWKS_PROXY",
+        requires = "jwks_url"
+    )]
+    jwks_proxy: Option<String>,
+    /// Trust the certificates in this PEM file there, instead of the machine's.
+    #[arg(
+        long = "jwt-jwks-cacert",
+        value_name = "FILE",
+        env = "TETHERLINE_JWT_JWKS_CACERT",
+        requires = "jwks_url"
+    )]
+    jwks_cacert: Option<PathBuf>,
     /// Only tokens with this `iss` count.
     #[arg(
         long = "jwt-issuer",
@@ -74,6 +95,9 @@ impl TokenOptions {
             .context("--jwt-leeway")?
             .with_user_claim(&self.user_claim)
             .context("--jwt-user-claim")?;
+        if let Some(url) = &self.jwks_url {
+            rules = rules.with_jwks(self.jwks(url)?);
+        }
         if let Some(issuer) = &self.issuer {
             rules = rules.with_issuer(issuer).context("--jwt-issuer")?;
         }
@@ -95,10 +119,20 @@ impl TokenOptions {
             keys.extend(files::jwks(path)?);
         }
         // Whoever names keys does not want tokens to count that were signed with another.
-        if keys.is_empty() {
+        if keys.is_empty() && self.jwks_url.is_none() {
             keys.push(files::own_jwt_secret(&data.join("jwt.secret"))?);
         }
         Ok(keys)
+    }
+
+    fn jwks(&self, url: &str) -> Result<Jwks> {
+        let trusted = self.jwks_cacert.as_deref();
+        let trusted =
+            trusted.map(|path| files::certificates(path, "--jwt-jwks-cacert")).transpose()?;
+        let mut jwks = JwksOptions::new(url);
+        jwks.ca_certificates = trusted.as_ref().map(|(pem, _)| pem.as_slice());
+        jwks.proxy = self.jwks_proxy.as_deref();
+        Jwks::open(jwks).context("--jwt-jwks-url")
     }
 }
 

@@ -18,8 +18,19 @@ fn a_port_in_use_is_named() {
 #[test]
 fn a_variable_that_is_empty_is_an_option_that_was_not_given() {
     // What `docker compose` makes of `${ORIGIN:-}` was no origin, no number and no path, and nothing started.
-    let names =
-        ["ALLOW_ORIGIN", "RETENTION_DAYS", "WEBHOOK_URL", "WEBHOOK_CACERT", "ALLOW_QUERY_TOKEN"];
+    let names = [
+        "ALLOW_ORIGIN",
+        "RETENTION_DAYS",
+        "WEBHOOK_URL",
+        "WEBHOOK_CACERT",
+        "ALLOW_QUERY_TOKEN",
+        "JWT_SECRET_FILE",
+        "JWT_PUBLIC_KEY_FILE",
+        "JWT_JWKS_URL",
+        "JWT_ISSUER",
+        "JWT_AUDIENCE",
+        "JWT_LEEWAY",
+    ];
     let names = names.map(|name| format!("TETHERLINE_{name}"));
     let empty: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
     let server = Server::start_in(&empty, tempfile::tempdir().unwrap(), &[]);

@@ -15,13 +15,13 @@ use crate::{
 };
 
 /// What stands in front of a server and speaks TLS, and the file with its certificate.
-struct Front {
-    url: String,
-    certificate: PathBuf,
+pub(crate) struct Front {
+    pub(crate) url: String,
+    pub(crate) certificate: PathBuf,
     _folder: TempDir,
 }
 
-async fn front(behind: &str) -> Front {
+pub(crate) async fn front(behind: &str) -> Front {
     let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let certificate = folder.path().join("front.pem");

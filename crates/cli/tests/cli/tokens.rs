@@ -1,8 +1,13 @@
-//! Keys that tokens are checked with, from files.
+//! Keys that tokens are checked with, from files and from a URL.
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -10,20 +15,23 @@ use rcgen::{KeyPair, PKCS_ED25519, PublicKeyData as _, SigningKey as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{PATIENCE, Server, complaint, run, text};
+use crate::{
+    support::{PATIENCE, Server, complaint, run, text},
+    tls::front,
+};
 
 /// Whoever signs tokens, with a key that the server has the public half of.
-pub(crate) struct Issuer {
+struct Issuer {
     kid: &'static str,
     key: KeyPair,
 }
 
 impl Issuer {
-    pub(crate) fn new(kid: &'static str) -> Self {
+    fn new(kid: &'static str) -> Self {
         Self { kid, key: KeyPair::generate_for(&PKCS_ED25519).unwrap() }
     }
 
-    pub(crate) fn token(&self, claims: &Value) -> String {
+    fn token(&self, claims: &Value) -> String {
         let base64 = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
         let header = json!({ "alg": "EdDSA", "kid": self.kid }).to_string();
         let signed =
@@ -32,7 +40,7 @@ impl Issuer {
         format!("{signed}.{}", base64(&signature))
     }
 
-    pub(crate) fn jwks(&self) -> String {
+    fn jwks(&self) -> String {
         let x = BASE64_URL_SAFE_NO_PAD.encode(self.key.der_bytes());
         let key = json!({ "kty": "OKP", "crv": "Ed25519", "kid": self.kid, "x": x });
         json!({ "keys": [key] }).to_string()
@@ -40,7 +48,7 @@ impl Issuer {
 }
 
 /// What a server says to ada's token: 426 is a yes to everything but the upgrade.
-pub(crate) async fn asked(server: &Server, token: &str) -> (u16, String) {
+async fn asked(server: &Server, token: &str) -> (u16, String) {
     let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
     let request = http.get(format!("{}/ws/user/ada", server.url)).bearer_auth(token);
     let answer = request.send().await.unwrap();
@@ -136,6 +144,112 @@ async fn what_tokens_have_to_say_is_an_option_and_a_variable() {
     assert!(!takes(&server, &server.token("ada")).await);
 }
 
+/// Whoever publishes keys, or does not: it answers with what it holds, and 500 if that is nothing.
+struct Provider {
+    address: String,
+    document: Arc<Mutex<Option<String>>>,
+}
+
+impl Provider {
+    fn start(document: Option<String>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let document = Arc::new(Mutex::new(document));
+        let held = document.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, held) = (stream.unwrap(), held.clone());
+                // Whoever gives up on it is nobody's trouble.
+                let _ = answer(&mut stream, held.lock().unwrap().as_deref());
+            }
+        });
+        Self { address, document }
+    }
+
+    fn publishes(&self, document: String) {
+        *self.document.lock().unwrap() = Some(document);
+    }
+}
+
+fn answer(stream: &mut TcpStream, document: Option<&str>) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+    let (status, body) = match document {
+        Some(document) => ("200 OK", document),
+        None => ("500 Internal Server Error", "{}"),
+    };
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_at_a_url_are_there_when_the_server_is_and_no_proxy_sees_who_asks_for_them() {
+    let issuer = Issuer::new("1");
+    let provider = Provider::start(Some(issuer.jwks()));
+    let url = format!("http://{}/keys", provider.address);
+    let variables = [
+        ("HTTP_PROXY", "http://127.0.0.1:1"),
+        ("http_proxy", "http://127.0.0.1:1"),
+        ("ALL_PROXY", "http://127.0.0.1:1"),
+        ("TETHERLINE_JWT_JWKS_URL", url.as_str()),
+    ];
+    let server = Server::start_in(&variables, tempfile::tempdir().unwrap(), &[]);
+    assert!(takes(&server, &issuer.token(&claims())).await);
+    assert!(!server.file("jwt.secret").exists());
+    // The one that is named is asked: here it is the provider itself.
+    let proxy = format!("http://{}", provider.address);
+    let options = ["--jwt-jwks-url", "http://127.0.0.1:1/keys", "--jwt-jwks-proxy", &proxy];
+    let server = Server::start_with(&options);
+    assert!(takes(&server, &issuer.token(&claims())).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_come_over_tls_from_whoever_is_trusted() {
+    let issuer = Issuer::new("1");
+    let provider = Provider::start(Some(issuer.jwks()));
+    let front = front(&provider.address).await;
+    let url = ["--jwt-jwks-url", &front.url];
+    let trusting = [&url[..], &["--jwt-jwks-cacert", text(&front.certificate)]].concat();
+    let server = Server::start_with(&trusting);
+    assert!(takes(&server, &issuer.token(&claims())).await);
+    let server = Server::start_with(&url);
+    assert_eq!(asked(&server, &issuer.token(&claims())).await.0, 503);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_away_stops_no_start_and_is_said_once() {
+    let issuer = Issuer::new("1");
+    let provider = Provider::start(None);
+    let url = format!("http://me:hidden@{}/keys?key=hidden", provider.address);
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let options = ["--jwt-jwks-url", &url];
+    let started = Instant::now();
+    let server = Server::start_logging_on(tempfile::tempdir().unwrap(), &log, &options);
+    let token = issuer.token(&claims());
+    for _ in 0..20 {
+        assert_eq!(asked(&server, &token).await, (503, "unavailable".into()));
+    }
+    provider.publishes(issuer.jwks());
+    let deadline = Instant::now() + PATIENCE;
+    while asked(&server, &token).await.0 != 426 {
+        assert!(Instant::now() < deadline, "it does not come back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let log = fs::read_to_string(log).unwrap();
+    let said = log.lines().filter(|line| line.contains("could not be fetched"));
+    let said: Vec<_> = said.collect();
+    let most = 1 + started.elapsed().as_secs() / 10;
+    assert!((1..=most).contains(&(said.len() as u64)), "{said:?}");
+    assert!(said[0].contains("WARN") && said[0].contains("it answered 500"), "{said:?}");
+    for secret in [&*token, token.rsplit('.').next().unwrap(), "hidden"] {
+        assert!(!log.contains(secret), "{secret}");
+    }
+}
+
 #[test]
 fn a_file_that_holds_no_keys_is_named_and_what_is_wrong_with_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -166,6 +280,12 @@ fn a_file_that_holds_no_keys_is_named_and_what_is_wrong_with_it() {
 
     let claim = said("--jwt-user-claim", "exp");
     assert!(claim.contains("--jwt-user-claim: `exp` says when a token ends"), "{claim}");
+    let plain = said("--jwt-jwks-url", "http://accounts.example.com/keys");
+    assert!(plain.contains("--jwt-jwks-url: keys that come over http://"), "{plain}");
+    let nonsense = said("--jwt-jwks-url", "accounts.example.com");
+    assert!(nonsense.contains("--jwt-jwks-url: accounts.example.com is not"), "{nonsense}");
+    let alone = said("--jwt-jwks-proxy", "http://127.0.0.1:3128");
+    assert!(alone.contains("--jwt-jwks-url <URL>"), "{alone}");
     let leeway = said("--jwt-leeway", "301");
     assert!(leeway.contains("301 is not in 0..=300"), "{leeway}");
 }

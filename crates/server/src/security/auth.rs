@@ -1,6 +1,13 @@
 mod claims;
 mod jwks;
+#[cfg(feature = "jwks")]
+mod jwks_url;
+#[cfg(not(feature = "jwks"))]
+#[path = "auth/no_jwks.rs"]
+mod jwks_url;
 mod key;
+#[cfg(feature = "jwks")]
+mod refresh;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -21,6 +28,14 @@ pub use self::{
     jwks::{InvalidJwks, JWKS_BYTES_MAX, JWKS_KEYS_MAX, UnusableKey},
     key::{InvalidKey, RSA_BITS_MAX, RSA_BITS_MIN, VerifyingKey},
     rules::{KEYS_TRIED_MAX, TokenRules},
+};
+#[cfg(feature = "jwks")]
+pub use self::{
+    jwks_url::{InvalidJwksUrl, Jwks, JwksOptions},
+    refresh::{
+        JWKS_AGE, JWKS_AGE_MAX, JWKS_AGE_MIN, JWKS_KEPT_MAX, JWKS_RETRY_BASE, JWKS_RETRY_MAX,
+        JWKS_TIMEOUT, JWKS_UNKNOWN_KID_INTERVAL, JwksTimes,
+    },
 };
 
 /// Shortest signing secret and API key, in bytes: below it, guessing becomes practical.
@@ -174,7 +189,7 @@ pub(crate) enum InvalidToken {
     #[error(
         "whether it is good cannot be said right now, as its issuer's keys cannot be had; try again"
     )]
-    #[expect(dead_code, reason = "keys are fetched in the next step")]
+    #[cfg_attr(not(feature = "jwks"), expect(dead_code, reason = "all keys are here"))]
     KeysAway {
         /// When it is worth another try.
         wait: Duration,

@@ -78,8 +78,8 @@ impl VerifyingKey {
     }
 
     /// The same of one that everybody can read.
-    #[expect(dead_code, reason = "keys are fetched in the next step")]
-    pub(super) fn from_published_jwks(document: &[u8]) -> Result<Vec<Self>, InvalidJwks> {
+    #[cfg(any(feature = "jwks", feature = "fuzzing"))]
+    pub(crate) fn from_published_jwks(document: &[u8]) -> Result<Vec<Self>, InvalidJwks> {
         keys(document, Source::Published)
     }
 }

@@ -45,6 +45,11 @@ impl Algorithm {
             Self::EdDsa => "EdDSA",
         }
     }
+
+    /// Whether everybody may know what signatures are checked with.
+    pub(super) const fn is_public(self) -> bool {
+        !matches!(self, Self::Hs256)
+    }
 }
 
 impl From<Algorithm> for jsonwebtoken::Algorithm {

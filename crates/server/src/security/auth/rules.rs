@@ -10,9 +10,11 @@ use super::{
     Identity, InvalidToken,
     claims::{Claims, Demands, InvalidRule, named},
     is_there,
+    jwks_url::Jwks,
     key::{Algorithm, VerifyingKey},
     since_epoch,
 };
+use crate::alarm::Alarm;
 
 /// With how many keys a token is tried at most. One that names its key needs one; more is only for issuers
 /// that give their keys no names.
@@ -34,6 +36,7 @@ pub const KEYS_TRIED_MAX: usize = 8;
 #[derive(Debug, Clone, Default)]
 pub struct TokenRules {
     keys: Vec<VerifyingKey>,
+    jwks: Option<Jwks>,
     pub(super) demands: Demands,
 }
 
@@ -50,6 +53,13 @@ impl TokenRules {
     pub fn with_keys(mut self, keys: impl IntoIterator<Item = VerifyingKey>) -> Self {
         self.keys.extend(keys);
         self
+    }
+
+    /// And those that are published at a URL, instead of at another one.
+    #[cfg(feature = "jwks")]
+    #[must_use]
+    pub fn with_jwks(self, jwks: Jwks) -> Self {
+        Self { jwks: Some(jwks), ..self }
     }
 
     /// Tokens need this `iss`.
@@ -77,15 +87,47 @@ impl TokenRules {
         Ok(self)
     }
 
+    /// Fetches what is to be fetched, from now on.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub(crate) fn begin(&self, alarm: &Alarm) {
+        if let Some(jwks) = &self.jwks {
+            jwks.keep(alarm);
+        }
+    }
+
+    /// Resolves when the first attempt to fetch anything is over.
+    pub(crate) async fn tried(&self) {
+        if let Some(jwks) = &self.jwks {
+            jwks.tried().await;
+        }
+    }
+
     pub(crate) fn verify(&self, token: &str) -> Result<Identity, InvalidToken> {
         let header = Header::of(token)?;
-        let fitting = self.keys.iter().filter(|key| header.may_mean(key));
-        for key in fitting.take(KEYS_TRIED_MAX) {
+        let fetched = self.jwks.as_ref().and_then(Jwks::keys);
+        let known = self.keys.iter().chain(fetched.iter().flat_map(|keys| keys.iter()));
+        for key in known.filter(|key| header.may_mean(key)).take(KEYS_TRIED_MAX) {
             if let Some(claims) = self.signed_with(key, token)? {
                 return self.demands.identity(claims, token, since_epoch());
             }
         }
-        Err(InvalidToken::Malformed)
+        Err(self.unknown(&header, fetched.as_deref().unwrap_or_default()))
+    }
+
+    /// What to say of a token that none of the known keys has signed: its key may be one that was published
+    /// since they were fetched, unless there is another of its name.
+    fn unknown(&self, header: &Header, fetched: &[VerifyingKey]) -> InvalidToken {
+        let is_named =
+            |key: &VerifyingKey| header.kid.is_some() && key.kid() == header.kid.as_deref();
+        match &self.jwks {
+            Some(jwks) if header.algorithm.is_public() && !fetched.iter().any(is_named) => {
+                jwks.missed()
+            }
+            _ => InvalidToken::Malformed,
+        }
     }
 
     /// The claims, if this key has signed them.
