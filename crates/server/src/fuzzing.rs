@@ -10,7 +10,7 @@ use tetherline_protocol::UserId;
 pub use crate::connection::socket::fuzzing::frames;
 pub use crate::http::fuzzing::{device, idempotency_key, token};
 use crate::{
-    JwtKeys, Origin, Refusal, TokenRules,
+    JwtKeys, Origin, Refusal, TokenRules, VerifyingKey,
     security::{origin::RequestOrigin, secret::secret_in},
 };
 
@@ -39,6 +39,13 @@ pub fn signed(keys: &JwtKeys, claims: &[u8]) -> String {
         jsonwebtoken::crypto::sign(signed.as_bytes(), keys.encoding(), Algorithm::HS256)
             .expect("HS256 takes any secret");
     format!("{signed}.{signature}")
+}
+
+/// How many keys count of a document: of one in a file, and of one that everybody can read.
+#[must_use]
+pub fn keys(document: &[u8]) -> (usize, usize) {
+    let count = |keys: Result<Vec<_>, _>| keys.map_or(0, |keys| keys.len());
+    (count(VerifyingKey::from_jwks(document)), count(VerifyingKey::from_published_jwks(document)))
 }
 
 /// What a webhook's 4xx says, if it is the application's.

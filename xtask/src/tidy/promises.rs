@@ -4,20 +4,24 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
 
-const DOCUMENT: &str = "docs/delivery.md";
+const DOCUMENTS: [&str; 2] = ["docs/delivery.md", "docs/security.md"];
 /// Between a file and its test.
 const OF: &str = "::";
 
 pub(super) fn problems(root: &Path) -> Result<Vec<String>> {
-    let text =
-        fs::read_to_string(root.join(DOCUMENT)).with_context(|| format!("reading {DOCUMENT}"))?;
-    let missing = named(&text).filter_map(|(file, test)| {
-        let source = fs::read_to_string(root.join(file)).unwrap_or_default();
-        let there = holds(file, &source, test);
-        (!there)
-            .then(|| format!("{DOCUMENT} names the test `{test}` of {file}, which is not there"))
-    });
-    Ok(missing.collect())
+    let mut missing = Vec::new();
+    for document in DOCUMENTS {
+        let text = fs::read_to_string(root.join(document))
+            .with_context(|| format!("reading {document}"))?;
+        missing.extend(named(&text).filter_map(|(file, test)| {
+            let source = fs::read_to_string(root.join(file)).unwrap_or_default();
+            let there = holds(file, &source, test);
+            (!there).then(|| {
+                format!("{document} names the test `{test}` of {file}, which is not there")
+            })
+        }));
+    }
+    Ok(missing)
 }
 
 /// Every `folder/file::test` in backticks.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    support::{PATIENCE, Server, complaint, run, text},
+    support::{PATIENCE, Process, Server, complaint, run, text},
     tls::front,
 };
 
@@ -233,12 +233,16 @@ async fn a_provider_that_is_away_stops_no_start_and_is_said_once() {
     for _ in 0..20 {
         assert_eq!(asked(&server, &token).await, (503, "unavailable".into()));
     }
+    // A client of ours waits, and does not take it for a refusal.
+    let tail = Process::start(&["tail", "--url", &server.url, "--token", &token]);
     provider.publishes(issuer.jwks());
     let deadline = Instant::now() + PATIENCE;
     while asked(&server, &token).await.0 != 426 {
         assert!(Instant::now() < deadline, "it does not come back");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    server.publish("ada", r#"{"n":1}"#);
+    while !tail.line().contains(r#""n":1"#) {}
     let log = fs::read_to_string(log).unwrap();
     let said = log.lines().filter(|line| line.contains("could not be fetched"));
     let said: Vec<_> = said.collect();
