@@ -8,12 +8,18 @@ fn document(kid: &str) -> Vec<u8> {
     format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"{kid}","x":"{x}"}}]}}"#).into_bytes()
 }
 
-fn fetched(kid: &str, fresh_for: Option<Duration>) -> Result<Fetched, Unfetched> {
-    Ok(Fetched { document: document(kid), fresh_for })
+type Answer = Result<Fetched, Unfetched>;
+
+fn fetched(kid: &str, fresh_for: Option<Duration>) -> Fetched {
+    Fetched { document: document(kid), fresh_for }
 }
 
-fn away() -> Result<Fetched, Unfetched> {
+fn away() -> Answer {
     Err(Unfetched::Unreachable("it is away".into()))
+}
+
+fn secs(secs: f64) -> Duration {
+    Duration::from_secs_f64(secs)
 }
 
 /// A machine on a clock of its own.
@@ -33,17 +39,17 @@ impl Bench {
     }
 
     /// Fetches at this time, which has to be one for it.
-    fn fetch(&mut self, secs: f64, answer: Result<Fetched, Unfetched>) -> Result<usize, Unfetched> {
+    fn fetch(&mut self, secs: f64, answer: Answer) -> Result<usize, Unfetched> {
         let now = self.at(secs);
         assert_eq!(self.refresh.next(now), Next::Fetch, "at {secs} s");
         self.refresh.fetched(answer, now, 1.0)
     }
 
     /// When it wants to be asked again.
-    fn due(&mut self, secs: f64) -> f64 {
+    fn due(&mut self, secs: f64) -> Duration {
         let now = self.at(secs);
         match self.refresh.next(now) {
-            Next::Wait(until) => (until - self.start).as_secs_f64(),
+            Next::Wait(until) => until - self.start,
             Next::Fetch => panic!("it is due at {secs} s"),
         }
     }
@@ -67,10 +73,10 @@ impl Bench {
 fn keys_are_fetched_at_once_and_again_when_they_are_old() {
     let mut bench = Bench::new();
     assert!(bench.kids(0.0).is_empty());
-    assert_eq!(bench.fetch(0.0, fetched("a", None)), Ok(1));
-    assert_eq!(bench.due(0.0), JWKS_AGE.as_secs_f64());
+    assert_eq!(bench.fetch(0.0, Ok(fetched("a", None))), Ok(1));
+    assert_eq!(bench.due(0.0), JWKS_AGE);
     // A key that is not there any more does not count any more.
-    assert_eq!(bench.fetch(300.0, fetched("b", None)), Ok(1));
+    assert_eq!(bench.fetch(300.0, Ok(fetched("b", None))), Ok(1));
     assert_eq!(bench.kids(300.0), ["b"]);
 }
 
@@ -80,15 +86,15 @@ fn how_long_they_are_fresh_is_said_by_whoever_publishes_them_within_bounds() {
         [(0, 60), (59, 60), (61, 61), (3_599, 3_599), (3_601, 3_600), (u64::MAX, 3_600)]
     {
         let mut bench = Bench::new();
-        bench.fetch(0.0, fetched("a", Some(Duration::from_secs(says)))).unwrap();
-        assert_eq!(bench.due(1.0), f64::from(secs), "{says}");
+        bench.fetch(0.0, Ok(fetched("a", Some(Duration::from_secs(says))))).unwrap();
+        assert_eq!(bench.due(1.0), Duration::from_secs(secs), "{says}");
     }
 }
 
 #[test]
 fn an_attempt_that_fails_changes_nothing_and_is_made_again_later_and_later() {
     let mut bench = Bench::new();
-    bench.fetch(0.0, fetched("a", None)).unwrap();
+    bench.fetch(0.0, Ok(fetched("a", None))).unwrap();
     let mut now = 300.0;
     for wait in [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0] {
         let bad = [
@@ -99,13 +105,13 @@ fn an_attempt_that_fails_changes_nothing_and_is_made_again_later_and_later() {
         let bad = bad.into_iter().nth(wait as usize % 3).unwrap();
         assert!(bench.fetch(now, bad).is_err());
         assert_eq!(bench.kids(now), ["a"]);
-        assert_eq!(bench.due(now), now + wait);
+        assert_eq!(bench.due(now), secs(now + wait));
         now += wait;
     }
-    bench.fetch(now, fetched("b", None)).unwrap();
+    bench.fetch(now, Ok(fetched("b", None))).unwrap();
     assert_eq!(bench.kids(now), ["b"]);
     assert!(bench.fetch(now + 300.0, away()).is_err());
-    assert_eq!(bench.due(now + 300.0), now + 301.0, "it begins anew");
+    assert_eq!(bench.due(now + 300.0), secs(now + 301.0), "it begins anew");
 }
 
 #[test]
@@ -114,7 +120,7 @@ fn waits_are_drawn_so_that_not_everybody_comes_at_once() {
     let start = bench.start;
     assert_eq!(bench.refresh.next(start), Next::Fetch);
     bench.refresh.fetched(away(), start, 0.0).unwrap_err();
-    assert_eq!(bench.due(0.0), 0.5);
+    assert_eq!(bench.due(0.0), secs(0.5));
 }
 
 #[test]
@@ -130,7 +136,7 @@ fn one_attempt_is_made_at_a_time() {
 #[test]
 fn keys_that_cannot_be_fetched_anew_count_for_so_long() {
     let mut bench = Bench::new();
-    bench.fetch(0.0, fetched("a", None)).unwrap();
+    bench.fetch(0.0, Ok(fetched("a", None))).unwrap();
     let end = JWKS_KEPT_MAX.as_secs_f64();
     assert!(bench.fetch(end - 10.0, away()).is_err());
     assert_eq!(bench.kids(end - 0.001), ["a"]);
@@ -142,20 +148,20 @@ fn keys_that_cannot_be_fetched_anew_count_for_so_long() {
 fn unknown_keys_are_looked_for_once_in_an_interval() {
     // Tokens with made-up key names are free to make.
     let mut bench = Bench::new();
-    bench.fetch(0.0, fetched("a", None)).unwrap();
+    bench.fetch(0.0, Ok(fetched("a", None))).unwrap();
     for secs in [0.0, 5.0, 9.999] {
         assert_eq!(bench.missed(secs), Miss::Forged, "{secs}");
     }
     let Miss::Fetch(wait) = bench.missed(10.0) else { panic!("it may be new") };
     assert!(wait <= Duration::from_secs(1));
-    assert_eq!(bench.fetch(10.0, fetched("a", None)), Ok(1));
+    assert_eq!(bench.fetch(10.0, Ok(fetched("a", None))), Ok(1));
     // However many there are.
     let mut fetches = 0;
     for tenths in 100..1_100 {
         let secs = f64::from(tenths) / 10.0;
         let miss = bench.missed(secs);
         if matches!(miss, Miss::Fetch(_)) {
-            bench.fetch(secs, fetched("a", None)).unwrap();
+            bench.fetch(secs, Ok(fetched("a", None))).unwrap();
             fetches += 1;
         } else {
             assert_eq!(miss, Miss::Forged, "{secs}");
@@ -169,12 +175,12 @@ fn an_unknown_key_hurries_nobody_who_is_away() {
     let mut bench = Bench::new();
     assert!(bench.fetch(0.0, away()).is_err());
     assert_eq!(bench.missed(0.25), Miss::Wait(Duration::from_millis(1_750)));
-    assert_eq!(bench.due(0.25), 1.0);
+    assert_eq!(bench.due(0.25), secs(1.0));
     // The same when there were keys once: it may be one that was published since.
-    bench.fetch(1.0, fetched("a", None)).unwrap();
+    bench.fetch(1.0, Ok(fetched("a", None))).unwrap();
     assert!(bench.fetch(301.0, away()).is_err());
     assert_eq!(bench.missed(301.5), Miss::Wait(Duration::from_millis(1_500)));
-    assert_eq!(bench.due(301.5), 302.0);
+    assert_eq!(bench.due(301.5), secs(302.0));
 }
 
 #[test]
