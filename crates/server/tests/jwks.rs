@@ -395,3 +395,24 @@ fn keys_come_over_tls_or_from_this_machine() {
     let secret = Jwks::open(JwksOptions::new("http://me:secret@[::1]/k?key=secret")).unwrap();
     assert!(!format!("{secret:?}").contains("secret"));
 }
+
+#[test]
+fn times_that_contradict_each_other_are_refused() {
+    let open = |change: fn(&mut JwksTimes)| {
+        let mut times = JwksTimes::default();
+        change(&mut times);
+        Jwks::open(JwksOptions { times, ..JwksOptions::new("http://[::1]/k") })
+    };
+    assert!(open(|_| {}).is_ok());
+    assert!(open(|times| times.age_min = times.age_max).is_ok());
+    assert!(open(|times| times.retry_base = times.retry_max).is_ok());
+    assert!(open(|times| times.age_max = Duration::from_hours(365 * 24)).is_ok());
+    for contradiction in [
+        open(|times| times.age_min = times.age_max + Duration::from_secs(1)),
+        open(|times| times.retry_base = times.retry_max + Duration::from_secs(1)),
+        open(|times| times.age_max = Duration::from_hours(365 * 24) + Duration::from_secs(1)),
+        open(|times| times.timeout = Duration::MAX),
+    ] {
+        assert!(matches!(contradiction, Err(InvalidJwksUrl::Times)));
+    }
+}

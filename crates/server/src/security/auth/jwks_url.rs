@@ -83,6 +83,12 @@ pub enum InvalidJwksUrl {
          (127.0.0.1, [::1] or localhost)"
     )]
     Plain,
+    /// [`JwksOptions::times`] has a least time that is longer than the longest, or one of more than a year.
+    #[error(
+        "the times contradict each other: neither the least age nor the first wait is longer than the \
+         longest, and nothing is longer than a year"
+    )]
+    Times,
     /// What [`JwksOptions::ca_certificates`] has is none, or a broken one.
     #[error("those to trust are no certificates in PEM form")]
     Certificates,
@@ -96,6 +102,9 @@ impl Jwks {
             .map(|pem| Certificate::from_pem_bundle(pem).ok().filter(|found| !found.is_empty()))
             .map(|found| found.ok_or(InvalidJwksUrl::Certificates))
             .transpose()?;
+        if !options.times.fit() {
+            return Err(InvalidJwksUrl::Times);
+        }
         let timeout = options.times.timeout;
         let (http, url) = http_client(options.url, options.proxy, |builder| match trusted {
             Some(trusted) => builder.tls_certs_only(trusted),

@@ -31,6 +31,7 @@ pub const JWKS_RETRY_MAX: Duration = Duration::from_secs(30);
 pub const JWKS_TIMEOUT: Duration = Duration::from_secs(5);
 /// When a client comes again whose key is just being fetched.
 const UNDER_WAY: Duration = Duration::from_secs(1);
+const YEAR: Duration = Duration::from_hours(365 * 24);
 
 /// The times by which keys are fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +66,16 @@ impl Default for JwksTimes {
             retry_max: JWKS_RETRY_MAX,
             timeout: JWKS_TIMEOUT,
         }
+    }
+}
+
+impl JwksTimes {
+    /// Whether each bound is one, and no longer than any clock can count.
+    pub(super) fn fit(&self) -> bool {
+        let longest = [self.age_max, self.retry_max, self.timeout].into_iter().max();
+        self.age_min <= self.age_max
+            && self.retry_base <= self.retry_max
+            && longest.is_some_and(|longest| longest <= YEAR)
     }
 }
 
