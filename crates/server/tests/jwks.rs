@@ -210,6 +210,11 @@ async fn a_start_goes_on_without_its_provider_and_nobody_is_told_to_sign_in_agai
     // What can be said is said.
     assert!(door.takes(&signed(&claims())).await);
     assert!(!door.takes("nonsense").await);
+    let token = issuer.token();
+    let parts: Vec<_> = token.split('.').collect();
+    for wrong in [parts[0].to_owned(), parts[..2].join("."), format!("{token}.x")] {
+        assert!(!door.takes(&wrong).await, "{wrong}");
+    }
     let mut header = issuer.header();
     header["alg"] = "none".into();
     assert!(!door.takes(&issuer.signed(&header, &claims())).await);

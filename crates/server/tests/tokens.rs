@@ -137,6 +137,11 @@ async fn a_token_is_tried_with_so_many_keys_and_no_more() {
     let door = Door::with_keys(issuers.iter().map(pem_key)).await;
     assert!(door.takes(&issuers[KEYS_TRIED_MAX - 1].token()).await);
     assert!(!door.takes(&issuers[KEYS_TRIED_MAX].token()).await);
+    // Those that a token names come before those without a name.
+    let named = Issuer::ed25519().named("1");
+    let listed = VerifyingKey::from_jwks(jwks(&[&named]).as_bytes()).unwrap();
+    let door = Door::with_keys(issuers.iter().map(pem_key).chain(listed)).await;
+    assert!(door.takes(&named.token()).await);
 }
 
 #[test]

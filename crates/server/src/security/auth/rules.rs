@@ -16,7 +16,7 @@ use super::{
 };
 use crate::alarm::Alarm;
 
-/// With how many keys a token is tried at most. One that names its key needs one; more is only for issuers
+/// With how many keys a token is tried at most, those first that it names. More than one is only for issuers
 /// that give their keys no names.
 pub const KEYS_TRIED_MAX: usize = 8;
 
@@ -109,7 +109,9 @@ impl TokenRules {
         let header = Header::of(token)?;
         let fetched = self.jwks.as_ref().and_then(Jwks::keys);
         let known = self.keys.iter().chain(fetched.iter().flat_map(|keys| keys.iter()));
-        for key in known.filter(|key| header.may_mean(key)).take(KEYS_TRIED_MAX) {
+        let meant = known.clone().filter(|key| header.means(key));
+        let meant = meant.chain(known.filter(|key| header.may_mean(key)));
+        for key in meant.take(KEYS_TRIED_MAX) {
             if let Some(claims) = self.signed_with(key, token)? {
                 return self.demands.identity(claims, token, since_epoch());
             }
@@ -154,7 +156,12 @@ struct Header {
 
 impl Header {
     fn of(token: &str) -> Result<Self, InvalidToken> {
-        let text = token.split('.').next().unwrap_or_default();
+        let mut parts = token.splitn(4, '.');
+        let (Some(text), Some(_), Some(_), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(InvalidToken::Malformed);
+        };
         let text = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidToken::Malformed)?;
         let said: Said = serde_json::from_slice(&text).map_err(|_| InvalidToken::Malformed)?;
         // RFC 7515, section 4.1.11: whoever does not understand what `crit` names refuses the token, and
@@ -163,12 +170,14 @@ impl Header {
         Ok(Self { algorithm: algorithm.ok_or(InvalidToken::Malformed)?, kid: said.kid })
     }
 
+    /// Whether it names this very key.
+    fn means(&self, key: &VerifyingKey) -> bool {
+        self.algorithm == key.algorithm() && self.kid.is_some() && self.kid.as_deref() == key.kid()
+    }
+
+    /// Whether nothing says that it is another one.
     fn may_mean(&self, key: &VerifyingKey) -> bool {
-        let same_name = match (self.kid.as_deref(), key.kid()) {
-            (Some(said), Some(kid)) => said == kid,
-            _ => true,
-        };
-        self.algorithm == key.algorithm() && same_name
+        self.algorithm == key.algorithm() && (self.kid.is_none() || key.kid().is_none())
     }
 }
 
