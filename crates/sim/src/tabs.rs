@@ -93,6 +93,15 @@ impl World {
         (self.pages[page].user, self.pages[page].device)
     }
 
+    /// How many others share this page's connection.
+    pub(crate) fn tabs_beside(&self, page: PageNo) -> u32 {
+        let is_beside = |other: &PageNo| {
+            let Page { tab, .. } = &self.pages[*other];
+            *other != page && tab.channel.is_some() && self.profile(*other) == self.profile(page)
+        };
+        u32::try_from((0..self.pages.len()).filter(is_beside).count()).expect("few pages")
+    }
+
     pub(crate) fn request_lock(&mut self, page: PageNo, steal: bool) {
         let profile = self.profile(page);
         self.pages[page].tab.request += 1;

@@ -19,7 +19,8 @@ use crate::{
     world::{LinkNo, PageNo, World},
 };
 
-/// Stream text is looked for once a second.
+/// Stream text is looked for once a second. Every other tab may have a question of its own, and a gap in the
+/// answer, at which all forget their text.
 const LATE_LOOKS_MAX: u32 = 4;
 
 /// The streams that a page has seen something of.
@@ -315,11 +316,12 @@ impl World {
                 && self.has_good_connection(page)
                 && self.problem_with_messages(page).is_none()
                 && self.problem_with_texts(page).is_some();
+            let looks_max = LATE_LOOKS_MAX + self.tabs_beside(page);
             let looks = &mut self.pages[page].texts.late_looks;
             *looks = if is_late { *looks + 1 } else { 0 };
-            if *looks > LATE_LOOKS_MAX {
+            if *looks > looks_max {
                 let problem = self.problem_with_texts(page).unwrap_or_default();
-                self.fail(format!("for {LATE_LOOKS_MAX} s already, {problem}"));
+                self.fail(format!("for {looks_max} s already, {problem}"));
             }
         }
     }

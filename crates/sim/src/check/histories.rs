@@ -104,8 +104,8 @@ impl World {
         self.note(&format!("page {page} goes on in history {history}, the same up to {common}"));
         self.pages[page].reading.goes_on_in(history, common);
         let reading = &mut self.pages[page].reading;
-        if !reading.can_prove && had <= cursor {
-            // Where a fresh page would begin.
+        if !reading.can_prove && had <= cursor.max(reading.truth) {
+            // Where a fresh page would begin. The leading tab knows how far that is before the server does.
             reading.told_before = reading.told_before.max(had);
         } else if had > common && had > trimmed {
             self.fail(format!(
