@@ -9,7 +9,7 @@ import type { BurstReport } from './pages/burst-page.js';
 import type { ReducerName } from './pages/burst-store.js';
 import { COMPONENTS, CONTESTANTS } from './pages/contestants.js';
 import type { DispatchFigure, DispatchSize } from './pages/dispatch.js';
-import { quantile } from './pages/statistics.js';
+import { median, quantile } from './pages/statistics.js';
 import type { StreamFigure, StreamPage } from './pages/stream-page.js';
 import { chatFrame } from './pages/texts.js';
 import type { BenchServer } from './server.js';
@@ -20,24 +20,33 @@ const UNCONCERNED_MESSAGES = 1_000;
 /** Of an answer, between two frames: some 1,200 a second. */
 const UNITS_PER_FRAME = 20;
 const STREAM_RUNS = 5;
+/** What the compiler makes of either side differs from process to process. */
+const DISPATCH_RUNS = 5;
 
 /** What a message costs from the frame to its handlers, by what plain JavaScript takes. */
 export async function dispatch(browser: Browser, server: BenchServer, isBrief: boolean) {
-  const page = await open(browser, server, 'dispatch');
-  const figures = await page.evaluate((size) => offered.measure(size), dispatchSize(isBrief));
-  await page.close();
-  printDispatch('Dispatch in Chromium', figures);
+  const runs: DispatchFigure[][] = [];
+  while (runs.length < dispatchRuns(isBrief)) {
+    // A page of a context of its own has a process of its own.
+    const page = await open(browser, server, 'dispatch');
+    runs.push(await page.evaluate((size) => offered.measure(size), dispatchSize(isBrief)));
+    await page.close();
+  }
+  printDispatch('Dispatch in Chromium', runs);
 }
 
-/** The same in Node, in a process of its own. */
+/** The same in Node. */
 export function dispatchInNode(isBrief: boolean) {
   const script = fileURLToPath(new URL('pages/dispatch.js', import.meta.url));
   const size = JSON.stringify(dispatchSize(isBrief));
   const code = `await import(${JSON.stringify(script)});
     console.log(JSON.stringify(await offered.measure(${size}))); process.exit()`;
   const flags = ['--expose-gc', '--min-semi-space-size=64', '--input-type=module', '--eval', code];
-  const output = execFileSync(process.execPath, flags, { encoding: 'utf8' });
-  printDispatch('Dispatch in Node', JSON.parse(output) as DispatchFigure[]);
+  const runs = Array.from({ length: dispatchRuns(isBrief) }, () => {
+    const output = execFileSync(process.execPath, flags, { encoding: 'utf8' });
+    return JSON.parse(output) as DispatchFigure[];
+  });
+  printDispatch('Dispatch in Node', runs);
 }
 
 /** Components render as often as messages concern them: here, never. */
@@ -162,15 +171,29 @@ async function open(browser: Browser, server: BenchServer, name: string): Promis
 }
 
 function dispatchSize(isBrief: boolean): DispatchSize {
-  return isBrief ? { slices: 3, messagesPerSlice: 500 } : { slices: 101, messagesPerSlice: 2_000 };
+  return isBrief
+    ? { warmUpSlices: 5, slices: 3, messagesPerSlice: 500 }
+    : { warmUpSlices: 40, slices: 101, messagesPerSlice: 2_000 };
 }
 
-function printDispatch(title: string, figures: readonly DispatchFigure[]): void {
-  console.log(`${title}, by plain JavaScript's`);
-  for (const { alphabet, handlers, ratio, plainNs, tetherlineNs } of figures) {
+function dispatchRuns(isBrief: boolean): number {
+  return isBrief ? 1 : DISPATCH_RUNS;
+}
+
+function printDispatch(title: string, runs: readonly DispatchFigure[][]): void {
+  console.log(
+    `${title}, by plain JavaScript's: the median of ${runs.length} runs, and their spread`,
+  );
+  for (const [index, { alphabet, handlers }] of (runs[0] ?? []).entries()) {
+    const figures = runs.flatMap((run) => run[index] ?? []);
     const what = `${alphabet === 'ascii' ? 'ASCII' : 'not ASCII'}, ${handlers} handlers`;
+    const ratios = figures.map(({ ratio }) => ratio);
+    const plainNs = median(figures.map((figure) => figure.plainNs));
+    const tetherlineNs = median(figures.map((figure) => figure.tetherlineNs));
     console.log(
-      `  ${what.padEnd(24)} ${ratio.toFixed(2)}   ${plainNs.toFixed(0)} and ${tetherlineNs.toFixed(0)} ns per message`,
+      `  ${what.padEnd(24)} ${median(ratios).toFixed(2)}   ` +
+        `${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}   ` +
+        `${tetherlineNs.toFixed(0)} and ${plainNs.toFixed(0)} ns per message`,
     );
   }
   console.log();

@@ -5,6 +5,8 @@ import { median } from './statistics.js';
 import { type Alphabet, chatFrame } from './texts.js';
 
 export interface DispatchSize {
+  /** Not measured: the compiler optimises on other threads, which a busy machine makes wait. */
+  readonly warmUpSlices: number;
   /** In each, both read the same messages; the median of the ratios counts. */
   readonly slices: number;
   readonly messagesPerSlice: number;
@@ -18,8 +20,6 @@ export interface DispatchFigure {
   readonly plainNs: number;
   readonly tetherlineNs: number;
 }
-
-const WARM_UP_SLICES = 5;
 
 /** There with `--expose-gc`. */
 declare const gc: (options: { type: 'minor' }) => void;
@@ -49,7 +49,7 @@ export async function measureDispatch(
 async function compare(
   handlers: number,
   alphabet: Alphabet,
-  { slices, messagesPerSlice }: DispatchSize,
+  { warmUpSlices, slices, messagesPerSlice }: DispatchSize,
   wait: () => Promise<void>,
 ): Promise<DispatchFigure> {
   const plain = plainReader(handlers);
@@ -58,8 +58,7 @@ async function compare(
   let seq = 0;
   const nextTexts = () =>
     Array.from({ length: messagesPerSlice }, () => chatFrame(++seq, alphabet));
-  // The first slices are for the compiler.
-  for (let slice = -WARM_UP_SLICES; slice < slices; slice++) {
+  for (let slice = -warmUpSlices; slice < slices; slice++) {
     const [some, others] = [nextTexts(), nextTexts()];
     // Twice, so that the texts have come to rest.
     collect();

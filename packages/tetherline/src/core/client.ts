@@ -51,7 +51,7 @@ class TetherlineClient implements Client {
   readonly #snapshots = new Snapshots();
   readonly #machine = new Machine(
     (...output) => this.#perform(...output),
-    () => this.#drained(),
+    (engine) => this.#drained(engine),
   );
   /** Why there can be no connection. */
   #failure: TetherlineError | null = null;
@@ -381,12 +381,9 @@ class TetherlineClient implements Client {
     session.link?.send(JSON.stringify(frame));
   }
 
-  #drained(): void {
-    const engine = this.#machine.loop?.engine;
-    if (engine) {
-      for (const listener of this.#snapshots.refresh(engine)) {
-        this.#report.tell(listener);
-      }
+  #drained(engine: Engine): void {
+    for (const listener of this.#snapshots.refresh(engine)) {
+      this.#report.tell(listener);
     }
     const news = this.#news;
     this.#news = [];

@@ -21,24 +21,25 @@ export type Perform = (output: number, a: number, b: number, c: number, d: numbe
  */
 export class Loop {
   /** What has come and the engine does not know of yet. */
-  arrivals: { tell(engine: Engine): void } | undefined;
+  arrivals: { tell(engine: Engine): void; interrupt(engine: Engine): void } | undefined;
   readonly #engine: Engine;
   readonly #perform: Perform;
-  readonly #drained: () => void;
+  readonly #drained: (engine: Engine) => void;
   #isHolding = false;
   readonly #waiting: Call[] = [];
   #isDraining = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = -1;
 
-  constructor(engine: Engine, perform: Perform, drained: () => void) {
+  constructor(engine: Engine, perform: Perform, drained: (engine: Engine) => void) {
     this.#engine = engine;
     this.#perform = perform;
     this.#drained = drained;
   }
 
+  /** For whoever tells it something: what it foresaw ends here. */
   get engine(): Engine {
-    this.arrivals?.tell(this.#engine);
+    this.arrivals?.interrupt(this.#engine);
     return this.#engine;
   }
 
@@ -69,12 +70,16 @@ export class Loop {
   release(): void {
     this.#isHolding = false;
     if (this.#waiting.length > 0) {
-      const now = monotonicNow();
-      for (const into of this.#waiting.splice(0)) {
-        into(this.engine, now);
-      }
-      this.drain();
+      this.#callWaiting();
     }
+  }
+
+  #callWaiting(): void {
+    const now = monotonicNow();
+    for (const into of this.#waiting.splice(0)) {
+      into(this.engine, now);
+    }
+    this.drain();
   }
 
   drain(): void {
@@ -83,7 +88,8 @@ export class Loop {
       return;
     }
     this.#isDraining = true;
-    const { engine } = this;
+    const engine = this.#engine;
+    this.arrivals?.tell(engine);
     try {
       for (let output = engine.poll(); output !== 0; output = engine.poll()) {
         this.#perform(output, engine.arg_a(), engine.arg_b(), engine.arg_c(), engine.arg_d());
@@ -92,7 +98,7 @@ export class Loop {
       this.#isDraining = false;
     }
     this.#setTimer(engine.next_timeout());
-    this.#drained();
+    this.#drained(engine);
   }
 
   #setTimer(at: number): void {

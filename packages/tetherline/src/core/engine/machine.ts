@@ -14,11 +14,11 @@ export class Machine {
   /** Until the engine is made, or cannot be: at once in most browsers. */
   starting: Promise<void> | null = null;
   readonly #perform: Perform;
-  readonly #drained: () => void;
+  readonly #drained: (engine: Engine) => void;
   #early: Call[] = [];
   #complaint = '';
 
-  constructor(perform: Perform, drained: () => void) {
+  constructor(perform: Perform, drained: (engine: Engine) => void) {
     this.#perform = perform;
     this.#drained = drained;
   }

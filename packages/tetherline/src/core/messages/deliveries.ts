@@ -8,7 +8,6 @@ import type { Message, MessageMeta } from '../types.js';
 import { Arrivals } from './arrivals.js';
 import {
   callHandlers,
-  EVERY_TYPE,
   type Handlers,
   NO_PROMISES,
   type Promises,
@@ -35,25 +34,50 @@ export class Deliveries {
     this.#report = report;
   }
 
-  /** A message of the application; `seq` is 0 for a live-only one. */
+  /**
+   * A message of the application; `seq` is 0 for a live-only one.
+   *
+   * This runs for every message. What few of them need is in functions of its own, so that the browser
+   * compiles the rest as one.
+   */
   message(session: Session, conn: number, frame: Message, seq: number, size: number): number {
-    const { type } = frame;
     const id = typeof frame.id === 'string' ? frame.id : undefined;
-    const registrations = this.#handlers.of(type);
-    const observers = this.#handlers.of(EVERY_TYPE);
-    const isHeld = seq !== 0 && registrations.length === 0 && this.#handlers.isHeld(type);
-    // Who sees every message keeps none from waiting for its own handler.
-    const count = registrations.length || (seq === 0 ? observers.length : 0);
-    const kept = seq === 0 ? null : (id ?? null);
-    const bits = this.#arrivals.message(conn, seq, kept, count, isHeld, size);
+    const registrations = this.#handlers.of(frame.type);
+    const foreseen = registrations.length > 0 ? this.#arrivals.foreseen(conn, seq, id) : 0;
+    const bits = foreseen || this.#ask(conn, frame, seq, id, registrations, size);
     const meta: MessageMeta = {
       seq: seq === 0 ? undefined : seq,
       id,
       replayed: (bits & Delivery.REPLAYED) !== 0,
     };
     if (bits & Delivery.DELIVER) {
-      this.#deliver(session, registrations, observers, frame, meta);
-    } else if (bits & Delivery.PARK) {
+      this.#deliver(session, registrations, this.#handlers.observers, frame, meta);
+    } else {
+      this.#withhold(session, frame, meta, size, bits);
+    }
+    return bits;
+  }
+
+  #ask(
+    conn: number,
+    { type }: Message,
+    seq: number,
+    id: string | undefined,
+    registrations: Registrations,
+    size: number,
+  ): number {
+    // Who sees every message keeps none from waiting for its own handler.
+    const count = registrations.length || (seq === 0 ? this.#handlers.observers.length : 0);
+    const isHeld = seq !== 0 && count === 0 && this.#handlers.isHeld(type);
+    return this.#arrivals.message(conn, seq, id, count, isHeld, size);
+  }
+
+  /** Nobody is there for it, or not yet; or it has come before. */
+  #withhold(session: Session, frame: Message, meta: MessageMeta, size: number, bits: number): void {
+    const { type } = frame;
+    const { observers } = this.#handlers;
+    if (bits & Delivery.PARK) {
+      const isHeld = this.#handlers.isHeld(type);
       this.#park(session, { message: frame, meta, size, isHeld, seen: undefined }, observers);
     } else if (bits & Delivery.UNHANDLED && observers.length > 0) {
       this.#deliver(session, observers, [], frame, meta);
@@ -63,10 +87,9 @@ export class Deliveries {
       if (isOutermost) {
         this.#loop.release();
       }
-    } else if (seq === 0 && count === 0) {
+    } else if (meta.seq === undefined && this.#handlers.of(type).length + observers.length === 0) {
       this.#report.unheard(type);
     }
-    return bits;
   }
 
   /** A frame of the protocol, for those who handle its type. */
@@ -89,11 +112,14 @@ export class Deliveries {
 
   /** Before anything newer is looked at, so that the order stays what it was. */
   deliverParked(session: Session): void {
-    if (!this.#hasNewHandlers) {
-      return;
+    if (this.#hasNewHandlers) {
+      this.#hasNewHandlers = false;
+      this.#deliverParked(session);
     }
-    this.#hasNewHandlers = false;
-    const observers = this.#handlers.of(EVERY_TYPE);
+  }
+
+  #deliverParked(session: Session): void {
+    const { observers } = this.#handlers;
     if (observers.length > 0) {
       session.parked.all.forEach((parked) => this.#show(session, parked, observers));
     }
@@ -220,10 +246,12 @@ export class Deliveries {
       return;
     }
     const isOutermost = this.#loop.hold();
-    const own = this.#call(session, registrations, message, meta);
-    const shown = this.#call(session, observers, message, meta);
-    if (own.length + shown.length + seen.length > 0 && session.isLive) {
-      this.#await(session, [...seen, ...own, ...shown], message, meta.seq);
+    let promises = this.#call(session, registrations, message, meta);
+    if (observers.length > 0) {
+      promises = promises.concat(this.#call(session, observers, message, meta));
+    }
+    if (promises.length + seen.length > 0 && session.isLive) {
+      this.#await(session, seen.concat(promises), message, meta.seq);
     }
     if (isOutermost) {
       this.#loop.release();

@@ -22,6 +22,8 @@ export const EVERY_TYPE = '*';
 export class Handlers {
   // The lists are replaced, never changed: whoever iterates over one is safe.
   readonly #byType = new Map<string, Registrations>();
+  /** The handlers of every message, as of now. */
+  observers = NONE;
   /** How many hold a type. */
   readonly #holds = new Map<string, number>();
 
@@ -49,7 +51,7 @@ export class Handlers {
   add<Type extends string>(handlers: HandlersOf<Type>): () => void {
     const added = Object.entries(checked(handlers)).map(([type, handler]) => {
       const registration = { handler, isActive: true };
-      this.#byType.set(type, [...this.of(type), registration]);
+      this.#set(type, [...this.of(type), registration]);
       return { type, registration };
     });
     return () => {
@@ -82,12 +84,19 @@ export class Handlers {
 
   #remove(type: string, registration: Registration): void {
     registration.isActive = false;
-    const rest = this.of(type).filter((other) => other !== registration);
-    if (rest.length > 0) {
-      this.#byType.set(type, rest);
+    this.#set(
+      type,
+      this.of(type).filter((other) => other !== registration),
+    );
+  }
+
+  #set(type: string, registrations: Registrations): void {
+    if (registrations.length > 0) {
+      this.#byType.set(type, registrations);
     } else {
       this.#byType.delete(type);
     }
+    this.observers = this.of(EVERY_TYPE);
   }
 }
 
@@ -114,7 +123,7 @@ export function callHandlers(
       const { tap } = inspector;
       const result = tap ? tap.call(handler, message, meta) : handler(message, meta);
       if (result !== undefined && isPromise(result)) {
-        promises = [...promises, result];
+        promises = promises.concat([result]);
       }
     } catch (error) {
       report.handlerFailed(error, message);

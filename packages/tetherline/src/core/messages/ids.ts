@@ -16,20 +16,20 @@ export class Ids {
     if (id === this.kept) {
       return this.#keptNumber;
     }
-    const known = this.#told.find(([, told]) => told === id)?.[0] ?? this.next();
+    const known = this.#told.find(([, told]) => told === id)?.[0] ?? this.next(id);
     this.#told.push([known, id]);
     return known;
   }
 
   /** One for the id of a message, which comes once. */
-  next(): number {
-    return (this.#last += 1);
+  next(id: string | undefined): number {
+    return id === undefined ? 0 : (this.#last += 1);
   }
 
   /** The page stands at this message now. */
-  reached(number: number, id: string | null): void {
+  reached(number: number, id: string | undefined): void {
     this.#keptNumber = number;
-    this.kept = id;
+    this.kept = id ?? null;
   }
 
   keep(engine: Engine): void {

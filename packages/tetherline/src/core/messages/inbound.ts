@@ -68,19 +68,34 @@ export class Inbound {
   }
 
   receive(session: Session, conn: number, data: unknown): void {
-    if (session.tabs?.hasOthers && session.link instanceof Socket) {
-      session.tabs.post(Tab.FRAME, 0, 0, 0, 0, data);
+    if (session.tabs?.hasOthers) {
+      this.#share(session, data);
     }
     inspector.tap?.received(session, data);
     this.deliveries.deliverParked(session);
     const frame = this.#parse(data);
     if (!frame) {
       this.#loop.engine.received(conn);
-      return;
+    } else if (isPosition(frame.seq)) {
+      this.streams?.ended(conn, frame);
+      this.#message(session, conn, frame, frame.seq, (data as string).length);
+    } else {
+      this.#withoutPosition(session, conn, frame, (data as string).length);
     }
+  }
+
+  /** With other tabs, if this is the one that has the connection. */
+  #share({ tabs, link }: Session, data: unknown): void {
+    if (link instanceof Socket) {
+      tabs?.post(Tab.FRAME, 0, 0, 0, 0, data);
+    }
+  }
+
+  /** A frame of the protocol, or a live-only message. */
+  #withoutPosition(session: Session, conn: number, frame: Message, size: number): void {
     const control = this.#control.get(frame.type);
     if (control === undefined) {
-      this.#message(session, conn, frame, (data as string).length);
+      this.#message(session, conn, frame, 0, size);
     } else if (control === STREAM) {
       this.#stream(session, conn, frame);
     } else {
@@ -125,11 +140,7 @@ export class Inbound {
     }
   }
 
-  #message(session: Session, conn: number, frame: Message, size: number): void {
-    const seq = isPosition(frame.seq) ? frame.seq : 0;
-    if (seq !== 0) {
-      this.streams?.ended(conn, frame);
-    }
+  #message(session: Session, conn: number, frame: Message, seq: number, size: number): void {
     const bits = this.deliveries.message(session, conn, frame, seq, size);
     if (bits & Delivery.POLL) {
       this.#loop.drain();
@@ -258,18 +269,18 @@ export class Inbound {
 
   #parse(data: unknown): Message | null {
     if (typeof data !== 'string') {
-      this.#report.problem('The server sent a binary frame; the wire is text. It is ignored.');
-      return null;
+      return this.#ignored('a binary frame; the wire is text.');
     }
     try {
       const frame = JSON.parse(data) as Message | null;
-      if (typeof frame?.type === 'string') {
-        return frame;
-      }
-      this.#report.problem('The server sent a frame without a `type`. It is ignored.');
+      return typeof frame?.type === 'string' ? frame : this.#ignored('a frame without a `type`.');
     } catch (error) {
-      this.#report.problem('The server sent a frame that is not JSON. It is ignored.', error);
+      return this.#ignored('a frame that is not JSON.', error);
     }
+  }
+
+  #ignored(what: string, cause?: unknown): null {
+    this.#report.problem(`The server sent ${what} It is ignored.`, cause);
     return null;
   }
 }
