@@ -1,6 +1,6 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 use tetherline_process::{answer, outcome_of};
 use tetherline_protocol::UserId;
@@ -24,6 +24,9 @@ pub(crate) struct Options {
         env = "TETHERLINE_JWT_AUDIENCE"
     )]
     audiences: Vec<String>,
+    /// The claim that has the user, beside `sub`.
+    #[arg(long = "jwt-user-claim", value_name = "CLAIM", env = "TETHERLINE_JWT_USER_CLAIM")]
+    user_claim: Option<String>,
     /// Who may connect with it: 1 to 255 bytes, such as a UUID or auth0|5f7c.
     #[arg(long)]
     user: UserId,
@@ -39,6 +42,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     if let Some(audience) = options.audiences.first() {
         keys = keys.with_audience(audience);
+    }
+    if let Some(claim) = &options.user_claim {
+        keys = keys.with_user_claim(claim).context("--jwt-user-claim")?;
     }
     let token = issue_token(&keys, &options.user, None, options.ttl);
     Ok(outcome_of(answer(&token), "tetherline: a token was made"))

@@ -135,11 +135,10 @@ async fn what_tokens_have_to_say_is_an_option_and_a_variable() {
         }
     }
     // A token of this program's own.
-    let server = Server::start_with(&options[..4]);
-    let (secret, options) = (server.file("jwt.secret"), &options[..4]);
-    let token =
-        run(&[&["token", "--jwt-secret-file", text(&secret), "--user", "ada"][..], options]
-            .concat());
+    let server = Server::start_with(&options);
+    let secret = server.file("jwt.secret");
+    let token = ["token", "--jwt-secret-file", text(&secret), "--user", "ada"];
+    let token = run(&[&token[..], &options].concat());
     assert!(takes(&server, String::from_utf8(token.stdout).unwrap().trim()).await);
     assert!(!takes(&server, &server.token("ada")).await);
 }

@@ -19,7 +19,8 @@ use std::{
 };
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde::{Deserialize as _, Deserializer, Serialize, de::IgnoredAny};
+use serde::{Deserialize as _, Deserializer, de::IgnoredAny};
+use serde_json::json;
 use subtle::ConstantTimeEq;
 use tetherline_protocol::{ErrorCode, UserId};
 
@@ -48,6 +49,7 @@ pub struct JwtKeys {
     verifying: VerifyingKey,
     issuer: Option<Box<str>>,
     audience: Option<Box<str>>,
+    user_claim: Option<Box<str>>,
 }
 
 /// A secret that is too short to keep anybody out.
@@ -62,7 +64,7 @@ impl JwtKeys {
     pub fn from_secret(secret: &[u8]) -> Result<Self, WeakSecret> {
         let verifying = VerifyingKey::from_secret(secret)?;
         let encoding = Arc::new(EncodingKey::from_secret(secret));
-        Ok(Self { encoding, verifying, issuer: None, audience: None })
+        Ok(Self { encoding, verifying, issuer: None, audience: None, user_claim: None })
     }
 
     /// Also demand (and write) this `iss`.
@@ -75,6 +77,12 @@ impl JwtKeys {
     #[must_use]
     pub fn with_audience(self, audience: &str) -> Self {
         Self { audience: Some(audience.into()), ..self }
+    }
+
+    /// Demand (and write) the user in this claim, instead of in `sub` alone.
+    pub fn with_user_claim(self, claim: &str) -> Result<Self, InvalidRule> {
+        claims::Demands::default().user_claim(claim)?;
+        Ok(Self { user_claim: Some(claim.into()), ..self })
     }
 
     #[cfg(feature = "fuzzing")]
@@ -92,6 +100,9 @@ impl From<JwtKeys> for TokenRules {
         }
         if let Some(audience) = &keys.audience {
             rules.demands.audience(audience);
+        }
+        if let Some(claim) = &keys.user_claim {
+            rules.demands.user_claim(claim).expect("it was looked at when it was named");
         }
         rules
     }
@@ -123,14 +134,17 @@ impl fmt::Debug for JwtKeys {
 #[must_use]
 pub fn issue_token(keys: &JwtKeys, user: &UserId, session: Option<&str>, ttl: Duration) -> String {
     let now = since_epoch();
-    let claims = NewClaims {
-        sub: user.as_str().into(),
-        iat: now.as_secs(),
-        exp: now.saturating_add(ttl).as_secs(),
-        sid: session.map(Into::into),
-        iss: keys.issuer.clone(),
-        aud: keys.audience.clone(),
-    };
+    let user_claim = keys.user_claim.as_deref().unwrap_or(claims::SUBJECT);
+    let (iat, exp) = (now.as_secs(), now.saturating_add(ttl).as_secs());
+    let mut claims = json!({ "sub": user.as_str(), "iat": iat, "exp": exp });
+    claims[user_claim] = user.as_str().into();
+    let named =
+        [("sid", session), ("iss", keys.issuer.as_deref()), ("aud", keys.audience.as_deref())];
+    for (name, value) in named {
+        if let Some(value) = value {
+            claims[name] = value.into();
+        }
+    }
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &keys.encoding)
         .expect("plain text claims always serialise, and HS256 takes any secret")
 }
@@ -224,20 +238,6 @@ impl From<&jsonwebtoken::errors::ErrorKind> for InvalidToken {
             _ => Self::Malformed,
         }
     }
-}
-
-/// What our own tokens say.
-#[derive(Serialize)]
-struct NewClaims {
-    sub: Box<str>,
-    iat: u64,
-    exp: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sid: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    iss: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    aud: Option<Box<str>>,
 }
 
 fn check_strength(secret: &[u8]) -> Result<(), WeakSecret> {

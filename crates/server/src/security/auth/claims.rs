@@ -18,7 +18,7 @@ pub const TOKEN_LEEWAY_MAX: Duration = Duration::from_mins(5);
 /// right at any moment.
 pub(super) const NOT_YET_VALID_WAIT_SECS_MAX: f64 = 30.0;
 /// The claim that is the user, unless somebody says otherwise.
-const SUBJECT: &str = "sub";
+pub(super) const SUBJECT: &str = "sub";
 /// What claims say that have a meaning of their own: none of it is anybody's name.
 const NOBODY: [(&str, &str); 7] = [
     ("iss", "who signed a token"),

@@ -176,6 +176,19 @@ fn issuer_and_audience_are_demanded_once_they_are_named() {
 }
 
 #[test]
+fn our_own_tokens_have_the_user_where_it_is_looked_for() {
+    let named = keys().with_user_claim("id").unwrap();
+    let token = issue_token(&named, &user(), None, Duration::from_mins(1));
+    assert_eq!(named.verify(&token).unwrap().user, user());
+    assert_eq!(keys().verify(&token).unwrap().user, user());
+    let bare = issue_token(&keys(), &user(), None, Duration::from_mins(1));
+    assert_eq!(named.verify(&bare), Err(InvalidToken::Malformed));
+    let subject = keys().with_user_claim("sub").unwrap();
+    assert!(subject.verify(&bare).is_ok());
+    assert!(keys().with_user_claim("exp").is_err());
+}
+
+#[test]
 fn a_short_secret_is_refused_at_its_edge() {
     assert!(JwtKeys::from_secret(&[7; SECRET_BYTES_MIN]).is_ok());
     assert!(JwtKeys::from_secret(&[7; SECRET_BYTES_MIN - 1]).is_err());
