@@ -359,16 +359,12 @@ async fn the_longest_document_is_read_and_one_more_byte_is_not() {
 async fn made_up_key_names_make_nobody_fetch() {
     let issuer = Issuer::ed25519().named("1");
     let provider = Provider::with(&[&issuer]).await;
-    let door = provider.door(JwksTimes::default()).await;
+    let door = provider.door(calm()).await;
     let stranger = Issuer::ed25519();
-    let started = std::time::Instant::now();
-    let mut forged = 0;
-    while forged < 50 && started.elapsed() < Duration::from_secs(8) {
-        let header = json!({ "alg": "EdDSA", "kid": format!("made up {forged}") });
+    for n in 0..200 {
+        let header = json!({ "alg": "EdDSA", "kid": format!("made up {n}") });
         assert!(!door.takes(&stranger.signed(&header, &claims())).await);
-        forged += 1;
     }
-    assert!(forged > 0);
     assert_eq!(provider.count(), 1);
 }
 

@@ -1,14 +1,16 @@
+use reqwest::Client;
 use serde_json::Value;
 use tetherline_server::{Config, TokenRules, VerifyingKey};
 
 use super::TestServer;
 
 /// A server that takes tokens by these rules, and what it says to some.
-pub struct Door(pub TestServer);
+pub struct Door(pub TestServer, Client);
 
 impl Door {
     pub async fn open(rules: TokenRules) -> Self {
-        Self(TestServer::start(Config::new(rules)).await)
+        let http = Client::builder().no_proxy().build().unwrap();
+        Self(TestServer::start(Config::new(rules)).await, http)
     }
 
     pub async fn with_keys(keys: impl IntoIterator<Item = VerifyingKey>) -> Self {
@@ -21,8 +23,7 @@ impl Door {
     }
 
     pub async fn says_to(&self, user: &str, token: &str) -> (u16, String) {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let request = http.get(self.0.http(&format!("/ws/user/{user}"))).bearer_auth(token);
+        let request = self.1.get(self.0.http(&format!("/ws/user/{user}"))).bearer_auth(token);
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
         let body: Value = answer.json().await.unwrap();
