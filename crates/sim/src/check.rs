@@ -20,6 +20,8 @@ pub(crate) struct Reading {
     epoch: Option<u32>,
     /// What the mailbox had when the page read it last, which nobody has to announce.
     pub(crate) history: u32,
+    /// Up to where that was the same as the one before. What it had further on it may have still.
+    common: Option<u64>,
     /// Where the page started; `None` until it has asked.
     start: Option<u64>,
     /// From here on everything has to come: the start, or the oldest history that it shows.
