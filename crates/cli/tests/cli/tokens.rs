@@ -279,7 +279,11 @@ fn a_file_that_holds_no_keys_is_named_and_what_is_wrong_with_it() {
     let jwks = "--jwt-jwks-file";
     refused(jwks, &nowhere, "cannot read");
     refused(jwks, &garbled, "not a JSON object with a list `keys`");
-    refused(jwks, &weak, "none of its 1 keys can be used; the first is a secret that is too short");
+    refused(
+        jwks,
+        &weak,
+        "no key that it lists can be used; the first is a secret that is too short",
+    );
 
     let claim = said("--jwt-user-claim", "exp");
     assert!(claim.contains("--jwt-user-claim: `exp` says when a token ends"), "{claim}");

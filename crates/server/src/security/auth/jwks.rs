@@ -31,7 +31,7 @@ pub enum InvalidJwks {
     #[error("the document lists no keys")]
     Empty,
     /// Nothing that it lists could have signed a token.
-    #[error("none of its {keys} keys can be used; the first {why}")]
+    #[error("no key that it lists can be used; the first {why}")]
     Unusable {
         /// How many it lists.
         keys: usize,
