@@ -40,55 +40,58 @@ export class Deliveries {
    * This runs for every message. What few of them need is in functions of its own, so that the browser
    * compiles the rest as one.
    */
-  message(session: Session, conn: number, frame: Message, seq: number, size: number): number {
+  message(session: Session, conn: number, frame: Message, seq: number, size: number): void {
     const id = typeof frame.id === 'string' ? frame.id : undefined;
     const registrations = this.#handlers.of(frame.type);
-    const foreseen = registrations.length > 0 ? this.#arrivals.foreseen(conn, seq, id) : 0;
-    const bits = foreseen || this.#ask(conn, frame, seq, id, registrations, size);
-    const meta: MessageMeta = {
-      seq: seq === 0 ? undefined : seq,
-      id,
-      replayed: (bits & Delivery.REPLAYED) !== 0,
-    };
-    if (bits & Delivery.DELIVER) {
-      this.#deliver(session, registrations, this.#handlers.observers, frame, meta);
+    const bits = registrations.length > 0 ? this.#arrivals.foreseen(conn, seq, id) : 0;
+    if (bits === 0) {
+      this.#unforeseen(session, conn, frame, seq, id, size);
     } else {
-      this.#withhold(session, frame, meta, size, bits);
+      const meta = { seq, id, replayed: (bits & Delivery.REPLAYED) !== 0 };
+      this.#deliver(session, registrations, this.#handlers.observers, frame, meta);
     }
-    return bits;
   }
 
-  #ask(
+  #unforeseen(
+    session: Session,
     conn: number,
-    { type }: Message,
+    frame: Message,
     seq: number,
     id: string | undefined,
-    registrations: Registrations,
     size: number,
-  ): number {
+  ): void {
+    const { observers } = this.#handlers;
+    const registrations = this.#handlers.of(frame.type);
     // Who sees every message keeps none from waiting for its own handler.
-    const count = registrations.length || (seq === 0 ? this.#handlers.observers.length : 0);
-    const isHeld = seq !== 0 && count === 0 && this.#handlers.isHeld(type);
-    return this.#arrivals.message(conn, seq, id, count, isHeld, size);
+    const count = registrations.length || (seq === 0 ? observers.length : 0);
+    const isHeld = seq !== 0 && count === 0 && this.#handlers.isHeld(frame.type);
+    const bits = this.#arrivals.message(conn, seq, id, count, isHeld, size);
+    const replayed = (bits & Delivery.REPLAYED) !== 0;
+    const meta: MessageMeta = { seq: seq === 0 ? undefined : seq, id, replayed };
+    if (bits & Delivery.DELIVER) {
+      this.#deliver(session, registrations, observers, frame, meta);
+    } else if (bits & Delivery.PARK) {
+      this.#park(session, { message: frame, meta, size, isHeld, seen: undefined }, observers);
+    } else if (bits & Delivery.UNHANDLED) {
+      this.#unhandled(session, frame, meta, observers);
+    } else if (seq === 0 && count === 0) {
+      this.#report.unheard(frame.type);
+    }
+    if (bits & Delivery.POLL) {
+      this.#loop.drain();
+    }
   }
 
-  /** Nobody is there for it, or not yet; or it has come before. */
-  #withhold(session: Session, frame: Message, meta: MessageMeta, size: number, bits: number): void {
-    const { type } = frame;
-    const { observers } = this.#handlers;
-    if (bits & Delivery.PARK) {
-      const isHeld = this.#handlers.isHeld(type);
-      this.#park(session, { message: frame, meta, size, isHeld, seen: undefined }, observers);
-    } else if (bits & Delivery.UNHANDLED && observers.length > 0) {
+  /** It has no handler of its own. */
+  #unhandled(session: Session, frame: Message, meta: MessageMeta, observers: Registrations): void {
+    if (observers.length > 0) {
       this.#deliver(session, observers, [], frame, meta);
-    } else if (bits & Delivery.UNHANDLED) {
-      const isOutermost = this.#loop.hold();
-      this.#report.unhandled(frame, meta);
-      if (isOutermost) {
-        this.#loop.release();
-      }
-    } else if (meta.seq === undefined && this.#handlers.of(type).length + observers.length === 0) {
-      this.#report.unheard(type);
+      return;
+    }
+    const isOutermost = this.#loop.hold();
+    this.#report.unhandled(frame, meta);
+    if (isOutermost) {
+      this.#loop.release();
     }
   }
 

@@ -1,4 +1,3 @@
-import * as Delivery from '../../generated/engine/delivery.js';
 import {
   ACCEPTED,
   CONNECTION_ESTABLISHED,
@@ -78,7 +77,7 @@ export class Inbound {
       this.#loop.engine.received(conn);
     } else if (isPosition(frame.seq)) {
       this.streams?.ended(conn, frame);
-      this.#message(session, conn, frame, frame.seq, (data as string).length);
+      this.deliveries.message(session, conn, frame, frame.seq, (data as string).length);
     } else {
       this.#withoutPosition(session, conn, frame, (data as string).length);
     }
@@ -95,7 +94,7 @@ export class Inbound {
   #withoutPosition(session: Session, conn: number, frame: Message, size: number): void {
     const control = this.#control.get(frame.type);
     if (control === undefined) {
-      this.#message(session, conn, frame, 0, size);
+      this.deliveries.message(session, conn, frame, 0, size);
     } else if (control === STREAM) {
       this.#stream(session, conn, frame);
     } else {
@@ -137,13 +136,6 @@ export class Inbound {
     const news = this.streams.receive(conn, frame);
     if (news) {
       this.deliveries.frame(session, news);
-    }
-  }
-
-  #message(session: Session, conn: number, frame: Message, seq: number, size: number): void {
-    const bits = this.deliveries.message(session, conn, frame, seq, size);
-    if (bits & Delivery.POLL) {
-      this.#loop.drain();
     }
   }
 
