@@ -21,7 +21,7 @@ const UNCONCERNED_MESSAGES = 1_000;
 const UNITS_PER_FRAME = 20;
 const STREAM_RUNS = 5;
 /** What the compiler makes of either side differs from process to process. */
-const DISPATCH_RUNS = 5;
+const DISPATCH_RUNS = 9;
 
 /** What a message costs from the frame to its handlers, by what plain JavaScript takes. */
 export async function dispatch(browser: Browser, server: BenchServer, isBrief: boolean) {
