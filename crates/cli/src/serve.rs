@@ -13,7 +13,8 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use tetherline_process::{Signals, log_to_stderr, say};
 use tetherline_server::{
-    ApiKey, Config, Origin, Server, Webhook, WebhookOptions, listen, serve, store::SqliteStore,
+    ApiKey, Config, Origin, Server, Webhook, WebhookOptions, listen, raise_descriptors, serve,
+    store::SqliteStore,
 };
 use tokio::net::TcpListener;
 
@@ -113,6 +114,7 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         backup::renew_epoch(&options.data)?;
     }
     let config = config(&options)?;
+    raise_descriptors(config.limits.connections_max);
     let webhook = webhook(&options)?;
     let store = open_store(&options.data)?;
     let listener = bind(options.listen)?;

@@ -10,6 +10,7 @@ pub(crate) mod fuzzing;
 mod head;
 mod publish;
 mod publish_many;
+mod publisher;
 mod segments;
 mod serve;
 mod streams;
@@ -30,8 +31,9 @@ pub use body::{
 pub(crate) use publish_many::message_request_bytes;
 pub(crate) use serve::Peer;
 pub use serve::{
-    ANSWER_STUCK_TIMEOUT, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, LINGER_BYTES_MAX, LINGER_TIMEOUT,
-    LINGER_UNANNOUNCED_TIMEOUT, LISTEN_BACKLOG, listen, serve,
+    ANSWER_STUCK_TIMEOUT, DESCRIPTORS_RESERVED, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT,
+    LINGER_BYTES_MAX, LINGER_TIMEOUT, LINGER_UNANNOUNCED_TIMEOUT, LISTEN_BACKLOG,
+    UNAUTHENTICATED_CONNECTIONS_MAX, listen, raise_descriptors, serve,
 };
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {

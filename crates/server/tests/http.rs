@@ -8,7 +8,9 @@ use std::{io, time::Duration};
 use serde_json::{Value, json};
 use support::{API_KEY, PATIENCE, TestServer, config, eventually, user};
 use tetherline_protocol::{StopTarget, frame::StreamOpening};
-use tetherline_server::{HEADER_BYTES_MAX, LINGER_BYTES_MAX};
+use tetherline_server::{
+    HEADER_BYTES_MAX, LINGER_BYTES_MAX, UNAUTHENTICATED_CONNECTIONS_MAX, raise_descriptors,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
@@ -463,4 +465,32 @@ async fn an_error_quotes_a_short_piece_of_what_was_sent() {
     client.send(&twice).await;
     let error = client.next_of("error").await.to_string();
     assert!(error.len() < 1_500, "{error}");
+}
+
+#[tokio::test]
+async fn one_more_who_has_shown_no_key_takes_the_place_of_whoever_has_waited_longest() {
+    // As many as liked could stay for ten seconds each without asking for anything, and publishers who kept
+    // their connection would have been the first to lose it.
+    raise_descriptors(0);
+    let server = TestServer::start(config()).await;
+    let publish = format!("POST /v1/users/ada/messages HTTP/1.1\r\nHost: h\r\n{}\r\n{{}}", head(2));
+    let mut publisher = Raw::connect(&server).await;
+    publisher.say(&publish).await.unwrap();
+    assert_eq!(publisher.answer().await.status, 400, "a message has a type; the key was right");
+    let mut unknown = Vec::new();
+    while unknown.len() < UNAUTHENTICATED_CONNECTIONS_MAX {
+        unknown.push(Raw::connect(&server).await);
+    }
+    let mut asks_first = unknown.remove(0);
+    asks_first.say("GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+    assert_eq!(asks_first.answer().await.status, 404);
+    // Now it has waited less than the others.
+    let one_more = Raw::connect(&server).await;
+    unknown[0].ended().await;
+    for mut kept in [asks_first, unknown.remove(1), one_more] {
+        kept.say("GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+        assert_eq!(kept.answer().await.status, 404);
+    }
+    publisher.say(&publish).await.unwrap();
+    assert_eq!(publisher.answer().await.status, 400);
 }

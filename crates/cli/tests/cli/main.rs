@@ -7,6 +7,7 @@ mod batch;
 mod clock;
 mod compat;
 mod delivery;
+mod descriptors;
 mod forgetting;
 mod log;
 #[cfg(target_os = "linux")]

@@ -147,6 +147,19 @@ impl Server {
         Self { process: Some(process), url, folder, more: Vec::new() }
     }
 
+    /// Where the system lets a process have no more file descriptors than so many.
+    pub(crate) fn start_with_descriptors(descriptors: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let serve =
+            tetherline(&["serve", "--listen", "127.0.0.1:0", "--data", text(folder.path())]);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"")]);
+        command.arg(serve.get_program()).args(serve.get_args()).stdin(Stdio::null());
+        let process = Process::spawn(command);
+        let url = process.line().strip_prefix("listening on ").expect("the agreed line").to_owned();
+        Self { process: Some(process), url, folder, more: Vec::new() }
+    }
+
     /// In an environment of its own.
     pub(crate) fn start_in(environment: &[(&str, &str)], folder: TempDir, more: &[&str]) -> Self {
         let (process, url) = serve_in(environment, folder.path(), "127.0.0.1:0", more);

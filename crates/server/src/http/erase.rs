@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::{
     answer::Problem,
-    publish::{RETRY, authorize, parse_user},
+    publish::{RETRY, parse_user},
+    publisher::Publisher,
     segments::Segments,
 };
 use crate::server::Shared;
@@ -14,9 +15,8 @@ use crate::server::Shared;
 pub(super) async fn erase(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
-    headers: HeaderMap,
+    _: Publisher,
 ) -> Result<StatusCode, Problem> {
-    authorize(&shared, &headers)?;
     shared.store.erase(&parse_user(&user)?).await.map_err(|error| {
         // The store has said it, as often as is good.
         tracing::debug!(%error, "a user was not erased");

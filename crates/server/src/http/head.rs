@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State, response::IntoResponse};
-use http::HeaderMap;
 use serde::Serialize;
 use tetherline_protocol::{Epoch, MessageId, Seq, UserId};
 
 use super::{
     answer::Problem,
-    publish::{RETRY, authorize, parse_user},
+    publish::{RETRY, parse_user},
+    publisher::Publisher,
     segments::Segments,
 };
 use crate::{server::Shared, store::Head};
@@ -27,9 +27,8 @@ struct MailboxHead {
 pub(super) async fn head(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
-    headers: HeaderMap,
+    _: Publisher,
 ) -> Result<impl IntoResponse, Problem> {
-    authorize(&shared, &headers)?;
     let user = parse_user(&user)?;
     let Head { seq: head, id: head_id, epoch } =
         shared.store.head(&user).await.map_err(|error| {

@@ -11,11 +11,7 @@ use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use tetherline_protocol::{ErrorCode, IdempotencyKey, MessageId, Seq, UserId, frame::Message};
 
-use super::{
-    answer::{Problem, bearer},
-    body::BodyError,
-    segments::Segments,
-};
+use super::{answer::Problem, body::BodyError, publisher::Publisher, segments::Segments};
 use crate::{
     server::{PublishError, Published, Shared},
     store::AppendError,
@@ -47,10 +43,9 @@ pub(super) async fn publish(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
     parameters: Result<Query<Parameters>, QueryRejection>,
-    headers: HeaderMap,
+    Publisher(headers): Publisher,
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
-    authorize(&shared, &headers)?;
     let user = parse_user(&user)?;
     let Ok(Query(Parameters { durable })) = parameters else {
         return Err(Problem::invalid("durable", "`durable` is `true` or `false`."));
@@ -76,21 +71,6 @@ pub(super) async fn publish(
 
 pub(super) fn parse_user(user: &str) -> Result<UserId, Problem> {
     user.parse().map_err(|error| Problem::invalid("user", format!("The user: {error}.")))
-}
-
-pub(super) fn authorize(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(expected) = &shared.config.api_key else {
-        return Err(Problem::unauthorized(
-            "This server has no API key, so nobody can publish over HTTP; start it with one.",
-        ));
-    };
-    match bearer(headers) {
-        Some(shown) if expected.matches(shown) => Ok(()),
-        Some(_) => Err(Problem::unauthorized("The API key is wrong.")),
-        None => {
-            Err(Problem::unauthorized("An API key is needed: `Authorization: Bearer <api key>`."))
-        }
-    }
 }
 
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {

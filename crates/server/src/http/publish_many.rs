@@ -26,7 +26,8 @@ use tokio::task::yield_now;
 use super::{
     answer::Problem,
     body::BodyError,
-    publish::{IDEMPOTENCY_KEY, authorize, refused, utf8},
+    publish::{IDEMPOTENCY_KEY, refused, utf8},
+    publisher::Publisher,
     streams::is_ndjson,
 };
 use crate::{Config, Publish, PublishError, Published, server::Shared};
@@ -51,10 +52,9 @@ pub(crate) fn message_request_bytes(limits: &Limits) -> usize {
 pub(super) async fn publish_many(
     State(shared): State<Arc<Shared>>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    Publisher(headers): Publisher,
     body: Body,
 ) -> Result<Response, Problem> {
-    authorize(&shared, &headers)?;
     check_that_items_speak_for_themselves(query.as_deref(), &headers)?;
     let text = text(&shared, &headers, body).await?;
     let as_lines = is_ndjson(&headers);

@@ -1,5 +1,6 @@
 //! The HTTP server: accepting, and what holds for every connection whatever is asked on it.
 
+mod admission;
 mod front;
 mod peer;
 
@@ -24,7 +25,13 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-use crate::clock;
+use crate::{
+    clock,
+    trouble::{SharedTrouble, Word},
+};
+use admission::Admission;
+pub(crate) use admission::Guest;
+pub use admission::{DESCRIPTORS_RESERVED, UNAUTHENTICATED_CONNECTIONS_MAX, raise_descriptors};
 use front::Front;
 use peer::Exchange;
 pub(crate) use peer::Peer;
@@ -72,20 +79,35 @@ pub async fn serve(
         .max_header_size(HEADER_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX);
     let app = app.layer(axum::middleware::map_response(date));
+    let (admission, crowding) = (Admission::new(), SharedTrouble::default());
     loop {
         let (stream, peer) = tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                    if let Some(Word::Fails { times }) = crowding.failed_now() {
+                        tracing::warn!(%error, times, "cannot accept connections");
+                    }
+                    admission.make_room();
                     tokio::time::sleep(ACCEPT_RETRY).await;
                     continue;
                 }
             },
         };
+        let Some(guest) = admission.admit(&stream) else {
+            if let Some(Word::Fails { times }) = crowding.failed_now() {
+                tracing::warn!(
+                    times,
+                    "connections are refused: this process has nearly all the file descriptors that it \
+                     may have; let it have more (`ulimit -n`, `LimitNOFILE`)"
+                );
+            }
+            continue;
+        };
         let span = tracing::debug_span!("connection", %peer);
-        let served = serve_one(stream, peer, http.clone(), app.clone(), ending.subscribe());
+        let served =
+            serve_one((stream, peer), guest, http.clone(), app.clone(), ending.subscribe());
         tokio::spawn(served.instrument(span));
     }
     drop(listener);
@@ -111,8 +133,8 @@ async fn date(mut response: Response) -> Response {
 
 /// One connection, until it ends or becomes a WebSocket.
 async fn serve_one(
-    stream: TcpStream,
-    address: SocketAddr,
+    (stream, address): (TcpStream, SocketAddr),
+    guest: Guest,
     http: hyper::server::conn::http1::Builder,
     app: Router,
     mut ending: watch::Receiver<()>,
@@ -124,11 +146,15 @@ async fn serve_one(
     tracing::debug!("connected");
     let exchange = Exchange::new();
     let peer = TokioIo::new(Peer::new(stream, exchange.clone()));
-    let connection =
-        http.serve_connection(peer, Front { app, exchange, peer: address }).with_upgrades();
+    let front = Front { app, exchange, peer: address, guest: guest.clone() };
+    let connection = http.serve_connection(peer, front).with_upgrades();
     let mut connection = pin!(connection);
     let served = tokio::select! {
         served = &mut connection => served,
+        () = guest.cut() => {
+            tracing::debug!("the HTTP connection makes room for another");
+            return;
+        }
         _ = ending.changed() => {
             connection.as_mut().graceful_shutdown();
             connection.await

@@ -24,7 +24,8 @@ use tokio::time::sleep;
 use super::{
     answer::Problem,
     body::check_coding,
-    publish::{RETRY, authorize, parse_user, text_of},
+    publish::{RETRY, parse_user, text_of},
+    publisher::Publisher,
     segments::Segments,
 };
 use crate::{
@@ -83,10 +84,9 @@ pub(super) struct Whence {
 pub(super) async fn open(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
-    headers: HeaderMap,
+    Publisher(headers): Publisher,
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
-    authorize(&shared, &headers)?;
     let user = parse_user(&user)?;
     let text = text_of(&shared, &headers, body).await?;
     let opening = StreamOpening::parse(&text).map_err(|error| not_understood(&error))?;
@@ -104,9 +104,8 @@ pub(super) async fn open(
 pub(super) async fn read(
     State(shared): State<Arc<Shared>>,
     Segments((user, message_uuid)): Segments<(String, String)>,
-    headers: HeaderMap,
+    _: Publisher,
 ) -> Result<impl IntoResponse, Problem> {
-    authorize(&shared, &headers)?;
     let (user, message_uuid) = (parse_user(&user)?, parse_uuid(&message_uuid)?);
     let state = shared.store.stream(&user, &message_uuid).await.map_err(|error| {
         // The store has said it, as often as is good.
@@ -128,10 +127,9 @@ pub(super) async fn add(
     State(shared): State<Arc<Shared>>,
     Segments(name): Segments<(String, String, String)>,
     whence: Result<Query<Whence>, QueryRejection>,
-    headers: HeaderMap,
+    Publisher(headers): Publisher,
     body: Body,
 ) -> Result<Response, Problem> {
-    authorize(&shared, &headers)?;
     let name = Name::parse(&name)?;
     let Ok(Query(Whence { offset })) = whence else {
         return Err(Problem::invalid("offset", "`offset` is a number of UTF-16 units."));
@@ -154,10 +152,9 @@ pub(super) async fn add(
 pub(super) async fn finish(
     State(shared): State<Arc<Shared>>,
     Segments(name): Segments<(String, String, String)>,
-    headers: HeaderMap,
+    Publisher(headers): Publisher,
     body: Body,
 ) -> Result<Response, Problem> {
-    authorize(&shared, &headers)?;
     let name = Name::parse(&name)?;
     let text = text_of(&shared, &headers, body).await?;
     let text = if text.trim().is_empty() { "{}" } else { &text };
@@ -169,9 +166,8 @@ pub(super) async fn finish(
 pub(super) async fn cancel(
     State(shared): State<Arc<Shared>>,
     Segments(name): Segments<(String, String, String)>,
-    headers: HeaderMap,
+    _: Publisher,
 ) -> Result<Response, Problem> {
-    authorize(&shared, &headers)?;
     let name = Name::parse(&name)?;
     end(&shared, &name, StreamEnding::plain(StreamStatus::Stopped)).await
 }

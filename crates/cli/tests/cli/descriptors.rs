@@ -1,0 +1,49 @@
+//! A server that strangers leave no file descriptor to, if they can.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tetherline_server::HEADER_READ_TIMEOUT;
+use tokio::{net::TcpStream, time::timeout};
+
+use crate::{socket::Socket, support::Server};
+
+const DESCRIPTORS: u32 = 256;
+/// Of one user's devices.
+const CONNECTED: usize = 60;
+const IDLE: usize = 400;
+
+/// Connections that say nothing. No key is needed for that.
+async fn idle(url: &str) -> Vec<TcpStream> {
+    let mut idle = Vec::new();
+    while idle.len() < IDLE {
+        idle.push(TcpStream::connect(url.trim_start_matches("http://")).await.unwrap());
+    }
+    idle
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_says_nothing_takes_no_place_from_anybody() {
+    // Silent connections took every descriptor that the server had, and nobody else came in until they were
+    // closed, ten seconds later; who opened them again kept everybody out. No key is needed for that.
+    let server = Server::start_with_descriptors(DESCRIPTORS);
+    let (ada, bob) = (server.token("ada"), server.token("bob"));
+    let mut connected = Vec::new();
+    for device in 0..CONNECTED {
+        let mut socket = Socket::at(&server.url, &ada, "ada", &format!("d{device}")).await;
+        socket.send(&json!({ "type": "get_pending" })).await;
+        socket.frame("pending_check_complete").await;
+        connected.push(socket);
+    }
+    let idle = idle(&server.url).await;
+    let newcomer = Socket::at(&server.url, &bob, "bob", "newcomer");
+    timeout(HEADER_READ_TIMEOUT - Duration::from_secs(1), newcomer).await.expect("at once");
+    for note in 1..=3 {
+        // With a connection of its own.
+        tokio::task::block_in_place(|| server.publish("ada", &json!({ "n": note }).to_string()));
+        for socket in &mut connected {
+            assert_eq!(socket.frame("note").await["n"], note);
+        }
+    }
+    drop(idle);
+}
