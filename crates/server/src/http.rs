@@ -33,7 +33,8 @@ pub(crate) use serve::Peer;
 pub use serve::{
     ANSWER_STUCK_TIMEOUT, DESCRIPTORS_RESERVED, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT,
     LINGER_BYTES_MAX, LINGER_TIMEOUT, LINGER_UNANNOUNCED_TIMEOUT, LISTEN_BACKLOG,
-    UNAUTHENTICATED_CONNECTIONS_MAX, listen, raise_descriptors, serve,
+    UNAUTHENTICATED_CONNECTIONS_MAX, UNAUTHENTICATED_IDLE_GRACE, UNAUTHENTICATED_REQUEST_GRACE,
+    listen, raise_descriptors, serve,
 };
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {

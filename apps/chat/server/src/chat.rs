@@ -11,7 +11,8 @@ use std::{
 use axum::Router;
 use jsonwebtoken::DecodingKey;
 use tetherline_server::{
-    ApiKey, JwtKeys, Origin, SecretFileError, Server, StoreError, WeakSecret, secret_file,
+    ApiKey, JwtKeys, Origin, SecretFileError, Server, StoreError, WeakSecret, raise_descriptors,
+    secret_file,
     store::{self, SqliteStore},
 };
 use tokio::task::JoinSet;
@@ -135,6 +136,7 @@ impl Chat {
         server_config.allowed_origins.clone_from(&allowed_origins);
         // The responder's patience ends first: then there is a sentence for the person who asked.
         server_config.limits.stream_idle_ms = 2 * PROVIDER_TIMEOUT.as_millis() as u64;
+        raise_descriptors(server_config.limits.connections_max);
         let mailbox = SqliteStore::open(&config.data.join("mailbox.db"))?;
         let server = Server::open(server_config, mailbox);
 

@@ -18,7 +18,7 @@ use tetherline_process::{
 use tetherline_server::{
     Origin, StoreError,
     backup::{self, BackupError, Existing, Progress, Replaced, RestoreError},
-    chain, listen, raise_descriptors, serve,
+    chain, listen, serve,
 };
 
 /// Gives the memory of large messages back to the system.
@@ -202,7 +202,6 @@ async fn run(arguments: Arguments) -> Result<(), RunError> {
         trusted_proxies: arguments.trusted_proxies,
         responder,
     };
-    raise_descriptors(tetherline_server::Limits::default().connections_max);
     let chat = Chat::open(config, address).await?;
     announce(address);
     let told_to_stop = async {

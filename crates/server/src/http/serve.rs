@@ -31,7 +31,10 @@ use crate::{
 };
 use admission::Admission;
 pub(crate) use admission::Guest;
-pub use admission::{DESCRIPTORS_RESERVED, UNAUTHENTICATED_CONNECTIONS_MAX, raise_descriptors};
+pub use admission::{
+    DESCRIPTORS_RESERVED, UNAUTHENTICATED_CONNECTIONS_MAX, UNAUTHENTICATED_IDLE_GRACE,
+    UNAUTHENTICATED_REQUEST_GRACE, raise_descriptors,
+};
 use front::Front;
 use peer::Exchange;
 pub(crate) use peer::Peer;
@@ -81,9 +84,15 @@ pub async fn serve(
     let app = app.layer(axum::middleware::map_response(date));
     let (admission, crowding) = (Admission::new(), SharedTrouble::default());
     loop {
+        let accepting = async {
+            let accepted = listener.accept().await?;
+            // Whoever comes next waits with the system.
+            admission.room().await;
+            Ok::<_, io::Error>(accepted)
+        };
         let (stream, peer) = tokio::select! {
             () = &mut shutdown => break,
-            accepted = listener.accept() => match accepted {
+            accepted = accepting => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     if let Some(Word::Fails { times }) = crowding.failed_now() {

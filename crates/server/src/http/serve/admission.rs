@@ -1,26 +1,29 @@
-//! Who is let in while nobody has proved who they are. A place is always free for one more: it is that of
-//! whoever has waited longest, and of whoever asks for nothing first.
+//! Who is let in while nobody has proved who they are. There is soon a place for one more: it is that of whoever has
+//! waited longest, and first of whoever asks for nothing.
 
 use std::{
     collections::BTreeMap,
-    os::fd::{AsRawFd as _, RawFd},
+    os::fd::AsRawFd as _,
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::{net::TcpStream, sync::Notify, time::timeout};
 
 use crate::lock::lock;
 
-/// HTTP connections on which nobody has shown a key yet and that are no WebSocket. For one more the one is closed
-/// that has been without a request for longest, or else the one whose request is the oldest.
+/// HTTP connections on which nobody has shown a key yet and that are no WebSocket; an eighth of all file descriptors
+/// if that is less. For one more the one is closed that has been without a request for longest, or else the one whose
+/// request is the oldest.
 pub const UNAUTHENTICATED_CONNECTIONS_MAX: usize = 1_024;
-/// File descriptors that are kept back for the store, the webhook's requests and the log, or half of all if that
-/// is less. An accepted connection that would take one of them is let in only for another one that is not
-/// authenticated.
+/// So long each of them may be without a request before it is closed for another one. Who comes back after a deploy,
+/// with everybody else, has asked by then; until there is room, further ones wait to be accepted.
+pub const UNAUTHENTICATED_IDLE_GRACE: Duration = Duration::from_millis(250);
+/// The same for a request that is under way.
+pub const UNAUTHENTICATED_REQUEST_GRACE: Duration = Duration::from_secs(10);
+/// File descriptors that connections leave to the store, the webhook's requests and the log; half of all if that is
+/// less. Who would take one of them is not let in.
 pub const DESCRIPTORS_RESERVED: u64 = 512;
-/// Of those, so many are left to connections that were told to end and have not ended yet.
-const DESCRIPTORS_ENDING: u64 = 32;
-
 /// Has this process have as many file descriptors as the system lets it: a connection takes one. Says so if so many
 /// connections would be too many.
 pub fn raise_descriptors(connections_max: usize) {
@@ -40,18 +43,33 @@ pub fn raise_descriptors(connections_max: usize) {
 /// Connections that are not authenticated, of one listener.
 pub(super) struct Admission {
     guests: Mutex<Guests>,
-    /// From this descriptor on few are left: the system gives the lowest that is free.
-    scarce_from: u64,
+    guests_max: usize,
+    /// There is one less.
+    left: Notify,
+    /// This file descriptor and all after it are reserved. The system gives the lowest that is free.
+    reserved_from: u64,
 }
 
-#[derive(Default)]
 struct Guests {
     /// The number of the next one that begins to wait.
     next: u64,
-    /// Without a request; whoever has waited longest is the first.
-    idle: BTreeMap<u64, Arc<Notify>>,
-    /// With a request that is read, carried out or answered.
-    busy: BTreeMap<u64, Arc<Notify>>,
+    /// Without a request.
+    idle: Line,
+    /// With a request that is read or carried out.
+    busy: Line,
+    /// They were told to end, and have not yet.
+    ending: usize,
+}
+
+/// Whoever has waited longest is the first.
+struct Line {
+    waiting: BTreeMap<u64, Waiting>,
+    grace: Duration,
+}
+
+struct Waiting {
+    since: Instant,
+    cut: Arc<Notify>,
 }
 
 /// One connection, as long as it speaks HTTP.
@@ -76,62 +94,108 @@ impl Admission {
     pub(super) fn new() -> Arc<Self> {
         // Unknown is none: the accept loop survives running out of them.
         let descriptors = rlimit::Resource::NOFILE.get_soft().unwrap_or(u64::MAX);
-        let scarce_from = descriptors.saturating_sub(DESCRIPTORS_RESERVED).max(descriptors / 2);
-        Arc::new(Self { guests: Mutex::default(), scarce_from })
-    }
-
-    /// Lets a connection in, if need be for another one; `None` if there is none whose place it could take.
-    pub(super) fn admit(self: &Arc<Self>, stream: &TcpStream) -> Option<Guest> {
-        let mut guests = lock(&self.guests);
-        let has_room = guests.idle.len() + guests.busy.len() < UNAUTHENTICATED_CONNECTIONS_MAX;
-        let is_admitted = match self.scarcity(stream.as_raw_fd()) {
-            Scarcity::None => has_room || guests.cut_one(),
-            Scarcity::Some => guests.cut_one(),
-            Scarcity::Dire => {
-                guests.cut_one();
-                false
-            }
-        };
-        is_admitted.then(|| {
-            let cut = Arc::new(Notify::new());
-            let number = guests.number();
-            guests.idle.insert(number, cut.clone());
-            let stands = Mutex::new(Stands::Idle(number));
-            Guest(Arc::new(Place { admission: self.clone(), cut, stands }))
+        let eighth = usize::try_from(descriptors / 8).unwrap_or(usize::MAX);
+        Arc::new(Self {
+            guests: Mutex::new(Guests::new()),
+            guests_max: UNAUTHENTICATED_CONNECTIONS_MAX.min(eighth),
+            left: Notify::new(),
+            reserved_from: descriptors.saturating_sub(DESCRIPTORS_RESERVED).max(descriptors / 2),
         })
     }
 
-    /// Nobody can be accepted for want of a descriptor: one comes free.
+    /// Waits until one more can be let in.
+    pub(super) async fn room(&self) {
+        loop {
+            let left = self.left.notified();
+            let Some(wait) = lock(&self.guests).wait(self.guests_max, Instant::now()) else {
+                return;
+            };
+            // In vain: then somebody has waited long enough.
+            let _ = timeout(wait, left).await;
+        }
+    }
+
+    /// Lets a connection in, unless it has one of the descriptors that are reserved.
+    pub(super) fn admit(self: &Arc<Self>, stream: &TcpStream) -> Option<Guest> {
+        if u64::try_from(stream.as_raw_fd()).is_ok_and(|it| it >= self.reserved_from) {
+            self.make_room();
+            return None;
+        }
+        let cut = Arc::new(Notify::new());
+        let mut guests = lock(&self.guests);
+        let number = guests.number();
+        guests.idle.join(number, &cut);
+        let stands = Mutex::new(Stands::Idle(number));
+        Some(Guest(Arc::new(Place { admission: self.clone(), cut, stands })))
+    }
+
+    /// Descriptors are short: whoever has waited longest gives back one.
     pub(super) fn make_room(&self) {
         lock(&self.guests).cut_one();
     }
-
-    fn scarcity(&self, descriptor: RawFd) -> Scarcity {
-        let taken = u64::try_from(descriptor).unwrap_or(0);
-        match taken.checked_sub(self.scarce_from) {
-            None => Scarcity::None,
-            Some(beyond) if beyond < DESCRIPTORS_ENDING => Scarcity::Some,
-            Some(_) => Scarcity::Dire,
-        }
-    }
-}
-
-enum Scarcity {
-    None,
-    Some,
-    Dire,
 }
 
 impl Guests {
+    fn new() -> Self {
+        let line = |grace| Line { waiting: BTreeMap::new(), grace };
+        Self {
+            next: 0,
+            idle: line(UNAUTHENTICATED_IDLE_GRACE),
+            busy: line(UNAUTHENTICATED_REQUEST_GRACE),
+            ending: 0,
+        }
+    }
+
     fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
 
-    /// Has one end. Answers whether there was any.
-    fn cut_one(&mut self) -> bool {
-        let cut = self.idle.pop_first().or_else(|| self.busy.pop_first());
-        cut.map(|(_, cut)| cut.notify_one()).is_some()
+    /// How long it may take until there is room for one more; `None` if there is.
+    fn wait(&mut self, guests_max: usize, now: Instant) -> Option<Duration> {
+        if self.idle.waiting.len() + self.busy.waiting.len() + self.ending < guests_max {
+            return None;
+        }
+        let wait = self.idle.wait(now).min(self.busy.wait(now));
+        if wait.is_zero() && self.ending == 0 {
+            let line = if self.idle.wait(now).is_zero() { &mut self.idle } else { &mut self.busy };
+            self.ending += usize::from(line.cut_first());
+        }
+        // One that is told to end does so as soon as its task gets to run, and then this is asked again.
+        Some(if wait.is_zero() { UNAUTHENTICATED_IDLE_GRACE } else { wait })
+    }
+
+    /// Has one end, if there is any.
+    fn cut_one(&mut self) {
+        let is_cut = self.idle.cut_first() || self.busy.cut_first();
+        self.ending += usize::from(is_cut);
+    }
+
+    /// Answers whether it was still among them.
+    fn leave(&mut self, stands: Stands) -> bool {
+        match stands {
+            Stands::Idle(number) => self.idle.waiting.remove(&number).is_some(),
+            Stands::Busy(number) => self.busy.waiting.remove(&number).is_some(),
+            Stands::Authenticated => false,
+        }
+    }
+}
+
+impl Line {
+    fn join(&mut self, number: u64, cut: &Arc<Notify>) {
+        self.waiting.insert(number, Waiting { since: Instant::now(), cut: cut.clone() });
+    }
+
+    /// How long the first may still wait.
+    fn wait(&self, now: Instant) -> Duration {
+        self.waiting.first_key_value().map_or(Duration::MAX, |(_, first)| {
+            self.grace.saturating_sub(now.saturating_duration_since(first.since))
+        })
+    }
+
+    fn cut_first(&mut self) -> bool {
+        let first = self.waiting.pop_first();
+        first.inspect(|(_, first)| first.cut.notify_one()).is_some()
     }
 }
 
@@ -144,21 +208,21 @@ impl Guest {
     /// A request has been read up to the end of its header.
     pub(super) fn asks(&self) {
         self.0.turn(|guests, stands, cut| match stands {
-            Stands::Idle(number) if guests.idle.remove(&number).is_some() => {
+            Stands::Idle(_) if guests.leave(stands) => {
                 let number = guests.number();
-                guests.busy.insert(number, cut.clone());
+                guests.busy.join(number, cut);
                 Stands::Busy(number)
             }
             stands => stands,
         });
     }
 
-    /// The answer has begun. Whether it is read is not known, and a reason to wait no longer than others.
+    /// The answer has begun. Whether it is read is not known, and no reason to wait longer than others.
     pub(super) fn is_answered(&self) {
         self.0.turn(|guests, stands, cut| match stands {
-            Stands::Busy(number) if guests.busy.remove(&number).is_some() => {
+            Stands::Busy(_) if guests.leave(stands) => {
                 let number = guests.number();
-                guests.idle.insert(number, cut.clone());
+                guests.idle.join(number, cut);
                 Stands::Idle(number)
             }
             stands => stands,
@@ -167,20 +231,12 @@ impl Guest {
 
     /// Whoever is at the other end has shown a key.
     pub(crate) fn is_authenticated(&self) {
-        self.0.turn(|guests, stands, _| {
-            guests.forget(stands);
-            Stands::Authenticated
-        });
-    }
-}
-
-impl Guests {
-    fn forget(&mut self, stands: Stands) {
-        match stands {
-            Stands::Idle(number) => self.idle.remove(&number),
-            Stands::Busy(number) => self.busy.remove(&number),
-            Stands::Authenticated => None,
-        };
+        self.0.turn(
+            |guests, stands, _| {
+                if guests.leave(stands) { Stands::Authenticated } else { stands }
+            },
+        );
+        self.0.admission.left.notify_one();
     }
 }
 
@@ -194,6 +250,14 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let stands = *lock(&self.stands);
-        lock(&self.admission.guests).forget(stands);
+        if matches!(stands, Stands::Authenticated) {
+            return;
+        }
+        let mut guests = lock(&self.admission.guests);
+        if !guests.leave(stands) {
+            guests.ending -= 1;
+        }
+        drop(guests);
+        self.admission.left.notify_one();
     }
 }
