@@ -1,8 +1,14 @@
 //! A server that strangers leave no file descriptor to, if they can.
 
 use serde_json::json;
+use std::time::Duration;
 use tetherline_server::HEADER_READ_TIMEOUT;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 use crate::{socket::Socket, support::Server};
 
@@ -44,4 +50,26 @@ async fn who_says_nothing_takes_no_place_from_anybody() {
         }
     }
     drop(idle);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_again_and_again_for_what_is_not_there_keeps_nobody_out() {
+    // Each answer counted as a new beginning, so that none of these connections ever made way.
+    let server = Server::start_with_descriptors(DESCRIPTORS);
+    let bob = server.token("bob");
+    let mut asking = JoinSet::new();
+    for mut stream in idle(&server.url).await {
+        asking.spawn(async move {
+            while stream.write_all(b"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n").await.is_ok()
+                && stream.read(&mut [0; 4096]).await.is_ok_and(|bytes| bytes > 0)
+            {
+                sleep(Duration::from_millis(100)).await;
+            }
+        });
+    }
+    for _ in 0..3 {
+        let newcomer = Socket::at(&server.url, &bob, "bob", "newcomer");
+        timeout(HEADER_READ_TIMEOUT * 9 / 10, newcomer).await.expect("soon");
+    }
+    asking.shutdown().await;
 }

@@ -19,6 +19,7 @@ use tracing::{Instrument as _, Span};
 use super::{
     answer::{Problem, bearer},
     segments::Segments,
+    serve::Asking,
 };
 use crate::{
     clock,
@@ -81,6 +82,10 @@ pub(super) async fn connect(
         }
         let device = device(&parameters)?;
         let handshake = Handshake::of(&request.method, request.version, headers);
+        // Whoever serves the router in another way has its own rules for connections.
+        if let Some(asking) = request.extensions.get::<Asking>() {
+            asking.is_authenticated();
+        }
         match (handshake, upgrade) {
             (Ok(handshake), Some(upgrade)) => {
                 let wire = if protocols(headers).any(|name| name == SUBPROTOCOL) {

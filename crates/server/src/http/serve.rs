@@ -30,7 +30,8 @@ use crate::{
     trouble::{SharedTrouble, Word},
 };
 use admission::Admission;
-pub(crate) use admission::Guest;
+pub(crate) use admission::Asking;
+use admission::Guest;
 pub use admission::{
     DESCRIPTORS_RESERVED, UNAUTHENTICATED_CONNECTIONS_MAX, UNAUTHENTICATED_IDLE_GRACE,
     UNAUTHENTICATED_REQUEST_GRACE, raise_descriptors,
@@ -98,7 +99,7 @@ pub async fn serve(
                     if let Some(Word::Fails { times }) = crowding.failed_now() {
                         tracing::warn!(%error, times, "cannot accept connections");
                     }
-                    admission.make_room();
+                    admission.descriptors_are_short();
                     tokio::time::sleep(ACCEPT_RETRY).await;
                     continue;
                 }
@@ -159,6 +160,7 @@ async fn serve_one(
     let connection = http.serve_connection(peer, front).with_upgrades();
     let mut connection = pin!(connection);
     let served = tokio::select! {
+        biased;
         served = &mut connection => served,
         () = guest.cut() => {
             tracing::debug!("the HTTP connection makes room for another");

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     os::fd::AsRawFd as _,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, Weak},
     time::{Duration, Instant},
 };
 
@@ -12,15 +12,15 @@ use tokio::{net::TcpStream, sync::Notify, time::timeout};
 
 use crate::lock::lock;
 
-/// HTTP connections on which nobody has shown a key yet and that are no WebSocket; an eighth of all file descriptors
-/// if that is less. For one more the one is closed that has been without a request for longest, or else the one whose
-/// request is the oldest.
+/// HTTP connections on which nobody has shown a key or a token yet; an eighth of all file descriptors if that is less.
+/// For one more the one is closed that came first of those without a request, and only if there is none of these the
+/// one whose request is the oldest.
 pub const UNAUTHENTICATED_CONNECTIONS_MAX: usize = 1_024;
-/// So long each of them may be without a request before it is closed for another one. Who comes back after a deploy,
-/// with everybody else, has asked by then; until there is room, further ones wait to be accepted.
+/// Nobody makes way who came less than this long ago. When everybody comes back at once, everybody has asked by then;
+/// until there is room, further ones wait to be accepted.
 pub const UNAUTHENTICATED_IDLE_GRACE: Duration = Duration::from_millis(250);
-/// The same for a request that is under way.
-pub const UNAUTHENTICATED_REQUEST_GRACE: Duration = Duration::from_secs(10);
+/// Neither does a request that began less than this long ago.
+pub const UNAUTHENTICATED_REQUEST_GRACE: Duration = Duration::from_secs(1);
 /// File descriptors that connections leave to the store, the webhook's requests and the log; half of all if that is
 /// less. Who would take one of them is not let in.
 pub const DESCRIPTORS_RESERVED: u64 = 512;
@@ -51,17 +51,16 @@ pub(super) struct Admission {
 }
 
 struct Guests {
-    /// The number of the next one that begins to wait.
+    /// The number of whoever or whatever comes next.
     next: u64,
-    /// Without a request.
+    /// Without a request, in the order in which they came: who has asked for something is not younger for it.
     idle: Line,
-    /// With a request that is read or carried out.
+    /// With a request that is read or carried out, in the order in which these began.
     busy: Line,
     /// They were told to end, and have not yet.
     ending: usize,
 }
 
-/// Whoever has waited longest is the first.
 struct Line {
     waiting: BTreeMap<u64, Waiting>,
     grace: Duration,
@@ -74,19 +73,27 @@ struct Waiting {
 
 /// One connection, as long as it speaks HTTP.
 #[derive(Clone)]
-pub(crate) struct Guest(Arc<Place>);
+pub(super) struct Guest(Arc<Place>);
+
+/// The connection that a request came on. It is not kept by who keeps the request.
+#[derive(Clone)]
+pub(crate) struct Asking(Weak<Place>);
 
 struct Place {
     admission: Arc<Admission>,
+    came: (u64, Instant),
     cut: Arc<Notify>,
     stands: Mutex<Stands>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Stands {
-    Idle(u64),
+    /// It has asked for nothing yet.
+    New,
     Busy(u64),
-    /// It has shown a key: nobody takes its place.
+    /// It was answered, which it may be reading, or waits with its next request.
+    Answered,
+    /// It has shown a key or a token: nobody takes its place.
     Authenticated,
 }
 
@@ -103,35 +110,35 @@ impl Admission {
         })
     }
 
-    /// Waits until one more can be let in.
+    /// Waits until there is a place for one more.
     pub(super) async fn room(&self) {
         loop {
             let left = self.left.notified();
-            let Some(wait) = lock(&self.guests).wait(self.guests_max, Instant::now()) else {
+            let Some(wait) = lock(&self.guests).make_room(self.guests_max, Instant::now()) else {
                 return;
             };
-            // In vain: then somebody has waited long enough.
+            // In vain: then somebody else has to make way.
             let _ = timeout(wait, left).await;
         }
     }
 
-    /// Lets a connection in, unless it has one of the descriptors that are reserved.
+    /// Gives a connection a place, unless it has one of the descriptors that are reserved.
     pub(super) fn admit(self: &Arc<Self>, stream: &TcpStream) -> Option<Guest> {
         if u64::try_from(stream.as_raw_fd()).is_ok_and(|it| it >= self.reserved_from) {
-            self.make_room();
+            self.descriptors_are_short();
             return None;
         }
         let cut = Arc::new(Notify::new());
         let mut guests = lock(&self.guests);
-        let number = guests.number();
-        guests.idle.join(number, &cut);
-        let stands = Mutex::new(Stands::Idle(number));
-        Some(Guest(Arc::new(Place { admission: self.clone(), cut, stands })))
+        let came = (guests.number(), Instant::now());
+        guests.idle.join(came, &cut);
+        let stands = Mutex::new(Stands::New);
+        Some(Guest(Arc::new(Place { admission: self.clone(), came, cut, stands })))
     }
 
-    /// Descriptors are short: whoever has waited longest gives back one.
-    pub(super) fn make_room(&self) {
-        lock(&self.guests).cut_one();
+    /// Whoever has had time to ask, or to be answered, gives one back.
+    pub(super) fn descriptors_are_short(&self) {
+        lock(&self.guests).make_room(0, Instant::now());
     }
 }
 
@@ -151,44 +158,53 @@ impl Guests {
         self.next
     }
 
-    /// How long it may take until there is room for one more; `None` if there is.
-    fn wait(&mut self, guests_max: usize, now: Instant) -> Option<Duration> {
+    /// How long it may take until there is room for one more, for which somebody may have been told to end; `None`
+    /// if there is.
+    fn make_room(&mut self, guests_max: usize, now: Instant) -> Option<Duration> {
         if self.idle.waiting.len() + self.busy.waiting.len() + self.ending < guests_max {
             return None;
         }
-        let wait = self.idle.wait(now).min(self.busy.wait(now));
-        if wait.is_zero() && self.ending == 0 {
-            let line = if self.idle.wait(now).is_zero() { &mut self.idle } else { &mut self.busy };
+        let line = if self.idle.waiting.is_empty() { &mut self.busy } else { &mut self.idle };
+        let wait = line.wait(now);
+        if wait.is_zero() {
             self.ending += usize::from(line.cut_first());
         }
-        // One that is told to end does so as soon as its task gets to run, and then this is asked again.
+        // One that is told to end does so as soon as its task gets to run.
         Some(if wait.is_zero() { UNAUTHENTICATED_IDLE_GRACE } else { wait })
     }
 
-    /// Has one end, if there is any.
-    fn cut_one(&mut self) {
-        let is_cut = self.idle.cut_first() || self.busy.cut_first();
-        self.ending += usize::from(is_cut);
+    /// Answers whether it was not told to end before.
+    fn leave(&mut self, came: u64, stands: Stands) -> bool {
+        match stands {
+            Stands::New | Stands::Answered => self.idle.leave(came),
+            Stands::Busy(number) => self.busy.leave(number),
+            Stands::Authenticated => false,
+        }
     }
 
-    /// Answers whether it was still among them.
-    fn leave(&mut self, stands: Stands) -> bool {
+    /// Whether it was not told to end.
+    fn has(&self, came: u64, stands: Stands) -> bool {
         match stands {
-            Stands::Idle(number) => self.idle.waiting.remove(&number).is_some(),
-            Stands::Busy(number) => self.busy.waiting.remove(&number).is_some(),
-            Stands::Authenticated => false,
+            Stands::New | Stands::Answered => self.idle.waiting.contains_key(&came),
+            Stands::Busy(number) => self.busy.waiting.contains_key(&number),
+            Stands::Authenticated => true,
         }
     }
 }
 
 impl Line {
-    fn join(&mut self, number: u64, cut: &Arc<Notify>) {
-        self.waiting.insert(number, Waiting { since: Instant::now(), cut: cut.clone() });
+    fn join(&mut self, (number, since): (u64, Instant), cut: &Arc<Notify>) {
+        self.waiting.insert(number, Waiting { since, cut: cut.clone() });
     }
 
-    /// How long the first may still wait.
+    /// Answers whether it was still there.
+    fn leave(&mut self, number: u64) -> bool {
+        self.waiting.remove(&number).is_some()
+    }
+
+    /// How long the first is left alone, if there is any.
     fn wait(&self, now: Instant) -> Duration {
-        self.waiting.first_key_value().map_or(Duration::MAX, |(_, first)| {
+        self.waiting.first_key_value().map_or(self.grace, |(_, first)| {
             self.grace.saturating_sub(now.saturating_duration_since(first.since))
         })
     }
@@ -200,61 +216,79 @@ impl Line {
 }
 
 impl Guest {
-    /// Resolves when this connection is to make room.
+    /// Resolves when this connection is to make way.
     pub(super) async fn cut(&self) {
-        self.0.cut.notified().await;
+        loop {
+            self.0.cut.notified().await;
+            let (stands, guests) = self.0.look();
+            // Its first request was there already, and had not been read.
+            if !guests.has(self.0.came.0, *stands) {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn asking(&self) -> Asking {
+        Asking(Arc::downgrade(&self.0))
     }
 
     /// A request has been read up to the end of its header.
     pub(super) fn asks(&self) {
-        self.0.turn(|guests, stands, cut| match stands {
-            Stands::Idle(_) if guests.leave(stands) => {
-                let number = guests.number();
-                guests.busy.join(number, cut);
-                Stands::Busy(number)
+        let (mut stands, mut guests) = self.0.look();
+        let is_left_alone = match *stands {
+            Stands::New | Stands::Answered => guests.idle.leave(self.0.came.0),
+            Stands::Busy(_) | Stands::Authenticated => return,
+        };
+        if !is_left_alone {
+            if *stands == Stands::Answered {
+                return;
             }
-            stands => stands,
-        });
+            guests.ending -= 1;
+        }
+        let number = guests.number();
+        guests.busy.join((number, Instant::now()), &self.0.cut);
+        *stands = Stands::Busy(number);
     }
 
-    /// The answer has begun. Whether it is read is not known, and no reason to wait longer than others.
+    /// The answer has begun. Whether it is read is not known.
     pub(super) fn is_answered(&self) {
-        self.0.turn(|guests, stands, cut| match stands {
-            Stands::Busy(_) if guests.leave(stands) => {
-                let number = guests.number();
-                guests.idle.join(number, cut);
-                Stands::Idle(number)
-            }
-            stands => stands,
-        });
+        let (mut stands, mut guests) = self.0.look();
+        if let Stands::Busy(number) = *stands
+            && guests.busy.leave(number)
+        {
+            guests.idle.join(self.0.came, &self.0.cut);
+            *stands = Stands::Answered;
+            self.0.admission.left.notify_one();
+        }
     }
+}
 
-    /// Whoever is at the other end has shown a key.
+impl Asking {
+    /// Whoever is at the other end has shown a key or a token.
     pub(crate) fn is_authenticated(&self) {
-        self.0.turn(
-            |guests, stands, _| {
-                if guests.leave(stands) { Stands::Authenticated } else { stands }
-            },
-        );
-        self.0.admission.left.notify_one();
+        let Some(place) = self.0.upgrade() else { return };
+        let (mut stands, mut guests) = place.look();
+        if *stands != Stands::Authenticated && guests.leave(place.came.0, *stands) {
+            *stands = Stands::Authenticated;
+            place.admission.left.notify_one();
+        }
     }
 }
 
 impl Place {
-    fn turn(&self, next: impl FnOnce(&mut Guests, Stands, &Arc<Notify>) -> Stands) {
-        let mut stands = lock(&self.stands);
-        *stands = next(&mut lock(&self.admission.guests), *stands, &self.cut);
+    fn look(&self) -> (MutexGuard<'_, Stands>, MutexGuard<'_, Guests>) {
+        (lock(&self.stands), lock(&self.admission.guests))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let stands = *lock(&self.stands);
-        if matches!(stands, Stands::Authenticated) {
+        if stands == Stands::Authenticated {
             return;
         }
         let mut guests = lock(&self.admission.guests);
-        if !guests.leave(stands) {
+        if !guests.leave(self.came.0, stands) {
             guests.ending -= 1;
         }
         drop(guests);

@@ -46,7 +46,7 @@ impl hyper::service::Service<Request<Incoming>> for Front {
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         self.guest.asks();
         request.extensions_mut().insert(ConnectInfo(self.peer));
-        request.extensions_mut().insert(self.guest.clone());
+        request.extensions_mut().insert(self.guest.asking());
         // Never the query: it may hold a token.
         let span = tracing::debug_span!(
             "request",

@@ -7,7 +7,7 @@ use tetherline_protocol::{MessageId, Seq};
 
 use super::{
     aging::{Age, Span},
-    index,
+    index, messages,
     recent::{MessageRow, Recent},
     statements::{self, readable_id},
     writer::BATCH_MAX,
@@ -146,7 +146,14 @@ pub(super) fn trim_by_age(
             break;
         }
         last = row.get(0)?;
-        old.insert(row.get(1)?, (statements::seq(row, 2)?, readable_id(row, 5)));
+        let (mailbox, said) = (row.get(1)?, statements::seq(row, 2).ok());
+        let follows = old.get(&mailbox).is_some_and(|(before, _)| before.next() == said);
+        // The disk may have changed what it says of itself. It goes alike.
+        if let Some(seq) = said
+            && (follows || messages::is_whole(connection, last)?)
+        {
+            old.insert(mailbox, (seq, readable_id(row, 5)));
+        }
         budget.spend(row.get(4)?);
     }
     drop(rows);

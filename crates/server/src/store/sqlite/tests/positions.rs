@@ -4,9 +4,10 @@ use super::{file::File, *};
 use crate::store::{
     Delivery, Resumed, Standing, fresh_id,
     sqlite::{
+        aging::Span,
         cursors::{Position, Positions},
         index::{MAILBOX_FOLD_AT, POSITIONS_IN_MEMORY_MAX},
-        trim::{Budget, trim},
+        trim::{Budget, trim, trim_by_age},
     },
 };
 
@@ -334,6 +335,28 @@ fn a_row_whose_position_the_disk_has_changed_takes_that_of_nobody_else() {
             // The rest of the row proves which message it is.
             assert!(!page.iter().any(Delivery::is_unreadable), "{damaged}");
         }
+    }
+}
+
+#[test]
+fn a_row_whose_position_or_user_the_disk_has_changed_trims_nothing_but_itself() {
+    // By age a mailbox was trimmed up to what such a row said: nobody was shown what was published after that,
+    // and with a position below zero nothing was forgotten any more.
+    for damaged in ["seq = 4000", "seq = -7", "user = 2"] {
+        let mut desk = Desk::new();
+        for name in ["ada", "ada", "ada", "bob", "ada", "bob"] {
+            desk.append(name);
+        }
+        desk.fold_all();
+        let damage = format!("UPDATE messages SET {damaged} WHERE number = 3");
+        desk.connection.execute(&damage, []).unwrap();
+        let span = Span::of(i64::MAX, 1);
+        trim_by_age(&desk.connection, 4, span, &mut Budget::full()).unwrap();
+        let trimmed = |id: i64| -> i64 {
+            let trimmed = "SELECT trimmed FROM users WHERE id = ?1";
+            desk.connection.query_row(trimmed, [id], |row| row.get(0)).unwrap()
+        };
+        assert_eq!((trimmed(1), trimmed(2)), (2, 1), "{damaged}");
     }
 }
 
