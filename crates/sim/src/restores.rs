@@ -10,6 +10,9 @@ impl World {
             return;
         }
         self.note(&format!("a backup is restored (announced: {is_announced})"));
+        for send in &mut self.sends {
+            send.refusal_lost |= send.was_unknown;
+        }
         for user in 0..self.users.len() {
             if !is_announced {
                 self.rewrite_streams(user);

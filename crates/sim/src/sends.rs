@@ -31,6 +31,9 @@ pub(crate) struct Send {
     pub(crate) about: About,
     /// It is a stop, and there was nothing of that name: a restored backup may have lost it.
     pub(crate) was_unknown: bool,
+    /// A restored backup does not know of that refusal: it may come to stop something after all, behind what
+    /// came after it.
+    pub(crate) refusal_lost: bool,
 }
 
 /// What a send asks for.
@@ -132,6 +135,7 @@ impl World {
             given_up: false,
             about,
             was_unknown: false,
+            refusal_lost: false,
         });
         let ttl =
             if self.random.percent(8) { self.random.within(500, 20_000) } else { OUTBOX_TTL_MS };
@@ -271,7 +275,8 @@ impl World {
     pub(crate) fn take_effect(&mut self, send: SendNo) {
         self.note(&format!("s{send} takes effect"));
         self.sends[send].effects += 1;
-        let Send { effects, page, user, generation, given_up, about, .. } = self.sends[send];
+        let Send { effects, page, user, generation, given_up, refusal_lost, about, .. } =
+            self.sends[send];
         match about {
             About::Anything => {}
             About::Question => self.answer_send(user, send),
@@ -285,7 +290,8 @@ impl World {
                 && later.effects > 0
                 && !later.given_up
         };
-        if !given_up && self.sends[send + 1..].iter().any(overtook) {
+        let has_a_place = !given_up && !refusal_lost;
+        if has_a_place && self.sends[send + 1..].iter().any(overtook) {
             self.fail(format!("s{send} was overtaken by a later send of its page"));
         }
     }

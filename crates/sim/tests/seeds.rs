@@ -38,6 +38,7 @@ const MENDED: &[(u64, &str)] = &[
     (700_095_555, TEXT_BESIDE_THE_POSITION),
     (700_570_212, AHEAD_BY_A_PIECE),
     (700_225_816, ASKED_BEHIND_SENDS),
+    (900_364_317, REFUSAL_LOST),
 ];
 
 /// A page that was told where its device stood was held to what a crash had left of that meanwhile.
@@ -112,6 +113,10 @@ const AHEAD_BY_A_PIECE: &str = "an attempt of which a page had seen a piece and 
 
 const ASKED_BEHIND_SENDS: &str =
     "the checker expected the answer to a question that waited behind a thousand sends";
+
+/// A stop for which there was nothing was refused, a later send was accepted, and a backup came back that knew of
+/// neither and had what was to be stopped.
+const REFUSAL_LOST: &str = "the checker held a stop whose refusal a backup had lost to its place";
 
 #[test]
 fn every_promise_is_kept_whatever_goes_wrong() {
