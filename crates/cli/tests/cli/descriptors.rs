@@ -10,7 +10,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{socket::Socket, support::Server};
+use crate::{
+    socket::Socket,
+    support::{PATIENCE, Server},
+};
 
 const DESCRIPTORS: u32 = 512;
 /// Of one user's devices.
@@ -72,4 +75,33 @@ async fn who_asks_again_and_again_for_what_is_not_there_keeps_nobody_out() {
         timeout(HEADER_READ_TIMEOUT * 9 / 10, newcomer).await.expect("soon");
     }
     asking.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_leave_descriptors_to_the_store_and_are_refused_at_once() {
+    // They took all that there were, and what the store and the webhook needed then was not to be had.
+    let server = Server::start_with_descriptors(DESCRIPTORS);
+    let (mut connected, mut refused) = (Vec::new(), 0);
+    for user in ["ada", "bob", "eve", "joe", "kim"] {
+        let token = server.token(user);
+        for device in 0..CONNECTED {
+            let device = format!("d{device}");
+            let socket = Socket::try_at(&server.url, &token, user, &device);
+            match timeout(PATIENCE, socket).await.expect("an answer, whatever it is") {
+                Ok(socket) => connected.push((user, socket)),
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(refused > 0 && connected.len() < DESCRIPTORS as usize / 2, "{}", connected.len());
+    // Everybody reads the store, and whoever leaves makes room for a publisher.
+    connected.truncate(connected.len() - 4);
+    for (_, socket) in &mut connected {
+        socket.send(&json!({ "type": "get_pending" })).await;
+        socket.frame("pending_check_complete").await;
+    }
+    tokio::task::block_in_place(|| server.publish("ada", r#"{ "n": 1 }"#));
+    for (_, socket) in connected.iter_mut().filter(|(user, _)| *user == "ada") {
+        assert_eq!(socket.frame("note").await["n"], 1);
+    }
 }

@@ -23,19 +23,26 @@ pub(crate) struct Socket {
 impl Socket {
     /// Connects to this path, or answers the status of the refusal.
     pub(crate) async fn open(url: &str, path: &str, protocols: &[String]) -> Result<Self, u16> {
+        Self::attempt(url, path, protocols).await.map_err(|error| match error {
+            Error::Http(response) => response.status().as_u16(),
+            error => panic!("{path}: {error}"),
+        })
+    }
+
+    /// The same where the connection itself may fail.
+    pub(crate) async fn attempt(
+        url: &str,
+        path: &str,
+        protocols: &[String],
+    ) -> Result<Self, Error> {
         let url = format!("{}{path}", url.replacen("http", "ws", 1));
         let mut request = url.into_client_request().unwrap();
         let offer = HeaderValue::from_str(&protocols.join(", ")).unwrap();
         request.headers_mut().insert("sec-websocket-protocol", offer);
-        match connect_async(request).await {
-            Ok((stream, response)) => {
-                let selected = response.headers().get("sec-websocket-protocol");
-                let selected = selected.map(|name| name.to_str().unwrap().to_owned());
-                Ok(Self { stream, selected })
-            }
-            Err(Error::Http(response)) => Err(response.status().as_u16()),
-            Err(error) => panic!("{path}: {error}"),
-        }
+        let (stream, response) = connect_async(request).await?;
+        let selected = response.headers().get("sec-websocket-protocol");
+        let selected = selected.map(|name| name.to_str().unwrap().to_owned());
+        Ok(Self { stream, selected })
     }
 
     /// A device of a user's, as any client of version 1.
@@ -45,9 +52,17 @@ impl Socket {
 
     /// The same at another address.
     pub(crate) async fn at(url: &str, token: &str, user: &str, device: &str) -> Self {
+        Self::try_at(url, token, user, device).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(crate) async fn try_at(
+        url: &str,
+        token: &str,
+        user: &str,
+        device: &str,
+    ) -> Result<Self, Error> {
         let protocols = ["tetherline.v1".to_owned(), format!("bearer.{token}")];
-        let path = format!("/ws/user/{user}?device={device}");
-        Self::open(url, &path, &protocols).await.unwrap_or_else(|status| panic!("{status}"))
+        Self::attempt(url, &format!("/ws/user/{user}?device={device}"), &protocols).await
     }
 
     pub(crate) async fn send(&mut self, frame: &Value) {

@@ -19,7 +19,7 @@ use tracing::{Instrument as _, Span};
 use super::{
     answer::{Problem, bearer},
     segments::Segments,
-    serve::Asking,
+    serve::Requester,
 };
 use crate::{
     clock,
@@ -83,8 +83,8 @@ pub(super) async fn connect(
         let device = device(&parameters)?;
         let handshake = Handshake::of(&request.method, request.version, headers);
         // Whoever serves the router in another way has its own rules for connections.
-        if let Some(asking) = request.extensions.get::<Asking>() {
-            asking.is_authenticated();
+        if let Some(requester) = request.extensions.get::<Requester>() {
+            requester.is_authenticated();
         }
         match (handshake, upgrade) {
             (Ok(handshake), Some(upgrade)) => {

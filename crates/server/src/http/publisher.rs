@@ -5,7 +5,7 @@ use http::{HeaderMap, request::Parts};
 
 use super::{
     answer::{Problem, bearer},
-    serve::Asking,
+    serve::Requester,
 };
 use crate::server::Shared;
 
@@ -18,8 +18,8 @@ impl FromRequestParts<Arc<Shared>> for Publisher {
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
         authorize(shared, &parts.headers)?;
         // Whoever serves the router in another way has its own rules for connections.
-        if let Some(asking) = parts.extensions.get::<Asking>() {
-            asking.is_authenticated();
+        if let Some(requester) = parts.extensions.get::<Requester>() {
+            requester.is_authenticated();
         }
         Ok(Self(std::mem::take(&mut parts.headers)))
     }

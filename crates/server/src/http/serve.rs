@@ -30,8 +30,8 @@ use crate::{
     trouble::{SharedTrouble, Word},
 };
 use admission::Admission;
-pub(crate) use admission::Asking;
-use admission::Guest;
+use admission::HttpConnection;
+pub(crate) use admission::Requester;
 pub use admission::{
     DESCRIPTORS_RESERVED, UNAUTHENTICATED_CONNECTIONS_MAX, UNAUTHENTICATED_IDLE_GRACE,
     UNAUTHENTICATED_REQUEST_GRACE, raise_descriptors,
@@ -83,7 +83,8 @@ pub async fn serve(
         .max_header_size(HEADER_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX);
     let app = app.layer(axum::middleware::map_response(date));
-    let (admission, crowding) = (Admission::new(), SharedTrouble::default());
+    let admission = Admission::new();
+    let (accept_trouble, descriptor_trouble) = (SharedTrouble::new(), SharedTrouble::new());
     loop {
         let accepting = async {
             let accepted = listener.accept().await?;
@@ -95,8 +96,10 @@ pub async fn serve(
             () = &mut shutdown => break,
             accepted = accepting => match accepted {
                 Ok(accepted) => accepted,
+                // The peer left before it was accepted: no trouble of this process.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
                 Err(error) => {
-                    if let Some(Word::Fails { times }) = crowding.failed_now() {
+                    if let Some(Word::Fails { times }) = accept_trouble.failed_now() {
                         tracing::warn!(%error, times, "cannot accept connections");
                     }
                     admission.descriptors_are_short();
@@ -105,8 +108,8 @@ pub async fn serve(
                 }
             },
         };
-        let Some(guest) = admission.admit(&stream) else {
-            if let Some(Word::Fails { times }) = crowding.failed_now() {
+        let Some(admitted) = admission.admit(&stream) else {
+            if let Some(Word::Fails { times }) = descriptor_trouble.failed_now() {
                 tracing::warn!(
                     times,
                     "connections are refused: this process has nearly all the file descriptors that it \
@@ -117,7 +120,7 @@ pub async fn serve(
         };
         let span = tracing::debug_span!("connection", %peer);
         let served =
-            serve_one((stream, peer), guest, http.clone(), app.clone(), ending.subscribe());
+            serve_one((stream, peer), admitted, http.clone(), app.clone(), ending.subscribe());
         tokio::spawn(served.instrument(span));
     }
     drop(listener);
@@ -144,7 +147,7 @@ async fn date(mut response: Response) -> Response {
 /// One connection, until it ends or becomes a WebSocket.
 async fn serve_one(
     (stream, address): (TcpStream, SocketAddr),
-    guest: Guest,
+    admitted: HttpConnection,
     http: hyper::server::conn::http1::Builder,
     app: Router,
     mut ending: watch::Receiver<()>,
@@ -156,13 +159,13 @@ async fn serve_one(
     tracing::debug!("connected");
     let exchange = Exchange::new();
     let peer = TokioIo::new(Peer::new(stream, exchange.clone()));
-    let front = Front { app, exchange, peer: address, guest: guest.clone() };
+    let front = Front { app, exchange, peer: address, admitted: admitted.clone() };
     let connection = http.serve_connection(peer, front).with_upgrades();
     let mut connection = pin!(connection);
     let served = tokio::select! {
         biased;
         served = &mut connection => served,
-        () = guest.cut() => {
+        () = admitted.cut() => {
             tracing::debug!("the HTTP connection makes room for another");
             return;
         }

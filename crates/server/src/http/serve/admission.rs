@@ -1,5 +1,5 @@
-//! Who is let in while nobody has proved who they are. There is soon a place for one more: it is that of whoever has
-//! waited longest, and first of whoever asks for nothing.
+//! Which HTTP connections are let in while nobody has proved who is at their other end. There is soon room for one
+//! more: that of the one which came first, and of those without a request before any other.
 
 use std::{
     collections::BTreeMap,
@@ -24,6 +24,7 @@ pub const UNAUTHENTICATED_REQUEST_GRACE: Duration = Duration::from_secs(1);
 /// File descriptors that connections leave to the store, the webhook's requests and the log; half of all if that is
 /// less. Who would take one of them is not let in.
 pub const DESCRIPTORS_RESERVED: u64 = 512;
+
 /// Has this process have as many file descriptors as the system lets it: a connection takes one. Says so if so many
 /// connections would be too many.
 pub fn raise_descriptors(connections_max: usize) {
@@ -42,15 +43,15 @@ pub fn raise_descriptors(connections_max: usize) {
 
 /// Connections that are not authenticated, of one listener.
 pub(super) struct Admission {
-    guests: Mutex<Guests>,
-    guests_max: usize,
+    unauthenticated: Mutex<Unauthenticated>,
+    connections_max: usize,
     /// There is one less.
     left: Notify,
     /// This file descriptor and all after it are reserved. The system gives the lowest that is free.
     reserved_from: u64,
 }
 
-struct Guests {
+struct Unauthenticated {
     /// The number of whoever or whatever comes next.
     next: u64,
     /// Without a request, in the order in which they came: who has asked for something is not younger for it.
@@ -73,27 +74,27 @@ struct Waiting {
 
 /// One connection, as long as it speaks HTTP.
 #[derive(Clone)]
-pub(super) struct Guest(Arc<Place>);
+pub(super) struct HttpConnection(Arc<State>);
 
-/// The connection that a request came on. It is not kept by who keeps the request.
+/// The connection that a request came on. An application that keeps its request does not keep the connection's room.
 #[derive(Clone)]
-pub(crate) struct Asking(Weak<Place>);
+pub(crate) struct Requester(Weak<State>);
 
-struct Place {
+struct State {
     admission: Arc<Admission>,
     came: (u64, Instant),
     cut: Arc<Notify>,
-    stands: Mutex<Stands>,
+    phase: Mutex<Phase>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stands {
+enum Phase {
     /// It has asked for nothing yet.
     New,
     Busy(u64),
     /// It was answered, which it may be reading, or waits with its next request.
     Answered,
-    /// It has shown a key or a token: nobody takes its place.
+    /// Its peer has shown a key or a token: it makes way for nobody.
     Authenticated,
 }
 
@@ -103,18 +104,20 @@ impl Admission {
         let descriptors = rlimit::Resource::NOFILE.get_soft().unwrap_or(u64::MAX);
         let eighth = usize::try_from(descriptors / 8).unwrap_or(usize::MAX);
         Arc::new(Self {
-            guests: Mutex::new(Guests::new()),
-            guests_max: UNAUTHENTICATED_CONNECTIONS_MAX.min(eighth),
+            unauthenticated: Mutex::new(Unauthenticated::new()),
+            connections_max: UNAUTHENTICATED_CONNECTIONS_MAX.min(eighth),
             left: Notify::new(),
             reserved_from: descriptors.saturating_sub(DESCRIPTORS_RESERVED).max(descriptors / 2),
         })
     }
 
-    /// Waits until there is a place for one more.
+    /// Waits until there is room for one more.
     pub(super) async fn room(&self) {
         loop {
             let left = self.left.notified();
-            let Some(wait) = lock(&self.guests).make_room(self.guests_max, Instant::now()) else {
+            let Some(wait) =
+                lock(&self.unauthenticated).make_room(self.connections_max, Instant::now())
+            else {
                 return;
             };
             // In vain: then somebody else has to make way.
@@ -122,27 +125,27 @@ impl Admission {
         }
     }
 
-    /// Gives a connection a place, unless it has one of the descriptors that are reserved.
-    pub(super) fn admit(self: &Arc<Self>, stream: &TcpStream) -> Option<Guest> {
+    /// Lets a connection in, unless it has one of the descriptors that are reserved.
+    pub(super) fn admit(self: &Arc<Self>, stream: &TcpStream) -> Option<HttpConnection> {
         if u64::try_from(stream.as_raw_fd()).is_ok_and(|it| it >= self.reserved_from) {
             self.descriptors_are_short();
             return None;
         }
         let cut = Arc::new(Notify::new());
-        let mut guests = lock(&self.guests);
-        let came = (guests.number(), Instant::now());
-        guests.idle.join(came, &cut);
-        let stands = Mutex::new(Stands::New);
-        Some(Guest(Arc::new(Place { admission: self.clone(), came, cut, stands })))
+        let mut unauthenticated = lock(&self.unauthenticated);
+        let came = (unauthenticated.number(), Instant::now());
+        unauthenticated.idle.join(came, &cut);
+        let phase = Mutex::new(Phase::New);
+        Some(HttpConnection(Arc::new(State { admission: self.clone(), came, cut, phase })))
     }
 
     /// Whoever has had time to ask, or to be answered, gives one back.
     pub(super) fn descriptors_are_short(&self) {
-        lock(&self.guests).make_room(0, Instant::now());
+        lock(&self.unauthenticated).make_room(0, Instant::now());
     }
 }
 
-impl Guests {
+impl Unauthenticated {
     fn new() -> Self {
         let line = |grace| Line { waiting: BTreeMap::new(), grace };
         Self {
@@ -160,8 +163,8 @@ impl Guests {
 
     /// How long it may take until there is room for one more, for which somebody may have been told to end; `None`
     /// if there is.
-    fn make_room(&mut self, guests_max: usize, now: Instant) -> Option<Duration> {
-        if self.idle.waiting.len() + self.busy.waiting.len() + self.ending < guests_max {
+    fn make_room(&mut self, connections_max: usize, now: Instant) -> Option<Duration> {
+        if self.idle.waiting.len() + self.busy.waiting.len() + self.ending < connections_max {
             return None;
         }
         let line = if self.idle.waiting.is_empty() { &mut self.busy } else { &mut self.idle };
@@ -174,20 +177,20 @@ impl Guests {
     }
 
     /// Answers whether it was not told to end before.
-    fn leave(&mut self, came: u64, stands: Stands) -> bool {
-        match stands {
-            Stands::New | Stands::Answered => self.idle.leave(came),
-            Stands::Busy(number) => self.busy.leave(number),
-            Stands::Authenticated => false,
+    fn leave(&mut self, came: u64, phase: Phase) -> bool {
+        match phase {
+            Phase::New | Phase::Answered => self.idle.leave(came),
+            Phase::Busy(number) => self.busy.leave(number),
+            Phase::Authenticated => false,
         }
     }
 
     /// Whether it was not told to end.
-    fn has(&self, came: u64, stands: Stands) -> bool {
-        match stands {
-            Stands::New | Stands::Answered => self.idle.waiting.contains_key(&came),
-            Stands::Busy(number) => self.busy.waiting.contains_key(&number),
-            Stands::Authenticated => true,
+    fn has(&self, came: u64, phase: Phase) -> bool {
+        match phase {
+            Phase::New | Phase::Answered => self.idle.waiting.contains_key(&came),
+            Phase::Busy(number) => self.busy.waiting.contains_key(&number),
+            Phase::Authenticated => true,
         }
     }
 }
@@ -215,83 +218,79 @@ impl Line {
     }
 }
 
-impl Guest {
+impl HttpConnection {
     /// Resolves when this connection is to make way.
     pub(super) async fn cut(&self) {
         loop {
             self.0.cut.notified().await;
-            let (stands, guests) = self.0.look();
-            // Its first request was there already, and had not been read.
-            if !guests.has(self.0.came.0, *stands) {
+            let is_cut = self.0.look().is_some_and(|(phase, unauthenticated)| {
+                !unauthenticated.has(self.0.came.0, *phase)
+            });
+            // If not, its first request was there already, and had not been read.
+            if is_cut {
                 return;
             }
         }
     }
 
-    pub(super) fn asking(&self) -> Asking {
-        Asking(Arc::downgrade(&self.0))
+    pub(super) fn requester(&self) -> Requester {
+        Requester(Arc::downgrade(&self.0))
     }
 
     /// A request has been read up to the end of its header.
     pub(super) fn asks(&self) {
-        let (mut stands, mut guests) = self.0.look();
-        let is_left_alone = match *stands {
-            Stands::New | Stands::Answered => guests.idle.leave(self.0.came.0),
-            Stands::Busy(_) | Stands::Authenticated => return,
-        };
-        if !is_left_alone {
-            if *stands == Stands::Answered {
-                return;
-            }
-            guests.ending -= 1;
+        let Some((mut phase, mut unauthenticated)) = self.0.look() else { return };
+        match (*phase, unauthenticated.idle.leave(self.0.came.0)) {
+            (Phase::New | Phase::Answered, true) => {}
+            // It was told to end, and this was on its way before.
+            (Phase::New, false) => unauthenticated.ending -= 1,
+            _ => return,
         }
-        let number = guests.number();
-        guests.busy.join((number, Instant::now()), &self.0.cut);
-        *stands = Stands::Busy(number);
+        let number = unauthenticated.number();
+        unauthenticated.busy.join((number, Instant::now()), &self.0.cut);
+        *phase = Phase::Busy(number);
     }
 
     /// The answer has begun. Whether it is read is not known.
     pub(super) fn is_answered(&self) {
-        let (mut stands, mut guests) = self.0.look();
-        if let Stands::Busy(number) = *stands
-            && guests.busy.leave(number)
+        let Some((mut phase, mut unauthenticated)) = self.0.look() else { return };
+        if let Phase::Busy(number) = *phase
+            && unauthenticated.busy.leave(number)
         {
-            guests.idle.join(self.0.came, &self.0.cut);
-            *stands = Stands::Answered;
+            unauthenticated.idle.join(self.0.came, &self.0.cut);
+            *phase = Phase::Answered;
             self.0.admission.left.notify_one();
         }
     }
 }
 
-impl Asking {
+impl Requester {
     /// Whoever is at the other end has shown a key or a token.
     pub(crate) fn is_authenticated(&self) {
-        let Some(place) = self.0.upgrade() else { return };
-        let (mut stands, mut guests) = place.look();
-        if *stands != Stands::Authenticated && guests.leave(place.came.0, *stands) {
-            *stands = Stands::Authenticated;
-            place.admission.left.notify_one();
+        let Some(state) = self.0.upgrade() else { return };
+        let Some((mut phase, mut unauthenticated)) = state.look() else { return };
+        if unauthenticated.leave(state.came.0, *phase) {
+            *phase = Phase::Authenticated;
+            state.admission.left.notify_one();
         }
     }
 }
 
-impl Place {
-    fn look(&self) -> (MutexGuard<'_, Stands>, MutexGuard<'_, Guests>) {
-        (lock(&self.stands), lock(&self.admission.guests))
+impl State {
+    /// `None` once it is authenticated: the publishers of a listener do not wait for one another.
+    fn look(&self) -> Option<(MutexGuard<'_, Phase>, MutexGuard<'_, Unauthenticated>)> {
+        let phase = lock(&self.phase);
+        (*phase != Phase::Authenticated).then(|| (phase, lock(&self.admission.unauthenticated)))
     }
 }
 
-impl Drop for Place {
+impl Drop for State {
     fn drop(&mut self) {
-        let stands = *lock(&self.stands);
-        if stands == Stands::Authenticated {
-            return;
+        let Some((phase, mut unauthenticated)) = self.look() else { return };
+        if !unauthenticated.leave(self.came.0, *phase) {
+            unauthenticated.ending -= 1;
         }
-        let mut guests = lock(&self.admission.guests);
-        if !guests.leave(self.came.0, stands) {
-            guests.ending -= 1;
-        }
-        drop(guests);
+        drop(unauthenticated);
         self.admission.left.notify_one();
     }
 }

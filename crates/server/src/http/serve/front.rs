@@ -22,7 +22,7 @@ use tetherline_protocol::ErrorCode;
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
 
-use super::{Guest, peer::Exchange};
+use super::{HttpConnection, peer::Exchange};
 use crate::http::Problem;
 
 /// The rest of a request that is read without ado, so that a refusal does not cost the connection.
@@ -35,7 +35,7 @@ pub(super) struct Front {
     /// Who is at the other end: a proxy, perhaps. Nothing of ours is decided by it; an application's router finds it
     /// as axum's `ConnectInfo`.
     pub(super) peer: SocketAddr,
-    pub(super) guest: Guest,
+    pub(super) admitted: HttpConnection,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Front {
@@ -44,19 +44,20 @@ impl hyper::service::Service<Request<Incoming>> for Front {
     type Future = BoxFuture<'static, Result<Response, Infallible>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        self.guest.asks();
+        self.admitted.asks();
         request.extensions_mut().insert(ConnectInfo(self.peer));
-        request.extensions_mut().insert(self.guest.asking());
+        request.extensions_mut().insert(self.admitted.requester());
         // Never the query: it may hold a token.
         let span = tracing::debug_span!(
             "request",
             method = %request.method(),
             path = request.uri().path()
         );
-        let (app, exchange, guest) = (self.app.clone(), self.exchange.clone(), self.guest.clone());
+        let (app, exchange, admitted) =
+            (self.app.clone(), self.exchange.clone(), self.admitted.clone());
         let answered = async move {
             let answer = answer(app, exchange, request).await;
-            guest.is_answered();
+            admitted.is_answered();
             answer
         };
         Box::pin(answered.instrument(span))

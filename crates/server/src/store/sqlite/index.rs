@@ -30,7 +30,7 @@ const TAKEN_OUT_TOGETHER: u64 = 128;
 /// What the writer keeps of it.
 pub(super) struct Index {
     counts: Counts,
-    /// The number of the next row. None is given twice, though its row be trimmed: the table may have it still.
+    /// The number of the next row. None that the table may have is given again, though its row be trimmed.
     next: i64,
     /// Up to this row the table has everything that is not trimmed.
     folded_until: i64,
