@@ -76,12 +76,14 @@ impl Flight {
 
     /// Whether a message of this size would have to wait until something is acknowledged.
     pub(crate) fn is_full_for(&self, size: usize, limits: &Limits) -> bool {
-        let messages = self.sizes.len();
+        self.is_bound && !self.sizes.is_empty() && !self.fits(size, limits)
+    }
+
+    /// Whether so much may be under way together.
+    fn fits(&self, size: usize, limits: &Limits) -> bool {
         let bytes: usize = self.sizes.iter().map(|(_, size)| size).sum();
-        self.is_bound
-            && messages > 0
-            && (messages >= limits.in_flight_messages_max
-                || bytes + size > limits.in_flight_bytes_max)
+        self.sizes.len() < limits.in_flight_messages_max
+            && bytes + size <= limits.in_flight_bytes_max
     }
 
     /// The last position written.
@@ -93,16 +95,13 @@ impl Flight {
     fn admits(&mut self, seq: u64, size: usize, limits: &Limits) -> bool {
         // What an earlier `get_pending` left waiting for the socket does not count any more.
         self.sizes.retain(|(sent, _)| *sent < seq);
-        let messages = self.sizes.len();
-        let bytes: usize = self.sizes.iter().map(|(_, size)| size).sum();
-        let fits =
-            messages < limits.in_flight_messages_max && bytes + size <= limits.in_flight_bytes_max;
+        let admits = self.sizes.is_empty() || self.fits(size, limits);
         // What was let through before the first acknowledgement has no known size.
         let is_free = !self.is_bound || self.is_early;
         if seq > self.acked {
             self.sizes.push_back((seq, if is_free { 0 } else { size }));
         }
-        is_free || messages == 0 || fits
+        is_free || admits
     }
 }
 

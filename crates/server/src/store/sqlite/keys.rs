@@ -46,7 +46,7 @@ pub(super) struct Keys {
     added: Vec<Name>,
     erased: Vec<i64>,
     folded: Option<Fold>,
-    /// As that of the index of positions.
+    /// A transaction failed that had added keys: another program may have written, or they were kept after all.
     is_stale: bool,
 }
 
