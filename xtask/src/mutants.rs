@@ -19,7 +19,7 @@ use tetherline_process::{note, say};
 
 const USAGE: &str = "cargo xtask mutants [--only NAME[,NAME]] [--seeds N]";
 /// How many seeds a planted bug may survive by default.
-const SEEDS: u64 = 25_000;
+const SEEDS: u64 = 100_000;
 /// The code without a bug has to keep its promises for so many seeds, or the table means nothing.
 const SEEDS_MIN: u64 = 1_000;
 /// What the simulator is built from.
