@@ -15,7 +15,7 @@ use tetherline_protocol::{
 
 use crate::{
     connection::{
-        hub::{self, Ticket},
+        hub::{self, Membership},
         pump::{self, Pump},
         session::{Errand, Opening, Outgoing, Wire},
         socket::Goodbye,
@@ -62,8 +62,8 @@ impl Hub {
     /// [`Hub::sign_out`] knows the connection by.
     #[must_use]
     pub fn join(&self, user: &UserId, sign_in: &str) -> Option<Seat> {
-        let ticket = self.0.join(user, Some(sign_in.into())).ok()?;
-        Some(Seat { ticket, user: user.clone() })
+        let membership = self.0.join(user, Some(sign_in.into())).ok()?;
+        Some(Seat { membership, user: user.clone() })
     }
 
     /// Closes what a sign-in has open.
@@ -79,7 +79,7 @@ impl Hub {
 
 /// A connection's place in the hub.
 pub struct Seat {
-    ticket: Ticket,
+    membership: Membership,
     user: UserId,
 }
 
@@ -183,7 +183,7 @@ impl Session {
         limits: Arc<Limits>,
         now_ms: u64,
     ) -> Self {
-        let Seat { ticket, user } = seat;
+        let Seat { membership, user } = seat;
         let start = Instant::now();
         let opening = Opening {
             connection,
@@ -195,7 +195,7 @@ impl Session {
             time_ms: i64::try_from(now_ms).unwrap_or(i64::MAX),
         };
         let now = start + Duration::from_millis(now_ms);
-        let pump = Pump::open(opening, ticket, Some(device.clone()), now);
+        let pump = Pump::open(opening, membership, Some(device.clone()), now);
         Self { pump, device, start }
     }
 
@@ -233,8 +233,8 @@ impl Session {
             Event::Gone => pump::Event::Gone,
             Event::Progress => pump::Event::Progress,
             Event::Written => pump::Event::Written,
-            Event::Page(ticket, page) => pump::Event::Page { ticket, page },
-            Event::Resumed(ticket, resumed) => pump::Event::Resumed { ticket, resumed },
+            Event::Page(read_no, page) => pump::Event::Page { read_no, page },
+            Event::Resumed(read_no, resumed) => pump::Event::Resumed { read_no, resumed },
             Event::StreamPage(page) => pump::Event::StreamPage(page),
             Event::StreamSnapshot(snapshot) => pump::Event::StreamSnapshot(snapshot),
             Event::Located(place) => pump::Event::Located(place),
@@ -251,10 +251,10 @@ impl Session {
     pub fn poll(&mut self, now_ms: u64) -> Option<Action> {
         Some(match self.pump.poll(self.at(now_ms))? {
             pump::Action::Write(batch) => Action::Write(batch.into_iter().map(text).collect()),
-            pump::Action::Read { ticket, epoch, after, room } => {
-                Action::Read(ticket, epoch, after, room)
+            pump::Action::Read { read_no, epoch, after, room } => {
+                Action::Read(read_no, epoch, after, room)
             }
-            pump::Action::Resume { ticket, after, room } => Action::Resume(ticket, after, room),
+            pump::Action::Resume { read_no, after, room } => Action::Resume(read_no, after, room),
             pump::Action::ReadStreams(places) => Action::ReadStreams(places),
             pump::Action::Locate => Action::Locate,
             pump::Action::Acknowledge(seq) => Action::Acknowledge(seq),

@@ -1,7 +1,7 @@
 //! The browser driver's half of a page: it does what the engine says and holds no policy.
 
 use tetherline_engine::{
-    ConnectionNo, Delivery, EpochNo, Established, Instant, Mark, Output, SendNo as Ticket,
+    ConnectionNo, Delivery, EpochNo, Established, Instant, Mark, Output, SendNo as OutboxNo,
 };
 use tetherline_protocol::{frame::ServerFrame, limits};
 
@@ -100,10 +100,10 @@ impl World {
                     self.transmit(page, text);
                 }
             }
-            Output::Transmit(Ticket(ticket)) => {
+            Output::Transmit(OutboxNo(outbox_no)) => {
                 let target = &self.pages[page];
-                let passed_on = target.tab.passed_on.get(&ticket);
-                if let Some(&send) = target.outbox.get(&ticket).or(passed_on) {
+                let passed_on = target.tab.passed_on.get(&outbox_no);
+                if let Some(&send) = target.outbox.get(&outbox_no).or(passed_on) {
                     if self.say_through(page, send) {
                         return;
                     }
@@ -115,8 +115,8 @@ impl World {
                     self.transmit(page, text);
                 }
             }
-            Output::Settled(ticket, _) if self.was_passed_on(page, ticket) => {}
-            Output::Settled(ticket, outcome) => self.settled(page, ticket, outcome),
+            Output::Settled(outbox_no, _) if self.was_passed_on(page, outbox_no) => {}
+            Output::Settled(outbox_no, outcome) => self.settled(page, outbox_no, outcome),
             Output::Gap { after, next } => self.gap(page, after.get(), next.get()),
             Output::GraceOver => {
                 let target = &mut self.pages[page];
@@ -289,8 +289,8 @@ impl World {
                 let send = number(&accepted.reference);
                 self.told(send, Verdict::Accepted);
                 self.answer_came(send, accepted.answer.as_ref());
-                let ticket = self.ticket(page, send).unwrap_or(UNKNOWN);
-                self.pages[page].engine.handle_accepted(connection, ticket, now);
+                let outbox_no = self.outbox_no(page, send).unwrap_or(UNKNOWN);
+                self.pages[page].engine.handle_accepted(connection, outbox_no, now);
             }
             ServerFrame::Error(error) => {
                 let send = error.reference.as_ref().map(number);
@@ -298,10 +298,10 @@ impl World {
                     self.told(send, Verdict::Refused);
                 }
                 if let Some(send) = send {
-                    let ticket = self.ticket(page, send).unwrap_or(UNKNOWN);
+                    let outbox_no = self.outbox_no(page, send).unwrap_or(UNKNOWN);
                     let (retryable, wait) = (error.retryable, error.retry_after_ms);
                     let engine = &mut self.pages[page].engine;
-                    engine.handle_refused(connection, ticket, retryable, wait, now);
+                    engine.handle_refused(connection, outbox_no, retryable, wait, now);
                 }
             }
             ServerFrame::Application { seq: None, id: Some(id), .. } => {

@@ -78,7 +78,7 @@ pub(crate) enum Event {
     Resumed {
         link: LinkNo,
         job: u32,
-        ticket: u32,
+        read_no: u32,
         after: Seq,
         room: Room,
         resumed: Option<Box<Resumed>>,
@@ -128,7 +128,7 @@ pub(crate) enum Event {
     Read {
         link: LinkNo,
         job: u32,
-        ticket: u32,
+        read_no: u32,
         epoch: Epoch,
         after: Seq,
         room: Room,

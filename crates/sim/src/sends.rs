@@ -1,6 +1,6 @@
 //! What pages send: the outbox, what the application makes of it, and what the page is told.
 
-use tetherline_engine::{SendNo as Ticket, SendOutcome, SendRefused};
+use tetherline_engine::{SendNo as OutboxNo, SendOutcome, SendRefused};
 use tetherline_protocol::{
     frame::SendAnswer,
     limits::{OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, OUTBOX_TTL_MS},
@@ -23,7 +23,7 @@ pub(crate) struct Send {
     /// On the page's clock, in ms.
     expires_at: u64,
     /// Its number in the page's outbox.
-    ticket: Option<u32>,
+    outbox_no: Option<u32>,
     /// What went over the wire about it, once that is final.
     told: Option<Verdict>,
     /// The page was told that it expired: from here on it has no place in the order.
@@ -130,7 +130,7 @@ impl World {
             effects: 0,
             size,
             expires_at: 0,
-            ticket: None,
+            outbox_no: None,
             told: None,
             given_up: false,
             about,
@@ -158,10 +158,10 @@ impl World {
             Way::Restored => target.engine.restore(send, size, ttl, now),
         };
         match taken {
-            Ok(Ticket(ticket)) => {
-                target.outbox.insert(ticket, send);
+            Ok(OutboxNo(outbox_no)) => {
+                target.outbox.insert(outbox_no, send);
                 target.outbox_bytes += size;
-                self.sends[send].ticket = Some(ticket);
+                self.sends[send].outbox_no = Some(outbox_no);
                 self.sends[send].expires_at = now.as_millis() + ttl;
             }
             Err(SendRefused::OutboxFull) if fits => {
@@ -178,20 +178,25 @@ impl World {
     }
 
     /// The number under which the page's outbox keeps a send.
-    pub(crate) fn ticket(&self, page: PageNo, send: SendNo) -> Option<Ticket> {
+    pub(crate) fn outbox_no(&self, page: PageNo, send: SendNo) -> Option<OutboxNo> {
         let known = &self.sends[send];
         let passed_on = &self.pages[page].tab.passed_on;
-        let own = known.ticket.filter(|_| known.page == page);
+        let own = known.outbox_no.filter(|_| known.page == page);
         own.or_else(|| passed_on.iter().find(|(_, passed)| **passed == send).map(|(no, _)| *no))
-            .map(Ticket)
+            .map(OutboxNo)
     }
 
-    pub(crate) fn settled(&mut self, page: PageNo, Ticket(ticket): Ticket, outcome: SendOutcome) {
-        let Some(send) = self.pages[page].outbox.remove(&ticket) else {
+    pub(crate) fn settled(
+        &mut self,
+        page: PageNo,
+        OutboxNo(outbox_no): OutboxNo,
+        outcome: SendOutcome,
+    ) {
+        let Some(send) = self.pages[page].outbox.remove(&outbox_no) else {
             return self.fail(format!("page {page} settles a send that it does not have"));
         };
         self.pages[page].outbox_bytes -= self.sends[send].size;
-        self.sends[send].ticket = None;
+        self.sends[send].outbox_no = None;
         self.note(&format!("s{send} is settled: {outcome:?}"));
         self.check_settled(page, send, outcome);
         if outcome == SendOutcome::Expired {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use tetherline_engine::{
-    ConnectionNo, EpochNo, Established, IdNo, Mark, SendNo as Ticket, TabMessage, TabNo,
+    ConnectionNo, EpochNo, Established, IdNo, Mark, SendNo as OutboxNo, TabMessage, TabNo,
 };
 use tetherline_protocol::{Seq, frame::ServerFrame};
 
@@ -278,9 +278,9 @@ impl World {
                 if target.tab.established.is_some_and(|(established, _)| established == link)
                     && target.link == Some(link)
                     && !is_under_way
-                    && let Some(Ticket(ticket)) = target.engine.pass_on(send, now)
+                    && let Some(OutboxNo(outbox_no)) = target.engine.pass_on(send, now)
                 {
-                    target.tab.passed_on.insert(ticket, send);
+                    target.tab.passed_on.insert(outbox_no, send);
                 }
             }
             Post::Ask { after, epoch, at, have } => {
@@ -317,8 +317,8 @@ impl World {
     }
 
     /// Whether a settled send was another page's, which hears of it by itself.
-    pub(crate) fn was_passed_on(&mut self, page: PageNo, Ticket(ticket): Ticket) -> bool {
-        self.pages[page].tab.passed_on.remove(&ticket).is_some()
+    pub(crate) fn was_passed_on(&mut self, page: PageNo, OutboxNo(outbox_no): OutboxNo) -> bool {
+        self.pages[page].tab.passed_on.remove(&outbox_no).is_some()
     }
 
     pub(crate) fn say_through(&mut self, page: PageNo, send: SendNo) -> bool {
@@ -365,7 +365,7 @@ pub(crate) fn tab_no(page: PageNo) -> TabNo {
 }
 
 /// The driver's number for a send of another page.
-pub(crate) const UNKNOWN: Ticket = Ticket(0);
+pub(crate) const UNKNOWN: OutboxNo = OutboxNo(0);
 
 impl Tab {
     pub(crate) fn open_channel(&mut self) {

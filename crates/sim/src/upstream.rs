@@ -157,7 +157,7 @@ impl World {
         &mut self,
         link: LinkNo,
         job: u32,
-        (ticket, epoch, after, room): (u32, &Epoch, Seq, Room),
+        (read_no, epoch, after, room): (u32, &Epoch, Seq, Room),
         page: Option<Vec<Delivery>>,
     ) {
         let user = self.links[link].user;
@@ -168,7 +168,7 @@ impl World {
             } else {
                 Ok(page.unwrap_or_else(|| self.store.read(user, epoch, after, room)))
             };
-            self.tell(link, Happened::Page(ticket, page));
+            self.tell(link, Happened::Page(read_no, page));
         }
     }
 
@@ -176,7 +176,7 @@ impl World {
         &mut self,
         link: LinkNo,
         job: u32,
-        (ticket, after, room): (u32, Seq, Room),
+        (read_no, after, room): (u32, Seq, Room),
         resumed: Option<Box<Resumed>>,
     ) {
         let user = self.links[link].user;
@@ -187,7 +187,7 @@ impl World {
             } else {
                 Ok(resumed.map_or_else(|| self.store.resume(user, after, room), |early| *early))
             };
-            self.tell(link, Happened::Resumed(ticket, resumed));
+            self.tell(link, Happened::Resumed(read_no, resumed));
         }
     }
 
@@ -269,7 +269,7 @@ impl World {
                 }
                 self.after(delay, Event::Written { link });
             }
-            Action::Read(ticket, epoch, after, room) => {
+            Action::Read(read_no, epoch, after, room) => {
                 self.check_room(link, room);
                 let early = self.random.percent(50);
                 let page = early.then(|| self.store.read(user, &epoch, after, room));
@@ -277,16 +277,16 @@ impl World {
                 upstream.job += 1;
                 let job = upstream.job;
                 let delay = self.delay(0, 8);
-                self.after(delay, Event::Read { link, job, ticket, epoch, after, room, page });
+                self.after(delay, Event::Read { link, job, read_no, epoch, after, room, page });
             }
-            Action::Resume(ticket, after, room) => {
+            Action::Resume(read_no, after, room) => {
                 let early = self.random.percent(50);
                 let resumed = early.then(|| Box::new(self.store.resume(user, after, room)));
                 let Some(upstream) = &mut self.links[link].upstream else { return };
                 upstream.job += 1;
                 let job = upstream.job;
                 let delay = self.delay(0, 8);
-                self.after(delay, Event::Resumed { link, job, ticket, after, room, resumed });
+                self.after(delay, Event::Resumed { link, job, read_no, after, room, resumed });
             }
             Action::ReadStreams(places) => self.read_streams(link, places),
             Action::Stop(send, target) => self.receive_stop(link, number(&send), &target),

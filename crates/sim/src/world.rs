@@ -263,11 +263,11 @@ impl World {
             }
             Event::SessionTimer { link, at } => self.session_timer(link, at),
             Event::Wake { link } => self.woken(link),
-            Event::Read { link, job, ticket, epoch, after, room, page } => {
-                self.have_read(link, job, (ticket, &epoch, after, room), page);
+            Event::Read { link, job, read_no, epoch, after, room, page } => {
+                self.have_read(link, job, (read_no, &epoch, after, room), page);
             }
-            Event::Resumed { link, job, ticket, after, room, resumed } => {
-                self.have_resumed(link, job, (ticket, after, room), resumed);
+            Event::Resumed { link, job, read_no, after, room, resumed } => {
+                self.have_resumed(link, job, (read_no, after, room), resumed);
             }
             Event::Place { link } => self.place(link),
             Event::StreamsRead { link, look, places, snapshot } => {

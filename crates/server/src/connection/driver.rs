@@ -107,18 +107,18 @@ impl Driver {
                 self.socket.write(batch);
                 self.is_writing = true;
             }
-            Action::Read { ticket, epoch, after, room } => {
+            Action::Read { read_no, epoch, after, room } => {
                 let (shared, user, _) = self.owners();
                 self.start(Kind::Read, async move {
                     let page = shared.store.read(&user, &epoch, after, room).await;
-                    Event::Page { ticket, page }
+                    Event::Page { read_no, page }
                 });
             }
-            Action::Resume { ticket, after, room } => {
+            Action::Resume { read_no, after, room } => {
                 let (shared, user, _) = self.owners();
                 self.start(Kind::Read, async move {
                     let resumed = shared.store.resume(&user, after, room).await;
-                    Event::Resumed { ticket, resumed }
+                    Event::Resumed { read_no, resumed }
                 });
             }
             Action::ReadStreams(places) => {

@@ -1,6 +1,6 @@
+mod membership;
 mod ring;
 mod seat;
-mod ticket;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,9 +19,9 @@ use crate::{
     lock::lock,
     store::{Delivery, Event, Head, Room},
 };
+pub(crate) use membership::{Membership, News};
 use ring::Ring;
 use seat::Seat;
-pub(crate) use ticket::{News, Ticket};
 
 /// Messages of one connected user that are kept in memory until all sessions have them.
 const TAIL_MESSAGES_MAX: usize = 64;
@@ -121,7 +121,7 @@ impl Hub {
         self: &Arc<Self>,
         user: &UserId,
         session: Option<Box<str>>,
-    ) -> Result<Ticket, Refused> {
+    ) -> Result<Membership, Refused> {
         let mut users = lock(&self.users);
         self.check(users.get(user).map_or(0, |channel| lock(&channel.live).seats.len()))?;
         let channel = users.entry(user.clone()).or_insert_with(Channel::new).clone();
@@ -131,7 +131,7 @@ impl Hub {
         drop(live);
         self.connections.fetch_add(1, Ordering::SeqCst);
         let (hub, user) = (self.clone(), user.clone());
-        Ok(Ticket::new(hub, user, channel, seat))
+        Ok(Membership::new(hub, user, channel, seat))
     }
 
     fn check(&self, of_user: usize) -> Result<(), Refused> {
@@ -398,14 +398,17 @@ mod tests {
     #[test]
     fn a_message_told_without_its_text_leaves_no_hole_in_the_tail() {
         let hub = hub(|_| {});
-        let ticket = hub.join(&user("ada"), None).ok().unwrap();
+        let membership = hub.join(&user("ada"), None).ok().unwrap();
         for seq in 1..=4 {
             hub.appended(&user("ada"), Seq::new(seq).unwrap(), || {
                 (seq != 2).then(|| delivery(seq))
             });
         }
-        assert_eq!(ticket.read(Seq::ZERO, ROOM), None);
-        assert_eq!(ticket.read(Seq::new(2).unwrap(), ROOM).unwrap(), [delivery(3), delivery(4)]);
+        assert_eq!(membership.read(Seq::ZERO, ROOM), None);
+        assert_eq!(
+            membership.read(Seq::new(2).unwrap(), ROOM).unwrap(),
+            [delivery(3), delivery(4)]
+        );
     }
 
     #[test]

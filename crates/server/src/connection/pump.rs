@@ -13,7 +13,7 @@ use tetherline_protocol::{CloseCode, DeviceId, Epoch, MessageId, Seq, StreamPosi
 
 use crate::{
     connection::{
-        hub::{News, Ticket},
+        hub::{Membership, News},
         session::{Errand, Input, Opening, Outgoing, Output, Session},
         socket::{CLOSE_TIMEOUT, Goodbye},
     },
@@ -23,7 +23,7 @@ use crate::{
 
 pub(crate) struct Pump {
     session: Session,
-    ticket: Ticket,
+    membership: Membership,
     device: Option<DeviceId>,
     /// Whose sign-in is to be looked up next.
     unknown: Option<Box<Identity>>,
@@ -85,9 +85,9 @@ pub(crate) enum Event<'a> {
     /// It took everything of it.
     Written,
     /// The answer to [`Action::Read`].
-    Page { ticket: u32, page: Result<Vec<Delivery>, StoreError> },
+    Page { read_no: u32, page: Result<Vec<Delivery>, StoreError> },
     /// The answer to [`Action::Resume`].
-    Resumed { ticket: u32, resumed: Result<Resumed, StoreError> },
+    Resumed { read_no: u32, resumed: Result<Resumed, StoreError> },
     /// The answer to [`Action::ReadStreams`], as of this moment.
     StreamPage(StreamPage),
     /// The same, as of a moment that may have passed.
@@ -112,9 +112,9 @@ pub(crate) enum Action {
     /// Write these, and flush once.
     Write(Vec<Outgoing>),
     /// Read this page from the store.
-    Read { ticket: u32, epoch: Epoch, after: Seq, room: Room },
+    Read { read_no: u32, epoch: Epoch, after: Seq, room: Room },
     /// Read this page, with what stands before it. It replaces what was to be read.
-    Resume { ticket: u32, after: Seq, room: Room },
+    Resume { read_no: u32, after: Seq, room: Room },
     /// Read what streams have after these places.
     ReadStreams(Vec<StreamPosition>),
     /// Look up where the device stands.
@@ -134,17 +134,17 @@ pub(crate) enum Action {
 }
 
 impl Pump {
-    /// The connection is open, and what was found at its opening is true since `ticket` was taken.
+    /// The connection is open, and what was found at its opening is true since it joined the hub.
     pub(crate) fn open(
         opening: Opening,
-        ticket: Ticket,
+        membership: Membership,
         device: Option<DeviceId>,
         now: Instant,
     ) -> Self {
-        ticket.begins_at(&opening.place);
+        membership.begins_at(&opening.place);
         Self {
             session: Session::open(opening, now),
-            ticket,
+            membership,
             device,
             unknown: None,
             saving: Saving::Done,
@@ -208,12 +208,12 @@ impl Pump {
 
     /// Register before asking [`Pump::is_woken`].
     pub(crate) fn waker(&self) -> &AtomicWaker {
-        self.ticket.waker()
+        self.membership.waker()
     }
 
     /// Whether to say [`Event::Woken`].
     pub(crate) fn is_woken(&self) -> bool {
-        self.is_open() && self.ticket.has_news()
+        self.is_open() && self.membership.has_news()
     }
 
     /// Frames that wait for the socket, and sends that wait for the application.
@@ -224,7 +224,7 @@ impl Pump {
 
     /// What the hub says, always in this order.
     fn hear(&mut self, now: Instant) {
-        let Some(News { notice, head, has_live, has_streamed }) = self.ticket.news() else {
+        let Some(News { notice, head, has_live, has_streamed }) = self.membership.news() else {
             return;
         };
         self.session.handle(Input::Notice(notice), now);
@@ -252,13 +252,13 @@ impl Pump {
             Event::Gone => return self.leave(None, now),
             Event::Progress => Input::Progress,
             Event::Written => Input::Written,
-            Event::Page { ticket, page } => {
+            Event::Page { read_no, page } => {
                 self.has_read(page.as_deref().ok());
-                Input::Page { ticket, page }
+                Input::Page { read_no, page }
             }
-            Event::Resumed { ticket, resumed } => {
+            Event::Resumed { read_no, resumed } => {
                 self.has_read(resumed.as_ref().ok().map(|resumed| &*resumed.messages));
-                Input::Resumed { ticket, resumed }
+                Input::Resumed { read_no, resumed }
             }
             Event::StreamPage(page) => Input::StreamPage(page),
             Event::StreamSnapshot(snapshot) => Input::StreamSnapshot(snapshot),
@@ -267,13 +267,13 @@ impl Pump {
             Event::Settled(outcome) => Input::Settled(outcome),
             Event::Verified(Ok(identity)) if identity.user == *self.session.user() => {
                 // First: a sign-in that ends while it is looked up closes this connection.
-                self.ticket.renew(identity.session.clone());
+                self.membership.renew(identity.session.clone());
                 self.unknown = Some(Box::new(identity));
                 return;
             }
             Event::Verified(verified) => Input::Verified(verified),
             Event::LookedUp(verified) => {
-                self.ticket.renewed(verified.is_ok());
+                self.membership.renewed(verified.is_ok());
                 Input::Verified(verified)
             }
             Event::Timeout => Input::Timeout,
@@ -290,23 +290,23 @@ impl Pump {
             }
             _ if !self.is_open() => return None,
             Output::Write(batch) => return Some(Action::Write(batch)),
-            Output::Read { ticket, after, room } => {
-                let Some(page) = self.ticket.read(after, room) else {
+            Output::Read { read_no, after, room } => {
+                let Some(page) = self.membership.read(after, room) else {
                     let epoch = self.session.epoch().clone();
-                    return Some(Action::Read { ticket, epoch, after, room });
+                    return Some(Action::Read { read_no, epoch, after, room });
                 };
-                self.session.handle(Input::Page { ticket, page: Ok(page) }, now);
+                self.session.handle(Input::Page { read_no, page: Ok(page) }, now);
             }
-            Output::Resume { ticket, after, room } => {
-                return Some(Action::Resume { ticket, after, room });
+            Output::Resume { read_no, after, room } => {
+                return Some(Action::Resume { read_no, after, room });
             }
             Output::ReadLive(room) => {
-                let texts = self.ticket.hear(room);
-                let more = self.ticket.has_unheard();
+                let texts = self.membership.hear(room);
+                let more = self.membership.has_unheard();
                 self.session.handle(Input::LivePage { texts, more }, now);
             }
             Output::ReadStreams(places) => {
-                self.ticket.reads_streams();
+                self.membership.reads_streams();
                 return Some(Action::ReadStreams(places));
             }
             Output::Locate => return Some(Action::Locate),
@@ -369,7 +369,7 @@ impl Pump {
     /// What came from the store need not be kept in memory for this connection.
     fn has_read(&self, page: Option<&[Delivery]>) {
         if let Some(last) = page.and_then(|page| page.last()) {
-            self.ticket.has_read(last.seq);
+            self.membership.has_read(last.seq);
         }
     }
 }

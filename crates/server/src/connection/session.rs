@@ -234,8 +234,8 @@ impl Session {
             }
             Input::Unreadable(code) => self.close(code, unreadable(code)),
             Input::Head(head) => self.feed.note_head(head),
-            Input::Page { ticket, page } => self.page(ticket, page),
-            Input::Resumed { ticket, resumed } => self.resumed(ticket, resumed),
+            Input::Page { read_no, page } => self.page(read_no, page),
+            Input::Resumed { read_no, resumed } => self.resumed(read_no, resumed),
             Input::Located(Ok(place)) => self.located(&place),
             Input::Located(Err(error)) | Input::StreamSnapshot(Err(error)) => {
                 self.store_failed(&error);
@@ -293,8 +293,8 @@ impl Session {
         if !self.is_idle() {
             return;
         }
-        if let Some((ticket, after, room)) = self.feed.next_check() {
-            self.requests.push_back(Output::Resume { ticket, after, room });
+        if let Some((read_no, after, room)) = self.feed.next_check() {
+            self.requests.push_back(Output::Resume { read_no, after, room });
         }
         if let Live::Waiting = std::mem::replace(&mut self.live, Live::Heard) {
             self.requests.push_back(Output::ReadLive(in_flight::PIECE));

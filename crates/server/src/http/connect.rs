@@ -25,7 +25,7 @@ use crate::{
     clock,
     connection::{
         driver::Driver,
-        hub::{Refused, Ticket},
+        hub::{Membership, Refused},
         pump::Pump,
         session::{Opening, Wire},
         socket::{Handshake, NoHandshake, Socket},
@@ -225,17 +225,17 @@ async fn open(
     let verified_at = Instant::now();
     // Joining first: a sign-in that ends after the look at it, and what is published after the
     // look at the mailbox, is then noticed.
-    let ticket = shared.hub.join(&identity.user, identity.session.clone());
+    let membership = shared.hub.join(&identity.user, identity.session.clone());
     let Identity { user, expires_in, .. } =
         shared.still_stands(identity).await.map_err(untrusted)?;
-    let ticket = ticket.map_err(crowded)?;
+    let membership = membership.map_err(crowded)?;
     let place = shared.store.locate(&user, device.as_ref()).await.map_err(|error| {
         // The store has said it, as often as is good.
         tracing::debug!(%error, "a connection was refused");
         out_of_order()
     })?;
     let expires = (verified_at, expires_in);
-    let admitted = Admitted { shared, ticket, user, device, wire, place, expires };
+    let admitted = Admitted { shared, membership, user, device, wire, place, expires };
     tokio::spawn(admitted.serve(upgrade));
     Ok(())
 }
@@ -243,7 +243,7 @@ async fn open(
 /// A connection whose peer is still to be told that it has one.
 struct Admitted {
     shared: Arc<Shared>,
-    ticket: Ticket,
+    membership: Membership,
     user: UserId,
     device: Option<DeviceId>,
     wire: Wire,
@@ -265,7 +265,7 @@ impl Admitted {
 
     async fn open(self, upgrade: OnUpgrade) -> Option<(Box<Driver>, Span)> {
         let upgraded = upgraded(upgrade).await?;
-        let Self { shared, ticket, user, device, wire, place, expires } = self;
+        let Self { shared, membership, user, device, wire, place, expires } = self;
         let now = Instant::now();
         let (verified_at, expires_in) = expires;
         let connection = fresh_id();
@@ -279,7 +279,7 @@ impl Admitted {
             limits: shared.limits.clone(),
             time_ms: clock::now_ms(),
         };
-        let pump = Pump::open(opening, ticket, device, now);
+        let pump = Pump::open(opening, membership, device, now);
         let socket = Socket::of(upgraded, shared.limits.message_bytes_max);
         Some((Driver::new(socket, pump, shared), span))
     }
@@ -380,7 +380,7 @@ mod tests {
         let place = shared.store.locate(&user, None).await.unwrap();
         assert_eq!(place.cursor, Seq::ZERO);
         let admitted = Admitted {
-            ticket: shared.hub.join(&user, None).ok().unwrap(),
+            membership: shared.hub.join(&user, None).ok().unwrap(),
             shared,
             user,
             device: None,

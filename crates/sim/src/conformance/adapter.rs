@@ -45,15 +45,15 @@ pub(super) struct Machine {
     limits: Limits,
     now: u64,
     /// Whose operations wait for the next commit, in order, and what the last ones were answered.
-    waiting: Vec<Ticket>,
-    answered: BTreeMap<Ticket, Answer>,
-    tickets: Ticket,
+    waiting: Vec<OperationNo>,
+    answered: BTreeMap<OperationNo, Answer>,
+    operations: OperationNo,
     events: EventQueue,
     /// Erasures that are committed, until the subscriber has carried them out.
     erasures: BTreeMap<UserNo, BoxFuture<'static, ()>>,
 }
 
-type Ticket = u64;
+type OperationNo = u64;
 
 /// A number for each name.
 struct Names<T>(Vec<T>);
@@ -83,7 +83,7 @@ impl Machine {
             now: 1_000,
             waiting: Vec::new(),
             answered: BTreeMap::new(),
-            tickets: 0,
+            operations: 0,
             events: EventQueue::default(),
             erasures: BTreeMap::new(),
         }
@@ -119,22 +119,22 @@ impl Machine {
         self.trim();
     }
 
-    fn submit(&mut self, operation: Operation) -> Ticket {
-        self.tickets += 1;
+    fn submit(&mut self, operation: Operation) -> OperationNo {
+        self.operations += 1;
         self.store.submit(operation);
-        self.waiting.push(self.tickets);
-        self.tickets
+        self.waiting.push(self.operations);
+        self.operations
     }
 
-    fn publish(&mut self, Publish { user, key, message }: Publish) -> Ticket {
+    fn publish(&mut self, Publish { user, key, message }: Publish) -> OperationNo {
         let number = self.users.number(user.clone());
         let key = key.map(|key| self.keys.number((number, key)));
         let publish = self.content(&user, Message::clone(&message));
         self.submit(Operation::Append { publish, user: number, key })
     }
 
-    fn appended(&mut self, ticket: Ticket) -> Result<Appended, AppendError> {
-        match self.answered(ticket)? {
+    fn appended(&mut self, operation_no: OperationNo) -> Result<Appended, AppendError> {
+        match self.answered(operation_no)? {
             Answer::Appended { repeated, delivery, .. } => {
                 let (id, seq) = (id_of(&delivery), delivery.seq);
                 Ok(Appended { id, seq, repeated, created_at_ms: 0 })
@@ -144,8 +144,8 @@ impl Machine {
         }
     }
 
-    fn answered(&mut self, ticket: Ticket) -> Result<Answer, StoreError> {
-        self.answered.remove(&ticket).ok_or_else(|| StoreError::new("the machine stopped"))
+    fn answered(&mut self, operation_no: OperationNo) -> Result<Answer, StoreError> {
+        self.answered.remove(&operation_no).ok_or_else(|| StoreError::new("the machine stopped"))
     }
 
     fn commit(&mut self) {
@@ -211,11 +211,11 @@ impl Adapter {
     }
 
     async fn ask(&self, operation: Operation) -> Result<Answer, StoreError> {
-        let ticket = self.machine().submit(operation);
+        let operation_no = self.machine().submit(operation);
         tokio::task::yield_now().await;
         let mut machine = self.machine();
         machine.commit();
-        machine.answered(ticket)
+        machine.answered(operation_no)
     }
 
     /// What became of an order, and whether it made a message.
@@ -257,14 +257,14 @@ impl Mailbox for Adapter {
         publishes: Vec<Publish>,
     ) -> BoxFuture<'_, Vec<Result<Appended, AppendError>>> {
         Box::pin(async move {
-            let tickets: Vec<Ticket> = {
+            let operations: Vec<OperationNo> = {
                 let mut machine = self.machine();
                 publishes.into_iter().map(|publish| machine.publish(publish)).collect()
             };
             tokio::task::yield_now().await;
             let mut machine = self.machine();
             machine.commit();
-            tickets.iter().map(|ticket| machine.appended(*ticket)).collect()
+            operations.iter().map(|operation_no| machine.appended(*operation_no)).collect()
         })
     }
 

@@ -19,7 +19,7 @@ impl Connection {
     fn open() -> Self {
         let limits = Limits::default();
         let hub = Arc::new(Hub::new(&limits));
-        let ticket = hub.join(&user(), Some("s1".into())).ok().unwrap();
+        let membership = hub.join(&user(), Some("s1".into())).ok().unwrap();
         let head = Head { seq: seq(3), id: None, epoch: "e.0".parse().unwrap() };
         let opening = Opening {
             connection: fresh_id(),
@@ -38,7 +38,7 @@ impl Connection {
             time_ms: 0,
         };
         let now = Instant::now();
-        let mut connection = Self { hub, pump: Pump::open(opening, ticket, None, now), now };
+        let mut connection = Self { hub, pump: Pump::open(opening, membership, None, now), now };
         let established = connection.poll();
         assert!(matches!(established, Some(Action::Write(_))), "{established:?}");
         connection.handle(Event::Text(r#"{"type":"get_pending","after":3}"#));

@@ -48,9 +48,9 @@ pub(crate) enum Input<'a> {
     /// The newest position, as far as somebody heard.
     Head(Seq),
     /// The answer to [`Output::Read`].
-    Page { ticket: u32, page: Result<Vec<Delivery>, StoreError> },
+    Page { read_no: u32, page: Result<Vec<Delivery>, StoreError> },
     /// The answer to [`Output::Resume`].
-    Resumed { ticket: u32, resumed: Result<Resumed, StoreError> },
+    Resumed { read_no: u32, resumed: Result<Resumed, StoreError> },
     /// The answer to [`Output::Locate`].
     Located(Result<Place, StoreError>),
     /// The answer to [`Output::Acknowledge`].
@@ -85,9 +85,9 @@ pub(crate) enum Output {
     /// Write these, flush once, then say [`Input::Written`].
     Write(Vec<Outgoing>),
     /// Read this page. A second one replaces the first.
-    Read { ticket: u32, after: Seq, room: Room },
+    Read { read_no: u32, after: Seq, room: Room },
     /// Read this page, with what stands before it. It replaces what was to be read.
-    Resume { ticket: u32, after: Seq, room: Room },
+    Resume { read_no: u32, after: Seq, room: Room },
     /// Read live-only messages, at once: they are in memory.
     ReadLive(Room),
     /// Read what streams have after these places. A second one replaces the first.

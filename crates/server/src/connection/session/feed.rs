@@ -32,7 +32,7 @@ pub(super) struct Feed {
     proof: Proof,
     flow: Flow,
     /// Names the last page asked for; any other that arrives is stale.
-    ticket: u32,
+    read_no: u32,
     reading: Reading,
     in_flight: InFlight,
     saving: Saving,
@@ -155,7 +155,7 @@ impl Feed {
             cursor: place.cursor,
             proof: Proof::of_a_new_connection(wire),
             flow,
-            ticket: 0,
+            read_no: 0,
             reading: Reading::Idle,
             in_flight: InFlight::Unbound,
             saving: Saving::Idle,
@@ -228,8 +228,8 @@ impl Feed {
         }
         let room = self.in_flight.room(position, &self.limits)?;
         self.reading = Reading::Asked;
-        self.ticket = self.ticket.wrapping_add(1);
-        Some((self.ticket, position, room))
+        self.read_no = self.read_no.wrapping_add(1);
+        Some((self.read_no, position, room))
     }
 
     /// The page to ask for, with what stands before it, if a position is to be checked. Whoever asks
@@ -240,19 +240,19 @@ impl Feed {
             return None;
         }
         self.reading = Reading::Asked;
-        Some((self.ticket, after, in_flight::PIECE))
+        Some((self.read_no, after, in_flight::PIECE))
     }
 
-    pub(super) fn take_page(&mut self, ticket: u32, page: Vec<Delivery>) -> Progress {
-        if ticket != self.ticket || !matches!(self.reading, Reading::Asked) {
+    pub(super) fn take_page(&mut self, read_no: u32, page: Vec<Delivery>) -> Progress {
+        if read_no != self.read_no || !matches!(self.reading, Reading::Asked) {
             return Progress::Stale;
         }
         self.deliver(page)
     }
 
     /// The first page after a position that was to be checked has come.
-    pub(super) fn resumed(&mut self, ticket: u32, resumed: Resumed) -> Verdict {
-        if ticket != self.ticket || !matches!(self.flow, Flow::Checking(_)) {
+    pub(super) fn resumed(&mut self, read_no: u32, resumed: Resumed) -> Verdict {
+        if read_no != self.read_no || !matches!(self.flow, Flow::Checking(_)) {
             return Verdict::Stale;
         }
         let Resumed { head, standing, messages } = resumed;
@@ -277,7 +277,7 @@ impl Feed {
         // follow what nobody can say to have stood before it.
         let page = (after < head.seq).then(|| {
             self.reading = Reading::Asked;
-            self.take_page(self.ticket, messages)
+            self.take_page(self.read_no, messages)
         });
         Verdict::Known { checked: asked.answered_from(after, id.as_ref()), page }
     }
@@ -368,7 +368,7 @@ impl Feed {
     }
 
     fn give_up_reading(&mut self) {
-        self.ticket = self.ticket.wrapping_add(1);
+        self.read_no = self.read_no.wrapping_add(1);
         self.reading = Reading::Idle;
     }
 

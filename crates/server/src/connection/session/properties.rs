@@ -207,17 +207,17 @@ impl Rig {
 
     /// The store answers what was asked last, or something that was asked before.
     fn page(&mut self, fails: bool, stale: bool) {
-        let Some((ticket, after, room)) = self.page else { return };
+        let Some((read_no, after, room)) = self.page else { return };
         let page = if fails {
             Err(StoreError::new("the disk is gone"))
         } else {
             Ok(self.read(after, room))
         };
         if stale {
-            return self.input(Input::Page { ticket: ticket.wrapping_sub(1), page });
+            return self.input(Input::Page { read_no: read_no.wrapping_sub(1), page });
         }
         self.page = None;
-        self.input(Input::Page { ticket, page });
+        self.input(Input::Page { read_no, page });
     }
 
     fn read(&self, after: u64, room: Room) -> Vec<Delivery> {
@@ -256,9 +256,9 @@ impl Rig {
                         self.receive(frame);
                     }
                 }
-                Output::Read { ticket, after, room } => {
+                Output::Read { read_no, after, room } => {
                     assert!(room.messages > 0 && room.bytes > 0);
-                    self.page = Some((ticket, after.get(), room));
+                    self.page = Some((read_no, after.get(), room));
                 }
                 // No client here says which message it knows.
                 Output::Resume { .. } => unreachable!("nobody asks for a proof"),

@@ -19,8 +19,8 @@ impl Session {
         if has_turn && self.ask_for_text(now) {
             return;
         }
-        if let Some((ticket, after, room)) = self.feed.next_page() {
-            self.requests.push_back(Output::Read { ticket, after, room });
+        if let Some((read_no, after, room)) = self.feed.next_page() {
+            self.requests.push_back(Output::Read { read_no, after, room });
         } else if !has_turn {
             self.ask_for_text(now);
         }
@@ -46,12 +46,12 @@ impl Session {
         self.requests.extend(next.map(Output::Acknowledge));
     }
 
-    pub(super) fn page(&mut self, ticket: u32, page: Result<Vec<Delivery>, StoreError>) {
+    pub(super) fn page(&mut self, read_no: u32, page: Result<Vec<Delivery>, StoreError>) {
         let page = match page {
             Ok(page) => page,
             Err(error) => return self.store_failed(&error),
         };
-        let progress = self.feed.take_page(ticket, page);
+        let progress = self.feed.take_page(read_no, page);
         self.progress(progress);
     }
 
@@ -67,12 +67,12 @@ impl Session {
         }
     }
 
-    pub(super) fn resumed(&mut self, ticket: u32, resumed: Result<Resumed, StoreError>) {
+    pub(super) fn resumed(&mut self, read_no: u32, resumed: Result<Resumed, StoreError>) {
         let resumed = match resumed {
             Ok(resumed) => resumed,
             Err(error) => return self.store_failed(&error),
         };
-        match self.feed.resumed(ticket, resumed) {
+        match self.feed.resumed(read_no, resumed) {
             Verdict::Stale => {}
             Verdict::Known { checked, page } => {
                 self.frames.push_back(Outgoing::Text(checked));

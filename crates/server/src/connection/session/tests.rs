@@ -74,15 +74,15 @@ impl Rig {
         self.now = end;
     }
 
-    fn page(&mut self, ticket: u32, numbers: std::ops::RangeInclusive<u64>, size: usize) {
+    fn page(&mut self, read_no: u32, numbers: std::ops::RangeInclusive<u64>, size: usize) {
         let page =
             numbers.map(|n| Delivery { seq: seq(n), text: "x".repeat(size).into() }).collect();
-        self.input(Input::Page { ticket, page: Ok(page) });
+        self.input(Input::Page { read_no, page: Ok(page) });
     }
 
     fn read(&mut self) -> (u32, u64, Room) {
         match self.output() {
-            Some(Output::Read { ticket, after, room }) => (ticket, after.get(), room),
+            Some(Output::Read { read_no, after, room }) => (read_no, after.get(), room),
             other => panic!("no read but {other:?}"),
         }
     }
@@ -135,9 +135,9 @@ impl Rig {
 fn the_next_page_is_read_only_when_the_socket_took_the_last() {
     let mut rig = rig(Wire::V1, 30, |_| {});
     rig.input(Input::Text(r#"{"type":"get_pending","after":0}"#));
-    let (ticket, after, room) = rig.read();
+    let (read_no, after, room) = rig.read();
     assert_eq!((after, room.bytes), (0, limits::REPLAY_PIECE_BYTES_MAX));
-    rig.page(ticket, 1..=10, 100);
+    rig.page(read_no, 1..=10, 100);
     assert!(matches!(rig.output(), Some(Output::Write(batch)) if batch.len() == 10));
     rig.input(Input::Head(seq(31)));
     assert_eq!(rig.output(), None, "the socket is still busy");
@@ -151,11 +151,11 @@ fn a_page_for_a_position_that_was_given_up_is_dropped() {
     rig.input(Input::Text(r#"{"type":"get_pending","after":20}"#));
     let (stale, ..) = rig.read();
     rig.input(Input::Text(r#"{"type":"get_pending","after":5}"#));
-    let (ticket, after, _) = rig.read();
+    let (read_no, after, _) = rig.read();
     assert_eq!(after, 5);
     rig.page(stale, 21..=30, 10);
     assert_eq!(rig.output(), None);
-    rig.page(ticket, 6..=7, 10);
+    rig.page(read_no, 6..=7, 10);
     assert_eq!(rig.written().len(), 2);
 }
 
@@ -164,15 +164,15 @@ fn in_flight_bytes_bind_at_their_edge_and_one_message_always_passes() {
     let mut rig = rig(Wire::V1, 30, |limits| limits.in_flight_bytes_max = 250);
     rig.input(Input::Text(r#"{"type":"ack","seq":0}"#));
     rig.input(Input::Text(r#"{"type":"get_pending","after":0}"#));
-    let (ticket, ..) = rig.read();
-    rig.page(ticket, 1..=3, 125);
+    let (read_no, ..) = rig.read();
+    rig.page(read_no, 1..=3, 125);
     assert_eq!(rig.written().len(), 2, "250 bytes fit exactly");
     assert_eq!(rig.output(), None);
     rig.input(Input::Text(r#"{"type":"ack","seq":2}"#));
     assert_eq!(rig.output(), Some(Output::Acknowledge(seq(2))));
-    let (ticket, after, _) = rig.read();
+    let (read_no, after, _) = rig.read();
     assert_eq!(after, 2);
-    rig.page(ticket, 3..=4, 1_000);
+    rig.page(read_no, 3..=4, 1_000);
     assert_eq!(rig.written().len(), 1, "too large, and alone");
 }
 
@@ -298,10 +298,10 @@ fn silence_means_nothing_while_we_do_not_read() {
 fn nothing_follows_the_end_of_a_token() {
     let mut rig = rig(Wire::V1, 5, |_| {});
     rig.input(Input::Text(r#"{"type":"get_pending","after":0}"#));
-    let (ticket, ..) = rig.read();
+    let (read_no, ..) = rig.read();
     rig.now += Duration::from_hours(1);
     rig.input(Input::Timeout);
-    rig.page(ticket, 1..=5, 10);
+    rig.page(read_no, 1..=5, 10);
     assert!(matches!(rig.output(), Some(Output::Close(CloseCode::TokenExpired, _))));
     assert_eq!(rig.output(), None);
 }
@@ -310,8 +310,8 @@ fn nothing_follows_the_end_of_a_token() {
 fn a_store_that_fails_ends_the_connection_without_details() {
     let mut rig = rig(Wire::V1, 5, |_| {});
     rig.input(Input::Text(r#"{"type":"get_pending","after":0}"#));
-    let (ticket, ..) = rig.read();
-    rig.input(Input::Page { ticket, page: Err(StoreError::new("disk gone")) });
+    let (read_no, ..) = rig.read();
+    rig.input(Input::Page { read_no, page: Err(StoreError::new("disk gone")) });
     assert_eq!(rig.output(), Some(Output::Close(CloseCode::Internal, "internal error")));
 }
 
@@ -319,8 +319,8 @@ fn a_store_that_fails_ends_the_connection_without_details() {
 fn a_batch_to_a_plain_client_ends_with_a_ping_that_carries_its_position() {
     let mut rig = rig(Wire::Plain, 0, |_| {});
     rig.input(Input::Head(seq(2)));
-    let (ticket, ..) = rig.read();
-    rig.page(ticket, 1..=2, 10);
+    let (read_no, ..) = rig.read();
+    rig.page(read_no, 1..=2, 10);
     let batch = rig.written();
     assert_eq!(batch.last(), Some(&Outgoing::Ping("2".into())));
     rig.input(Input::Pong(b"2"));
@@ -336,13 +336,13 @@ fn a_plain_client_has_not_handled_older_messages_that_are_still_on_their_way() {
     // client had them: it moved the cursor over them.
     let mut rig = rig(Wire::Plain, 3, |_| {});
     rig.input(Input::Head(seq(4)));
-    let (ticket, ..) = rig.read();
-    rig.page(ticket, 4..=4, 10);
+    let (read_no, ..) = rig.read();
+    rig.page(read_no, 4..=4, 10);
     let live = rig.written();
     rig.input(Input::Text(r#"{"type":"get_pending"}"#));
-    let (ticket, after, _) = rig.read();
+    let (read_no, after, _) = rig.read();
     assert_eq!(after, 0);
-    rig.page(ticket, 1..=4, 10);
+    rig.page(read_no, 1..=4, 10);
     let older = rig.written();
     for outgoing in &live {
         if let Outgoing::Ping(payload) = outgoing {

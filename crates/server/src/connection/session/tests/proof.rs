@@ -25,16 +25,16 @@ fn ack(rig: &mut Rig, seq: u64) {
 impl Rig {
     fn asked(&mut self, after: u64) -> u32 {
         match self.output() {
-            Some(Output::Resume { ticket, after: asked, .. }) => {
+            Some(Output::Resume { read_no, after: asked, .. }) => {
                 assert_eq!(asked.get(), after);
-                ticket
+                read_no
             }
             other => panic!("no proof is read but {other:?}"),
         }
     }
 
-    fn resume(&mut self, ticket: u32, resumed: Resumed) {
-        self.input(Input::Resumed { ticket, resumed: Ok(resumed) });
+    fn resume(&mut self, read_no: u32, resumed: Resumed) {
+        self.input(Input::Resumed { read_no, resumed: Ok(resumed) });
     }
 
     /// The next batch, as JSON.
@@ -65,8 +65,8 @@ impl Rig {
 fn who_stands_at_a_message_of_this_mailbox_reads_on_from_there() {
     let mut rig = rig(Wire::V1, 6, |_| {});
     rig.input(Input::Text(ASK));
-    let ticket = rig.asked(4);
-    rig.resume(ticket, resumed(message("m4"), 6, 5..=6));
+    let read_no = rig.asked(4);
+    rig.resume(read_no, resumed(message("m4"), 6, 5..=6));
     let checked = json!({
         "type": "position_checked", "after": 4, "after_id": "m4", "from": 4, "from_id": "m4"
     });
@@ -83,8 +83,8 @@ fn who_stands_at_another_message_or_at_none_starts_from_the_devices_cursor() {
     for standing in [message("another"), Standing::Nothing] {
         let mut rig = rig(Wire::V1, 6, |_| {});
         rig.input(Input::Text(ASK));
-        let ticket = rig.asked(4);
-        rig.resume(ticket, resumed(standing, 6, 5..=6));
+        let read_no = rig.asked(4);
+        rig.resume(read_no, resumed(standing, 6, 5..=6));
         assert_eq!(rig.output(), Some(Output::Locate));
         let mut at_two = place(6, 0);
         (at_two.cursor, at_two.cursor_id) = (seq(2), Some("m2".parse().unwrap()));
@@ -93,9 +93,9 @@ fn who_stands_at_another_message_or_at_none_starts_from_the_devices_cursor() {
             "type": "position_checked", "after": 4, "after_id": "m4", "from": 2, "from_id": "m2"
         });
         assert_eq!(rig.frames(), [checked]);
-        let (ticket, after, _) = rig.read();
+        let (read_no, after, _) = rig.read();
         assert_eq!(after, 2);
-        rig.page(ticket, 3..=6, 10);
+        rig.page(read_no, 3..=6, 10);
         assert_eq!(rig.written().len(), 4);
         rig.no_streams();
         assert_eq!(rig.summary(), (6, false));
@@ -110,10 +110,10 @@ fn nothing_is_acknowledged_before_the_position_is_proved() {
     ack(&mut rig, 3);
     assert_eq!(rig.output(), None, "nothing was asked for");
     rig.input(Input::Text(ASK));
-    let ticket = rig.asked(4);
+    let read_no = rig.asked(4);
     ack(&mut rig, 4);
     assert_eq!(rig.output(), None, "it is being looked at");
-    rig.resume(ticket, resumed(message("another"), 6, 5..=6));
+    rig.resume(read_no, resumed(message("another"), 6, 5..=6));
     assert_eq!(rig.output(), Some(Output::Locate));
     ack(&mut rig, 4);
     assert_eq!(rig.output(), None, "it is not this mailbox's");
@@ -128,8 +128,8 @@ fn nothing_is_acknowledged_before_the_position_is_proved() {
 fn what_was_trimmed_proves_nothing_and_refutes_nothing() {
     let mut rig = rig(Wire::V1, 6, |_| {});
     rig.input(Input::Text(ASK));
-    let ticket = rig.asked(4);
-    rig.resume(ticket, resumed(Standing::Forgotten, 6, 6..=6));
+    let read_no = rig.asked(4);
+    rig.resume(read_no, resumed(Standing::Forgotten, 6, 6..=6));
     let frames = rig.frames();
     assert_eq!((&frames[0]["from"], frames[0].get("from_id")), (&json!(4), None));
     assert_eq!(frames[1], json!({"type": "mailbox_gap", "after": 4, "next": 6}));
@@ -143,10 +143,10 @@ fn where_all_was_trimmed_that_would_follow_a_gap_is_said_whatever_is_in_memory()
     // history that was replaced went on without a word.
     let mut rig = rig(Wire::V1, 6, |_| {});
     rig.input(Input::Text(ASK));
-    let ticket = rig.asked(4);
+    let read_no = rig.asked(4);
     let mut nothing = resumed(Standing::Forgotten, 6, 6..=6);
     nothing.messages.clear();
-    rig.resume(ticket, nothing);
+    rig.resume(read_no, nothing);
     assert_eq!(rig.output(), Some(Output::Locate));
     let mut trimmed = place(6, 0);
     (trimmed.trimmed, trimmed.trimmed_id) = (seq(6), Some("m6".parse().unwrap()));
@@ -163,15 +163,15 @@ fn where_all_was_trimmed_that_would_follow_a_gap_is_said_whatever_is_in_memory()
 fn who_does_not_know_the_message_is_told_it_and_who_does_not_ask_is_told_nothing() {
     let mut rig = rig(Wire::V1, 6, |_| {});
     rig.input(Input::Text(&ASK.replace("\"m4\"", "null")));
-    let ticket = rig.asked(4);
-    rig.resume(ticket, resumed(message("m4"), 6, 5..=6));
+    let read_no = rig.asked(4);
+    rig.resume(read_no, resumed(message("m4"), 6, 5..=6));
     let checked = json!({"type": "position_checked", "after": 4, "from": 4, "from_id": "m4"});
     assert_eq!(rig.frames()[0], checked);
 
     rig.input(Input::Text(r#"{"type":"get_pending","after":4,"epoch":"e.0"}"#));
-    let (ticket, after, _) = rig.read();
+    let (read_no, after, _) = rig.read();
     assert_eq!(after, 4);
-    rig.page(ticket, 5..=6, 10);
+    rig.page(read_no, 5..=6, 10);
     assert_eq!(rig.written().len(), 2 + 1, "two messages and the summary");
 }
 
@@ -199,7 +199,7 @@ fn who_takes_nothing_and_asks_again_and_again_has_one_page_made() {
         assert_eq!(rig.output(), None);
     }
     rig.input(Input::Written);
-    let ticket = rig.asked(4);
-    rig.resume(ticket, resumed(message("m4"), 6, 5..=6));
+    let read_no = rig.asked(4);
+    rig.resume(read_no, resumed(message("m4"), 6, 5..=6));
     assert_eq!(rig.frames().len(), 1 + 2);
 }

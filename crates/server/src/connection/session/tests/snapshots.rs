@@ -54,12 +54,12 @@ fn messages_wait_while_streams_are_read_and_streams_while_messages_are() {
     comes(&mut rig, &streams, &places, 0);
     assert!(written(&mut rig).contains(r#""text":"a""#));
     let output = rig.output();
-    let Some(Output::Read { ticket, .. }) = output else { panic!("{output:?}") };
+    let Some(Output::Read { read_no, .. }) = output else { panic!("{output:?}") };
     streams.append(1, "b");
     rig.input(Input::Streamed);
     rig.pass(Duration::from_millis(STREAM_INTERVAL_MS));
     assert_eq!(rig.output(), None);
-    rig.page(ticket, 1..=1, 10);
+    rig.page(read_no, 1..=1, 10);
     written(&mut rig);
     assert_eq!(asks(&mut rig).len(), 1);
 }
@@ -69,8 +69,8 @@ fn what_is_older_than_what_was_sent_is_asked_for_again() {
     let (mut rig, mut streams) = story();
     rig.input(Input::Head(seq(2)));
     let output = rig.output();
-    let Some(Output::Read { ticket, .. }) = output else { panic!("{output:?}") };
-    rig.page(ticket, 1..=2, 10);
+    let Some(Output::Read { read_no, .. }) = output else { panic!("{output:?}") };
+    rig.page(read_no, 1..=2, 10);
     written(&mut rig);
     streams.append(1, "late");
     rig.input(Input::Streamed);
@@ -115,8 +115,8 @@ fn steady_messages_starve_no_stream_and_a_long_text_starves_no_message() {
         head += 1;
         rig.input(Input::Head(seq(head)));
         match rig.output() {
-            Some(Output::Read { ticket, after, .. }) => {
-                rig.page(ticket, after.get() + 1..=head, 10);
+            Some(Output::Read { read_no, after, .. }) => {
+                rig.page(read_no, after.get() + 1..=head, 10);
                 messages += 1;
             }
             Some(Output::ReadStreams(places)) => {

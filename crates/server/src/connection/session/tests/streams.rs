@@ -181,9 +181,9 @@ fn a_reader_that_found_a_hole_asks_again_and_goes_on_from_what_it_has() {
 fn what_is_durable_is_sent_before_unfinished_streams() {
     let mut rig = rig(Wire::V1, 2, |_| {});
     rig.input(Input::Text(r#"{"type":"get_pending","after":0,"epoch":"e.0","have":[]}"#));
-    let (ticket, ..) = rig.read();
+    let (read_no, ..) = rig.read();
     assert_eq!(rig.output(), None, "no stream is read before the messages are there");
-    rig.page(ticket, 1..=2, 10);
+    rig.page(read_no, 1..=2, 10);
     assert_eq!(rig.written().len(), 2);
     assert_eq!(rig.output(), Some(Output::ReadStreams(Vec::new())));
 }

@@ -11,12 +11,12 @@ use crate::{
 };
 
 /// A connection's place in the hub, given back when it is dropped.
-pub(crate) struct Ticket {
+pub(crate) struct Membership {
     hub: Arc<Hub>,
     user: UserId,
     channel: Arc<Channel>,
     seat: Arc<Seat>,
-    /// As of the last [`Ticket::news`].
+    /// As of the last [`Membership::news`].
     seen: Seen,
 }
 
@@ -41,17 +41,17 @@ pub(crate) struct News {
     pub(crate) has_streamed: bool,
 }
 
-impl Ticket {
+impl Membership {
     pub(super) fn new(hub: Arc<Hub>, user: UserId, channel: Arc<Channel>, seat: Arc<Seat>) -> Self {
         Self { hub, user, channel, seat, seen: Seen::default() }
     }
 
-    /// Register before asking [`Ticket::has_news`].
+    /// Register before asking [`Membership::has_news`].
     pub(crate) fn waker(&self) -> &AtomicWaker {
         &self.seat.waker
     }
 
-    /// Whether [`Ticket::news`] has any.
+    /// Whether [`Membership::news`] has any.
     pub(crate) fn has_news(&self) -> bool {
         self.seen != self.now()
     }
@@ -143,7 +143,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for Membership {
     fn drop(&mut self) {
         let mut users = lock(&self.hub.users);
         let mut live = lock(&self.channel.live);
