@@ -5,6 +5,7 @@ mod browser;
 mod codegen;
 mod compat;
 mod counts;
+mod deny;
 mod docs;
 mod examples;
 mod fingerprint;

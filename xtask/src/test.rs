@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use tetherline_process::{note, say};
 
 use crate::{
-    bench, browser, codegen, counts, docs, examples, fuzz, kill_test, prepare,
+    bench, browser, codegen, counts, deny, docs, examples, fuzz, kill_test, prepare,
     progress::Elapsed,
     publishing, runner, rust_tests,
     side_by_side::all_pass,
@@ -24,11 +24,12 @@ struct Check {
 }
 
 /// In the order in which they run: what fails soonest comes first, what needs a build after it.
-const CHECKS: [Check; 23] = [
+const CHECKS: [Check; 24] = [
     Check { name: "tools", about: "Node, the wasm target, npm packages", run: prepare::tools },
     Check { name: "format", about: "cargo fmt --check", run: format },
     Check { name: "codegen", about: "generated files are current", run: codegen_is_current },
     Check { name: "tidy", about: "the house rules", run: tidy::run },
+    Check { name: "deny", about: "licences, origins and advisories of crates", run: deny::check },
     Check { name: "clippy", about: "clippy, warnings denied", run: clippy },
     Check { name: "clippy-wasm", about: "clippy for the browser engine", run: clippy_wasm },
     // What `cargo xtask compat` runs is part of this and of `unit`.
