@@ -46,9 +46,9 @@ pub(crate) fn api_key(path: &Path) -> Result<String> {
     existing(path, "--api-key-file")
 }
 
-/// The same for what requests to the webhook are signed with.
-pub(crate) fn webhook_secret(path: &Path) -> Result<String> {
-    existing(path, "--webhook-secret-file")
+/// The same for what requests to the application are signed with.
+pub(crate) fn webhook_secret(path: &Path, option: &str) -> Result<String> {
+    existing(path, option)
 }
 
 /// The certificates to trust, as they are in their file and as they are in use.

@@ -1,3 +1,4 @@
+mod connect_hook;
 mod streams;
 mod tokens;
 
@@ -101,6 +102,8 @@ pub(crate) struct Options {
     #[arg(long)]
     new_epoch: bool,
     #[command(flatten)]
+    connect_hook: connect_hook::HookOptions,
+    #[command(flatten)]
     streams: streams::StreamLimits,
 }
 
@@ -116,12 +119,16 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let config = config(&options)?;
     raise_descriptors(config.limits.connections_max);
     let webhook = webhook(&options)?;
+    let connect_hook = options.connect_hook.open(&options.data)?;
     let store = open_store(&options.data)?;
     let listener = bind(options.listen)?;
     let address = listener.local_addr()?;
     let server = Server::open(with_own_origins(config, address), store);
     if let Some(webhook) = webhook {
         server.attach(Arc::new(webhook));
+    }
+    if let Some((hook, limits)) = connect_hook {
+        server.attach_connect_hook(Arc::new(hook), limits);
     }
     // Whoever came before would only be told to come again.
     server.ready().await;
@@ -168,7 +175,7 @@ fn api_key(options: &Options) -> Result<ApiKey> {
 fn webhook(options: &Options) -> Result<Option<Webhook>> {
     let Some(url) = &options.webhook_url else { return Ok(None) };
     let secret = match &options.webhook_secret_file {
-        Some(path) => files::webhook_secret(path)?,
+        Some(path) => files::webhook_secret(path, "--webhook-secret-file")?,
         None => files::webhook_secret_made_if_missing(&options.data.join("webhook.secret"))?,
     };
     let trusted = options.webhook_cacert.as_deref();

@@ -1,3 +1,8 @@
+#[cfg(feature = "webhook")]
+pub(crate) mod connect_webhook;
+pub(crate) mod connecting;
+#[cfg(feature = "webhook")]
+pub(crate) mod endpoint;
 #[cfg(any(feature = "jwks", feature = "webhook"))]
 pub(crate) mod outbound;
 pub(crate) mod reception;
@@ -13,12 +18,22 @@ use tetherline_protocol::{
 };
 
 use crate::StoreError;
+#[cfg(feature = "webhook")]
+pub use connect_webhook::{
+    CONNECT_HOOK_REFUSAL_BYTES_MAX, CONNECT_HOOK_SESSION_BYTES_MAX, ConnectWebhook,
+    ConnectWebhookOptions,
+};
+pub use connecting::{
+    ConnectHook, ConnectRefusal, ConnectRequest, GRANT_AGE, GRANT_AGE_MAX, Grant, May,
+};
+#[cfg(feature = "webhook")]
+pub use endpoint::{InvalidWebhook, WEBHOOK_ANSWER_BYTES_MAX};
 #[cfg(any(feature = "jwks", feature = "webhook"))]
 pub use outbound::{NoHttpClient, http_client};
 #[cfg(feature = "webhook")]
 pub use webhook::{
-    InvalidWebhook, WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_ATTEMPTS_MAX, WEBHOOK_BYTES_MAX,
-    WEBHOOK_REQUESTS_MAX, WEBHOOK_TIMEOUT, WEBHOOK_TURN_TIMEOUT, Webhook, WebhookOptions,
+    WEBHOOK_ATTEMPTS_MAX, WEBHOOK_BYTES_MAX, WEBHOOK_REQUESTS_MAX, WEBHOOK_TIMEOUT,
+    WEBHOOK_TURN_TIMEOUT, Webhook, WebhookOptions,
 };
 
 /// Where clients' sends go, and who knows which sign-ins have ended.

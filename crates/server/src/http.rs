@@ -4,6 +4,7 @@
 mod answer;
 mod body;
 mod connect;
+mod credentials;
 mod erase;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -28,6 +29,7 @@ pub(crate) use body::Bodies;
 pub use body::{
     BODY_PROGRESS_BYTES_MIN, BODY_PROGRESS_TIMEOUT, BodyError, REQUEST_BODIES_BYTES_MAX,
 };
+pub use credentials::COOKIE_BYTES_MAX;
 pub(crate) use publish_many::message_request_bytes;
 pub(crate) use serve::Peer;
 pub use serve::{
@@ -39,6 +41,7 @@ pub use serve::{
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
+        .route("/ws", get(connect::connect_whoever).options(connect::preflight))
         .route("/ws/user/{user}", get(connect::connect).options(connect::preflight))
         .route("/v1/users/{user}", delete(erase::erase).get(head::head))
         .route("/v1/users/{user}/messages", post(publish::publish))

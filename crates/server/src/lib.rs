@@ -35,13 +35,16 @@ mod streams;
 mod trouble;
 
 pub use application::{
-    Application, Incoming, Refusal, Stop,
+    Application, ConnectHook, ConnectRefusal, ConnectRequest, GRANT_AGE, GRANT_AGE_MAX, Grant,
+    Incoming, May, Refusal, Stop,
     reception::{SEND_CLAIM, SEND_CLAIM_RENEWAL},
 };
 #[cfg(feature = "webhook")]
 pub use application::{
-    InvalidWebhook, WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_ATTEMPTS_MAX, WEBHOOK_BYTES_MAX,
-    WEBHOOK_REQUESTS_MAX, WEBHOOK_TIMEOUT, WEBHOOK_TURN_TIMEOUT, Webhook, WebhookOptions,
+    CONNECT_HOOK_REFUSAL_BYTES_MAX, CONNECT_HOOK_SESSION_BYTES_MAX, ConnectWebhook,
+    ConnectWebhookOptions, InvalidWebhook, WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_ATTEMPTS_MAX,
+    WEBHOOK_BYTES_MAX, WEBHOOK_REQUESTS_MAX, WEBHOOK_TIMEOUT, WEBHOOK_TURN_TIMEOUT, Webhook,
+    WebhookOptions,
 };
 #[cfg(any(feature = "jwks", feature = "webhook"))]
 pub use application::{NoHttpClient, http_client};
@@ -49,17 +52,19 @@ pub use chain::chain;
 pub use config::Config;
 pub use http::{
     ANSWER_STUCK_TIMEOUT, BODY_PROGRESS_BYTES_MIN, BODY_PROGRESS_TIMEOUT, BodyError,
-    DESCRIPTORS_RESERVED, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, LINGER_BYTES_MAX, LINGER_TIMEOUT,
-    LINGER_UNANNOUNCED_TIMEOUT, LISTEN_BACKLOG, REQUEST_BODIES_BYTES_MAX,
-    UNAUTHENTICATED_CONNECTIONS_MAX, UNAUTHENTICATED_IDLE_GRACE, UNAUTHENTICATED_REQUEST_GRACE,
-    listen, raise_descriptors, serve,
+    COOKIE_BYTES_MAX, DESCRIPTORS_RESERVED, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT,
+    LINGER_BYTES_MAX, LINGER_TIMEOUT, LINGER_UNANNOUNCED_TIMEOUT, LISTEN_BACKLOG,
+    REQUEST_BODIES_BYTES_MAX, UNAUTHENTICATED_CONNECTIONS_MAX, UNAUTHENTICATED_IDLE_GRACE,
+    UNAUTHENTICATED_REQUEST_GRACE, listen, raise_descriptors, serve,
 };
 #[cfg(feature = "webhook")]
 pub use security::webhook_secret_file;
 pub use security::{
-    ApiKey, InvalidJwks, InvalidKey, InvalidOrigin, InvalidRule, JWKS_BYTES_MAX, JWKS_KEYS_MAX,
-    JwtKeys, KEYS_TRIED_MAX, Origin, RSA_BITS_MAX, RSA_BITS_MIN, SECRET_BYTES_MIN, SecretFileError,
-    TOKEN_LEEWAY_MAX, TokenRules, UnusableKey, VerifyingKey, WeakSecret, issue_token, secret_file,
+    ApiKey, CONNECT_HOOK_REQUESTS_MAX, CONNECT_HOOK_TIMEOUT, CONNECT_HOOK_TIMEOUT_MAX,
+    CONNECT_HOOK_WAITING_MAX, ConnectHookOptions, InvalidJwks, InvalidKey, InvalidOrigin,
+    InvalidRule, JWKS_BYTES_MAX, JWKS_KEYS_MAX, JwtKeys, KEYS_TRIED_MAX, Origin, RSA_BITS_MAX,
+    RSA_BITS_MIN, SECRET_BYTES_MIN, SecretFileError, TOKEN_LEEWAY_MAX, TokenRules, UnusableKey,
+    VerifyingKey, WeakSecret, issue_token, secret_file,
 };
 #[cfg(feature = "jwks")]
 pub use security::{

@@ -1,6 +1,8 @@
 //! Who may connect, publish and read: tokens, keys, secrets and the origins of pages.
 
 pub(crate) mod auth;
+pub(crate) mod hook;
+pub(crate) mod identify;
 pub(crate) mod origin;
 pub(crate) mod secret;
 
@@ -13,6 +15,10 @@ pub use auth::{
 pub use auth::{
     InvalidJwksUrl, JWKS_AGE, JWKS_AGE_MAX, JWKS_AGE_MIN, JWKS_KEPT_MAX, JWKS_RETRY_BASE,
     JWKS_RETRY_MAX, JWKS_TIMEOUT, JWKS_UNKNOWN_KID_INTERVAL, Jwks, JwksOptions, JwksTimes,
+};
+pub use hook::{
+    CONNECT_HOOK_REQUESTS_MAX, CONNECT_HOOK_TIMEOUT, CONNECT_HOOK_TIMEOUT_MAX,
+    CONNECT_HOOK_WAITING_MAX, ConnectHookOptions,
 };
 pub use origin::{InvalidOrigin, Origin};
 #[cfg(feature = "webhook")]

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    Application, Config, Incoming, Refusal, Stop,
+    Application, Config, ConnectHook, ConnectHookOptions, Incoming, May, Refusal, Stop,
     alarm::Alarm,
     application::reception::{HandingOver, Reception, unavailable},
     connection::{
@@ -24,7 +24,10 @@ use crate::{
         hub::{DRAIN_TIMEOUT, Hub},
     },
     http::{Bodies, BodyError, message_request_bytes, router},
-    security::auth::{Identity, InvalidToken},
+    security::{
+        auth::{Identity, InvalidToken},
+        hook::Asker,
+    },
     store::{Head, Outcome, Publish, StoppedStream, Store, StoreError},
     trouble::{SharedTrouble, Word},
 };
@@ -46,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) reception: Reception,
     pub(crate) bodies: Bodies,
     application: OnceLock<Arc<dyn Application>>,
+    connect_hook: OnceLock<Asker>,
     sign_ins: SharedTrouble,
     background: OnceLock<()>,
     alarm: Alarm,
@@ -70,6 +74,7 @@ impl Server {
             reception,
             bodies,
             application: OnceLock::new(),
+            connect_hook: OnceLock::new(),
             sign_ins: SharedTrouble::default(),
             background: OnceLock::new(),
             alarm: Alarm::new(),
@@ -93,7 +98,17 @@ impl Server {
         assert!(first, "an application is attached already");
     }
 
-    /// `/ws/user/{user}`, `/v1/messages` and everything below `/v1/users/{user}`, to be served or merged into another
+    /// Names who says who connects where no token of the server's own keys does. Do it once, before serving.
+    ///
+    /// # Panics
+    ///
+    /// When one is attached already: which of them counts would be anybody's guess.
+    pub fn attach_connect_hook(&self, hook: Arc<dyn ConnectHook>, options: ConnectHookOptions) {
+        let first = self.shared.connect_hook.set(Asker::new(hook, options)).is_ok();
+        assert!(first, "a connect hook is attached already");
+    }
+
+    /// `/ws`, `/ws/user/{user}`, `/v1/messages` and everything below `/v1/users/{user}`, to be served or merged into another
     /// router.
     pub fn router(&self) -> Router {
         router(self.shared.clone())
@@ -237,14 +252,24 @@ impl Server {
 
 impl Shared {
     /// Hands a send to the application, and keeps at it even if nobody waits any more.
-    pub(crate) fn receive(&self, incoming: Incoming, named: bool) -> BoxFuture<'static, Outcome> {
+    /// Whoever may not send is refused under the same rules, so that what was accepted before stays accepted.
+    pub(crate) fn receive(
+        &self,
+        incoming: Incoming,
+        named: bool,
+        may: May,
+    ) -> BoxFuture<'static, Outcome> {
         let name = (incoming.user.clone(), incoming.id.clone());
-        let handing_over = self.application.get().cloned().map(|application| -> HandingOver {
-            Arc::new(move || {
-                let (application, incoming) = (application.clone(), incoming.clone());
-                Box::pin(async move { application.receive(incoming).await })
+        let handing_over = if may.send {
+            self.application.get().cloned().map(|application| -> HandingOver {
+                Arc::new(move || {
+                    let (application, incoming) = (application.clone(), incoming.clone());
+                    Box::pin(async move { application.receive(incoming).await })
+                })
             })
-        });
+        } else {
+            Some(withheld("You may read here, and not send."))
+        };
         self.reception.receive(self.store.clone(), name, named, handing_over)
     }
 
@@ -253,13 +278,18 @@ impl Shared {
         self: &Arc<Self>,
         stop: Stop,
         named: bool,
+        may: May,
     ) -> BoxFuture<'static, Outcome> {
         let name = (stop.user.clone(), stop.id.clone());
         let shared = self.clone();
-        let stopping: HandingOver = Arc::new(move || {
-            let (shared, stop) = (shared.clone(), stop.clone());
-            Box::pin(async move { shared.stop(stop).await })
-        });
+        let stopping: HandingOver = if may.stop {
+            Arc::new(move || {
+                let (shared, stop) = (shared.clone(), stop.clone());
+                Box::pin(async move { shared.stop(stop).await })
+            })
+        } else {
+            withheld("You may read here, and not stop answers.")
+        };
         self.reception.receive(self.store.clone(), name, named, Some(stopping))
     }
 
@@ -281,6 +311,11 @@ impl Shared {
             }
             told => told.map(|()| None),
         }
+    }
+
+    /// The connect hook, if there is one.
+    pub(crate) fn connect_hook(&self) -> Option<&Asker> {
+        self.connect_hook.get()
     }
 
     /// Whether the sign-in behind a good token still stands.
@@ -322,4 +357,12 @@ impl Shared {
             self.config.jwt.begin(&self.alarm);
         });
     }
+}
+
+/// What becomes of what somebody may not do.
+fn withheld(sentence: &'static str) -> HandingOver {
+    Arc::new(move || {
+        let refused = Err(Refusal::new(ErrorCode::Forbidden, sentence));
+        Box::pin(std::future::ready(refused))
+    })
 }

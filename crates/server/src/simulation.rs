@@ -14,6 +14,7 @@ use tetherline_protocol::{
 };
 
 use crate::{
+    May,
     connection::{
         hub::{self, Membership},
         pump::{self, Pump},
@@ -191,6 +192,7 @@ impl Session {
             wire: Wire::V1,
             place,
             token_expires_in: Duration::from_millis(token_expires_in_ms),
+            may: May::EVERYTHING,
             limits,
             time_ms: i64::try_from(now_ms).unwrap_or(i64::MAX),
         };
@@ -286,7 +288,8 @@ impl Verdict {
         match self {
             Self::Good(user, sign_in, expires_in_ms) => {
                 let expires_in = Duration::from_millis(expires_in_ms);
-                Ok(Identity { user, session: Some(sign_in.into()), expires_in })
+                let (session, may) = (Some(sign_in.into()), May::EVERYTHING);
+                Ok(Identity { user, session, expires_in, may })
             }
             Self::Bad => Err(InvalidToken::Expired),
             Self::SignedOut => Err(InvalidToken::SignedOut),

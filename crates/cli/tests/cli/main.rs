@@ -6,6 +6,7 @@ mod batch;
 #[cfg(target_os = "linux")]
 mod clock;
 mod compat;
+mod connect_hook;
 mod delivery;
 mod descriptors;
 mod forgetting;

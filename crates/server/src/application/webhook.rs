@@ -1,17 +1,12 @@
 //! An application behind a URL: every send becomes one signed HTTP request.
-//!
-//! The request carries the headers of [Standard Webhooks](https://www.standardwebhooks.com), so
-//! that its libraries can verify it, and an `Idempotency-Key`, since a request whose answer was
-//! lost is made again.
 
 mod budget;
-mod signature;
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use reqwest::{Certificate, Client, Response, StatusCode, Url};
+use reqwest::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tetherline_protocol::{
@@ -20,13 +15,11 @@ use tetherline_protocol::{
     message_type,
 };
 
+use self::budget::Budget;
 pub use self::budget::{WEBHOOK_BYTES_MAX, WEBHOOK_REQUESTS_MAX, WEBHOOK_TURN_TIMEOUT};
-pub(crate) use self::signature::PREFIX as SECRET_PREFIX;
-use self::{budget::Budget, signature::SigningSecret};
+use super::endpoint::{Endpoint, InvalidWebhook, text_of};
 use crate::{
-    Application, Incoming, Refusal, Stop,
-    application::outbound::{NoHttpClient, http_client},
-    chain, clock,
+    Application, Incoming, Refusal, Stop, clock,
     trouble::{SharedTrouble, Word},
 };
 
@@ -34,8 +27,6 @@ use crate::{
 pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a request is made whose outcome is unknown, before the client is asked to come again.
 pub const WEBHOOK_ATTEMPTS_MAX: u32 = 3;
-/// How much of an answer is read, in bytes.
-pub const WEBHOOK_ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// The wait before the second request; it doubles.
 const RETRY_WAIT: Duration = Duration::from_millis(200);
 /// When the client comes again after that.
@@ -44,10 +35,9 @@ const CLIENT_RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Hands sends to a URL. A 2xx settles them as accepted, and what it says as JSON is the answer; a 4xx with
 /// `{"error": {"code"}}` in its body settles them as refused for good. Anything else may come from what lies
 /// in between, and leaves the outcome unknown: the request is made again.
+#[derive(Debug)]
 pub struct Webhook {
-    url: Url,
-    secret: SigningSecret,
-    http: Client,
+    endpoint: Endpoint,
     budget: Budget,
     trouble: SharedTrouble,
     answers: SharedTrouble,
@@ -80,24 +70,6 @@ impl<'a> WebhookOptions<'a> {
     }
 }
 
-/// Why there is no webhook.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidWebhook {
-    /// It cannot be asked.
-    #[error(transparent)]
-    Http(#[from] NoHttpClient),
-    /// The secret says that it is one of Standard Webhooks, and is not.
-    #[error(
-        "the secret begins with whsec_, and what follows is not at least 16 bytes in base64; delete \
-         its file to have one made"
-    )]
-    Secret,
-    /// What [`WebhookOptions::ca_certificates`] has is none, or a broken one.
-    #[error("those to trust are no certificates in PEM form")]
-    Certificates,
-}
-
 impl Webhook {
     /// A webhook at `url` whose requests are signed with `secret`.
     pub fn new(url: &str, secret: &str) -> Result<Self, InvalidWebhook> {
@@ -106,18 +78,11 @@ impl Webhook {
 
     /// The same with everything that can be chosen.
     pub fn open(options: WebhookOptions<'_>) -> Result<Self, InvalidWebhook> {
-        let secret = SigningSecret::parse(options.secret).map_err(|_| InvalidWebhook::Secret)?;
-        let trusted = options.ca_certificates.map(certificates).transpose()?;
-        let (http, url) = http_client(options.url, options.proxy, |builder| {
-            let builder = builder.timeout(WEBHOOK_TIMEOUT);
-            match trusted {
-                Some(trusted) => builder.tls_certs_only(trusted),
-                None => builder,
-            }
-        })?;
+        let (to, trusted) = ((options.url, options.secret), options.ca_certificates);
+        let endpoint = Endpoint::open(to, options.proxy, trusted, WEBHOOK_TIMEOUT)?;
         let budget = Budget::new(options.requests_max, options.bytes_max);
         let (trouble, answers) = (SharedTrouble::default(), SharedTrouble::default());
-        Ok(Self { url, secret, http, budget, trouble, answers })
+        Ok(Self { endpoint, budget, trouble, answers })
     }
 
     async fn deliver(&self, key: &str, body: String) -> Result<Option<SendAnswer>, Undelivered> {
@@ -146,20 +111,9 @@ impl Webhook {
     }
 
     async fn ask(&self, key: &str, body: &Bytes) -> Answer {
-        // Anew for every request: receivers refuse timestamps that are old.
-        let timestamp = (clock::now_ms() / 1_000).to_string();
-        let request = self
-            .http
-            .post(self.url.clone())
-            .header("content-type", "application/json")
-            .header("idempotency-key", key)
-            .header("webhook-id", key)
-            .header("webhook-timestamp", &timestamp)
-            .header("webhook-signature", self.secret.sign(key, &timestamp, body))
-            .body(body.clone());
-        let answer = match request.send().await {
+        let answer = match self.endpoint.post(key, body).await {
             Ok(answer) => answer,
-            Err(error) => return Answer::broken(error),
+            Err(reason) => return Answer::Unknown(reason),
         };
         match answer.status() {
             status if status.is_success() => Answer::Accepted(self.said(answer).await),
@@ -172,7 +126,7 @@ impl Webhook {
                 Ok(text) => text
                     .and_then(|text| Refusal::from_answer(&text))
                     .map_or(Answer::Informal(status), Answer::Refused),
-                Err(error) => Answer::broken(error),
+                Err(reason) => Answer::Unknown(reason),
             },
             status => Answer::Unknown(format!("it answered {status}")),
         }
@@ -197,7 +151,7 @@ impl Webhook {
                 Err(InvalidAnswer::Null) => return None,
                 Err(invalid) => invalid.to_string(),
             },
-            Err(error) => chain(&error.without_url()),
+            Err(reason) => reason,
         };
         if let Some(Word::Fails { times }) = self.answers.failed_now() {
             let what = "the webhook took a send, and its answer was left out";
@@ -257,16 +211,6 @@ impl Application for Webhook {
     }
 }
 
-impl fmt::Debug for Webhook {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither the secret nor a query that may hold one.
-        formatter
-            .debug_struct("Webhook")
-            .field("host", &self.url.host_str())
-            .finish_non_exhaustive()
-    }
-}
-
 /// What became of one request.
 enum Answer {
     Accepted(Option<SendAnswer>),
@@ -275,13 +219,6 @@ enum Answer {
     Informal(StatusCode),
     /// The application may or may not have taken it.
     Unknown(String),
-}
-
-impl Answer {
-    fn broken(error: reqwest::Error) -> Self {
-        // The address may hold a secret.
-        Self::Unknown(chain(&error.without_url()))
-    }
 }
 
 /// Why a send was not taken.
@@ -306,11 +243,6 @@ impl Undelivered {
         };
         Refusal::new(ErrorCode::Unavailable, message).retry_after(CLIENT_RETRY_AFTER)
     }
-}
-
-fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, InvalidWebhook> {
-    let found = Certificate::from_pem_bundle(pem).ok().filter(|found| !found.is_empty());
-    found.ok_or(InvalidWebhook::Certificates)
 }
 
 /// What the application knows a repeat by: a header value, whatever the user is called.
@@ -346,16 +278,4 @@ fn is_json(answer: &Response) -> bool {
 fn readable(text: Option<Vec<u8>>) -> Result<SendAnswer, InvalidAnswer> {
     let text = text.ok_or(InvalidAnswer::TooLarge)?;
     SendAnswer::parse(str::from_utf8(&text).map_err(|_| InvalidAnswer::NotJson)?)
-}
-
-/// What an answer says; nothing if that is more than is read.
-async fn text_of(mut answer: Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
-    let mut text = Vec::new();
-    while let Some(chunk) = answer.chunk().await? {
-        text.extend_from_slice(&chunk);
-        if text.len() > WEBHOOK_ANSWER_BYTES_MAX {
-            return Ok(None);
-        }
-    }
-    Ok(Some(text))
 }

@@ -11,12 +11,13 @@ use tetherline_protocol::{DeviceId, MessageId, Seq, UserId, limits};
 use tokio::time::{Sleep, sleep_until};
 
 use crate::{
-    Incoming, Stop,
+    ConnectRequest, Incoming, Stop,
     connection::{
         pump::{Action, Event, Pump},
         session::Errand,
         socket::{Goodbye, Read, Received, Socket, Written},
     },
+    security::identify::Renewed,
     server::Shared,
     store::StreamRead,
 };
@@ -29,6 +30,8 @@ pub(crate) struct Driver {
     socket: Socket,
     pump: Pump,
     shared: Arc<Shared>,
+    /// What the connect hook was asked, if it was: it is asked so again.
+    asked: Option<Box<ConnectRequest>>,
     is_writing: bool,
     jobs: [Option<Job>; JOBS],
 }
@@ -44,10 +47,11 @@ enum Kind {
     Locate,
     Acknowledge,
     Receive,
-    LookUp,
+    /// Checks a token, and then looks up its sign-in.
+    Renew,
 }
 
-const JOBS: usize = Kind::LookUp as usize + 1;
+const JOBS: usize = Kind::Renew as usize + 1;
 
 /// What the driver waits for.
 enum Arrived {
@@ -58,9 +62,14 @@ enum Arrived {
 
 impl Driver {
     /// It does not move any more: a future that takes it by value has room for it twice.
-    pub(crate) fn new(socket: Socket, pump: Pump, shared: Arc<Shared>) -> Box<Self> {
+    pub(crate) fn new(
+        socket: Socket,
+        pump: Pump,
+        shared: Arc<Shared>,
+        asked: Option<Box<ConnectRequest>>,
+    ) -> Box<Self> {
         let jobs = [const { None }; JOBS];
-        Box::new(Self { socket, pump, shared, is_writing: false, jobs })
+        Box::new(Self { socket, pump, shared, asked, is_writing: false, jobs })
     }
 
     pub(crate) async fn run(mut self: Box<Self>) {
@@ -142,12 +151,20 @@ impl Driver {
             Action::SaveCursor => self.save_cursor(),
             Action::Receive { id, named, errand } => self.receive(id, named, errand),
             Action::Verify(token) => {
-                let verified = self.shared.config.jwt.verify(&token);
-                self.pump.handle(Event::Verified(verified), Instant::now());
+                let (user, device) = (self.pump.user(), self.pump.device());
+                let asked = self.asked.as_deref();
+                match self.shared.renew(token, asked, (user, device)) {
+                    Renewed::Now(verified) => {
+                        self.pump.handle(Event::Verified(verified), Instant::now());
+                    }
+                    Renewed::Later(verified) => {
+                        self.start(Kind::Renew, async move { Event::Verified(verified.await) });
+                    }
+                }
             }
             Action::LookUp(identity) => {
                 let shared = self.shared.clone();
-                self.start(Kind::LookUp, async move {
+                self.start(Kind::Renew, async move {
                     Event::LookedUp(shared.still_stands(*identity).await)
                 });
             }
@@ -157,11 +174,14 @@ impl Driver {
 
     fn receive(&mut self, id: MessageId, named: bool, errand: Errand) {
         let (shared, user, device) = self.owners();
+        let may = self.pump.may();
         let outcome = match errand {
             Errand::Message(message) => {
-                shared.receive(Incoming { user, device, id, message }, named)
+                shared.receive(Incoming { user, device, id, message }, named, may)
             }
-            Errand::Stop(target) => shared.receive_stop(Stop { user, device, id, target }, named),
+            Errand::Stop(target) => {
+                shared.receive_stop(Stop { user, device, id, target }, named, may)
+            }
         };
         self.start(Kind::Receive, async move { Event::Settled(outcome.await) });
     }

@@ -2,6 +2,7 @@
 //! and none where bytes are moved. No socket, no clock, no store: what happens comes in, and what is
 //! to be done comes out. The server's driver and the simulator drive the same pump.
 
+mod renewal;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use futures_util::task::AtomicWaker;
 use tetherline_protocol::{CloseCode, DeviceId, Epoch, MessageId, Seq, StreamPosition, UserId};
 
 use crate::{
+    May,
     connection::{
         hub::{Membership, News},
         session::{Errand, Input, Opening, Outgoing, Output, Session},
@@ -20,13 +22,13 @@ use crate::{
     security::auth::{Identity, InvalidToken},
     store::{Delivery, Outcome, Place, Resumed, Room, StoreError, StreamPage, StreamSnapshot},
 };
+use renewal::Renewal;
 
 pub(crate) struct Pump {
     session: Session,
     membership: Membership,
     device: Option<DeviceId>,
-    /// Whose sign-in is to be looked up next.
-    unknown: Option<Box<Identity>>,
+    renewal: Option<Box<Renewal>>,
     saving: Saving,
     state: State,
 }
@@ -125,7 +127,7 @@ pub(crate) enum Action {
     SaveCursor,
     /// See to this. `named`: the id is the client's.
     Receive { id: MessageId, named: bool, errand: Errand },
-    /// Check this token.
+    /// Check this token. There is no other until [`Event::Verified`].
     Verify(Box<str>),
     /// Find out whether the sign-in of a good token stands.
     LookUp(Box<Identity>),
@@ -146,7 +148,7 @@ impl Pump {
             session: Session::open(opening, now),
             membership,
             device,
-            unknown: None,
+            renewal: None,
             saving: Saving::Done,
             state: State::Open { is_readable: true },
         }
@@ -154,6 +156,11 @@ impl Pump {
 
     pub(crate) fn user(&self) -> &UserId {
         self.session.user()
+    }
+
+    /// What its client may do from now on.
+    pub(crate) fn may(&self) -> May {
+        self.session.may()
     }
 
     pub(crate) fn device(&self) -> Option<&DeviceId> {
@@ -176,8 +183,8 @@ impl Pump {
 
     /// The next thing to do. What the hub has in memory is read in passing.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<Action> {
-        if let Some(identity) = self.unknown.take() {
-            return Some(Action::LookUp(identity));
+        if let Some(action) = self.renewal.as_mut().and_then(|renewal| renewal.step()) {
+            return Some(action);
         }
         while let Some(output) = self.session.poll_output(now) {
             if let Some(action) = self.perform(output, now) {
@@ -265,16 +272,10 @@ impl Pump {
             Event::Located(place) => Input::Located(place),
             Event::Acknowledged => return self.acknowledged(now),
             Event::Settled(outcome) => Input::Settled(outcome),
-            Event::Verified(Ok(identity)) if identity.user == *self.session.user() => {
-                // First: a sign-in that ends while it is looked up closes this connection.
-                self.membership.renew(identity.session.clone());
-                self.unknown = Some(Box::new(identity));
-                return;
-            }
-            Event::Verified(verified) => Input::Verified(verified),
+            Event::Verified(verified) => return self.verified(verified, now),
             Event::LookedUp(verified) => {
                 self.membership.renewed(verified.is_ok());
-                Input::Verified(verified)
+                return self.renewed(verified, now);
             }
             Event::Timeout => Input::Timeout,
         };
@@ -313,7 +314,13 @@ impl Pump {
             Output::Receive { id, named, errand } => {
                 return Some(Action::Receive { id, named, errand });
             }
-            Output::Verify(token) => return Some(Action::Verify(token)),
+            Output::Verify(token) => {
+                if let Some(renewal) = &mut self.renewal {
+                    renewal.then(token);
+                    return None;
+                }
+                return self.renewal.insert(Box::new(Renewal::of(token))).step();
+            }
             Output::Close(code, reason) => {
                 let goodbye = match self.state {
                     State::Open { is_readable: false } => Goodbye::Breach(code, reason),
@@ -325,8 +332,25 @@ impl Pump {
         None
     }
 
+    fn verified(&mut self, verified: Result<Identity, InvalidToken>, now: Instant) {
+        match (verified, &mut self.renewal) {
+            (Ok(identity), Some(renewal)) if identity.user == *self.session.user() => {
+                // First: a sign-in that ends while it is looked up closes this connection.
+                self.membership.renew(identity.session.clone());
+                renewal.is_good(identity);
+            }
+            (verified, _) => self.renewed(verified, now),
+        }
+    }
+
+    /// The client hears of each before the next is looked at.
+    fn renewed(&mut self, verified: Result<Identity, InvalidToken>, now: Instant) {
+        self.renewal = self.renewal.take().and_then(|renewal| renewal.over()).map(Box::new);
+        self.session.handle(Input::Verified(verified), now);
+    }
+
     fn leave(&mut self, goodbye: Option<Goodbye>, now: Instant) {
-        self.unknown = None;
+        self.renewal = None;
         self.state = State::Leaving { goodbye, until: now + CLOSE_TIMEOUT };
     }
 

@@ -33,7 +33,7 @@ use tetherline_protocol::{
 };
 
 use crate::{
-    Refusal, clock,
+    May, Refusal, clock,
     connection::hub::Notice,
     security::auth::{Identity, InvalidToken},
     store::{Outcome, StoreError, StreamSnapshot},
@@ -57,6 +57,7 @@ pub(crate) struct Session {
     user: UserId,
     wire: Wire,
     limits: Arc<Limits>,
+    may: May,
     opened: (Instant, i64),
     expires_at: Instant,
     hearing: Hearing,
@@ -129,6 +130,7 @@ impl Session {
             user: opening.user,
             wire: opening.wire,
             limits: opening.limits,
+            may: opening.may,
             opened: (now, opening.time_ms),
             expires_at: now + opening.token_expires_in.min(TOKEN_LIFE_MAX),
             hearing: Hearing::Silent { since: now },
@@ -166,6 +168,11 @@ impl Session {
 
     pub(crate) fn user(&self) -> &UserId {
         &self.user
+    }
+
+    /// What its client may do from now on.
+    pub(crate) fn may(&self) -> May {
+        self.may
     }
 
     pub(crate) fn epoch(&self) -> &Epoch {
@@ -312,11 +319,18 @@ impl Session {
             Ok(identity) if identity.user == self.user => {
                 self.bad_tokens.earn();
                 self.expires_at = now + identity.expires_in.min(TOKEN_LIFE_MAX);
+                self.may = identity.may;
             }
-            Ok(_) => self.close(CloseCode::OtherUser, "the token is another user's"),
+            Ok(_) | Err(InvalidToken::OtherUser) => {
+                self.close(CloseCode::OtherUser, "the token is another user's");
+            }
             Err(InvalidToken::SignedOut) => self.close(CloseCode::TokenExpired, "signed out"),
             Err(error) => {
-                let message = format!("The new token was refused: {error}.");
+                let message = match &error {
+                    // The application's own sentence.
+                    InvalidToken::Refused(refusal) => refusal.message().to_owned(),
+                    error => format!("The new token was refused: {error}."),
+                };
                 let mut refusal = Refusal::new(error.code(), message);
                 if let Some(wait) = error.wait() {
                     refusal = refusal.retry_after(wait);

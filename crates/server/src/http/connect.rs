@@ -9,20 +9,18 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use serde::Deserialize;
-use tetherline_protocol::{
-    BEARER_PREFIX, DeviceId, ErrorCode, NO_TOKEN, SUBPROTOCOL, TOKEN_HEADER, UserId,
-};
+use tetherline_protocol::{DeviceId, ErrorCode, SUBPROTOCOL, TOKEN_HEADER, UserId};
 use tokio::time::timeout;
 use tracing::{Instrument as _, Span};
 
 use super::{
-    answer::{Problem, bearer},
+    answer::Problem,
+    credentials::{Cookies, Parameters, credentials, device, speaks_v1},
     segments::Segments,
     serve::Requester,
 };
 use crate::{
-    clock,
+    ConnectRefusal, ConnectRequest, May, clock,
     connection::{
         driver::Driver,
         hub::{Membership, Refused},
@@ -32,6 +30,7 @@ use crate::{
     },
     security::{
         auth::{Identity, InvalidToken},
+        identify::Identified,
         origin::RequestOrigin,
     },
     server::Shared,
@@ -47,17 +46,29 @@ const CROWDED_RETRY: Duration = Duration::from_secs(10);
 /// When anybody may try again who came at a bad moment.
 const UNAVAILABLE_RETRY: Duration = Duration::from_secs(2);
 
-#[derive(Deserialize)]
-pub(super) struct Parameters {
-    device: Option<String>,
-    token: Option<String>,
-}
-
 /// `GET /ws/user/{user}`: everything is checked before the upgrade. Without one, the same URL
 /// answers what an upgrade would have met, because a browser cannot see why one failed.
 pub(super) async fn connect(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
+    parameters: Result<Query<Parameters>, QueryRejection>,
+    request: Request,
+) -> Response {
+    answer(shared, Some(user), parameters, request).await
+}
+
+/// `GET /ws`: the same for whomever the credentials speak for.
+pub(super) async fn connect_whoever(
+    State(shared): State<Arc<Shared>>,
+    parameters: Result<Query<Parameters>, QueryRejection>,
+    request: Request,
+) -> Response {
+    answer(shared, None, parameters, request).await
+}
+
+async fn answer(
+    shared: Arc<Shared>,
+    user: Option<String>,
     parameters: Result<Query<Parameters>, QueryRejection>,
     request: Request,
 ) -> Response {
@@ -72,8 +83,12 @@ pub(super) async fn connect(
         let Ok(Query(parameters)) = parameters else {
             return Err(Problem::invalid("query", "The query string cannot be read."));
         };
-        let identity = identify(&shared, headers, &parameters)?;
-        if identity.user.as_str() != user {
+        let handshake = Handshake::of(&request.method, request.version, headers);
+        let named = user.as_deref().and_then(|user| user.parse().ok());
+        let rules = rules(&shared, &handshake);
+        let shown = credentials(&request, &parameters, named, &origin, rules)?;
+        let identified = shared.identify(shown).await.map_err(untrusted)?;
+        if user.is_some_and(|user| *identified.identity.user.as_str() != *user) {
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 ErrorCode::Forbidden,
@@ -81,32 +96,39 @@ pub(super) async fn connect(
             ));
         }
         let device = device(&parameters)?;
-        let handshake = Handshake::of(&request.method, request.version, headers);
         // Whoever serves the router in another way has its own rules for connections.
         if let Some(requester) = request.extensions.get::<Requester>() {
             requester.is_authenticated();
         }
         match (handshake, upgrade) {
             (Ok(handshake), Some(upgrade)) => {
-                let wire = if protocols(headers).any(|name| name == SUBPROTOCOL) {
-                    Wire::V1
-                } else {
-                    Wire::Plain
-                };
+                let wire = if speaks_v1(headers) { Wire::V1 } else { Wire::Plain };
                 // Before the look-up: what is committed from here on is told.
                 shared.begin();
-                open(shared, identity, (device, wire), upgrade).await?;
+                open(shared, identified, (device, wire), upgrade).await?;
                 Ok(switching_protocols(&handshake, wire))
             }
             // Something in between has taken the connection for itself.
-            (Ok(_), None) => Err(probe(&shared, identity, &NoHandshake::Malformed).await),
-            (Err(none), _) => Err(probe(&shared, identity, &none).await),
+            (Ok(_), None) => {
+                Err(probe(&shared, identified.identity, &NoHandshake::Malformed).await)
+            }
+            (Err(none), _) => Err(probe(&shared, identified.identity, &none).await),
         }
     };
     let response = admitted
         .await
         .unwrap_or_else(|problem| naming_its_header(problem, headers).into_response());
     with_cors(response, &origin)
+}
+
+/// Whether a token may stand in the query, and where cookies count.
+fn rules(shared: &Shared, handshake: &Result<Handshake, NoHandshake>) -> (bool, Cookies) {
+    let upgrades = !matches!(handshake, Err(NoHandshake::Unwanted));
+    let cookies = match shared.connect_hook() {
+        Some(_) => Cookies::WithOrigin { upgrades },
+        None => Cookies::Nowhere,
+    };
+    (shared.config.allow_query_token, cookies)
 }
 
 /// Lets an allowed page ask the same URL with its token in a header.
@@ -142,39 +164,6 @@ fn with_cors(mut response: Response, origin: &RequestOrigin) -> Response {
     response
 }
 
-fn identify(
-    shared: &Shared,
-    headers: &HeaderMap,
-    parameters: &Parameters,
-) -> Result<Identity, Problem> {
-    let token = token(headers, parameters, shared.config.allow_query_token).ok_or_else(|| {
-        Problem::unauthorized(
-            "A token is needed: as the subprotocol `bearer.<token>` or as \
-             `Authorization: Bearer <token>`.",
-        )
-        .reason(NO_TOKEN)
-    })?;
-    shared.config.jwt.verify(token).map_err(untrusted)
-}
-
-/// `Authorization` comes after what nobody but a client writes: a gateway puts a `Bearer` of its own there.
-pub(super) fn token<'a>(
-    headers: &'a HeaderMap,
-    parameters: &'a Parameters,
-    allow_query_token: bool,
-) -> Option<&'a str> {
-    own_header(headers)
-        .or_else(|| protocols(headers).find_map(|name| name.strip_prefix(BEARER_PREFIX)))
-        .or_else(|| bearer(headers))
-        .or_else(|| parameters.token.as_deref().filter(|_| allow_query_token))
-}
-
-/// The token in the header that is only for it, as a page gives it where a proxy wants
-/// `Authorization` for itself.
-fn own_header(headers: &HeaderMap) -> Option<&str> {
-    headers.get(TOKEN_HEADER)?.to_str().ok().map(str::trim)
-}
-
 /// Says that the header was looked at: a client could not tell otherwise a server that refuses its
 /// token from an older one that saw none.
 fn naming_its_header(problem: Problem, headers: &HeaderMap) -> Problem {
@@ -196,29 +185,20 @@ fn untrusted(error: InvalidToken) -> Problem {
             wait,
         ),
         InvalidToken::NotYetValid { wait } => refused(error).retry_after(wait),
+        InvalidToken::OtherUser => Problem::new(
+            StatusCode::FORBIDDEN,
+            ErrorCode::Forbidden,
+            "The token does not speak for this user.",
+        ),
+        InvalidToken::Refused(refusal) => by_the_application(&refusal),
         error => refused(error),
     }
-}
-
-fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-}
-
-pub(super) fn device(parameters: &Parameters) -> Result<Option<DeviceId>, Problem> {
-    let parsed = parameters.device.as_deref().map(str::parse).transpose();
-    parsed
-        .map_err(|error| Problem::invalid("device", format!("`device` is no device id: {error}.")))
 }
 
 /// Admits a connection, which begins when the answer is out.
 async fn open(
     shared: Arc<Shared>,
-    identity: Identity,
+    Identified { identity, asked }: Identified,
     (device, wire): (Option<DeviceId>, Wire),
     upgrade: OnUpgrade,
 ) -> Result<(), Problem> {
@@ -226,7 +206,7 @@ async fn open(
     // Joining first: a sign-in that ends after the look at it, and what is published after the
     // look at the mailbox, is then noticed.
     let membership = shared.hub.join(&identity.user, identity.session.clone());
-    let Identity { user, expires_in, .. } =
+    let Identity { user, expires_in, may, .. } =
         shared.still_stands(identity).await.map_err(untrusted)?;
     let membership = membership.map_err(crowded)?;
     let place = shared.store.locate(&user, device.as_ref()).await.map_err(|error| {
@@ -235,7 +215,7 @@ async fn open(
         out_of_order()
     })?;
     let expires = (verified_at, expires_in);
-    let admitted = Admitted { shared, membership, user, device, wire, place, expires };
+    let admitted = Admitted { shared, membership, user, device, wire, place, expires, may, asked };
     tokio::spawn(admitted.serve(upgrade));
     Ok(())
 }
@@ -250,6 +230,8 @@ struct Admitted {
     place: Place,
     /// How long the token counts, from when on.
     expires: (Instant, Duration),
+    may: May,
+    asked: Option<Box<ConnectRequest>>,
 }
 
 impl Admitted {
@@ -265,7 +247,7 @@ impl Admitted {
 
     async fn open(self, upgrade: OnUpgrade) -> Option<(Box<Driver>, Span)> {
         let upgraded = upgraded(upgrade).await?;
-        let Self { shared, membership, user, device, wire, place, expires } = self;
+        let Self { shared, membership, user, device, wire, place, expires, may, asked } = self;
         let now = Instant::now();
         let (verified_at, expires_in) = expires;
         let connection = fresh_id();
@@ -276,12 +258,13 @@ impl Admitted {
             wire,
             place,
             token_expires_in: expires_in.saturating_sub(now - verified_at),
+            may,
             limits: shared.limits.clone(),
             time_ms: clock::now_ms(),
         };
         let pump = Pump::open(opening, membership, device, now);
         let socket = Socket::of(upgraded, shared.limits.message_bytes_max);
-        Some((Driver::new(socket, pump, shared), span))
+        Some((Driver::new(socket, pump, shared, asked), span))
     }
 }
 
@@ -355,6 +338,25 @@ fn crowded(refused: Refused) -> Problem {
     }
 }
 
+/// The application's own sentence, in the form that all refusals have.
+fn by_the_application(refusal: &ConnectRefusal) -> Problem {
+    let message = refusal.message();
+    let problem = match refusal.code() {
+        ErrorCode::Forbidden => Problem::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message),
+        ErrorCode::RateLimited => {
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited, message)
+        }
+        ErrorCode::Unavailable => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message)
+        }
+        _ => Problem::unauthorized(message),
+    };
+    match refusal.wait() {
+        Some(wait) => problem.retry_after(wait),
+        None => problem,
+    }
+}
+
 fn out_of_order() -> Problem {
     Problem::unavailable("The mailbox cannot be read right now; try again.", UNAVAILABLE_RETRY)
 }
@@ -387,6 +389,8 @@ mod tests {
             wire: Wire::V1,
             place,
             expires: (Instant::now(), Duration::from_hours(1)),
+            may: May::EVERYTHING,
+            asked: None,
         };
         let future = admitted.serve(hyper::upgrade::on(http::Request::new(())));
         let bytes = size_of_val(&future) + size_of::<Driver>();

@@ -3,20 +3,20 @@ use http::{HeaderMap, Uri};
 use tetherline_protocol::{DeviceId, IdempotencyKey};
 
 use super::{
-    connect::{self, Parameters},
+    credentials::{self, Parameters},
     publish,
 };
 
 /// The token that a handshake shows.
 #[must_use]
 pub fn token(headers: &HeaderMap, query: &str, allow_query_token: bool) -> Option<String> {
-    connect::token(headers, &parameters(query)?, allow_query_token).map(Into::into)
+    credentials::token(headers, &parameters(query)?, allow_query_token).map(Into::into)
 }
 
 /// The device that a handshake names.
 #[must_use]
 pub fn device(query: &str) -> Option<DeviceId> {
-    connect::device(&parameters(query)?).ok().flatten()
+    credentials::device(&parameters(query)?).ok().flatten()
 }
 
 /// The key under which a publish is repeated.

@@ -24,6 +24,8 @@ use serde_json::json;
 use subtle::ConstantTimeEq;
 use tetherline_protocol::{ErrorCode, UserId};
 
+use crate::{ConnectRefusal, May};
+
 pub use self::{
     claims::{InvalidRule, TOKEN_LEEWAY_MAX},
     jwks::{InvalidJwks, JWKS_BYTES_MAX, JWKS_KEYS_MAX, UnusableKey},
@@ -171,16 +173,17 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// Whom a good token speaks for, and for how long.
+/// Whom somebody's credentials speak for, for how long, and what they may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) user: UserId,
     pub(crate) session: Option<Box<str>>,
     pub(crate) expires_in: Duration,
+    pub(crate) may: May,
 }
 
 /// Why a token is no good. The texts are for its bearer and never quote it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidToken {
     #[error("the token has expired; fetch a fresh one")]
     Expired,
@@ -210,21 +213,29 @@ pub(crate) enum InvalidToken {
     },
     #[error("whether the token's sign-in still stands cannot be looked up right now; try again")]
     Undecided,
+    #[error("the token is another user's than the application says")]
+    OtherUser,
+    /// The connect hook says so.
+    #[error("{0}")]
+    Refused(Box<ConnectRefusal>),
 }
 
 impl InvalidToken {
-    pub(crate) fn code(self) -> ErrorCode {
+    pub(crate) fn code(&self) -> ErrorCode {
         match self {
+            Self::Refused(refusal) => refusal.code(),
             Self::KeysAway { .. } | Self::Undecided => ErrorCode::Unavailable,
             Self::NotYetValid { .. } => ErrorCode::TokenNotYetValid,
+            Self::OtherUser => ErrorCode::Forbidden,
             _ => ErrorCode::Unauthorized,
         }
     }
 
     /// When the same token is worth another try, if anybody knows.
-    pub(crate) fn wait(self) -> Option<Duration> {
+    pub(crate) fn wait(&self) -> Option<Duration> {
         match self {
-            Self::NotYetValid { wait } | Self::KeysAway { wait } => Some(wait),
+            Self::NotYetValid { wait } | Self::KeysAway { wait } => Some(*wait),
+            Self::Refused(refusal) => refusal.wait(),
             _ => None,
         }
     }

@@ -44,7 +44,7 @@ pub fn secret_file(path: &Path) -> Result<String, SecretFileError> {
 pub fn webhook_secret_file(path: &Path) -> Result<String, SecretFileError> {
     use base64::prelude::BASE64_STANDARD;
     let written = |secret| {
-        format!("{}{}", crate::application::webhook::SECRET_PREFIX, BASE64_STANDARD.encode(secret))
+        format!("{}{}", crate::application::endpoint::SECRET_PREFIX, BASE64_STANDARD.encode(secret))
     };
     read_or_create(path, written)
 }

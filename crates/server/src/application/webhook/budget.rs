@@ -16,6 +16,7 @@ pub const WEBHOOK_TURN_TIMEOUT: Duration = Duration::from_secs(10);
 const SEND_BYTES_MIN: usize = 1024;
 
 /// What all sends of one server share.
+#[derive(Debug)]
 pub(super) struct Budget {
     requests: Arc<Semaphore>,
     bytes: Arc<Semaphore>,

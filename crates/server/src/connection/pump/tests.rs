@@ -4,6 +4,7 @@ use tetherline_protocol::Limits;
 
 use super::*;
 use crate::{
+    May,
     connection::{hub::Hub, session::Wire},
     store::{Head, fresh_id},
 };
@@ -34,6 +35,7 @@ impl Connection {
                 trimmed_id: None,
             },
             token_expires_in: Duration::from_hours(1),
+            may: May::EVERYTHING,
             limits: Arc::new(limits),
             time_ms: 0,
         };
@@ -141,7 +143,8 @@ fn a_sign_in_that_ends_while_it_is_looked_up_closes_its_connection() {
     connection.handle(Event::Text(r#"{"type":"authenticate","token":"t"}"#));
     assert!(matches!(connection.poll(), Some(Action::Verify(_))));
     let expires_in = Duration::from_hours(2);
-    let identity = Identity { user: user(), session: Some("s2".into()), expires_in };
+    let identity =
+        Identity { user: user(), session: Some("s2".into()), expires_in, may: May::EVERYTHING };
     connection.handle(Event::Verified(Ok(identity)));
     assert!(matches!(connection.poll(), Some(Action::LookUp(it)) if it.user == user()));
     connection.hub.sign_out(&user(), "s2");

@@ -6,6 +6,7 @@ use tetherline_protocol::{CloseCode, Limits, MessageId, Seq, StreamPosition, Use
 
 use super::sends::Errand;
 use crate::{
+    May,
     connection::hub::Notice,
     security::auth::{Identity, InvalidToken},
     store::{Delivery, Outcome, Place, Resumed, Room, StoreError, StreamPage, StreamSnapshot},
@@ -27,6 +28,7 @@ pub(crate) struct Opening {
     pub(crate) wire: Wire,
     pub(crate) place: Place,
     pub(crate) token_expires_in: Duration,
+    pub(crate) may: May,
     pub(crate) limits: Arc<Limits>,
     /// The wall clock at `now`, in ms since 1970.
     pub(crate) time_ms: i64,

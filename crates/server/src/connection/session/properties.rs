@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::kept_streams::KeptStreams;
 use super::*;
 use crate::{
+    May,
     repeatable::repeatable,
     store::{Delivery, Head, Place, Room},
 };
@@ -194,8 +195,8 @@ impl Rig {
             Event::Verified(refusal, same) if self.owed.remove(&Owed::Verdict) => {
                 let user = if *same { "ada" } else { "eve" }.parse().expect("a user");
                 let expires_in = Duration::from_mins(1);
-                let identity = Identity { user, session: None, expires_in };
-                self.input(Input::Verified(refusal.map_or(Ok(identity), Err)));
+                let identity = Identity { user, session: None, expires_in, may: May::EVERYTHING };
+                self.input(Input::Verified(refusal.clone().map_or(Ok(identity), Err)));
             }
             _ => {}
         }
@@ -350,6 +351,7 @@ fn opening(wire: Wire, limits: &Limits, head: u64, cursor: u64) -> Opening {
         wire,
         place: place(head, cursor, 0),
         token_expires_in: Duration::from_mins(2),
+        may: May::EVERYTHING,
         limits: Arc::new(limits.clone()),
         time_ms: 0,
     }

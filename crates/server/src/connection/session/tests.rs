@@ -10,6 +10,7 @@ mod streams;
 use tetherline_protocol::limits;
 
 use super::*;
+use crate::May;
 use crate::store::{Delivery, Place, Room};
 
 struct Rig {
@@ -43,6 +44,7 @@ fn rig(wire: Wire, head: u64, change: impl FnOnce(&mut Limits)) -> Rig {
         wire,
         place: place(head, 0),
         token_expires_in: Duration::from_hours(1),
+        may: May::EVERYTHING,
         limits: Arc::new(limits),
         time_ms: 0,
     };

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use tetherline_protocol::{UserId, limits::TOKEN_LEEWAY_MS};
 
 use super::{Identity, InvalidToken, key::Algorithm};
+use crate::May;
 
 /// How far the clock of whoever signs a token and ours may be apart, unless somebody says otherwise.
 pub(super) const LEEWAY: Duration = Duration::from_millis(TOKEN_LEEWAY_MS);
@@ -126,7 +127,7 @@ impl Demands {
             named_by(&self.user_claim, token)
         };
         let user = user.ok_or(InvalidToken::Malformed)?;
-        Ok(Identity { user, session: claims.sid, expires_in })
+        Ok(Identity { user, session: claims.sid, expires_in, may: May::EVERYTHING })
     }
 }
 

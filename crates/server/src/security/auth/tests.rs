@@ -136,8 +136,8 @@ fn clocks_may_be_apart_by_the_leeway_and_no_more() {
     let good = now + 60.0;
     assert!(claims(good, Some(now + leeway), Some(now + leeway)).is_ok());
     let late = InvalidToken::NotYetValid { wait: Duration::from_millis(250) };
-    assert_eq!(claims(good, Some(now + leeway + 0.25), None), Err(late));
-    assert_eq!(claims(good, None, Some(now + leeway + 0.25)), Err(late));
+    assert_eq!(claims(good, Some(now + leeway + 0.25), None), Err(late.clone()));
+    assert_eq!(claims(good, None, Some(now + leeway + 0.25)), Err(late.clone()));
     assert_eq!(late.code(), ErrorCode::TokenNotYetValid);
     // One that ends before it begins was tried again for ever.
     let never = Err(InvalidToken::NeverValid);

@@ -35,12 +35,14 @@ fn tokens_that_are_refused_again_and_again_end_the_connection() {
             user: "ada".parse().unwrap(),
             session: None,
             expires_in: Duration::from_hours(1),
+            may: May::EVERYTHING,
         };
+        let is_refused = verdict.is_err();
         rig.input(Input::Verified(verdict.map(|()| identity)));
         if rig.session.closed {
             return rig.close_code();
         }
-        if verdict.is_err() {
+        if is_refused {
             rig.written();
         }
         None

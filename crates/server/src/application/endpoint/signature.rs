@@ -10,15 +10,15 @@ use crate::security::auth::SECRET_BYTES_MIN;
 pub(crate) const PREFIX: &str = "whsec_";
 
 /// What requests to a webhook are signed with.
-pub(super) struct SigningSecret(Box<[u8]>);
+pub(crate) struct SigningSecret(Box<[u8]>);
 
 /// It begins as a key of Standard Webhooks does, and is none.
-pub(super) struct NoKey;
+pub(crate) struct NoKey;
 
 impl SigningSecret {
     /// `whsec_` and the key in base64; any other text is the key itself, as it was before secrets had
     /// that form.
-    pub(super) fn parse(text: &str) -> Result<Self, NoKey> {
+    pub(crate) fn parse(text: &str) -> Result<Self, NoKey> {
         let Some(encoded) = text.strip_prefix(PREFIX) else {
             return Ok(Self(text.as_bytes().into()));
         };
@@ -30,7 +30,7 @@ impl SigningSecret {
     }
 
     /// The header `Webhook-Signature`.
-    pub(super) fn sign(&self, id: &str, timestamp: &str, body: &[u8]) -> String {
+    pub(crate) fn sign(&self, id: &str, timestamp: &str, body: &[u8]) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0)
             .expect("HMAC takes a key of any length (RFC 2104)");
         mac.update(format!("{id}.{timestamp}.").as_bytes());

@@ -1,0 +1,168 @@
+//! Asking the application who somebody is: so many at a time, so many that wait, and never for long.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use super::auth::{Identity, InvalidToken};
+use crate::{
+    ConnectHook, ConnectRefusal, ConnectRequest, GRANT_AGE, GRANT_AGE_MAX, Grant,
+    trouble::{SharedTrouble, Word},
+};
+
+/// Questions that are with the connect hook at a time.
+pub const CONNECT_HOOK_REQUESTS_MAX: usize = 64;
+/// Questions that wait for their turn; one more is not asked.
+pub const CONNECT_HOOK_WAITING_MAX: usize = 256;
+/// How long a question may wait for its turn, and as long again for its answer.
+pub const CONNECT_HOOK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest that this may be made.
+pub const CONNECT_HOOK_TIMEOUT_MAX: Duration = Duration::from_secs(30);
+/// When to try again that nobody could answer.
+pub(crate) const CONNECT_HOOK_RETRY: Duration = Duration::from_secs(2);
+
+/// Those who are connected wait in a line of their own, one for so many of the other: strangers in any number
+/// keep no renewal waiting.
+const RENEWALS_SHARE: usize = 4;
+
+/// How a connect hook is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectHookOptions {
+    /// Whether it is asked about good tokens of the server's own keys, too: then it may refuse them, and says what
+    /// they may do.
+    pub always: bool,
+    /// Questions at a time.
+    pub requests_max: usize,
+    /// Questions that wait.
+    pub waiting_max: usize,
+    /// How long one waits for its turn, and as long again for its answer; at most [`CONNECT_HOOK_TIMEOUT_MAX`].
+    pub timeout: Duration,
+}
+
+impl Default for ConnectHookOptions {
+    fn default() -> Self {
+        Self {
+            always: false,
+            requests_max: CONNECT_HOOK_REQUESTS_MAX,
+            waiting_max: CONNECT_HOOK_WAITING_MAX,
+            timeout: CONNECT_HOOK_TIMEOUT,
+        }
+    }
+}
+
+/// The connect hook, and those who wait for it.
+pub(crate) struct Asker {
+    hook: Arc<dyn ConnectHook>,
+    strangers: Line,
+    renewals: Line,
+    always: bool,
+    timeout: Duration,
+    silence: SharedTrouble,
+    crowd: SharedTrouble,
+}
+
+struct Line {
+    places: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
+}
+
+/// Held for as long as a question is asked.
+struct Turn {
+    _place: OwnedSemaphorePermit,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Asker {
+    pub(crate) fn new(hook: Arc<dyn ConnectHook>, options: ConnectHookOptions) -> Self {
+        let (asked, waiting) = (options.requests_max.max(1), options.waiting_max);
+        let some = |count: usize| count.div_ceil(RENEWALS_SHARE);
+        Self {
+            hook,
+            strangers: Line::new(asked, waiting),
+            renewals: Line::new(some(asked), some(waiting)),
+            always: options.always,
+            timeout: options.timeout.min(CONNECT_HOOK_TIMEOUT_MAX),
+            silence: SharedTrouble::default(),
+            crowd: SharedTrouble::default(),
+        }
+    }
+
+    /// Whether good tokens of the server's own keys do not suffice.
+    pub(crate) fn is_always_asked(&self) -> bool {
+        self.always
+    }
+
+    /// Asks whom a request speaks for. A question that was begun is ended, whoever still waits for it: those who
+    /// come and go ask no more of the application than those who stay.
+    pub(crate) async fn ask(&self, request: ConnectRequest) -> Result<Identity, InvalidToken> {
+        let line = if request.renewal { &self.renewals } else { &self.strangers };
+        let Some(turn) = line.turn(self.timeout).await else {
+            if let Some(Word::Fails { times }) = self.crowd.failed_now() {
+                let what = "the connect hook has more to answer than it can; others come again";
+                tracing::warn!(times, "{what}");
+            }
+            return Err(away());
+        };
+        let (hook, limit) = (self.hook.clone(), self.timeout);
+        let answer = tokio::spawn(async move {
+            let _turn = turn;
+            timeout(limit, hook.admit(request)).await
+        });
+        let silent = match answer.await {
+            Ok(Ok(answer)) => {
+                self.answered();
+                return answer.map(identity).map_err(refused);
+            }
+            Ok(Err(_)) => "it took too long",
+            Err(_) => "it panicked",
+        };
+        if let Some(Word::Fails { times }) = self.silence.failed_now() {
+            tracing::warn!(reason = silent, times, "the connect hook gave no answer");
+        }
+        Err(away())
+    }
+
+    fn answered(&self) {
+        if let Some(Word::Works { times }) = self.silence.worked_now() {
+            tracing::info!(unanswered_again = times, "the connect hook answers again");
+        }
+        if let Some(Word::Works { times }) = self.crowd.worked_now() {
+            tracing::info!(turned_away_again = times, "the connect hook keeps up again");
+        }
+    }
+}
+
+impl Line {
+    fn new(asked: usize, waiting: usize) -> Self {
+        let places = asked.saturating_add(waiting).min(Semaphore::MAX_PERMITS);
+        let turns = asked.min(Semaphore::MAX_PERMITS);
+        Self { places: Arc::new(Semaphore::new(places)), turns: Arc::new(Semaphore::new(turns)) }
+    }
+
+    /// In the order in which they came.
+    async fn turn(&self, patience: Duration) -> Option<Turn> {
+        let place = self.places.clone().try_acquire_owned().ok()?;
+        let turn = timeout(patience, self.turns.clone().acquire_owned()).await.ok()?.ok()?;
+        Some(Turn { _place: place, _turn: turn })
+    }
+}
+
+fn identity(grant: Grant) -> Identity {
+    let Grant { user, session, expires_in, may } = grant;
+    let expires_in = expires_in.unwrap_or(GRANT_AGE).min(GRANT_AGE_MAX);
+    Identity { user, session, expires_in, may }
+}
+
+fn refused(refusal: ConnectRefusal) -> InvalidToken {
+    InvalidToken::Refused(Box::new(refusal))
+}
+
+/// What is said when nobody can say who somebody is.
+pub(crate) fn away() -> InvalidToken {
+    let message = "Who you are cannot be found out right now; try again.";
+    refused(ConnectRefusal::unavailable(message, CONNECT_HOOK_RETRY))
+}
