@@ -5,6 +5,8 @@ mod answer;
 mod body;
 mod connect;
 mod credentials;
+#[cfg(feature = "echo")]
+mod echo;
 mod erase;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -30,6 +32,8 @@ pub use body::{
     BODY_PROGRESS_BYTES_MIN, BODY_PROGRESS_TIMEOUT, BodyError, REQUEST_BODIES_BYTES_MAX,
 };
 pub use credentials::COOKIE_BYTES_MAX;
+#[cfg(feature = "echo")]
+pub use echo::echo;
 pub(crate) use publish_many::message_request_bytes;
 pub(crate) use serve::Peer;
 pub use serve::{

@@ -50,6 +50,9 @@ pub use application::{
 pub use application::{NoHttpClient, http_client};
 pub use chain::chain;
 pub use config::Config;
+#[cfg(feature = "echo")]
+#[doc(hidden)]
+pub use http::echo;
 pub use http::{
     ANSWER_STUCK_TIMEOUT, BODY_PROGRESS_BYTES_MIN, BODY_PROGRESS_TIMEOUT, BodyError,
     COOKIE_BYTES_MAX, DESCRIPTORS_RESERVED, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::workspace::output;
 
 /// Which crates of this workspace each may use: ARCHITECTURE.md draws the same as a picture.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("tetherline-protocol", &[]),
     ("tetherline-engine", &["tetherline-protocol"]),
     ("tetherline", &["tetherline-engine", "tetherline-protocol"]),
@@ -31,6 +31,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
         "tetherline-hot-paths",
         &["tetherline-engine", "tetherline-process", "tetherline-server", "tetherline-protocol"],
     ),
+    ("tetherline-echo", &["tetherline-process", "tetherline-server"]),
     ("tetherline-chat", &["tetherline-process", "tetherline-server", "tetherline-protocol"]),
     ("xtask", &["tetherline-process", "tetherline-protocol", "tetherline-wasm"]),
 ];

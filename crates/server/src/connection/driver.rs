@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use tetherline_protocol::{DeviceId, MessageId, Seq, UserId, limits};
+use tetherline_protocol::{CloseCode, DeviceId, MessageId, Seq, UserId, limits};
 use tokio::time::{Sleep, sleep_until};
 
 use crate::{
@@ -269,6 +269,7 @@ impl Driver {
 fn event(read: &Read) -> Event<'_> {
     match read {
         Read::Frame(Received::Text(text)) => Event::Text(text),
+        Read::Frame(Received::Binary(_)) => Event::Unreadable(CloseCode::Unsupported),
         Read::Frame(Received::Ping(payload)) => Event::Ping(payload.clone()),
         Read::Frame(Received::Pong(payload)) => Event::Pong(payload),
         Read::Frame(Received::Close(code)) => Event::Closed(*code),

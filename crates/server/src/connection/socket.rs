@@ -6,6 +6,8 @@
 //! one that is stuck or silent; no library shows them.
 
 mod closing;
+#[cfg(feature = "echo")]
+mod echo;
 mod frame;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;

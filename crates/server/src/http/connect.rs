@@ -106,7 +106,7 @@ async fn answer(
                 // Before the look-up: what is committed from here on is told.
                 shared.begin();
                 open(shared, identified, (device, wire), upgrade).await?;
-                Ok(switching_protocols(&handshake, wire))
+                Ok(switching_protocols(&handshake, (wire == Wire::V1).then_some(SUBPROTOCOL)))
             }
             // Something in between has taken the connection for itself.
             (Ok(_), None) => {
@@ -268,7 +268,7 @@ impl Admitted {
     }
 }
 
-async fn upgraded(upgrade: OnUpgrade) -> Option<Upgraded> {
+pub(super) async fn upgraded(upgrade: OnUpgrade) -> Option<Upgraded> {
     match timeout(UPGRADE_TIMEOUT, upgrade).await {
         Ok(Ok(upgraded)) => return Some(upgraded),
         Ok(Err(error)) => tracing::debug!(%error, "a peer left before its upgrade"),
@@ -277,14 +277,17 @@ async fn upgraded(upgrade: OnUpgrade) -> Option<Upgraded> {
     None
 }
 
-fn switching_protocols(handshake: &Handshake, wire: Wire) -> Response {
+pub(super) fn switching_protocols(
+    handshake: &Handshake,
+    subprotocol: Option<&'static str>,
+) -> Response {
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     let headers = response.headers_mut();
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, handshake.accept());
-    if wire == Wire::V1 {
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    if let Some(subprotocol) = subprotocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
     }
     response
 }
@@ -294,19 +297,8 @@ async fn probe(shared: &Shared, identity: Identity, handshake: &NoHandshake) -> 
         Ok(identity) => identity.user,
         Err(error) => return untrusted(error),
     };
-    match handshake {
-        NoHandshake::Unwanted => {}
-        NoHandshake::Version => {
-            return upgrade_required("This server speaks version 13 of the WebSocket protocol.")
-                .header(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        }
-        NoHandshake::Malformed => {
-            return Problem::new(
-                StatusCode::BAD_REQUEST,
-                ErrorCode::BadFrame,
-                "This is not a WebSocket handshake as RFC 6455 describes it.",
-            );
-        }
+    if let Some(problem) = not_a_handshake(handshake) {
+        return problem;
     }
     if let Err(refused) = shared.hub.admits(&user) {
         return crowded(refused);
@@ -317,7 +309,24 @@ async fn probe(shared: &Shared, identity: Identity, handshake: &NoHandshake) -> 
     }
 }
 
-fn upgrade_required(message: &str) -> Problem {
+/// What somebody meets who wants a WebSocket, and does not ask for one as it has to be.
+pub(super) fn not_a_handshake(handshake: &NoHandshake) -> Option<Problem> {
+    match handshake {
+        NoHandshake::Unwanted => None,
+        NoHandshake::Version => {
+            let message = "This server speaks version 13 of the WebSocket protocol.";
+            let version = HeaderValue::from_static("13");
+            Some(upgrade_required(message).header(header::SEC_WEBSOCKET_VERSION, version))
+        }
+        NoHandshake::Malformed => Some(Problem::new(
+            StatusCode::BAD_REQUEST,
+            ErrorCode::BadFrame,
+            "This is not a WebSocket handshake as RFC 6455 describes it.",
+        )),
+    }
+}
+
+pub(super) fn upgrade_required(message: &str) -> Problem {
     Problem::new(StatusCode::UPGRADE_REQUIRED, ErrorCode::BadFrame, message)
         .header(header::UPGRADE, HeaderValue::from_static("websocket"))
         .header(header::CONNECTION, HeaderValue::from_static("upgrade"))

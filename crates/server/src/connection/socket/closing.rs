@@ -62,7 +62,7 @@ impl Socket {
         }
     }
 
-    async fn write_all(&mut self) -> io::Result<()> {
+    pub(super) async fn write_all(&mut self) -> io::Result<()> {
         while poll_fn(|context| self.poll_write(context)).await? != Written::All {}
         Ok(())
     }

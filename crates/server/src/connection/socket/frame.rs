@@ -119,6 +119,12 @@ impl Frame {
         Self { opcode: Opcode::Close, payload }
     }
 
+    /// A message as the peer sent it.
+    #[cfg(feature = "echo")]
+    pub(super) fn message(opcode: Opcode, payload: Bytes) -> Self {
+        Self { opcode, payload }
+    }
+
     pub(super) fn payload(&self) -> &[u8] {
         &self.payload
     }

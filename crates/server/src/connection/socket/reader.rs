@@ -7,6 +7,8 @@ use super::frame::{Header, Opcode};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Received {
     Text(String),
+    /// Only where a decoder takes it.
+    Binary(Vec<u8>),
     Ping(Bytes),
     Pong(Bytes),
     /// With the code that it gave.
@@ -17,9 +19,10 @@ pub(crate) enum Received {
 /// refuses a message that is too large by its header.
 pub(crate) struct Decoder {
     message_bytes_max: usize,
+    takes_binary: bool,
     place: Place,
-    /// The text whose last fragment has not come; control frames may come in between.
-    text: Option<Text>,
+    /// The message whose last fragment has not come; control frames may come in between.
+    message: Option<Message>,
 }
 
 /// Where in a frame the next byte belongs.
@@ -28,11 +31,17 @@ enum Place {
     Payload { header: Header, taken: u64, control: Vec<u8> },
 }
 
-#[derive(Default)]
-struct Text {
+struct Message {
     bytes: Vec<u8>,
+    kind: Kind,
+}
+
+enum Kind {
     /// Up to here it is known to be UTF-8.
-    checked: usize,
+    Text {
+        checked: usize,
+    },
+    Binary,
 }
 
 impl Place {
@@ -41,7 +50,13 @@ impl Place {
 
 impl Decoder {
     pub(crate) fn new(message_bytes_max: usize) -> Self {
-        Self { message_bytes_max, place: Place::START, text: None }
+        Self { message_bytes_max, takes_binary: false, place: Place::START, message: None }
+    }
+
+    /// From now on messages may be binary, too.
+    #[cfg(feature = "echo")]
+    pub(super) fn take_binary(&mut self) {
+        self.takes_binary = true;
     }
 
     /// Takes bytes off the front until something is complete. After an error nothing more can be read.
@@ -82,14 +97,17 @@ impl Decoder {
 
     /// Whether this frame may stand here, before anything of it is kept.
     fn begin(&mut self, header: &Header) -> Result<(), CloseCode> {
-        match (header.opcode, &mut self.text) {
-            (Opcode::Binary, None) => return Err(CloseCode::Unsupported),
-            (Opcode::Text, text @ None) => *text = Some(Text::default()),
+        match (header.opcode, &mut self.message) {
+            (Opcode::Binary, None) if !self.takes_binary => return Err(CloseCode::Unsupported),
+            (Opcode::Binary, message @ None) => *message = Some(Message::new(Kind::Binary)),
+            (Opcode::Text, message @ None) => {
+                *message = Some(Message::new(Kind::Text { checked: 0 }));
+            }
             (Opcode::Continuation, Some(_)) => {}
             (opcode, _) if opcode.is_control() => return Ok(()),
             _ => return Err(CloseCode::ProtocolError),
         }
-        let before = self.text.as_ref().map_or(0, |text| text.bytes.len());
+        let before = self.message.as_ref().map_or(0, |message| message.bytes.len());
         let room = self.message_bytes_max.saturating_sub(before);
         if usize::try_from(header.length).is_ok_and(|length| length <= room) {
             Ok(())
@@ -107,10 +125,10 @@ impl Decoder {
         let mut mask = header.mask;
         mask.rotate_left((*taken % 4) as usize);
         *taken += chunk.len() as u64;
-        match &mut self.text {
-            Some(text) if !header.opcode.is_control() => {
-                unmask(&mut text.bytes, chunk, mask);
-                text.check()?;
+        match &mut self.message {
+            Some(message) if !header.opcode.is_control() => {
+                unmask(&mut message.bytes, chunk, mask);
+                message.check()?;
             }
             _ => unmask(control, chunk, mask),
         }
@@ -127,21 +145,31 @@ impl Decoder {
             Opcode::Pong => Some(Received::Pong(control.into())),
             Opcode::Close => Some(Received::Close(close_code(&control)?)),
             _ if !header.is_last => None,
-            _ => {
-                let text = self.text.take().unwrap_or_default();
-                let text = String::from_utf8(text.bytes).map_err(|_| CloseCode::InvalidUtf8)?;
-                Some(Received::Text(text))
-            }
+            _ => self.message.take().map(Message::complete).transpose()?,
         })
     }
 }
 
-impl Text {
+impl Message {
+    fn new(kind: Kind) -> Self {
+        Self { bytes: Vec::new(), kind }
+    }
+
+    fn complete(self) -> Result<Received, CloseCode> {
+        match self.kind {
+            Kind::Text { .. } => String::from_utf8(self.bytes)
+                .map(Received::Text)
+                .map_err(|_| CloseCode::InvalidUtf8),
+            Kind::Binary => Ok(Received::Binary(self.bytes)),
+        }
+    }
+
     /// A character may be cut by the end of a frame, or of what was read.
     fn check(&mut self) -> Result<(), CloseCode> {
-        match std::str::from_utf8(&self.bytes[self.checked..]) {
-            Ok(_) => self.checked = self.bytes.len(),
-            Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
+        let Kind::Text { checked } = &mut self.kind else { return Ok(()) };
+        match std::str::from_utf8(&self.bytes[*checked..]) {
+            Ok(_) => *checked = self.bytes.len(),
+            Err(error) if error.error_len().is_none() => *checked += error.valid_up_to(),
             Err(_) => return Err(CloseCode::InvalidUtf8),
         }
         Ok(())
