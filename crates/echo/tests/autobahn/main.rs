@@ -142,9 +142,9 @@ fn case_2_pings_and_pongs() {
     suite.echoes("2.9", Not, &[unasked, ping("asked")], &[pong("asked")]);
     let payloads: Vec<String> = (0..10).map(|n| format!("payload-{n}")).collect();
     let pings: Vec<Frame> = payloads.iter().map(ping).collect();
-    let pongs: Vec<Said> = payloads.iter().map(pong).collect();
-    suite.echoes("2.10", Not, &pings, &pongs);
-    suite.echoes("2.11", Every(1), &pings, &pongs);
+    let answers: Vec<Said> = payloads.iter().map(pong).collect();
+    suite.echoes("2.10", Not, &pings, &answers);
+    suite.echoes("2.11", Every(1), &pings, &answers);
 }
 
 #[test]
