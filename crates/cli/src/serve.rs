@@ -1,4 +1,5 @@
 mod connect_hook;
+mod rates;
 mod streams;
 mod tokens;
 
@@ -105,6 +106,8 @@ pub(crate) struct Options {
     connect_hook: connect_hook::HookOptions,
     #[command(flatten)]
     streams: streams::StreamLimits,
+    #[command(flatten)]
+    rates: rates::RateOptions,
 }
 
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
@@ -161,6 +164,7 @@ fn config(options: &Options) -> Result<Config> {
     config.limits.retention_age_ms = u64::from(options.retention_days) * DAY_MS;
     config.limits.retention_messages_max = u64::from(options.retention_messages);
     options.streams.set(&mut config.limits);
+    options.rates.set(&mut config.rates);
     Ok(config)
 }
 

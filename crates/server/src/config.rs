@@ -1,6 +1,6 @@
 use tetherline_protocol::Limits;
 
-use crate::{ApiKey, Origin, REQUEST_BODIES_BYTES_MAX, TokenRules};
+use crate::{ApiKey, Origin, REQUEST_BODIES_BYTES_MAX, Rates, TokenRules};
 
 /// How a server is set up. Everything secret comes from the caller; nothing has a default key.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Config {
     pub request_bodies_bytes_max: usize,
     /// What is announced to every client.
     pub limits: Limits,
+    /// What is allowed how often.
+    pub rates: Rates,
 }
 
 impl Config {
@@ -30,6 +32,7 @@ impl Config {
             allow_query_token: false,
             request_bodies_bytes_max: REQUEST_BODIES_BYTES_MAX,
             limits: Limits::default(),
+            rates: Rates::default(),
         }
     }
 }

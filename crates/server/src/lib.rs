@@ -24,6 +24,7 @@ mod connection;
 pub mod fuzzing;
 mod http;
 mod lock;
+mod rates;
 #[cfg(test)]
 mod repeatable;
 mod security;
@@ -59,6 +60,10 @@ pub use http::{
     LINGER_BYTES_MAX, LINGER_TIMEOUT, LINGER_UNANNOUNCED_TIMEOUT, LISTEN_BACKLOG,
     REQUEST_BODIES_BYTES_MAX, UNAUTHENTICATED_CONNECTIONS_MAX, UNAUTHENTICATED_IDLE_GRACE,
     UNAUTHENTICATED_REQUEST_GRACE, listen, raise_descriptors, serve,
+};
+pub use rates::{
+    HOLDS_MAX, HOLDS_PER_MINUTE, InvalidRate, RATE_KEYS_MAX, REFUSALS_MAX, REFUSALS_PER_SECOND,
+    Rate, RateLimit, Rates, SEND_RETRY_MIN,
 };
 #[cfg(feature = "webhook")]
 pub use security::webhook_secret_file;

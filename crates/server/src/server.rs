@@ -24,6 +24,7 @@ use crate::{
         hub::{DRAIN_TIMEOUT, Hub},
     },
     http::{Bodies, BodyError, message_request_bytes, router},
+    rates::Meters,
     security::{
         auth::{Identity, InvalidToken},
         hook::Asker,
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     /// A copy that sessions share.
     pub(crate) limits: Arc<Limits>,
+    pub(crate) meters: Arc<Meters>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) reception: Reception,
@@ -66,9 +68,11 @@ impl Server {
         store.work_by(&config.limits);
         let store: Arc<dyn Store> = Arc::new(store);
         let limits = Arc::new(config.limits.clone());
+        let meters = Arc::new(Meters::new(config.rates.clone()));
         let shared = Shared {
             config,
             limits,
+            meters,
             store,
             hub,
             reception,

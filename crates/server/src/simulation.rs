@@ -14,13 +14,14 @@ use tetherline_protocol::{
 };
 
 use crate::{
-    May,
+    May, Rates,
     connection::{
         hub::{self, Membership},
         pump::{self, Pump},
         session::{Errand, Opening, Outgoing, Wire},
         socket::Goodbye,
     },
+    rates::Meters,
     security::auth::{Identity, InvalidToken},
     store::{
         self, Delivery, Head, Outcome, Place, Resumed, Room, StoreError, StreamPage, StreamSnapshot,
@@ -32,49 +33,55 @@ pub use crate::{
     store::claims::{Claims, Taken},
 };
 
-/// Who is connected.
+/// Who is connected, and what they have had of what is theirs.
 #[derive(Clone)]
-pub struct Hub(Arc<hub::Hub>);
+pub struct Hub {
+    who: Arc<hub::Hub>,
+    meters: Arc<Meters>,
+    start: Instant,
+}
 
 impl Hub {
     /// An empty one.
     #[must_use]
-    pub fn new(limits: &Limits) -> Self {
-        Self(Arc::new(hub::Hub::new(limits)))
+    pub fn new(limits: &Limits, rates: Rates) -> Self {
+        let (hub, meters) = (hub::Hub::new(limits), Meters::new(rates));
+        Self { who: Arc::new(hub), meters: Arc::new(meters), start: Instant::now() }
     }
 
     /// The store has committed something.
     pub fn tell(&self, event: store::Event) {
-        self.0.tell(event);
+        self.who.tell(event);
     }
 
     /// The store may have told too little: it was asked for the head.
     pub fn compare(&self, user: &UserId, head: &Head) {
-        self.0.all_streamed();
-        self.0.compare(user, head);
+        self.who.all_streamed();
+        self.who.compare(user, head);
     }
 
     /// A live-only message is for whoever is connected now; `text` is the whole frame.
     pub fn say(&self, user: &UserId, text: String) {
-        self.0.say(user, || text.into());
+        self.who.say(user, || text.into());
     }
 
     /// From here on nothing that is published passes unnoticed. `sign_in` is what
     /// [`Hub::sign_out`] knows the connection by.
     #[must_use]
     pub fn join(&self, user: &UserId, sign_in: &str) -> Option<Seat> {
-        let membership = self.0.join(user, Some(sign_in.into())).ok()?;
-        Some(Seat { membership, user: user.clone() })
+        let membership = self.who.join(user, Some(sign_in.into())).ok()?;
+        let (meters, start) = (self.meters.clone(), self.start);
+        Some(Seat { membership, user: user.clone(), meters, start })
     }
 
     /// Closes what a sign-in has open.
     pub fn sign_out(&self, user: &UserId, sign_in: &str) {
-        self.0.sign_out(user, sign_in);
+        self.who.sign_out(user, sign_in);
     }
 
     /// Admits nobody any more, and tells everybody to leave.
     pub fn start_draining(&self) {
-        self.0.start_draining();
+        self.who.start_draining();
     }
 }
 
@@ -82,6 +89,8 @@ impl Hub {
 pub struct Seat {
     membership: Membership,
     user: UserId,
+    meters: Arc<Meters>,
+    start: Instant,
 }
 
 /// What happens to a connection.
@@ -184,8 +193,7 @@ impl Session {
         limits: Arc<Limits>,
         now_ms: u64,
     ) -> Self {
-        let Seat { membership, user } = seat;
-        let start = Instant::now();
+        let Seat { membership, user, meters, start } = seat;
         let opening = Opening {
             connection,
             user,
@@ -194,6 +202,7 @@ impl Session {
             token_expires_in: Duration::from_millis(token_expires_in_ms),
             may: May::EVERYTHING,
             limits,
+            meters,
             time_ms: i64::try_from(now_ms).unwrap_or(i64::MAX),
         };
         let now = start + Duration::from_millis(now_ms);
@@ -274,8 +283,9 @@ impl Session {
     /// When to say [`Event::Timeout`].
     #[must_use]
     pub fn timeout(&self) -> Option<u64> {
-        let at = self.pump.timeout()?;
-        u64::try_from(at.saturating_duration_since(self.start).as_millis()).ok()
+        let in_nanos = self.pump.timeout()?.saturating_duration_since(self.start).as_nanos();
+        // An alarm that rings before its time rings for ever.
+        u64::try_from(in_nanos.div_ceil(1_000_000)).ok()
     }
 
     fn at(&self, now_ms: u64) -> Instant {

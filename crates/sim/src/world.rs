@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
 
 use tetherline_protocol::{Limits, UserId, frame::Message, limits::REFUSED_BACKOFF_CAP_MS};
-use tetherline_server::store::EventQueue;
+use tetherline_server::{Rate, Rates, store::EventQueue};
 
 use crate::{
     Mutant,
@@ -45,6 +45,7 @@ pub(crate) struct World {
     pub(crate) random: Random,
     pub(crate) mutant: Option<Mutant>,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) rates: Rates,
     pub(crate) users: Vec<UserId>,
     pub(crate) pages: Vec<Page>,
     /// The pages of a profile share one connection.
@@ -130,6 +131,7 @@ impl World {
             random,
             mutant,
             limits: Arc::new(limits),
+            rates: rates(seed),
             users,
             pages: Vec::new(),
             tabs_share,
@@ -295,4 +297,26 @@ impl World {
             }
         }
     }
+}
+
+/// In some runs people are soon too fast. A draw of its own, so that what was found once is found again.
+fn rates(seed: u64) -> Rates {
+    let mut rates = Rates::default();
+    let mut random = Random::new(!seed);
+    if !random.percent(15) {
+        return rates;
+    }
+    let mut rate = |per_second, at_once| {
+        let (per_second, at_once) =
+            (random.within(per_second, 2 * per_second), random.within(1, at_once));
+        let of = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        Some(Rate::per_second(of(per_second)).at_once(of(at_once)))
+    };
+    rates.sends_per_connection = rate(4, 20);
+    rates.sends_per_user = rate(6, 40);
+    rates.send_bytes_per_connection = rate(1_000, 2_000);
+    rates.controls_per_connection = rate(40, 100);
+    rates.replay_bytes_per_connection = rate(4_000, 8_000);
+    rates.replay_bytes_per_user = rate(8_000, 16_000);
+    rates
 }

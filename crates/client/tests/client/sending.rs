@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use tetherline::SendError;
 use tetherline_protocol::ErrorCode;
-use tetherline_server::{Application, Incoming, Refusal, SendAnswer};
+use tetherline_server::{Application, Incoming, Rate, Refusal, SendAnswer};
 use tokio::time::timeout;
 
 use crate::support::{Host, PATIENCE, until_caught_up};
@@ -90,6 +90,24 @@ async fn a_busy_application_gets_everything_later_and_in_order() {
     let (one, two, three) = tokio::join!(send(1), send(2), send(3));
     assert!(one.is_ok() && two.is_ok() && three.is_ok());
     assert_eq!(*desk.taken.lock().unwrap(), [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#]);
+}
+
+#[tokio::test]
+async fn sends_that_come_too_fast_are_taken_later_each_once_and_in_order() {
+    let desk = Arc::new(Desk::default());
+    let host = Host::start_set_up(Some(desk.clone()), |config| {
+        config.rates.sends_per_connection = Some(Rate::per_second(20).at_once(10));
+    });
+    let client = host.builder().connect().unwrap();
+    let sends = (0..40).map(|n| {
+        let sender = client.sender();
+        async move { sender.send(&format!(r#"{{"type":"order","n":{n}}}"#)).await }
+    });
+    for sent in timeout(PATIENCE, join_all(sends)).await.expect("all are taken") {
+        assert!(sent.is_ok(), "{sent:?}");
+    }
+    let expected: Vec<_> = (0..40).map(|n| format!(r#"{{"n":{n}}}"#)).collect();
+    assert_eq!(*desk.taken.lock().unwrap(), expected);
 }
 
 #[tokio::test]

@@ -38,11 +38,18 @@ impl Host {
         application: Option<Arc<dyn Application>>,
         change: impl FnOnce(&mut Limits),
     ) -> Self {
+        Self::start_set_up(application, |config| change(&mut config.limits))
+    }
+
+    pub(crate) fn start_set_up(
+        application: Option<Arc<dyn Application>>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let keys = JwtKeys::from_secret(b"a secret of enough random bytes").unwrap();
         let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
         let mut config = Config::new(keys.clone());
-        change(&mut config.limits);
+        change(&mut config);
         let server = Server::open(config, store);
         if let Some(application) = application {
             server.attach(application);

@@ -3,6 +3,7 @@
 //! A session is a cursor plus a wake-up. It never holds messages of its own: it asks for the next
 //! page when the socket has taken the last one.
 
+mod allowance;
 mod budget;
 mod events;
 mod feed;
@@ -38,6 +39,7 @@ use crate::{
     security::auth::{Identity, InvalidToken},
     store::{Outcome, StoreError, StreamSnapshot},
 };
+use allowance::Allowance;
 use budget::Budget;
 pub(crate) use events::{Input, Opening, Outgoing, Output, Wire};
 use feed::Feed;
@@ -64,6 +66,7 @@ pub(crate) struct Session {
     socket: Socket,
     bad_frames: Budget,
     bad_tokens: Budget,
+    allowance: Allowance,
     feed: Feed,
     live: Live,
     streams: ShownStreams,
@@ -137,6 +140,7 @@ impl Session {
             socket: Socket::Free,
             bad_frames: Budget::new(limits::BAD_FRAMES_MAX, limits::GOOD_FRAMES_PER_BAD),
             bad_tokens: Budget::new(limits::TOKENS_REFUSED_MAX, 1),
+            allowance: Allowance::new(opening.meters, now),
             requests: VecDeque::new(),
             frames: VecDeque::new(),
             closed: false,
@@ -153,6 +157,7 @@ impl Session {
             }
             return;
         }
+        self.allowance.look(now);
         self.take(input, now);
         if self.closed {
             return;
@@ -184,7 +189,8 @@ impl Session {
         self.closed
             || (self.frames.len() < FRAMES_WAITING_MAX
                 && self.frames.iter().map(Outgoing::len).sum::<usize>() < FRAMES_WAITING_BYTES_MAX
-                && self.sends.wants_more())
+                && self.sends.wants_more()
+                && self.allowance.is_listened_to())
     }
 
     /// Frames that wait for the socket, and sends that wait for the application.
@@ -204,8 +210,8 @@ impl Session {
         Some(Output::Write(std::mem::take(&mut self.frames).into()))
     }
 
-    /// The named timers: token expiry, silence, a stuck reader, the next look at streams, and
-    /// the end of the patience with the application.
+    /// The named timers: token expiry, silence, a stuck reader, the next look at streams, the end of the
+    /// patience with the application, and when somebody may go on who was too fast.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         if self.closed {
             return None;
@@ -221,7 +227,8 @@ impl Session {
         };
         let look = if self.may_look() { self.streams.next_at() } else { None };
         let room = self.sends.next_at();
-        [Some(self.expires_at), hearing, stuck, look, room].into_iter().flatten().min()
+        let allowed = self.allowance.next_at();
+        [Some(self.expires_at), hearing, stuck, look, room, allowed].into_iter().flatten().min()
     }
 
     fn take(&mut self, input: Input<'_>, now: Instant) {
@@ -234,15 +241,17 @@ impl Session {
             Input::Ping(payload) => {
                 self.heard(now);
                 self.owe_pong(payload);
+                self.control(now);
             }
             Input::Pong(payload) => {
                 self.heard(now);
                 self.pong(payload);
+                self.control(now);
             }
             Input::Unreadable(code) => self.close(code, unreadable(code)),
             Input::Head(head) => self.feed.note_head(head),
-            Input::Page { read_no, page } => self.page(read_no, page),
-            Input::Resumed { read_no, resumed } => self.resumed(read_no, resumed),
+            Input::Page { read_no, page } => self.page(read_no, page, now),
+            Input::Resumed { read_no, resumed } => self.resumed(read_no, resumed, now),
             Input::Located(Ok(place)) => self.located(&place),
             Input::Located(Err(error)) | Input::StreamSnapshot(Err(error)) => {
                 self.store_failed(&error);
@@ -266,16 +275,12 @@ impl Session {
                 self.live = if more { Live::Waiting } else { Live::Heard };
             }
             Input::Streamed => self.streams.note_news(),
-            Input::StreamPage(page) => {
-                let frames = self.streams.take(page, now);
-                self.frames.extend(frames);
-            }
+            Input::StreamPage(page) => self.stream_page(page, now),
             Input::StreamSnapshot(Ok(StreamSnapshot { as_of, page })) => {
                 if self.feed.has_sent_beyond(as_of) {
                     self.streams.ask_again();
                 } else {
-                    let frames = self.streams.take(page, now);
-                    self.frames.extend(frames);
+                    self.stream_page(page, now);
                 }
             }
             Input::Notice(Notice::Nothing) => {}
@@ -299,9 +304,6 @@ impl Session {
         }
         if !self.is_idle() {
             return;
-        }
-        if let Some((read_no, after, room)) = self.feed.next_check() {
-            self.requests.push_back(Output::Resume { read_no, after, room });
         }
         if let Live::Waiting = std::mem::replace(&mut self.live, Live::Heard) {
             self.requests.push_back(Output::ReadLive(in_flight::PIECE));

@@ -37,6 +37,7 @@ impl Connection {
             token_expires_in: Duration::from_hours(1),
             may: May::EVERYTHING,
             limits: Arc::new(limits),
+            meters: Arc::default(),
             time_ms: 0,
         };
         let now = Instant::now();

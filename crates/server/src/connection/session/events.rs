@@ -8,6 +8,7 @@ use super::sends::Errand;
 use crate::{
     May,
     connection::hub::Notice,
+    rates::Meters,
     security::auth::{Identity, InvalidToken},
     store::{Delivery, Outcome, Place, Resumed, Room, StoreError, StreamPage, StreamSnapshot},
 };
@@ -30,6 +31,7 @@ pub(crate) struct Opening {
     pub(crate) token_expires_in: Duration,
     pub(crate) may: May,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) meters: Arc<Meters>,
     /// The wall clock at `now`, in ms since 1970.
     pub(crate) time_ms: i64,
 }

@@ -4,20 +4,45 @@ use std::time::Instant;
 
 use serde_json::value::RawValue;
 use tetherline_protocol::{
-    CloseCode, Seq,
+    CloseCode, ErrorCode, Seq,
     frame::{ClientFrame, ErrorFrame, FrameError, Pong, ServerFrame, id_in},
 };
 
-use super::{Output, Session, Wire, feed::Located};
+use super::{Output, Session, Wire, allowance::Excess, feed::Located, millis};
 use crate::clock;
 
 impl Session {
     pub(super) fn frame(&mut self, text: &str, now: Instant) {
         let frame = match ClientFrame::parse(text) {
             Ok(frame) => frame,
-            Err(error) => return self.bad_frame(text, &error),
+            Err(error) => {
+                self.bad_frame(text, &error);
+                return self.control(now);
+            }
         };
         self.bad_frames.earn();
+        let bytes = text.len() as u64;
+        let refused = match frame {
+            ClientFrame::Stop(stop) => {
+                self.sends.push_stop(stop, || self.allowance.send(&self.user, bytes, now))
+            }
+            ClientFrame::Application(message) => {
+                self.sends.push(message, || self.allowance.send(&self.user, bytes, now))
+            }
+            frame => {
+                self.question(frame, now);
+                return self.control(now);
+            }
+        };
+        if let Some((id, refused)) = refused {
+            self.answer(id, refused);
+            let excess = self.allowance.refused(now).err();
+            self.mind(excess);
+        }
+    }
+
+    /// Whatever is no send.
+    fn question(&mut self, frame: ClientFrame, now: Instant) {
         match frame {
             ClientFrame::Ping { timestamp } => self.ping(timestamp, now),
             ClientFrame::GetPending { after, after_id, epoch, have } => {
@@ -34,17 +59,32 @@ impl Session {
                 self.requests.extend(acknowledge.map(Output::Acknowledge));
             }
             ClientFrame::Authenticate { token } => self.requests.push_back(Output::Verify(token)),
-            ClientFrame::Stop(stop) => {
-                if let Some((id, refused)) = self.sends.push_stop(stop) {
-                    self.answer(id, refused);
-                }
-            }
-            ClientFrame::Application(message) => {
-                if let Some((id, refused)) = self.sends.push(message) {
-                    self.answer(id, refused);
-                }
-            }
             _ => {}
+        }
+    }
+
+    /// One frame that is no send that was taken. It was carried out, whatever follows: a client that does not
+    /// count what it says has lost nothing by it.
+    pub(super) fn control(&mut self, now: Instant) {
+        let excess = self.allowance.control(now).err();
+        self.mind(excess);
+    }
+
+    fn mind(&mut self, excess: Option<Excess>) {
+        match excess {
+            _ if self.closed => {}
+            None => {}
+            Some(Excess::ForNow(wait)) => self.write(&ServerFrame::Error(ErrorFrame {
+                code: ErrorCode::RateLimited.as_str().into(),
+                message: "Frames come faster than the server takes them. It reads on in a while."
+                    .into(),
+                reference: None,
+                retryable: true,
+                retry_after_ms: Some(millis(wait)),
+            })),
+            Some(Excess::AgainAndAgain) => {
+                self.close(CloseCode::RateLimited, "too much was said too fast, again and again");
+            }
         }
     }
 

@@ -353,6 +353,7 @@ fn opening(wire: Wire, limits: &Limits, head: u64, cursor: u64) -> Opening {
         token_expires_in: Duration::from_mins(2),
         may: May::EVERYTHING,
         limits: Arc::new(limits.clone()),
+        meters: Arc::default(),
         time_ms: 0,
     }
 }

@@ -6,7 +6,7 @@ use super::{
     Outgoing, Output, Session,
     feed::{Progress, Verdict, Whereabouts},
 };
-use crate::store::{Delivery, Place, Resumed, StoreError};
+use crate::store::{Delivery, Place, Resumed, StoreError, StreamPage};
 
 impl Session {
     /// Messages or streams, and never both at once: a text that was read before its end must not follow it.
@@ -14,6 +14,12 @@ impl Session {
     pub(super) fn read_on(&mut self, now: Instant) {
         if self.streams.is_asked() {
             return;
+        }
+        if self.is_replaying() && !self.allowance.may_replay(&self.user, now) {
+            return;
+        }
+        if let Some((read_no, after, room)) = self.feed.next_check() {
+            self.requests.push_back(Output::Resume { read_no, after, room });
         }
         let has_turn = !std::mem::take(&mut self.text_came_last);
         if has_turn && self.ask_for_text(now) {
@@ -24,6 +30,11 @@ impl Session {
         } else if !has_turn {
             self.ask_for_text(now);
         }
+    }
+
+    /// What is read is what the client asked for, and not what has come since.
+    fn is_replaying(&self) -> bool {
+        self.feed.owes_backlog() || self.streams.are_owed()
     }
 
     fn ask_for_text(&mut self, now: Instant) -> bool {
@@ -46,20 +57,31 @@ impl Session {
         self.requests.extend(next.map(Output::Acknowledge));
     }
 
-    pub(super) fn page(&mut self, read_no: u32, page: Result<Vec<Delivery>, StoreError>) {
+    pub(super) fn page(
+        &mut self,
+        read_no: u32,
+        page: Result<Vec<Delivery>, StoreError>,
+        now: Instant,
+    ) {
         let page = match page {
             Ok(page) => page,
             Err(error) => return self.store_failed(&error),
         };
+        let is_replayed = self.feed.owes_backlog();
         let progress = self.feed.take_page(read_no, page);
-        self.progress(progress);
+        self.progress(progress, is_replayed.then_some(now));
     }
 
-    fn progress(&mut self, progress: Progress) {
+    /// `replayed_at`: the client asked for it.
+    fn progress(&mut self, progress: Progress, replayed_at: Option<Instant>) {
         match progress {
             Progress::Stale => {}
             Progress::Missing => self.requests.push_back(Output::Locate),
             Progress::Deliver { texts, ping } => {
+                if let Some(now) = replayed_at {
+                    let bytes = texts.iter().map(|text| text.len() as u64).sum();
+                    self.allowance.replayed(&self.user, bytes, now);
+                }
                 self.frames.extend(texts.into_iter().map(Outgoing::Text));
                 let ping = ping.map(|position| Outgoing::Ping(position.to_string().into()));
                 self.frames.extend(ping);
@@ -67,7 +89,22 @@ impl Session {
         }
     }
 
-    pub(super) fn resumed(&mut self, read_no: u32, resumed: Result<Resumed, StoreError>) {
+    pub(super) fn stream_page(&mut self, page: StreamPage, now: Instant) {
+        let is_replayed = self.streams.are_owed();
+        let frames = self.streams.take(page, now);
+        if is_replayed {
+            let bytes = frames.iter().map(|frame| frame.len() as u64).sum();
+            self.allowance.replayed(&self.user, bytes, now);
+        }
+        self.frames.extend(frames);
+    }
+
+    pub(super) fn resumed(
+        &mut self,
+        read_no: u32,
+        resumed: Result<Resumed, StoreError>,
+        now: Instant,
+    ) {
         let resumed = match resumed {
             Ok(resumed) => resumed,
             Err(error) => return self.store_failed(&error),
@@ -77,7 +114,7 @@ impl Session {
             Verdict::Known { checked, page } => {
                 self.frames.push_back(Outgoing::Text(checked));
                 if let Some(page) = page {
-                    self.progress(page);
+                    self.progress(page, Some(now));
                 }
             }
             Verdict::Another => self.requests.push_back(Output::Locate),

@@ -43,6 +43,11 @@ pub(crate) enum Errand {
 /// What becomes of a send, under the name that the client knows.
 pub(super) type Answer = (Option<MessageId>, Outcome);
 
+/// Whether a send does not come too fast, or how long to wait with it.
+pub(super) trait Admit: FnOnce() -> Result<(), Duration> {}
+
+impl<F: FnOnce() -> Result<(), Duration>> Admit for F {}
+
 /// The client's own name for a send, if it gave one.
 type Name = Option<MessageId>;
 
@@ -101,27 +106,28 @@ impl Sends {
     }
 
     /// Answers what becomes of it if it is refused at once.
-    pub(super) fn push(&mut self, message: Message) -> Option<Answer> {
-        self.enqueue(message.id().cloned(), Errand::Message(message))
+    pub(super) fn push(&mut self, message: Message, admit: impl Admit) -> Option<Answer> {
+        self.enqueue(message.id().cloned(), Errand::Message(message), admit)
     }
 
     /// It has its place behind the send that it may be about.
-    pub(super) fn push_stop(&mut self, Stop { id, target }: Stop) -> Option<Answer> {
-        self.enqueue(id, Errand::Stop(target))
+    pub(super) fn push_stop(&mut self, stop: Stop, admit: impl Admit) -> Option<Answer> {
+        let Stop { id, target } = stop;
+        self.enqueue(id, Errand::Stop(target), admit)
     }
 
-    fn enqueue(&mut self, name: Name, errand: Errand) -> Option<Answer> {
+    fn enqueue(&mut self, name: Name, errand: Errand, admit: impl Admit) -> Option<Answer> {
         if let Some((awaited, refusal)) = &self.barrier
             && name.as_ref() != Some(awaited)
         {
             return Some((name, Err(refusal.clone())));
         }
-        if self.is_full() {
+        let admitted = if self.is_full() { Err(crowded()) } else { admit().map_err(too_fast) };
+        if let Err(refusal) = admitted {
             if name.is_some() && self.has(&name) {
                 // It is answered when its turn comes. Refused, it would be waited for after that, and in vain.
                 return None;
             }
-            let refusal = crowded();
             self.barrier = name.clone().map(|id| (id, refusal.clone()));
             return Some((name, Err(refusal)));
         }
@@ -154,7 +160,7 @@ impl Sends {
             let same = refusal.clone();
             let crowded_out = self.barrier.replace((id, refusal));
             for (name, errand) in std::mem::take(&mut self.waiting) {
-                answers.extend(self.enqueue(name, errand));
+                answers.extend(self.enqueue(name, errand, || Ok(())));
             }
             // Unless it had come again already: then the next that was refused does, if it had not.
             if self.barrier.is_none() {
@@ -185,4 +191,10 @@ impl Sends {
 fn crowded() -> Refusal {
     let message = "Too many messages wait for the application. This one is kept and sent again.";
     Refusal::new(ErrorCode::RateLimited, message).retry_after(CROWDED_RETRY)
+}
+
+fn too_fast(wait: Duration) -> Refusal {
+    let message =
+        "Messages come faster than the server takes them. This one is kept and sent again.";
+    Refusal::new(ErrorCode::RateLimited, message).retry_after(wait)
 }

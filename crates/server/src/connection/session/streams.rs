@@ -97,6 +97,11 @@ impl ShownStreams {
         Some(places.clone())
     }
 
+    /// Whether what the client asked for is still to be shown.
+    pub(super) fn are_owed(&self) -> bool {
+        matches!(self, Self::Seen { pace: Pace::Owed | Pace::Asked, .. })
+    }
+
     /// Whether what was asked for has not come. So long no message is read, or its end could pass a text.
     pub(super) fn is_asked(&self) -> bool {
         let Self::Seen { pace, .. } = self else { return false };

@@ -3,6 +3,7 @@
 mod kept;
 mod misuse;
 mod proof;
+mod rates;
 mod sends;
 mod snapshots;
 mod streams;
@@ -10,8 +11,11 @@ mod streams;
 use tetherline_protocol::limits;
 
 use super::*;
-use crate::May;
-use crate::store::{Delivery, Place, Room};
+use crate::{
+    May,
+    rates::Meters,
+    store::{Delivery, Place, Room},
+};
 
 struct Rig {
     session: Session,
@@ -37,7 +41,10 @@ fn place(head: u64, trimmed: u64) -> Place {
 fn rig(wire: Wire, head: u64, change: impl FnOnce(&mut Limits)) -> Rig {
     let mut limits = Limits::default();
     change(&mut limits);
-    let now = Instant::now();
+    rig_with(wire, head, limits, Arc::default(), Instant::now())
+}
+
+fn rig_with(wire: Wire, head: u64, limits: Limits, meters: Arc<Meters>, now: Instant) -> Rig {
     let opening = Opening {
         connection: "c".parse().unwrap(),
         user: "ada".parse().unwrap(),
@@ -46,6 +53,7 @@ fn rig(wire: Wire, head: u64, change: impl FnOnce(&mut Limits)) -> Rig {
         token_expires_in: Duration::from_hours(1),
         may: May::EVERYTHING,
         limits: Arc::new(limits),
+        meters,
         time_ms: 0,
     };
     let mut rig = Rig { session: Session::open(opening, now), now };

@@ -1,0 +1,134 @@
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tetherline_protocol::{UserId, limits::REPLAY_PIECE_BYTES_MAX};
+
+use crate::rates::{
+    Bucket, HOLDS_MAX, HOLDS_PER_MINUTE, Meters, REFUSALS_MAX, REFUSALS_PER_SECOND, Rate,
+    SEND_RETRY_MIN,
+};
+
+/// So often a connection may say too much before it is closed.
+const HOLDS: Rate = Rate::per_minute(HOLDS_PER_MINUTE).at_once(HOLDS_MAX);
+
+/// So many sends are refused without ado: whoever is refused one sends all behind it once more.
+const REFUSALS: Rate = Rate::per_second(REFUSALS_PER_SECOND).at_once(REFUSALS_MAX);
+
+/// What a connection may still say and ask for.
+pub(super) struct Allowance {
+    meters: Arc<Meters>,
+    sends: Bucket,
+    send_bytes: Bucket,
+    controls: Bucket,
+    refusals: Bucket,
+    holds: Bucket,
+    replay_bytes: Bucket,
+    /// It said too much, and is not listened to until then.
+    held_until: Option<Instant>,
+    /// It asked for so much that it gets more of it only then.
+    replay_at: Option<Instant>,
+}
+
+/// A client says too much.
+#[derive(Clone, Copy)]
+pub(super) enum Excess {
+    /// It is not listened to for so long.
+    ForNow(Duration),
+    AgainAndAgain,
+}
+
+impl Allowance {
+    pub(super) fn new(meters: Arc<Meters>, now: Instant) -> Self {
+        let full = Bucket::full(now);
+        Self {
+            meters,
+            sends: full,
+            send_bytes: full,
+            controls: full,
+            refusals: full,
+            holds: full,
+            replay_bytes: full,
+            held_until: None,
+            replay_at: None,
+        }
+    }
+
+    /// Something happened at this time.
+    pub(super) fn look(&mut self, now: Instant) {
+        let to_come = |at: &Instant| *at > now;
+        self.held_until = self.held_until.filter(to_come);
+        // If it may not after all, it is found out once more.
+        self.replay_at = self.replay_at.filter(to_come);
+    }
+
+    pub(super) fn is_listened_to(&self) -> bool {
+        self.held_until.is_none()
+    }
+
+    /// When the connection may be listened to, or may get more of what it asked for.
+    pub(super) fn next_at(&self) -> Option<Instant> {
+        self.held_until.into_iter().chain(self.replay_at).min()
+    }
+
+    /// A send of so many bytes, or how long to wait with it.
+    pub(super) fn send(&mut self, user: &UserId, bytes: u64, now: Instant) -> Result<(), Duration> {
+        self.take_send(user, bytes, now).map_err(|wait| wait.max(SEND_RETRY_MIN))
+    }
+
+    fn take_send(&mut self, user: &UserId, bytes: u64, now: Instant) -> Result<(), Duration> {
+        let rates = &self.meters.rates;
+        let (mut sends, mut send_bytes) = (self.sends, self.send_bytes);
+        rates.sends_per_connection.map_or(Ok(()), |rate| sends.take(rate, 1, now))?;
+        rates.send_bytes_per_connection.map_or(Ok(()), |rate| send_bytes.take(rate, bytes, now))?;
+        self.meters.send(user, bytes, now)?;
+        (self.sends, self.send_bytes) = (sends, send_bytes);
+        Ok(())
+    }
+
+    /// A send was refused for now.
+    pub(super) fn refused(&mut self, now: Instant) -> Result<(), Excess> {
+        let mut refusals = self.refusals;
+        let refused = self.say(&mut refusals, REFUSALS, now);
+        self.refusals = refusals;
+        refused
+    }
+
+    /// Anything else that a client says. It counts also if it is too much.
+    pub(super) fn control(&mut self, now: Instant) -> Result<(), Excess> {
+        let Some(rate) = self.meters.rates.controls_per_connection else { return Ok(()) };
+        let mut controls = self.controls;
+        let said = self.say(&mut controls, rate, now);
+        self.controls = controls;
+        said
+    }
+
+    fn say(&mut self, bucket: &mut Bucket, rate: Rate, now: Instant) -> Result<(), Excess> {
+        let Err(wait) = bucket.take(rate, 1, now) else { return Ok(()) };
+        bucket.charge(rate, 1, now);
+        if self.holds.take(HOLDS, 1, now).is_err() {
+            return Err(Excess::AgainAndAgain);
+        }
+        self.held_until = Some(now + wait);
+        Err(Excess::ForNow(wait))
+    }
+
+    /// Whether more of what the client asked for may be read now.
+    pub(super) fn may_replay(&mut self, user: &UserId, now: Instant) -> bool {
+        let piece = REPLAY_PIECE_BYTES_MAX as u64;
+        let rate = self.meters.rates.replay_bytes_per_connection;
+        let own = rate.map_or(Duration::ZERO, |rate| self.replay_bytes.wait(rate, piece, now));
+        let wait = own.max(self.meters.replay_wait(user, piece, now));
+        self.replay_at = (!wait.is_zero()).then(|| now + wait);
+        self.replay_at.is_none()
+    }
+
+    /// So many bytes of it go out.
+    pub(super) fn replayed(&mut self, user: &UserId, bytes: u64, now: Instant) {
+        if let Some(rate) = self.meters.rates.replay_bytes_per_connection {
+            self.replay_bytes.charge(rate, bytes, now);
+        }
+        self.meters.replayed(user, bytes, now);
+    }
+}

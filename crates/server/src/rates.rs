@@ -1,0 +1,67 @@
+//! How often things may happen: every rate has a name, a unit and a default that no well-behaved application meets.
+
+mod bucket;
+mod limit;
+mod meters;
+mod rate;
+
+use std::time::Duration;
+
+pub(crate) use bucket::Bucket;
+pub use limit::{RATE_KEYS_MAX, RateLimit};
+pub(crate) use meters::Meters;
+pub use rate::{InvalidRate, Rate};
+
+/// Sends of a connection that are refused for now, one after the other; beyond that it is not listened to for a while.
+pub const REFUSALS_MAX: u32 = 8_192;
+/// So many more in every second after that.
+pub const REFUSALS_PER_SECOND: u32 = 256;
+/// So often a connection may say too much at once before it is closed with 4429; each time it is not listened to for
+/// a while.
+pub const HOLDS_MAX: u32 = 8;
+/// So often more in every minute after that.
+pub const HOLDS_PER_MINUTE: u32 = 1;
+/// When a send may come again, at the earliest, that was refused for its rate: nobody has to repeat a whole outbox
+/// sooner than this.
+pub const SEND_RETRY_MIN: Duration = Duration::from_secs(1);
+
+/// What is allowed how often. `None`: as often as anybody likes.
+///
+/// Bytes and counts are limited alike: a message counts for one of the first, and for its length of the second.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rates {
+    /// Sends and stops of one connection. One more is refused with `rate_limited`, and comes again.
+    pub sends_per_connection: Option<Rate>,
+    /// Sends of one connection, in bytes.
+    pub send_bytes_per_connection: Option<Rate>,
+    /// Sends and stops of one user, on all connections.
+    pub sends_per_user: Option<Rate>,
+    /// Sends of one user, in bytes.
+    pub send_bytes_per_user: Option<Rate>,
+    /// Everything else that a client says on one connection: pings, questions, acknowledgements, tokens. Whoever says
+    /// more is not listened to for a while.
+    pub controls_per_connection: Option<Rate>,
+    /// What one connection is sent because it asked (`get_pending`), in bytes. More of it comes later.
+    pub replay_bytes_per_connection: Option<Rate>,
+    /// The same for one user, on all connections.
+    pub replay_bytes_per_user: Option<Rate>,
+}
+
+const KIB: u32 = 1024;
+const MIB: u32 = 1024 * KIB;
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            // A whole outbox at once, and one of another tab.
+            sends_per_connection: Some(Rate::per_second(50).at_once(2_000)),
+            send_bytes_per_connection: Some(Rate::per_second(256 * KIB).at_once(4 * MIB)),
+            sends_per_user: Some(Rate::per_second(100).at_once(10_000)),
+            send_bytes_per_user: Some(Rate::per_second(512 * KIB).at_once(16 * MIB)),
+            controls_per_connection: Some(Rate::per_second(100).at_once(5_000)),
+            replay_bytes_per_connection: Some(Rate::per_second(MIB).at_once(64 * MIB)),
+            replay_bytes_per_user: Some(Rate::per_second(4 * MIB).at_once(256 * MIB)),
+        }
+    }
+}
