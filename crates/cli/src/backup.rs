@@ -57,6 +57,10 @@ pub(crate) fn restore(options: &RestoreOptions) -> Result<ExitCode> {
         note!("the mailboxes of before are kept as {}", path.display());
     }
     note!("restored {}; every client will be told so", from.display());
+    note!(
+        "who was signed out after the backup was taken is not any more: sign them out again with `tetherline \
+         sign-out`"
+    );
     for name in ["jwt.secret", "api.key"].into_iter().filter(|name| !data.join(name).exists()) {
         note!(
             "there is no {name} in {}: put yours back, or the next start makes a new one",

@@ -7,6 +7,7 @@ mod files;
 mod printable;
 mod publish;
 mod serve;
+mod sign_out;
 mod tail;
 mod token;
 
@@ -41,6 +42,8 @@ enum Task {
     Publish(publish::Options),
     /// Forget everything about a user, for good.
     Erase(erase::Options),
+    /// End the tokens of a user, or of one session, before their time.
+    SignOut(sign_out::Options),
     /// Copy the mailboxes to a file, while the server runs.
     Backup(backup::Options),
     /// Put such a copy in the place of a stopped server's mailboxes.
@@ -61,6 +64,7 @@ async fn main() -> ExitCode {
         Task::Token(options) => token::run(&options),
         Task::Publish(options) => publish::run(options).await,
         Task::Erase(options) => erase::run(options).await,
+        Task::SignOut(options) => sign_out::run(options).await,
         Task::Backup(options) => backup::run(&options),
         Task::Restore(options) => backup::restore(&options),
         Task::Tail(options) => tail::run(options).await,

@@ -206,7 +206,7 @@ pub(crate) fn refusal(status: u16, body: &str) -> String {
     let advice = match status {
         401 => "; --api-key-file has to name the key that the server uses",
         404 => "; --url has to lead to a Tetherline server",
-        409 => "; use another --idempotency-key for another message",
+        409 if problem.field.is_some() => "; use another --idempotency-key for another message",
         429 | 503 => "; try again in a moment",
         _ => "",
     };

@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// Who may connect with it: 1 to 255 bytes, such as a UUID or auth0|5f7c.
     #[arg(long)]
     user: UserId,
+    /// Its session (`sid`), which `tetherline sign-out --session` ends.
+    #[arg(long, value_name = "SID")]
+    session: Option<String>,
     /// How long it is good for, such as 90s, 15m, 1h or 7d.
     #[arg(long, default_value = "1h", value_parser = duration)]
     ttl: Duration,
@@ -46,11 +49,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if let Some(claim) = &options.user_claim {
         keys = keys.with_user_claim(claim).context("--jwt-user-claim")?;
     }
-    let token = issue_token(&keys, &options.user, None, options.ttl);
+    let token = issue_token(&keys, &options.user, options.session.as_deref(), options.ttl);
     Ok(outcome_of(answer(&token), "tetherline: a token was made"))
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no duration: write it like 90s, 15m, 1h or 7d");
     let unit = text.chars().next_back().ok_or_else(wrong)?;
     let seconds_each = match unit {

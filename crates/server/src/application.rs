@@ -78,7 +78,7 @@ pub trait Application: Send + Sync + 'static {
 
     /// Whether a sign-in (the `sid` of a good token) still stands. It is asked whenever such a
     /// token opens a connection or renews one; those that are open already are closed by
-    /// [`crate::Server::sign_out`]. An application that ends no sign-ins need not answer.
+    /// [`crate::Server::close_session`]. What [`crate::Server::sign_out`] has ended is not asked about. An application that ends no sign-ins need not answer.
     fn is_signed_in(
         &self,
         user: &UserId,

@@ -1,5 +1,5 @@
-//! The HTTP surface: connecting, the same URL without an upgrade, publishing, streams, and
-//! erasing.
+//! The HTTP surface: connecting, the same URL without an upgrade, publishing, streams, erasing, and
+//! signing out.
 
 mod answer;
 mod body;
@@ -16,6 +16,7 @@ mod publish_many;
 mod publisher;
 mod segments;
 mod serve;
+mod sign_out;
 mod streams;
 
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/ws", get(connect::connect_whoever).options(connect::preflight))
         .route("/ws/user/{user}", get(connect::connect).options(connect::preflight))
         .route("/v1/users/{user}", delete(erase::erase).get(head::head))
+        .route("/v1/users/{user}/sessions", delete(sign_out::all))
+        .route("/v1/users/{user}/sessions/{session}", delete(sign_out::one))
         .route("/v1/users/{user}/messages", post(publish::publish))
         .route("/v1/messages", post(publish_many::publish_many))
         .route("/v1/users/{user}/streams", post(streams::open))

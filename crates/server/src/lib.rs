@@ -71,8 +71,8 @@ pub use security::{
     ApiKey, CONNECT_HOOK_REQUESTS_MAX, CONNECT_HOOK_TIMEOUT, CONNECT_HOOK_TIMEOUT_MAX,
     CONNECT_HOOK_WAITING_MAX, ConnectHookOptions, InvalidJwks, InvalidKey, InvalidOrigin,
     InvalidRule, JWKS_BYTES_MAX, JWKS_KEYS_MAX, JwtKeys, KEYS_TRIED_MAX, Origin, RSA_BITS_MAX,
-    RSA_BITS_MIN, SECRET_BYTES_MIN, SecretFileError, TOKEN_LEEWAY_MAX, TokenRules, UnusableKey,
-    VerifyingKey, WeakSecret, issue_token, secret_file,
+    RSA_BITS_MIN, SECRET_BYTES_MIN, SecretFileError, TOKEN_LEEWAY_MAX, TOKEN_LIFE_MAX, TokenRules,
+    UnusableKey, VerifyingKey, WeakSecret, issue_token, secret_file,
 };
 #[cfg(feature = "jwks")]
 pub use security::{
@@ -80,6 +80,6 @@ pub use security::{
     JWKS_RETRY_MAX, JWKS_TIMEOUT, JWKS_UNKNOWN_KID_INTERVAL, Jwks, JwksOptions, JwksTimes,
 };
 pub use server::{PublishError, Published, Server};
-pub use store::{Head, Publish, StoreError, backup};
+pub use store::{Head, Publish, SIGN_OUTS_PER_USER_MAX, SignOutError, StoreError, backup};
 pub use streams::{PipeError, StreamWriter};
 pub use tetherline_protocol::frame::{InvalidAnswer, SendAnswer};

@@ -8,8 +8,8 @@ pub(crate) mod secret;
 
 pub use auth::{
     ApiKey, InvalidJwks, InvalidKey, InvalidRule, JWKS_BYTES_MAX, JWKS_KEYS_MAX, JwtKeys,
-    KEYS_TRIED_MAX, RSA_BITS_MAX, RSA_BITS_MIN, SECRET_BYTES_MIN, TOKEN_LEEWAY_MAX, TokenRules,
-    UnusableKey, VerifyingKey, WeakSecret, issue_token,
+    KEYS_TRIED_MAX, RSA_BITS_MAX, RSA_BITS_MIN, SECRET_BYTES_MIN, TOKEN_LEEWAY_MAX, TOKEN_LIFE_MAX,
+    TokenRules, UnusableKey, VerifyingKey, WeakSecret, issue_token,
 };
 #[cfg(feature = "jwks")]
 pub use auth::{

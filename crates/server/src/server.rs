@@ -1,4 +1,5 @@
 mod publishing;
+mod sign_outs;
 
 use std::sync::{Arc, OnceLock};
 
@@ -25,12 +26,9 @@ use crate::{
     },
     http::{Bodies, BodyError, message_request_bytes, router},
     rates::Meters,
-    security::{
-        auth::{Identity, InvalidToken},
-        hook::Asker,
-    },
-    store::{Head, Outcome, Publish, StoppedStream, Store, StoreError},
-    trouble::{SharedTrouble, Word},
+    security::hook::Asker,
+    store::{Head, Outcome, Publish, SignOutError, StoppedStream, Store, StoreError},
+    trouble::SharedTrouble,
 };
 
 pub use publishing::{PublishError, Published};
@@ -66,6 +64,7 @@ impl Server {
         let bodies = Bodies::new(bodies_max, message_request_bytes(&config.limits));
         // One source of truth: what is announced to clients is what is kept.
         store.work_by(&config.limits);
+        store.keep_sign_outs_for(config.jwt.tokens_count_at_most_for());
         let store: Arc<dyn Store> = Arc::new(store);
         let limits = Arc::new(config.limits.clone());
         let meters = Arc::new(Meters::new(config.rates.clone()));
@@ -191,10 +190,23 @@ impl Server {
         self.shared.store.head(user).await
     }
 
-    /// Closes the connections of one sign-in (the token's `sid`) with 4401. From before this call
-    /// on, [`Application::is_signed_in`] has to answer that it has ended.
-    pub fn sign_out(&self, user: &UserId, session: &str) {
-        self.shared.hub.sign_out(user, session);
+    /// Signs a user out: ends the tokens of one session (their `sid`), or all of the user's that were made until now.
+    ///
+    /// Connections that stand on them are closed with 4401, and no such token opens or renews one any more, over
+    /// restarts too, until it would have expired. As `iat` counts in seconds, all of a user's end with the second
+    /// that is under way, which this waits for; a token without `iat` is then no good for as long as this is
+    /// remembered. A session that has ended stays so, even if tokens are made for it later.
+    ///
+    /// An application that knows by itself which sign-ins stand says so ([`Application::is_signed_in`]) and calls
+    /// [`Server::close_session`].
+    pub async fn sign_out(&self, user: &UserId, session: Option<&str>) -> Result<(), SignOutError> {
+        self.shared.sign_out(user, session).await
+    }
+
+    /// Closes the connections of one session (the token's `sid`) with 4401, and remembers nothing of it: from before
+    /// this call on, [`Application::is_signed_in`] has to answer that it has ended.
+    pub fn close_session(&self, user: &UserId, session: &str) {
+        self.shared.hub.sign_out(user, Some(session));
     }
 
     /// Reads the body of a request to a route of the application's own by the rules of this server's:
@@ -320,27 +332,6 @@ impl Shared {
     /// The connect hook, if there is one.
     pub(crate) fn connect_hook(&self) -> Option<&Asker> {
         self.connect_hook.get()
-    }
-
-    /// Whether the sign-in behind a good token still stands.
-    pub(crate) async fn still_stands(&self, identity: Identity) -> Result<Identity, InvalidToken> {
-        let (Some(application), Some(session)) = (self.application.get(), &identity.session) else {
-            return Ok(identity);
-        };
-        match application.is_signed_in(&identity.user, session).await {
-            Ok(is_signed_in) => {
-                if let Some(Word::Works { times }) = self.sign_ins.worked_now() {
-                    tracing::info!(failed_again = times, "sign-ins can be looked up again");
-                }
-                if is_signed_in { Ok(identity) } else { Err(InvalidToken::SignedOut) }
-            }
-            Err(error) => {
-                if let Some(Word::Fails { times }) = self.sign_ins.failed_now() {
-                    tracing::error!(%error, times, "a sign-in could not be looked up");
-                }
-                Err(InvalidToken::Undecided)
-            }
-        }
     }
 
     /// Has the hub follow the store, and ends what writers of streams do not, from now on.

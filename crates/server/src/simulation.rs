@@ -76,7 +76,7 @@ impl Hub {
 
     /// Closes what a sign-in has open.
     pub fn sign_out(&self, user: &UserId, sign_in: &str) {
-        self.who.sign_out(user, sign_in);
+        self.who.sign_out(user, Some(sign_in));
     }
 
     /// Admits nobody any more, and tells everybody to leave.
@@ -299,7 +299,7 @@ impl Verdict {
             Self::Good(user, sign_in, expires_in_ms) => {
                 let expires_in = Duration::from_millis(expires_in_ms);
                 let (session, may) = (Some(sign_in.into()), May::EVERYTHING);
-                Ok(Identity { user, session, expires_in, may })
+                Ok(Identity { user, session, made_ms: None, expires_in, may })
             }
             Self::Bad => Err(InvalidToken::Expired),
             Self::SignedOut => Err(InvalidToken::SignedOut),

@@ -10,6 +10,11 @@
 pub(crate) mod claims;
 #[cfg_attr(
     not(feature = "custom-store"),
+    allow(unreachable_pub, reason = "other stores have them, too")
+)]
+mod credentials;
+#[cfg_attr(
+    not(feature = "custom-store"),
     allow(unreachable_pub, dead_code, reason = "other stores have them, too")
 )]
 mod events;
@@ -34,6 +39,7 @@ use tetherline_protocol::{
 use uuid::{Builder, Uuid};
 
 use crate::{Refusal, clock};
+pub use credentials::{SIGN_OUTS_PER_USER_MAX, SignOutError};
 pub use sqlite::{OpenError, SqliteStore, backup};
 pub use streams::{
     AppendTextError, FinishStreamError, FinishedStream, OpenStreamError, StoppedStream,
@@ -43,6 +49,7 @@ pub use streams::{
 /// What a store promises, tells and answers, for whoever writes another one.
 #[cfg(feature = "custom-store")]
 pub use self::{
+    credentials::{Credentials, SignOut, SignOuts},
     events::{CarriedOut, EVENTS_BYTES_MAX, EVENTS_MAX, Event, EventQueue, Events, Subscription},
     promises::{
         Appended, Begun, Claim, ClaimError, Delivery, Inbox, Mailbox, Place, Resumed, Room,
@@ -54,6 +61,7 @@ pub use self::{
 };
 #[cfg(not(feature = "custom-store"))]
 pub(crate) use self::{
+    credentials::{Credentials, SignOut, SignOuts},
     events::{CarriedOut, Event, EventQueue, Events, Subscription},
     promises::{
         Appended, Begun, Claim, ClaimError, Delivery, Inbox, Mailbox, Place, Resumed, Room,

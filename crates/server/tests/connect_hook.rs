@@ -311,7 +311,7 @@ async fn the_sign_in_that_it_names_can_be_ended() {
     let (_asked, address) = Asked::start(&[(200, r#"{"user":"ada","session":"s1"}"#)]).await;
     let server = server_asking(address, |_| {}).await;
     let mut client = Client::open(with_cookie(&server, "/ws/user/ada")).await.unwrap();
-    server.server.sign_out(&user("ada"), "s1");
+    server.server.sign_out(&user("ada"), Some("s1")).await.unwrap();
     assert_eq!(client.closed().await, 4401);
 }
 

@@ -24,11 +24,11 @@ use tetherline_protocol::{
 use tetherline_server::{
     Application, Incoming, Refusal, SendAnswer, Server, listen, serve,
     store::{
-        AppendError, AppendTextError, Appended, Begun, Claim, ClaimError, Delivery,
+        AppendError, AppendTextError, Appended, Begun, Claim, ClaimError, Credentials, Delivery,
         EVENTS_BYTES_MAX, Event, EventQueue, Events, FinishStreamError, FinishedStream, Head,
         Inbox, Mailbox, OpenStreamError, OpenedStream, Outcome, OverdueStream, Place, Publish,
-        Resumed, Room, SqliteStore, StoppedStream, StoreError, StreamPage, StreamRead, StreamState,
-        Streams, Subscription, Upkeep,
+        Resumed, Room, SignOut, SignOutError, SignOuts, SqliteStore, StoppedStream, StoreError,
+        StreamPage, StreamRead, StreamState, Streams, Subscription, Upkeep,
     },
 };
 use tokio::{sync::Notify, task::JoinHandle};
@@ -183,6 +183,24 @@ impl Inbox for Switched {
 
     fn release(&self, claim: &Claim) {
         self.store.release(claim);
+    }
+}
+
+impl Credentials for Switched {
+    fn sign_out(&self, user: &UserId, ended: SignOut) -> BoxFuture<'_, Result<(), SignOutError>> {
+        self.when_on(self.store.sign_out(user, ended))
+    }
+
+    fn sign_outs(
+        &self,
+        user: &UserId,
+        session: Option<&str>,
+    ) -> BoxFuture<'_, Result<SignOuts, StoreError>> {
+        self.when_on(self.store.sign_outs(user, session))
+    }
+
+    fn keep_sign_outs_for(&self, time: Duration) {
+        self.store.keep_sign_outs_for(time);
     }
 }
 

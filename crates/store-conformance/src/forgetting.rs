@@ -10,6 +10,7 @@ pub async fn forgets_as_told(bench: &mut impl Bench) {
     trimming_takes_the_oldest_and_moves_nothing(&store).await;
     what_is_erased_is_gone_and_positions_go_on(&store).await;
     let erased = store.head(&user("eve")).await.unwrap();
+    credentials::sign_outs_are_remembered(&store).await;
     drop(store);
 
     let store = bench.open();
@@ -18,6 +19,7 @@ pub async fn forgets_as_told(bench: &mut impl Bench) {
     assert_eq!(positions(&store, "tim").await, [7, 8, 9, 10, 11]);
     assert_eq!(store.head(&user("eve")).await.unwrap(), erased);
     assert_eq!(positions(&store, "eve").await, [4]);
+    credentials::sign_outs_are_forgotten_with_their_tokens(bench, &store).await;
 
     // Everything is older than this, once the clock has moved on; no head follows.
     bench.pass(5).await;

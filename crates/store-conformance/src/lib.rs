@@ -6,6 +6,7 @@
 //! `tetherline_server::store` gets its sentence here.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
+mod credentials;
 mod cursors;
 mod devices;
 mod events;

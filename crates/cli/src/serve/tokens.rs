@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, builder::NonEmptyStringValueParser};
 use tetherline_server::{Jwks, JwksOptions, TOKEN_LEEWAY_MAX, TokenRules, VerifyingKey};
 
-use crate::files;
+use crate::{files, token::duration};
 
 #[derive(Debug, Args)]
 pub(super) struct TokenOptions {
@@ -77,6 +77,16 @@ pub(super) struct TokenOptions {
         env = "TETHERLINE_JWT_LEEWAY"
     )]
     leeway: u64,
+    /// How long a token may count at most, such as 12h or 100d, from its `iat` to its `exp`: for so long it is
+    /// remembered who has signed out.
+    #[arg(
+        long = "jwt-life-max",
+        value_name = "TIME",
+        default_value = "100d",
+        value_parser = duration,
+        env = "TETHERLINE_JWT_LIFE_MAX"
+    )]
+    life_max: Duration,
     /// The claim that is the user.
     #[arg(
         long = "jwt-user-claim",
@@ -93,6 +103,8 @@ impl TokenOptions {
             .with_keys(self.keys(data)?)
             .with_leeway(Duration::from_secs(self.leeway))
             .context("--jwt-leeway")?
+            .with_life_max(self.life_max)
+            .context("--jwt-life-max")?
             .with_user_claim(&self.user_claim)
             .context("--jwt-user-claim")?;
         if let Some(url) = &self.jwks_url {
@@ -157,5 +169,16 @@ mod tests {
         for wrong in ["301", "-1", "1.5", ""] {
             assert!(parse(&["--jwt-leeway", wrong]).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn tokens_may_live_as_long_as_the_server_says() {
+        #[derive(clap::Parser)]
+        struct Only {
+            #[command(flatten)]
+            options: TokenOptions,
+        }
+        let options = <Only as clap::Parser>::parse_from(["serve"]).options;
+        assert_eq!(options.life_max, tetherline_server::TOKEN_LIFE_MAX);
     }
 }

@@ -1,6 +1,6 @@
 //! What is not kept, and what is forgotten when somebody asks for it.
 
-use crate::support::Server;
+use crate::support::{Server, run, text};
 
 #[test]
 fn a_live_only_message_is_for_whoever_is_connected_now() {
@@ -47,4 +47,40 @@ fn a_user_is_erased_by_whoever_means_it() {
     assert_eq!(server.publish("ada", r#"{"n":2}"#)["seq"], 2, "positions go on");
     assert_eq!(tail.note(), 2);
     assert_eq!(server.tail("ada", &["--device", "new"]).until_caught_up(), [2]);
+}
+
+#[tokio::test]
+async fn a_user_is_signed_out_of_one_session_or_of_all() {
+    let server = Server::start();
+    let key = server.file("api.key");
+    let sign_out = |more: &[&str]| {
+        let line =
+            ["sign-out", "--url", &server.url, "--api-key-file", text(&key), "--user", "ada"];
+        run(&[&line, more].concat())
+    };
+    let token = |session: &str| {
+        let secret = server.file("jwt.secret");
+        let line =
+            ["token", "--jwt-secret-file", text(&secret), "--user", "ada", "--session", session];
+        String::from_utf8(run(&line).stdout).unwrap().trim().to_owned()
+    };
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let opens = async |token: &str| {
+        let request = http.get(format!("{}/ws/user/ada", server.url)).bearer_auth(token);
+        request.send().await.unwrap().status().as_u16() == 426
+    };
+    let (first, second) = (token("a/b"), token("s2"));
+    let signed_out = sign_out(&["--session", "a/b"]);
+    assert!(signed_out.status.success(), "{signed_out:?}");
+    assert_eq!((opens(&first).await, opens(&second).await), (false, true));
+    for wrong in ["..", ""] {
+        let refused = sign_out(&["--session", wrong]);
+        assert!(!refused.status.success(), "{refused:?}");
+    }
+    assert!(opens(&second).await);
+    let signed_out = sign_out(&[]);
+    assert!(signed_out.status.success(), "{signed_out:?}");
+    assert!(String::from_utf8_lossy(&signed_out.stderr).contains("everywhere"), "{signed_out:?}");
+    assert!(!opens(&second).await);
+    assert!(opens(&token("s2")).await, "a new one");
 }

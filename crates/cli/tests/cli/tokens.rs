@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -72,7 +72,12 @@ fn file(folder: &TempDir, name: &str, text: &str) -> PathBuf {
 }
 
 fn claims() -> Value {
-    json!({ "sub": "ada", "exp": 9_900_000_000_u64 })
+    json!({ "sub": "ada", "exp": now() + 60 })
+}
+
+/// The time as claims have it.
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
 }
 
 #[tokio::test]
@@ -119,7 +124,7 @@ async fn what_tokens_have_to_say_is_an_option_and_a_variable() {
     ];
     let by_options = Server::start_with(&[&options[..], &keys, &["--jwt-leeway", "60"]].concat());
     let by_variables = Server::start_in(&environment, tempfile::tempdir().unwrap(), &[]);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let now = now();
     for server in [by_options, by_variables] {
         let good = json!({ "id": "ada", "exp": now - 20, "iss": "us", "aud": ["mail", "x"] });
         assert!(takes(&server, &issuer.token(&good)).await);

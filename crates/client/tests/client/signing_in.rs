@@ -108,8 +108,27 @@ async fn a_sign_out_on_the_server_ends_the_connection_for_good() {
     let host = Host::start();
     let mut client = host.builder().connect().unwrap();
     until_caught_up(&mut client).await;
-    host.server.sign_out(&ada(), "sign-in");
+    host.server.sign_out(&ada(), Some("sign-in")).await.unwrap();
     assert!(matches!(event(&mut client).await, Some(Event::IdentityRefused { is_final: true })));
+}
+
+#[tokio::test]
+async fn a_client_that_has_signed_in_anew_goes_on_after_a_sign_out_everywhere() {
+    let host = Host::start();
+    let (fresh, old) = (host.issuer(Duration::from_mins(1)), host.token());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = asked.clone();
+    let provider = move |is_fresh| {
+        seen.lock().unwrap().push(is_fresh);
+        let token = if is_fresh { fresh() } else { old.clone() };
+        async move { Ok(token) }
+    };
+    let mut client = host.builder().token(provider).connect().unwrap();
+    until_caught_up(&mut client).await;
+    host.server.sign_out(&ada(), None).await.unwrap();
+    host.publish(1).await;
+    assert_eq!(message(&mut client).await.seq, Seq::new(1));
+    assert_eq!(*asked.lock().unwrap(), [false, true], "a fresh one once");
 }
 
 #[tokio::test]

@@ -238,10 +238,14 @@ impl Hub {
         live.leave(epoch);
     }
 
-    pub(crate) fn sign_out(&self, user: &UserId, session: &str) {
+    /// Closes what a user has open, or what one session has.
+    pub(crate) fn sign_out(&self, user: &UserId, session: Option<&str>) {
         let Some(channel) = self.channel(user) else { return };
         for seat in &lock(&channel.live).seats {
-            seat.sign_out(session);
+            match session {
+                Some(session) => seat.sign_out(session),
+                None => seat.tell(Notice::SignedOut),
+            }
         }
     }
 
@@ -416,8 +420,10 @@ mod tests {
         let hub = hub(|_| {});
         let mut here = hub.join(&user("ada"), Some("s1".into())).ok().unwrap();
         let mut there = hub.join(&user("ada"), Some("s2".into())).ok().unwrap();
-        hub.sign_out(&user("ada"), "s1");
+        hub.sign_out(&user("ada"), Some("s1"));
         assert_eq!(here.news().map(|news| news.notice), Some(Notice::SignedOut));
         assert_eq!(there.news(), None);
+        hub.sign_out(&user("ada"), None);
+        assert_eq!(there.news().map(|news| news.notice), Some(Notice::SignedOut));
     }
 }

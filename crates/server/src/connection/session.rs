@@ -51,8 +51,8 @@ use streams::ShownStreams;
 const FRAMES_WAITING_MAX: usize = 64;
 /// The same in bytes: a `pong` is as large as its ping.
 const FRAMES_WAITING_BYTES_MAX: usize = 128 * 1024;
-/// Longest life of a token that a timer is set for.
-const TOKEN_LIFE_MAX: Duration = Duration::from_hours(365 * 24);
+/// The longest that a timer is set for the end of a token.
+const TOKEN_TIMER_MAX: Duration = Duration::from_hours(365 * 24);
 
 pub(crate) struct Session {
     connection: MessageId,
@@ -135,7 +135,7 @@ impl Session {
             limits: opening.limits,
             may: opening.may,
             opened: (now, opening.time_ms),
-            expires_at: now + opening.token_expires_in.min(TOKEN_LIFE_MAX),
+            expires_at: now + opening.token_expires_in.min(TOKEN_TIMER_MAX),
             hearing: Hearing::Silent { since: now },
             socket: Socket::Free,
             bad_frames: Budget::new(limits::BAD_FRAMES_MAX, limits::GOOD_FRAMES_PER_BAD),
@@ -320,7 +320,7 @@ impl Session {
         match verified {
             Ok(identity) if identity.user == self.user => {
                 self.bad_tokens.earn();
-                self.expires_at = now + identity.expires_in.min(TOKEN_LIFE_MAX);
+                self.expires_at = now + identity.expires_in.min(TOKEN_TIMER_MAX);
                 self.may = identity.may;
             }
             Ok(_) | Err(InvalidToken::OtherUser) => {

@@ -27,7 +27,7 @@ use tetherline_protocol::{ErrorCode, UserId};
 use crate::{ConnectRefusal, May};
 
 pub use self::{
-    claims::{InvalidRule, TOKEN_LEEWAY_MAX},
+    claims::{InvalidRule, TOKEN_LEEWAY_MAX, TOKEN_LIFE_MAX},
     jwks::{InvalidJwks, JWKS_BYTES_MAX, JWKS_KEYS_MAX, UnusableKey},
     key::{InvalidKey, RSA_BITS_MAX, RSA_BITS_MIN, VerifyingKey},
     rules::{KEYS_TRIED_MAX, TokenRules},
@@ -118,7 +118,7 @@ impl fmt::Debug for JwtKeys {
 
 /// Signs a token for one user.
 ///
-/// `session` names the sign-in, so that [`crate::Server::sign_out`] can end it.
+/// `session` names the sign-in, so that [`crate::Server::sign_out`] can end it alone.
 ///
 /// ```
 /// use std::time::Duration;
@@ -178,6 +178,8 @@ impl fmt::Debug for ApiKey {
 pub(crate) struct Identity {
     pub(crate) user: UserId,
     pub(crate) session: Option<Box<str>>,
+    /// When the token was made, in ms since 1970, if it says so.
+    pub(crate) made_ms: Option<i64>,
     pub(crate) expires_in: Duration,
     pub(crate) may: May,
 }
@@ -197,12 +199,23 @@ pub(crate) enum InvalidToken {
     },
     #[error("the token never counts: it expires before the time from which it is valid")]
     NeverValid,
+    #[error(
+        "the token counts for more than the {days_max} days that this server allows; an earlier `exp` is needed"
+    )]
+    TooLong {
+        /// How many it may.
+        days_max: u64,
+    },
     #[error("the token was issued for another service")]
     OtherService,
     #[error("the token is not one of ours: wrong signature, algorithm or shape")]
     Malformed,
     #[error("the sign-in that the token belongs to has ended; sign in again")]
     SignedOut,
+    #[error(
+        "its user was signed out, and the token does not say whether it was made after that: it needs an `iat`"
+    )]
+    Undated,
     #[error(
         "whether it is good cannot be said right now, as its issuer's keys cannot be had; try again"
     )]

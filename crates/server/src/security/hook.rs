@@ -9,7 +9,7 @@ use tokio::{
 
 use super::auth::{Identity, InvalidToken};
 use crate::{
-    ConnectHook, ConnectRefusal, ConnectRequest, GRANT_AGE, GRANT_AGE_MAX, Grant,
+    ConnectHook, ConnectRefusal, ConnectRequest, GRANT_AGE, GRANT_AGE_MAX, Grant, clock,
     trouble::{SharedTrouble, Word},
 };
 
@@ -108,6 +108,8 @@ impl Asker {
             return Err(away());
         };
         let (hook, limit) = (self.hook.clone(), self.timeout);
+        // A sign-out that comes meanwhile ends what is answered, too.
+        let asked_ms = clock::now_ms();
         let answer = tokio::spawn(async move {
             let _turn = turn;
             timeout(limit, hook.admit(request)).await
@@ -115,7 +117,7 @@ impl Asker {
         let silent = match answer.await {
             Ok(Ok(answer)) => {
                 self.answered();
-                return answer.map(identity).map_err(refused);
+                return answer.map(|grant| identity(grant, asked_ms)).map_err(refused);
             }
             Ok(Err(_)) => "it took too long",
             Err(_) => "it panicked",
@@ -151,10 +153,10 @@ impl Line {
     }
 }
 
-fn identity(grant: Grant) -> Identity {
+fn identity(grant: Grant, asked_ms: i64) -> Identity {
     let Grant { user, session, expires_in, may } = grant;
     let expires_in = expires_in.unwrap_or(GRANT_AGE).min(GRANT_AGE_MAX);
-    Identity { user, session, expires_in, may }
+    Identity { user, session, made_ms: Some(asked_ms), expires_in, may }
 }
 
 fn refused(refusal: ConnectRefusal) -> InvalidToken {

@@ -101,6 +101,7 @@ impl Shared {
             return Err(InvalidToken::OtherUser);
         }
         let expires_in = said.expires_in.min(good.expires_in);
-        Ok(Identity { session: said.session.or(good.session), expires_in, ..said })
+        let session = said.session.or(good.session);
+        Ok(Identity { session, made_ms: good.made_ms, expires_in, ..said })
     }
 }

@@ -9,13 +9,13 @@ use tetherline_protocol::{
     DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
 };
 
-use super::{AppendError, Events, Head, Outcome, Publish, StoreError, Streams};
+use super::{AppendError, Credentials, Events, Head, Outcome, Publish, StoreError, Streams};
 use crate::clock;
 
 /// Everything that a server keeps.
-pub trait Store: Mailbox + Streams + Inbox + Upkeep + Events {}
+pub trait Store: Mailbox + Streams + Inbox + Credentials + Upkeep + Events {}
 
-impl<T: Mailbox + Streams + Inbox + Upkeep + Events> Store for T {}
+impl<T: Mailbox + Streams + Inbox + Credentials + Upkeep + Events> Store for T {}
 
 /// Messages and the positions up to which devices have handled them.
 pub trait Mailbox: Send + Sync + 'static {

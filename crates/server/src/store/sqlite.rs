@@ -22,6 +22,7 @@ mod replies;
 mod rules;
 mod schedule;
 mod schema;
+mod sign_outs;
 mod statements;
 mod stream_log;
 mod stream_rows;
@@ -132,6 +133,7 @@ struct Memory {
     mailboxes: Mailboxes,
     cursors: Cursors,
     recents: Recents,
+    sign_outs: sign_outs::AreAny,
 }
 
 /// What a test may have otherwise.
@@ -192,6 +194,7 @@ impl SqliteStore {
         let times = Times::load(&connection, setup.clock.clone())?;
         let streams = unfinished.table();
         let memory = Arc::new(Memory::default());
+        memory.sign_outs.load(&connection)?;
         let desk_rules = (rules.clone(), memory.clone());
         let events = EventQueue::default();
         let keys = Keys::load(&connection, setup.keys)?;

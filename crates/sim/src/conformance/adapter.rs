@@ -1,3 +1,4 @@
+mod credentials;
 mod inbox;
 mod streams;
 
@@ -16,6 +17,7 @@ use tetherline_server::store::{
 };
 use tetherline_store_conformance::Restored;
 
+use self::credentials::SignOuts;
 use crate::{
     store::{Answer, Operation, Store},
     streams::{Asker, Newest, Order, Reply, Request, StreamNo, Target},
@@ -51,6 +53,7 @@ pub(super) struct Machine {
     events: EventQueue,
     /// Erasures that are committed, until the subscriber has carried them out.
     erasures: BTreeMap<UserNo, BoxFuture<'static, ()>>,
+    sign_outs: SignOuts,
 }
 
 type OperationNo = u64;
@@ -86,6 +89,7 @@ impl Machine {
             operations: 0,
             events: EventQueue::default(),
             erasures: BTreeMap::new(),
+            sign_outs: SignOuts::default(),
         }
     }
 

@@ -228,7 +228,7 @@ fn set(name: &str, value: &str, ttl_s: u64, page: &FriendlyPage) -> Result<Heade
 
 fn close_connections(shared: &Shared, sign_in: &SignIn) {
     if let Ok(user) = sign_in.user.uuid.parse() {
-        shared.server.sign_out(&user, &sign_in.uuid);
+        shared.server.close_session(&user, &sign_in.uuid);
     }
 }
 

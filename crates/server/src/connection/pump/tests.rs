@@ -118,7 +118,7 @@ fn a_store_that_takes_no_acknowledgement_holds_up_a_goodbye_for_a_bounded_time()
 #[test]
 fn what_the_hub_says_is_heard_before_anything_else_that_happens() {
     let mut connection = Connection::open();
-    connection.hub.sign_out(&user(), "s1");
+    connection.hub.sign_out(&user(), Some("s1"));
     connection.handle(Event::Text(r#"{"type":"question","id":"m1"}"#));
     let goodbye = connection.poll();
     assert!(
@@ -144,11 +144,12 @@ fn a_sign_in_that_ends_while_it_is_looked_up_closes_its_connection() {
     connection.handle(Event::Text(r#"{"type":"authenticate","token":"t"}"#));
     assert!(matches!(connection.poll(), Some(Action::Verify(_))));
     let expires_in = Duration::from_hours(2);
-    let identity =
-        Identity { user: user(), session: Some("s2".into()), expires_in, may: May::EVERYTHING };
+    let session = Some("s2".into());
+    let may = May::EVERYTHING;
+    let identity = Identity { user: user(), session, made_ms: None, expires_in, may };
     connection.handle(Event::Verified(Ok(identity)));
     assert!(matches!(connection.poll(), Some(Action::LookUp(it)) if it.user == user()));
-    connection.hub.sign_out(&user(), "s2");
+    connection.hub.sign_out(&user(), Some("s2"));
     connection.handle(Event::Woken);
     assert!(matches!(connection.poll(), Some(Action::Close(Some(Goodbye::Ours(..))))));
 }

@@ -195,7 +195,13 @@ impl Rig {
             Event::Verified(refusal, same) if self.owed.remove(&Owed::Verdict) => {
                 let user = if *same { "ada" } else { "eve" }.parse().expect("a user");
                 let expires_in = Duration::from_mins(1);
-                let identity = Identity { user, session: None, expires_in, may: May::EVERYTHING };
+                let identity = Identity {
+                    user,
+                    session: None,
+                    made_ms: None,
+                    expires_in,
+                    may: May::EVERYTHING,
+                };
                 self.input(Input::Verified(refusal.clone().map_or(Ok(identity), Err)));
             }
             _ => {}

@@ -15,6 +15,9 @@ use crate::May;
 pub(super) const LEEWAY: Duration = Duration::from_millis(TOKEN_LEEWAY_MS);
 /// The most that they may be allowed to: more would only prolong what `exp` ends.
 pub const TOKEN_LEEWAY_MAX: Duration = Duration::from_mins(5);
+/// How long a token may count at most, unless somebody says otherwise: for so long it is remembered who has
+/// signed out.
+pub const TOKEN_LIFE_MAX: Duration = Duration::from_hours(100 * 24);
 /// The longest that a client is told to wait for its token to count: a clock that is wrong may be put
 /// right at any moment.
 pub(super) const NOT_YET_VALID_WAIT_SECS_MAX: f64 = 30.0;
@@ -58,6 +61,7 @@ pub enum InvalidRule {
 pub(super) struct Demands {
     by_algorithm: [Validation; Algorithm::ALL.len()],
     leeway: Duration,
+    life_max: Duration,
     user_claim: Box<str>,
 }
 
@@ -71,7 +75,7 @@ impl Default for Demands {
             rules.required_spec_claims.clear();
             rules
         });
-        Self { by_algorithm, leeway: LEEWAY, user_claim: SUBJECT.into() }
+        Self { by_algorithm, leeway: LEEWAY, life_max: TOKEN_LIFE_MAX, user_claim: SUBJECT.into() }
     }
 }
 
@@ -100,6 +104,19 @@ impl Demands {
         Ok(())
     }
 
+    pub(super) fn life_max(&mut self, life_max: Duration) -> Result<(), InvalidRule> {
+        if life_max.is_zero() {
+            return Err(InvalidRule::Empty("longest life of a token"));
+        }
+        self.life_max = life_max;
+        Ok(())
+    }
+
+    /// From the making of a token that counts until its end, whatever clocks say.
+    pub(super) fn counts_at_most_for(&self) -> Duration {
+        self.life_max.saturating_add(self.leeway * 2)
+    }
+
     pub(super) fn user_claim(&mut self, claim: &str) -> Result<(), InvalidRule> {
         if let Some(&(claim, meaning)) = NOBODY.iter().find(|(name, _)| *name == claim) {
             return Err(InvalidRule::UserClaim { claim, meaning });
@@ -121,13 +138,16 @@ impl Demands {
         now: Duration,
     ) -> Result<Identity, InvalidToken> {
         let expires_in = claims.time_left(now, self.leeway)?;
+        claims.expect_to_end_within(self.life_max, now)?;
         let user = if *self.user_claim == *SUBJECT {
             claims.sub.as_deref().and_then(|name| name.parse().ok())
         } else {
             named_by(&self.user_claim, token)
         };
         let user = user.ok_or(InvalidToken::Malformed)?;
-        Ok(Identity { user, session: claims.sid, expires_in, may: May::EVERYTHING })
+        let made_ms = claims.iat.map(|iat| (iat * 1_000.0) as i64);
+        let may = May::EVERYTHING;
+        Ok(Identity { user, session: claims.sid, made_ms, expires_in, may })
     }
 }
 
@@ -181,5 +201,14 @@ impl Claims {
             return Err(InvalidToken::NotYetValid { wait });
         }
         Ok(Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX))
+    }
+
+    /// A token that does not say when it was made is as old as the first look at it, for all that anybody knows.
+    fn expect_to_end_within(&self, life_max: Duration, now: Duration) -> Result<(), InvalidToken> {
+        let made = self.iat.unwrap_or(now.as_secs_f64());
+        if life_max < Duration::MAX && self.exp - made > life_max.as_secs_f64() {
+            return Err(InvalidToken::TooLong { days_max: life_max.as_secs() / (24 * 60 * 60) });
+        }
+        Ok(())
     }
 }

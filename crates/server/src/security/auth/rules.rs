@@ -81,6 +81,17 @@ impl TokenRules {
         Ok(self)
     }
 
+    /// How long a token may count at most, from its `iat` to its `exp`: [`TOKEN_LIFE_MAX`](crate::TOKEN_LIFE_MAX)
+    /// unless it is said. For so long it is remembered who has signed out.
+    pub fn with_life_max(mut self, life_max: Duration) -> Result<Self, InvalidRule> {
+        self.demands.life_max(life_max)?;
+        Ok(self)
+    }
+
+    pub(crate) fn tokens_count_at_most_for(&self) -> Duration {
+        self.demands.counts_at_most_for()
+    }
+
     /// Which claim is the user, instead of `sub`: a text, or a whole number.
     pub fn with_user_claim(mut self, claim: &str) -> Result<Self, InvalidRule> {
         self.demands.user_claim(claim)?;

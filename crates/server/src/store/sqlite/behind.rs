@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::{
     super::StoreError,
     commands::Command,
-    statements,
+    sign_outs, statements,
     trouble::{Blame, Fault},
     writer::{CURSORS_SAVED_MAX, Desk},
 };
@@ -118,10 +118,12 @@ impl Desk {
 
     /// Forgets a bit of what is old, unless another program has the file just now.
     pub(super) fn forget(&mut self) -> Result<(), StoreError> {
-        let (rule, now) = (self.rules.get(), self.times.read(&self.connection).age_ms);
+        let (rule, moment) = (self.rules.get(), self.times.read(&self.connection));
+        let now = moment.age_ms;
         let forgotten = self.transact(Duration::ZERO, |desk| {
             let is_misdated = desk.times.repair(&desk.connection, now)?;
             desk.times.save(&desk.connection, now)?;
+            sign_outs::forget(&desk.connection, &rule, moment)?;
             let log = desk.unfinished.shorten_log(&desk.connection)?;
             let store = (&desk.connection, &mut desk.keys, &desk.memory.recents);
             desk.upkeep.forget(store, log, &rule, now, is_misdated)

@@ -8,7 +8,7 @@ use tetherline_protocol::{
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
-    super::{AppendError, Appended, CarriedOut, Outcome, Place, StoreError},
+    super::{AppendError, Appended, CarriedOut, Outcome, Place, SignOut, SignOutError, StoreError},
     streams::{StreamCommand, StreamDone},
 };
 use crate::lock::lock;
@@ -110,6 +110,12 @@ pub(super) enum Command {
         carried_out: Option<CarriedOut>,
         reply: Reply<Result<(), StoreError>>,
     },
+    /// Sign-ins of a user have ended.
+    SignOut {
+        user: UserId,
+        ended: SignOut,
+        reply: Reply<Result<(), SignOutError>>,
+    },
     /// A device has connected.
     Use {
         user: UserId,
@@ -140,6 +146,7 @@ pub(super) enum Done {
         is_behind: bool,
     },
     Stream(StreamDone),
+    SignOut(Result<(), SignOutError>),
     /// The epoch that has begun, if there was a mailbox.
     Erased(Option<Epoch>),
     Nothing,
@@ -168,6 +175,7 @@ impl Command {
                 Done::Nothing,
             )
             | (Self::Erase { reply, .. }, Done::Erased(_)) => reply.send(Ok(())),
+            (Self::SignOut { reply, .. }, Done::SignOut(done)) => reply.send(done),
             (Self::SaveCursors { reply }, _) => reply.send(()),
             (Self::Look { reply }, Done::Looked { is_behind }) => reply.send(is_behind),
             (Self::Stream(command), Done::Stream(done)) => command.succeed(done),
@@ -190,6 +198,7 @@ impl Command {
             | Self::SaveCursor { reply, .. }
             | Self::Record { reply, .. }
             | Self::Erase { reply, .. } => reply.send(Err(error)),
+            Self::SignOut { reply, .. } => reply.send(Err(error.into())),
             Self::Stream(command) => command.fail(error),
             Self::SaveCursors { .. } | Self::Look { .. } | Self::Use { .. } => {}
             #[cfg(test)]

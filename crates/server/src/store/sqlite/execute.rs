@@ -10,7 +10,7 @@ use super::{
     cursors::{Position, Positions},
     messages,
     rules::Rule,
-    statements,
+    sign_outs, statements,
     times::Moment,
     upkeep,
     view::{self, Mailbox},
@@ -62,6 +62,9 @@ impl Desk {
                 Ok(Done::Nothing)
             }
             Command::Erase { user, .. } => self.erase(user).map(Done::Erased),
+            Command::SignOut { user, ended, .. } => {
+                sign_outs::write(&self.connection, user, ended, now).map(Done::SignOut)
+            }
             Command::Use { user, device } => {
                 statements::note_use(&self.connection, user, device, at)?;
                 Ok(Done::Nothing)

@@ -28,6 +28,8 @@ pub(super) struct Rule {
     pub(super) streams_bytes_max: usize,
     pub(super) stream_idle_ms: i64,
     pub(super) stream_stop_grace_ms: i64,
+    /// Not one of the limits that clients are told.
+    pub(super) sign_outs_kept_ms: i64,
 }
 
 impl Default for Rules {
@@ -43,7 +45,12 @@ impl Default for Rules {
 impl Rules {
     pub(super) fn set(&self, limits: &Limits) {
         let mut rule = lock(&self.0);
-        *rule = Rule { number: rule.number + 1, ..Rule::of(limits) };
+        let Rule { number, sign_outs_kept_ms, .. } = *rule;
+        *rule = Rule { number: number + 1, sign_outs_kept_ms, ..Rule::of(limits) };
+    }
+
+    pub(super) fn keep_sign_outs_for(&self, ms: i64) {
+        lock(&self.0).sign_outs_kept_ms = ms;
     }
 
     pub(super) fn get(&self) -> Rule {
@@ -74,6 +81,7 @@ impl Rule {
             streams_bytes_max: limits.streams_bytes_max,
             stream_idle_ms: millis(limits.stream_idle_ms),
             stream_stop_grace_ms: millis(limits.stream_stop_grace_ms),
+            sign_outs_kept_ms: i64::MAX,
         }
     }
 

@@ -7,7 +7,7 @@ use super::OpenError;
 
 /// Every step that a file went through; `user_version` says how many it has behind it. Steps are
 /// only ever added.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     // `messages` is ordered by append, so that a commit touches its end only.
     "CREATE TABLE meta (epoch TEXT NOT NULL) STRICT;
      CREATE TABLE users (
@@ -126,6 +126,16 @@ const MIGRATIONS: [&str; 10] = [
      ALTER TABLE meta ADD COLUMN positions_folded INTEGER NOT NULL DEFAULT 0;
      ALTER TABLE meta ADD COLUMN messages_numbered INTEGER NOT NULL DEFAULT 0;
      UPDATE meta SET positions_folded = (SELECT coalesce(max(number), 0) FROM messages);",
+    // Sign-ins that have ended although their tokens have not: a session, by its name's SHA-256, or, without
+    // a name, all whose tokens were made before. By the user's name, as no erasure takes them.
+    "CREATE TABLE sign_outs (
+         user TEXT NOT NULL,
+         session BLOB NOT NULL,
+         before INTEGER,
+         created_at INTEGER NOT NULL,
+         PRIMARY KEY (user, session)
+     ) STRICT, WITHOUT ROWID;
+     CREATE INDEX sign_outs_by_age ON sign_outs (created_at);",
 ];
 
 /// How long a connection waits for a lock that another program holds.

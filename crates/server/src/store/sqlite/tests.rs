@@ -113,6 +113,7 @@ async fn a_file_of_the_first_format_is_brought_up_to_date() {
              ALTER TABLE meta DROP COLUMN positions_folded; DROP TABLE positions;
              ALTER TABLE meta DROP COLUMN messages_numbered;
              CREATE UNIQUE INDEX messages_by_position ON messages (user, seq);
+             DROP TABLE sign_outs;
              DROP TABLE erased;
              DROP TABLE streams; DROP TABLE stream_log; DROP TABLE stream_stops;
              PRAGMA user_version = 1",
@@ -146,6 +147,7 @@ async fn a_user_who_can_be_none_any_more_gets_another_name() {
              ALTER TABLE meta DROP COLUMN positions_folded; DROP TABLE positions;
              ALTER TABLE meta DROP COLUMN messages_numbered;
              CREATE UNIQUE INDEX messages_by_position ON messages (user, seq);
+             DROP TABLE sign_outs;
              UPDATE users SET name = '.' WHERE name = 'dot';
              UPDATE users SET name = '..' WHERE name = 'dots';
              PRAGMA user_version = 3",

@@ -34,6 +34,7 @@ fn tokens_that_are_refused_again_and_again_end_the_connection() {
         let identity = Identity {
             user: "ada".parse().unwrap(),
             session: None,
+            made_ms: None,
             expires_in: Duration::from_hours(1),
             may: May::EVERYTHING,
         };

@@ -1,0 +1,147 @@
+//! Sign-ins that have ended although their tokens have not.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use futures_util::future::{BoxFuture, ready};
+use rusqlite::{Connection, params};
+use sha2::{Digest as _, Sha256};
+use tetherline_protocol::UserId;
+
+use super::{
+    super::{
+        StoreError,
+        credentials::{Credentials, SIGN_OUTS_PER_USER_MAX, SignOut, SignOutError, SignOuts},
+    },
+    SqliteStore,
+    aging::ROWS_MAX,
+    commands::Command,
+    rules::Rule,
+    schedule::Wish,
+    statements,
+    times::Moment,
+};
+use crate::clock::whole_ms;
+
+/// In the place of a session's name, for all of a user.
+const ALL: &[u8] = &[];
+
+/// Whether anything is remembered at all, so that nobody is looked up where nobody was ever signed out.
+#[derive(Default)]
+pub(super) struct AreAny(AtomicBool);
+
+impl AreAny {
+    pub(super) fn load(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let any = "SELECT EXISTS (SELECT 1 FROM sign_outs)";
+        self.0.store(connection.query_row(any, [], |row| row.get(0))?, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+impl Credentials for SqliteStore {
+    fn sign_out(&self, user: &UserId, ended: SignOut) -> BoxFuture<'_, Result<(), SignOutError>> {
+        let user = user.clone();
+        Box::pin(async move {
+            // Before the commit: whoever asks after it has to find it.
+            self.memory.sign_outs.0.store(true, Ordering::SeqCst);
+            self.writer.ask(0, |reply| Command::SignOut { user, ended, reply }).await?
+        })
+    }
+
+    fn sign_outs(
+        &self,
+        user: &UserId,
+        session: Option<&str>,
+    ) -> BoxFuture<'_, Result<SignOuts, StoreError>> {
+        if !self.memory.sign_outs.0.load(Ordering::SeqCst) {
+            return Box::pin(ready(Ok(SignOuts::default())));
+        }
+        let (user, session) = (user.clone(), session.map(digest));
+        Box::pin(self.readers.run(move |connection, _| read(connection, &user, session)))
+    }
+
+    fn keep_sign_outs_for(&self, time: Duration) {
+        self.rules.keep_sign_outs_for(whole_ms(time));
+        self.writer.look_after(Wish::Look);
+    }
+}
+
+/// Sessions' names are other people's, and of any length.
+fn digest(session: &str) -> [u8; 32] {
+    Sha256::digest(session).into()
+}
+
+fn read(
+    connection: &Connection,
+    user: &UserId,
+    session: Option<[u8; 32]>,
+) -> rusqlite::Result<SignOuts> {
+    let mut statement = connection.prepare_cached(
+        "SELECT session, before FROM sign_outs WHERE user = ?1 AND session IN (?2, ?3)",
+    )?;
+    let session = session.as_ref().map_or(ALL, |session| session);
+    let mut rows = statement.query(params![user.as_str(), ALL, session])?;
+    let mut found = SignOuts::default();
+    while let Some(row) = rows.next()? {
+        match row.get(1)? {
+            Some(before_ms) => found.before_ms = Some(before_ms),
+            None => found.session_ended = true,
+        }
+    }
+    Ok(found)
+}
+
+/// All of a user's that ended before stand for the sessions that have; a session that has ended again is
+/// remembered for longer.
+pub(super) fn write(
+    connection: &Connection,
+    user: &UserId,
+    ended: &SignOut,
+    now: Moment,
+) -> rusqlite::Result<Result<(), SignOutError>> {
+    let user = user.as_str();
+    let (session, before_ms) = match ended {
+        SignOut::Before(before_ms) => {
+            connection.prepare_cached("DELETE FROM sign_outs WHERE user = ?1")?.execute([user])?;
+            (ALL.to_vec(), Some(*before_ms))
+        }
+        SignOut::Session(session) => {
+            let others =
+                "SELECT count(*) FROM sign_outs WHERE user = ?1 AND session NOT IN (?2, ?3)";
+            let session = digest(session).to_vec();
+            let others: i64 = connection
+                .prepare_cached(others)?
+                .query_row(params![user, ALL, session], |row| row.get(0))?;
+            if others >= statements::count(SIGN_OUTS_PER_USER_MAX) {
+                return Ok(Err(SignOutError::TooMany));
+            }
+            (session, None)
+        }
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO sign_outs (user, session, before, created_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET before = excluded.before, created_at = excluded.created_at",
+        )?
+        .execute(params![user, session, before_ms, now.created_ms])?;
+    Ok(Ok(()))
+}
+
+/// Forgets some of those that no token can outlive any more. What a clock that was wrong has dated later than
+/// now happened now at the latest: nobody shall be kept out until that time has come.
+pub(super) fn forget(connection: &Connection, rule: &Rule, now: Moment) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "DELETE FROM sign_outs WHERE (user, session) IN
+                 (SELECT user, session FROM sign_outs WHERE created_at < ?1 LIMIT ?2)",
+        )?
+        .execute([now.age_ms.saturating_sub(rule.sign_outs_kept_ms), ROWS_MAX])?;
+    connection
+        .prepare_cached(
+            "UPDATE sign_outs SET created_at = ?1, before = min(before, ?1) WHERE created_at > ?1",
+        )?
+        .execute([now.created_ms])?;
+    Ok(())
+}
