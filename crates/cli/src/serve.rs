@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use tetherline_process::{Signals, log_to_stderr, say};
 use tetherline_server::{
@@ -55,6 +55,13 @@ pub(crate) struct Options {
     /// Trust the certificates in this PEM file at the webhook, instead of the machine's.
     #[arg(long, value_name = "FILE", env = "TETHERLINE_WEBHOOK_CACERT", requires = "webhook_url")]
     webhook_cacert: Option<PathBuf>,
+    /// Tell the webhook who connects and disconnects, too.
+    #[arg(
+        long,
+        value_parser = clap::builder::FalseyValueParser::new(),
+        env = "TETHERLINE_WEBHOOK_CONNECTION_EVENTS"
+    )]
+    webhook_connection_events: bool,
     /// How many requests are with the webhook at a time; further sends wait, and then come again.
     #[arg(
         long,
@@ -177,7 +184,11 @@ fn api_key(options: &Options) -> Result<ApiKey> {
 }
 
 fn webhook(options: &Options) -> Result<Option<Webhook>> {
-    let Some(url) = &options.webhook_url else { return Ok(None) };
+    let Some(url) = &options.webhook_url else {
+        let wanted = options.webhook_connection_events;
+        ensure!(!wanted, "--webhook-connection-events needs --webhook-url");
+        return Ok(None);
+    };
     let secret = match &options.webhook_secret_file {
         Some(path) => files::webhook_secret(path, "--webhook-secret-file")?,
         None => files::webhook_secret_made_if_missing(&options.data.join("webhook.secret"))?,
@@ -187,6 +198,7 @@ fn webhook(options: &Options) -> Result<Option<Webhook>> {
     let mut webhook = WebhookOptions::new(url, &secret);
     webhook.ca_certificates = trusted.as_ref().map(|(pem, _)| pem.as_slice());
     webhook.proxy = options.webhook_proxy.as_deref();
+    webhook.connection_events = options.webhook_connection_events;
     webhook.requests_max = options.webhook_requests_max as usize;
     Webhook::open(webhook).context("--webhook-url").map(Some)
 }

@@ -1,6 +1,7 @@
 #[cfg(feature = "webhook")]
 pub(crate) mod connect_webhook;
 pub(crate) mod connecting;
+pub(crate) mod connections;
 #[cfg(feature = "webhook")]
 pub(crate) mod endpoint;
 #[cfg(any(feature = "jwks", feature = "webhook"))]
@@ -26,6 +27,7 @@ pub use connect_webhook::{
 pub use connecting::{
     ConnectHook, ConnectRefusal, ConnectRequest, GRANT_AGE, GRANT_AGE_MAX, Grant, May,
 };
+pub use connections::{ConnectionChange, ConnectionEnd, ConnectionEvent, ConnectionEvents};
 #[cfg(feature = "webhook")]
 pub use endpoint::{InvalidWebhook, WEBHOOK_ANSWER_BYTES_MAX};
 #[cfg(any(feature = "jwks", feature = "webhook"))]
@@ -86,6 +88,18 @@ pub trait Application: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<bool, StoreError>> {
         let _ = (user, session);
         Box::pin(std::future::ready(Ok(true)))
+    }
+
+    /// Whether it wants to hear who connects and disconnects, by [`Application::connections_changed`].
+    fn hears_of_connections(&self) -> bool {
+        false
+    }
+
+    /// Connections have begun or ended. It comes one after the other; what is answered with a retryable refusal comes
+    /// again, a second and later up to half a minute after that, and what follows waits.
+    fn connections_changed(&self, events: ConnectionEvents) -> BoxFuture<'_, Result<(), Refusal>> {
+        let _ = events;
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 

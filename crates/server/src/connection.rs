@@ -2,6 +2,7 @@
 //! what happens in which order, the session decides, and the hub, which hears what the store commits,
 //! tells what happens elsewhere.
 
+pub(crate) mod bulletin;
 pub(crate) mod driver;
 pub(crate) mod events;
 pub(crate) mod hub;

@@ -36,8 +36,9 @@ mod streams;
 mod trouble;
 
 pub use application::{
-    Application, ConnectHook, ConnectRefusal, ConnectRequest, GRANT_AGE, GRANT_AGE_MAX, Grant,
-    Incoming, May, Refusal, Stop,
+    Application, ConnectHook, ConnectRefusal, ConnectRequest, ConnectionChange, ConnectionEnd,
+    ConnectionEvent, ConnectionEvents, GRANT_AGE, GRANT_AGE_MAX, Grant, Incoming, May, Refusal,
+    Stop,
     reception::{SEND_CLAIM, SEND_CLAIM_RENEWAL},
 };
 #[cfg(feature = "webhook")]
@@ -51,6 +52,7 @@ pub use application::{
 pub use application::{NoHttpClient, http_client};
 pub use chain::chain;
 pub use config::Config;
+pub use connection::bulletin::{CONNECTION_EVENTS_AT_ONCE_MAX, CONNECTION_EVENTS_MAX};
 #[cfg(feature = "echo")]
 #[doc(hidden)]
 pub use http::echo;

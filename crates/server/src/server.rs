@@ -10,7 +10,9 @@ use futures_util::{
     future::{BoxFuture, select},
 };
 use http::HeaderMap;
-use tetherline_protocol::{ErrorCode, IdempotencyKey, Limits, MessageId, UserId, frame::Message};
+use tetherline_protocol::{
+    DeviceId, ErrorCode, IdempotencyKey, Limits, MessageId, UserId, frame::Message,
+};
 use tokio::{
     runtime::Handle,
     time::{Instant, timeout_at},
@@ -21,6 +23,7 @@ use crate::{
     alarm::Alarm,
     application::reception::{HandingOver, Reception, unavailable},
     connection::{
+        bulletin::{Announced, Bulletin},
         events::follow,
         hub::{DRAIN_TIMEOUT, Hub},
     },
@@ -50,6 +53,7 @@ pub(crate) struct Shared {
     pub(crate) bodies: Bodies,
     application: OnceLock<Arc<dyn Application>>,
     connect_hook: OnceLock<Asker>,
+    bulletin: Arc<Bulletin>,
     sign_ins: SharedTrouble,
     background: OnceLock<()>,
     alarm: Alarm,
@@ -78,6 +82,7 @@ impl Server {
             bodies,
             application: OnceLock::new(),
             connect_hook: OnceLock::new(),
+            bulletin: Bulletin::new(),
             sign_ins: SharedTrouble::default(),
             background: OnceLock::new(),
             alarm: Alarm::new(),
@@ -238,6 +243,12 @@ impl Server {
         self.shared.hub.connections()
     }
 
+    /// Which life of the server this is, as the application is told with [`crate::ConnectionEvents`].
+    #[must_use]
+    pub fn id(&self) -> &MessageId {
+        self.shared.server_id()
+    }
+
     /// Resolves, with the reason, when the store will never keep anything again, or nobody will hear of it:
     /// a thread of it has died, its file was replaced under it, or the task that tells who is connected has
     /// died. So end the process, with an exit code that is none of success; whatever supervises it can
@@ -262,6 +273,11 @@ impl Server {
         let sends = timeout_at(deadline, self.shared.reception.idle()).await;
         if sends.is_err() {
             tracing::warn!("sends were still with the application when the drain ended");
+        }
+        if timeout_at(deadline, self.shared.bulletin.idle()).await.is_err() {
+            tracing::warn!(
+                "the application had not heard of all ends of connections when the drain ended"
+            );
         }
     }
 }
@@ -327,6 +343,20 @@ impl Shared {
             }
             told => told.map(|()| None),
         }
+    }
+
+    /// Tells the application of a connection, if it wants to hear of it.
+    pub(crate) fn announce(
+        &self,
+        connection: &MessageId,
+        whose: (&UserId, Option<&DeviceId>),
+    ) -> Option<Box<Announced>> {
+        self.bulletin.announce(self.application.get(), connection, whose)
+    }
+
+    /// Which life of the server this is.
+    pub(crate) fn server_id(&self) -> &MessageId {
+        self.bulletin.server()
     }
 
     /// The connect hook, if there is one.

@@ -23,6 +23,7 @@ fn a_variable_that_is_empty_is_an_option_that_was_not_given() {
         "RETENTION_DAYS",
         "WEBHOOK_URL",
         "WEBHOOK_CACERT",
+        "WEBHOOK_CONNECTION_EVENTS",
         "CONNECT_HOOK_URL",
         "CONNECT_HOOK_ALWAYS",
         "ALLOW_QUERY_TOKEN",

@@ -1,6 +1,7 @@
 //! An application behind a URL: every send becomes one signed HTTP request.
 
 mod budget;
+mod connections;
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use self::budget::Budget;
 pub use self::budget::{WEBHOOK_BYTES_MAX, WEBHOOK_REQUESTS_MAX, WEBHOOK_TURN_TIMEOUT};
 use super::endpoint::{Endpoint, InvalidWebhook, text_of};
 use crate::{
-    Application, Incoming, Refusal, Stop, clock,
+    Application, ConnectionEvents, Incoming, Refusal, Stop, clock,
     trouble::{SharedTrouble, Word},
 };
 
@@ -41,6 +42,7 @@ pub struct Webhook {
     budget: Budget,
     trouble: SharedTrouble,
     answers: SharedTrouble,
+    connection_events: bool,
 }
 
 /// Where a webhook is, and how it is asked.
@@ -59,6 +61,8 @@ pub struct WebhookOptions<'a> {
     pub requests_max: usize,
     /// Sends that wait or are under way, in bytes.
     pub bytes_max: usize,
+    /// Whether it is told who connects and disconnects, too.
+    pub connection_events: bool,
 }
 
 impl<'a> WebhookOptions<'a> {
@@ -66,7 +70,15 @@ impl<'a> WebhookOptions<'a> {
     #[must_use]
     pub fn new(url: &'a str, secret: &'a str) -> Self {
         let (requests_max, bytes_max) = (WEBHOOK_REQUESTS_MAX, WEBHOOK_BYTES_MAX);
-        Self { url, secret, proxy: None, ca_certificates: None, requests_max, bytes_max }
+        Self {
+            url,
+            secret,
+            proxy: None,
+            ca_certificates: None,
+            requests_max,
+            bytes_max,
+            connection_events: false,
+        }
     }
 }
 
@@ -82,7 +94,8 @@ impl Webhook {
         let endpoint = Endpoint::open(to, options.proxy, trusted, WEBHOOK_TIMEOUT)?;
         let budget = Budget::new(options.requests_max, options.bytes_max);
         let (trouble, answers) = (SharedTrouble::default(), SharedTrouble::default());
-        Ok(Self { endpoint, budget, trouble, answers })
+        let connection_events = options.connection_events;
+        Ok(Self { endpoint, budget, trouble, answers, connection_events })
     }
 
     async fn deliver(&self, key: &str, body: String) -> Result<Option<SendAnswer>, Undelivered> {
@@ -207,6 +220,23 @@ impl Application for Webhook {
                 Err(Undelivered::Informal) => Ok(()),
                 told => told.map(|_| ()).map_err(Undelivered::into_refusal),
             }
+        })
+    }
+
+    fn hears_of_connections(&self) -> bool {
+        self.connection_events
+    }
+
+    fn connections_changed(&self, events: ConnectionEvents) -> BoxFuture<'_, Result<(), Refusal>> {
+        let (key, body) = (connections::key(&events), connections::body(&events));
+        Box::pin(async move {
+            let why = match self.ask(&key, &body).await {
+                Answer::Accepted(_) => return Ok(()),
+                Answer::Refused(refusal) => return Err(refusal),
+                Answer::Informal(status) => format!("it answered {status}"),
+                Answer::Unknown(why) => why,
+            };
+            Err(Refusal::new(ErrorCode::Unavailable, why))
         })
     }
 }

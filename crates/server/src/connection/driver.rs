@@ -13,6 +13,7 @@ use tokio::time::{Sleep, sleep_until};
 use crate::{
     ConnectRequest, Incoming, Stop,
     connection::{
+        bulletin::Announced,
         pump::{Action, Event, Pump},
         session::Errand,
         socket::{Goodbye, Read, Received, Socket, Written},
@@ -32,6 +33,8 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     /// What the connect hook was asked, if it was: it is asked so again.
     asked: Option<Box<ConnectRequest>>,
+    /// The application has heard of it.
+    announced: Option<Box<Announced>>,
     is_writing: bool,
     jobs: [Option<Job>; JOBS],
 }
@@ -69,7 +72,9 @@ impl Driver {
         asked: Option<Box<ConnectRequest>>,
     ) -> Box<Self> {
         let jobs = [const { None }; JOBS];
-        Box::new(Self { socket, pump, shared, asked, is_writing: false, jobs })
+        let whose = (pump.user(), pump.device());
+        let announced = shared.announce(pump.connection(), whose);
+        Box::new(Self { socket, pump, shared, asked, announced, is_writing: false, jobs })
     }
 
     pub(crate) async fn run(mut self: Box<Self>) {
@@ -88,6 +93,7 @@ impl Driver {
         loop {
             while let Some(action) = self.pump.poll(Instant::now()) {
                 if let Action::Close(goodbye) = action {
+                    self.has_ended(goodbye.as_ref());
                     return goodbye;
                 }
                 self.perform(action);
@@ -169,6 +175,13 @@ impl Driver {
                 });
             }
             Action::Close(_) => {}
+        }
+    }
+
+    /// The application hears of it now: nothing is delivered any more.
+    fn has_ended(&mut self, goodbye: Option<&Goodbye>) {
+        if let Some(mut announced) = self.announced.take() {
+            announced.ends(goodbye);
         }
     }
 

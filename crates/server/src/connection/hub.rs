@@ -110,6 +110,10 @@ impl Hub {
         self.connections.load(Ordering::SeqCst)
     }
 
+    pub(crate) fn connections_of(&self, user: &UserId) -> usize {
+        self.channel(user).map_or(0, |channel| lock(&channel.live).seats.len())
+    }
+
     /// Whether [`Hub::join`] would succeed now.
     pub(crate) fn admits(&self, user: &UserId) -> Result<(), Refused> {
         let users = lock(&self.users);

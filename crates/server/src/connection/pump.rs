@@ -158,6 +158,10 @@ impl Pump {
         self.session.user()
     }
 
+    pub(crate) fn connection(&self) -> &MessageId {
+        self.session.connection()
+    }
+
     /// What its client may do from now on.
     pub(crate) fn may(&self) -> May {
         self.session.may()

@@ -175,6 +175,10 @@ impl Session {
         &self.user
     }
 
+    pub(crate) fn connection(&self) -> &MessageId {
+        &self.connection
+    }
+
     /// What its client may do from now on.
     pub(crate) fn may(&self) -> May {
         self.may

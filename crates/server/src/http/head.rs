@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{server::Shared, store::Head};
 
-/// Where a mailbox ends.
+/// Where a mailbox ends, and who reads it.
 #[derive(Serialize)]
 struct MailboxHead {
     user: UserId,
@@ -20,6 +20,10 @@ struct MailboxHead {
     #[serde(skip_serializing_if = "Option::is_none")]
     head_id: Option<MessageId>,
     epoch: Epoch,
+    /// How many connections of the user's are open.
+    connections: usize,
+    /// Which life of the server counts them.
+    server: MessageId,
 }
 
 /// `GET /v1/users/{user}`: the newest position of a mailbox. Nobody is unknown: a user for whom nothing
@@ -36,5 +40,7 @@ pub(super) async fn head(
             tracing::debug!(%error, "a mailbox's head was not read");
             Problem::unavailable("The mailbox was not read; try again.", RETRY)
         })?;
-    Ok(Json(MailboxHead { user, head, head_id, epoch }))
+    let connections = shared.hub.connections_of(&user);
+    let server = shared.server_id().clone();
+    Ok(Json(MailboxHead { user, head, head_id, epoch, connections, server }))
 }
