@@ -1,0 +1,9 @@
+//! What a hostile or broken peer does, byte by byte, to the real process; and beside it somebody who is well-behaved, and
+//! whom nothing of it may concern.
+
+mod bystander;
+mod flood;
+mod frames;
+mod handshake;
+mod raw;
+mod slow;
