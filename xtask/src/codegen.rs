@@ -13,8 +13,8 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 use anyhow::{Context as _, Result, bail, ensure};
 use tetherline_process::say;
 use tetherline_protocol::{
-    BEARER_PREFIX, CloseCode, ErrorCode, Limits, NO_TOKEN, PROTOCOL_VERSION, SUBPROTOCOL,
-    TOKEN_HEADER, limits, message_type,
+    BEARER_PREFIX, CloseCode, ErrorCode, Limits, NO_TOKEN, PROTOCOL_VERSION, RETRY_AFTER_IN_REASON,
+    SUBPROTOCOL, TOKEN_HEADER, limits, message_type,
 };
 
 const GENERATED: &str = "packages/tetherline/src/generated/protocol.ts";
@@ -114,6 +114,10 @@ fn write_close_codes(out: &mut String) -> Result<()> {
     for code in CloseCode::ALL {
         writeln!(out, "export const CLOSE_{} = {};", code.name(), code.code())?;
     }
+    let comment =
+        "What stands in a close frame's reason before the time after which to come back, in ms.";
+    writeln!(out, "\n/** {comment} */")?;
+    writeln!(out, "export const RETRY_AFTER_IN_REASON = '{RETRY_AFTER_IN_REASON}';")?;
     Ok(())
 }
 

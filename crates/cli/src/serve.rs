@@ -1,4 +1,5 @@
 mod connect_hook;
+mod drain;
 mod rates;
 mod streams;
 mod tokens;
@@ -13,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use tetherline_process::{Signals, log_to_stderr, say};
+use tetherline_process::{Asked, Signals, log_to_stderr, say};
 use tetherline_server::{
     ApiKey, Config, Origin, Server, Webhook, WebhookOptions, listen, raise_descriptors, serve,
     store::SqliteStore,
@@ -112,6 +113,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     connect_hook: connect_hook::HookOptions,
     #[command(flatten)]
+    drain: drain::DrainOptions,
+    #[command(flatten)]
     streams: streams::StreamLimits,
     #[command(flatten)]
     rates: rates::RateOptions,
@@ -147,8 +150,10 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     say!("listening on http://{address}");
     let draining = server.clone();
     let serving = serve(listener, server.router(), async move {
-        signals.stop().await;
-        draining.drain().await;
+        match signals.stop().await {
+            Asked::Terminate => draining.drain().await,
+            Asked::Interrupt => draining.drain_at_once().await,
+        }
     });
     tokio::select! {
         ended = serving => {
@@ -170,6 +175,7 @@ fn config(options: &Options) -> Result<Config> {
     config.allow_query_token = options.allow_query_token;
     config.limits.retention_age_ms = u64::from(options.retention_days) * DAY_MS;
     config.limits.retention_messages_max = u64::from(options.retention_messages);
+    options.drain.set(&mut config);
     options.streams.set(&mut config.limits);
     options.rates.set(&mut config.rates);
     Ok(config)

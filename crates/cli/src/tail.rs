@@ -87,7 +87,7 @@ async fn follow(client: &mut Client, url: &str) -> Result<End> {
     loop {
         let event = tokio::select! {
             event = client.next() => event,
-            () = &mut stop => return Ok(End::Asked),
+            _ = &mut stop => return Ok(End::Asked),
         };
         let printed = match event {
             Some(Event::Message(message)) => answer(&message.text),

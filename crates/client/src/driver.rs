@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     Acknowledge, Connection, Event, Receipt,
     builder::Setup,
-    link::{ABNORMAL, Incoming, Link},
+    link::{ABNORMAL, Goodbye, Incoming, Link},
     probe::probe,
     sends::Sends,
     trouble::Trouble,
@@ -221,15 +221,15 @@ impl Driver {
         match incoming {
             Incoming::Text(text) => self.frame(connection, text),
             Incoming::Sign => self.engine.handle_received(connection),
-            Incoming::Closed(code) => self.lost(connection, code),
+            Incoming::Closed(goodbye) => self.lost(connection, goodbye),
         }
     }
 
-    fn lost(&mut self, connection: ConnectionNo, code: u16) {
+    fn lost(&mut self, connection: ConnectionNo, Goodbye { code, retry_after_ms }: Goodbye) {
         self.link = None;
         // The engine has not seen it, so it will be asked for again.
         self.held_back.clear();
-        self.engine.handle_closed(connection, code, self.now());
+        self.engine.handle_closed(connection, code, retry_after_ms, self.now());
     }
 
     fn done(&mut self, done: Done) {
@@ -250,7 +250,7 @@ impl Driver {
             }
             Done::Opened(connection, Err(trouble)) => {
                 self.trouble = Some(trouble);
-                self.engine.handle_closed(connection, ABNORMAL, now);
+                self.lost(connection, ABNORMAL);
             }
             Done::Probed(connection, answer, trouble) => {
                 // A server that is willing says nothing about why the socket did not open.

@@ -24,8 +24,15 @@ use crate::{
     trouble::{Trouble, chain},
 };
 
+/// How a peer closed: with which code, and when it wants us back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Goodbye {
+    pub(crate) code: u16,
+    pub(crate) retry_after_ms: Option<u64>,
+}
+
 /// RFC 6455: the connection ended without a close frame.
-pub(crate) const ABNORMAL: u16 = 1006;
+pub(crate) const ABNORMAL: Goodbye = Goodbye { code: 1006, retry_after_ms: None };
 /// A peer that takes no byte for this long is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(PONG_TIMEOUT_MS);
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_millis(CONNECT_TIMEOUT_MS);
@@ -44,7 +51,7 @@ pub(crate) enum Incoming {
     Text(Box<str>),
     /// Something that only shows that the peer lives.
     Sign,
-    Closed(u16),
+    Closed(Goodbye),
 }
 
 impl Link {
@@ -83,7 +90,10 @@ impl Link {
         match self.socket.next().await {
             Some(Ok(Message::Text(text))) => Incoming::Text(text.as_str().into()),
             Some(Ok(Message::Close(frame))) => {
-                Incoming::Closed(frame.map_or(ABNORMAL, |frame| frame.code.into()))
+                Incoming::Closed(frame.map_or(ABNORMAL, |frame| Goodbye {
+                    code: frame.code.into(),
+                    retry_after_ms: tetherline_protocol::CloseCode::retry_after_ms(&frame.reason),
+                }))
             }
             Some(Ok(_)) => Incoming::Sign,
             Some(Err(_)) | None => Incoming::Closed(ABNORMAL),

@@ -93,7 +93,7 @@ impl Page {
     }
 
     fn lose(&mut self, connection: ConnectionNo) {
-        self.engine.handle_closed(connection, 1006, self.now);
+        self.engine.handle_closed(connection, 1006, None, self.now);
         self.outputs();
     }
 

@@ -131,7 +131,7 @@ fn what_came_twice_is_delivered_once() {
     let (mut page, connection) = Page::connected(0, 0);
     assert_eq!(page.message(connection, 1), NEWS);
     assert_eq!(page.message(connection, 1), Delivery::Drop);
-    page.engine.handle_closed(connection, 1006, page.now);
+    page.engine.handle_closed(connection, 1006, None, page.now);
     page.next_timer();
     let again = page.open();
     page.establish(again, 2, 0);
@@ -143,12 +143,12 @@ fn what_came_twice_is_delivered_once() {
 #[test]
 fn a_socket_that_was_given_up_cannot_say_anything_any_more() {
     let (mut page, old) = Page::connected(0, 0);
-    page.engine.handle_closed(old, 1006, page.now);
+    page.engine.handle_closed(old, 1006, None, page.now);
     page.next_timer();
     let new = page.open();
     page.establish(new, 0, 0);
     assert_eq!(page.message(old, 1), Delivery::Drop);
-    page.engine.handle_closed(old, 4403, page.now);
+    page.engine.handle_closed(old, 4403, None, page.now);
     assert_eq!(page.engine.status(), Status::Connected);
     assert_eq!(page.message(new, 1), NEWS);
 }
@@ -219,7 +219,7 @@ fn nothing_is_foreseen_while_a_handler_runs_or_a_hole_is_filled() {
     assert_eq!(page.engine.foreseen(), 0);
     page.engine.handled(seq(1), page.now);
     assert_ne!(page.engine.foreseen(), 0);
-    page.engine.handle_closed(connection, 1006, page.now);
+    page.engine.handle_closed(connection, 1006, None, page.now);
     assert_eq!(page.engine.foreseen(), 0);
 
     let (mut page, connection) = Page::connected(10, 5);
@@ -262,7 +262,7 @@ fn a_handler_that_never_settles_is_reported_and_stops_nothing() {
 fn what_was_handled_before_a_loss_is_acknowledged_after_it() {
     let (mut page, connection) = Page::connected(0, 0);
     page.message(connection, 1);
-    page.engine.handle_closed(connection, 1006, page.now);
+    page.engine.handle_closed(connection, 1006, None, page.now);
     page.next_timer();
     let again = page.open();
     page.establish(again, 1, 0);
@@ -434,7 +434,7 @@ fn a_backfill_that_is_cut_off_goes_on_where_it_was() {
     let (mut page, connection) = Page::connected(100, 100);
     page.engine.history_as_of(seq(97), page.now);
     assert_eq!(page.message(connection, 98), OLD);
-    page.engine.handle_closed(connection, 1006, page.now);
+    page.engine.handle_closed(connection, 1006, None, page.now);
     page.next_timer();
     let again = page.open();
     page.establish(again, 100, 100);
@@ -447,7 +447,7 @@ fn a_backfill_that_is_cut_off_goes_on_where_it_was() {
 #[test]
 fn another_epoch_is_another_history_and_said_out_loud() {
     let (mut page, connection) = Page::connected(5, 5);
-    page.engine.handle_closed(connection, 1006, page.now);
+    page.engine.handle_closed(connection, 1006, None, page.now);
     page.next_timer();
     let again = page.open();
     page.establish_in(EpochNo(2), again, 2, 1);
@@ -469,7 +469,7 @@ fn what_is_parked_of_a_lost_history_never_reaches_a_handler() {
     page.outputs();
     let parked = page.engine.handle_message(connection, Some(seq(1).into()), 0, 100);
     assert_eq!(parked, Delivery::Park { replayed: true });
-    page.engine.handle_closed(connection, 1006, page.now);
+    page.engine.handle_closed(connection, 1006, None, page.now);
     page.next_timer();
     let again = page.open();
     page.establish_in(EpochNo(2), again, 1, 0);
@@ -487,7 +487,7 @@ fn a_handler_of_a_lost_history_does_not_speak_for_what_is_parked_in_the_new_one(
     page.outputs();
     assert_eq!(page.message(connection, 1), OLD);
     page.engine.hold(seq(1), page.now);
-    page.engine.handle_closed(connection, 1006, page.now);
+    page.engine.handle_closed(connection, 1006, None, page.now);
     page.next_timer();
     let again = page.open();
     page.establish_in(EpochNo(2), again, 1, 0);
@@ -506,7 +506,7 @@ fn a_send_goes_out_at_once_and_again_after_a_loss_in_order() {
     let first = page.engine.send("first".into(), 5, page.now).unwrap();
     let second = page.engine.send("second".into(), 6, page.now).unwrap();
     assert_eq!(page.outputs(), [Output::Transmit(first), Output::Transmit(second)]);
-    page.engine.handle_closed(connection, 1006, page.now);
+    page.engine.handle_closed(connection, 1006, None, page.now);
     page.next_timer();
     let again = page.open();
     page.establish(again, 0, 0);
@@ -682,7 +682,7 @@ fn attempts_are_counted_and_spread_up_to_the_cap() {
     for attempt in 0..12 {
         assert_eq!(page.engine.attempts(), attempt);
         let connection = page.open();
-        page.engine.handle_closed(connection, 1006, page.now);
+        page.engine.handle_closed(connection, 1006, None, page.now);
         assert_eq!(page.outputs(), [Output::Probe(connection)]);
         page.engine.handle_probe(connection, ProbeAnswer::Unreachable, page.now);
         assert_eq!(page.engine.status(), Status::Waiting);
@@ -695,7 +695,7 @@ fn a_server_that_says_when_to_come_back_is_obeyed() {
     let mut page = Page::new();
     page.engine.sign_in(page.now);
     let connection = page.open();
-    page.engine.handle_closed(connection, 1006, page.now);
+    page.engine.handle_closed(connection, 1006, None, page.now);
     page.outputs();
     let busy = ProbeAnswer::Busy { retry_after_ms: Some(60_000) };
     page.engine.handle_probe(connection, busy, page.now);
@@ -704,11 +704,34 @@ fn a_server_that_says_when_to_come_back_is_obeyed() {
 }
 
 #[test]
+fn a_server_that_restarts_is_asked_again_when_it_said_and_by_everybody_at_another_moment() {
+    // Whoever was connected came back within half a second, all of them, and found a port that was closed.
+    let returns = |seed, told| {
+        let mut page = Page { engine: Engine::new(seed), now: Instant::from_millis(1_000) };
+        page.engine.sign_in(page.now);
+        let connection = page.open();
+        page.establish(connection, 0, 0);
+        page.engine.handle_closed(connection, 1012, told, page.now);
+        assert_eq!(page.engine.wait_reason(), Some(WaitReason::Lost));
+        page.engine.retry_at().unwrap().millis_since(page.now)
+    };
+    let told: Vec<u64> = (0..20).map(|seed| returns(seed, Some(20_000))).collect();
+    assert!(told.iter().all(|ms| (20_000..=20_000 + BACKOFF_BASE_MS).contains(ms)), "{told:?}");
+    assert!(told.iter().collect::<std::collections::BTreeSet<_>>().len() > 10, "{told:?}");
+    // One that says nothing, as older servers do, and one that others stand in for.
+    for told in [None, Some(0)] {
+        assert!((0..20).all(|seed| returns(seed, told) <= BACKOFF_BASE_MS), "{told:?}");
+    }
+    // Nobody waits for longer than an hour, whatever stands in the way.
+    assert!(returns(1, Some(u64::MAX)) <= HOUR_MS + BACKOFF_BASE_MS);
+}
+
+#[test]
 fn a_server_that_says_never_is_not_asked_at_once() {
     let mut page = Page::new();
     page.engine.sign_in(page.now);
     let connection = page.open();
-    page.engine.handle_closed(connection, 1006, page.now);
+    page.engine.handle_closed(connection, 1006, None, page.now);
     let never = ProbeAnswer::Busy { retry_after_ms: Some(u64::MAX) };
     page.engine.handle_probe(connection, never, page.now);
     let waits_ms = page.engine.retry_at().unwrap().millis_since(page.now);
@@ -730,12 +753,12 @@ fn a_refused_token_is_replaced_and_tried_again_slower_and_slower_for_as_long_as_
     page.engine.sign_in(page.now);
     let unauthorized = ProbeAnswer::Unauthorized;
     let first = page.open();
-    page.engine.handle_closed(first, 1006, page.now);
+    page.engine.handle_closed(first, 1006, None, page.now);
     page.engine.handle_probe(first, unauthorized, page.now);
     assert!(page.outputs().contains(&Output::ResolveToken { fresh: true }));
     page.engine.handle_token(page.now);
     let second = ConnectionNo(first.0 + 1);
-    page.engine.handle_closed(second, 1006, page.now);
+    page.engine.handle_closed(second, 1006, None, page.now);
     page.engine.handle_probe(second, unauthorized, page.now);
     let told = Output::IdentityRefused { is_final: false };
     assert!(page.outputs().contains(&told));
@@ -753,7 +776,7 @@ fn a_refused_token_is_replaced_and_tried_again_slower_and_slower_for_as_long_as_
         assert_eq!((page.engine.status(), page.engine.retry_at()), (Status::Refused, None));
         page.engine.handle_token(page.now);
         let connection = ConnectionNo(second.0 + 1 + times);
-        page.engine.handle_closed(connection, 1006, page.now);
+        page.engine.handle_closed(connection, 1006, None, page.now);
         // Whose token it is can be put right as well.
         let answer = if times % 2 == 0 { unauthorized } else { ProbeAnswer::Forbidden };
         page.engine.handle_probe(connection, answer, page.now);
@@ -775,7 +798,7 @@ fn only_the_application_ends_a_refusal() {
     page.engine.sign_in(page.now);
     for _ in 0..2 {
         let connection = page.open();
-        page.engine.handle_closed(connection, 1006, page.now);
+        page.engine.handle_closed(connection, 1006, None, page.now);
         page.engine.handle_probe(connection, ProbeAnswer::Unauthorized, page.now);
     }
     page.next_timer();
@@ -792,7 +815,7 @@ fn an_answer_that_is_not_the_servers_signs_nobody_out_however_often_it_comes() {
     page.engine.sign_in(page.now);
     for _ in 0..3 {
         let connection = page.open();
-        page.engine.handle_closed(connection, 1006, page.now);
+        page.engine.handle_closed(connection, 1006, None, page.now);
         page.engine.handle_probe(connection, ProbeAnswer::Unreachable, page.now);
         assert!(!page.outputs().contains(&Output::IdentityRefused { is_final: false }));
         assert_eq!(page.engine.wait_reason(), Some(WaitReason::Unreachable));
@@ -831,7 +854,7 @@ fn a_close_code_counts_only_once_the_server_has_shown_that_it_is_one() {
         page.engine.sign_in(page.now);
         let connection = page.open();
         page.engine.handle_opened(connection, page.now);
-        page.engine.handle_closed(connection, code, page.now);
+        page.engine.handle_closed(connection, code, None, page.now);
         assert_eq!(page.outputs(), [Output::Probe(connection)], "{code}");
         page.engine.handle_probe(connection, ProbeAnswer::Acceptable, page.now);
         assert_eq!(page.engine.status(), Status::Waiting);
@@ -844,7 +867,7 @@ fn a_token_that_is_not_valid_yet_is_waited_for_and_asked_for_again() {
     let mut page = Page::new();
     page.engine.sign_in(page.now);
     let connection = page.open();
-    page.engine.handle_closed(connection, 1006, page.now);
+    page.engine.handle_closed(connection, 1006, None, page.now);
     let early = ProbeAnswer::TokenNotYetValid { retry_after_ms: Some(40_000) };
     page.engine.handle_probe(connection, early, page.now);
     assert_eq!(page.engine.wait_reason(), Some(WaitReason::TokenNotYetValid));
@@ -859,7 +882,7 @@ fn a_person_is_not_signed_out_because_the_fresh_token_could_not_be_fetched() {
     // The old token was tried a second time, and its second refusal counted.
     let (mut page, connection) = Page::connected(0, 0);
     page.outputs();
-    page.engine.handle_closed(connection, 4401, page.now);
+    page.engine.handle_closed(connection, 4401, None, page.now);
     assert!(page.outputs().contains(&Output::ResolveToken { fresh: true }));
     page.engine.handle_no_token(NoToken::Failed, page.now);
     assert_eq!(page.engine.status(), Status::Waiting);
@@ -871,9 +894,9 @@ fn a_person_is_not_signed_out_because_the_fresh_token_could_not_be_fetched() {
 fn a_fresh_token_that_grew_old_on_a_dead_network_is_replaced() {
     let (mut page, connection) = Page::connected(0, 0);
     page.outputs();
-    page.engine.handle_closed(connection, 4401, page.now);
+    page.engine.handle_closed(connection, 4401, None, page.now);
     let attempt = page.open();
-    page.engine.handle_closed(attempt, 1006, page.now);
+    page.engine.handle_closed(attempt, 1006, None, page.now);
     page.engine.handle_probe(attempt, ProbeAnswer::Unreachable, page.now);
     page.outputs();
     page.next_timer();
@@ -885,7 +908,7 @@ fn an_expired_token_costs_one_reconnect_even_if_it_happens_every_hour() {
     let (mut page, mut connection) = Page::connected(0, 0);
     for _ in 0..3 {
         page.pass(STABLE_AFTER_MS);
-        page.engine.handle_closed(connection, 4401, page.now);
+        page.engine.handle_closed(connection, 4401, None, page.now);
         connection = page.open();
         page.establish(connection, 0, 0);
         assert_eq!(page.engine.status(), Status::Connected);
@@ -932,7 +955,7 @@ fn a_short_connection_does_not_reset_the_backoff_and_a_long_one_does() {
                 let connection = page.open();
                 page.establish(connection, 0, 0);
                 page.pass(stable_ms);
-                page.engine.handle_closed(connection, 1006, page.now);
+                page.engine.handle_closed(connection, 1006, None, page.now);
                 page.engine.retry_at().expect("a retry is planned").millis_since(page.now)
             })
             .max()

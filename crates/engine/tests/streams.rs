@@ -57,7 +57,7 @@ impl Page {
     }
 
     fn lose_connection(&mut self) {
-        self.engine.handle_closed(self.connection, 1006, self.now);
+        self.engine.handle_closed(self.connection, 1006, None, self.now);
         self.now = self.engine.retry_at().expect("it tries again");
         self.engine.handle_timeout(self.now);
     }

@@ -413,7 +413,7 @@ fn try_now_in_any_tab_makes_the_leading_one_try() {
     assert_eq!(tab.outputs(), [Output::Post(Some(LEADER), TabMessage::TryNow)]);
 
     let (mut leader, connection) = Tab::leading(0, 0);
-    leader.engine.handle_closed(connection, 1006, leader.now);
+    leader.engine.handle_closed(connection, 1006, None, leader.now);
     assert_eq!(leader.engine.status(), Status::Waiting);
     leader.engine.handle_tab(OTHER, TabMessage::TryNow, leader.now);
     assert_eq!(leader.engine.status(), Status::Connecting);
@@ -525,7 +525,7 @@ fn a_tab_that_merely_goes_away_signs_nobody_out() {
 #[test]
 fn an_identity_that_is_refused_is_refused_in_every_tab() {
     let (mut leader, connection) = Tab::leading(0, 0);
-    leader.engine.handle_closed(connection, 4403, leader.now);
+    leader.engine.handle_closed(connection, 4403, None, leader.now);
     leader.engine.handle_no_token(NoToken::SignedOut, leader.now);
     assert!(leader.outputs().contains(&Output::Post(None, TabMessage::Refused)));
     let (mut follower, _) = Tab::joined(0, 0);
@@ -537,10 +537,10 @@ fn an_identity_that_is_refused_is_refused_in_every_tab() {
 #[test]
 fn a_token_that_is_refused_shows_in_every_tab_and_ends_none() {
     let (mut leader, connection) = Tab::leading(0, 0);
-    leader.engine.handle_closed(connection, 4401, leader.now);
+    leader.engine.handle_closed(connection, 4401, None, leader.now);
     leader.engine.handle_token(leader.now);
     let fresh = ConnectionNo(connection.0 + 1);
-    leader.engine.handle_closed(fresh, 1006, leader.now);
+    leader.engine.handle_closed(fresh, 1006, None, leader.now);
     leader.engine.handle_probe(fresh, ProbeAnswer::Unauthorized, leader.now);
     let outputs = leader.outputs();
     assert!(!outputs.contains(&Output::Unlock), "{outputs:?}");
@@ -600,7 +600,7 @@ fn what_all_tabs_send_is_one_sequence_and_goes_out_again_in_its_order() {
     leader.engine.handle_accepted(connection, own, leader.now);
     leader.engine.handle_accepted(connection, first, leader.now);
     leader.outputs();
-    leader.engine.handle_closed(connection, 1006, leader.now);
+    leader.engine.handle_closed(connection, 1006, None, leader.now);
     assert_eq!(leader.engine.payload(second), None, "its own tab sends it by the next connection");
     assert_eq!(leader.engine.pass_on("too early", leader.now), None);
 }

@@ -1,5 +1,14 @@
 use std::io;
 
+/// Who asked a process to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Whatever supervises it.
+    Terminate,
+    /// Somebody at a terminal, who waits.
+    Interrupt,
+}
+
 /// Where there are no signals: the interrupt asks the process to end in order.
 #[derive(Debug)]
 pub struct Signals;
@@ -16,7 +25,8 @@ impl Signals {
     }
 
     /// Done when the process is to end.
-    pub async fn stop(self) {
+    pub async fn stop(self) -> Asked {
         let _ = tokio::signal::ctrl_c().await;
+        Asked::Interrupt
     }
 }

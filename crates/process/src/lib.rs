@@ -24,7 +24,7 @@ use std::{
 pub use log::log_to_stderr;
 pub use panics::say_panics;
 #[cfg(feature = "signals")]
-pub use signals::Signals;
+pub use signals::{Asked, Signals};
 
 /// The exit code of a task that was done, and whose answer could not be written: sysexits' `EX_IOERR`.
 pub const OUTPUT_LOST: u8 = 74;

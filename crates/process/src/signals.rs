@@ -9,6 +9,15 @@ use signal_hook::{
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// Who asked a process to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Whatever supervises it: SIGTERM.
+    Terminate,
+    /// Somebody at a terminal, who waits: SIGINT.
+    Interrupt,
+}
+
 /// What a process is told to do: SIGTERM and SIGINT ask it to end in order. The second of them ends it
 /// at once, with 128 and the signal's number as its exit code, whatever hangs.
 #[derive(Debug)]
@@ -46,11 +55,11 @@ impl Signals {
     }
 
     /// Done when the process is to end.
-    pub async fn stop(mut self) {
+    pub async fn stop(mut self) -> Asked {
         let Self { terminate, interrupt } = &mut self;
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = terminate.recv() => Asked::Terminate,
+            _ = interrupt.recv() => Asked::Interrupt,
         }
     }
 }

@@ -1,3 +1,6 @@
+/// What stands in a close frame's reason before the time after which to come back, in ms.
+pub const RETRY_AFTER_IN_REASON: &str = "retry_after_ms=";
+
 /// Why a connection was closed, as the WebSocket close code says it (RFC 6455, section 7.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -16,7 +19,7 @@ pub enum CloseCode {
     TooBig,
     /// 1011: a fault of the server; the details are in its log.
     Internal,
-    /// 1012: the server is going away; come back after a moment.
+    /// 1012: the server is going away; come back when its reason says.
     Restart,
     /// 4401: the token expired or was revoked.
     TokenExpired,
@@ -102,12 +105,42 @@ impl CloseCode {
         }
     }
 
+    /// When whoever closed wants the client back, in ms: what the close frame's reason ends in, behind
+    /// [`RETRY_AFTER_IN_REASON`]. Older servers, and whatever stands in between, say nothing of it.
+    #[must_use]
+    pub fn retry_after_ms(reason: &str) -> Option<u64> {
+        let (_, told) = reason.split_once(RETRY_AFTER_IN_REASON)?;
+        told.parse().ok()
+    }
+
     /// What a client does about any close code, known or not: unknown ones are worth another try.
     #[must_use]
     pub const fn reaction(code: u16) -> Reaction {
         match code {
             4401 | 4403 => Reaction::FreshToken,
             _ => Reaction::Reconnect,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_says_when_to_come_back_or_nothing() {
+        let told = CloseCode::retry_after_ms;
+        assert_eq!(told("the server restarts; retry_after_ms=1500"), Some(1_500));
+        assert_eq!(told("retry_after_ms=0"), Some(0));
+        for nothing in [
+            "",
+            "the server restarts",
+            "retry_after_ms=",
+            "retry_after_ms=-1",
+            "retry_after_ms=1.5",
+            "retry_after_ms=1 s",
+        ] {
+            assert_eq!(told(nothing), None, "{nothing}");
         }
     }
 }

@@ -32,7 +32,7 @@ mod seq;
 mod stream;
 pub mod utf16;
 
-pub use close::{CloseCode, Reaction};
+pub use close::{CloseCode, RETRY_AFTER_IN_REASON, Reaction};
 pub use error_code::ErrorCode;
 pub use excerpt::{QUOTED_CHARACTERS_MAX, excerpt};
 pub use id::{DeviceId, Epoch, IdempotencyKey, InvalidId, MessageId, UserId};

@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use tetherline_protocol::Limits;
 
-use crate::{ApiKey, Origin, REQUEST_BODIES_BYTES_MAX, Rates, TokenRules};
+use crate::{ApiKey, DRAIN_WINDOW, Drain, Origin, REQUEST_BODIES_BYTES_MAX, Rates, TokenRules};
 
 /// How a server is set up. Everything secret comes from the caller; nothing has a default key.
 #[derive(Debug, Clone)]
@@ -15,6 +17,10 @@ pub struct Config {
     pub allow_query_token: bool,
     /// All requests that have not come to their end together, in bytes. Over it, 503.
     pub request_bodies_bytes_max: usize,
+    /// How whoever is connected is sent away when the server ends.
+    pub drain: Drain,
+    /// Over how long they come back; with [`Drain::OneByOne`], over how long they are sent away.
+    pub drain_window: Duration,
     /// What is announced to every client.
     pub limits: Limits,
     /// What is allowed how often.
@@ -31,6 +37,8 @@ impl Config {
             allowed_origins: Vec::new(),
             allow_query_token: false,
             request_bodies_bytes_max: REQUEST_BODIES_BYTES_MAX,
+            drain: Drain::default(),
+            drain_window: DRAIN_WINDOW,
             limits: Limits::default(),
             rates: Rates::default(),
         }

@@ -1,5 +1,5 @@
-//! The HTTP surface: connecting, the same URL without an upgrade, publishing, streams, erasing, and
-//! signing out.
+//! The HTTP surface: connecting, the same URL without an upgrade, publishing, streams, erasing,
+//! signing out, and whether to send anybody here.
 
 mod answer;
 mod body;
@@ -11,6 +11,7 @@ mod erase;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod head;
+mod health;
 mod publish;
 mod publish_many;
 mod publisher;
@@ -58,5 +59,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/users/{user}/streams/{message_uuid}/{attempt}", delete(streams::cancel))
         .route("/v1/users/{user}/streams/{message_uuid}/{attempt}/text", post(streams::add))
         .route("/v1/users/{user}/streams/{message_uuid}/{attempt}/finish", post(streams::finish))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
         .with_state(shared)
 }

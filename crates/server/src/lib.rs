@@ -53,6 +53,7 @@ pub use application::{NoHttpClient, http_client};
 pub use chain::chain;
 pub use config::Config;
 pub use connection::bulletin::{CONNECTION_EVENTS_AT_ONCE_MAX, CONNECTION_EVENTS_MAX};
+pub use connection::hub::{DRAIN_RETURN_MIN, DRAIN_RETURNS_PER_S, Drain};
 #[cfg(feature = "echo")]
 #[doc(hidden)]
 pub use http::echo;
@@ -81,7 +82,9 @@ pub use security::{
     InvalidJwksUrl, JWKS_AGE, JWKS_AGE_MAX, JWKS_AGE_MIN, JWKS_KEPT_MAX, JWKS_RETRY_BASE,
     JWKS_RETRY_MAX, JWKS_TIMEOUT, JWKS_UNKNOWN_KID_INTERVAL, Jwks, JwksOptions, JwksTimes,
 };
-pub use server::{PublishError, Published, Server};
+pub use server::{
+    DRAIN_TIMEOUT, DRAIN_WINDOW, PublishError, Published, Readiness, STORE_ANSWER_TIMEOUT, Server,
+};
 pub use store::{Head, Publish, SIGN_OUTS_PER_USER_MAX, SignOutError, StoreError, backup};
 pub use streams::{PipeError, StreamWriter};
 pub use tetherline_protocol::frame::{InvalidAnswer, SendAnswer};

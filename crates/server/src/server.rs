@@ -1,4 +1,6 @@
+mod draining;
 mod publishing;
+mod readiness;
 mod sign_outs;
 
 use std::sync::{Arc, OnceLock};
@@ -13,10 +15,7 @@ use http::HeaderMap;
 use tetherline_protocol::{
     DeviceId, ErrorCode, IdempotencyKey, Limits, MessageId, UserId, frame::Message,
 };
-use tokio::{
-    runtime::Handle,
-    time::{Instant, timeout_at},
-};
+use tokio::runtime::Handle;
 
 use crate::{
     Application, Config, ConnectHook, ConnectHookOptions, Incoming, May, Refusal, Stop,
@@ -25,7 +24,7 @@ use crate::{
     connection::{
         bulletin::{Announced, Bulletin},
         events::follow,
-        hub::{DRAIN_TIMEOUT, Hub},
+        hub::Hub,
     },
     http::{Bodies, BodyError, message_request_bytes, router},
     rates::Meters,
@@ -34,7 +33,10 @@ use crate::{
     trouble::SharedTrouble,
 };
 
+pub use draining::{DRAIN_TIMEOUT, DRAIN_WINDOW};
 pub use publishing::{PublishError, Published};
+use readiness::Looks;
+pub use readiness::{Readiness, STORE_ANSWER_TIMEOUT};
 
 /// The delivery server: a handle, cheap to clone.
 #[derive(Clone)]
@@ -55,6 +57,7 @@ pub(crate) struct Shared {
     connect_hook: OnceLock<Asker>,
     bulletin: Arc<Bulletin>,
     sign_ins: SharedTrouble,
+    looks: Looks,
     background: OnceLock<()>,
     alarm: Alarm,
 }
@@ -84,6 +87,7 @@ impl Server {
             connect_hook: OnceLock::new(),
             bulletin: Bulletin::new(),
             sign_ins: SharedTrouble::default(),
+            looks: Looks::default(),
             background: OnceLock::new(),
             alarm: Alarm::new(),
         };
@@ -116,8 +120,8 @@ impl Server {
         assert!(first, "a connect hook is attached already");
     }
 
-    /// `/ws`, `/ws/user/{user}`, `/v1/messages` and everything below `/v1/users/{user}`, to be served or merged into another
-    /// router.
+    /// `/ws`, `/ws/user/{user}`, `/v1/messages`, everything below `/v1/users/{user}`, `/healthz` and `/readyz`, to be served
+    /// or merged into another router.
     pub fn router(&self) -> Router {
         router(self.shared.clone())
     }
@@ -262,23 +266,6 @@ impl Server {
     /// ended, and end the process with an exit code that is none of success if it does not.
     pub fn is_in_place(&self) -> Result<(), StoreError> {
         self.shared.store.is_in_place()
-    }
-
-    /// Refuses new connections, closes all others with 1012 and waits for them and for what they have
-    /// handed to the application, for a bounded time.
-    pub async fn drain(&self) {
-        let deadline = Instant::now() + DRAIN_TIMEOUT;
-        self.shared.hub.drain().await;
-        // From here on nobody is left who could hand over another.
-        let sends = timeout_at(deadline, self.shared.reception.idle()).await;
-        if sends.is_err() {
-            tracing::warn!("sends were still with the application when the drain ended");
-        }
-        if timeout_at(deadline, self.shared.bulletin.idle()).await.is_err() {
-            tracing::warn!(
-                "the application had not heard of all ends of connections when the drain ended"
-            );
-        }
     }
 }
 

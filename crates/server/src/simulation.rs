@@ -18,7 +18,7 @@ use crate::{
     connection::{
         hub::{self, Membership},
         pump::{self, Pump},
-        session::{Errand, Opening, Outgoing, Wire},
+        session::{Errand, Opening, Outgoing, Reason, Wire},
         socket::Goodbye,
     },
     rates::Meters,
@@ -80,8 +80,8 @@ impl Hub {
     }
 
     /// Admits nobody any more, and tells everybody to leave.
-    pub fn start_draining(&self) {
-        self.who.start_draining();
+    pub fn start_draining(&self, window_max: Duration) {
+        self.who.send_all_away(window_max);
     }
 }
 
@@ -170,8 +170,9 @@ pub enum Action {
     Verify(Box<str>),
     /// Find out whether the sign-in of the token that was checked last stands.
     LookUp,
-    /// Close, with this code if there is anybody to hear it; nothing follows.
-    Close(Option<CloseCode>),
+    /// Close, with this code if there is anybody to hear it, and with when to come back, in ms; nothing
+    /// follows.
+    Close(Option<CloseCode>, Option<u64>),
 }
 
 /// One connection.
@@ -276,7 +277,10 @@ impl Session {
             },
             pump::Action::Verify(token) => Action::Verify(token),
             pump::Action::LookUp(_) => Action::LookUp,
-            pump::Action::Close(goodbye) => Action::Close(goodbye.and_then(code)),
+            pump::Action::Close(Some(
+                Goodbye::Ours(code, reason) | Goodbye::Breach(code, reason),
+            )) => Action::Close(Some(code), told(reason)),
+            pump::Action::Close(_) => Action::Close(None, None),
         })
     }
 
@@ -315,9 +319,9 @@ fn text(outgoing: Outgoing) -> Option<String> {
     }
 }
 
-fn code(goodbye: Goodbye) -> Option<CloseCode> {
-    match goodbye {
-        Goodbye::Ours(code, _) | Goodbye::Breach(code, _) => Some(code),
-        Goodbye::Answer(_) => None,
+fn told(reason: Reason) -> Option<u64> {
+    match reason {
+        Reason::Restart { retry_after_ms } => Some(retry_after_ms.into()),
+        Reason::Words(_) => None,
     }
 }

@@ -279,6 +279,10 @@ impl Upkeep for Switched {
     fn erase(&self, user: &UserId) -> BoxFuture<'_, Result<(), StoreError>> {
         self.when_on(self.store.erase(user))
     }
+
+    fn answers(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.when_on(self.store.answers())
+    }
 }
 
 /// A server of which the store can be switched, until it is dropped.
@@ -335,6 +339,16 @@ async fn while_the_store_is_gone_nothing_is_promised_and_it_recovers_by_itself()
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(answer.headers().contains_key("retry-after"));
     }
+    // A load balancer is told to send nobody here, and a stranger not why.
+    let ready = || http.get(format!("http://{address}/readyz")).send();
+    let answer = ready().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        answer.json::<serde_json::Value>().await.unwrap()["error"]["reason"],
+        "store_unavailable"
+    );
+    let alive = http.get(format!("http://{address}/healthz")).send().await.unwrap();
+    assert_eq!(alive.status(), StatusCode::OK);
     // Of many each is told so, and when to come again.
     let item = r#"{"user":"ada","message":{"type":"t"}}"#;
     let many = http.post(format!("http://{address}/v1/messages")).bearer_auth(API_KEY);
@@ -352,6 +366,7 @@ async fn while_the_store_is_gone_nothing_is_promised_and_it_recovers_by_itself()
     assert_eq!(answer.status(), StatusCode::CREATED);
     assert_eq!(answer.json::<serde_json::Value>().await.unwrap()["seq"], 1);
     assert_eq!(probe().await.unwrap().status(), StatusCode::UPGRADE_REQUIRED);
+    support::eventually(|| async { ready().await.unwrap().status() == StatusCode::OK }).await;
 }
 
 #[tokio::test]

@@ -190,7 +190,7 @@ impl World {
         page: PageNo,
         link: LinkNo,
         connection: ConnectionNo,
-        code: u16,
+        (code, retry_after_ms): (u16, Option<u64>),
     ) {
         if self.pages[page].link == Some(link) {
             self.pages[page].link = None;
@@ -199,7 +199,7 @@ impl World {
         self.links[link].down.kill();
         let now = self.instant(page);
         self.stranger_speaks = self.links[link].is_strangers;
-        self.pages[page].engine.handle_closed(connection, code, now);
+        self.pages[page].engine.handle_closed(connection, code, retry_after_ms, now);
         self.drain(page);
         self.stranger_speaks = false;
     }

@@ -44,7 +44,7 @@ impl World {
         if closes_with.is_some() {
             self.send_down(link, Down::Opened);
         }
-        self.send_down(link, Down::Closed(closes_with.unwrap_or(UNANNOUNCED)));
+        self.send_down(link, Down::closed(closes_with.unwrap_or(UNANNOUNCED)));
         true
     }
 

@@ -74,7 +74,7 @@ pub(crate) enum Down {
     Opened,
     Text(String),
     Ping,
-    Closed(u16),
+    Closed { code: u16, retry_after_ms: Option<u64> },
 }
 
 /// The server's end, as its driver keeps it.
@@ -95,6 +95,12 @@ pub(crate) struct Upstream {
     pub(crate) renewing: Token,
     /// Counts the look-ups of new tokens; only the last one is waited for.
     pub(crate) look_up: u32,
+}
+
+impl Down {
+    pub(crate) fn closed(code: u16) -> Self {
+        Self::Closed { code, retry_after_ms: None }
+    }
 }
 
 impl Direction {
@@ -155,7 +161,7 @@ impl World {
         self.at(arrival, Event::Gone { link });
         if down == 0 {
             // In its order, after what is under way.
-            self.send_down(link, Down::Closed(UNANNOUNCED));
+            self.send_down(link, Down::closed(UNANNOUNCED));
         }
         let tears = [self.tear(&self.links[link].up), self.tear(&self.links[link].down)];
         let [torn_up, torn_down] = tears.map(|(low, high)| self.random.within(low, high));

@@ -232,7 +232,7 @@ impl World {
 
     pub(crate) fn lost(&mut self, link: LinkNo) {
         self.reach(link, Event::Lost { link }, |world, page, connection| {
-            world.closed(page, link, connection, UNANNOUNCED);
+            world.closed(page, link, connection, (UNANNOUNCED, None));
         });
     }
 
@@ -251,7 +251,9 @@ impl World {
         match frame {
             Down::Opened => self.pages[page].engine.handle_opened(connection, now),
             Down::Ping => return self.send_up(link, Up::Pong),
-            Down::Closed(code) => return self.closed(page, link, connection, code),
+            Down::Closed { code, retry_after_ms } => {
+                return self.closed(page, link, connection, (code, retry_after_ms));
+            }
             Down::Text(text) => match ServerFrame::parse(&text) {
                 Ok(frame) => {
                     self.pass_on(page, link, &text);

@@ -2,7 +2,7 @@
 
 use tetherline_protocol::{ErrorCode, frame::Message};
 use tetherline_server::{
-    Refusal,
+    DRAIN_WINDOW, Refusal,
     simulation::Hub,
     store::{CarriedOut, Event as Told, Subscription},
 };
@@ -147,7 +147,7 @@ impl World {
             }
             Operation::Greet { link, .. } => {
                 self.links[link].seat = None;
-                self.send_down(link, Down::Closed(UNANNOUNCED));
+                self.send_down(link, Down::closed(UNANNOUNCED));
             }
             Operation::Acknowledge { link, seq, .. } => {
                 self.links[link].unsaved = seq;
@@ -198,7 +198,7 @@ impl World {
             return;
         };
         running.is_draining = true;
-        running.hub.start_draining();
+        running.hub.start_draining(DRAIN_WINDOW);
         let life = running.number;
         self.note("the server drains");
         (0..self.users.len()).for_each(|user| self.wake(user));

@@ -41,11 +41,11 @@ impl World {
         let good = self.token_is_good(target.token) && target.token.user == target.user;
         let (user, device) = (target.user, target.device);
         let Some(life) = self.server.as_ref().filter(|_| good) else {
-            return self.send_down(link, Down::Closed(UNANNOUNCED));
+            return self.send_down(link, Down::closed(UNANNOUNCED));
         };
         let name = Self::sign_in_name(target.token.sign_in);
         let Some(seat) = life.hub.join(&self.users[user], &name) else {
-            return self.send_down(link, Down::Closed(UNANNOUNCED));
+            return self.send_down(link, Down::closed(UNANNOUNCED));
         };
         let number = life.number;
         self.links[link].seat = Some(seat);
@@ -63,7 +63,7 @@ impl World {
         let Some(seat) = self.links[link].seat.take() else { return };
         // It joined the hub before: no end of a sign-in slips between.
         if !self.token_is_good(self.links[link].token) {
-            return self.send_down(link, Down::Closed(UNANNOUNCED));
+            return self.send_down(link, Down::closed(UNANNOUNCED));
         }
         let (user, device) = (self.links[link].user, self.links[link].device);
         let place = self.store.place(user, device);
@@ -304,9 +304,10 @@ impl World {
                 }
             }
             Action::LookUp => self.look_up(link),
-            Action::Close(code) => {
+            Action::Close(code, retry_after_ms) => {
                 self.check_stuck(link, code);
-                self.finish(link, code.map_or(UNANNOUNCED, CloseCode::code));
+                let code = code.map_or(UNANNOUNCED, CloseCode::code);
+                self.finish(link, Down::Closed { code, retry_after_ms });
             }
         }
     }
@@ -374,10 +375,10 @@ impl World {
         }
     }
 
-    fn finish(&mut self, link: LinkNo, code: u16) {
+    fn finish(&mut self, link: LinkNo, goodbye: Down) {
         self.links[link].upstream = None;
-        self.note(&format!("the server closes link {link} with {code}"));
-        self.send_down(link, Down::Closed(code));
+        self.note(&format!("the server says goodbye on link {link}: {goodbye:?}"));
+        self.send_down(link, goodbye);
         self.links[link].down.close();
     }
 }

@@ -130,11 +130,12 @@ pub extern "C" fn opened(connection: u32, now: f64) {
     with(|it| it.engine.handle_opened(ConnectionNo(connection), instant(now)));
 }
 
-/// The socket is closed.
+/// The socket is closed. `retry_after_ms` is when the server wants this client back, 0 if it does not say.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
-pub extern "C" fn closed(connection: u32, code: u32, now: f64) {
+pub extern "C" fn closed(connection: u32, code: u32, retry_after_ms: u32, now: f64) {
     let code = u16::try_from(code).unwrap_or(1006);
-    with(|it| it.engine.handle_closed(ConnectionNo(connection), code, instant(now)));
+    let told = (retry_after_ms > 0).then_some(retry_after_ms.into());
+    with(|it| it.engine.handle_closed(ConnectionNo(connection), code, told, instant(now)));
 }
 
 /// The probe's answer: an HTTP status, 0 if there was none, and the number of the code in its body,

@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use axum::Router;
@@ -43,6 +44,8 @@ pub struct Config {
     pub allowed_origins: Vec<Origin>,
     /// Proxies whose `X-Forwarded-For` says who asks.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Over how long those who were connected come back after the chat has ended.
+    pub drain_window: Duration,
     /// Who answers.
     pub responder: Responder,
 }
@@ -134,6 +137,7 @@ impl Chat {
         let mut server_config = tetherline_server::Config::new(jwt.clone());
         server_config.api_key = Some(ApiKey::new(&secret_file(&config.data.join("api.key"))?)?);
         server_config.allowed_origins.clone_from(&allowed_origins);
+        server_config.drain_window = config.drain_window;
         // The responder's patience ends first: then there is a sentence for the person who asked.
         server_config.limits.stream_idle_ms = 2 * PROVIDER_TIMEOUT.as_millis() as u64;
         raise_descriptors(server_config.limits.connections_max);

@@ -58,6 +58,16 @@ struct Arguments {
         value_name = "ADDRESS"
     )]
     trusted_proxies: Vec<IpAddr>,
+    /// Over how many seconds those who were connected come back after this chat was told to end; few are back
+    /// sooner, 100 a second.
+    #[arg(
+        long,
+        env = "CHAT_DRAIN_WINDOW",
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u32).range(0..=3_600),
+        value_name = "SECONDS"
+    )]
+    drain_window: u32,
     /// OpenAI-compatible server that answers, up to and including its /v1.
     #[arg(long, env = "OPENAI_BASE_URL", value_name = "URL")]
     openai_base_url: Option<String>,
@@ -200,6 +210,7 @@ async fn run(arguments: Arguments) -> Result<(), RunError> {
         web: arguments.web,
         allowed_origins: arguments.allowed_origins,
         trusted_proxies: arguments.trusted_proxies,
+        drain_window: Duration::from_secs(arguments.drain_window.into()),
         responder,
     };
     let chat = Chat::open(config, address).await?;

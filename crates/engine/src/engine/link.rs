@@ -92,21 +92,27 @@ impl<P> Engine<P> {
     }
 
     /// The socket is closed, or could not be opened. `code` is the close code, 1006 if there was
-    /// none.
-    pub fn handle_closed(&mut self, connection: ConnectionNo, code: u16, now: Instant) {
+    /// none; `retry_after_ms` is when the server wants this client back, if it said so.
+    pub fn handle_closed(
+        &mut self,
+        connection: ConnectionNo,
+        code: u16,
+        retry_after_ms: Option<u64>,
+        now: Instant,
+    ) {
         self.now = now;
         match self.state {
             State::Connecting { connection: current, attempt, socket } if current == connection => {
                 match (socket, CloseCode::reaction(code)) {
                     (Socket::Open, Reaction::Reconnect) => {
-                        self.wait(attempt, WaitReason::Lost, None);
+                        self.wait(attempt, WaitReason::Lost, retry_after_ms);
                     }
                     // Before `connection_established` a code may be anybody's.
                     _ => self.probe(attempt, connection),
                 }
             }
             State::Connected { connection: current, .. } if current == connection => {
-                self.react(CloseCode::reaction(code), 0);
+                self.react(CloseCode::reaction(code), 0, retry_after_ms);
             }
             _ => {}
         }
@@ -122,7 +128,7 @@ impl<P> Engine<P> {
         }
         match answer {
             ProbeAnswer::Unauthorized | ProbeAnswer::Forbidden => {
-                self.react(Reaction::FreshToken, attempt);
+                self.react(Reaction::FreshToken, attempt, None);
             }
             ProbeAnswer::TokenNotYetValid { retry_after_ms } => {
                 self.wait(attempt, WaitReason::TokenNotYetValid, retry_after_ms);
@@ -218,13 +224,13 @@ impl<P> Engine<P> {
             self.leader_silent();
         } else {
             self.drop_connection(CloseCode::Silent);
-            self.react(Reaction::Reconnect, 0);
+            self.react(Reaction::Reconnect, 0, None);
         }
     }
 
     pub(super) fn reconnect(&mut self) {
         self.drop_connection(CloseCode::Normal);
-        self.react(Reaction::Reconnect, 0);
+        self.react(Reaction::Reconnect, 0, None);
     }
 
     pub(super) fn token_late(&mut self) {
@@ -256,9 +262,9 @@ impl<P> Engine<P> {
         }
     }
 
-    pub(super) fn react(&mut self, reaction: Reaction, attempt: u32) {
+    pub(super) fn react(&mut self, reaction: Reaction, attempt: u32, retry_after_ms: Option<u64>) {
         match (reaction, self.trust) {
-            (Reaction::Reconnect, _) => self.wait(attempt, WaitReason::Lost, None),
+            (Reaction::Reconnect, _) => self.wait(attempt, WaitReason::Lost, retry_after_ms),
             (Reaction::FreshToken, Trust::Good) => {
                 self.trust = Trust::RefusedOnce;
                 self.resolve(attempt + 1);

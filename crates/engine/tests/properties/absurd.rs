@@ -283,7 +283,7 @@ impl Absurd {
                 engine.handle_established(connection, established, now);
             }
             Call::Received(_) => engine.handle_received(connection),
-            Call::Closed(_, code) => engine.handle_closed(connection, code, now),
+            Call::Closed(_, code) => engine.handle_closed(connection, code, None, now),
             Call::Accepted(_, send) => engine.handle_accepted(connection, SendNo(send), now),
             Call::Refused(_, send, retryable, after) => {
                 engine.handle_refused(connection, SendNo(send), retryable, after, now);

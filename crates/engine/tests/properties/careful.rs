@@ -146,7 +146,7 @@ impl Careful {
         // A device's cursor can be ahead of this page: another page of it acknowledges too.
         self.cursor = self.cursor.max(others_cursor).min(self.head);
         if let Some(connection) = self.connection.take() {
-            self.rig.engine.handle_closed(connection, 1006, now);
+            self.rig.engine.handle_closed(connection, 1006, None, now);
         }
         self.stream = None;
         self.rig.engine.sign_in(now);

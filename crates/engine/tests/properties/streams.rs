@@ -151,7 +151,7 @@ impl Reader {
             Event::Reconnect { is_restored } => {
                 self.epoch += u32::from(is_restored);
                 let before = self.texts.len();
-                self.rig.engine.handle_closed(self.connection, 1006, now);
+                self.rig.engine.handle_closed(self.connection, 1006, None, now);
                 self.connect();
                 let kept = if is_restored { 0 } else { before };
                 assert_eq!(self.texts.len(), kept, "{event:?}");

@@ -1,3 +1,4 @@
+mod drain;
 mod membership;
 mod ring;
 mod seat;
@@ -5,8 +6,8 @@ mod seat;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -19,6 +20,8 @@ use crate::{
     lock::lock,
     store::{Delivery, Event, Head, Room},
 };
+use drain::Spread;
+pub use drain::{DRAIN_RETURN_MIN, DRAIN_RETURNS_PER_S, Drain};
 pub(crate) use membership::{Membership, News};
 use ring::Ring;
 use seat::Seat;
@@ -27,14 +30,14 @@ use seat::Seat;
 const TAIL_MESSAGES_MAX: usize = 64;
 /// The same in bytes. What does not fit is read from the store.
 const TAIL_BYTES_MAX: usize = 64 * 1024;
-/// How long a drain waits for connections to say goodbye, and for the application to settle what it has.
-pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Who is connected. It wakes sessions; what they read is their own business.
 pub(crate) struct Hub {
     users: Mutex<HashMap<UserId, Arc<Channel>>>,
     connections: AtomicUsize,
-    draining: AtomicBool,
+    /// How many connections there ever were, or were refused during a drain.
+    numbers: AtomicU64,
+    draining: OnceLock<Spread>,
     empty: Notify,
     connections_max: usize,
     connections_per_user_max: usize,
@@ -50,7 +53,7 @@ pub(crate) enum Refused {
     /// This server has too many.
     Server,
     /// This server is going away.
-    Draining,
+    Draining { retry_after: Duration },
 }
 
 /// One connected user.
@@ -77,16 +80,31 @@ struct Live {
 pub(crate) enum Notice {
     Nothing,
     Erased,
-    Drain,
+    Drain { retry_after_ms: u32 },
     SignedOut,
 }
 
 impl Notice {
-    fn of(urgency: u8) -> Self {
-        match urgency {
+    /// In one number, the more urgent the larger.
+    fn packed(self) -> u64 {
+        let (urgency, told) = match self {
+            Self::Nothing => (0, 0),
+            Self::Erased => (1, 0),
+            Self::Drain { retry_after_ms } => (2, retry_after_ms),
+            Self::SignedOut => (3, 0),
+        };
+        urgency << 32 | u64::from(told)
+    }
+
+    fn urgency(packed: u64) -> u8 {
+        (packed >> 32) as u8
+    }
+
+    fn unpacked(packed: u64) -> Self {
+        match Self::urgency(packed) {
             0 => Self::Nothing,
             1 => Self::Erased,
-            2 => Self::Drain,
+            2 => Self::Drain { retry_after_ms: packed as u32 },
             _ => Self::SignedOut,
         }
     }
@@ -97,7 +115,8 @@ impl Hub {
         Self {
             users: Mutex::default(),
             connections: AtomicUsize::new(0),
-            draining: AtomicBool::new(false),
+            numbers: AtomicU64::new(0),
+            draining: OnceLock::new(),
             empty: Notify::new(),
             connections_max: limits.connections_max,
             connections_per_user_max: limits.connections_per_user_max,
@@ -130,7 +149,7 @@ impl Hub {
         self.check(users.get(user).map_or(0, |channel| lock(&channel.live).seats.len()))?;
         let channel = users.entry(user.clone()).or_insert_with(Channel::new).clone();
         let mut live = lock(&channel.live);
-        let seat = Arc::new(Seat::new(session, live.ring.said()));
+        let seat = Arc::new(Seat::new(self.number(), session, live.ring.said()));
         live.seats.push(seat.clone());
         drop(live);
         self.connections.fetch_add(1, Ordering::SeqCst);
@@ -139,8 +158,8 @@ impl Hub {
     }
 
     fn check(&self, of_user: usize) -> Result<(), Refused> {
-        if self.draining.load(Ordering::SeqCst) {
-            Err(Refused::Draining)
+        if let Some(spread) = self.draining.get() {
+            Err(Refused::Draining { retry_after: spread.refused_for(self.number()) })
         } else if of_user >= self.connections_per_user_max {
             Err(Refused::User)
         } else if self.connections.load(Ordering::SeqCst) >= self.connections_max {
@@ -253,31 +272,8 @@ impl Hub {
         }
     }
 
-    /// Admits nobody any more, and tells everybody to leave.
-    pub(crate) fn start_draining(&self) {
-        self.draining.store(true, Ordering::SeqCst);
-        for channel in self.channels() {
-            for seat in &lock(&channel.live).seats {
-                seat.tell(Notice::Drain);
-            }
-        }
-    }
-
-    pub(crate) async fn drain(&self) {
-        self.start_draining();
-        let everybody_left = async {
-            loop {
-                let left = self.empty.notified();
-                if self.connections.load(Ordering::SeqCst) == 0 {
-                    return;
-                }
-                left.await;
-            }
-        };
-        if tokio::time::timeout(DRAIN_TIMEOUT, everybody_left).await.is_err() {
-            let connections = self.connections.load(Ordering::SeqCst);
-            tracing::warn!(connections, "connections were still open when the drain ended");
-        }
+    fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     fn channel(&self, user: &UserId) -> Option<Arc<Channel>> {
@@ -353,6 +349,8 @@ impl Live {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     fn delivery(seq: u64) -> Delivery {
@@ -429,5 +427,56 @@ mod tests {
         assert_eq!(there.news(), None);
         hub.sign_out(&user("ada"), None);
         assert_eq!(there.news().map(|news| news.notice), Some(Notice::SignedOut));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_by_one_everybody_is_told_at_a_moment_of_their_own_and_served_until_then() {
+        // All were told in the same moment, and came back in the same moment.
+        let hub = hub(|_| {});
+        let join = |number: u32| hub.join(&user(&format!("u{number}")), None).ok().unwrap();
+        let mut open: Vec<Membership> = (0..500).map(join).collect();
+        let window = Duration::from_secs(30);
+        let drain = tokio::spawn({
+            let hub = hub.clone();
+            async move { hub.drain(Drain::OneByOne, window).await }
+        });
+        let told = |member: &mut Membership| match member.news().map(|news| news.notice) {
+            Some(Notice::Drain { retry_after_ms }) => Some(retry_after_ms),
+            _ => None,
+        };
+        // At 100 a second they are gone after five.
+        for second in 0..5 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let before = open.len();
+            open.retain_mut(|member| {
+                told(member).is_none_or(|ms| {
+                    assert_eq!(ms, 0, "somebody else takes them in");
+                    false
+                })
+            });
+            let left = before - open.len();
+            assert!((98..=102).contains(&left), "{left} left in second {second}");
+            if let Some(stays) = open.last_mut() {
+                hub.say(&stays.user.clone(), || "{}".into());
+                assert!(stays.news().is_some_and(|news| news.has_live));
+            }
+            assert_eq!(
+                hub.admits(&user("late")),
+                Err(Refused::Draining { retry_after: DRAIN_RETURN_MIN })
+            );
+        }
+        drain.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_is_over_when_the_last_has_left() {
+        let hub = hub(|_| {});
+        let join = |number: u32| hub.join(&user(&format!("u{number}")), None).ok().unwrap();
+        let members: Vec<Membership> = (0..500).map(join).collect();
+        let began = Instant::now();
+        let leaving = async { drop(members) };
+        tokio::join!(hub.drain(Drain::OneByOne, Duration::from_secs(30)), leaving);
+        hub.emptied().await;
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     }
 }

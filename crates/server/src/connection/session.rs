@@ -41,7 +41,7 @@ use crate::{
 };
 use allowance::Allowance;
 use budget::Budget;
-pub(crate) use events::{Input, Opening, Outgoing, Output, Wire};
+pub(crate) use events::{Input, Opening, Outgoing, Output, Reason, Wire};
 use feed::Feed;
 pub(crate) use sends::Errand;
 use sends::Sends;
@@ -289,7 +289,9 @@ impl Session {
             }
             Input::Notice(Notice::Nothing) => {}
             Input::Notice(Notice::Erased) => self.erased(),
-            Input::Notice(Notice::Drain) => self.close(CloseCode::Restart, "the server restarts"),
+            Input::Notice(Notice::Drain { retry_after_ms }) => {
+                self.close(CloseCode::Restart, Reason::Restart { retry_after_ms });
+            }
             Input::Notice(Notice::SignedOut) => self.close(CloseCode::TokenExpired, "signed out"),
             Input::Timeout => self.timeout(now),
         }
@@ -415,11 +417,11 @@ impl Session {
         self.close(CloseCode::Internal, "internal error");
     }
 
-    fn close(&mut self, code: CloseCode, reason: &'static str) {
+    fn close(&mut self, code: CloseCode, reason: impl Into<Reason>) {
         self.closed = true;
         self.frames.clear();
         self.requests.clear();
-        self.requests.push_back(Output::Close(code, reason));
+        self.requests.push_back(Output::Close(code, reason.into()));
     }
 
     fn write(&mut self, frame: &ServerFrame) {

@@ -344,7 +344,9 @@ fn crowded(refused: Refused) -> Problem {
         Refused::Server => {
             Problem::unavailable("The server has all the connections it can take.", CROWDED_RETRY)
         }
-        Refused::Draining => Problem::unavailable("The server restarts.", UNAVAILABLE_RETRY),
+        Refused::Draining { retry_after } => {
+            Problem::unavailable("The server restarts.", retry_after)
+        }
     }
 }
 

@@ -137,6 +137,12 @@ pub trait Upkeep: Send + Sync + 'static {
         Box::pin(std::future::pending())
     }
 
+    /// Answers once it has read, and could have kept something: or why it cannot, as far as it knows. What
+    /// could not be kept last is tried again with this.
+    fn answers(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Whether what was kept lies where the next start will look for it, or why not.
     fn is_in_place(&self) -> Result<(), StoreError> {
         Ok(())

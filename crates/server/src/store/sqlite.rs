@@ -384,6 +384,16 @@ impl Upkeep for SqliteStore {
         self.alarm.raised()
     }
 
+    fn answers(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let read = |connection: &rusqlite::Connection, _: &str| {
+                connection.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))
+            };
+            self.readers.run(read).await?;
+            self.writer.ask(0, |reply| Command::Answer { reply }).await?
+        })
+    }
+
     fn is_in_place(&self) -> Result<(), StoreError> {
         self.files.check().map_err(|absence| StoreError::new(absence.to_string()))
     }

@@ -191,14 +191,36 @@ async fn nothing_is_acknowledged_while_the_folder_is_away_and_it_goes_on_when_it
     let place = Place::new();
     let store = place.open().unwrap();
     append(&store, "ada", "x").await;
+    store.answers().await.unwrap();
     let away = place.folder.path().join("away");
     fs::rename(place.data(), &away).unwrap();
+    // Before anybody has published: nobody shall be sent here.
+    store.answers().await.unwrap_err();
     let words = attempt(&store, "y").await.unwrap_err().to_string();
     assert!(words.contains("is not there any more"), "{words}");
     // It said "put it back, or restart": of a file that was deleted that ends the last copy.
     let process = std::process::id().to_string();
     assert!(words.contains("do not end it") && words.contains(&process), "{words}");
     fs::rename(&away, place.data()).unwrap();
+    store.answers().await.unwrap();
+    assert_eq!(attempt(&store, "y").await.unwrap().seq, seq(2));
+}
+
+#[tokio::test]
+async fn after_a_commit_that_failed_a_store_answers_once_it_could_keep_something() {
+    // On a full disk nothing but a write can tell whether there is room again.
+    let place = Place::new();
+    let store = place.open().unwrap();
+    append(&store, "ada", "x").await;
+    let full = "CREATE TRIGGER full BEFORE UPDATE ON meta BEGIN SELECT RAISE(ABORT, 'full'); END;
+        CREATE TRIGGER fuller BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, 'full'); END;";
+    place.connect().execute_batch(full).unwrap();
+    store.answers().await.unwrap();
+    attempt(&store, "y").await.unwrap_err();
+    store.answers().await.unwrap_err();
+    store.answers().await.unwrap_err();
+    place.connect().execute_batch("DROP TRIGGER full; DROP TRIGGER fuller").unwrap();
+    store.answers().await.unwrap();
     assert_eq!(attempt(&store, "y").await.unwrap().seq, seq(2));
 }
 

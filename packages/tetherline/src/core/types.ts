@@ -171,7 +171,7 @@ export interface WebSocketLike {
   close(code?: number, reason?: string): void;
   onopen: Listener<never> | null;
   onmessage: Listener<{ data: unknown }> | null;
-  onclose: Listener<{ code: number }> | null;
+  onclose: Listener<{ code: number; reason?: string }> | null;
   onerror: Listener<never> | null;
 }
 

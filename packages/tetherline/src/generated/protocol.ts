@@ -97,6 +97,9 @@ export const CLOSE_ERASED = 4410;
 export const CLOSE_STUCK = 4413;
 export const CLOSE_RATE_LIMITED = 4429;
 
+/** What stands in a close frame's reason before the time after which to come back, in ms. */
+export const RETRY_AFTER_IN_REASON = 'retry_after_ms=';
+
 export const ERROR_CODES = [
   'bad_json',
   'bad_frame',

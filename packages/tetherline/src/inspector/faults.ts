@@ -39,6 +39,6 @@ export function breakOff(record: ClientRecord, code = CLOSE_ABNORMAL): void {
   if (session?.isLive && link && hasConnection(record)) {
     link.detach(CLOSE_NORMAL);
     session.link = null;
-    loop?.call((engine, now) => engine.closed(link.conn, code, now));
+    loop?.call((engine, now) => engine.closed(link.conn, code, 0, now));
   }
 }

@@ -6,7 +6,7 @@ import { type FakeNetwork, Line } from './fake-line.js';
 export interface FakePeer {
   opened(): void;
   message(text: string): void;
-  closed(code: number): void;
+  closed(code: number, reason: string): void;
 }
 
 /** What the server does with what clients say. */
@@ -84,10 +84,10 @@ export class FakeConnection {
   }
 
   /** Ends it now, in the client's ears too. */
-  end(code: number): void {
+  end(code: number, reason = ''): void {
     if (this.isOpen) {
       this.closeCode = code;
-      this.#line.interrupt(() => this.#peer.closed(code));
+      this.#line.interrupt(() => this.#peer.closed(code, reason));
     }
   }
 

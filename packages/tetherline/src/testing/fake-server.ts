@@ -16,6 +16,7 @@ import {
   PONG,
   POSITION_CHECKED,
   PROTOCOL_VERSION,
+  RETRY_AFTER_IN_REASON,
 } from '../generated/protocol.js';
 import type { ClientOptions, Message, TokenRequest, WebSocketConstructor } from '../index.js';
 import { settled, type VirtualClock, virtualClock } from './clock.js';
@@ -144,9 +145,9 @@ export class FakeServer {
   }
 
   /** Breaks every connection. Clients may come back at once. */
-  disconnect(code = CLOSE_ABNORMAL): void {
+  disconnect(code = CLOSE_ABNORMAL, reason = ''): void {
     for (const connection of this.open) {
-      connection.end(code);
+      connection.end(code, reason);
     }
   }
 
@@ -168,10 +169,10 @@ export class FakeServer {
     }
   }
 
-  /** Goes away for a restart: closes with 1012 and answers 503 until {@link restore}. */
+  /** Goes away for a restart: closes with 1012 and when to come back; 503 until {@link restore}. */
   drain({ retryAfterMs = 1_000 }: { retryAfterMs?: number } = {}): void {
     this.#door = { is: 'refusing', status: 503, retryAfterMs };
-    this.disconnect(CLOSE_RESTART);
+    this.disconnect(CLOSE_RESTART, `the server restarts; ${RETRY_AFTER_IN_REASON}${retryAfterMs}`);
   }
 
   /** All tokens that were used have expired; fresh ones work. */

@@ -24,9 +24,9 @@ export function fakeWebSocket(attempt: Attempt): WebSocketConstructor {
           this.onopen?.(undefined as never);
         },
         message: (data) => this.onmessage?.({ data }),
-        closed: (code) => {
+        closed: (code, reason) => {
           this.readyState = 3;
-          this.onclose?.({ code });
+          this.onclose?.({ code, reason });
         },
       });
     }

@@ -58,7 +58,8 @@ export async function routeToFakeServer(
       // The page's WebSocket opens by itself.
       opened: () => undefined,
       message: (text) => route.send(text),
-      closed: (code) => void route.close({ code: code === 1006 ? CLOSE_CUT : code }),
+      closed: (code, reason) =>
+        void route.close({ code: code === 1006 ? CLOSE_CUT : code, reason }),
     });
     route.onMessage((message) => connection.receive(String(message)));
     route.onClose((code) => connection.hungUp(code ?? 1000));

@@ -230,6 +230,20 @@ describe('a lost connection', () => {
     expect(client.getSnapshot().status).toBe('signed_out');
   });
 
+  it('comes back when a server that restarts says, and at once when that is older and says nothing', async () => {
+    // Everybody came back within half a second, and found a port that was closed.
+    const client = await context.connected();
+    (await context.server.connection(1)).close(1012, 'the server restarts; retry_after_ms=20000');
+    const waits = await until(() => client.getSnapshot().retryAt, 'the wait that was told');
+    expect(waits - Date.now()).toBeGreaterThan(15_000);
+    expect(waits - Date.now()).toBeLessThan(20_600);
+    client.reconnect();
+    await isConnected(client);
+    (await context.server.connection(2)).close(1012, 'the server restarts');
+    await context.server.connection(3);
+    await isConnected(client);
+  });
+
   it('acknowledges what was handled', async () => {
     const client = await context.connected();
     client.on({ news: () => undefined });

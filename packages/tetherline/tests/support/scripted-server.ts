@@ -197,8 +197,8 @@ export class ScriptedConnection {
     this.#stream.uncork();
   }
 
-  close(code: number): void {
-    this.#socket.close(code);
+  close(code: number, reason?: string): void {
+    this.#socket.close(code, reason);
   }
 
   /** Ends the connection without a goodbye. */

@@ -402,6 +402,7 @@ async fn a_provider_that_never_answers_is_given_up_by_a_chat_inside_another_prog
         web: None,
         allowed_origins: Vec::new(),
         trusted_proxies: Vec::new(),
+        drain_window: Duration::from_secs(1),
         responder: Responder::Provider(provider.unwrap().unwrap()),
     };
     let listener = tetherline_server::listen("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -13,7 +13,7 @@ use crate::{
 /// A connection's place in the hub, given back when it is dropped.
 pub(crate) struct Membership {
     hub: Arc<Hub>,
-    user: UserId,
+    pub(super) user: UserId,
     channel: Arc<Channel>,
     seat: Arc<Seat>,
     /// As of the last [`Membership::news`].
@@ -26,7 +26,7 @@ struct Seen {
     head: u64,
     said: u64,
     streamed: bool,
-    notice: u8,
+    urgency: u8,
 }
 
 /// What the hub has to say to a connection.
@@ -63,7 +63,7 @@ impl Membership {
             return None;
         }
         Some(News {
-            notice: Notice::of(now.notice),
+            notice: Notice::unpacked(self.seat.notice.load(Ordering::SeqCst)),
             head: Seq::new(now.head).unwrap_or(Seq::MAX),
             has_live: self.has_unheard(),
             has_streamed: now.streamed,
@@ -75,7 +75,7 @@ impl Membership {
             head: self.channel.head.load(Ordering::SeqCst),
             said: self.channel.said.load(Ordering::SeqCst),
             streamed: self.seat.streamed.load(Ordering::SeqCst),
-            notice: self.seat.notice.load(Ordering::SeqCst),
+            urgency: Notice::urgency(self.seat.notice.load(Ordering::SeqCst)),
         }
     }
 

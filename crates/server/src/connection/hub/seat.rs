@@ -1,6 +1,6 @@
 use std::sync::{
     Mutex, OnceLock,
-    atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use futures_util::task::AtomicWaker;
@@ -11,8 +11,10 @@ use crate::lock::lock;
 
 /// What the hub knows of one connection.
 pub(super) struct Seat {
+    /// The how-manieth it is.
+    pub(super) number: u64,
     pub(super) waker: AtomicWaker,
-    pub(super) notice: AtomicU8,
+    pub(super) notice: AtomicU64,
     pub(super) sent: AtomicU64,
     /// Up to where this connection has taken live-only messages, or missed them.
     pub(super) heard: AtomicU64,
@@ -31,10 +33,11 @@ enum SignIn {
 }
 
 impl Seat {
-    pub(super) fn new(session: Option<Box<str>>, said: u64) -> Self {
+    pub(super) fn new(number: u64, session: Option<Box<str>>, said: u64) -> Self {
         Self {
+            number,
             waker: AtomicWaker::new(),
-            notice: AtomicU8::new(Notice::Nothing as u8),
+            notice: AtomicU64::new(Notice::Nothing.packed()),
             sent: AtomicU64::new(0),
             heard: AtomicU64::new(said),
             streamed: AtomicBool::new(false),
@@ -44,7 +47,7 @@ impl Seat {
     }
 
     pub(super) fn tell(&self, notice: Notice) {
-        self.notice.fetch_max(notice as u8, Ordering::SeqCst);
+        self.notice.fetch_max(notice.packed(), Ordering::SeqCst);
         self.waker.wake();
     }
 

@@ -99,7 +99,7 @@ fn the_goodbye_waits_for_every_acknowledgement() {
 fn a_store_that_takes_no_acknowledgement_holds_up_a_goodbye_for_a_bounded_time() {
     let mut connection = Connection::open();
     assert!(matches!(connection.acknowledge(1), Some(Action::Acknowledge(_))));
-    connection.hub.start_draining();
+    connection.hub.send_all_away(Duration::from_secs(30));
     connection.handle(Event::Woken);
     assert!(connection.poll().is_none());
     let until = connection.pump.timeout().unwrap();

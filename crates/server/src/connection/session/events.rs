@@ -1,8 +1,10 @@
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use tetherline_protocol::{CloseCode, Limits, MessageId, Seq, StreamPosition, UserId};
+use tetherline_protocol::{
+    CloseCode, Limits, MessageId, RETRY_AFTER_IN_REASON, Seq, StreamPosition, UserId,
+};
 
 use super::sends::Errand;
 use crate::{
@@ -105,7 +107,34 @@ pub(crate) enum Output {
     /// Check this token. A second one replaces the first.
     Verify(Box<str>),
     /// Close; nothing follows.
-    Close(CloseCode, &'static str),
+    Close(CloseCode, Reason),
+}
+
+/// What a peer is told of a close besides its code. Every connection has room for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Words(&'static str),
+    /// When to come back.
+    Restart {
+        retry_after_ms: u32,
+    },
+}
+
+impl From<&'static str> for Reason {
+    fn from(words: &'static str) -> Self {
+        Self::Words(words)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Words(words) => formatter.write_str(words),
+            Self::Restart { retry_after_ms } => {
+                write!(formatter, "the server restarts; {RETRY_AFTER_IN_REASON}{retry_after_ms}")
+            }
+        }
+    }
 }
 
 /// One frame for the socket.

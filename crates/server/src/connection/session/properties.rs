@@ -112,7 +112,7 @@ impl Rig {
             }
             Event::Finish(name) => self.streams.finish(name),
             Event::Pass(ms) => self.pass(ms),
-            Event::Drain => self.input(Input::Notice(Notice::Drain)),
+            Event::Drain => self.input(Input::Notice(Notice::Drain { retry_after_ms: 7 })),
             Event::SignedOut => self.input(Input::Notice(Notice::SignedOut)),
             Event::Written
             | Event::Page { .. }

@@ -322,7 +322,7 @@ fn a_store_that_fails_ends_the_connection_without_details() {
     rig.input(Input::Text(r#"{"type":"get_pending","after":0}"#));
     let (read_no, ..) = rig.read();
     rig.input(Input::Page { read_no, page: Err(StoreError::new("disk gone")) });
-    assert_eq!(rig.output(), Some(Output::Close(CloseCode::Internal, "internal error")));
+    assert_eq!(rig.output(), Some(Output::Close(CloseCode::Internal, "internal error".into())));
 }
 
 #[test]
@@ -391,7 +391,7 @@ fn what_was_acknowledged_before_the_end_is_saved_after_it() {
         rig.input(Input::Text(&format!(r#"{{"type":"ack","seq":{n}}}"#)));
     }
     assert_eq!(rig.output(), Some(Output::Acknowledge(seq(5))));
-    rig.input(Input::Notice(Notice::Drain));
+    rig.input(Input::Notice(Notice::Drain { retry_after_ms: 1_500 }));
     assert!(matches!(rig.output(), Some(Output::Close(CloseCode::Restart, _))));
     rig.input(Input::Acknowledged);
     assert_eq!(rig.output(), Some(Output::Acknowledge(seq(9))));

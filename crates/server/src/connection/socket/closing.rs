@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use super::{Read, Received, Socket, Written, frame::Frame};
+use crate::connection::session::Reason;
 
 /// How long a close may wait behind a frame that is half written, and as long again for the peer's
 /// answer.
@@ -25,9 +26,9 @@ const LINGER: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Goodbye {
     /// We close, and wait for the peer to say so, too.
-    Ours(CloseCode, &'static str),
+    Ours(CloseCode, Reason),
     /// The peer can be read no more.
-    Breach(CloseCode, &'static str),
+    Breach(CloseCode, Reason),
     /// The peer has closed, with this code.
     Answer(Option<u16>),
 }
@@ -37,7 +38,7 @@ impl Socket {
     pub(crate) async fn close(&mut self, goodbye: Goodbye) {
         let frame = match goodbye {
             Goodbye::Ours(code, reason) | Goodbye::Breach(code, reason) => {
-                Frame::close(code, reason)
+                Frame::close(code, &reason.to_string())
             }
             Goodbye::Answer(code) => Frame::closed(code),
         };

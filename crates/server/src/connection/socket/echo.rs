@@ -20,7 +20,9 @@ impl Socket {
                 Read::Frame(Received::Ping(payload)) => Frame::message(Opcode::Pong, payload),
                 Read::Frame(Received::Pong(_)) | Read::Some => continue,
                 Read::Frame(Received::Close(code)) => break Goodbye::Answer(code),
-                Read::Unreadable(code) => break Goodbye::Breach(code, "this cannot be read"),
+                Read::Unreadable(code) => {
+                    break Goodbye::Breach(code, "this cannot be read".into());
+                }
                 Read::Gone => return,
             };
             self.writer.extend([echo].into_iter());

@@ -123,6 +123,10 @@ pub(super) enum Command {
     },
     /// Something about a stream.
     Stream(StreamCommand),
+    /// Somebody asks whether anything can be kept.
+    Answer {
+        reply: Reply<Result<(), StoreError>>,
+    },
     /// Write the cursors that are ahead of the file, if it is time.
     SaveCursors {
         reply: Reply<()>,
@@ -171,7 +175,8 @@ impl Command {
             (
                 Self::Acknowledge { reply, .. }
                 | Self::SaveCursor { reply, .. }
-                | Self::Record { reply, .. },
+                | Self::Record { reply, .. }
+                | Self::Answer { reply },
                 Done::Nothing,
             )
             | (Self::Erase { reply, .. }, Done::Erased(_)) => reply.send(Ok(())),
@@ -197,7 +202,8 @@ impl Command {
             Self::Acknowledge { reply, .. }
             | Self::SaveCursor { reply, .. }
             | Self::Record { reply, .. }
-            | Self::Erase { reply, .. } => reply.send(Err(error)),
+            | Self::Erase { reply, .. }
+            | Self::Answer { reply } => reply.send(Err(error)),
             Self::SignOut { reply, .. } => reply.send(Err(error.into())),
             Self::Stream(command) => command.fail(error),
             Self::SaveCursors { .. } | Self::Look { .. } | Self::Use { .. } => {}

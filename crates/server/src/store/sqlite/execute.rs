@@ -52,6 +52,8 @@ impl Desk {
                 statements::save_cursors(&self.connection, mailbox.user, &positions, at)?;
                 Ok(Done::Nothing)
             }
+            // After a commit that failed, the time is written with the next.
+            Command::Answer { .. } => Ok(Done::Nothing),
             Command::SaveCursor { user, .. } => {
                 self.save_cursors_of(user, at)?;
                 Ok(Done::Nothing)

@@ -1,3 +1,4 @@
+import { RETRY_AFTER_IN_REASON } from '../../generated/protocol.js';
 import type { Call } from '../engine/loop.js';
 import type { Reporter } from '../page/report.js';
 import type { Session } from '../session.js';
@@ -18,16 +19,17 @@ export function openSocket(
       call((engine, now) => engine.opened(conn, now));
     },
     message: received,
-    closed: (code: number) => {
+    closed: (code: number, reason?: string) => {
       session.link = null;
       report.debug('WebSocket disconnected');
-      call((engine, now) => engine.closed(conn, code, now));
+      const told = Number(reason?.split(RETRY_AFTER_IN_REASON)[1]);
+      call((engine, now) => engine.closed(conn, code, told, now));
     },
   };
   try {
     session.link = new Socket(Given ?? WebSocket, conn, session.url, session.token, events);
   } catch (error) {
     report.problem('A WebSocket could not be created.', error);
-    call((engine, now) => engine.closed(conn, 1006, now));
+    call((engine, now) => engine.closed(conn, 1006, 0, now));
   }
 }

@@ -36,7 +36,7 @@ export type Standing = readonly [position: number, id: string | null];
 export interface SocketEvents {
   opened(): void;
   message(data: unknown): void;
-  closed(code: number): void;
+  closed(code: number, reason?: string): void;
 }
 
 /** The engine's answer when there is no connection. */
@@ -90,7 +90,7 @@ export class Socket implements Link {
     this.#socket = socket;
     socket.onopen = () => events.opened();
     socket.onmessage = (event) => events.message(event.data);
-    socket.onclose = (event) => events.closed(event.code);
+    socket.onclose = (event) => events.closed(event.code, event.reason);
     // `close` follows and says all there is to know; some sockets throw if nobody listens.
     socket.onerror = ignore;
   }

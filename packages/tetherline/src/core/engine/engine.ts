@@ -22,7 +22,8 @@ export interface Engine {
   token(now: number): void;
   token_unavailable(signedOut: number, now: number): void;
   opened(conn: number, now: number): void;
-  closed(conn: number, code: number, now: number): void;
+  /** `retryAfterMs`: when the server wants this client back; 0, or NaN, if it does not say. */
+  closed(conn: number, code: number, retryAfterMs: number, now: number): void;
   probed(conn: number, status: number, code: number, retryAfterMs: number, now: number): void;
   established(
     conn: number,

@@ -1,0 +1,43 @@
+//! What supervisors and load balancers ask. Nobody has to show anything, and nothing is told that is not
+//! for everybody.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, header};
+use serde_json::json;
+
+use super::answer::Problem;
+use crate::{Readiness, server::Shared};
+
+/// When a server may be asked again that was not ready.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// `GET /healthz`: whoever gets this answer knows that the process serves.
+pub(super) async fn alive() -> Response {
+    now(Json(json!({ "status": "ok" })).into_response())
+}
+
+/// `GET /readyz`: whether to send anybody here.
+pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let not_ready =
+        |message, reason| now(Problem::unavailable(message, RETRY).reason(reason).into_response());
+    match shared.readiness().await {
+        Readiness::Ready => now(Json(json!({ "status": "ready" })).into_response()),
+        Readiness::Draining => not_ready("The server restarts.", "draining"),
+        // Why is in the log, and not for strangers.
+        Readiness::NoStore(_) => {
+            not_ready("Nothing can be read or kept right now.", "store_unavailable")
+        }
+    }
+}
+
+/// It is true of this moment.
+fn now(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

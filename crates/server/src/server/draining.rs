@@ -1,0 +1,47 @@
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::{Server, Shared};
+use crate::Drain;
+
+/// Over how long those who were connected come back after a drain, unless [`Config::drain_window`] says
+/// otherwise.
+pub const DRAIN_WINDOW: Duration = Duration::from_secs(30);
+/// How long a drain waits for connections to say goodbye once they were told to, and for the application to
+/// settle what it has.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Server {
+    /// Refuses new connections, closes all others with 1012 as [`Config::drain`] says, and waits for them and
+    /// for what they have handed to the application: [`DRAIN_TIMEOUT`] from when the last was sent away.
+    /// Everything else goes on meanwhile, publishing too.
+    pub async fn drain(&self) {
+        self.drain_by(self.shared.config.drain).await;
+    }
+
+    /// The same without sending anybody away later than now, whatever [`Config::drain`] says: somebody waits at
+    /// a terminal.
+    pub async fn drain_at_once(&self) {
+        self.drain_by(Drain::AtOnce).await;
+    }
+
+    async fn drain_by(&self, drain: Drain) {
+        let Shared { hub, reception, bulletin, config, .. } = &*self.shared;
+        hub.drain(drain, config.drain_window).await;
+        let deadline = Instant::now() + DRAIN_TIMEOUT;
+        if timeout_at(deadline, hub.emptied()).await.is_err() {
+            let connections = hub.connections();
+            tracing::warn!(connections, "connections were still open when the drain ended");
+        }
+        // From here on nobody is left who could hand over another.
+        if timeout_at(deadline, reception.idle()).await.is_err() {
+            tracing::warn!("sends were still with the application when the drain ended");
+        }
+        if timeout_at(deadline, bulletin.idle()).await.is_err() {
+            tracing::warn!(
+                "the application had not heard of all ends of connections when the drain ended"
+            );
+        }
+    }
+}
