@@ -249,8 +249,7 @@ impl Session {
             }
             Input::Pong(payload) => {
                 self.heard(now);
-                self.pong(payload);
-                self.control(now);
+                self.pong(payload, now);
             }
             Input::Unreadable(code) => self.close(code, unreadable(code)),
             Input::Head(head) => self.feed.note_head(head),

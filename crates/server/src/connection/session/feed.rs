@@ -167,6 +167,11 @@ impl Feed {
         &self.epoch
     }
 
+    /// How far it is acknowledged that the client has handled its messages.
+    pub(super) fn cursor(&self) -> Seq {
+        self.cursor
+    }
+
     pub(super) fn note_head(&mut self, head: Seq) {
         self.head = self.head.max(head);
     }

@@ -8,7 +8,12 @@ use tetherline_protocol::{
     frame::{ClientFrame, ErrorFrame, FrameError, Pong, ServerFrame, id_in},
 };
 
-use super::{Output, Session, Wire, allowance::Excess, feed::Located, millis};
+use super::{
+    Output, Session, Wire,
+    allowance::Excess,
+    feed::{Feed, Located},
+    millis,
+};
 use crate::clock;
 
 impl Session {
@@ -29,6 +34,9 @@ impl Session {
             ClientFrame::Application(message) => {
                 self.sends.push(message, || self.allowance.send(&self.user, bytes, now))
             }
+            ClientFrame::Ack { seq } => {
+                return self.acknowledge(now, |feed| feed.acknowledge(seq));
+            }
             frame => {
                 self.question(frame, now);
                 return self.control(now);
@@ -41,7 +49,7 @@ impl Session {
         }
     }
 
-    /// Whatever is no send.
+    /// Whatever is neither a send nor an acknowledgement.
     fn question(&mut self, frame: ClientFrame, now: Instant) {
         match frame {
             ClientFrame::Ping { timestamp } => self.ping(timestamp, now),
@@ -54,12 +62,19 @@ impl Session {
                     Located::AskTheStore => self.requests.push_back(Output::Locate),
                 }
             }
-            ClientFrame::Ack { seq } => {
-                let acknowledge = self.feed.acknowledge(seq);
-                self.requests.extend(acknowledge.map(Output::Acknowledge));
-            }
             ClientFrame::Authenticate { token } => self.requests.push_back(Output::Verify(token)),
             _ => {}
+        }
+    }
+
+    /// Where it moves the cursor it is free: there are no more of these than messages, for which their publishers
+    /// have paid. One that moves nothing may come again and again.
+    fn acknowledge(&mut self, now: Instant, save: impl FnOnce(&mut Feed) -> Option<Seq>) {
+        let before = self.feed.cursor();
+        let acknowledge = save(&mut self.feed);
+        self.requests.extend(acknowledge.map(Output::Acknowledge));
+        if self.feed.cursor() == before {
+            self.control(now);
         }
     }
 
@@ -97,11 +112,11 @@ impl Session {
     }
 
     /// On the plain wire a batch ends with a Ping that carries its position.
-    pub(super) fn pong(&mut self, payload: &[u8]) {
+    pub(super) fn pong(&mut self, payload: &[u8], now: Instant) {
         let position = std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok());
-        if let (Wire::Plain, Some(seq)) = (self.wire, position.and_then(Seq::new)) {
-            let acknowledge = self.feed.plain_handled(seq);
-            self.requests.extend(acknowledge.map(Output::Acknowledge));
+        match (self.wire, position.and_then(Seq::new)) {
+            (Wire::Plain, Some(seq)) => self.acknowledge(now, |feed| feed.plain_handled(seq)),
+            _ => self.control(now),
         }
     }
 

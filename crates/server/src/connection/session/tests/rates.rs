@@ -167,6 +167,24 @@ fn websocket_pings_and_frames_that_are_none_count_as_well() {
 }
 
 #[test]
+fn acknowledgements_of_what_was_not_acknowledged_before_are_free() {
+    // Whoever was sent more than a hundred messages in each second, and acknowledged each, was closed with 4429.
+    let meters = meters(|rates| rates.controls_per_connection = Some(Rate::per_second(1)));
+    let mut rig = limited(&meters);
+    rig.input(Input::Text(r#"{"type":"get_pending","after":1000}"#));
+    rig.said();
+    for seq in 1..=500 {
+        rig.input(Input::Text(&format!(r#"{{"type":"ack","seq":{seq}}}"#)));
+        assert!(matches!(rig.output(), Some(Output::Acknowledge(_))));
+        rig.input(Input::Acknowledged);
+        assert!(rig.session.wants_input(), "{seq}");
+    }
+    rig.input(Input::Text(r#"{"type":"ack","seq":500}"#));
+    assert_eq!(rig.said()[0]["code"], "rate_limited", "nobody paid for this one");
+    assert!(!rig.session.wants_input());
+}
+
+#[test]
 fn who_says_too_much_again_and_again_is_sent_away() {
     let mut rig =
         limited(&meters(|rates| rates.controls_per_connection = Some(Rate::per_second(1))));
