@@ -1,3 +1,4 @@
+mod addresses;
 mod connect_hook;
 mod drain;
 mod rates;
@@ -117,6 +118,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     streams: streams::StreamLimits,
     #[command(flatten)]
+    addresses: addresses::AddressOptions,
+    #[command(flatten)]
     rates: rates::RateOptions,
 }
 
@@ -177,6 +180,7 @@ fn config(options: &Options) -> Result<Config> {
     config.limits.retention_messages_max = u64::from(options.retention_messages);
     options.drain.set(&mut config);
     options.streams.set(&mut config.limits);
+    options.addresses.set(&mut config);
     options.rates.set(&mut config.rates);
     Ok(config)
 }

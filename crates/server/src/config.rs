@@ -2,7 +2,13 @@ use std::time::Duration;
 
 use tetherline_protocol::Limits;
 
-use crate::{ApiKey, DRAIN_WINDOW, Drain, Origin, REQUEST_BODIES_BYTES_MAX, Rates, TokenRules};
+use crate::{
+    ApiKey, DRAIN_WINDOW, Drain, Origin, Proxies, REQUEST_BODIES_BYTES_MAX, Rates, TokenRules,
+};
+
+/// Connections from one network at a time: more than a proxy can have open to one port with the ports that Linux
+/// gives it.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 32_768;
 
 /// How a server is set up. Everything secret comes from the caller; nothing has a default key.
 #[derive(Debug, Clone)]
@@ -23,6 +29,10 @@ pub struct Config {
     pub drain_window: Duration,
     /// What is announced to every client.
     pub limits: Limits,
+    /// The proxies that are believed when they say whom they serve.
+    pub proxies: Proxies,
+    /// Connections from one [`Network`](crate::Network) at a time; one more is refused with 429.
+    pub connections_per_address_max: usize,
     /// What is allowed how often.
     pub rates: Rates,
 }
@@ -40,6 +50,8 @@ impl Config {
             drain: Drain::default(),
             drain_window: DRAIN_WINDOW,
             limits: Limits::default(),
+            proxies: Proxies::default(),
+            connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
             rates: Rates::default(),
         }
     }

@@ -19,6 +19,7 @@ mod segments;
 mod serve;
 mod sign_out;
 mod streams;
+mod too_fast;
 
 use std::sync::Arc;
 

@@ -51,7 +51,7 @@ pub use application::{
 #[cfg(any(feature = "jwks", feature = "webhook"))]
 pub use application::{NoHttpClient, http_client};
 pub use chain::chain;
-pub use config::Config;
+pub use config::{CONNECTIONS_PER_ADDRESS_MAX, Config};
 pub use connection::bulletin::{CONNECTION_EVENTS_AT_ONCE_MAX, CONNECTION_EVENTS_MAX};
 pub use connection::hub::{DRAIN_RETURN_MIN, DRAIN_RETURNS_PER_S, Drain};
 #[cfg(feature = "echo")]
@@ -71,11 +71,12 @@ pub use rates::{
 #[cfg(feature = "webhook")]
 pub use security::webhook_secret_file;
 pub use security::{
-    ApiKey, CONNECT_HOOK_REQUESTS_MAX, CONNECT_HOOK_TIMEOUT, CONNECT_HOOK_TIMEOUT_MAX,
-    CONNECT_HOOK_WAITING_MAX, ConnectHookOptions, InvalidJwks, InvalidKey, InvalidOrigin,
-    InvalidRule, JWKS_BYTES_MAX, JWKS_KEYS_MAX, JwtKeys, KEYS_TRIED_MAX, Origin, RSA_BITS_MAX,
-    RSA_BITS_MIN, SECRET_BYTES_MIN, SecretFileError, TOKEN_LEEWAY_MAX, TOKEN_LIFE_MAX, TokenRules,
-    UnusableKey, VerifyingKey, WeakSecret, issue_token, secret_file,
+    AddressRange, ApiKey, CONNECT_HOOK_REQUESTS_MAX, CONNECT_HOOK_TIMEOUT,
+    CONNECT_HOOK_TIMEOUT_MAX, CONNECT_HOOK_WAITING_MAX, ConnectHookOptions, InvalidAddressRange,
+    InvalidJwks, InvalidKey, InvalidOrigin, InvalidRule, JWKS_BYTES_MAX, JWKS_KEYS_MAX, JwtKeys,
+    KEYS_TRIED_MAX, Network, Origin, Proxies, ProxyHeader, RSA_BITS_MAX, RSA_BITS_MIN,
+    SECRET_BYTES_MIN, SecretFileError, TOKEN_LEEWAY_MAX, TOKEN_LIFE_MAX, TokenRules, UnusableKey,
+    VerifyingKey, WeakSecret, issue_token, secret_file,
 };
 #[cfg(feature = "jwks")]
 pub use security::{

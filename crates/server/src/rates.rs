@@ -3,13 +3,15 @@
 mod bucket;
 mod limit;
 mod meters;
+mod occupancy;
 mod rate;
 
 use std::time::Duration;
 
 pub(crate) use bucket::Bucket;
 pub use limit::{RATE_KEYS_MAX, RateLimit};
-pub(crate) use meters::Meters;
+pub(crate) use meters::{Meters, TooFast};
+pub(crate) use occupancy::Occupied;
 pub use rate::{InvalidRate, Rate};
 
 /// Sends of a connection that are refused for now, one after the other; beyond that it is not listened to for a while.
@@ -31,6 +33,13 @@ pub const SEND_RETRY_MIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rates {
+    /// Attempts to connect from one [`Network`](crate::Network), whatever becomes of them, and its requests with a wrong
+    /// key. One more is refused with 429.
+    pub attempts_per_address: Option<Rate>,
+    /// Connections that one user opens. One more is refused with 429.
+    pub connects_per_user: Option<Rate>,
+    /// Connections that are opened to one server. One more is refused with 503.
+    pub connects_per_server: Option<Rate>,
     /// Sends and stops of one connection. One more is refused with `rate_limited`, and comes again.
     pub sends_per_connection: Option<Rate>,
     /// Sends of one connection, in bytes.
@@ -54,6 +63,10 @@ const MIB: u32 = 1024 * KIB;
 impl Default for Rates {
     fn default() -> Self {
         Self {
+            // Ten thousand devices behind one address come back at once, and ask why they could not before.
+            attempts_per_address: Some(Rate::per_second(1_000).at_once(20_000)),
+            connects_per_user: Some(Rate::per_second(10).at_once(1_000)),
+            connects_per_server: Some(Rate::per_second(10_000).at_once(200_000)),
             // A whole outbox at once, and one of another tab.
             sends_per_connection: Some(Rate::per_second(50).at_once(2_000)),
             send_bytes_per_connection: Some(Rate::per_second(256 * KIB).at_once(4 * MIB)),

@@ -1,8 +1,9 @@
-//! Who may connect, publish and read: tokens, keys, secrets and the origins of pages.
+//! Who may connect, publish and read: tokens, keys, secrets, the origins of pages, and where requests come from.
 
 pub(crate) mod auth;
 pub(crate) mod hook;
 pub(crate) mod identify;
+pub(crate) mod network;
 pub(crate) mod origin;
 pub(crate) mod secret;
 
@@ -20,6 +21,7 @@ pub use hook::{
     CONNECT_HOOK_REQUESTS_MAX, CONNECT_HOOK_TIMEOUT, CONNECT_HOOK_TIMEOUT_MAX,
     CONNECT_HOOK_WAITING_MAX, ConnectHookOptions,
 };
+pub use network::{AddressRange, InvalidAddressRange, Network, Proxies, ProxyHeader};
 pub use origin::{InvalidOrigin, Origin};
 #[cfg(feature = "webhook")]
 pub use secret::webhook_secret_file;

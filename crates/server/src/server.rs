@@ -74,7 +74,7 @@ impl Server {
         store.keep_sign_outs_for(config.jwt.tokens_count_at_most_for());
         let store: Arc<dyn Store> = Arc::new(store);
         let limits = Arc::new(config.limits.clone());
-        let meters = Arc::new(Meters::new(config.rates.clone()));
+        let meters = Arc::new(Meters::of(&config));
         let shared = Shared {
             config,
             limits,

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -12,8 +12,8 @@ use std::{
 use axum::Router;
 use jsonwebtoken::DecodingKey;
 use tetherline_server::{
-    ApiKey, JwtKeys, Origin, SecretFileError, Server, StoreError, WeakSecret, raise_descriptors,
-    secret_file,
+    ApiKey, JwtKeys, Origin, Proxies, SecretFileError, Server, StoreError, WeakSecret,
+    raise_descriptors, secret_file,
     store::{self, SqliteStore},
 };
 use tokio::task::JoinSet;
@@ -42,8 +42,8 @@ pub struct Config {
     pub web: Option<PathBuf>,
     /// Pages that may use this chat besides its own.
     pub allowed_origins: Vec<Origin>,
-    /// Proxies whose `X-Forwarded-For` says who asks.
-    pub trusted_proxies: Vec<IpAddr>,
+    /// Proxies that are believed when they say who asks.
+    pub proxies: Proxies,
     /// Over how long those who were connected come back after the chat has ended.
     pub drain_window: Duration,
     /// Who answers.
@@ -68,7 +68,7 @@ pub(crate) struct Shared {
     pub(crate) jwt_check: DecodingKey,
     pub(crate) refresh_key: RefreshKey,
     pub(crate) allowed_origins: Vec<Origin>,
-    pub(crate) trusted_proxies: Vec<IpAddr>,
+    pub(crate) proxies: Proxies,
     workers: Mutex<JoinSet<()>>,
 }
 
@@ -135,6 +135,7 @@ impl Chat {
         allowed_origins.extend(config.allowed_origins);
 
         let mut server_config = tetherline_server::Config::new(jwt.clone());
+        server_config.proxies = config.proxies.clone();
         server_config.api_key = Some(ApiKey::new(&secret_file(&config.data.join("api.key"))?)?);
         server_config.allowed_origins.clone_from(&allowed_origins);
         server_config.drain_window = config.drain_window;
@@ -171,7 +172,7 @@ impl Chat {
             database,
             server,
             allowed_origins,
-            trusted_proxies: config.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
+            proxies: config.proxies,
             workers: Mutex::new(workers),
         };
         Ok(Self { shared: Arc::new(shared), web })

@@ -17,7 +17,6 @@ mod history;
 mod http;
 mod jobs;
 pub mod limits;
-mod network;
 mod password;
 mod rate_limit;
 mod responder;

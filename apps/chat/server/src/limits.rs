@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tetherline_server::Rate;
+
 /// Longest e-mail address, in bytes (RFC 5321, section 4.5.3.1).
 pub const EMAIL_BYTES_MAX: usize = 254;
 /// Longest name of a person, in characters.
@@ -37,14 +39,12 @@ pub const REFRESH_GRACE_ROTATIONS_MAX: usize = 64;
 pub const SIGN_INS_PER_USER_MAX: u32 = 100;
 
 /// Wrong passwords in a row from one network (an IPv4 address, or an IPv6 /56), whatever the e-mail; one more is
-/// allowed every [`SIGN_IN_REFILL`].
-pub const SIGN_INS_PER_NETWORK_BURST: u32 = 50;
+/// allowed every 15 s.
+pub const SIGN_INS_PER_NETWORK: Rate = Rate::per_minute(4).at_once(50);
 /// Wrong passwords in a row from one network for one e-mail.
-pub const SIGN_INS_PER_EMAIL_BURST: u32 = 10;
+pub const SIGN_INS_PER_EMAIL: Rate = Rate::per_minute(4).at_once(10);
 /// Wrong passwords in a row on a device on which that person has signed in before, whatever its network has failed at.
-pub const SIGN_INS_PER_DEVICE_BURST: u32 = 10;
-/// How often one more attempt is allowed after those.
-pub const SIGN_IN_REFILL: Duration = Duration::from_secs(15);
+pub const SIGN_INS_PER_DEVICE: Rate = Rate::per_minute(4).at_once(10);
 /// Networks, e-mails and devices that are watched at a time, each.
 pub const RATE_LIMIT_KEYS_MAX: usize = 10_000;
 /// How long a device is known after a sign-in or a refresh on it, in s: 400 days, as long as browsers keep a cookie.

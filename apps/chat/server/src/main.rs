@@ -16,7 +16,7 @@ use tetherline_process::{
     Signals, answer, arguments, finish, log_to_stderr, note, outcome_of, say, say_panics,
 };
 use tetherline_server::{
-    Origin, StoreError,
+    AddressRange, Origin, Proxies, StoreError,
     backup::{self, BackupError, Existing, Progress, Replaced, RestoreError},
     chain, listen, serve,
 };
@@ -49,15 +49,15 @@ struct Arguments {
         value_delimiter = ','
     )]
     allowed_origins: Vec<Origin>,
-    /// Address of a proxy in front of this chat, whose X-Forwarded-For says who asks; repeatable. Without it all that a
-    /// proxy serves count as one when passwords are wrong too often.
+    /// Address, or range of addresses, of a proxy in front of this chat, whose X-Forwarded-For says who asks; repeatable.
+    /// Without it all that a proxy serves count as one when passwords are wrong too often.
     #[arg(
         long = "trusted-proxy",
         env = "CHAT_TRUSTED_PROXIES",
         value_delimiter = ',',
         value_name = "ADDRESS"
     )]
-    trusted_proxies: Vec<IpAddr>,
+    trusted_proxies: Vec<AddressRange>,
     /// Over how many seconds those who were connected come back after this chat was told to end; few are back
     /// sooner, 100 a second.
     #[arg(
@@ -209,7 +209,7 @@ async fn run(arguments: Arguments) -> Result<(), RunError> {
         data: arguments.data,
         web: arguments.web,
         allowed_origins: arguments.allowed_origins,
-        trusted_proxies: arguments.trusted_proxies,
+        proxies: Proxies { trusted: arguments.trusted_proxies, ..Proxies::default() },
         drain_window: Duration::from_secs(arguments.drain_window.into()),
         responder,
     };

@@ -11,12 +11,11 @@ use argon2::{
 };
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use crate::{
-    limits::{
-        PASSWORD_HASHES_AT_ONCE_MAX, PASSWORD_HASHES_OF_DEVICES_MAX,
-        PASSWORD_HASHES_PER_NETWORK_MAX, PASSWORD_HASHES_WAITING_MAX,
-    },
-    network::Network,
+use tetherline_server::Network;
+
+use crate::limits::{
+    PASSWORD_HASHES_AT_ONCE_MAX, PASSWORD_HASHES_OF_DEVICES_MAX, PASSWORD_HASHES_PER_NETWORK_MAX,
+    PASSWORD_HASHES_WAITING_MAX,
 };
 
 /// Hashes and checks passwords.

@@ -8,6 +8,31 @@ use tetherline_server::{Rate, Rates};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rates")]
 pub(super) struct RateOptions {
+    /// Attempts to connect from one address (of IPv6, a /56), and requests from there with a wrong key. What comes
+    /// faster is answered with 429.
+    #[arg(
+        long,
+        value_name = "RATE",
+        default_value = "1000/s:20000",
+        env = "TETHERLINE_ATTEMPTS_PER_ADDRESS"
+    )]
+    attempts_per_address: Limit,
+    /// Connections that one user opens; 429.
+    #[arg(
+        long,
+        value_name = "RATE",
+        default_value = "10/s:1000",
+        env = "TETHERLINE_CONNECTS_PER_USER"
+    )]
+    connects_per_user: Limit,
+    /// Connections that all users together open; 503.
+    #[arg(
+        long,
+        value_name = "RATE",
+        default_value = "10000/s:200000",
+        env = "TETHERLINE_CONNECTS_PER_SERVER"
+    )]
+    connects_per_server: Limit,
     /// Sends of one connection. What comes faster is refused for now, and comes again.
     #[arg(
         long,
@@ -87,6 +112,9 @@ impl FromStr for Limit {
 
 impl RateOptions {
     pub(super) fn set(&self, rates: &mut Rates) {
+        rates.attempts_per_address = self.attempts_per_address.0;
+        rates.connects_per_user = self.connects_per_user.0;
+        rates.connects_per_server = self.connects_per_server.0;
         rates.sends_per_connection = self.sends_per_connection.0;
         rates.send_bytes_per_connection = self.send_bytes_per_connection.0;
         rates.sends_per_user = self.sends_per_user.0;

@@ -18,9 +18,10 @@ use super::{
     credentials::{Cookies, Parameters, credentials, device, speaks_v1},
     segments::Segments,
     serve::Requester,
+    too_fast::{attempt, network, rate_limited},
 };
 use crate::{
-    ConnectRefusal, ConnectRequest, May, clock,
+    ConnectRefusal, ConnectRequest, May, Network, clock,
     connection::{
         driver::Driver,
         hub::{Membership, Refused},
@@ -80,6 +81,8 @@ async fn answer(
         return foreign().into_response();
     }
     let admitted = async {
+        let network = network(&shared, &request.extensions, headers);
+        attempt(&shared, network)?;
         let Ok(Query(parameters)) = parameters else {
             return Err(Problem::invalid("query", "The query string cannot be read."));
         };
@@ -105,7 +108,7 @@ async fn answer(
                 let wire = if speaks_v1(headers) { Wire::V1 } else { Wire::Plain };
                 // Before the look-up: what is committed from here on is told.
                 shared.begin();
-                open(shared, identified, (device, wire), upgrade).await?;
+                open(shared, identified, network, (device, wire), upgrade).await?;
                 Ok(switching_protocols(&handshake, (wire == Wire::V1).then_some(SUBPROTOCOL)))
             }
             // Something in between has taken the connection for itself.
@@ -199,16 +202,21 @@ fn untrusted(error: InvalidToken) -> Problem {
 async fn open(
     shared: Arc<Shared>,
     Identified { identity, asked }: Identified,
+    network: Option<Network>,
     (device, wire): (Option<DeviceId>, Wire),
     upgrade: OnUpgrade,
 ) -> Result<(), Problem> {
     let verified_at = Instant::now();
+    shared.meters.connect(&identity.user, verified_at)?;
+    let occupied = network.map(|network| shared.meters.occupy(network).ok_or_else(overcrowded));
+    let occupied = occupied.transpose()?;
     // Joining first: a sign-in that ends after the look at it, and what is published after the
     // look at the mailbox, is then noticed.
     let membership = shared.hub.join(&identity.user, identity.session.clone());
     let Identity { user, expires_in, may, .. } =
         shared.still_stands(identity).await.map_err(untrusted)?;
-    let membership = membership.map_err(crowded)?;
+    let mut membership = membership.map_err(crowded)?;
+    membership.occupies(occupied);
     let place = shared.store.locate(&user, device.as_ref()).await.map_err(|error| {
         // The store has said it, as often as is good.
         tracing::debug!(%error, "a connection was refused");
@@ -304,6 +312,9 @@ async fn probe(shared: &Shared, identity: Identity, handshake: &NoHandshake) -> 
     if let Err(refused) = shared.hub.admits(&user) {
         return crowded(refused);
     }
+    if let Err(too_fast) = shared.meters.may_connect(&user, Instant::now()) {
+        return too_fast.into();
+    }
     match shared.store.head(&user).await {
         Ok(_) => upgrade_required("The token is good; connect with a WebSocket."),
         Err(_) => out_of_order(),
@@ -350,6 +361,13 @@ fn crowded(refused: Refused) -> Problem {
     }
 }
 
+fn overcrowded() -> Problem {
+    rate_limited(
+        "As many connections are open from this address as the server allows; close some.",
+        CROWDED_RETRY,
+    )
+}
+
 /// The application's own sentence, in the form that all refusals have.
 fn by_the_application(refusal: &ConnectRefusal) -> Problem {
     let message = refusal.message();
@@ -382,7 +400,7 @@ mod tests {
 
     /// What every open connection keeps for as long as it is open, besides what it shares, in bytes; its token
     /// buckets are 136 of them.
-    const CONNECTION_BYTES_MAX: usize = 1_536;
+    const CONNECTION_BYTES_MAX: usize = 1_568;
 
     #[tokio::test]
     async fn a_connection_keeps_no_room_for_how_it_began_and_will_end() {

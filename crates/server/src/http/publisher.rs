@@ -6,6 +6,7 @@ use http::{HeaderMap, request::Parts};
 use super::{
     answer::{Problem, bearer},
     serve::Requester,
+    too_fast::{attempt, network},
 };
 use crate::server::Shared;
 
@@ -16,7 +17,10 @@ impl FromRequestParts<Arc<Shared>> for Publisher {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
-        authorize(shared, &parts.headers)?;
+        authorize(shared, &parts.headers).or_else(|problem| {
+            let network = network(shared, &parts.extensions, &parts.headers);
+            attempt(shared, network).and(Err(problem))
+        })?;
         // Whoever serves the router in another way has its own rules for connections.
         if let Some(requester) = parts.extensions.get::<Requester>() {
             requester.is_authenticated();

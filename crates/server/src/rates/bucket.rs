@@ -21,12 +21,12 @@ impl Bucket {
     /// Takes so many, or says how long to wait. What is more than may ever come at once takes a full bucket, and
     /// what comes next waits the longer.
     pub(crate) fn take(&mut self, rate: Rate, cost: u64, now: Instant) -> Result<(), Duration> {
-        if self.wait(rate, cost, now).is_zero() {
+        let wait = self.wait(rate, cost, now);
+        if wait.is_zero() {
             self.charge(rate, cost, now);
             return Ok(());
         }
-        // Whoever comes back finds room for more than one.
-        Err(self.wait(rate, cost.max(rate.burst() / 10), now))
+        Err(wait)
     }
 
     /// How long until so many may be taken.
@@ -83,13 +83,5 @@ mod tests {
         assert_eq!(bucket.wait(rate, 1, start), 2 * SECOND + SECOND / 10);
         assert!(bucket.take(rate, 30, start + 2 * SECOND).is_err());
         assert_eq!(bucket.take(rate, 30, start + 3 * SECOND), Ok(()));
-    }
-
-    #[test]
-    fn who_is_refused_is_told_when_there_is_room_for_more_than_one() {
-        let (rate, start) = (Rate::per_second(10).at_once(100), Instant::now());
-        let mut bucket = Bucket::full(start);
-        assert_eq!(bucket.take(rate, 100, start), Ok(()));
-        assert_eq!(bucket.take(rate, 1, start), Err(SECOND));
     }
 }

@@ -60,6 +60,11 @@ impl<K: Hash + Eq + Clone> RateLimit<K> {
         buckets.taken_from.get(key).map_or(Duration::ZERO, |bucket| bucket.wait(rate, cost, now))
     }
 
+    /// The same, or for so many more as are worth waiting for.
+    pub(super) fn worthwhile_wait(&self, key: &K, cost: u64, now: Instant) -> Duration {
+        self.wait(key, cost.max(self.rate.map_or(0, Rate::worthwhile)), now)
+    }
+
     /// Gives back what was taken.
     pub fn give_back(&self, key: &K, cost: u64) {
         let Some(rate) = self.rate else { return };

@@ -1,38 +1,116 @@
-use std::time::{Duration, Instant};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Once},
+    time::{Duration, Instant},
+};
 
+use http::HeaderMap;
 use tetherline_protocol::UserId;
 
-use super::{RateLimit, Rates};
+use super::{
+    RateLimit, Rates,
+    occupancy::{Occupancy, Occupied},
+};
+use crate::{Config, Network, Proxies};
 
 /// The rates of a server, and what has been taken of those that more than one connection share.
 #[derive(Debug)]
 pub(crate) struct Meters {
     pub(crate) rates: Rates,
+    proxies: Proxies,
+    attempts: RateLimit<Network>,
+    open: Arc<Occupancy>,
+    connects_of_users: RateLimit<UserId>,
+    connects: RateLimit<()>,
     sends: RateLimit<UserId>,
     send_bytes: RateLimit<UserId>,
     replay_bytes: RateLimit<UserId>,
 }
 
-impl Default for Meters {
-    fn default() -> Self {
-        Self::new(Rates::default())
-    }
+/// Why somebody may not connect just now, and how long it may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TooFast {
+    User(Duration),
+    Server(Duration),
 }
 
 impl Meters {
-    pub(crate) fn new(rates: Rates) -> Self {
+    pub(crate) fn of(config: &Config) -> Self {
+        Self::new(config.rates.clone(), config.proxies.clone(), config.connections_per_address_max)
+    }
+
+    pub(crate) fn new(rates: Rates, proxies: Proxies, connections_per_address_max: usize) -> Self {
         Self {
+            attempts: RateLimit::new(rates.attempts_per_address),
+            open: Occupancy::new(connections_per_address_max),
+            connects_of_users: RateLimit::new(rates.connects_per_user),
+            connects: RateLimit::new(rates.connects_per_server),
             sends: RateLimit::new(rates.sends_per_user),
             send_bytes: RateLimit::new(rates.send_bytes_per_user),
             replay_bytes: RateLimit::new(rates.replay_bytes_per_user),
             rates,
+            proxies,
         }
     }
 
-    /// A send of so many bytes, or how long to wait with it.
+    /// Where a request comes from. `None`: whoever serves the router does not say.
+    pub(crate) fn network_of(
+        &self,
+        peer: Option<SocketAddr>,
+        headers: &HeaderMap,
+    ) -> Option<Network> {
+        static WARNING: Once = Once::new();
+        let peer: IpAddr = peer?.ip();
+        if self.proxies.are_unknown(peer, headers) {
+            WARNING.call_once(|| {
+                tracing::warn!(
+                    %peer,
+                    "a proxy that is not trusted says whom it serves; all of them share what one address may do, \
+                     unless it is named with --trusted-proxy"
+                );
+            });
+        }
+        Some(self.proxies.network_of(peer, headers))
+    }
+
+    /// Somebody tries to connect, or shows a key that is none; or how long to wait with that.
+    pub(crate) fn attempt(&self, network: Network, now: Instant) -> Result<(), Duration> {
+        self.attempts.take(&network, 1, now)
+    }
+
+    /// A place for one more connection from there.
+    pub(crate) fn occupy(&self, network: Network) -> Option<Occupied> {
+        self.open.occupy(network)
+    }
+
+    /// A user opens one more connection.
+    pub(crate) fn connect(&self, user: &UserId, now: Instant) -> Result<(), TooFast> {
+        self.connects_of_users.take(user, 1, now).map_err(TooFast::User)?;
+        self.connects.take(&(), 1, now).map_err(|wait| {
+            self.connects_of_users.give_back(user, 1);
+            TooFast::Server(wait)
+        })
+    }
+
+    /// Whether [`Meters::connect`] would succeed now.
+    pub(crate) fn may_connect(&self, user: &UserId, now: Instant) -> Result<(), TooFast> {
+        match self.connects_of_users.wait(user, 1, now) {
+            Duration::ZERO => {}
+            wait => return Err(TooFast::User(wait)),
+        }
+        match self.connects.wait(&(), 1, now) {
+            Duration::ZERO => Ok(()),
+            wait => Err(TooFast::Server(wait)),
+        }
+    }
+
+    /// A send of so many bytes, or how long to wait until some more are taken than this one.
     pub(crate) fn send(&self, user: &UserId, bytes: u64, now: Instant) -> Result<(), Duration> {
-        self.sends.take(user, 1, now)?;
-        self.send_bytes.take(user, bytes, now).inspect_err(|_| self.sends.give_back(user, 1))
+        self.sends.take(user, 1, now).map_err(|_| self.sends.worthwhile_wait(user, 1, now))?;
+        self.send_bytes.take(user, bytes, now).map_err(|_| {
+            self.sends.give_back(user, 1);
+            self.send_bytes.worthwhile_wait(user, bytes, now)
+        })
     }
 
     /// How long this user has to wait until so many bytes may be read for them.
@@ -42,5 +120,20 @@ impl Meters {
 
     pub(crate) fn replayed(&self, user: &UserId, bytes: u64, now: Instant) {
         self.replay_bytes.charge(user, bytes, now);
+    }
+}
+
+#[cfg(any(test, feature = "simulation"))]
+impl Meters {
+    /// Where nobody comes from anywhere.
+    pub(crate) fn without_addresses(rates: Rates) -> Self {
+        Self::new(rates, Proxies::default(), usize::MAX)
+    }
+}
+
+#[cfg(test)]
+impl Default for Meters {
+    fn default() -> Self {
+        Self::without_addresses(Rates::default())
     }
 }

@@ -63,6 +63,11 @@ impl Rate {
     pub(super) fn burst(self) -> u64 {
         self.at_once.into()
     }
+
+    /// So many are worth waiting for, for whoever has more than one to bring.
+    pub(crate) fn worthwhile(self) -> u64 {
+        self.burst().div_ceil(10)
+    }
 }
 
 impl Per {

@@ -11,14 +11,10 @@ use axum::{
 use jsonwebtoken::{Algorithm, Validation};
 use serde::{Deserialize, de::DeserializeOwned};
 use tetherline_protocol::{TOKEN_HEADER, UserId, excerpt};
+use tetherline_server::Network;
 
 use super::error::ApiError;
-use crate::{
-    chat::Shared,
-    limits::API_BODY_BYTES_MAX,
-    network::{self, Network},
-    sign_in,
-};
+use crate::{chat::Shared, limits::API_BODY_BYTES_MAX, sign_in};
 
 /// A JSON body. Asking for the content type keeps plain HTML forms of other pages out.
 pub(super) struct Body<T>(pub(super) T);
@@ -97,8 +93,7 @@ impl FromRequestParts<Arc<Shared>> for FromNetwork {
         // Served by something else than `tetherline_server::serve`, everybody is one.
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let peer = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |ConnectInfo(peer)| peer.ip());
-        let (headers, trusted) = (&parts.headers, &shared.trusted_proxies);
-        if network::is_behind_a_stranger(peer, headers, trusted) {
+        if shared.proxies.are_unknown(peer, &parts.headers) {
             WARNING.call_once(|| {
                 tracing::warn!(
                     %peer,
@@ -107,7 +102,7 @@ impl FromRequestParts<Arc<Shared>> for FromNetwork {
                 );
             });
         }
-        Ok(Self(Network::of_request(peer, headers, trusted)))
+        Ok(Self(shared.proxies.network_of(peer, &parts.headers)))
     }
 }
 

@@ -19,6 +19,7 @@ use axum::{
 use futures_util::stream;
 use serde_json::{Value, json};
 use tetherline_chat::{Config, Patience, Provider, Responder};
+use tetherline_server::Proxies;
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 
 use crate::{
@@ -401,7 +402,7 @@ async fn a_provider_that_never_answers_is_given_up_by_a_chat_inside_another_prog
         data: folder.path().into(),
         web: None,
         allowed_origins: Vec::new(),
-        trusted_proxies: Vec::new(),
+        proxies: Proxies::default(),
         drain_window: Duration::from_secs(1),
         responder: Responder::Provider(provider.unwrap().unwrap()),
     };

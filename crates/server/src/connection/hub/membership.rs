@@ -7,6 +7,7 @@ use tetherline_protocol::{Seq, UserId};
 use super::{Channel, Hub, Notice, seat::Seat};
 use crate::{
     lock::lock,
+    rates::Occupied,
     store::{Delivery, Place, Room},
 };
 
@@ -18,6 +19,8 @@ pub(crate) struct Membership {
     seat: Arc<Seat>,
     /// As of the last [`Membership::news`].
     seen: Seen,
+    /// Its place among those from the same network.
+    occupied: Option<Occupied>,
 }
 
 /// What changes when there is something to say.
@@ -43,7 +46,12 @@ pub(crate) struct News {
 
 impl Membership {
     pub(super) fn new(hub: Arc<Hub>, user: UserId, channel: Arc<Channel>, seat: Arc<Seat>) -> Self {
-        Self { hub, user, channel, seat, seen: Seen::default() }
+        Self { hub, user, channel, seat, seen: Seen::default(), occupied: None }
+    }
+
+    /// Where it comes from.
+    pub(crate) fn occupies(&mut self, occupied: Option<Occupied>) {
+        self.occupied = occupied;
     }
 
     /// Register before asking [`Membership::has_news`].

@@ -80,8 +80,10 @@ impl Allowance {
     fn take_send(&mut self, user: &UserId, bytes: u64, now: Instant) -> Result<(), Duration> {
         let rates = &self.meters.rates;
         let (mut sends, mut send_bytes) = (self.sends, self.send_bytes);
-        rates.sends_per_connection.map_or(Ok(()), |rate| sends.take(rate, 1, now))?;
-        rates.send_bytes_per_connection.map_or(Ok(()), |rate| send_bytes.take(rate, bytes, now))?;
+        rates.sends_per_connection.map_or(Ok(()), |rate| take(&mut sends, rate, 1, now))?;
+        rates
+            .send_bytes_per_connection
+            .map_or(Ok(()), |rate| take(&mut send_bytes, rate, bytes, now))?;
         self.meters.send(user, bytes, now)?;
         (self.sends, self.send_bytes) = (sends, send_bytes);
         Ok(())
@@ -105,7 +107,7 @@ impl Allowance {
     }
 
     fn say(&mut self, bucket: &mut Bucket, rate: Rate, now: Instant) -> Result<(), Excess> {
-        let Err(wait) = bucket.take(rate, 1, now) else { return Ok(()) };
+        let Err(wait) = take(bucket, rate, 1, now) else { return Ok(()) };
         bucket.charge(rate, 1, now);
         if self.holds.take(HOLDS, 1, now).is_err() {
             return Err(Excess::AgainAndAgain);
@@ -131,4 +133,9 @@ impl Allowance {
         }
         self.meters.replayed(user, bytes, now);
     }
+}
+
+/// Takes so many, or says how long to wait until there are some more than that.
+fn take(bucket: &mut Bucket, rate: Rate, cost: u64, now: Instant) -> Result<(), Duration> {
+    bucket.take(rate, cost, now).map_err(|_| bucket.wait(rate, cost.max(rate.worthwhile()), now))
 }
