@@ -182,6 +182,7 @@ fn config(options: &Options) -> Result<Config> {
     options.streams.set(&mut config.limits);
     options.addresses.set(&mut config);
     options.rates.set(&mut config.rates);
+    config.check().context("the limits contradict each other")?;
     Ok(config)
 }
 

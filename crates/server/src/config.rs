@@ -1,3 +1,5 @@
+mod contradiction;
+
 use std::time::Duration;
 
 use tetherline_protocol::Limits;
@@ -9,6 +11,8 @@ use crate::{
 /// Connections from one network at a time: more than a proxy can have open to one port with the ports that Linux
 /// gives it.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 32_768;
+
+pub use contradiction::Contradiction;
 
 /// How a server is set up. Everything secret comes from the caller; nothing has a default key.
 #[derive(Debug, Clone)]
@@ -54,5 +58,23 @@ impl Config {
             connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
             rates: Rates::default(),
         }
+    }
+
+    /// Whether the limits can hold together. A server that is opened with others says so in its log, and keeps to
+    /// them all the same; `tetherline serve` does not start.
+    ///
+    /// ```
+    /// # use tetherline_server::{Config, JwtKeys};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut config = Config::new(JwtKeys::from_secret(&[7; 32])?);
+    /// config.check()?;
+    /// config.limits.idle_timeout_ms = config.limits.heartbeat_interval_ms;
+    /// let contradiction = config.check().unwrap_err().to_string();
+    /// assert!(contradiction.starts_with("idle_timeout_ms is 30000"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn check(&self) -> Result<(), Contradiction> {
+        contradiction::of(&self.limits)
     }
 }

@@ -65,6 +65,9 @@ pub(crate) struct Shared {
 impl Server {
     /// Puts a server on top of a store.
     pub fn open(config: Config, store: impl Store) -> Self {
+        if let Err(contradiction) = config.check() {
+            tracing::warn!(%contradiction, "limits contradict each other");
+        }
         let hub = Arc::new(Hub::new(&config.limits));
         let reception = Reception::new(config.limits.connections_per_user_max);
         let bodies_max = config.request_bodies_bytes_max;

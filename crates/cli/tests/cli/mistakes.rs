@@ -41,6 +41,17 @@ fn a_variable_that_is_empty_is_an_option_that_was_not_given() {
 }
 
 #[test]
+fn limits_that_contradict_each_other_are_named_with_what_would_come_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = ["serve", "--listen", "127.0.0.1:0", "--data", text(folder.path())];
+    let said =
+        complaint(&[&data[..], &["--stream-bytes-max=11", "--streams-bytes-max=10"]].concat());
+    let expected = "the limits contradict each other: streams_bytes_max is 10, and has to be at least 11 \
+                    (stream_bytes_max): no stream could become as long as one may";
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
 fn a_data_folder_that_cannot_be_one_is_named() {
     // A file where the folder should be: unlike missing permissions, it stops root as well.
     let folder = tempfile::tempdir().unwrap();
