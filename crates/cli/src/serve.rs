@@ -15,10 +15,12 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use tetherline_process::{Asked, Signals, log_to_stderr, say};
+use tetherline_process::{
+    Asked, Signals, feed_watchdog, inherited_listener, log_to_stderr, say, say_ready, say_stopping,
+};
 use tetherline_server::{
-    ApiKey, Config, Origin, Server, Webhook, WebhookOptions, listen, raise_descriptors, serve,
-    store::SqliteStore,
+    ApiKey, Config, Origin, Readiness, Server, Webhook, WebhookOptions, listen, raise_descriptors,
+    serve, store::SqliteStore,
 };
 use tokio::net::TcpListener;
 
@@ -28,7 +30,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Address and port; port 0 takes a free one, which is printed.
+    /// Address and port; port 0 takes a free one, which is printed. A socket that systemd hands over is used instead.
     #[arg(long, default_value = "127.0.0.1:8080", env = "TETHERLINE_LISTEN")]
     listen: SocketAddr,
     /// Folder for the mailboxes, and for secrets that no option names; created if it is missing.
@@ -137,7 +139,7 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let webhook = webhook(&options)?;
     let connect_hook = options.connect_hook.open(&options.data)?;
     let store = open_store(&options.data)?;
-    let listener = bind(options.listen)?;
+    let listener = listener(options.listen)?;
     let address = listener.local_addr()?;
     let server = Server::open(with_own_origins(config, address), store);
     if let Some(webhook) = webhook {
@@ -151,9 +153,12 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     // The one line on stdout: scripts wait for it. Whoever started this may have closed its end; that is
     // no reason not to serve.
     say!("listening on http://{address}");
+    say_ready();
     let draining = server.clone();
     let serving = serve(listener, server.router(), async move {
-        match signals.stop().await {
+        let asked = signals.stop().await;
+        say_stopping(draining.drain_timeout());
+        match asked {
             Asked::Terminate => draining.drain().await,
             Asked::Interrupt => draining.drain_at_once().await,
         }
@@ -167,6 +172,8 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         }
         // Whatever supervises this process can do more about it than a server without a store.
         error = server.failed() => Err(anyhow::Error::new(error).context("the server has to end")),
+        // One that says no lives: a full disk is not emptied by starting anew.
+        never = feed_watchdog(async || server.readiness().await != Readiness::StoreSilent) => match never {},
     }
 }
 
@@ -230,6 +237,14 @@ fn unusable(data: &Path, error: &io::Error) -> anyhow::Error {
         "cannot use the data folder {}: {error}; name one with --data that this user may write to",
         data.display()
     )
+}
+
+/// What this process was handed, or else what the options name.
+fn listener(address: SocketAddr) -> Result<TcpListener> {
+    match inherited_listener().context("the socket that was handed over cannot be used")? {
+        Some(handed_over) => Ok(TcpListener::from_std(handed_over)?),
+        None => bind(address),
+    }
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener> {

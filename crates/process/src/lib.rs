@@ -11,6 +11,11 @@ mod signals;
 #[cfg(all(feature = "signals", not(unix)))]
 #[path = "interrupts.rs"]
 mod signals;
+#[cfg(all(feature = "systemd", unix))]
+mod systemd;
+#[cfg(all(feature = "systemd", not(unix)))]
+#[path = "unsupervised.rs"]
+mod systemd;
 
 #[cfg(feature = "clap")]
 use std::ffi::OsStr;
@@ -25,6 +30,8 @@ pub use log::log_to_stderr;
 pub use panics::say_panics;
 #[cfg(feature = "signals")]
 pub use signals::{Asked, Signals};
+#[cfg(feature = "systemd")]
+pub use systemd::{feed_watchdog, inherited_listener, say_ready, say_stopping};
 
 /// The exit code of a task that was done, and whose answer could not be written: sysexits' `EX_IOERR`.
 pub const OUTPUT_LOST: u8 = 74;

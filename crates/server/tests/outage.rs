@@ -22,7 +22,8 @@ use tetherline_protocol::{
     frame::{Message, StreamEnding, StreamOpening},
 };
 use tetherline_server::{
-    Application, Incoming, Refusal, SendAnswer, Server, listen, serve,
+    Application, Incoming, Readiness, Refusal, STORE_ANSWER_TIMEOUT, SendAnswer, Server, listen,
+    serve,
     store::{
         AppendError, AppendTextError, Appended, Begun, Claim, ClaimError, Credentials, Delivery,
         EVENTS_BYTES_MAX, Event, EventQueue, Events, FinishStreamError, FinishedStream, Head,
@@ -45,6 +46,8 @@ struct Switched {
     late: Option<Arc<Notify>>,
     /// Whoever asks for heads dies of it.
     kills: Arc<AtomicBool>,
+    /// Whoever asks whether it is there hears nothing.
+    hangs: Arc<AtomicBool>,
     /// Sends are claimed for so long and no longer, as if whoever has them stood still.
     claims_for: Option<Duration>,
 }
@@ -58,6 +61,7 @@ impl Switched {
             told: EventQueue::default(),
             late: None,
             kills: Arc::default(),
+            hangs: Arc::default(),
             claims_for: None,
         }
     }
@@ -281,6 +285,9 @@ impl Upkeep for Switched {
     }
 
     fn answers(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        if self.hangs.load(Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
         self.when_on(self.store.answers())
     }
 }
@@ -367,6 +374,23 @@ async fn while_the_store_is_gone_nothing_is_promised_and_it_recovers_by_itself()
     assert_eq!(answer.json::<serde_json::Value>().await.unwrap()["seq"], 1);
     assert_eq!(probe().await.unwrap().status(), StatusCode::UPGRADE_REQUIRED);
     support::eventually(|| async { ready().await.unwrap().status() == StatusCode::OK }).await;
+}
+
+#[tokio::test]
+async fn a_store_that_says_nothing_is_told_from_one_that_says_no() {
+    // What supervises the process starts it anew for the one, and not for the other.
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("mailbox.db")).unwrap();
+    let (off, hangs) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+    let switched = Switched { off: off.clone(), hangs: hangs.clone(), ..Switched::new(store) };
+    let server = Server::open(config(), switched);
+    assert!(matches!(server.readiness().await, Readiness::NoStore(_)));
+    hangs.store(true, Ordering::SeqCst);
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let asked = tokio::time::Instant::now();
+    assert_eq!(server.readiness().await, Readiness::StoreSilent);
+    assert!(asked.elapsed() >= STORE_ANSWER_TIMEOUT);
 }
 
 #[tokio::test]

@@ -13,13 +13,15 @@ use tetherline_chat::{
     Chat, Config, InvalidProvider, OpenChatError, Provider, Responder, backup::RestoreChatError,
 };
 use tetherline_process::{
-    Signals, answer, arguments, finish, log_to_stderr, note, outcome_of, say, say_panics,
+    Signals, answer, arguments, feed_watchdog, finish, inherited_listener, log_to_stderr, note,
+    outcome_of, say, say_panics, say_ready, say_stopping,
 };
 use tetherline_server::{
-    AddressRange, Origin, Proxies, StoreError,
+    AddressRange, Origin, Proxies, Readiness, StoreError,
     backup::{self, BackupError, Existing, Progress, Replaced, RestoreError},
     chain, listen, serve,
 };
+use tokio::net::TcpListener;
 
 /// Gives the memory of large messages back to the system.
 #[global_allocator]
@@ -121,6 +123,8 @@ enum RunError {
     Provider(#[from] InvalidProvider),
     #[error("port {} is in use; stop what uses it, or choose another with --listen {}:PORT", .0.port(), .0.ip())]
     PortInUse(SocketAddr),
+    #[error("the socket that was handed over cannot be used: {0}")]
+    HandedOver(io::Error),
     #[error("cannot listen on {address}: {source}; choose another address with --listen")]
     Listen { address: SocketAddr, source: io::Error },
     #[error(transparent)]
@@ -196,10 +200,7 @@ fn carry_out(task: &Task, data: &Path) -> Result<ExitCode, RunError> {
 
 async fn run(arguments: Arguments) -> Result<(), RunError> {
     let responder = responder(&arguments)?;
-    let listener = listen(arguments.listen).map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => RunError::PortInUse(arguments.listen),
-        _ => RunError::Listen { address: arguments.listen, source },
-    })?;
+    let listener = listener(arguments.listen)?;
     let address = listener.local_addr().map_err(RunError::Start)?;
     let signals = Signals::listen().and_then(Signals::ignore_hangup).map_err(RunError::Start)?;
     if arguments.new_epoch {
@@ -215,17 +216,32 @@ async fn run(arguments: Arguments) -> Result<(), RunError> {
     };
     let chat = Chat::open(config, address).await?;
     announce(address);
+    say_ready();
     let told_to_stop = async {
         signals.stop().await;
+        say_stopping(chat.server().drain_timeout());
         chat.shut_down().await;
     };
+    let lives = async || chat.server().readiness().await != Readiness::StoreSilent;
     tokio::select! {
         served = serve(listener, chat.router(), told_to_stop) => served.map_err(RunError::Serve)?,
         error = chat.failed() => return Err(RunError::Failed(error)),
+        never = feed_watchdog(lives) => match never {},
     }
     let in_place = chat.server().is_in_place();
     chat.close().await;
     in_place.map_err(RunError::Failed)
+}
+
+/// What this process was handed by systemd, or else what the options name.
+fn listener(address: SocketAddr) -> Result<TcpListener, RunError> {
+    if let Some(handed_over) = inherited_listener().map_err(RunError::HandedOver)? {
+        return TcpListener::from_std(handed_over).map_err(RunError::HandedOver);
+    }
+    listen(address).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => RunError::PortInUse(address),
+        _ => RunError::Listen { address, source },
+    })
 }
 
 fn responder(arguments: &Arguments) -> Result<Responder, InvalidProvider> {

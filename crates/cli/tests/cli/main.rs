@@ -23,6 +23,7 @@ mod socket;
 mod store;
 mod streaming;
 mod support;
+mod systemd;
 mod tail_stream;
 mod terminal;
 mod tls;

@@ -52,7 +52,7 @@ pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// How long requests that are under way may take after the shutdown began.
-const GRACE: Duration = Duration::from_secs(5);
+pub const REQUESTS_GRACE: Duration = Duration::from_secs(5);
 /// Out of file descriptors: wait for some to come back instead of spinning.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -126,7 +126,7 @@ pub async fn serve(
     drop(listener);
     ending.send_replace(());
     // Every connection holds a receiver until it is done.
-    if tokio::time::timeout(GRACE, ending.closed()).await.is_err() {
+    if tokio::time::timeout(REQUESTS_GRACE, ending.closed()).await.is_err() {
         tracing::warn!("requests were still under way when the grace period ended");
     }
     Ok(())

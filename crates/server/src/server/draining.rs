@@ -3,8 +3,10 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Server, Shared};
-use crate::Drain;
+use crate::{Drain, REQUESTS_GRACE};
 
+/// What a store may take to write its last and to close, as far as that can be known.
+const CLOSING_TIME: Duration = Duration::from_secs(10);
 /// Over how long those who were connected come back after a drain, unless [`Config::drain_window`] says
 /// otherwise.
 pub const DRAIN_WINDOW: Duration = Duration::from_secs(30);
@@ -24,6 +26,17 @@ impl Server {
     /// a terminal.
     pub async fn drain_at_once(&self) {
         self.drain_by(Drain::AtOnce).await;
+    }
+
+    /// How long a drain takes at the most, with what is left to do after it: tell whatever supervises this
+    /// process, which would kill it.
+    #[must_use]
+    pub fn drain_timeout(&self) -> Duration {
+        let window = match self.shared.config.drain {
+            Drain::AtOnce => Duration::ZERO,
+            Drain::OneByOne => self.shared.config.drain_window,
+        };
+        window + DRAIN_TIMEOUT + REQUESTS_GRACE + CLOSING_TIME
     }
 
     async fn drain_by(&self, drain: Drain) {

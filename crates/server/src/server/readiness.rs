@@ -1,6 +1,9 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::{sync::Mutex, time::timeout};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 
 use super::{Server, Shared};
 use crate::store::StoreError;
@@ -18,8 +21,10 @@ pub enum Readiness {
     Ready,
     /// It is going away.
     Draining,
-    /// Its store does not answer, or the last that was to be kept was not. The reason is for the operator.
+    /// Its store can read or keep nothing just now. The reason is for the operator.
     NoStore(StoreError),
+    /// Its store has said nothing in [`STORE_ANSWER_TIMEOUT`]: something hangs.
+    StoreSilent,
 }
 
 /// What the last look at the store has found.
@@ -39,26 +44,23 @@ impl Shared {
         if self.hub.is_draining() {
             return Readiness::Draining;
         }
-        match self.store_answers().await {
-            Ok(()) => Readiness::Ready,
-            Err(error) => Readiness::NoStore(error),
+        match timeout(STORE_ANSWER_TIMEOUT, self.look_at_store()).await {
+            Ok(Ok(())) => Readiness::Ready,
+            Ok(Err(error)) => Readiness::NoStore(error),
+            Err(_) => Readiness::StoreSilent,
         }
     }
 
     /// Whether the store reads and writes, as of a second ago at the most.
-    async fn store_answers(&self) -> Result<(), StoreError> {
-        let looking = async {
-            let mut last = self.looks.0.lock().await;
-            if let Some((at, answer)) = &*last
-                && at.elapsed() < LOOK_EVERY
-            {
-                return answer.clone();
-            }
-            let answer = self.store.answers().await;
-            *last = Some((Instant::now(), answer.clone()));
-            answer
-        };
-        let silent = || StoreError::new("it does not answer");
-        timeout(STORE_ANSWER_TIMEOUT, looking).await.unwrap_or_else(|_| Err(silent()))
+    async fn look_at_store(&self) -> Result<(), StoreError> {
+        let mut last = self.looks.0.lock().await;
+        if let Some((at, answer)) = &*last
+            && at.elapsed() < LOOK_EVERY
+        {
+            return answer.clone();
+        }
+        let answer = self.store.answers().await;
+        *last = Some((Instant::now(), answer.clone()));
+        answer
     }
 }

@@ -1,6 +1,7 @@
 //! A real server on a real port, and clients that speak raw frames.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
+#[cfg(feature = "webhook")]
 pub mod asked;
 pub mod door;
 pub mod issuer;
