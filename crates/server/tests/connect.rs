@@ -12,7 +12,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures_util::{SinkExt as _, future::BoxFuture};
+use futures_util::{SinkExt as _, StreamExt as _, future::BoxFuture};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use support::{Client, ORIGIN, TestServer, config, keys, now, refused, signed, token, user};
@@ -316,6 +316,43 @@ async fn a_token_that_expires_ends_its_connection() {
     let mut client = server.connect_with("ada", "laptop", &token).await;
     assert!(client.established["token_expires_in_ms"].as_u64().unwrap() <= 3_000);
     assert_eq!(client.closed().await, 4401);
+}
+
+#[tokio::test]
+async fn what_is_published_once_a_token_has_expired_is_not_delivered_with_it() {
+    let server = TestServer::start(config()).await;
+    let token = signed(&json!({"sub": "ada", "exp": now() + 3.0 - LEEWAY_SECS}));
+    let over = SystemTime::now() + Duration::from_secs(4);
+    let mut client = server.connect_with("ada", "laptop", &token).await;
+    client.send(r#"{"type":"get_pending"}"#).await;
+    let publishing = async {
+        let mut n = 0;
+        while SystemTime::now() < over {
+            n += 1;
+            server.publish_numbers("ada", n..=n).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // From here on it is too late.
+        server.publish_numbers("ada", n + 1..=n + 10).await;
+        n
+    };
+    let reading = async {
+        let mut last = 0;
+        loop {
+            match client.socket.next().await {
+                Some(Ok(Frame::Text(text))) => {
+                    let frame: Value = serde_json::from_str(&text).unwrap();
+                    last = frame["n"].as_u64().unwrap_or(last);
+                }
+                Some(Ok(Frame::Close(close))) => return (last, u16::from(close.unwrap().code)),
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let (published, (last, code)) = tokio::join!(publishing, reading);
+    assert_eq!(code, 4401);
+    assert!(0 < last && last <= published, "{last} of {published}");
+    assert!(client.socket.next().await.is_none_or(|more| more.is_err()), "nothing follows it");
 }
 
 #[tokio::test]

@@ -6,11 +6,13 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use support::{API_KEY, Client, TestServer, config};
+use support::{API_KEY, Client, TestServer, config, user};
 use tetherline_protocol::{Limits, limits::STREAM_FIELDS_BYTES_MAX};
 use tokio::{io::AsyncReadExt as _, time::timeout};
+use tokio_tungstenite::tungstenite::Message as Frame;
 
 /// Larger frames take longer, on a machine that does other things, too.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -130,4 +132,62 @@ async fn who_reads_evenly_is_not_stuck_and_who_reads_nothing_is() {
     assert_eq!(server.server.connections(), 1);
     // From here on it takes nothing.
     support::eventually(|| async { server.server.connections() == 0 }).await;
+}
+
+/// The numbers of the messages that came whole, and the close's code if there was one.
+async fn until_the_end(client: &mut Client) -> (Vec<u64>, Option<u16>) {
+    let mut numbers = Vec::new();
+    loop {
+        match timeout(PATIENCE, client.socket.next()).await.expect("an end in time") {
+            Some(Ok(Frame::Text(text))) => {
+                let frame: Value = serde_json::from_str(&text).unwrap();
+                numbers.extend(frame["n"].as_u64());
+            }
+            Some(Ok(Frame::Close(close))) => {
+                return (numbers, close.map(|close| close.code.into()));
+            }
+            None | Some(Err(_)) => return (numbers, None),
+            Some(Ok(_)) => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_was_silent_or_stuck_comes_back_to_all_the_rest_and_to_nothing_twice() {
+    const SIZE: usize = 900_000;
+    let mut config = config();
+    config.limits.idle_timeout_ms = 2_000;
+    config.limits.stuck_timeout_ms = 2_000;
+    let server = TestServer::start(config).await;
+    let publish = async |n: u64, bytes: usize| {
+        let padding = "x".repeat(bytes);
+        server.publish("ada", &format!(r#"{{"type":"t","n":{n},"a":"{padding}"}}"#)).await;
+    };
+    // More than any buffer in between takes for the one, little for the other.
+    for (bytes, code) in [(0, Some(4408)), (SIZE, None)] {
+        let first = server.server.head(&user("ada")).await.unwrap().seq.get() + 1;
+        for n in first..first + 12 {
+            publish(n, bytes).await;
+        }
+        let mut client = server.connect("ada", "laptop").await;
+        client.send(&json!({ "type": "get_pending", "after": first - 1 }).to_string()).await;
+        // Nobody reads, and so nobody answers a Ping.
+        support::eventually(|| async { server.server.connections() == 0 }).await;
+        publish(first + 12, bytes).await;
+        let (mut numbers, closed) = until_the_end(&mut client).await;
+        // Who is stuck does not get to the close.
+        assert_eq!(closed, code);
+        let after = numbers.last().copied().unwrap_or(first - 1);
+        let mut back = server.connect("ada", "laptop").await;
+        back.send(&json!({ "type": "get_pending", "after": after }).to_string()).await;
+        while numbers.len() < 13 {
+            let frame = timeout(PATIENCE, back.next()).await.expect("the rest in time");
+            numbers.extend(frame["n"].as_u64());
+        }
+        assert_eq!(numbers, Vec::from_iter(first..=first + 12));
+        back.next_of("pending_check_complete").await;
+        back.assert_quiet().await;
+        drop(back);
+        support::eventually(|| async { server.server.connections() == 0 }).await;
+    }
 }

@@ -1,4 +1,4 @@
-import { render } from '@testing-library/react';
+import { render, screen } from '@testing-library/react';
 import fc from 'fast-check';
 import type { ReactElement } from 'react';
 import ReactMarkdown from 'react-markdown';
@@ -114,6 +114,53 @@ describe('Markdown', { timeout: 60_000 }, () => {
       expect(container.querySelector('img, b, [onerror], a')).toBeNull();
     }
   });
+});
+
+it('a link leads to the web or to a mailbox, however its scheme is written', () => {
+  const schemes = [
+    'javascript:alert(1)',
+    'JaVaScRiPt:alert(1)',
+    '&#106;avascript:alert(1)',
+    'java&Tab;script:alert(1)',
+    'javascript&colon;alert(1)',
+    '\u0001javascript:alert(1)',
+    'vbscript:x',
+    'data:text/html,<script>alert(1)</script>',
+    'file:///etc/passwd',
+    'blob:https://app.example.com/x',
+    '//evil.test',
+    '/logout',
+    'https&colon;//x',
+  ];
+  const texts = schemes.flatMap((url) => [
+    `[a](${url})`,
+    `[a](<${url}>)`,
+    `![a](${url})`,
+    `<${url}>`,
+    `[a][1]\n\n[1]: ${url}`,
+    `<a href="${url}">a</a>`,
+    `<iframe src="${url}"></iframe>`,
+    `<svg><a xlink:href="${url}"><text>a</text></a></svg>`,
+    `\`\`\`html\n<script src="${url}"></script>\n\`\`\``,
+  ]);
+  for (const text of [
+    ...texts,
+    '<script>alert(1)</script>',
+    '<style>*{}</style>',
+    '<base href=/>',
+  ]) {
+    const { container, unmount } = render(<Markdown isStreaming={false}>{text}</Markdown>);
+    expect(
+      container.querySelector('script, style, base, iframe, object, form, img, use'),
+    ).toBeNull();
+    for (const link of container.querySelectorAll('[href], [src]')) {
+      expect(link.getAttribute('href')).toMatch(/^(https?:\/\/|mailto:)/);
+    }
+    unmount();
+  }
+  render(<Markdown isStreaming={false}>{'[a](https://example.com) and <b@example.com>'}</Markdown>);
+  const links = screen.getAllByRole('link').map((link) => link.getAttribute('href'));
+  expect(links).toEqual(['https://example.com', 'mailto:b@example.com']);
 });
 
 describe('a code block', () => {

@@ -2,8 +2,10 @@
 //! whom nothing of it may concern.
 
 mod bystander;
+mod ends;
 mod flood;
 mod frames;
 mod handshake;
 mod raw;
+mod secrets;
 mod slow;

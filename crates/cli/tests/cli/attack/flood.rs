@@ -97,7 +97,7 @@ async fn who_comes_and_goes_without_a_word_leaves_nothing_behind() {
             match n % 4 {
                 0 => {}
                 1 => eve.say("GET /ws/user/eve HTTP/1.1\r\nHo").await.unwrap(),
-                2 => eve.upgrade("eve", &token).await,
+                2 => drop(eve.upgrade("eve", &token).await),
                 _ => {
                     eve.upgrade("eve", &token).await;
                     eve.say(&text(r#"{"type":"ping"}"#)[..9]).await.unwrap();

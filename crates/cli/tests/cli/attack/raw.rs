@@ -68,7 +68,7 @@ impl Raw {
     }
 
     /// Becomes a WebSocket of a user's, up to its first frame.
-    pub(crate) async fn upgrade(&mut self, user: &str, token: &str) {
+    pub(crate) async fn upgrade(&mut self, user: &str, token: &str) -> Value {
         let protocol = "Sec-WebSocket-Protocol: tetherline.v1\r\n";
         let request = format!(
             "GET /ws/user/{user}?device=raw HTTP/1.1\r\nHost: h\r\n{UPGRADE}{KEY}{protocol}\
@@ -79,6 +79,7 @@ impl Raw {
         assert_eq!(answer.status, 101, "{answer:?}");
         let Said::Frame(first) = self.next().await else { panic!("a frame comes first") };
         assert_eq!(first["type"], "connection_established");
+        first
     }
 
     pub(crate) async fn say(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
