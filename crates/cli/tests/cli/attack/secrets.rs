@@ -41,8 +41,8 @@ fn backend() -> String {
 }
 
 /// Every way to show a token, good and not, and what was answered.
-async fn show_tokens(server: &Server, token: &str) -> String {
-    let mut said = String::new();
+async fn show_tokens(server: &Server, token: &str) -> Vec<String> {
+    let mut said = Vec::new();
     for token in [token, FORGED] {
         for (path, lines) in [
             ("", format!("Sec-WebSocket-Protocol: tetherline.v1, bearer.{token}\r\n")),
@@ -56,7 +56,7 @@ async fn show_tokens(server: &Server, token: &str) -> String {
             for upgrade in [format!("{UPGRADE}{KEY}"), String::new()] {
                 let head =
                     format!("GET /ws/user/eve{path} HTTP/1.1\r\nHost: h\r\n{upgrade}{lines}\r\n");
-                said += &format!("{:?}\n", Raw::ask(server, &head).await);
+                said.push(format!("{:?}", Raw::ask(server, &head).await));
             }
         }
     }
@@ -64,8 +64,8 @@ async fn show_tokens(server: &Server, token: &str) -> String {
 }
 
 /// What publishers and writers of streams say, right and wrong.
-async fn publish(server: &Server) -> String {
-    let mut said = String::new();
+async fn publish(server: &Server) -> Vec<String> {
+    let mut said = Vec::new();
     let key = server.api_key();
     let message = format!(r#"{{"type":"note","text":"{CONTENT}"}}"#);
     let long = format!(r#"{{"type":"note","text":"{}"}}"#, CONTENT.repeat(60_000));
@@ -103,15 +103,15 @@ async fn publish(server: &Server) -> String {
                 body.len()
             );
             let answer = Raw::ask(server, &request).await;
-            said += &format!("{answer:?}\n");
+            said.push(format!("{answer:?}"));
         }
     }
     said
 }
 
 /// What a client says, right and wrong, and what comes back of it that is an error or a close.
-async fn send(server: &Server, token: &str) -> String {
-    let mut said = String::new();
+async fn send(server: &Server, token: &str) -> Vec<String> {
+    let mut said = Vec::new();
     let quoted = |frame: &str| frame.replace('$', CONTENT);
     for bad in [
         r#"{"type":"ask","id":"a","text":"$"}"#,
@@ -145,11 +145,11 @@ async fn send(server: &Server, token: &str) -> String {
             match eve.next().await {
                 // Its own stamp comes back to whoever asks for that.
                 Said::Frame(frame) if frame["type"] == "pong" => {}
-                Said::Frame(frame) => said += &format!("{frame}\n"),
+                Said::Frame(frame) => said.push(frame.to_string()),
                 Said::Pong(_) => {}
                 Said::Closed(code, reason) => {
                     assert_eq!(code, 1007, "{bad}: {reason}");
-                    said += &reason;
+                    said.push(reason);
                     break;
                 }
             }
@@ -168,7 +168,8 @@ async fn no_token_query_or_content_is_in_the_log_or_in_an_answer() {
     let token = server.token("eve");
     let answers =
         [show_tokens(&server, &token).await, publish(&server).await, send(&server, &token).await]
-            .concat();
+            .concat()
+            .join("\n");
     let files = ["api.key", "jwt.secret", "webhook.secret"];
     let mut secrets: Vec<String> =
         files.iter().map(|name| fs::read_to_string(server.file(name)).unwrap()).collect();
