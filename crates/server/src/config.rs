@@ -5,7 +5,8 @@ use std::time::Duration;
 use tetherline_protocol::Limits;
 
 use crate::{
-    ApiKey, DRAIN_WINDOW, Drain, Origin, Proxies, REQUEST_BODIES_BYTES_MAX, Rates, TokenRules,
+    ApiKey, DRAIN_WINDOW, Drain, Origin, Proxies, REQUEST_BODIES_BYTES_MAX, Rates, SENDS_BYTES_MAX,
+    SENDS_BYTES_PER_USER_MAX, TokenRules,
 };
 
 /// Connections from one network at a time: more than a proxy can have open to one port with the ports that Linux
@@ -31,6 +32,10 @@ pub struct Config {
     pub drain: Drain,
     /// Over how long they come back; with [`Drain::OneByOne`], over how long they are sent away.
     pub drain_window: Duration,
+    /// One user's sends that wait for the application or are with it, in bytes. What is more comes again.
+    pub sends_bytes_per_user_max: usize,
+    /// The same of everybody together.
+    pub sends_bytes_max: usize,
     /// What is announced to every client.
     pub limits: Limits,
     /// The proxies that are believed when they say whom they serve.
@@ -53,6 +58,8 @@ impl Config {
             request_bodies_bytes_max: REQUEST_BODIES_BYTES_MAX,
             drain: Drain::default(),
             drain_window: DRAIN_WINDOW,
+            sends_bytes_per_user_max: SENDS_BYTES_PER_USER_MAX,
+            sends_bytes_max: SENDS_BYTES_MAX,
             limits: Limits::default(),
             proxies: Proxies::default(),
             connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,

@@ -7,5 +7,6 @@ pub(crate) mod driver;
 pub(crate) mod events;
 pub(crate) mod hub;
 pub(crate) mod pump;
+pub(crate) mod sends_room;
 pub(crate) mod session;
 pub(crate) mod socket;

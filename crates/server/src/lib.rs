@@ -54,6 +54,7 @@ pub use chain::chain;
 pub use config::{CONNECTIONS_PER_ADDRESS_MAX, Config, Contradiction};
 pub use connection::bulletin::{CONNECTION_EVENTS_AT_ONCE_MAX, CONNECTION_EVENTS_MAX};
 pub use connection::hub::{DRAIN_RETURN_MIN, DRAIN_RETURNS_PER_S, Drain};
+pub use connection::sends_room::{SENDS_BYTES_MAX, SENDS_BYTES_PER_USER_MAX};
 #[cfg(feature = "echo")]
 #[doc(hidden)]
 pub use http::echo;

@@ -25,6 +25,7 @@ use crate::{
         bulletin::{Announced, Bulletin},
         events::follow,
         hub::Hub,
+        sends_room::SendShare,
     },
     http::{Bodies, BodyError, message_request_bytes, router},
     rates::Meters,
@@ -279,7 +280,7 @@ impl Shared {
         &self,
         incoming: Incoming,
         named: bool,
-        may: May,
+        (may, share): (May, SendShare),
     ) -> BoxFuture<'static, Outcome> {
         let name = (incoming.user.clone(), incoming.id.clone());
         let handing_over = if may.send {
@@ -292,7 +293,7 @@ impl Shared {
         } else {
             Some(withheld("You may read here, and not send."))
         };
-        self.reception.receive(self.store.clone(), name, named, handing_over)
+        self.reception.receive(self.store.clone(), name, named, (handing_over, share))
     }
 
     /// The same for somebody's wish that a stream takes no text any more.
@@ -300,7 +301,7 @@ impl Shared {
         self: &Arc<Self>,
         stop: Stop,
         named: bool,
-        may: May,
+        (may, share): (May, SendShare),
     ) -> BoxFuture<'static, Outcome> {
         let name = (stop.user.clone(), stop.id.clone());
         let shared = self.clone();
@@ -312,7 +313,7 @@ impl Shared {
         } else {
             withheld("You may read here, and not stop answers.")
         };
-        self.reception.receive(self.store.clone(), name, named, Some(stopping))
+        self.reception.receive(self.store.clone(), name, named, (Some(stopping), share))
     }
 
     async fn stop(self: &Arc<Self>, stop: Stop) -> Outcome {

@@ -1,4 +1,5 @@
 //! What a server that ends does to whoever is connected, and to whoever comes.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 mod support;
 

@@ -258,3 +258,66 @@ async fn a_bug_in_the_application_is_answered_and_ends_nothing() {
     assert_eq!((&error["code"], &error["retryable"]), (&json!("internal"), &json!(true)));
     client.assert_quiet().await;
 }
+
+/// A send of exactly so many bytes.
+fn sized(kind: &str, id: &str, bytes: usize) -> String {
+    let frame = |text: &str| format!(r#"{{"type":"{kind}","id":"{id}","text":"{text}"}}"#);
+    frame(&"x".repeat(bytes - frame("").len()))
+}
+
+#[tokio::test]
+async fn what_waits_for_the_application_has_so_many_bytes_for_each_user_and_for_all() {
+    // 64 connections of one user held 155 MB for an application that was slow.
+    let recorder = Arc::new(Recorder { slow: Some(Semaphore::new(0)), ..Recorder::default() });
+    let mut config = config();
+    (config.sends_bytes_per_user_max, config.sends_bytes_max) = (20_000, 30_000);
+    let server = TestServer::start_with(config, Some(recorder.clone())).await;
+    let (mut laptop, mut phone) =
+        (server.connect("ada", "laptop").await, server.connect("ada", "phone").await);
+    laptop.send(&sized("slow", "m1", 12_000)).await;
+    laptop.assert_quiet().await;
+    phone.send(&sized("ask", "m2", 8_001)).await;
+    let refused = phone.next_of("error").await;
+    assert_eq!((&refused["ref"], &refused["code"]), (&json!("m2"), &json!("rate_limited")));
+    assert_eq!((&refused["retryable"], &refused["retry_after_ms"]), (&json!(true), &json!(5_000)));
+    phone.send(&sized("ask", "m3", 2_000)).await;
+    assert_eq!(phone.next_of("error").await["ref"], "m3", "nothing overtakes it");
+    phone.send(&sized("slow", "m2", 8_000)).await;
+    phone.assert_quiet().await;
+
+    let mut bobs = server.connect("bob", "laptop").await;
+    bobs.send(&sized("ask", "m1", 10_001)).await;
+    assert_eq!(bobs.next_of("error").await["code"], "rate_limited", "all have too much by now");
+    bobs.send(&sized("ask", "m1", 10_000)).await;
+    assert_eq!(bobs.next_of("accepted").await["ref"], "m1");
+
+    recorder.slow.as_ref().unwrap().add_permits(2);
+    laptop.next_of("accepted").await;
+    phone.next_of("accepted").await;
+    laptop.send(&sized("ask", "m4", 50_000)).await;
+    assert_eq!(laptop.next_of("accepted").await["ref"], "m4", "what is larger than all takes all");
+}
+
+#[tokio::test]
+async fn who_leaves_and_comes_again_gets_no_more_room_for_it() {
+    let recorder = Arc::new(Recorder { slow: Some(Semaphore::new(0)), ..Recorder::default() });
+    let mut config = config();
+    config.sends_bytes_per_user_max = 30_000;
+    let server = TestServer::start_with(config, Some(recorder.clone())).await;
+    for n in 0..3 {
+        let mut client = server.connect("ada", "laptop").await;
+        client.send(&sized("slow", &format!("m{n}"), 10_000)).await;
+        client.assert_quiet().await;
+    }
+    let mut client = server.connect("ada", "laptop").await;
+    client.send(&sized("ask", "m3", 1_000)).await;
+    assert_eq!(client.next_of("error").await["code"], "rate_limited");
+    recorder.slow.as_ref().unwrap().add_permits(1);
+    support::eventually(async || recorder.taken.lock().await.len() == 1).await;
+    loop {
+        client.send(&sized("ask", "m3", 1_000)).await;
+        if client.next().await["type"] == "accepted" {
+            break;
+        }
+    }
+}

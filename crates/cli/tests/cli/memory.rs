@@ -1,12 +1,15 @@
 //! What large messages leave in a server's memory.
 
 use std::{
-    fs, thread,
+    fs,
+    net::TcpListener,
+    thread,
     time::{Duration, Instant},
 };
 
 use futures_util::future::join_all;
 use serde_json::json;
+use tetherline_server::SENDS_BYTES_PER_USER_MAX;
 
 use crate::{
     socket::Socket,
@@ -62,4 +65,70 @@ fn publish(server: &Server, line: &str) {
     let publish = ["publish", "--url", &server.url, "--api-key-file", text(&key)];
     let output = run(&[&publish[..], &["--batch", text(&file)]].concat());
     assert!(output.status.success(), "{output:?}");
+}
+
+const CONNECTIONS: usize = 64;
+const SENDS: usize = 20;
+const SEND_BYTES: usize = 60_000;
+
+/// What may wait for the application of one user's, and as much again twice for what is being handed over: as a
+/// message, as a request, and as the socket has it.
+const SENDS_LEFT_BYTES_MAX: u64 = 3 * SENDS_BYTES_PER_USER_MAX as u64 + 20 * 1024 * 1024;
+
+/// Takes every request, and answers none.
+fn silent() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let held: Vec<_> = listener.incoming().map_while(Result::ok).collect();
+        drop(held);
+    });
+    url
+}
+
+#[tokio::test]
+async fn what_one_user_sends_to_a_slow_application_takes_so_much_memory_and_no_more() {
+    // 64 connections of one user held 155 MB.
+    let url = silent();
+    // As if they had had the time to send all of it.
+    let mut options = vec!["--webhook-url", &url];
+    for rate in ["--sends-per-connection", "--sends-per-user"] {
+        options.extend([rate, "off"]);
+    }
+    for rate in ["--send-bytes-per-connection", "--send-bytes-per-user"] {
+        options.extend([rate, "off"]);
+    }
+    let server = Server::start_with(&options);
+    let mut pages = Vec::new();
+    for n in 0..CONNECTIONS {
+        pages.push(Socket::of(&server, "ada", &format!("d{n}")).await);
+    }
+    let before = server.memory_bytes();
+    let text = "x".repeat(SEND_BYTES);
+    let refused = join_all(pages.iter_mut().map(async |page| {
+        for n in 0..SENDS {
+            page.send(&json!({"type": "ask", "id": format!("m{n}"), "text": text})).await;
+        }
+        page.send(&json!({"type": "ping"})).await;
+        let mut refused = 0;
+        loop {
+            let frame = page.next().await.unwrap();
+            match frame["type"].as_str().unwrap() {
+                "pong" => return refused,
+                "error" => {
+                    assert_eq!(
+                        (&frame["code"], &frame["retryable"]),
+                        (&json!("rate_limited"), &json!(true))
+                    );
+                    refused += 1;
+                }
+                _ => {}
+            }
+        }
+    }))
+    .await;
+    let left = server.memory_bytes().saturating_sub(before);
+    let held = CONNECTIONS * SENDS - refused.iter().sum::<usize>();
+    assert!(left < SENDS_LEFT_BYTES_MAX, "{left} bytes stay of {held} sends");
+    assert_eq!(held, SENDS_BYTES_PER_USER_MAX / SEND_BYTES, "as many as fit wait");
 }

@@ -15,6 +15,7 @@ use tokio::{
 
 use crate::{
     Refusal,
+    connection::sends_room::SendShare,
     lock::lock,
     store::{Begun, Claim, ClaimError, Outcome, Store, StoreError},
 };
@@ -71,7 +72,7 @@ impl Reception {
         store: Arc<dyn Store>,
         (user, id): (UserId, MessageId),
         named: bool,
-        handing_over: Option<HandingOver>,
+        (handing_over, share): (Option<HandingOver>, SendShare),
     ) -> BoxFuture<'static, Outcome> {
         let Some(handing_over) = handing_over else {
             return Box::pin(std::future::ready(Err(Refusal::new(
@@ -83,7 +84,7 @@ impl Reception {
         let send = Receiving { reception: self.clone(), store, user, id, handing_over };
         let counted = Counted::begin(self);
         tokio::spawn(async move {
-            let _counted = counted;
+            let _held = (counted, share);
             send.settle(named, asker).await;
         });
         // The sender is dropped without a value only when the application panicked.

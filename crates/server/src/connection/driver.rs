@@ -15,6 +15,7 @@ use crate::{
     connection::{
         bulletin::Announced,
         pump::{Action, Event, Pump},
+        sends_room::SendShare,
         session::Errand,
         socket::{Goodbye, Read, Received, Socket, Written},
     },
@@ -155,7 +156,7 @@ impl Driver {
             }
             Action::Acknowledge(seq) => self.acknowledge(seq),
             Action::SaveCursor => self.save_cursor(),
-            Action::Receive { id, named, errand } => self.receive(id, named, errand),
+            Action::Receive { id, named, errand, share } => self.receive(id, named, errand, share),
             Action::Verify(token) => {
                 let (user, device) = (self.pump.user(), self.pump.device());
                 let asked = self.asked.as_deref();
@@ -185,15 +186,15 @@ impl Driver {
         }
     }
 
-    fn receive(&mut self, id: MessageId, named: bool, errand: Errand) {
+    fn receive(&mut self, id: MessageId, named: bool, errand: Errand, share: SendShare) {
         let (shared, user, device) = self.owners();
-        let may = self.pump.may();
+        let handed = (self.pump.may(), share);
         let outcome = match errand {
             Errand::Message(message) => {
-                shared.receive(Incoming { user, device, id, message }, named, may)
+                shared.receive(Incoming { user, device, id, message }, named, handed)
             }
             Errand::Stop(target) => {
-                shared.receive_stop(Stop { user, device, id, target }, named, may)
+                shared.receive_stop(Stop { user, device, id, target }, named, handed)
             }
         };
         self.start(Kind::Receive, async move { Event::Settled(outcome.await) });

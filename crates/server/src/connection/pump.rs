@@ -16,6 +16,7 @@ use crate::{
     May,
     connection::{
         hub::{Membership, News},
+        sends_room::SendShare,
         session::{Errand, Input, Opening, Outgoing, Output, Session},
         socket::{CLOSE_TIMEOUT, Goodbye},
     },
@@ -125,8 +126,8 @@ pub(crate) enum Action {
     Acknowledge(Seq),
     /// Have what was acknowledged outlive a crash.
     SaveCursor,
-    /// See to this. `named`: the id is the client's.
-    Receive { id: MessageId, named: bool, errand: Errand },
+    /// See to this. `named`: the id is the client's. `share`: to be held until it is settled.
+    Receive { id: MessageId, named: bool, errand: Errand, share: SendShare },
     /// Check this token. There is no other until [`Event::Verified`].
     Verify(Box<str>),
     /// Find out whether the sign-in of a good token stands.
@@ -315,8 +316,8 @@ impl Pump {
                 return Some(Action::ReadStreams(places));
             }
             Output::Locate => return Some(Action::Locate),
-            Output::Receive { id, named, errand } => {
-                return Some(Action::Receive { id, named, errand });
+            Output::Receive { id, named, errand, share } => {
+                return Some(Action::Receive { id, named, errand, share });
             }
             Output::Verify(token) => {
                 if let Some(renewal) = &mut self.renewal {

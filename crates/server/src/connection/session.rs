@@ -163,7 +163,8 @@ impl Session {
             return;
         }
         self.go_on(now);
-        self.sends.look(now);
+        let is_crowded = self.allowance.is_crowded(&self.user, self.limits.message_bytes_max);
+        self.sends.look(is_crowded, now);
         if !self.wants_input() {
             self.hearing = Hearing::Paused;
         } else if matches!(self.hearing, Hearing::Paused) {
@@ -298,8 +299,8 @@ impl Session {
 
     /// Whatever became possible: the next send, the end of the backlog, the next page.
     fn go_on(&mut self, now: Instant) {
-        if let Some((id, named, errand)) = self.sends.next() {
-            self.requests.push_back(Output::Receive { id, named, errand });
+        if let Some((id, named, errand, share)) = self.sends.next() {
+            self.requests.push_back(Output::Receive { id, named, errand, share });
         }
         if self.feed.has_sent_backlog()
             && let Some(streams) = self.streams.resumed()

@@ -11,7 +11,10 @@ use super::{
     RateLimit, Rates,
     occupancy::{Occupancy, Occupied},
 };
-use crate::{Config, Network, Proxies};
+use crate::{
+    Config, Network, Proxies, SENDS_BYTES_MAX, SENDS_BYTES_PER_USER_MAX,
+    connection::sends_room::SendsRoom,
+};
 
 /// The rates of a server, and what has been taken of those that more than one connection share.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub(crate) struct Meters {
     sends: RateLimit<UserId>,
     send_bytes: RateLimit<UserId>,
     replay_bytes: RateLimit<UserId>,
+    /// Where sends wait that were not too fast.
+    pub(crate) room: Arc<SendsRoom>,
 }
 
 /// Why somebody may not connect just now, and how long it may take.
@@ -36,7 +41,9 @@ pub(crate) enum TooFast {
 
 impl Meters {
     pub(crate) fn of(config: &Config) -> Self {
-        Self::new(config.rates.clone(), config.proxies.clone(), config.connections_per_address_max)
+        let (rates, proxies) = (config.rates.clone(), config.proxies.clone());
+        let room = SendsRoom::new(config.sends_bytes_per_user_max, config.sends_bytes_max);
+        Self { room, ..Self::new(rates, proxies, config.connections_per_address_max) }
     }
 
     pub(crate) fn new(rates: Rates, proxies: Proxies, connections_per_address_max: usize) -> Self {
@@ -48,6 +55,7 @@ impl Meters {
             sends: RateLimit::new(rates.sends_per_user),
             send_bytes: RateLimit::new(rates.send_bytes_per_user),
             replay_bytes: RateLimit::new(rates.replay_bytes_per_user),
+            room: SendsRoom::new(SENDS_BYTES_PER_USER_MAX, SENDS_BYTES_MAX),
             rates,
             proxies,
         }

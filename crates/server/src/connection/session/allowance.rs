@@ -5,9 +5,13 @@ use std::{
 
 use tetherline_protocol::{UserId, limits::REPLAY_PIECE_BYTES_MAX};
 
-use crate::rates::{
-    Bucket, HOLDS_MAX, HOLDS_PER_MINUTE, Meters, REFUSALS_MAX, REFUSALS_PER_SECOND, Rate,
-    SEND_RETRY_MIN,
+use super::sends::NotAdmitted;
+use crate::{
+    connection::sends_room::SendShare,
+    rates::{
+        Bucket, HOLDS_MAX, HOLDS_PER_MINUTE, Meters, REFUSALS_MAX, REFUSALS_PER_SECOND, Rate,
+        SEND_RETRY_MIN,
+    },
 };
 
 /// So often a connection may say too much before it is closed.
@@ -72,9 +76,22 @@ impl Allowance {
         self.held_until.into_iter().chain(self.replay_at).min()
     }
 
-    /// A send of so many bytes, or how long to wait with it.
-    pub(super) fn send(&mut self, user: &UserId, bytes: u64, now: Instant) -> Result<(), Duration> {
-        self.take_send(user, bytes, now).map_err(|wait| wait.max(SEND_RETRY_MIN))
+    /// Room for a send of so many bytes that does not come too fast.
+    pub(super) fn send(
+        &mut self,
+        user: &UserId,
+        bytes: usize,
+        now: Instant,
+    ) -> Result<SendShare, NotAdmitted> {
+        let share = self.meters.room.take(user, bytes).ok_or(NotAdmitted::NoRoom)?;
+        self.take_send(user, bytes as u64, now)
+            .map_err(|wait| NotAdmitted::TooFast(wait.max(SEND_RETRY_MIN)))?;
+        Ok(share)
+    }
+
+    /// Whether a send of so many bytes would have no room.
+    pub(super) fn is_crowded(&self, user: &UserId, bytes: usize) -> bool {
+        self.meters.room.is_short(user, bytes)
     }
 
     fn take_send(&mut self, user: &UserId, bytes: u64, now: Instant) -> Result<(), Duration> {

@@ -9,7 +9,7 @@ use tetherline_protocol::{
 use super::sends::Errand;
 use crate::{
     May,
-    connection::hub::Notice,
+    connection::{hub::Notice, sends_room::SendShare},
     rates::Meters,
     security::auth::{Identity, InvalidToken},
     store::{Delivery, Outcome, Place, Resumed, Room, StoreError, StreamPage, StreamSnapshot},
@@ -102,8 +102,8 @@ pub(crate) enum Output {
     Locate,
     /// Everything up to here is handled.
     Acknowledge(Seq),
-    /// See to this. `named`: the id is the client's.
-    Receive { id: MessageId, named: bool, errand: Errand },
+    /// See to this. `named`: the id is the client's. `share`: to be held until it is settled.
+    Receive { id: MessageId, named: bool, errand: Errand, share: SendShare },
     /// Check this token. A second one replaces the first.
     Verify(Box<str>),
     /// Close; nothing follows.

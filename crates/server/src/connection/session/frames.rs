@@ -26,7 +26,7 @@ impl Session {
             }
         };
         self.bad_frames.earn();
-        let bytes = text.len() as u64;
+        let bytes = text.len();
         let refused = match frame {
             ClientFrame::Stop(stop) => {
                 self.sends.push_stop(stop, || self.allowance.send(&self.user, bytes, now))

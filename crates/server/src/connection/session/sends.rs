@@ -8,7 +8,7 @@ use tetherline_protocol::{
     frame::{Message, Stop},
 };
 
-use crate::{Refusal, store::Outcome};
+use crate::{Refusal, connection::sends_room::SendShare, store::Outcome};
 
 /// How long a connection whose sends have no room is not read: an application that is quick makes room
 /// within it, and then nobody has to come again. Pings and acknowledgements wait no longer than this,
@@ -28,7 +28,7 @@ pub(super) struct Sends {
     waiting_max: usize,
     unnamed: u64,
     running: Option<Name>,
-    waiting: VecDeque<(Name, Errand)>,
+    waiting: VecDeque<(Name, Errand, SendShare)>,
     room: Room,
     barrier: Option<(MessageId, Refusal)>,
 }
@@ -43,10 +43,18 @@ pub(crate) enum Errand {
 /// What becomes of a send, under the name that the client knows.
 pub(super) type Answer = (Option<MessageId>, Outcome);
 
-/// Whether a send does not come too fast, or how long to wait with it.
-pub(super) trait Admit: FnOnce() -> Result<(), Duration> {}
+/// Room for a send, or why it has to come again.
+pub(super) trait Admit: FnOnce() -> Result<SendShare, NotAdmitted> {}
 
-impl<F: FnOnce() -> Result<(), Duration>> Admit for F {}
+impl<F: FnOnce() -> Result<SendShare, NotAdmitted>> Admit for F {}
+
+/// Why a send has to come again.
+pub(super) enum NotAdmitted {
+    /// Too much of this user's, or of everybody's, waits for the application.
+    NoRoom,
+    /// It comes faster than it may, by so much.
+    TooFast(Duration),
+}
 
 /// The client's own name for a send, if it gave one.
 type Name = Option<MessageId>;
@@ -95,10 +103,12 @@ impl Sends {
         }
     }
 
-    /// Looks whether there is room.
-    pub(super) fn look(&mut self, now: Instant) {
+    /// Looks whether there is room. `is_crowded`: too much waits of this user's, or of everybody's. It is waited
+    /// for only by whoever has something with the application, and hears when that is settled.
+    pub(super) fn look(&mut self, is_crowded: bool, now: Instant) {
+        let is_crowded = is_crowded && self.running.is_some();
         self.room = match self.room {
-            _ if !self.is_full() => Room::Some,
+            _ if !self.is_full() && !is_crowded => Room::Some,
             Room::Some => Room::Awaited { until: now + PATIENCE },
             Room::Awaited { until } if now >= until => Room::None,
             room => room,
@@ -122,31 +132,34 @@ impl Sends {
         {
             return Some((name, Err(refusal.clone())));
         }
-        let admitted = if self.is_full() { Err(crowded()) } else { admit().map_err(too_fast) };
-        if let Err(refusal) = admitted {
-            if name.is_some() && self.has(&name) {
-                // It is answered when its turn comes. Refused, it would be waited for after that, and in vain.
-                return None;
+        let admitted = if self.is_full() { Err(NotAdmitted::NoRoom) } else { admit() };
+        match admitted {
+            Ok(share) => {
+                self.barrier = None;
+                self.waiting.push_back((name, errand, share));
+                None
             }
-            self.barrier = name.clone().map(|id| (id, refusal.clone()));
-            return Some((name, Err(refusal)));
+            // It is answered when its turn comes. Refused, it would be waited for after that, and in vain.
+            Err(_) if name.is_some() && self.has(&name) => None,
+            Err(why) => {
+                let refusal = why.into_refusal();
+                self.barrier = name.clone().map(|id| (id, refusal.clone()));
+                Some((name, Err(refusal)))
+            }
         }
-        self.barrier = None;
-        self.waiting.push_back((name, errand));
-        None
     }
 
-    /// The next one for the application, if its turn has come: its id, whether the client gave that, and
-    /// what it wants.
-    pub(super) fn next(&mut self) -> Option<(MessageId, bool, Errand)> {
+    /// The next one for the application, if its turn has come: its id, whether the client gave that, what it
+    /// wants, and the room that it takes until that is settled, whoever still waits for it.
+    pub(super) fn next(&mut self) -> Option<(MessageId, bool, Errand, SendShare)> {
         if self.running.is_some() {
             return None;
         }
-        let (name, errand) = self.waiting.pop_front()?;
+        let (name, errand, share) = self.waiting.pop_front()?;
         let id = name.clone().unwrap_or_else(|| self.own_name());
         let named = name.is_some();
         self.running = Some(name);
-        Some((id, named, errand))
+        Some((id, named, errand, share))
     }
 
     /// The outcome of the running send. If it has to come again, what waits behind it has to, too.
@@ -159,8 +172,8 @@ impl Sends {
             // What was refused for want of room was behind it, and comes again behind it.
             let same = refusal.clone();
             let crowded_out = self.barrier.replace((id, refusal));
-            for (name, errand) in std::mem::take(&mut self.waiting) {
-                answers.extend(self.enqueue(name, errand, || Ok(())));
+            for (name, errand, share) in std::mem::take(&mut self.waiting) {
+                answers.extend(self.enqueue(name, errand, || Ok(share)));
             }
             // Unless it had come again already: then the next that was refused does, if it had not.
             if self.barrier.is_none() {
@@ -173,7 +186,7 @@ impl Sends {
     }
 
     fn has(&self, name: &Name) -> bool {
-        self.running.as_ref() == Some(name) || self.waiting.iter().any(|(it, _)| it == name)
+        self.running.as_ref() == Some(name) || self.waiting.iter().any(|(it, ..)| it == name)
     }
 
     fn is_full(&self) -> bool {
@@ -188,13 +201,18 @@ impl Sends {
     }
 }
 
-fn crowded() -> Refusal {
-    let message = "Too many messages wait for the application. This one is kept and sent again.";
-    Refusal::new(ErrorCode::RateLimited, message).retry_after(CROWDED_RETRY)
-}
-
-fn too_fast(wait: Duration) -> Refusal {
-    let message =
-        "Messages come faster than the server takes them. This one is kept and sent again.";
-    Refusal::new(ErrorCode::RateLimited, message).retry_after(wait)
+impl NotAdmitted {
+    fn into_refusal(self) -> Refusal {
+        let (message, wait) = match self {
+            Self::NoRoom => (
+                "Too many messages wait for the application. This one is kept and sent again.",
+                CROWDED_RETRY,
+            ),
+            Self::TooFast(wait) => (
+                "Messages come faster than the server takes them. This one is kept and sent again.",
+                wait,
+            ),
+        };
+        Refusal::new(ErrorCode::RateLimited, message).retry_after(wait)
+    }
 }
