@@ -8,9 +8,11 @@ use clap::Args;
 use tetherline_process::{answer, note, outcome_of};
 use tetherline_server::backup::{self, Existing, Progress, Replaced};
 
+use crate::keys;
+
 /// Copies the mailboxes to a new file, as they are at this moment. The server may go on running, and
 /// publishing does not wait. The copy is checked, and on the disk when this ends; its path is printed.
-/// Secrets (jwt.secret, api.key, webhook.secret) are not in it: they never change, and whoever has them
+/// Secrets (jwt.secret, api.key, keys.json, webhook.secret) are not in it: they never change, and whoever has them
 /// is everybody. Keep copies of them somewhere else.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -61,7 +63,9 @@ pub(crate) fn restore(options: &RestoreOptions) -> Result<ExitCode> {
         "who was signed out after the backup was taken is not any more: sign them out again with `tetherline \
          sign-out`"
     );
-    for name in ["jwt.secret", "api.key"].into_iter().filter(|name| !data.join(name).exists()) {
+    let has_keys = data.join(keys::FILE).exists();
+    let missing = |name: &&str| !data.join(name).exists() && !(has_keys && *name == "api.key");
+    for name in ["jwt.secret", "api.key"].into_iter().filter(missing) {
         note!(
             "there is no {name} in {}: put yours back, or the next start makes a new one",
             data.display()

@@ -4,6 +4,7 @@
 mod backup;
 mod erase;
 mod files;
+mod keys;
 mod printable;
 mod publish;
 mod serve;
@@ -38,6 +39,8 @@ enum Task {
     Serve(Box<serve::Options>),
     /// Print a token with which a user may connect.
     Token(token::Options),
+    /// Add, list and withdraw keys for publishers, while the server runs.
+    Keys(keys::Options),
     /// Put one message into a user's mailbox; prints its id and position as JSON.
     Publish(publish::Options),
     /// Forget everything about a user, for good.
@@ -62,6 +65,7 @@ async fn main() -> ExitCode {
     let result = match task {
         Task::Serve(options) => serve::run(*options).await,
         Task::Token(options) => token::run(&options),
+        Task::Keys(options) => keys::run(&options),
         Task::Publish(options) => publish::run(options).await,
         Task::Erase(options) => erase::run(options).await,
         Task::SignOut(options) => sign_out::run(options).await,

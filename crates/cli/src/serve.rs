@@ -19,12 +19,12 @@ use tetherline_process::{
     Asked, Signals, feed_watchdog, inherited_listener, log_to_stderr, say, say_ready, say_stopping,
 };
 use tetherline_server::{
-    ApiKey, Config, Origin, Readiness, Server, Webhook, WebhookOptions, listen, raise_descriptors,
-    serve, store::SqliteStore,
+    ApiKey, ApiKeys, Config, Origin, Readiness, Server, Webhook, WebhookOptions, listen,
+    raise_descriptors, serve, store::SqliteStore,
 };
 use tokio::net::TcpListener;
 
-use crate::{backup, files};
+use crate::{backup, files, keys};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -38,7 +38,8 @@ pub(crate) struct Options {
     data: PathBuf,
     #[command(flatten)]
     tokens: tokens::TokenOptions,
-    /// What publishers show. Without it, DIR/api.key, made on the first start.
+    /// A key for publishers that is for everything. Without it, DIR/api.key, made on the first start unless `tetherline
+    /// keys` has added others.
     #[arg(long, value_name = "FILE", env = "TETHERLINE_API_KEY_FILE")]
     api_key_file: Option<PathBuf>,
     /// Where what clients send goes, each message as one signed POST. Without it, sends are refused.
@@ -180,7 +181,8 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
 fn config(options: &Options) -> Result<Config> {
     fs::create_dir_all(&options.data).map_err(|error| unusable(&options.data, &error))?;
     let mut config = Config::new(options.tokens.rules(&options.data)?);
-    config.api_key = Some(api_key(options)?);
+    config.api_keys = ApiKeys::in_file(&options.data.join(keys::FILE))?;
+    config.api_key = api_key(options, &config.api_keys)?;
     config.allowed_origins.clone_from(&options.allow_origins);
     config.allow_query_token = options.allow_query_token;
     config.limits.retention_age_ms = u64::from(options.retention_days) * DAY_MS;
@@ -193,12 +195,16 @@ fn config(options: &Options) -> Result<Config> {
     Ok(config)
 }
 
-fn api_key(options: &Options) -> Result<ApiKey> {
+/// A key for everything is made only where no other was.
+fn api_key(options: &Options, named: &ApiKeys) -> Result<Option<ApiKey>> {
     if let Some(path) = &options.api_key_file {
-        return files::server_api_key(&files::api_key(path)?, path);
+        return files::server_api_key(&files::api_key(path)?, path).map(Some);
     }
     let path = options.data.join("api.key");
-    files::server_api_key(&files::made_if_missing(&path, "key for publishers")?, &path)
+    if named.count() > 0 && !path.exists() {
+        return Ok(None);
+    }
+    files::server_api_key(&files::made_if_missing(&path, "key for publishers")?, &path).map(Some)
 }
 
 fn webhook(options: &Options) -> Result<Option<Webhook>> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tetherline_protocol::Limits;
 
 use crate::{
-    ApiKey, DRAIN_WINDOW, Drain, Origin, Proxies, REQUEST_BODIES_BYTES_MAX, Rates, SENDS_BYTES_MAX,
-    SENDS_BYTES_PER_USER_MAX, TokenRules,
+    ApiKey, ApiKeys, DRAIN_WINDOW, Drain, Origin, Proxies, REQUEST_BODIES_BYTES_MAX, Rates,
+    SENDS_BYTES_MAX, SENDS_BYTES_PER_USER_MAX, TokenRules,
 };
 
 /// Connections from one network at a time: more than a proxy can have open to one port with the ports that Linux
@@ -20,8 +20,11 @@ pub use contradiction::Contradiction;
 pub struct Config {
     /// Which tokens count. [`JwtKeys`](crate::JwtKeys) are such rules, too.
     pub jwt: TokenRules,
-    /// What a publisher shows over HTTP. Without one, publishing over HTTP is off.
+    /// What a publisher may show over HTTP: a key for everything and everybody. Without any key, publishing over HTTP
+    /// is off.
     pub api_key: Option<ApiKey>,
+    /// Keys with names, each for some things only.
+    pub api_keys: ApiKeys,
     /// The pages that may connect, the embedding application's own included.
     pub allowed_origins: Vec<Origin>,
     /// Whether `?token=` is taken as a credential. It ends up in other people's logs.
@@ -53,6 +56,7 @@ impl Config {
         Self {
             jwt: jwt.into(),
             api_key: None,
+            api_keys: ApiKeys::default(),
             allowed_origins: Vec::new(),
             allow_query_token: false,
             request_bodies_bytes_max: REQUEST_BODIES_BYTES_MAX,

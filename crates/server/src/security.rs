@@ -3,6 +3,7 @@
 pub(crate) mod auth;
 pub(crate) mod hook;
 pub(crate) mod identify;
+pub(crate) mod keys;
 pub(crate) mod network;
 pub(crate) mod origin;
 pub(crate) mod secret;
@@ -20,6 +21,10 @@ pub use auth::{
 pub use hook::{
     CONNECT_HOOK_REQUESTS_MAX, CONNECT_HOOK_TIMEOUT, CONNECT_HOOK_TIMEOUT_MAX,
     CONNECT_HOOK_WAITING_MAX, ConnectHookOptions,
+};
+pub use keys::{
+    API_KEYS_BYTES_MAX, API_KEYS_MAX, ApiKeyFile, ApiKeyFileError, ApiKeyName, ApiKeys,
+    InvalidApiKeyName, InvalidScope, InvalidUserPrefix, NamedApiKey, Scope, UserPrefix,
 };
 pub use network::{AddressRange, InvalidAddressRange, Network, Proxies, ProxyHeader};
 pub use origin::{InvalidOrigin, Origin};

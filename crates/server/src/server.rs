@@ -371,6 +371,7 @@ impl Shared {
             });
             self.watch_streams();
             self.config.jwt.begin(&self.alarm);
+            self.config.api_keys.begin(&self.alarm);
         });
     }
 }

@@ -11,6 +11,7 @@ mod connect_hook;
 mod delivery;
 mod descriptors;
 mod forgetting;
+mod keys;
 mod log;
 #[cfg(target_os = "linux")]
 mod memory;

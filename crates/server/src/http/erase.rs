@@ -3,21 +3,16 @@ use std::sync::Arc;
 use axum::extract::State;
 use http::StatusCode;
 
-use super::{
-    answer::Problem,
-    publish::{RETRY, parse_user},
-    publisher::Publisher,
-    segments::Segments,
-};
+use super::{answer::Problem, publish::RETRY, publisher::Admin, segments::Segments};
 use crate::server::Shared;
 
 /// `DELETE /v1/users/{user}`: forgets everything about a user. Answers once that is durable.
 pub(super) async fn erase(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
-    _: Publisher,
+    admin: Admin,
 ) -> Result<StatusCode, Problem> {
-    shared.store.erase(&parse_user(&user)?).await.map_err(|error| {
+    shared.store.erase(&admin.user(&user)?).await.map_err(|error| {
         // The store has said it, as often as is good.
         tracing::debug!(%error, "a user was not erased");
         Problem::unavailable("The user was not erased; try again.", RETRY)

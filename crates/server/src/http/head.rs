@@ -4,12 +4,7 @@ use axum::{Json, extract::State, response::IntoResponse};
 use serde::Serialize;
 use tetherline_protocol::{Epoch, MessageId, Seq, UserId};
 
-use super::{
-    answer::Problem,
-    publish::{RETRY, parse_user},
-    publisher::Publisher,
-    segments::Segments,
-};
+use super::{answer::Problem, publish::RETRY, publisher::Reader, segments::Segments};
 use crate::{server::Shared, store::Head};
 
 /// Where a mailbox ends, and who reads it.
@@ -31,9 +26,9 @@ struct MailboxHead {
 pub(super) async fn head(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
-    _: Publisher,
+    reader: Reader,
 ) -> Result<impl IntoResponse, Problem> {
-    let user = parse_user(&user)?;
+    let user = reader.user(&user)?;
     let Head { seq: head, id: head_id, epoch } =
         shared.store.head(&user).await.map_err(|error| {
             // The store has said it, as often as is good.

@@ -9,7 +9,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use tetherline_protocol::{ErrorCode, IdempotencyKey, MessageId, Seq, UserId, frame::Message};
+use tetherline_protocol::{ErrorCode, IdempotencyKey, MessageId, Seq, frame::Message};
 
 use super::{answer::Problem, body::BodyError, publisher::Publisher, segments::Segments};
 use crate::{
@@ -43,14 +43,15 @@ pub(super) async fn publish(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
     parameters: Result<Query<Parameters>, QueryRejection>,
-    Publisher(headers): Publisher,
+    publisher: Publisher,
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
-    let user = parse_user(&user)?;
+    let user = publisher.user(&user)?;
+    let headers = &publisher.headers;
     let Ok(Query(Parameters { durable })) = parameters else {
         return Err(Problem::invalid("durable", "`durable` is `true` or `false`."));
     };
-    let key = idempotency_key(&headers)?;
+    let key = idempotency_key(headers)?;
     if key.is_some() && !durable {
         return Err(Problem::invalid(
             "Idempotency-Key",
@@ -58,7 +59,7 @@ pub(super) async fn publish(
              `Idempotency-Key` out.",
         ));
     }
-    let message = message(&shared, &headers, body).await?;
+    let message = message(&shared, headers, body).await?;
     if !durable {
         let id = shared.publish_live(&user, &message).map_err(refused_here)?;
         return Ok((StatusCode::ACCEPTED, Json(Receipt { id, seq: None })));
@@ -67,10 +68,6 @@ pub(super) async fn publish(
         shared.publish(&user, key.as_ref(), message).await.map_err(refused_here)?;
     let status = if repeated { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(Receipt { id, seq: Some(seq) })))
-}
-
-pub(super) fn parse_user(user: &str) -> Result<UserId, Problem> {
-    user.parse().map_err(|error| Problem::invalid("user", format!("The user: {error}.")))
 }
 
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {

@@ -52,17 +52,18 @@ pub(crate) fn message_request_bytes(limits: &Limits) -> usize {
 pub(super) async fn publish_many(
     State(shared): State<Arc<Shared>>,
     RawQuery(query): RawQuery,
-    Publisher(headers): Publisher,
+    publisher: Publisher,
     body: Body,
 ) -> Result<Response, Problem> {
-    check_that_items_speak_for_themselves(query.as_deref(), &headers)?;
-    let text = text(&shared, &headers, body).await?;
-    let as_lines = is_ndjson(&headers);
+    let headers = &publisher.headers;
+    check_that_items_speak_for_themselves(query.as_deref(), headers)?;
+    let text = text(&shared, headers, body).await?;
+    let as_lines = is_ndjson(headers);
     let items = if as_lines { items_of_lines(&text) } else { items_of_array(&text) };
     let mut plan = Plan::default();
     let mut parsed = 0;
     for item in items.map_err(no_items)? {
-        plan.add(item, &shared.limits)?;
+        plan.add(item, &publisher, &shared.limits)?;
         parsed += item.len();
         if parsed >= TURN_BYTES {
             parsed = 0;
@@ -145,7 +146,7 @@ enum Step {
 
 impl Plan {
     /// An item that is none fails alone; only what all together are too much for fails all.
-    fn add(&mut self, text: &str, limits: &Limits) -> Result<(), Problem> {
+    fn add(&mut self, text: &str, publisher: &Publisher, limits: &Limits) -> Result<(), Problem> {
         let item = match PublishItem::parse(text, limits.publish_bytes_max) {
             Ok(item) => item,
             Err(error) => {
@@ -155,6 +156,9 @@ impl Plan {
         };
         let message = Arc::new(item.message);
         let mut step = |user: UserId| {
+            if let Err(problem) = publisher.expect(&user) {
+                return Ok(Step::Refuse(problem));
+            }
             if !item.durable {
                 return Ok(Step::Tell(user, message.clone()));
             }
@@ -172,7 +176,10 @@ impl Plan {
         };
         let planned = match item.to {
             Recipients::User(user) => Item::ForOne(step(user)?),
-            Recipients::Everybody => Item::ForOne(Step::TellEverybody(message.clone())),
+            Recipients::Everybody => Item::ForOne(match publisher.expect_everybody() {
+                Ok(()) => Step::TellEverybody(message.clone()),
+                Err(problem) => Step::Refuse(problem),
+            }),
             Recipients::Users(users) => {
                 let each = users.into_iter().map(|user| match user {
                     Ok(user) => Ok((Name::User(user.clone()), step(user)?)),

@@ -1,23 +1,62 @@
-use std::sync::Arc;
+//! Who asks over HTTP with a key, and what that is for.
+
+use std::{marker::PhantomData, sync::Arc};
 
 use axum::extract::FromRequestParts;
-use http::{HeaderMap, request::Parts};
+use http::{HeaderMap, StatusCode, request::Parts};
+use tetherline_protocol::{ErrorCode, UserId};
 
 use super::{
     answer::{Problem, bearer},
     serve::Requester,
     too_fast::{attempt, network},
 };
-use crate::server::Shared;
+use crate::{
+    security::keys::{Grant, Scope},
+    server::Shared,
+};
 
-/// A request of somebody who has shown the key for publishers, with its headers.
-pub(super) struct Publisher(pub(super) HeaderMap);
+/// A request of somebody who has shown a key for what they want, with its headers. It is the only way to the users
+/// that the key is for.
+pub(super) struct Holder<For> {
+    pub(super) headers: HeaderMap,
+    grant: Grant,
+    wants: PhantomData<For>,
+}
 
-impl FromRequestParts<Arc<Shared>> for Publisher {
+/// With a key for messages, batches, and streams and their text.
+pub(super) type Publisher = Holder<Publishing>;
+/// With a key for where a mailbox ends, and how far a stream is.
+pub(super) type Reader = Holder<Reading>;
+/// With a key for erasing and signing out.
+pub(super) type Admin = Holder<Administering>;
+
+/// What a route needs a key for.
+pub(super) trait Wants {
+    const SCOPE: Scope;
+}
+
+pub(super) struct Publishing;
+pub(super) struct Reading;
+pub(super) struct Administering;
+
+impl Wants for Publishing {
+    const SCOPE: Scope = Scope::Publish;
+}
+
+impl Wants for Reading {
+    const SCOPE: Scope = Scope::Read;
+}
+
+impl Wants for Administering {
+    const SCOPE: Scope = Scope::Admin;
+}
+
+impl<For: Wants + Send> FromRequestParts<Arc<Shared>> for Holder<For> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
-        authorize(shared, &parts.headers).or_else(|problem| {
+        let grant = grant(shared, &parts.headers).or_else(|problem| {
             let network = network(shared, &parts.extensions, &parts.headers);
             attempt(shared, network).and(Err(problem))
         })?;
@@ -25,21 +64,72 @@ impl FromRequestParts<Arc<Shared>> for Publisher {
         if let Some(requester) = parts.extensions.get::<Requester>() {
             requester.is_authenticated();
         }
-        Ok(Self(std::mem::take(&mut parts.headers)))
+        if !grant.has(For::SCOPE) {
+            let scope = For::SCOPE.as_str();
+            return Err(forbidden(format!(
+                "This API key is not for this: it lacks the scope `{scope}`."
+            )));
+        }
+        Ok(Self { headers: std::mem::take(&mut parts.headers), grant, wants: PhantomData })
     }
 }
 
-fn authorize(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(expected) = &shared.config.api_key else {
-        return Err(Problem::unauthorized(
-            "This server has no API key, so nobody can publish over HTTP; start it with one.",
-        ));
-    };
+impl<For> Holder<For> {
+    /// The user in a path, if the key is for them.
+    pub(super) fn user(&self, user: &str) -> Result<UserId, Problem> {
+        let user = user
+            .parse()
+            .map_err(|error| Problem::invalid("user", format!("The user: {error}.")))?;
+        self.expect(&user)?;
+        Ok(user)
+    }
+
+    /// Whether the key is for this user. The answer is the same whether there is anything of theirs or not.
+    pub(super) fn expect(&self, user: &UserId) -> Result<(), Problem> {
+        if self.grant.is_for(user) {
+            Ok(())
+        } else {
+            Err(forbidden("This API key is not for this user.").field("user"))
+        }
+    }
+
+    /// Whether the key is for all users.
+    pub(super) fn expect_everybody(&self) -> Result<(), Problem> {
+        if self.grant.is_for_everybody() {
+            Ok(())
+        } else {
+            Err(forbidden("This API key is for some users only, and not for everybody.")
+                .field("everybody"))
+        }
+    }
+
+    /// Resolves, with what to answer, when the key does not count any more.
+    pub(super) async fn withdrawn(&self) -> Problem {
+        self.grant.withdrawn().await;
+        Problem::unauthorized("The API key was withdrawn; what came before is added.")
+    }
+}
+
+fn forbidden(message: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message)
+}
+
+fn grant(shared: &Shared, headers: &HeaderMap) -> Result<Grant, Problem> {
+    let (one, named) = (&shared.config.api_key, &shared.config.api_keys);
     match bearer(headers) {
-        Some(shown) if expected.matches(shown) => Ok(()),
-        Some(_) => Err(Problem::unauthorized("The API key is wrong.")),
+        Some(shown) if one.as_ref().is_some_and(|key| key.matches(shown)) => Ok(Grant::Everything),
+        Some(shown) => named.find(shown).ok_or_else(|| {
+            Problem::unauthorized(match (one, named.count()) {
+                (None, 0) => NO_KEYS,
+                _ => "The API key is wrong.",
+            })
+        }),
+        None if one.is_none() && named.count() == 0 => Err(Problem::unauthorized(NO_KEYS)),
         None => {
             Err(Problem::unauthorized("An API key is needed: `Authorization: Bearer <api key>`."))
         }
     }
 }
+
+const NO_KEYS: &str =
+    "This server has no API key, so nobody can publish over HTTP; start it with one, or add one.";

@@ -2,14 +2,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use http::StatusCode;
-use tetherline_protocol::ErrorCode;
+use tetherline_protocol::{ErrorCode, UserId};
 
-use super::{
-    answer::Problem,
-    publish::{RETRY, parse_user},
-    publisher::Publisher,
-    segments::Segments,
-};
+use super::{answer::Problem, publish::RETRY, publisher::Admin, segments::Segments};
 use crate::{server::Shared, store::SignOutError};
 
 /// `DELETE /v1/users/{user}/sessions`: ends every token of a user that was made until now. Answers once nobody is
@@ -17,27 +12,26 @@ use crate::{server::Shared, store::SignOutError};
 pub(super) async fn all(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
-    _: Publisher,
+    admin: Admin,
 ) -> Result<StatusCode, Problem> {
-    sign_out(&shared, &user, None).await
+    sign_out(&shared, &admin.user(&user)?, None).await
 }
 
 /// `DELETE /v1/users/{user}/sessions/{session}`: the same of the tokens with this `sid`.
 pub(super) async fn one(
     State(shared): State<Arc<Shared>>,
     Segments((user, session)): Segments<(String, String)>,
-    _: Publisher,
+    admin: Admin,
 ) -> Result<StatusCode, Problem> {
-    sign_out(&shared, &user, Some(&session)).await
+    sign_out(&shared, &admin.user(&user)?, Some(&session)).await
 }
 
 async fn sign_out(
     shared: &Arc<Shared>,
-    user: &str,
+    user: &UserId,
     session: Option<&str>,
 ) -> Result<StatusCode, Problem> {
-    let user = parse_user(user)?;
-    shared.sign_out(&user, session).await.map_err(|error| match error {
+    shared.sign_out(user, session).await.map_err(|error| match error {
         SignOutError::TooMany => {
             let sentence = format!("Nobody was signed out: {error}.");
             Problem::new(StatusCode::CONFLICT, ErrorCode::Conflict, sentence)

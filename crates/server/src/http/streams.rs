@@ -24,8 +24,8 @@ use tokio::time::sleep;
 use super::{
     answer::Problem,
     body::check_coding,
-    publish::{RETRY, parse_user, text_of},
-    publisher::Publisher,
+    publish::{RETRY, text_of},
+    publisher::{Publisher, Reader},
     segments::Segments,
 };
 use crate::{
@@ -84,11 +84,11 @@ pub(super) struct Whence {
 pub(super) async fn open(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
-    Publisher(headers): Publisher,
+    publisher: Publisher,
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
-    let user = parse_user(&user)?;
-    let text = text_of(&shared, &headers, body).await?;
+    let user = publisher.user(&user)?;
+    let text = text_of(&shared, &publisher.headers, body).await?;
     let opening = StreamOpening::parse(&text).map_err(|error| not_understood(&error))?;
     let writer = shared.open_stream(&user, opening).await.map_err(|error| not_opened(&error))?;
     let opened = Opened {
@@ -104,9 +104,9 @@ pub(super) async fn open(
 pub(super) async fn read(
     State(shared): State<Arc<Shared>>,
     Segments((user, message_uuid)): Segments<(String, String)>,
-    _: Publisher,
+    reader: Reader,
 ) -> Result<impl IntoResponse, Problem> {
-    let (user, message_uuid) = (parse_user(&user)?, parse_uuid(&message_uuid)?);
+    let (user, message_uuid) = (reader.user(&user)?, parse_uuid(&message_uuid)?);
     let state = shared.store.stream(&user, &message_uuid).await.map_err(|error| {
         // The store has said it, as often as is good.
         tracing::debug!(%error, "a stream was not read");
@@ -127,18 +127,18 @@ pub(super) async fn add(
     State(shared): State<Arc<Shared>>,
     Segments(name): Segments<(String, String, String)>,
     whence: Result<Query<Whence>, QueryRejection>,
-    Publisher(headers): Publisher,
+    publisher: Publisher,
     body: Body,
 ) -> Result<Response, Problem> {
-    let name = Name::parse(&name)?;
+    let name = Name::parse(&name, &publisher)?;
     let Ok(Query(Whence { offset })) = whence else {
         return Err(Problem::invalid("offset", "`offset` is a number of UTF-16 units."));
     };
-    if is_ndjson(&headers) {
-        check_coding(&headers)?;
-        return add_lines(&shared, name, offset, body).await;
+    if is_ndjson(&publisher.headers) {
+        check_coding(&publisher.headers)?;
+        return add_lines(&shared, name, offset, body, &publisher).await;
     }
-    let body = text_of(&shared, &headers, body).await?;
+    let body = text_of(&shared, &publisher.headers, body).await?;
     let Text { text, offset: own } = serde_json::from_str(&body).map_err(|_| {
         Problem::invalid("text", "The body is {\"text\": …, \"offset\": …} in whole characters.")
     })?;
@@ -152,11 +152,11 @@ pub(super) async fn add(
 pub(super) async fn finish(
     State(shared): State<Arc<Shared>>,
     Segments(name): Segments<(String, String, String)>,
-    Publisher(headers): Publisher,
+    publisher: Publisher,
     body: Body,
 ) -> Result<Response, Problem> {
-    let name = Name::parse(&name)?;
-    let text = text_of(&shared, &headers, body).await?;
+    let name = Name::parse(&name, &publisher)?;
+    let text = text_of(&shared, &publisher.headers, body).await?;
     let text = if text.trim().is_empty() { "{}" } else { &text };
     let ending = StreamEnding::parse(text).map_err(|error| not_understood(&error))?;
     end(&shared, &name, ending).await
@@ -166,9 +166,9 @@ pub(super) async fn finish(
 pub(super) async fn cancel(
     State(shared): State<Arc<Shared>>,
     Segments(name): Segments<(String, String, String)>,
-    _: Publisher,
+    publisher: Publisher,
 ) -> Result<Response, Problem> {
-    let name = Name::parse(&name)?;
+    let name = Name::parse(&name, &publisher)?;
     end(&shared, &name, StreamEnding::plain(StreamStatus::Stopped)).await
 }
 
@@ -180,12 +180,15 @@ struct Name {
 }
 
 impl Name {
-    fn parse((user, message_uuid, attempt): &(String, String, String)) -> Result<Self, Problem> {
+    fn parse(
+        (user, message_uuid, attempt): &(String, String, String),
+        publisher: &Publisher,
+    ) -> Result<Self, Problem> {
         let attempt = attempt.parse().ok().and_then(Attempt::new).ok_or_else(|| {
             Problem::invalid("attempt", "The attempt is the number that opening answered.")
         })?;
         let message_uuid = parse_uuid(message_uuid)?;
-        Ok(Self { user: parse_user(user)?, message_uuid, attempt })
+        Ok(Self { user: publisher.user(user)?, message_uuid, attempt })
     }
 }
 
@@ -194,6 +197,7 @@ async fn add_lines(
     name: Name,
     offset: Option<u64>,
     body: Body,
+    publisher: &Publisher,
 ) -> Result<Response, Problem> {
     let next_offset = match offset {
         Some(offset) => offset,
@@ -213,14 +217,20 @@ async fn add_lines(
     let mut lines = Lines::of(body, shared.limits.publish_bytes_max, &shared.bodies);
     {
         let piped = pin!(writer.pipe(lines.texts()));
-        let over = pin!(over(shared, &name));
+        let over = async {
+            let withdrawn = pin!(publisher.withdrawn());
+            match select(pin!(over(shared, &name)), withdrawn).await {
+                Either::Left((error, _)) => not_added(&error),
+                Either::Right((problem, _)) => problem,
+            }
+        };
         // A writer that says nothing would not hear that there is nobody to say it to.
-        match select(piped, over).await {
+        match select(piped, pin!(over)).await {
             Either::Left((piped, _)) => piped.map_err(|error| match error {
                 PipeError::Source(problem) => problem,
                 PipeError::Text(error) => not_added(&error),
             })?,
-            Either::Right((error, _)) => return Err(not_added(&error)),
+            Either::Right((problem, _)) => return Err(problem),
         }
     }
     match lines.into_ending() {

@@ -1,0 +1,353 @@
+//! The file that publish keys are in: their names, what they are for, and their digests.
+
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tetherline_protocol::{UserId, limits::USER_ID_BYTES_MAX};
+
+use super::{PREFIX, Scope};
+use crate::clock;
+
+/// How many keys a file may have.
+pub const API_KEYS_MAX: usize = 256;
+/// How long it may be, in bytes.
+pub const API_KEYS_BYTES_MAX: u64 = 256 * 1024;
+/// Longest name of a key, in bytes.
+const NAME_BYTES_MAX: usize = 64;
+/// The file's form.
+const VERSION: u32 = 1;
+
+/// Why keys cannot be read, added or removed. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiKeyFileError {
+    /// The file or its folder cannot be used.
+    #[error("cannot use {}: {source}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// There was one.
+    #[error("{} is missing", .0.display())]
+    Gone(PathBuf),
+    /// It is no such file.
+    #[error("{} is not what `tetherline keys` writes: {reason}", path.display())]
+    Nonsense {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Each has a name of its own.
+    #[error("there is a key called {0} already; remove it first, or choose another name")]
+    Taken(ApiKeyName),
+    /// There is none to remove.
+    #[error("there is no key called {0}")]
+    Unknown(ApiKeyName),
+    /// [`API_KEYS_MAX`].
+    #[error("there are {API_KEYS_MAX} keys, which is as many as there may be; remove some")]
+    TooMany,
+    /// The operating system gave no random numbers.
+    #[error("the operating system gave no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+/// A key's name: 1 to 64 of `A–Z a–z 0–9 - _ .`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ApiKeyName(String);
+
+/// A text that no key can be called.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a key's name is 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 - _ .")]
+pub struct InvalidApiKeyName;
+
+/// How the ids begin of those users that a key is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct UserPrefix(String);
+
+/// A text that no user's id begins with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "what users' ids begin with is 1 to {USER_ID_BYTES_MAX} bytes without control characters, / and \\"
+)]
+pub struct InvalidUserPrefix;
+
+impl FromStr for ApiKeyName {
+    type Err = InvalidApiKeyName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidApiKeyName> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let is_name = (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_plain);
+        if is_name { Ok(Self(text.into())) } else { Err(InvalidApiKeyName) }
+    }
+}
+
+impl FromStr for UserPrefix {
+    type Err = InvalidUserPrefix;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUserPrefix> {
+        // `.` alone is nobody, and begins many.
+        let begins_somebody = text.parse::<UserId>().is_ok() || matches!(text, "." | "..");
+        if begins_somebody { Ok(Self(text.into())) } else { Err(InvalidUserPrefix) }
+    }
+}
+
+impl UserPrefix {
+    pub(crate) fn is_of(&self, user: &UserId) -> bool {
+        user.as_str().starts_with(&self.0)
+    }
+}
+
+impl TryFrom<String> for ApiKeyName {
+    type Error = InvalidApiKeyName;
+
+    fn try_from(text: String) -> Result<Self, InvalidApiKeyName> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for UserPrefix {
+    type Error = InvalidUserPrefix;
+
+    fn try_from(text: String) -> Result<Self, InvalidUserPrefix> {
+        text.parse()
+    }
+}
+
+impl From<ApiKeyName> for String {
+    fn from(name: ApiKeyName) -> Self {
+        name.0
+    }
+}
+
+impl From<UserPrefix> for String {
+    fn from(prefix: UserPrefix) -> Self {
+        prefix.0
+    }
+}
+
+impl fmt::Display for ApiKeyName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// As people read it: escaped.
+impl fmt::Display for UserPrefix {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?}", self.0)
+    }
+}
+
+/// One key, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedApiKey {
+    name: ApiKeyName,
+    scopes: Box<[Scope]>,
+    users: Option<UserPrefix>,
+    added_at: String,
+    digest: [u8; 32],
+}
+
+impl NamedApiKey {
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &ApiKeyName {
+        &self.name
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn scopes(&self) -> &[Scope] {
+        &self.scopes
+    }
+
+    /// For whom, unless for everybody.
+    #[must_use]
+    pub fn users(&self) -> Option<&UserPrefix> {
+        self.users.as_ref()
+    }
+
+    /// When it was added, in RFC 3339.
+    #[must_use]
+    pub fn added_at(&self) -> &str {
+        &self.added_at
+    }
+
+    pub(super) fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+}
+
+/// The file, as `tetherline keys` changes it. A server that follows it needs no restart.
+#[derive(Debug, Clone)]
+pub struct ApiKeyFile(PathBuf);
+
+impl ApiKeyFile {
+    /// It is written when the first key is added.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self(path.into())
+    }
+
+    /// The keys in it, in the order in which they were added.
+    pub fn list(&self) -> Result<Vec<NamedApiKey>, ApiKeyFileError> {
+        match read(&self.0)? {
+            Some(bytes) => parse(&self.0, &bytes),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Makes a key and answers it. It is nowhere else: the file has its digest.
+    pub fn add(
+        &self,
+        name: &ApiKeyName,
+        scopes: &[Scope],
+        users: Option<&UserPrefix>,
+    ) -> Result<String, ApiKeyFileError> {
+        let mut secret = [0_u8; 32];
+        getrandom::fill(&mut secret).map_err(ApiKeyFileError::Random)?;
+        let key = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(secret));
+        let scopes = Scope::ALL.into_iter().filter(|scope| scopes.contains(scope)).collect();
+        let added = NamedApiKey {
+            name: name.clone(),
+            scopes,
+            users: users.cloned(),
+            added_at: clock::rfc3339(clock::now_ms()).as_str().into(),
+            digest: Sha256::digest(&key).into(),
+        };
+        self.change(|keys| {
+            if keys.iter().any(|key| key.name == *name) {
+                return Err(ApiKeyFileError::Taken(name.clone()));
+            }
+            if keys.len() >= API_KEYS_MAX {
+                return Err(ApiKeyFileError::TooMany);
+            }
+            keys.push(added);
+            Ok(())
+        })?;
+        Ok(key)
+    }
+
+    /// From within a second on, the key counts for nothing.
+    pub fn remove(&self, name: &ApiKeyName) -> Result<(), ApiKeyFileError> {
+        self.change(|keys| {
+            let before = keys.len();
+            keys.retain(|key| key.name != *name);
+            if keys.len() == before {
+                return Err(ApiKeyFileError::Unknown(name.clone()));
+            }
+            Ok(())
+        })
+    }
+
+    /// One at a time, and whoever reads sees the file of before or after.
+    fn change(
+        &self,
+        change: impl FnOnce(&mut Vec<NamedApiKey>) -> Result<(), ApiKeyFileError>,
+    ) -> Result<(), ApiKeyFileError> {
+        let path = &self.0;
+        let failed = |source| ApiKeyFileError::File { path: path.clone(), source };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).map_err(failed)?;
+        let folder = File::open(folder).map_err(failed)?;
+        folder.lock().map_err(failed)?;
+        let mut keys = self.list()?;
+        change(&mut keys)?;
+        let new = path.with_extension("json.new");
+        // One that was interrupted left it.
+        let _ = fs::remove_file(&new);
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.write(true).create_new(true).mode(0o600).open(&new).map_err(failed)?;
+        file.write_all(text(&keys).as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        fs::rename(&new, path).and_then(|()| folder.sync_all()).map_err(failed)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    version: u32,
+    keys: Vec<Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: ApiKeyName,
+    scopes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    users: Option<UserPrefix>,
+    added_at: String,
+    sha256: String,
+}
+
+fn text(keys: &[NamedApiKey]) -> String {
+    let entry = |key: &NamedApiKey| Entry {
+        name: key.name.clone(),
+        scopes: key.scopes.iter().map(|scope| scope.as_str().to_owned()).collect(),
+        users: key.users.clone(),
+        added_at: key.added_at.clone(),
+        sha256: BASE64_URL_SAFE_NO_PAD.encode(key.digest),
+    };
+    let written = Written { version: VERSION, keys: keys.iter().map(entry).collect() };
+    serde_json::to_string_pretty(&written).expect("texts always serialise") + "\n"
+}
+
+/// What is in the file, if there is one.
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, ApiKeyFileError> {
+    let failed = |source| ApiKeyFileError::File { path: path.into(), source };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(API_KEYS_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(Some(bytes))
+}
+
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<NamedApiKey>, ApiKeyFileError> {
+    let nonsense = |reason: String| ApiKeyFileError::Nonsense { path: path.into(), reason };
+    if bytes.len() as u64 > API_KEYS_BYTES_MAX {
+        return Err(nonsense(format!("it has more than {API_KEYS_BYTES_MAX} bytes")));
+    }
+    let written: Written =
+        serde_json::from_slice(bytes).map_err(|error| nonsense(error.to_string()))?;
+    if written.version != VERSION {
+        return Err(nonsense(format!(
+            "it has form {}, and only {VERSION} is known",
+            written.version
+        )));
+    }
+    if written.keys.len() > API_KEYS_MAX {
+        return Err(nonsense(format!("it has more than {API_KEYS_MAX} keys")));
+    }
+    let mut keys: Vec<NamedApiKey> = Vec::new();
+    for Entry { name, scopes, users, added_at, sha256 } in written.keys {
+        if keys.iter().any(|key| key.name == name) {
+            return Err(nonsense(format!("two keys are called {name}")));
+        }
+        let scopes: Result<_, _> = scopes.iter().map(|scope| scope.parse()).collect();
+        let scopes = scopes.map_err(|error| nonsense(format!("{name}: {error}")))?;
+        let digest = BASE64_URL_SAFE_NO_PAD.decode(sha256).ok().and_then(|it| it.try_into().ok());
+        let digest = digest.ok_or_else(|| nonsense(format!("{name}: `sha256` is no digest")))?;
+        keys.push(NamedApiKey { name, scopes, users, added_at, digest });
+    }
+    Ok(keys)
+}
