@@ -243,7 +243,7 @@ impl Grant {
         let mut table = keys.0.table.subscribe();
         let is_over = |table: &Arc<Table>| table.get(key.digest()).is_none_or(|now| now != key);
         if table.wait_for(is_over).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
