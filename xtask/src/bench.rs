@@ -2,7 +2,9 @@
 //! real Chromium.
 //! `cargo xtask bench streams`: what streams cost, against the real server.
 //! `cargo xtask bench server`: what the delivery server costs beside others.
+//! `cargo xtask bench restart`: who comes back when the server is restarted under thousands of clients.
 
+mod restart;
 mod server;
 
 use std::path::Path;
@@ -19,9 +21,11 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
         Some((what, rest)) if what == "browser" => in_browser(root, rest),
         Some((what, rest)) if what == "streams" => of_streams(root, true, rest),
         Some((what, rest)) if what == "server" => server::run(root, rest),
+        Some((what, rest)) if what == "restart" => restart::run(root, rest),
         _ => bail!(
             "use `cargo xtask bench browser [--brief] [dispatch|renders|burst|stream …]`, \
-             `cargo xtask bench streams [--brief] [--answers N] [latency|load …]` or \
+             `cargo xtask bench streams [--brief] [--answers N] [latency|load …]`, \
+             `cargo xtask bench restart [--before FILE] [--clients N] [--drain-window SECONDS]` or \
              `cargo xtask bench server [--brief | --render] [--only SCENARIO,…] [--peers NAME,…] \
              [--runs N]`"
         ),

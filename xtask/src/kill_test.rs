@@ -10,7 +10,8 @@ use crate::{
 };
 
 /// What `cargo xtask test` has time for.
-const SHORT: [&str; 4] = ["--kills", "8", "--full-disks", "1"];
+const SHORT: [&str; 8] =
+    ["--kills", "8", "--full-disks", "1", "--restart", "200", "--drain-window", "2"];
 /// Unless the arguments say otherwise.
 const FULL_DISKS: [&str; 2] = ["--full-disks", "5"];
 

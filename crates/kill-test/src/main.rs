@@ -16,6 +16,7 @@ mod page;
 mod publisher;
 mod reader;
 mod report;
+mod restart;
 mod scene;
 mod server;
 mod streams;
@@ -26,6 +27,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tetherline_process::{arguments, note, say};
 
 /// Kill a server again and again, fill its disk, and count what is lost or doubled.
@@ -44,6 +46,18 @@ struct Options {
     /// What that disk is.
     #[arg(long, value_enum, default_value_t = medium::Kind::Auto)]
     medium: medium::Kind,
+    /// Restart it once under so many clients.
+    #[arg(long, value_name = "CLIENTS")]
+    restart: Option<usize>,
+    /// Over how many seconds they come back.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, requires = "restart")]
+    drain_window: u64,
+    /// A server of before, to compare with: it is restarted first.
+    #[arg(long, value_name = "FILE", requires = "restart")]
+    before: Option<PathBuf>,
+    /// Where what was counted goes, as JSON.
+    #[arg(long, value_name = "FILE", requires = "restart")]
+    write: Option<PathBuf>,
     /// Whether everything around it goes wrong, too: each fault once.
     #[arg(long)]
     torture: bool,
@@ -98,6 +112,16 @@ async fn run(options: &Options, seed: u64) -> Result<bool> {
         say!("{verdict}");
         good &= verdict.is_good();
     }
+    if let Some(clients) = options.restart {
+        allow_many_files()?;
+        let plan = restart::Plan { clients, window: Duration::from_secs(options.drain_window) };
+        let verdict = restart::run(&server, options.before.as_deref(), &plan, seed).await?;
+        say!("{verdict}");
+        if let Some(file) = &options.write {
+            std::fs::write(file, serde_json::to_string_pretty(&verdict)? + "\n")?;
+        }
+        good &= verdict.is_good();
+    }
     if options.torture && cfg!(not(target_os = "linux")) {
         note!("the torture is done on Linux only; this is left out");
     } else if options.torture {
@@ -111,4 +135,10 @@ async fn run(options: &Options, seed: u64) -> Result<bool> {
         good &= verdict.is_good();
     }
     Ok(good)
+}
+
+/// Each client is one.
+fn allow_many_files() -> Result<()> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
 }

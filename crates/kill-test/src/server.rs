@@ -40,6 +40,8 @@ pub(crate) struct Launch {
     pub(crate) prefix: Vec<OsString>,
     pub(crate) data: PathBuf,
     pub(crate) webhook_url: String,
+    /// Options of its own.
+    pub(crate) more: Vec<OsString>,
     /// Proxies that lead to it. Without any, clients go there themselves.
     pub(crate) proxies: Vec<String>,
     pub(crate) log: Log,
@@ -90,6 +92,7 @@ impl Launch {
             prefix: Vec::new(),
             data: folder.join("data"),
             webhook_url: String::new(),
+            more: Vec::new(),
             proxies: Vec::new(),
             log: Log::Read,
             words: Words::default(),
@@ -159,6 +162,7 @@ impl Launch {
             .arg(self.secrets.join("api"))
             .arg("--webhook-secret-file")
             .arg(self.secrets.join("webhook"))
+            .args(&self.more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(match self.log {

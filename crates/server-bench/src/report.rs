@@ -14,13 +14,15 @@ use crate::campaign::{Header, Record, Records};
 const DOCUMENT: &str = "docs/benchmarks.md";
 /// Where the plots are, from the repository's root.
 const PLOTS: &str = "docs/images";
+/// What `cargo xtask bench restart` has counted.
+const RESTART: &str = "docs/benchmarks/restart.json";
 /// Of its core.
 const GENERATOR_FULL_PCT: f64 = 93.0;
 const END: &str = "<!-- bench server: end -->";
 
 /// Writes all of it.
 pub(crate) fn write(repository: &Path, records: &Records) -> Result<()> {
-    for (name, plot) in plots::all(records)? {
+    for (name, plot) in all_plots(repository, records)? {
         fs::create_dir_all(repository.join(PLOTS))?;
         fs::write(repository.join(PLOTS).join(name), plot)?;
     }
@@ -37,7 +39,7 @@ pub(crate) fn is_current(repository: &Path, kept: &Path) -> Result<()> {
     let records = Records::read(kept)?;
     let text = fs::read_to_string(repository.join(DOCUMENT))?;
     let mut is_current = filled_in(&text, &records)? == text;
-    for (name, plot) in plots::all(&records)? {
+    for (name, plot) in all_plots(repository, &records)? {
         is_current &=
             fs::read_to_string(repository.join(PLOTS).join(name)).is_ok_and(|old| old == plot);
     }
@@ -46,6 +48,15 @@ pub(crate) fn is_current(repository: &Path, kept: &Path) -> Result<()> {
         "{DOCUMENT} and its plots are not what is recorded: `cargo xtask bench server --render`"
     );
     Ok(())
+}
+
+fn all_plots(repository: &Path, records: &Records) -> Result<Vec<(&'static str, String)>> {
+    let mut all = plots::all(records)?;
+    let restart = repository.join(RESTART);
+    if restart.exists() {
+        all.push(plots::restart(&fs::read_to_string(restart)?)?);
+    }
+    Ok(all)
 }
 
 fn filled_in(document: &str, records: &Records) -> Result<String> {

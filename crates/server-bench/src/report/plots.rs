@@ -2,6 +2,7 @@
 
 mod bars;
 mod curve;
+mod restart;
 
 use anyhow::Result;
 use plotters::style::RGBColor;
@@ -123,6 +124,13 @@ pub(super) fn all(records: &Records) -> Result<Vec<(&'static str, String)>> {
         }
     }
     Ok(plots)
+}
+
+/// Of what another program has recorded about restarts, as JSON.
+pub(super) fn restart(recorded: &str) -> Result<(&'static str, String)> {
+    let restart: restart::Restart = serde_json::from_str(recorded)?;
+    let plot = restart::draw(&restart)?;
+    Ok(("server-restart.svg", on_any_ground(&plot, &restart.title())))
 }
 
 /// What shows, in the document, the plot that belongs to a table.
