@@ -1,6 +1,7 @@
 mod addresses;
 mod connect_hook;
 mod drain;
+mod kept;
 mod rates;
 mod streams;
 mod tokens;
@@ -123,6 +124,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     addresses: addresses::AddressOptions,
     #[command(flatten)]
+    kept: kept::KeptOptions,
+    #[command(flatten)]
     rates: rates::RateOptions,
 }
 
@@ -190,6 +193,7 @@ fn config(options: &Options) -> Result<Config> {
     options.drain.set(&mut config);
     options.streams.set(&mut config.limits);
     options.addresses.set(&mut config);
+    options.kept.set(&mut config);
     options.rates.set(&mut config.rates);
     config.check().context("the limits contradict each other")?;
     Ok(config)

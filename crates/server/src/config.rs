@@ -9,6 +9,10 @@ use crate::{
     SENDS_BYTES_MAX, SENDS_BYTES_PER_USER_MAX, TokenRules,
 };
 
+/// What became of so many of a user's sends is kept. A send that is repeated after so many later ones counts as new.
+pub const OUTCOMES_PER_USER_MAX: u64 = 250_000;
+/// The same in bytes.
+pub const OUTCOME_BYTES_PER_USER_MAX: u64 = 64 * 1024 * 1024;
 /// Connections from one network at a time: more than a proxy can have open to one port with the ports that Linux
 /// gives it.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 32_768;
@@ -45,6 +49,10 @@ pub struct Config {
     pub proxies: Proxies,
     /// Connections from one [`Network`](crate::Network) at a time; one more is refused with 429.
     pub connections_per_address_max: usize,
+    /// What became of so many of a user's sends is kept, the newest; see `dedupe_window_ms` of [`Limits`], too.
+    pub outcomes_per_user_max: u64,
+    /// The same in bytes: their ids, what was answered, and why they were refused.
+    pub outcome_bytes_per_user_max: u64,
     /// What is allowed how often.
     pub rates: Rates,
 }
@@ -66,6 +74,8 @@ impl Config {
             sends_bytes_max: SENDS_BYTES_MAX,
             limits: Limits::default(),
             proxies: Proxies::default(),
+            outcomes_per_user_max: OUTCOMES_PER_USER_MAX,
+            outcome_bytes_per_user_max: OUTCOME_BYTES_PER_USER_MAX,
             connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
             rates: Rates::default(),
         }

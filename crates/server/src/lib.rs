@@ -51,7 +51,10 @@ pub use application::{
 #[cfg(any(feature = "jwks", feature = "webhook"))]
 pub use application::{NoHttpClient, http_client};
 pub use chain::chain;
-pub use config::{CONNECTIONS_PER_ADDRESS_MAX, Config, Contradiction};
+pub use config::{
+    CONNECTIONS_PER_ADDRESS_MAX, Config, Contradiction, OUTCOME_BYTES_PER_USER_MAX,
+    OUTCOMES_PER_USER_MAX,
+};
 pub use connection::bulletin::{CONNECTION_EVENTS_AT_ONCE_MAX, CONNECTION_EVENTS_MAX};
 pub use connection::hub::{DRAIN_RETURN_MIN, DRAIN_RETURNS_PER_S, Drain};
 pub use connection::sends_room::{SENDS_BYTES_MAX, SENDS_BYTES_PER_USER_MAX};

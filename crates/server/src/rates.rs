@@ -70,7 +70,7 @@ impl Default for Rates {
             // A whole outbox at once, and one of another tab.
             sends_per_connection: Some(Rate::per_second(50).at_once(2_000)),
             send_bytes_per_connection: Some(Rate::per_second(256 * KIB).at_once(4 * MIB)),
-            sends_per_user: Some(Rate::per_second(100).at_once(10_000)),
+            sends_per_user: Some(Rate::per_second(20).at_once(10_000)),
             send_bytes_per_user: Some(Rate::per_second(512 * KIB).at_once(16 * MIB)),
             controls_per_connection: Some(Rate::per_second(100).at_once(5_000)),
             replay_bytes_per_connection: Some(Rate::per_second(MIB).at_once(64 * MIB)),

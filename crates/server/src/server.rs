@@ -75,6 +75,7 @@ impl Server {
         let bodies = Bodies::new(bodies_max, message_request_bytes(&config.limits));
         // One source of truth: what is announced to clients is what is kept.
         store.work_by(&config.limits);
+        store.keep_outcomes(config.outcomes_per_user_max, config.outcome_bytes_per_user_max);
         store.keep_sign_outs_for(config.jwt.tokens_count_at_most_for());
         let store: Arc<dyn Store> = Arc::new(store);
         let limits = Arc::new(config.limits.clone());

@@ -53,7 +53,7 @@ pub(super) struct RateOptions {
     #[arg(
         long,
         value_name = "RATE",
-        default_value = "100/s:10000",
+        default_value = "20/s:10000",
         env = "TETHERLINE_SENDS_PER_USER"
     )]
     sends_per_user: Limit,

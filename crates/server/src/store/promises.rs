@@ -113,6 +113,12 @@ pub trait Inbox: Send + Sync + 'static {
 
     /// Ends a claim without an outcome, at once or, if nobody can be told, when its time is over.
     fn release(&self, claim: &Claim);
+
+    /// Of each user no more outcomes are kept from here on than so many, and so many bytes of them, or not for long; the
+    /// oldest are forgotten. A store that does nothing here keeps all of them.
+    fn keep_outcomes(&self, count_max: u64, bytes_max: u64) {
+        let _ = (count_max, bytes_max);
+    }
 }
 
 /// What is kept, and for how long.

@@ -14,6 +14,7 @@ mod index;
 mod keys;
 mod mailboxes;
 mod messages;
+mod outcomes;
 mod paths;
 mod presence;
 mod reader;
@@ -39,6 +40,7 @@ mod unfinished;
 mod unfolded;
 mod upkeep;
 mod view;
+mod visitors;
 mod writer;
 
 use std::{

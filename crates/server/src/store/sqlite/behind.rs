@@ -126,7 +126,9 @@ impl Desk {
             sign_outs::forget(&desk.connection, &rule, moment)?;
             let log = desk.unfinished.shorten_log(&desk.connection)?;
             let store = (&desk.connection, &mut desk.keys, &desk.memory.recents);
-            desk.upkeep.forget(store, log, &rule, now, is_misdated)
+            let forgotten = desk.upkeep.forget(store, log, &rule, now, is_misdated)?;
+            desk.changed.extend(forgotten.gone.iter().map(|user| (user.clone(), None)));
+            Ok(forgotten.trimmed)
         });
         // That another program writes just now is no trouble: nobody waits for this.
         if !forgotten.as_ref().is_err_and(|fault| fault.is_locked) {

@@ -61,6 +61,7 @@ impl Desk {
             Command::Record { user, id, outcome, .. } => {
                 let mailbox = self.mailbox(user)?;
                 statements::record(&self.connection, mailbox.user, id, outcome, at)?;
+                self.upkeep.outcomes.recorded(mailbox.user, rule);
                 Ok(Done::Nothing)
             }
             Command::Erase { user, .. } => self.erase(user).map(Done::Erased),

@@ -134,6 +134,10 @@ impl Inbox for SqliteStore {
     fn release(&self, claim: &Claim) {
         self.inbox.release(claim);
     }
+
+    fn keep_outcomes(&self, count_max: u64, bytes_max: u64) {
+        self.rules.keep_outcomes(count_max, bytes_max);
+    }
 }
 
 fn ms(time: Duration) -> u64 {

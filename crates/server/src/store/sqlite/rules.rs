@@ -30,6 +30,9 @@ pub(super) struct Rule {
     pub(super) stream_stop_grace_ms: i64,
     /// Not one of the limits that clients are told.
     pub(super) sign_outs_kept_ms: i64,
+    /// Neither are these: how many outcomes of a user's sends are kept, and how many bytes of them.
+    pub(super) outcomes_max: u64,
+    pub(super) outcome_bytes_max: u64,
 }
 
 impl Default for Rules {
@@ -45,12 +48,19 @@ impl Default for Rules {
 impl Rules {
     pub(super) fn set(&self, limits: &Limits) {
         let mut rule = lock(&self.0);
-        let Rule { number, sign_outs_kept_ms, .. } = *rule;
-        *rule = Rule { number: number + 1, sign_outs_kept_ms, ..Rule::of(limits) };
+        let Rule { number, sign_outs_kept_ms, outcomes_max, outcome_bytes_max, .. } = *rule;
+        let number = number + 1;
+        *rule =
+            Rule { number, sign_outs_kept_ms, outcomes_max, outcome_bytes_max, ..Rule::of(limits) };
     }
 
     pub(super) fn keep_sign_outs_for(&self, ms: i64) {
         lock(&self.0).sign_outs_kept_ms = ms;
+    }
+
+    pub(super) fn keep_outcomes(&self, count_max: u64, bytes_max: u64) {
+        let mut rule = lock(&self.0);
+        (rule.outcomes_max, rule.outcome_bytes_max) = (count_max, bytes_max);
     }
 
     pub(super) fn get(&self) -> Rule {
@@ -82,6 +92,8 @@ impl Rule {
             stream_idle_ms: millis(limits.stream_idle_ms),
             stream_stop_grace_ms: millis(limits.stream_stop_grace_ms),
             sign_outs_kept_ms: i64::MAX,
+            outcomes_max: u64::MAX,
+            outcome_bytes_max: u64::MAX,
         }
     }
 

@@ -3,6 +3,7 @@
 mod clock;
 mod cursors;
 pub(super) mod file;
+mod growth;
 mod keys;
 mod positions;
 mod streams;

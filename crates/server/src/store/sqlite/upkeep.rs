@@ -12,11 +12,13 @@ use super::{
     aging::{Aging, ROWS_MAX, Span},
     index,
     keys::{self, Keys},
+    outcomes::Outcomes,
     recent::{Recent, Recents},
     rules::Rule,
     statements,
     trim::{Budget, trim, trim_by_age},
     view::{self, Mailbox},
+    visitors::Visitors,
     writer::BATCH_MAX,
 };
 
@@ -38,6 +40,8 @@ pub(super) struct Upkeep {
     trimmed_at: Option<Instant>,
     has_asked: bool,
     survey: Survey,
+    pub(super) outcomes: Outcomes,
+    visitors: Visitors,
     aging: Aging,
     /// The last look did not get through.
     is_behind: bool,
@@ -49,6 +53,14 @@ pub(super) struct Upkeep {
 pub(super) enum ErasedText {
     Left,
     Gone,
+}
+
+/// What memory has to be told.
+pub(super) struct Forgotten {
+    /// Mailboxes that were trimmed by their count, and up to where.
+    pub(super) trimmed: Vec<(UserId, Seq)>,
+    /// Users of whom nothing is known any more.
+    pub(super) gone: Vec<UserId>,
 }
 
 /// One pass over all users for each rule, which is known by its number.
@@ -87,7 +99,7 @@ impl Upkeep {
     pub(super) fn is_due(&self, now: Instant) -> bool {
         let has_waited = |at: Instant| now.saturating_duration_since(at) >= TRIM_EVERY;
         let trims = !self.due.is_empty() && self.trimmed_at.is_none_or(has_waited);
-        self.is_behind || trims || self.due.len() >= TRIM_TOGETHER
+        self.is_behind || trims || self.due.len() >= TRIM_TOGETHER || self.outcomes.are_due()
     }
 
     /// Whether somebody has to see to it that the writer looks again: once for all that waits.
@@ -97,19 +109,19 @@ impl Upkeep {
 
     /// Whether there is work that should not wait for the next look.
     pub(super) fn is_behind(&self) -> bool {
-        self.is_behind || !self.due.is_empty()
+        self.is_behind || !self.due.is_empty() || self.outcomes.are_due()
     }
 
     /// What was planned may have been undone.
     pub(super) fn failed(&mut self) {
         self.due.clear();
         self.survey = Survey::NotYet;
+        self.visitors = Visitors::default();
         self.aging = Aging::default();
         self.is_behind = false;
     }
 
-    /// Forgets some of what is old, within a transaction of the caller's. Answers those mailboxes that
-    /// were trimmed by their count, and up to where.
+    /// Forgets some of what is old, within a transaction of the caller's.
     pub(super) fn forget(
         &mut self,
         (connection, keys, recents): (&Connection, &mut Keys, &Recents),
@@ -117,7 +129,7 @@ impl Upkeep {
         rule: &Rule,
         now: i64,
         is_misdated: bool,
-    ) -> rusqlite::Result<Vec<(UserId, Seq)>> {
+    ) -> rusqlite::Result<Forgotten> {
         if self.aging.rule != rule.number {
             self.aging = Aging::by(rule.number);
         }
@@ -132,12 +144,18 @@ impl Upkeep {
             messages_are_left = self.aging.messages.look(connection, "messages", span)?;
             trim_by_age(connection, self.aging.messages.old_until, span, &mut budget)?;
         }
+        self.outcomes.trim(connection, rule, &mut budget)?;
+        let gone = if is_misdated {
+            Vec::new()
+        } else {
+            self.visitors.forget(connection, recents, rule, now)?
+        };
         self.survey(connection, recents, rule)?;
         let trimmed = self.trim_by_count(connection, recents, rule, &mut budget)?;
         let surveying = matches!(self.survey, Survey::Running { .. });
         let are_left = keys_are_left || ids_are_left || messages_are_left;
         self.is_behind = budget.is_spent() || surveying || are_left || is_misdated;
-        Ok(trimmed)
+        Ok(Forgotten { trimmed, gone })
     }
 
     fn trim_by_count(
@@ -262,7 +280,7 @@ fn delete_user(
 pub(super) fn erase(connection: &Connection, mailbox: Mailbox) -> rusqlite::Result<()> {
     connection.prepare_cached("DELETE FROM devices WHERE user = ?1")?.execute([mailbox.user])?;
     connection.prepare_cached("INSERT INTO erased (user) VALUES (?1)")?.execute([mailbox.user])?;
-    // No row of `users` is ever deleted, so the largest number only grows and none comes twice.
+    // The row of a user who was erased is never deleted, so no number of one that was comes twice.
     connection
         .prepare_cached(
             "UPDATE users SET id = (SELECT max(id) + 1 FROM users), epoch = random() & ?3,

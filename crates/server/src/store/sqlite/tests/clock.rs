@@ -4,18 +4,18 @@ use super::{super::super::Streams as _, *};
 use crate::clock::judge::CLOCK_STANDS_MS;
 
 const NOON_MS: i64 = 1_795_435_200_000;
-const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+pub(super) const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// A clock that is set, and the time that passes meanwhile.
 #[derive(Clone)]
-struct Hands(Arc<std::sync::Mutex<(i64, Instant)>>);
+pub(super) struct Hands(Arc<std::sync::Mutex<(i64, Instant)>>);
 
 impl Hands {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Arc::new(std::sync::Mutex::new((NOON_MS, Instant::now()))))
     }
 
-    fn setup(&self) -> Setup {
+    pub(super) fn setup(&self) -> Setup {
         let hands = self.0.clone();
         Setup { clock: Arc::new(move || *hands.lock().unwrap()), ..Setup::default() }
     }
@@ -26,7 +26,7 @@ impl Hands {
     }
 
     /// It goes on, and so does everything.
-    fn pass(&self, ms: i64) {
+    pub(super) fn pass(&self, ms: i64) {
         let mut hands = self.0.lock().unwrap();
         hands.0 += ms;
         hands.1 += Duration::from_millis(ms.unsigned_abs());
@@ -34,7 +34,7 @@ impl Hands {
 }
 
 /// Has the store look, until it has nothing more to forget.
-async fn look(store: &SqliteStore) {
+pub(super) async fn look(store: &SqliteStore) {
     while store.writer.ask(0, |reply| Command::Look { reply }).await.unwrap() {}
 }
 
