@@ -48,6 +48,10 @@ async fn what_asks_for_no_websocket_of_version_13_is_told_so() {
         (all(&[connection, wanted, &version("13"), "Sec-WebSocket-Key: AAAA\r\n"]), 400),
         (all(&[connection, wanted, &version("13"), "Sec-WebSocket-Key: \u{e4}\r\n"]), 400),
         (good.replace("HTTP/1.1", "HTTP/1.0"), 400),
+        // They were taken, and what a proxy passes on as a body was read as frames.
+        (all(&[connection, wanted, &version("13"), KEY, "Content-Length: 5\r\n"]), 400),
+        (all(&[connection, wanted, &version("13"), KEY, "Transfer-Encoding: chunked\r\n"]), 400),
+        (all(&[connection, wanted, &version("13"), KEY, "Content-Length: 0\r\n"]), 101),
         // No upgrade at all: what one would have met.
         (all(&[&version("13"), KEY]), 426),
         (all(&[connection, "Upgrade: h2c\r\n", &version("13"), KEY]), 426),
@@ -64,6 +68,70 @@ async fn what_asks_for_no_websocket_of_version_13_is_told_so() {
         let is_about_version = request.contains(wanted) && expected == 426;
         assert_eq!(names_version, is_about_version, "{request}\n{answer:?}");
         assert!(!format!("{answer:?}").contains(&token.to_lowercase()), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_two_would_read_differently_is_read_by_nobody() {
+    let server = Server::start();
+    let message = r#"{"type":"t"}"#;
+    let chunk = format!("c\r\n{message}\r\n0\r\n\r\n");
+    let key = server.api_key();
+    let post = |lines: &str, body: &str| {
+        format!(
+            "POST /v1/users/eve/messages HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {key}\r\n\
+             {lines}\r\n{body}"
+        )
+    };
+    let length = "Content-Length: 12\r\n";
+    for (lines, body, expected) in [
+        (length, message, 201),
+        ("Transfer-Encoding: chunked\r\n", &chunk, 201),
+        ("Content-Length: 12\r\nContent-Length: 11\r\n", message, 400),
+        ("Content-Length: 12, 12\r\n", message, 400),
+        ("Content-Length: +12\r\n", message, 400),
+        ("Content-Length: -1\r\n", message, 400),
+        ("Content-Length: 0xc\r\n", message, 400),
+        ("Content-Length: 99999999999999999999999\r\n", message, 400),
+        ("Content-Length : 12\r\n", message, 400),
+        ("x: a\r\n b\r\nContent-Length: 12\r\n", message, 400),
+        ("x: a\rb\r\nContent-Length: 12\r\n", message, 400),
+        ("x: a\0b\r\nContent-Length: 12\r\n", message, 400),
+        ("Transfer-Encoding: identity\r\nContent-Length: 12\r\n", message, 400),
+        ("Transfer-Encoding: chunked, identity\r\n", &chunk, 400),
+        ("Transfer-Encoding: xchunked\r\n", &chunk, 400),
+        ("Transfer-Encoding: gzip, chunked\r\n", &chunk, 501),
+        ("Transfer-Encoding: \u{b}chunked\r\nContent-Length: 12\r\n", message, 400),
+        ("Transfer-Encoding: chunked\r\n", "-1\r\n", 400),
+        ("Transfer-Encoding: chunked\r\n", "ffffffffffffffffff\r\n", 400),
+        ("Transfer-Encoding: chunked\r\n", "c\n{}\n0\n\n", 400),
+    ] {
+        let answer = Raw::ask(&server, &post(lines, body)).await;
+        assert_eq!(answer.status, expected, "{lines}{body}");
+    }
+    // The coding counts, and nothing that follows is a request.
+    let both = format!("Transfer-Encoding: chunked\r\nContent-Length: {}\r\n", chunk.len());
+    let behind = "GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n";
+    let mut raw = Raw::connect(&server).await;
+    raw.say(post(&both, &[chunk.as_str(), behind].concat())).await.unwrap();
+    assert_eq!(raw.answer().await.status, 201);
+    raw.gone().await;
+    // What is no request of HTTP/1.1 at all.
+    for other in [
+        "GET /\r\n\r\n",
+        "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0",
+        "\0\0\0\0GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+    ] {
+        assert_eq!(Raw::ask(&server, other).await.status, 400, "{other:?}");
+    }
+    for (what, expected) in
+        [("CONNECT evil.test:443", 404), ("TRACE /ws/user/eve", 405), ("OPTIONS *", 404)]
+    {
+        let request =
+            format!("{what} HTTP/1.1\r\nHost: evil.test:443\r\nx: what-comes-back\r\n\r\n");
+        let answer = Raw::ask(&server, &request).await;
+        assert_eq!(answer.status, expected, "{what}");
+        assert!(!format!("{answer:?}").contains("what-comes-back"), "{answer:?}");
     }
 }
 

@@ -31,7 +31,7 @@ impl Handshake {
         if !has_word(headers, &header::UPGRADE, "websocket") {
             return Err(NoHandshake::Unwanted);
         }
-        let is_http = method == Method::GET && version == Version::HTTP_11;
+        let is_http = method == Method::GET && version == Version::HTTP_11 && !has_body(headers);
         if !is_http || !has_word(headers, &header::CONNECTION, "upgrade") {
             return Err(NoHandshake::Malformed);
         }
@@ -58,6 +58,12 @@ impl Handshake {
 fn has_word(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|it| it.trim().eq_ignore_ascii_case(word))
+}
+
+/// What one takes for a body, and another for the first frames, is said by nobody who means well.
+fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get_all(header::CONTENT_LENGTH).iter().any(|length| length != "0")
 }
 
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
