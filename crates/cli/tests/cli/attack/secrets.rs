@@ -15,6 +15,9 @@ const CONTENT: &str = "nobody-elses-business";
 const FORGED: &str = "Zm9yZ2Vk.Zm9yZ2Vk.Zm9yZ2Vk";
 const QUERY: &str = "what-stands-in-a-query";
 
+/// What a server says of itself, from its start to its end.
+const LINES_MAX: usize = 5;
+
 /// A backend that answers 204 to each of its requests.
 fn backend() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -191,4 +194,37 @@ async fn no_token_query_or_content_is_in_the_log_or_in_an_answer() {
             assert!(!line.contains(secret.trim_end_matches('\n')), "{secret} is in: {line}");
         }
     }
+}
+
+#[tokio::test]
+async fn whatever_strangers_and_users_do_wrong_is_no_line_for_the_operator() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut server = Server::start_logging(&log);
+    let token = server.token("eve");
+    for _ in 0..50 {
+        show_tokens(&server, FORGED).await;
+        for nonsense in ["nonsense\r\n\r\n", "GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n"] {
+            Raw::ask(&server, nonsense).await;
+        }
+        let mut eve = Raw::connect(&server).await;
+        eve.upgrade("eve", &token).await;
+        eve.say(text("nonsense").repeat(17)).await.unwrap();
+        assert_eq!(eve.closed().await, 1008);
+        let mut eve = Raw::connect(&server).await;
+        eve.upgrade("eve", &token).await;
+        eve.say(frame(0x83, "")).await.unwrap();
+        assert_eq!(eve.closed().await, 1002);
+        let mut eve = Raw::connect(&server).await;
+        eve.upgrade("eve", &token).await;
+        eve.0.set_zero_linger().unwrap();
+    }
+    server.terminate();
+    let log = fs::read_to_string(log).unwrap();
+    let is_loud = |line: &&str| {
+        [" ERROR ", " WARN ", " INFO "].iter().any(|level| line.contains(level))
+            && !line.contains("fewer file descriptors")
+    };
+    let loud: Vec<&str> = log.lines().filter(is_loud).collect();
+    assert!(loud.len() <= LINES_MAX, "{} lines: {loud:#?}", loud.len());
 }
