@@ -25,8 +25,10 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    routing::{delete, get, post},
+    routing::{any, delete, get, post},
 };
+use http::StatusCode;
+use tetherline_protocol::ErrorCode;
 
 use crate::server::Shared;
 pub(crate) use answer::Problem;
@@ -62,5 +64,20 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/users/{user}/streams/{message_uuid}/{attempt}/finish", post(streams::finish))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        // What else there may be is the business of whoever has this in a router of theirs.
+        .route("/v1/{*rest}", any(nothing_there))
+        .route("/ws/{*rest}", any(nothing_there))
+        .method_not_allowed_fallback(not_allowed)
         .with_state(shared)
+}
+
+async fn nothing_there() -> Problem {
+    let message = "There is nothing at this address.";
+    Problem::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message)
+}
+
+/// Which methods are is in the header `Allow`.
+async fn not_allowed() -> Problem {
+    let message = "This address does not know this method.";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadFrame, message)
 }
