@@ -37,6 +37,13 @@ async fn get(server: &TestServer, path: &str) -> (StatusCode, Value) {
     (answer.status(), answer.json().await.unwrap())
 }
 
+/// A short text frame as a client writes it, with a mask that changes nothing.
+fn masked(text: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(text.len()).unwrap();
+    assert!(length < 126);
+    [&[0x81, 0x80 | length, 0, 0, 0, 0], text].concat()
+}
+
 /// A peer that upgrades and then reads nothing and says nothing any more.
 async fn deaf(server: &TestServer, user: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
@@ -122,13 +129,34 @@ async fn while_a_server_drains_it_lets_nobody_in_says_so_and_goes_on_publishing(
 #[tokio::test]
 async fn peers_that_hear_no_goodbye_do_not_hold_up_the_end() {
     let server = TestServer::start(config()).await;
-    let _deaf = join_all((0..20).map(|_| deaf(&server, "eve"))).await;
+    let large = format!(r#"{{"type":"note","text":"{}"}}"#, "x".repeat(1_000_000));
+    for _ in 0..8 {
+        server.publish("eve", &large).await;
+    }
+    let mut deaf = join_all((0..20).map(|_| deaf(&server, "eve"))).await;
+    // Half of them have asked for more than anything between here and there holds, and read none of it; of these
+    // some go on talking all the while.
+    for stream in &mut deaf[..10] {
+        stream.write_all(&masked(br#"{"type":"get_pending","after":0}"#)).await.unwrap();
+    }
+    let talking = deaf.split_off(15).into_iter().map(|mut stream| {
+        tokio::spawn(async move {
+            while stream.write_all(&masked(br#"{"type":"ping"}"#)).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+    });
+    let talking: Vec<_> = talking.collect();
     let mut bystander = server.connect("ada", "laptop").await;
     let began = Instant::now();
     let (told, ()) = tokio::join!(goodbye(&mut bystander), server.server.drain());
     assert_eq!(told.0, 1012);
     // Nothing but the promised bound; what a loaded machine takes on top is not the server's.
     assert!(began.elapsed() < DRAIN_TIMEOUT + Duration::from_secs(5), "{:?}", began.elapsed());
+    // Who talks on is cut off, too.
+    for one in talking {
+        timeout(PATIENCE, one).await.expect("it is cut off").unwrap();
+    }
 }
 
 #[tokio::test]

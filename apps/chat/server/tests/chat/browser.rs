@@ -209,10 +209,15 @@ impl Socket {
 
     /// The close code that the server says goodbye with.
     pub(crate) async fn closed_with(&mut self) -> u16 {
+        self.goodbye().await.0
+    }
+
+    /// The code and the reason of the close that comes next.
+    pub(crate) async fn goodbye(&mut self) -> (u16, String) {
         let goodbye = async {
             loop {
                 if let Message::Close(Some(frame)) = self.stream.next().await.unwrap().unwrap() {
-                    return frame.code.into();
+                    return (frame.code.into(), frame.reason.to_string());
                 }
             }
         };

@@ -1,6 +1,8 @@
 use serde_json::{Value, json};
+use tetherline_protocol::CloseCode;
 
 use crate::{
+    browser::{Person, Socket},
     process::{Chat, Start},
     provider::{FakeProvider, Mood, asking},
 };
@@ -91,4 +93,23 @@ async fn a_sign_in_outlives_a_restart() {
 async fn whole(ada: &crate::browser::Person, chat: &Chat) -> Vec<Value> {
     let frames = ada.at(chat).connect().await.whole_mailbox().await;
     frames.iter().map(|frame| frame["type"].clone()).collect()
+}
+
+#[tokio::test]
+async fn whoever_is_connected_is_told_when_to_come_back() {
+    let (_folder, mut chat) = Chat::fresh().await;
+    let mut sockets = Vec::new();
+    for name in ["ada", "bob", "eve"] {
+        sockets.push(Person::sign_up(&chat, name).await.connect().await);
+    }
+    let goodbyes = futures_util::future::join_all(sockets.iter_mut().map(Socket::goodbye));
+    let (goodbyes, code) = tokio::join!(goodbyes, chat.terminate_now());
+    assert_eq!(code, 0);
+    let told = |(code, reason): &(u16, String)| {
+        assert_eq!(*code, 1012);
+        CloseCode::retry_after_ms(reason).unwrap()
+    };
+    let mut told: Vec<u64> = goodbyes.iter().map(told).collect();
+    told.dedup();
+    assert_eq!(told.len(), 3, "{told:?}");
 }
