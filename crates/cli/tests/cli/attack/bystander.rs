@@ -37,7 +37,7 @@ const MIB: u64 = 1024 * 1024;
 
 impl Cost {
     /// For what holds nothing in the server: the caches that any use fills.
-    pub(crate) const NOTHING: Self = Self { bytes_max: 48 * MIB };
+    pub(crate) const NOTHING: Self = Self { bytes_max: 24 * MIB };
 
     /// So many connections, each with at most so much.
     pub(crate) fn of(connections: usize, bytes: usize) -> Self {
