@@ -1,6 +1,12 @@
 //! What systemd is told, and what it gives. Without it nothing of this happens.
 
-use std::{convert::Infallible, io, net::TcpListener, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::TcpListener,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use sd_notify::{NotifyState, notify, watchdog_enabled};
 use tokio::time::{MissedTickBehavior, interval};
@@ -47,7 +53,13 @@ pub async fn feed_watchdog(lives: impl AsyncFn() -> bool) -> Infallible {
 
 /// Best effort: who does not listen is not waited for.
 fn say(state: &[NotifyState<'_>]) {
-    if let Err(error) = notify(state) {
-        tracing::warn!(%error, "systemd could not be told");
+    static IS_SAID: AtomicBool = AtomicBool::new(false);
+    match notify(state) {
+        Ok(()) => IS_SAID.store(false, Ordering::Relaxed),
+        // The watchdog is fed every few seconds.
+        Err(error) if !IS_SAID.swap(true, Ordering::Relaxed) => {
+            tracing::warn!(%error, "systemd could not be told");
+        }
+        Err(_) => {}
     }
 }

@@ -33,7 +33,7 @@ mod server;
 pub mod simulation;
 pub mod store;
 mod streams;
-mod trouble;
+pub mod trouble;
 
 pub use application::{
     Application, ConnectHook, ConnectRefusal, ConnectRequest, ConnectionChange, ConnectionEnd,

@@ -31,7 +31,7 @@ use crate::{
     rates::Meters,
     security::hook::Asker,
     store::{Head, Outcome, Publish, SignOutError, StoppedStream, Store, StoreError},
-    trouble::SharedTrouble,
+    trouble::{SharedTrouble, Word},
 };
 
 pub use draining::{DRAIN_TIMEOUT, DRAIN_WINDOW};
@@ -58,6 +58,7 @@ pub(crate) struct Shared {
     connect_hook: OnceLock<Asker>,
     bulletin: Arc<Bulletin>,
     sign_ins: SharedTrouble,
+    stops: SharedTrouble,
     looks: Looks,
     background: OnceLock<()>,
     alarm: Alarm,
@@ -92,6 +93,7 @@ impl Server {
             connect_hook: OnceLock::new(),
             bulletin: Bulletin::new(),
             sign_ins: SharedTrouble::default(),
+            stops: SharedTrouble::default(),
             looks: Looks::default(),
             background: OnceLock::new(),
             alarm: Alarm::new(),
@@ -330,10 +332,18 @@ impl Shared {
         match application.stop(stop).await {
             Err(refusal) if !refusal.is_retryable() => {
                 // It is stopped all the same, and the person shall not be told otherwise.
-                tracing::warn!(code = refusal.code(), "the application refuses to hear of a stop");
+                if let Some(Word::Fails { times }) = self.stops.failed_now() {
+                    let what = "the application refuses to hear of a stop";
+                    tracing::warn!(code = refusal.code(), times, "{what}");
+                }
                 Ok(None)
             }
-            told => told.map(|()| None),
+            told => {
+                if let (Ok(()), Some(Word::Works { times })) = (&told, self.stops.worked_now()) {
+                    tracing::info!(refused_again = times, "the application hears of stops again");
+                }
+                told.map(|()| None)
+            }
         }
     }
 

@@ -19,6 +19,7 @@ use crate::{
         AppendTextError, FinishStreamError, FinishedStream, OpenStreamError, OpenedStream,
         StoppedStream, StoreError, StreamState, fresh_id,
     },
+    trouble::{SharedTrouble, Word},
 };
 pub use pipe::PipeError;
 
@@ -209,12 +210,17 @@ impl Shared {
             let ending = StreamEnding::plain(late.status);
             let ended = self.finish_stream(&late.user, &late.message_uuid, late.attempt, ending);
             match ended.await {
-                Ok(_) => tracing::warn!(
-                    message_uuid = %late.message_uuid,
-                    attempt = %late.attempt,
-                    status = late.status.as_str(),
-                    "a stream was ended, because its writer did not"
-                ),
+                Ok(_) => {
+                    if let Some(Word::Fails { times }) = LATE.failed_now() {
+                        tracing::warn!(
+                            message_uuid = %late.message_uuid,
+                            attempt = %late.attempt,
+                            status = late.status.as_str(),
+                            times,
+                            "a stream was ended, because its writer did not"
+                        );
+                    }
+                }
                 // Once a second for each, and the store has said it, as often as is good.
                 Err(error) => {
                     tracing::debug!(%error, "a stream could not be ended; it is tried again");
@@ -224,6 +230,9 @@ impl Shared {
         Ok(())
     }
 }
+
+/// Streams that their writers do not end.
+static LATE: SharedTrouble = SharedTrouble::new();
 
 /// For as long as the server exists.
 async fn watch(shared: Weak<Shared>) {

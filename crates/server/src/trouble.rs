@@ -1,5 +1,14 @@
 //! What goes wrong again and again: said when it begins, now and then while it lasts, and when it is
-//! over. A full disk fails every commit there is, and a line for each would fill the next disk.
+//! over. A full disk fails every commit there is, and a line for each would fill the next disk. The server's own
+//! lines are written so, and an application's can be.
+//!
+//! ```
+//! use tetherline_server::trouble::{SharedTrouble, Word};
+//!
+//! static TROUBLE: SharedTrouble = SharedTrouble::new();
+//! let said = (0..1_000).filter_map(|_| TROUBLE.failed_now()).collect::<Vec<_>>();
+//! assert_eq!(said, [Word::Fails { times: 1 }]);
+//! ```
 
 use std::{
     sync::Mutex,
@@ -15,11 +24,17 @@ const OVER_AFTER: Duration = Duration::from_secs(1);
 
 /// Something to be said about a trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Word {
-    /// So many times since it was last said.
-    Fails { times: u64 },
-    /// So many times that were not said.
-    Works { times: u64 },
+pub enum Word {
+    /// It fails.
+    Fails {
+        /// So many times since it was last said.
+        times: u64,
+    },
+    /// It works again.
+    Works {
+        /// So many times that were not said.
+        times: u64,
+    },
 }
 
 /// One kind of trouble.
@@ -58,22 +73,27 @@ impl Trouble {
 
 /// The same for many at once, on the real clock.
 #[derive(Debug, Default)]
-pub(crate) struct SharedTrouble(Mutex<Trouble>);
+pub struct SharedTrouble(Mutex<Trouble>);
 
 impl SharedTrouble {
-    pub(crate) const fn new() -> Self {
+    /// There was none so far.
+    #[must_use]
+    pub const fn new() -> Self {
         Self(Mutex::new(Trouble { said_at: None, is_open: false, times: 0 }))
     }
 
-    pub(crate) fn failed_now(&self) -> Option<Word> {
+    /// It came once more. Answers whether to say so.
+    pub fn failed_now(&self) -> Option<Word> {
         self.failed_so_often_now(1)
     }
 
-    pub(crate) fn failed_so_often_now(&self, times: u64) -> Option<Word> {
+    /// The same for so many times.
+    pub fn failed_so_often_now(&self, times: u64) -> Option<Word> {
         lock(&self.0).failed_so_often(times, Instant::now())
     }
 
-    pub(crate) fn worked_now(&self) -> Option<Word> {
+    /// It did not come this time. Answers whether to say that it is over.
+    pub fn worked_now(&self) -> Option<Word> {
         lock(&self.0).worked(Instant::now())
     }
 }

@@ -10,6 +10,7 @@ use tetherline_protocol::{
 };
 use tetherline_server::{Application, Incoming, Refusal, SendAnswer, Stop, StoreError};
 
+use crate::trouble::SENDS;
 use crate::{
     clock::now_ms,
     database::{Database, DatabaseError},
@@ -133,6 +134,7 @@ impl ChatApplication {
         self.database
             .write(move |transaction| jobs::ask(transaction, &question, now_ms()))
             .await
+            .inspect(|_| SENDS.over())
             .map_err(|error| unavailable(&error))
     }
 
@@ -148,6 +150,7 @@ impl ChatApplication {
         self.database
             .write(move |transaction| jobs::regenerate(transaction, &again, now_ms()))
             .await
+            .inspect(|_| SENDS.over())
             .map_err(|error| unavailable(&error))
     }
 }
@@ -197,7 +200,7 @@ fn too_many() -> Refusal {
 
 /// Nothing was committed, so the client may send it again.
 fn unavailable(error: &DatabaseError) -> Refusal {
-    tracing::error!(%error, "a send could not be stored");
+    SENDS.error("a send could not be stored", error);
     Refusal::new(
         ErrorCode::Unavailable,
         "The message could not be stored right now. It will be sent again automatically.",

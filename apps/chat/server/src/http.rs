@@ -18,7 +18,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use self::error::ApiError;
-use crate::{chat::Shared, web::Web};
+use crate::{chat::Shared, trouble::REQUESTS, web::Web};
 
 /// Everything on one port.
 pub(crate) fn router(shared: Arc<Shared>, web: Web) -> Router {
@@ -49,6 +49,9 @@ async fn health(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, ApiErr
 
 /// Answers of the API are one person's, and no cache's.
 async fn personal(mut response: Response) -> Response {
+    if response.status().is_success() {
+        REQUESTS.over();
+    }
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -21,6 +21,7 @@ mod password;
 mod rate_limit;
 mod responder;
 mod sign_in;
+mod trouble;
 mod web;
 mod workers;
 

@@ -149,7 +149,8 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    log_to_stderr("warn");
+    // Of its own that a trouble is over, too.
+    log_to_stderr("warn,tetherline_chat=info,tetherline_server=info");
     let outcome = match &arguments.task {
         Some(task) => carry_out(task, &arguments.data),
         None => serve_until_told(arguments),

@@ -8,8 +8,10 @@ use std::{
     path::Path,
     process::Command,
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+use serde_json::{Value, json};
 
 use crate::{
     socket::Socket,
@@ -150,4 +152,109 @@ fn every_other() -> String {
         }
     });
     url
+}
+
+/// Answers everything alike.
+fn always(status: &'static str, body: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else { return };
+            let mut reader = BufReader::new(stream);
+            let (mut line, mut length) = (String::new(), 0);
+            while reader.read_line(&mut line).is_ok_and(|bytes| bytes > 2) {
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            let _ = reader.read_exact(&mut vec![0; length]);
+            let head = format!("content-length: {}\r\nconnection: close", body.len());
+            let _ = write!(reader.get_mut(), "HTTP/1.1 {status}\r\n{head}\r\n\r\n{body}");
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn an_application_that_is_away_is_said_once_for_each_thing_that_it_is_asked() {
+    // 64 sends to a webhook that was down wrote 282 lines a second.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{nobody}/");
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let data = tempfile::tempdir().unwrap();
+    let hooks = ["--webhook-url", &url, "--connect-hook-url", &url, "--webhook-connection-events"];
+    let mut server = Server::start_logging_on(data, &log, &hooks);
+    let started = Instant::now();
+    let mut sockets = Vec::new();
+    for n in 0..10 {
+        let bearer = ["tetherline.v1".to_owned(), format!("bearer.made-up-{n}")];
+        let refused = Socket::open(&server.url, "/ws/user/ada", &bearer).await.err();
+        assert_eq!(refused, Some(503));
+        sockets.push(Socket::of(&server, "ada", &format!("d{n}")).await);
+    }
+    for (n, socket) in sockets.iter_mut().enumerate() {
+        socket.send(&json!({"type": "ask", "id": format!("m{n}")})).await;
+    }
+    for socket in &mut sockets {
+        assert_eq!(socket.frame("error").await["code"], "unavailable");
+    }
+    let said = loud(&log);
+    for what in ["the webhook gave no outcome", "did not say who connects", "be told who connects"]
+    {
+        let times = said.iter().filter(|line| line.contains(what)).count();
+        assert!((1..=times_since(started)).contains(&times), "{what}: {said:?}");
+    }
+    assert!(said.len() <= 3 * times_since(started), "{said:?}");
+    drop(sockets);
+    server.kill();
+}
+
+#[tokio::test]
+async fn stops_that_an_application_refuses_to_hear_of_are_said_once() {
+    // Each of them wrote a line, and anybody who is signed in can stop something.
+    let url = always("400 Bad Request", r#"{"error":{"code":"unknown_type"}}"#);
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let data = tempfile::tempdir().unwrap();
+    let mut server = Server::start_logging_on(data, &log, &["--webhook-url", &url]);
+    let started = Instant::now();
+    let mut socket = Socket::of(&server, "ada", "laptop").await;
+    for n in 0..20 {
+        socket.send(&json!({"type": "message_stop", "id": format!("s{n}"), "ref": "q1"})).await;
+        socket.frame("accepted").await;
+    }
+    let said = loud(&log);
+    assert!(said[0].contains("refuses to hear of a stop"), "{said:?}");
+    assert!(said.len() <= times_since(started), "{said:?}");
+    server.terminate();
+}
+
+#[tokio::test]
+async fn streams_that_their_writers_leave_are_said_once() {
+    // Each of them wrote a line: a backend that crashes leaves as many as it was writing.
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let data = tempfile::tempdir().unwrap();
+    let mut server = Server::start_logging_on(data, &log, &["--stream-idle", "1"]);
+    let started = Instant::now();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("{}/v1/users/ada", server.url);
+    for _ in 0..12 {
+        let opened = http.post(format!("{url}/streams")).bearer_auth(server.api_key()).body("{}");
+        assert_eq!(opened.send().await.unwrap().status(), 201);
+    }
+    loop {
+        let head = http.get(&url).bearer_auth(server.api_key()).send().await.unwrap();
+        if head.json::<Value>().await.unwrap()["head"] == 12 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let said = loud(&log);
+    assert!(said[0].contains("because its writer did not"), "{said:?}");
+    assert!(said.len() <= times_since(started), "{said:?}");
+    server.terminate();
 }

@@ -38,6 +38,7 @@ use crate::{
     connection::hub::Notice,
     security::auth::{Identity, InvalidToken},
     store::{Outcome, StoreError, StreamSnapshot},
+    trouble::{SharedTrouble, Word},
 };
 use allowance::Allowance;
 use budget::Budget;
@@ -407,7 +408,10 @@ impl Session {
     }
 
     fn fault(&mut self, error: &dyn fmt::Display) {
-        tracing::error!(connection = %self.connection, %error, "this connection cannot go on");
+        static FAULTS: SharedTrouble = SharedTrouble::new();
+        if let Some(Word::Fails { times }) = FAULTS.failed_now() {
+            tracing::error!(connection = %self.connection, %error, times, "this connection cannot go on");
+        }
         self.close(CloseCode::Internal, "internal error");
     }
 

@@ -95,7 +95,12 @@ pub async fn serve(
         let (stream, peer) = tokio::select! {
             () = &mut shutdown => break,
             accepted = accepting => match accepted {
-                Ok(accepted) => accepted,
+                Ok(accepted) => {
+                    if let Some(Word::Works { times }) = accept_trouble.worked_now() {
+                        tracing::info!(failed_again = times, "connections are accepted again");
+                    }
+                    accepted
+                }
                 // The peer left before it was accepted: no trouble of this process.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
                 Err(error) => {
@@ -118,6 +123,12 @@ pub async fn serve(
             }
             continue;
         };
+        if let Some(Word::Works { times }) = descriptor_trouble.worked_now() {
+            tracing::info!(
+                refused_again = times,
+                "there are file descriptors for connections again"
+            );
+        }
         let span = tracing::debug_span!("connection", %peer);
         let served =
             serve_one((stream, peer), admitted, http.clone(), app.clone(), ending.subscribe());

@@ -21,6 +21,7 @@ use super::{
     error::ApiError,
     extract::{Body, FriendlyPage, FromNetwork, text},
 };
+use crate::trouble::TOKENS;
 use crate::{
     accounts::{self, Email, User},
     chat::Shared,
@@ -147,7 +148,8 @@ pub(super) async fn refresh(
             session(&shared, StatusCode::OK, &sign_in, &token, &page, &headers)
         }
         Refreshed::Stolen { sign_in } => {
-            tracing::warn!(user = sign_in.user.uuid, "a used refresh token came back; signed out");
+            TOKENS
+                .warn("a used refresh token came back; its user is signed out", &sign_in.user.uuid);
             close_connections(&shared, &sign_in);
             Err(ApiError::signed_out())
         }

@@ -8,6 +8,7 @@ use axum::{
 use serde_json::json;
 use tetherline_server::BodyError;
 
+use crate::trouble::REQUESTS;
 use crate::{accounts::InvalidSignUp, database::DatabaseError, password::PasswordError};
 
 /// What the API says when it does not do what was asked. The message is for the person.
@@ -79,7 +80,7 @@ impl ApiError {
 
     /// The peer learns nothing about the cause; the log has it.
     pub(super) fn internal(cause: &dyn std::fmt::Display) -> Self {
-        tracing::error!(error = %cause, "a request failed");
+        REQUESTS.error("a request failed", cause);
         let message = "Something went wrong on our side. Try again in a moment.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }

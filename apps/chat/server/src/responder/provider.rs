@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 pub(super) use self::error::ProviderError;
 use self::reading::{Reading, Step};
+use crate::trouble::PROVIDER;
 use crate::{
     history::Role,
     jobs::Turn,
@@ -208,14 +209,16 @@ impl Provider {
     }
 
     fn too_slow(&self) -> ProviderError {
-        let host = self.endpoint.host_str();
-        tracing::warn!(host, waited = ?self.patience.first, "the provider took too long to answer");
+        let host = self.endpoint.host_str().unwrap_or_default();
+        let why = format_args!("nothing came from {host} within {:?}", self.patience.first);
+        PROVIDER.warn("the provider took too long to answer", &why);
         ProviderError::TimedOut
     }
 
     fn lost(&self, error: &reqwest::Error) -> ProviderError {
-        let host = self.endpoint.host_str();
-        tracing::warn!(host, error = chain(error), "the provider cannot be reached");
+        let host = self.endpoint.host_str().unwrap_or_default();
+        let why = format_args!("{host}: {}", chain(error));
+        PROVIDER.warn("the provider cannot be reached", &why);
         if error.is_timeout() && !error.is_connect() {
             ProviderError::TimedOut
         } else {
@@ -291,10 +294,13 @@ impl Body {
 
 /// Says once why there is no whole answer, unless what the provider said of it was logged already.
 fn logged(step: Step, cause: &str) -> Step {
-    if let Some(Err(problem)) = &step.end
-        && (problem.is_ours() || *problem == ProviderError::TimedOut)
-    {
-        tracing::warn!(?problem, cause, "the provider gave no whole answer");
+    match &step.end {
+        Some(Err(problem)) if problem.is_ours() || *problem == ProviderError::TimedOut => {
+            let why = format_args!("{problem:?}: {cause}");
+            PROVIDER.warn("the provider gave no whole answer", &why);
+        }
+        Some(Ok(())) => PROVIDER.over(),
+        _ => {}
     }
     step
 }

@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use super::{Pause, Stops, Wakes, stops::Listening};
+use crate::trouble::{ANSWERS, QUESTIONS};
 use crate::{
     clock::now_ms,
     database::{Database, DatabaseError},
@@ -55,13 +56,14 @@ pub(crate) async fn answer_questions(answering: Arc<Answering>) {
         match answering.database.write(move |transaction| jobs::claim(transaction, has_room)).await
         {
             Ok(Some((job, turns))) => {
+                QUESTIONS.over();
                 answers.spawn(Arc::clone(&answering).answer(job, turns, permit));
                 pause = Pause::default();
             }
             Ok(None) => answering.wakes.answerer.notified().await,
             Err(DatabaseError::Closed) => return,
             Err(error) => {
-                tracing::error!(%error, "cannot look for questions");
+                QUESTIONS.error("cannot look for questions", &error);
                 pause.wait().await;
             }
         }
@@ -161,9 +163,12 @@ impl Answering {
         loop {
             let opening = job.opening().expect("its fields are ids and numbers of ours");
             match self.server.open_stream(&job.user, opening).await {
-                Ok(writer) => return writer,
+                Ok(writer) => {
+                    ANSWERS.over();
+                    return writer;
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "an answer cannot be begun; trying again");
+                    ANSWERS.warn("an answer cannot be begun; trying again", &error);
                     pause.wait().await;
                 }
             }
@@ -176,7 +181,7 @@ impl Answering {
             match self.server.stream(&job.user, &job.answer).await {
                 Ok(state) => return state,
                 Err(error) => {
-                    tracing::warn!(%error, "an answer cannot be read; trying again");
+                    ANSWERS.warn("an answer cannot be read; trying again", &error);
                     pause.wait().await;
                 }
             }
@@ -193,7 +198,7 @@ async fn patiently<T: Send + 'static>(
     loop {
         match database.write(operation.clone()).await {
             Err(DatabaseError::Sqlite(error)) => {
-                tracing::error!(%error, "an answer cannot be noted; trying again");
+                ANSWERS.error("an answer cannot be noted; trying again", &error);
                 pause.wait().await;
             }
             outcome => return outcome,
@@ -248,7 +253,7 @@ pub(super) fn interrupted() -> Failure {
 }
 
 fn not_stored(error: &dyn Display) -> Failure {
-    tracing::error!(%error, "an answer took no more text");
+    ANSWERS.error("an answer took no more text", error);
     Failure {
         code: "not_stored".into(),
         message: "The rest of this answer could not be stored. Try again in a moment.".into(),

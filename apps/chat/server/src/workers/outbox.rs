@@ -10,6 +10,7 @@ use tetherline_server::{
 };
 
 use super::{Pause, Wakes};
+use crate::trouble::{IMPOSSIBLE, MAILBOX, OUTBOX};
 use crate::{
     clock::now_ms,
     database::{Database, DatabaseError},
@@ -22,11 +23,15 @@ pub(crate) async fn publish_outbox(database: Database, server: Server, wakes: Ar
     loop {
         match publish_page(&database, &server).await {
             Ok(Progress::Empty) => wakes.publisher.notified().await,
-            Ok(Progress::Sent) => pause = Pause::default(),
+            Ok(Progress::Sent) => {
+                OUTBOX.over();
+                MAILBOX.over();
+                pause = Pause::default();
+            }
             Ok(Progress::Stuck) => pause.wait().await,
             Err(DatabaseError::Closed) => return,
             Err(error) => {
-                tracing::error!(%error, "cannot read the outbox");
+                OUTBOX.error("cannot read the outbox", &error);
                 pause.wait().await;
             }
         }
@@ -71,13 +76,14 @@ async fn publish_all(server: &Server, publications: Vec<Publication>) -> (Vec<Se
                 sent.push(Sent { position, seq, ended });
             }
             Err(Trouble::Mailbox(error)) => {
-                tracing::warn!(error, "the mailbox does not take a publication; trying again");
+                MAILBOX.warn("the mailbox does not take a publication; trying again", &error);
                 return (sent, true);
             }
             // Trying again would block everything behind it for ever. The row of the history is
             // there, so the person finds the message on the next load.
             Err(Trouble::Ours(error)) => {
-                tracing::error!(error, key = publication.key, "a publication is impossible");
+                let why = format_args!("{}: {error}", publication.key);
+                IMPOSSIBLE.error("a publication is impossible", &why);
                 sent.push(Sent { position, seq: None, ended: None });
             }
         }

@@ -7,6 +7,7 @@ use tetherline_server::{
 };
 
 use super::answers::interrupted;
+use crate::trouble::LOST;
 use crate::{
     chat::OpenChatError,
     clock::now_ms,
@@ -51,7 +52,8 @@ async fn find_what_is_lost(database: &Database, server: &Server) -> Result<(), O
         }
         let again =
             database.write(move |transaction| jobs::send_again(transaction, &name, head)).await?;
-        tracing::warn!(?user, again, "the mailbox is older than the chat; publishing again");
+        let whose = format_args!("{again} messages of {user:?}");
+        LOST.warn("the mailbox is older than the chat; publishing again", &whose);
     }
     Ok(())
 }

@@ -225,6 +225,9 @@ async fn whatever_a_provider_refuses_is_logged_once_with_its_cause_and_told_fitt
     let start = Start::on(folder.path()).provider(&provider.base_url);
     let mut command = start.command();
     command.stderr(std::fs::File::create(&log).unwrap());
+    // Each of them stands there for whoever wants to see all of it.
+    command.env("RUST_LOG", "info,tetherline_chat=debug");
+    let started = std::time::Instant::now();
     let chat = start.run_as(command).await;
     let mut socket = Person::sign_up(&chat, "ada").await.connect().await;
     let because = r#"{"error":{"message":"because of this","code":"CODE"}}"#;
@@ -266,8 +269,13 @@ async fn whatever_a_provider_refuses_is_logged_once_with_its_cause_and_told_fitt
     // All of it is written when the chat has ended.
     chat.terminate().await;
     let log = std::fs::read_to_string(&log).unwrap();
-    let lines = warnings(&log);
+    let lines: Vec<_> =
+        log.lines().filter(|line| line.contains("tetherline_chat::trouble")).collect();
     assert_eq!(lines.len(), refusals.len(), "{log}");
+    // And what is going on for whoever does not: a line for each let anybody fill a disk who could ask.
+    assert!(lines[0].contains("WARN"), "{log}");
+    let often = usize::try_from(started.elapsed().as_secs()).unwrap() / 10 + 1;
+    assert!(warnings(&log).len() <= often, "{log}");
     for (line, (status, body, _)) in lines.into_iter().zip(refusals) {
         let has_cause = line.matches("because of this").count() == 1;
         assert_eq!(has_cause, body.contains("because"), "{status} {body}: {line}");

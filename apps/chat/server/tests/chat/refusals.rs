@@ -1,10 +1,15 @@
+use std::time::{Duration, Instant};
+
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
     time::timeout,
 };
 
-use crate::process::{Chat, PATIENCE};
+use crate::{
+    browser::Person,
+    process::{Chat, PATIENCE, Start},
+};
 
 /// Writes all of a request of 4 MiB before it reads the first line of the answer.
 async fn talk(chat: &Chat, what: &str, headers: &str) -> std::io::Result<String> {
@@ -35,4 +40,38 @@ async fn whoever_talks_on_hears_why_nothing_is_done() {
         let said = timeout(PATIENCE, talk(&chat, what, headers)).await.unwrap().unwrap();
         assert!(said.starts_with(&format!("HTTP/1.1 {expected}")), "{what}: {said}");
     }
+}
+
+#[tokio::test]
+async fn a_database_that_is_broken_is_said_once_and_not_for_each_request_and_so_is_its_recovery() {
+    // Each request wrote an error, and anybody can make thousands.
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let start = Start::on(folder.path());
+    let mut command = start.command();
+    command.stderr(std::fs::File::create(&log).unwrap());
+    let started = Instant::now();
+    let chat = start.run_as(command).await;
+    let ada = Person::sign_up(&chat, "ada").await;
+    let file = rusqlite::Connection::open(folder.path().join("chat.db")).unwrap();
+    file.execute_batch("ALTER TABLE conversations RENAME TO elsewhere").unwrap();
+    for _ in 0..20 {
+        assert_eq!(ada.get("/api/conversations").await.0, 500);
+    }
+    file.execute_batch("ALTER TABLE elsewhere RENAME TO conversations").unwrap();
+    let said = |what: &str| {
+        let log = std::fs::read_to_string(&log).unwrap();
+        log.lines().filter(|line| line.contains(what)).count()
+    };
+    let often = |started: Instant| usize::try_from(started.elapsed().as_secs()).unwrap() / 10 + 1;
+    assert!((1..=often(started)).contains(&said("a request failed")));
+    timeout(PATIENCE, async {
+        while said("requests are served again") == 0 {
+            assert_eq!(ada.get("/api/conversations").await.0, 200);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .expect("its end is said, too");
+    assert!(said(" ERROR ") + said(" WARN tetherline_chat") <= often(started));
 }

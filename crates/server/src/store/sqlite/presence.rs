@@ -12,8 +12,9 @@ use super::{
     super::StoreError,
     OpenError,
     paths::{Identity, owners_only, sibling},
-    trouble::{Blame, Fault},
+    trouble::{Blame, Fault, Word},
 };
+use crate::trouble::SharedTrouble;
 
 /// In the lock file until the first start has got through. Older programs left it empty, and made the
 /// mailbox file first.
@@ -21,6 +22,9 @@ const MAKING: &str = "making a mailbox\n";
 /// In the lock file ever after, for whoever wonders what it is.
 const MADE: &str = "A mailbox was made here, and this file says so when mailbox.db is missing. \
                     Delete it only to start anew without the messages, and never while a server runs.\n";
+
+/// Something deletes lock files.
+static DELETED: SharedTrouble = SharedTrouble::new();
 
 /// Keeps every other server away from the file for as long as it lives.
 pub(super) struct Lock {
@@ -84,7 +88,10 @@ impl Lock {
         file.try_lock().map_err(|_| gone())?;
         let mut content = &file;
         let _ = content.write_all(MADE.as_bytes());
-        tracing::warn!(path = %self.path.display(), "the lock file was deleted; it is there again");
+        if let Some(Word::Fails { times }) = DELETED.failed_now() {
+            let path = self.path.display();
+            tracing::warn!(%path, times, "the lock file was deleted; it is there again");
+        }
         self.file = file;
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::trouble::{Trouble, Word};
 use crate::clock::{
     self,
     judge::{CLOCK_STANDS_MS, Judge, Turn},
@@ -52,6 +53,7 @@ pub(super) struct Moment {
 pub(super) struct Times {
     clock: Clock,
     judge: Judge,
+    jumps: Trouble,
     /// From this row on messages may have a date that is still to come.
     misdated_from: Option<i64>,
     /// What the file knows.
@@ -73,6 +75,7 @@ impl Times {
         Ok(Self {
             clock,
             judge: Judge::new(known_ms.unwrap_or(wall_ms), now),
+            jumps: Trouble::default(),
             misdated_from: misdated_from.or((saved_ms.is_none() && !is_new).then_some(0)),
             saved_ms,
         })
@@ -87,14 +90,22 @@ impl Times {
                     self.misdated_from = Some(next_number(connection));
                 }
                 self.saved_ms = None;
-                tracing::warn!(
-                    by_ms,
-                    "the clock has jumped, or the server was not running for so long: nothing is \
-                     forgotten because of it before the clock has stood there for {} hours",
-                    CLOCK_STANDS_MS / HOUR_MS
-                );
+                // There are clocks that jump to and fro.
+                if let Some(Word::Fails { times }) = self.jumps.failed(now) {
+                    tracing::warn!(
+                        by_ms,
+                        times,
+                        "the clock has jumped, or the server was not running for so long: nothing is \
+                         forgotten because of it before the clock has stood there for {} hours",
+                        CLOCK_STANDS_MS / HOUR_MS
+                    );
+                }
             }
-            Some(Turn::Right) => tracing::info!("the clock is back where it should be"),
+            Some(Turn::Right) => {
+                if let Some(Word::Works { .. }) = self.jumps.worked(now) {
+                    tracing::info!("the clock is back where it should be");
+                }
+            }
             Some(Turn::Believed { by_ms }) => {
                 // Dates that were made by it are right, or those of before have yet to come.
                 self.misdated_from = (by_ms < 0).then_some(0);

@@ -29,7 +29,7 @@ use super::{
     unfinished::Unfinished,
     upkeep::Upkeep,
 };
-use crate::alarm::Alarm;
+use crate::{alarm::Alarm, trouble::SharedTrouble};
 
 /// Commands that wait for the writer; whoever comes later waits to be let in.
 const COMMANDS_WAITING_MAX: usize = 1_024;
@@ -359,7 +359,10 @@ impl Desk {
             if !self.connection.is_autocommit()
                 && let Err(error) = self.connection.execute_batch("ROLLBACK")
             {
-                tracing::error!(%error, "a failed commit could not be rolled back");
+                static ROLLBACKS: SharedTrouble = SharedTrouble::new();
+                if let Some(Word::Fails { times }) = ROLLBACKS.failed_now() {
+                    tracing::error!(%error, times, "a failed commit could not be rolled back");
+                }
             }
         }
         self.saved.clear();

@@ -4,6 +4,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::history::Failure;
+use crate::trouble::PROVIDER;
 
 /// As much of a provider's own words as goes to the log.
 fn excerpt(words: &str) -> String {
@@ -87,7 +88,8 @@ impl ProviderError {
     /// chat: they may name accounts and machines.
     pub(super) fn of_refusal(status: StatusCode, model: &str, body: &[u8]) -> Self {
         let cause = excerpt(&String::from_utf8_lossy(body));
-        tracing::warn!(%status, model, cause, "the provider refused to answer");
+        let why = format_args!("{status} for {model}: {cause}");
+        PROVIDER.warn("the provider refused to answer", &why);
         let named = serde_json::from_slice::<Value>(body).ok().and_then(|mut body| {
             let error = body["error"].take();
             Self::named(if error.is_null() { &body } else { &error })
@@ -98,7 +100,7 @@ impl ProviderError {
     /// What an error means that stands where an answer should.
     pub(super) fn told(error: &Value) -> Self {
         let cause = excerpt(&error.to_string());
-        tracing::warn!(cause, "the provider reported an error instead of an answer");
+        PROVIDER.warn("the provider reported an error instead of an answer", &cause);
         let code = &error["code"];
         let status = code.as_u64().or_else(|| code.as_str()?.parse().ok());
         Self::named(error)

@@ -14,6 +14,7 @@ use super::{
     surrogates::{Joiner, Piece},
 };
 use crate::limits::PROVIDER_EVENT_BYTES_MAX;
+use crate::trouble::PROVIDER;
 
 /// A response while it is read.
 pub(super) struct Reading {
@@ -182,7 +183,7 @@ impl Reading {
     }
 
     fn leave_out(&mut self, step: &mut Step) {
-        tracing::warn!("an event of the provider's answer was too large");
+        PROVIDER.warn("the provider's answer has a hole", &"an event of it was too large");
         self.has_events = true;
         self.joiner.finish(&mut step.text);
         step.text.push_str(LEFT_OUT);
