@@ -182,17 +182,17 @@ async fn a_publisher_reads_where_a_mailbox_ends() {
     let url = server.http("/v1/users/ada");
     let http = reqwest::Client::new();
     let (status, empty) = answer(http.get(&url).bearer_auth(API_KEY)).await;
-    let epoch = empty["epoch"].clone();
-    assert!(epoch.is_string());
-    assert_eq!(
-        (status, empty),
-        (StatusCode::OK, json!({"user": "ada", "head": 0, "epoch": epoch}))
-    );
+    let (epoch, life) = (empty["epoch"].clone(), empty["server"].clone());
+    assert!(epoch.is_string() && life.is_string(), "{empty}");
+    let expected =
+        json!({"user": "ada", "head": 0, "epoch": epoch, "connections": 0, "server": life});
+    assert_eq!((status, empty), (StatusCode::OK, expected));
     server.publish_numbers("ada", 1..=2).await;
     let newest = server.publish("ada", r#"{"type":"number","n":3}"#).await;
     let (_, head) = answer(http.get(&url).bearer_auth(API_KEY)).await;
     let expected = json!({
-        "user": "ada", "head": 3, "head_id": newest.id.as_str(), "epoch": epoch
+        "user": "ada", "head": 3, "head_id": newest.id.as_str(), "epoch": epoch,
+        "connections": 0, "server": life
     });
     assert_eq!(head, expected);
 

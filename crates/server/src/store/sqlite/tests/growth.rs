@@ -3,7 +3,7 @@
 use tetherline_protocol::DeviceId;
 
 use super::{
-    super::super::{Mailbox as _, Streams as _},
+    super::super::Mailbox as _,
     clock::{DAY_MS, Hands, look},
     *,
 };
