@@ -64,7 +64,7 @@ pub(crate) fn restore(options: &RestoreOptions) -> Result<ExitCode> {
          sign-out`"
     );
     let has_keys = data.join(keys::FILE).exists();
-    let missing = |name: &&str| !data.join(name).exists() && !(has_keys && *name == "api.key");
+    let missing = |name: &&str| !(data.join(name).exists() || has_keys && *name == "api.key");
     for name in ["jwt.secret", "api.key"].into_iter().filter(missing) {
         note!(
             "there is no {name} in {}: put yours back, or the next start makes a new one",

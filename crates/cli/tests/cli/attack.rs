@@ -6,6 +6,7 @@ mod ends;
 mod flood;
 mod frames;
 mod handshake;
+mod random;
 mod raw;
 mod secrets;
 mod slow;
