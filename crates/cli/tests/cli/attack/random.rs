@@ -159,7 +159,7 @@ async fn frames_with_something_wrong_in_them_are_refused_and_never_a_fault_of_ou
                  Sec-WebSocket-Protocol: tetherline.v1, bearer.{token}\r\n\r\n"
             )
             .into_bytes();
-            for _ in 0..1 + chance.below(12) {
+            for _ in 0..=chance.below(12) {
                 let mut text = chance.one_of(&texts).as_bytes().to_vec();
                 // Half of them are as they should be.
                 let places = chance.below(4).saturating_sub(1);
