@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use support::{
     Client, ORIGIN, TestServer,
-    asked::{Asked, HOOK_SECRET, server_asking},
+    asked::{Asked, HOOK_SECRET, server_asking, webhook},
     config, now, refused, signed, token, user,
 };
 use tetherline_server::{
@@ -102,6 +102,29 @@ async fn a_token_that_only_the_application_knows_counts_wherever_tokens_do() {
         assert_eq!(Client::open(request).await.unwrap().established["user_uuid"], "ada");
         assert_eq!(asked.last().await.1["token"], "a b");
     }
+}
+
+#[tokio::test]
+async fn a_page_whose_sign_in_is_a_cookie_gives_any_word_and_both_are_asked_about() {
+    let (asked, address) = Asked::start(&[(200, ADA)]).await;
+    let mut config = config();
+    config.proxies.trusted = vec!["127.0.0.0/8".parse().unwrap()];
+    let server = TestServer::start(config).await;
+    server.server.attach_connect_hook(webhook(address), ConnectHookOptions::default());
+    let request = with(
+        server.request("/ws/user/ada"),
+        &[
+            ("origin", ORIGIN),
+            ("cookie", "session=s1"),
+            ("sec-websocket-protocol", "tetherline.v1, bearer.cookie"),
+            ("x-forwarded-for", "198.51.100.1, 203.0.113.9"),
+        ],
+    );
+    let client = Client::open(request).await.unwrap();
+    assert_eq!(client.protocol.as_deref(), Some("tetherline.v1"));
+    let body = asked.last().await.1;
+    assert_eq!((&body["token"], &body["cookies"]), (&json!("cookie"), &json!("session=s1")));
+    assert_eq!(body["address"], "203.0.113.9", "as the proxy says that is trusted");
 }
 
 #[tokio::test]

@@ -258,3 +258,29 @@ async fn streams_that_their_writers_leave_are_said_once() {
     assert!(said.len() <= times_since(started), "{said:?}");
     server.terminate();
 }
+
+#[tokio::test]
+async fn a_full_disk_is_said_once_and_not_for_each_message_that_it_does_not_take() {
+    // 12,000 lines a second.
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut server = Server::start_logging_with_file_bytes(1024 * 1024, &log);
+    let started = Instant::now();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("{}/v1/users/ada/messages", server.url);
+    let body = json!({"type": "note", "text": "x".repeat(32 * 1024)}).to_string();
+    let mut refused = 0;
+    for _ in 0..2_000 {
+        let sent = http.post(&url).bearer_auth(server.api_key()).body(body.clone()).send();
+        refused += usize::from(sent.await.unwrap().status() == 503);
+        if refused == 200 {
+            break;
+        }
+    }
+    assert_eq!(refused, 200, "the disk is full");
+    let said = loud(&log);
+    assert!(said.iter().any(|line| line.contains("the store could not commit")), "{said:?}");
+    // And that the write-ahead log is not copied any more.
+    assert!(said.len() <= 2 * times_since(started), "{said:?}");
+    server.kill();
+}

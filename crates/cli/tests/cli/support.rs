@@ -147,6 +147,23 @@ impl Server {
         Self { process: Some(process), url, folder, more: Vec::new() }
     }
 
+    /// Where no file can be larger than so many bytes: its disk is full when the write-ahead log is as large.
+    pub(crate) fn start_logging_with_file_bytes(bytes: u64, log: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let serve =
+            tetherline(&["serve", "--listen", "127.0.0.1:0", "--data", text(folder.path())]);
+        let mut command = Command::new("prlimit");
+        // A signal that nobody handles ends a process that writes too much; one that is ignored fails the write.
+        let script = r#"trap "" XFSZ; exec "$0" "$@""#;
+        command.arg(format!("--fsize={bytes}")).args(["sh", "-c", script]);
+        command.arg(serve.get_program()).args(serve.get_args()).stdin(Stdio::null());
+        // The log is a file, too, and shall not be the one that is full.
+        command.env("RUST_LOG", "info");
+        let process = Process::spawn_logging(command, std::fs::File::create(log).unwrap());
+        let url = process.line().strip_prefix("listening on ").expect("the agreed line").to_owned();
+        Self { process: Some(process), url, folder, more: Vec::new() }
+    }
+
     /// Where the system lets a process have no more file descriptors than so many.
     pub(crate) fn start_with_descriptors(descriptors: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();

@@ -53,7 +53,7 @@ pub struct ConnectRequest {
     pub token: Option<Box<str>>,
     /// The header `Cookie`, as it came. Cookies of a page whose origin is not known are not among it.
     pub cookies: Option<Box<str>>,
-    /// Who is at the other end of the connection: a proxy, perhaps.
+    /// Who asks: the other end of the connection, or whom a proxy that is trusted says it serves.
     pub address: Option<IpAddr>,
     /// Whether it is an open connection that is to last longer. Cookies are then those that it began with.
     pub renewal: bool,

@@ -15,7 +15,7 @@ use tracing::{Instrument as _, Span};
 
 use super::{
     answer::Problem,
-    credentials::{Cookies, Parameters, credentials, device, speaks_v1},
+    credentials::{Cookies, Parameters, Rules, credentials, device, speaks_v1},
     segments::Segments,
     serve::Requester,
     too_fast::{attempt, network, rate_limited},
@@ -124,14 +124,15 @@ async fn answer(
     with_cors(response, &origin)
 }
 
-/// Whether a token may stand in the query, and where cookies count.
-fn rules(shared: &Shared, handshake: &Result<Handshake, NoHandshake>) -> (bool, Cookies) {
+/// What counts of what a request shows.
+fn rules<'a>(shared: &'a Shared, handshake: &Result<Handshake, NoHandshake>) -> Rules<'a> {
     let upgrades = !matches!(handshake, Err(NoHandshake::Unwanted));
     let cookies = match shared.connect_hook() {
         Some(_) => Cookies::WithOrigin { upgrades },
         None => Cookies::Nowhere,
     };
-    (shared.config.allow_query_token, cookies)
+    let (allow_query_token, proxies) = (shared.config.allow_query_token, &shared.config.proxies);
+    Rules { allow_query_token, cookies, proxies }
 }
 
 /// Lets an allowed page ask the same URL with its token in a header.

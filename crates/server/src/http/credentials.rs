@@ -10,7 +10,7 @@ use tetherline_protocol::{
 };
 
 use super::answer::{Problem, bearer};
-use crate::{ConnectRequest, security::origin::RequestOrigin};
+use crate::{ConnectRequest, Proxies, security::origin::RequestOrigin};
 
 /// The longest `Cookie` header that is handed to a connect hook, in bytes: it is kept for as long as the connection
 /// is open.
@@ -32,13 +32,23 @@ pub(super) enum Cookies {
     WithOrigin { upgrades: bool },
 }
 
+/// What counts of it.
+#[derive(Clone, Copy)]
+pub(super) struct Rules<'a> {
+    /// Whether a token may stand in the query.
+    pub(super) allow_query_token: bool,
+    pub(super) cookies: Cookies,
+    /// Who is believed when they say who asks.
+    pub(super) proxies: &'a Proxies,
+}
+
 /// Reads what a request to connect shows: a token, or cookies where they count.
 pub(super) fn credentials(
     request: &Parts,
     parameters: &Parameters,
     user: Option<UserId>,
     origin: &RequestOrigin,
-    (allow_query_token, cookies): (bool, Cookies),
+    Rules { allow_query_token, cookies, proxies }: Rules<'_>,
 ) -> Result<ConnectRequest, Problem> {
     let headers = &request.headers;
     let token = token(headers, parameters, allow_query_token).map(Into::into);
@@ -78,7 +88,7 @@ pub(super) fn credentials(
         origin,
         token,
         cookies,
-        address: address.map(|ConnectInfo(peer)| peer.ip().to_canonical()),
+        address: address.map(|ConnectInfo(peer)| proxies.address_of(peer.ip(), headers)),
         renewal: false,
     })
 }

@@ -86,6 +86,12 @@ impl Proxies {
     /// trust ends it, for what is before it anybody may have written.
     #[must_use]
     pub fn network_of(&self, peer: IpAddr, headers: &HeaderMap) -> Network {
+        Network::of(self.address_of(peer, headers))
+    }
+
+    /// The same as the whole address.
+    #[must_use]
+    pub fn address_of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut nearest = peer;
         let lines = headers.get_all(self.header.name()).iter().rev();
         let mut words = lines.flat_map(|line| line.as_bytes().rsplit(|&byte| byte == b','));
@@ -96,7 +102,7 @@ impl Proxies {
             };
             nearest = before;
         }
-        Network::of(nearest)
+        nearest.to_canonical()
     }
 
     /// Whether a proxy that nobody named stands before us, which makes one network of all that it serves.
