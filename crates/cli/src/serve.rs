@@ -21,7 +21,7 @@ use tetherline_process::{
 };
 use tetherline_server::{
     ApiKey, ApiKeys, Config, Origin, Readiness, Server, Webhook, WebhookOptions, listen,
-    raise_descriptors, serve, store::SqliteStore,
+    raise_descriptors, store::SqliteStore,
 };
 use tokio::net::TcpListener;
 
@@ -159,7 +159,7 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     say!("listening on http://{address}");
     say_ready();
     let draining = server.clone();
-    let serving = serve(listener, server.router(), async move {
+    let serving = server.serve(listener, server.router(), async move {
         let asked = signals.stop().await;
         say_stopping(draining.drain_timeout());
         match asked {

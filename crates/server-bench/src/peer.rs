@@ -194,9 +194,11 @@ impl Peer {
                 let (api_key, jwt_secret) = (folder.join("api.key"), folder.join("jwt.secret"));
                 let data = text(&folder.join("data"));
                 let all = ["serve", "--listen", &listens, "--data", &data];
+                // All the load comes from one address.
+                let rates = ["--accepts-per-address", "off", "--attempts-per-address", "off"];
                 let secrets =
                     ["--api-key-file", &text(&api_key), "--jwt-secret-file", &text(&jwt_secret)];
-                (programs.tetherline.clone(), words(&[&all[..], &secrets, more].concat()))
+                (programs.tetherline.clone(), words(&[&all[..], &rates, &secrets, more].concat()))
             }
         })
     }

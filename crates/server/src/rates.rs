@@ -4,6 +4,7 @@ mod bucket;
 mod limit;
 mod meters;
 mod occupancy;
+mod publishing;
 mod rate;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ pub(crate) use bucket::Bucket;
 pub use limit::{RATE_KEYS_MAX, RateLimit};
 pub(crate) use meters::{Meters, TooFast};
 pub(crate) use occupancy::Occupied;
+pub(crate) use publishing::Amount;
 pub use rate::{InvalidRate, Rate};
 
 /// Sends of a connection that are refused for now, one after the other; beyond that it is not listened to for a while.
@@ -33,6 +35,9 @@ pub const SEND_RETRY_MIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rates {
+    /// TCP connections from one [`Network`](crate::Network), by the peer's own address, unless it is a trusted proxy's. One
+    /// more is cut at once. It counts where the server itself listens ([`Server::serve`](crate::Server::serve)).
+    pub accepts_per_address: Option<Rate>,
     /// Attempts to connect from one [`Network`](crate::Network), whatever becomes of them, and its requests with a wrong
     /// key. One more is refused with 429.
     pub attempts_per_address: Option<Rate>,
@@ -40,6 +45,19 @@ pub struct Rates {
     pub connects_per_user: Option<Rate>,
     /// Connections that are opened to one server. One more is refused with 503.
     pub connects_per_server: Option<Rate>,
+    /// Messages that are published over HTTP with one key: one for each of its users, and one for a stream. One more is
+    /// refused with 429.
+    pub publishes_per_key: Option<Rate>,
+    /// The same in bytes, with the text of streams that comes in pieces.
+    pub publish_bytes_per_key: Option<Rate>,
+    /// Messages that are published over HTTP from one [`Network`](crate::Network).
+    pub publishes_per_address: Option<Rate>,
+    /// The same in bytes.
+    pub publish_bytes_per_address: Option<Rate>,
+    /// Messages that are published over HTTP to one server.
+    pub publishes_per_server: Option<Rate>,
+    /// The same in bytes.
+    pub publish_bytes_per_server: Option<Rate>,
     /// Sends and stops of one connection. One more is refused with `rate_limited`, and comes again.
     pub sends_per_connection: Option<Rate>,
     /// Sends of one connection, in bytes.
@@ -63,10 +81,19 @@ const MIB: u32 = 1024 * KIB;
 impl Default for Rates {
     fn default() -> Self {
         Self {
+            // A peer has 28,232 ports to come from, as Linux has it, and none of them again for a minute.
+            accepts_per_address: Some(Rate::per_second(1_000).at_once(20_000)),
             // Ten thousand devices behind one address come back at once, and ask why they could not before.
             attempts_per_address: Some(Rate::per_second(1_000).at_once(20_000)),
             connects_per_user: Some(Rate::per_second(10).at_once(1_000)),
             connects_per_server: Some(Rate::per_second(10_000).at_once(200_000)),
+            // Whoever has a key is the application itself, which may be as fast as its server can.
+            publishes_per_key: None,
+            publish_bytes_per_key: None,
+            publishes_per_address: None,
+            publish_bytes_per_address: None,
+            publishes_per_server: None,
+            publish_bytes_per_server: None,
             // A whole outbox at once, and one of another tab.
             sends_per_connection: Some(Rate::per_second(50).at_once(2_000)),
             send_bytes_per_connection: Some(Rate::per_second(256 * KIB).at_once(4 * MIB)),

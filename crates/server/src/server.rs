@@ -3,7 +3,10 @@ mod publishing;
 mod readiness;
 mod sign_outs;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+};
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
@@ -15,7 +18,7 @@ use http::HeaderMap;
 use tetherline_protocol::{
     DeviceId, ErrorCode, IdempotencyKey, Limits, MessageId, UserId, frame::Message,
 };
-use tokio::runtime::Handle;
+use tokio::{net::TcpListener, runtime::Handle};
 
 use crate::{
     Application, Config, ConnectHook, ConnectHookOptions, Incoming, May, Refusal, Stop,
@@ -27,7 +30,7 @@ use crate::{
         hub::Hub,
         sends_room::SendShare,
     },
-    http::{Bodies, BodyError, message_request_bytes, router},
+    http::{Bodies, BodyError, message_request_bytes, router, serve_within},
     rates::Meters,
     security::hook::Asker,
     store::{Head, Outcome, Publish, SignOutError, StoppedStream, Store, StoreError},
@@ -131,6 +134,17 @@ impl Server {
     /// or merged into another router.
     pub fn router(&self) -> Router {
         router(self.shared.clone())
+    }
+
+    /// Serves `app`, which has [`Server::router`] in it, as [`serve`](crate::serve) does, and cuts who connects too
+    /// fast, see [`Rates::accepts_per_address`](crate::Rates::accepts_per_address).
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        app: Router,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        serve_within(listener, Some(self.shared.meters.clone()), app, shutdown).await
     }
 
     /// Appends durably, then wakes the user's connections. A call that is given up half-way may

@@ -160,6 +160,27 @@ async fn the_header_of_rfc_7239_is_believed_where_it_is_chosen() {
 }
 
 #[tokio::test]
+async fn who_connects_too_fast_is_cut_before_anything_is_read_unless_it_is_a_trusted_proxy() {
+    let server = TestServer::start(behind(&[PROXY], |config| {
+        config.rates.accepts_per_address = Some(Rate::per_hour(2));
+    }))
+    .await;
+    // A header counts for nothing here: nobody has read it.
+    let line = "X-Forwarded-For: 203.0.113.1";
+    for _ in 0..2 {
+        assert_eq!(attempt(&server, STRANGER, line).await, 401);
+    }
+    let mut cut = open(&server, STRANGER).await;
+    let mut answer = Vec::new();
+    let read = timeout(PATIENCE, cut.read_to_end(&mut answer)).await.unwrap();
+    assert!(read.is_err() || answer.is_empty(), "{answer:?}");
+    assert_eq!(attempt(&server, "127.0.0.4", line).await, 401, "another address");
+    for _ in 0..5 {
+        assert_eq!(attempt(&server, PROXY, line).await, 401);
+    }
+}
+
+#[tokio::test]
 async fn so_many_connections_are_open_from_one_address_and_a_place_is_free_again_at_the_end() {
     let server = TestServer::start(behind(&["127.0.0.1"], |config| {
         config.connections_per_address_max = 2;

@@ -19,7 +19,7 @@ use tetherline_process::{
 use tetherline_server::{
     AddressRange, Origin, Proxies, Readiness, StoreError,
     backup::{self, BackupError, Existing, Progress, Replaced, RestoreError},
-    chain, listen, serve,
+    chain, listen,
 };
 use tokio::net::TcpListener;
 
@@ -225,7 +225,7 @@ async fn run(arguments: Arguments) -> Result<(), RunError> {
     };
     let lives = async || chat.server().readiness().await != Readiness::StoreSilent;
     tokio::select! {
-        served = serve(listener, chat.router(), told_to_stop) => served.map_err(RunError::Serve)?,
+        served = chat.server().serve(listener, chat.router(), told_to_stop) => served.map_err(RunError::Serve)?,
         error = chat.failed() => return Err(RunError::Failed(error)),
         never = feed_watchdog(lives) => match never {},
     }

@@ -8,6 +8,14 @@ use tetherline_server::{Rate, Rates};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rates")]
 pub(super) struct RateOptions {
+    /// TCP connections from one address, unless it is a trusted proxy's. What comes faster is cut at once.
+    #[arg(
+        long,
+        value_name = "RATE",
+        default_value = "1000/s:20000",
+        env = "TETHERLINE_ACCEPTS_PER_ADDRESS"
+    )]
+    accepts_per_address: Limit,
     /// Attempts to connect from one address (of IPv6, a /56), and requests from there with a wrong key. What comes
     /// faster is answered with 429.
     #[arg(
@@ -33,6 +41,49 @@ pub(super) struct RateOptions {
         env = "TETHERLINE_CONNECTS_PER_SERVER"
     )]
     connects_per_server: Limit,
+    /// Messages that are published over HTTP with one key: one for each user, and one for a stream; 429.
+    #[arg(long, value_name = "RATE", default_value = "off", env = "TETHERLINE_PUBLISHES_PER_KEY")]
+    publishes_per_key: Limit,
+    /// The same in bytes.
+    #[arg(
+        long,
+        value_name = "RATE",
+        default_value = "off",
+        env = "TETHERLINE_PUBLISH_BYTES_PER_KEY"
+    )]
+    publish_bytes_per_key: Limit,
+    /// Messages that are published over HTTP from one address: one for each user, and one for a stream; 429.
+    #[arg(
+        long,
+        value_name = "RATE",
+        default_value = "off",
+        env = "TETHERLINE_PUBLISHES_PER_ADDRESS"
+    )]
+    publishes_per_address: Limit,
+    /// The same in bytes.
+    #[arg(
+        long,
+        value_name = "RATE",
+        default_value = "off",
+        env = "TETHERLINE_PUBLISH_BYTES_PER_ADDRESS"
+    )]
+    publish_bytes_per_address: Limit,
+    /// Messages that are published over HTTP altogether: one for each user, and one for a stream; 429.
+    #[arg(
+        long,
+        value_name = "RATE",
+        default_value = "off",
+        env = "TETHERLINE_PUBLISHES_PER_SERVER"
+    )]
+    publishes_per_server: Limit,
+    /// The same in bytes.
+    #[arg(
+        long,
+        value_name = "RATE",
+        default_value = "off",
+        env = "TETHERLINE_PUBLISH_BYTES_PER_SERVER"
+    )]
+    publish_bytes_per_server: Limit,
     /// Sends of one connection. What comes faster is refused for now, and comes again.
     #[arg(
         long,
@@ -112,9 +163,16 @@ impl FromStr for Limit {
 
 impl RateOptions {
     pub(super) fn set(&self, rates: &mut Rates) {
+        rates.accepts_per_address = self.accepts_per_address.0;
         rates.attempts_per_address = self.attempts_per_address.0;
         rates.connects_per_user = self.connects_per_user.0;
         rates.connects_per_server = self.connects_per_server.0;
+        rates.publishes_per_key = self.publishes_per_key.0;
+        rates.publish_bytes_per_key = self.publish_bytes_per_key.0;
+        rates.publishes_per_address = self.publishes_per_address.0;
+        rates.publish_bytes_per_address = self.publish_bytes_per_address.0;
+        rates.publishes_per_server = self.publishes_per_server.0;
+        rates.publish_bytes_per_server = self.publish_bytes_per_server.0;
         rates.sends_per_connection = self.sends_per_connection.0;
         rates.send_bytes_per_connection = self.send_bytes_per_connection.0;
         rates.sends_per_user = self.sends_per_user.0;

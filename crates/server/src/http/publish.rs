@@ -13,6 +13,7 @@ use tetherline_protocol::{ErrorCode, IdempotencyKey, MessageId, Seq, frame::Mess
 
 use super::{answer::Problem, body::BodyError, publisher::Publisher, segments::Segments};
 use crate::{
+    rates::Amount,
     server::{PublishError, Published, Shared},
     store::AppendError,
 };
@@ -60,6 +61,8 @@ pub(super) async fn publish(
         ));
     }
     let message = message(&shared, headers, body).await?;
+    let bytes = message.fields().len() as u64;
+    publisher.publishes(&shared, Amount { messages: 1, bytes })?;
     if !durable {
         let id = shared.publish_live(&user, &message).map_err(refused_here)?;
         return Ok((StatusCode::ACCEPTED, Json(Receipt { id, seq: None })));

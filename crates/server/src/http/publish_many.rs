@@ -30,7 +30,7 @@ use super::{
     publisher::Publisher,
     streams::is_ndjson,
 };
-use crate::{Config, Publish, PublishError, Published, server::Shared};
+use crate::{Config, Publish, PublishError, Published, rates::Amount, server::Shared};
 use answers::{Answer, Answers, Name};
 
 /// So much is parsed before others have a turn on this thread, in bytes.
@@ -70,6 +70,7 @@ pub(super) async fn publish_many(
             yield_now().await;
         }
     }
+    publisher.publishes(&shared, plan.amount)?;
     Ok(plan.carry_out(&shared).await.into_response(as_lines))
 }
 
@@ -129,6 +130,7 @@ struct Plan {
     items: Vec<Item>,
     publishes: Vec<Publish>,
     kept_bytes: usize,
+    amount: Amount,
 }
 
 enum Item {
@@ -159,6 +161,7 @@ impl Plan {
             if let Err(problem) = publisher.expect(&user) {
                 return Ok(Step::Refuse(problem));
             }
+            self.amount.add(&message);
             if !item.durable {
                 return Ok(Step::Tell(user, message.clone()));
             }
@@ -177,7 +180,10 @@ impl Plan {
         let planned = match item.to {
             Recipients::User(user) => Item::ForOne(step(user)?),
             Recipients::Everybody => Item::ForOne(match publisher.expect_everybody() {
-                Ok(()) => Step::TellEverybody(message.clone()),
+                Ok(()) => {
+                    self.amount.add(&message);
+                    Step::TellEverybody(message.clone())
+                }
                 Err(problem) => Step::Refuse(problem),
             }),
             Recipients::Users(users) => {

@@ -1,6 +1,6 @@
 //! Who asks over HTTP with a key, and what that is for.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{marker::PhantomData, sync::Arc, time::Instant};
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, StatusCode, request::Parts};
@@ -9,9 +9,11 @@ use tetherline_protocol::{ErrorCode, UserId};
 use super::{
     answer::{Problem, bearer},
     serve::Requester,
-    too_fast::{attempt, network},
+    too_fast::{attempt, network, rate_limited},
 };
 use crate::{
+    Network,
+    rates::Amount,
     security::keys::{Grant, Scope},
     server::Shared,
 };
@@ -21,6 +23,8 @@ use crate::{
 pub(super) struct Holder<For> {
     pub(super) headers: HeaderMap,
     grant: Grant,
+    /// Where it comes from, if whoever serves the router says it.
+    network: Option<Network>,
     wants: PhantomData<For>,
 }
 
@@ -56,10 +60,9 @@ impl<For: Wants + Send> FromRequestParts<Arc<Shared>> for Holder<For> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
-        let grant = grant(shared, &parts.headers).or_else(|problem| {
-            let network = network(shared, &parts.extensions, &parts.headers);
-            attempt(shared, network).and(Err(problem))
-        })?;
+        let network = network(shared, &parts.extensions, &parts.headers);
+        let grant = grant(shared, &parts.headers)
+            .or_else(|problem| attempt(shared, network).and(Err(problem)))?;
         // Whoever serves the router in another way has its own rules for connections.
         if let Some(requester) = parts.extensions.get::<Requester>() {
             requester.is_authenticated();
@@ -70,7 +73,8 @@ impl<For: Wants + Send> FromRequestParts<Arc<Shared>> for Holder<For> {
                 "This API key is not for this: it lacks the scope `{scope}`."
             )));
         }
-        Ok(Self { headers: std::mem::take(&mut parts.headers), grant, wants: PhantomData })
+        let headers = std::mem::take(&mut parts.headers);
+        Ok(Self { headers, grant, network, wants: PhantomData })
     }
 }
 
@@ -101,6 +105,17 @@ impl<For> Holder<For> {
             Err(forbidden("This API key is for some users only, and not for everybody.")
                 .field("everybody"))
         }
+    }
+
+    /// Publishes so much, unless that comes too fast.
+    pub(super) fn publishes(&self, shared: &Shared, amount: Amount) -> Result<(), Problem> {
+        let published =
+            shared.meters.publish(self.grant.name(), self.network, amount, Instant::now());
+        published.map_err(|wait| {
+            let message =
+                "More is published than may be at once; nothing of this was kept. Try again later.";
+            rate_limited(message, wait)
+        })
     }
 
     /// Resolves, with what to answer, when the key does not count any more.

@@ -10,6 +10,8 @@ use std::{
     io,
     net::SocketAddr,
     pin::pin,
+    sync::Arc,
+    time::Instant,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -27,6 +29,7 @@ use tracing::Instrument as _;
 
 use crate::{
     clock,
+    rates::Meters,
     trouble::{SharedTrouble, Word},
 };
 use admission::Admission;
@@ -68,8 +71,20 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 ///
 /// Upgraded connections live on: [`crate::Server::drain`] sends them away. The application's own routes find the
 /// peer's address as axum's `ConnectInfo<SocketAddr>`.
+///
+/// [`crate::Server::serve`] does the same within a server's rates.
 pub async fn serve(
     listener: TcpListener,
+    app: Router,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    serve_within(listener, None, app, shutdown).await
+}
+
+/// The same, within the rate at which one address may connect.
+pub(crate) async fn serve_within(
+    listener: TcpListener,
+    meters: Option<Arc<Meters>>,
     app: Router,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
@@ -85,9 +100,10 @@ pub async fn serve(
     let app = app.layer(axum::middleware::map_response(date));
     let admission = Admission::new();
     let (accept_trouble, descriptor_trouble) = (SharedTrouble::new(), SharedTrouble::new());
+    let rate_trouble = SharedTrouble::new();
     loop {
         let accepting = async {
-            let accepted = listener.accept().await?;
+            let accepted = accept(&listener, meters.as_deref(), &rate_trouble).await?;
             // Whoever comes next waits with the system.
             admission.room().await;
             Ok::<_, io::Error>(accepted)
@@ -141,6 +157,25 @@ pub async fn serve(
         tracing::warn!("requests were still under way when the grace period ended");
     }
     Ok(())
+}
+
+/// The next connection that does not come too fast. Nothing of it was read: its address is its peer's own.
+async fn accept(
+    listener: &TcpListener,
+    meters: Option<&Meters>,
+    trouble: &SharedTrouble,
+) -> io::Result<(TcpStream, SocketAddr)> {
+    loop {
+        let (stream, peer) = listener.accept().await?;
+        if meters.is_none_or(|meters| meters.accept(peer.ip(), Instant::now())) {
+            return Ok((stream, peer));
+        }
+        // Nor is anything kept of it.
+        let _ = stream.set_zero_linger();
+        if let Some(Word::Fails { times }) = trouble.failed_now() {
+            tracing::warn!(times, "connections are refused: they come too fast from one address");
+        }
+    }
 }
 
 /// When it was answered (RFC 9110, 6.6.1), unless the clock says nothing that could be written.

@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     PipeError, StreamWriter,
+    rates::Amount,
     server::Shared,
     store::{AppendTextError, StreamPhase},
 };
@@ -89,6 +90,7 @@ pub(super) async fn open(
 ) -> Result<impl IntoResponse, Problem> {
     let user = publisher.user(&user)?;
     let text = text_of(&shared, &publisher.headers, body).await?;
+    publisher.publishes(&shared, Amount { messages: 1, bytes: text.len() as u64 })?;
     let opening = StreamOpening::parse(&text).map_err(|error| not_understood(&error))?;
     let writer = shared.open_stream(&user, opening).await.map_err(|error| not_opened(&error))?;
     let opened = Opened {
@@ -139,6 +141,7 @@ pub(super) async fn add(
         return add_lines(&shared, name, offset, body, &publisher).await;
     }
     let body = text_of(&shared, &publisher.headers, body).await?;
+    publisher.publishes(&shared, Amount { messages: 0, bytes: body.len() as u64 })?;
     let Text { text, offset: own } = serde_json::from_str(&body).map_err(|_| {
         Problem::invalid("text", "The body is {\"text\": …, \"offset\": …} in whole characters.")
     })?;
@@ -157,6 +160,7 @@ pub(super) async fn finish(
 ) -> Result<Response, Problem> {
     let name = Name::parse(&name, &publisher)?;
     let text = text_of(&shared, &publisher.headers, body).await?;
+    publisher.publishes(&shared, Amount { messages: 0, bytes: text.len() as u64 })?;
     let text = if text.trim().is_empty() { "{}" } else { &text };
     let ending = StreamEnding::parse(text).map_err(|error| not_understood(&error))?;
     end(&shared, &name, ending).await

@@ -43,6 +43,10 @@ impl<K: Hash + Eq + Clone> RateLimit<K> {
         Self { rate, keys_max, buckets: Mutex::new(buckets) }
     }
 
+    pub(super) fn is_off(&self) -> bool {
+        self.rate.is_none()
+    }
+
     /// Takes so many, or says how long to wait.
     pub fn take(&self, key: &K, cost: u64, now: Instant) -> Result<(), Duration> {
         self.with(key, now, |bucket, rate| bucket.take(rate, cost, now)).unwrap_or(Ok(()))

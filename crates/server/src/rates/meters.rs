@@ -10,6 +10,7 @@ use tetherline_protocol::UserId;
 use super::{
     RateLimit, Rates,
     occupancy::{Occupancy, Occupied},
+    publishing::{Amount, Publishing},
 };
 use crate::{
     Config, Network, Proxies, SENDS_BYTES_MAX, SENDS_BYTES_PER_USER_MAX,
@@ -21,10 +22,12 @@ use crate::{
 pub(crate) struct Meters {
     pub(crate) rates: Rates,
     proxies: Proxies,
+    accepts: RateLimit<Network>,
     attempts: RateLimit<Network>,
     open: Arc<Occupancy>,
     connects_of_users: RateLimit<UserId>,
     connects: RateLimit<()>,
+    publishing: Publishing,
     sends: RateLimit<UserId>,
     send_bytes: RateLimit<UserId>,
     replay_bytes: RateLimit<UserId>,
@@ -48,10 +51,12 @@ impl Meters {
 
     pub(crate) fn new(rates: Rates, proxies: Proxies, connections_per_address_max: usize) -> Self {
         Self {
+            accepts: RateLimit::new(rates.accepts_per_address),
             attempts: RateLimit::new(rates.attempts_per_address),
             open: Occupancy::new(connections_per_address_max),
             connects_of_users: RateLimit::new(rates.connects_per_user),
             connects: RateLimit::new(rates.connects_per_server),
+            publishing: Publishing::new(&rates),
             sends: RateLimit::new(rates.sends_per_user),
             send_bytes: RateLimit::new(rates.send_bytes_per_user),
             replay_bytes: RateLimit::new(rates.replay_bytes_per_user),
@@ -79,6 +84,11 @@ impl Meters {
             });
         }
         Some(self.proxies.network_of(peer, headers))
+    }
+
+    /// Whether a connection may be accepted. Those of proxies that are trusted are everybody's.
+    pub(crate) fn accept(&self, peer: IpAddr, now: Instant) -> bool {
+        self.proxies.trust(peer) || self.accepts.take(&Network::of(peer), 1, now).is_ok()
     }
 
     /// Somebody tries to connect, or shows a key that is none; or how long to wait with that.
@@ -110,6 +120,17 @@ impl Meters {
             Duration::ZERO => Ok(()),
             wait => Err(TooFast::Server(wait)),
         }
+    }
+
+    /// Somebody publishes so much, or how long to wait with it.
+    pub(crate) fn publish(
+        &self,
+        key: &str,
+        network: Option<Network>,
+        amount: Amount,
+        now: Instant,
+    ) -> Result<(), Duration> {
+        self.publishing.take(key, network, amount, now)
     }
 
     /// A send of so many bytes, or how long to wait until some more are taken than this one.

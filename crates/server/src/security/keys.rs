@@ -216,6 +216,14 @@ pub(crate) enum Grant {
 }
 
 impl Grant {
+    /// Whose key it is; the one of the configuration has no name.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Everything => "",
+            Self::Named { key, .. } => key.name().as_str(),
+        }
+    }
+
     pub(crate) fn has(&self, scope: Scope) -> bool {
         match self {
             Self::Everything => true,

@@ -18,7 +18,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tetherline_protocol::{UserId, frame::Message};
 use tetherline_server::{
-    ApiKey, Application, Config, JwtKeys, Published, Server, issue_token, listen, serve,
+    ApiKey, Application, Config, JwtKeys, Published, Server, issue_token, listen,
     store::SqliteStore,
 };
 use tokio::{net::TcpStream, sync::oneshot, task::JoinHandle, time::timeout};
@@ -128,9 +128,10 @@ impl TestServer {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let router = server.router();
+        let serving = server.clone();
         let serving = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
-            serve(listener, router, stopped).await.unwrap();
+            serving.serve(listener, router, stopped).await.unwrap();
         });
         Self { server, address, folder, stop, serving }
     }

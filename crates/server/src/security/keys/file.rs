@@ -85,6 +85,14 @@ pub struct UserPrefix(String);
 )]
 pub struct InvalidUserPrefix;
 
+impl ApiKeyName {
+    /// The name as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for ApiKeyName {
     type Err = InvalidApiKeyName;
 
