@@ -4,6 +4,7 @@
 mod answer;
 mod body;
 mod connect;
+mod cors;
 mod credentials;
 #[cfg(feature = "echo")]
 mod echo;
@@ -19,6 +20,7 @@ mod segments;
 mod serve;
 mod sign_out;
 mod streams;
+mod tickets;
 mod too_fast;
 
 use std::sync::Arc;
@@ -56,6 +58,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/users/{user}/sessions", delete(sign_out::all))
         .route("/v1/users/{user}/sessions/{session}", delete(sign_out::one))
         .route("/v1/users/{user}/messages", post(publish::publish))
+        .route("/v1/tickets", post(tickets::issue).options(tickets::preflight))
         .route("/v1/messages", post(publish_many::publish_many))
         .route("/v1/users/{user}/streams", post(streams::open))
         .route("/v1/users/{user}/streams/{message_uuid}", get(streams::read))

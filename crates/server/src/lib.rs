@@ -91,7 +91,11 @@ pub use security::{
 };
 pub use server::{
     DRAIN_TIMEOUT, DRAIN_WINDOW, PublishError, Published, Readiness, STORE_ANSWER_TIMEOUT, Server,
+    TICKET_CONNECTION_TIMEOUT, TICKET_TIMEOUT,
 };
-pub use store::{Head, Publish, SIGN_OUTS_PER_USER_MAX, SignOutError, StoreError, backup};
+pub use store::{
+    Head, Publish, SIGN_OUTS_PER_USER_MAX, SignOutError, StoreError, TICKETS_MAX,
+    TICKETS_PER_USER_MAX, backup,
+};
 pub use streams::{PipeError, StreamWriter};
 pub use tetherline_protocol::frame::{InvalidAnswer, SendAnswer};

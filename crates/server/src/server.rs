@@ -2,6 +2,7 @@ mod draining;
 mod publishing;
 mod readiness;
 mod sign_outs;
+mod tickets;
 
 use std::{
     io,
@@ -41,6 +42,8 @@ pub use draining::{DRAIN_TIMEOUT, DRAIN_WINDOW};
 pub use publishing::{PublishError, Published};
 use readiness::Looks;
 pub use readiness::{Readiness, STORE_ANSWER_TIMEOUT};
+pub(crate) use tickets::vouched_for;
+pub use tickets::{TICKET_CONNECTION_TIMEOUT, TICKET_TIMEOUT};
 
 /// The delivery server: a handle, cheap to clone.
 #[derive(Clone)]

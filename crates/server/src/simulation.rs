@@ -31,6 +31,7 @@ use crate::{
 pub use crate::{
     application::reception::{SEND_CLAIM, SEND_CLAIM_RENEWAL},
     store::claims::{Claims, Taken},
+    store::tickets::Tickets,
 };
 
 /// Who is connected, and what they have had of what is theirs.

@@ -29,6 +29,11 @@ mod sqlite;
     allow(unreachable_pub, reason = "other stores have them, too")
 )]
 mod streams;
+#[cfg_attr(
+    not(feature = "simulation"),
+    allow(unreachable_pub, reason = "the simulator has them, too")
+)]
+pub(crate) mod tickets;
 
 use std::{cell::RefCell, sync::Arc};
 
@@ -39,7 +44,7 @@ use tetherline_protocol::{
 use uuid::{Builder, Uuid};
 
 use crate::{Refusal, clock};
-pub use credentials::{SIGN_OUTS_PER_USER_MAX, SignOutError};
+pub use credentials::{SIGN_OUTS_PER_USER_MAX, SignOutError, TICKETS_MAX, TICKETS_PER_USER_MAX};
 pub use sqlite::{OpenError, SqliteStore, backup};
 pub use streams::{
     AppendTextError, FinishStreamError, FinishedStream, OpenStreamError, StoppedStream,
@@ -49,7 +54,7 @@ pub use streams::{
 /// What a store promises, tells and answers, for whoever writes another one.
 #[cfg(feature = "custom-store")]
 pub use self::{
-    credentials::{Credentials, SignOut, SignOuts},
+    credentials::{Credentials, KeepTicketError, SignOut, SignOuts, Ticket, TicketDigest},
     events::{CarriedOut, EVENTS_BYTES_MAX, EVENTS_MAX, Event, EventQueue, Events, Subscription},
     promises::{
         Appended, Begun, Claim, ClaimError, Delivery, Inbox, Mailbox, Place, Resumed, Room,
@@ -61,7 +66,7 @@ pub use self::{
 };
 #[cfg(not(feature = "custom-store"))]
 pub(crate) use self::{
-    credentials::{Credentials, SignOut, SignOuts},
+    credentials::{Credentials, KeepTicketError, SignOut, SignOuts, Ticket, TicketDigest},
     events::{CarriedOut, Event, EventQueue, Events, Subscription},
     promises::{
         Appended, Begun, Claim, ClaimError, Delivery, Inbox, Mailbox, Place, Resumed, Room,

@@ -27,9 +27,10 @@ use tetherline_server::{
     store::{
         AppendError, AppendTextError, Appended, Begun, Claim, ClaimError, Credentials, Delivery,
         EVENTS_BYTES_MAX, Event, EventQueue, Events, FinishStreamError, FinishedStream, Head,
-        Inbox, Mailbox, OpenStreamError, OpenedStream, Outcome, OverdueStream, Place, Publish,
-        Resumed, Room, SignOut, SignOutError, SignOuts, SqliteStore, StoppedStream, StoreError,
-        StreamPage, StreamRead, StreamState, Streams, Subscription, Upkeep,
+        Inbox, KeepTicketError, Mailbox, OpenStreamError, OpenedStream, Outcome, OverdueStream,
+        Place, Publish, Resumed, Room, SignOut, SignOutError, SignOuts, SqliteStore, StoppedStream,
+        StoreError, StreamPage, StreamRead, StreamState, Streams, Subscription, Ticket,
+        TicketDigest, Upkeep,
     },
 };
 use tokio::{sync::Notify, task::JoinHandle};
@@ -205,6 +206,23 @@ impl Credentials for Switched {
 
     fn keep_sign_outs_for(&self, time: Duration) {
         self.store.keep_sign_outs_for(time);
+    }
+
+    fn keep_ticket(
+        &self,
+        digest: TicketDigest,
+        ticket: Ticket,
+        kept_for: Duration,
+    ) -> BoxFuture<'_, Result<(), KeepTicketError>> {
+        self.when_on(self.store.keep_ticket(digest, ticket, kept_for))
+    }
+
+    fn take_ticket(
+        &self,
+        digest: TicketDigest,
+        user: Option<&UserId>,
+    ) -> BoxFuture<'_, Result<Option<Ticket>, StoreError>> {
+        self.when_on(self.store.take_ticket(digest, user))
     }
 }
 

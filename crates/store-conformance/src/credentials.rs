@@ -1,6 +1,9 @@
-//! Sign-ins that have ended although their tokens have not.
+//! Sign-ins that have ended although their tokens have not, and tickets.
 
-use tetherline_server::store::{SIGN_OUTS_PER_USER_MAX, SignOut, SignOutError, SignOuts};
+use tetherline_server::{
+    May,
+    store::{SIGN_OUTS_PER_USER_MAX, SignOut, SignOutError, SignOuts, Ticket, TicketDigest},
+};
 
 use super::*;
 
@@ -68,4 +71,35 @@ pub(crate) async fn sign_outs_are_forgotten_with_their_tokens(
     store.keep_sign_outs_for(Duration::from_millis(1));
     eventually(async || found(store, "ann", Some("another")).await == NOTHING).await;
     eventually(async || found(store, "max", Some("another")).await == NOTHING).await;
+}
+
+/// By its user, or by whoever has it where nobody is named.
+pub(crate) async fn a_ticket_is_taken_once_and_in_time(bench: &mut impl Bench, store: &impl Store) {
+    const HOUR: Duration = Duration::from_hours(1);
+    let digest = |number: u8| -> TicketDigest { [number; 32] };
+    let (ann, bob) = (user("ann"), user("bob"));
+    let ticket = Ticket {
+        user: ann.clone(),
+        session: Some("s1".into()),
+        made_ms: Some(5),
+        expires_in: HOUR,
+        may: May::NOTHING,
+    };
+    for (number, kept_for) in [(1, HOUR), (2, HOUR), (3, Duration::from_millis(1))] {
+        store.keep_ticket(digest(number), ticket.clone(), kept_for).await.unwrap();
+    }
+    bench.pass(5).await;
+    assert_eq!(store.take_ticket(digest(1), Some(&bob)).await.unwrap(), None, "it is another's");
+    let (once, again) = tokio::join!(
+        store.take_ticket(digest(1), Some(&ann)),
+        store.take_ticket(digest(1), Some(&ann))
+    );
+    let taken = [once.unwrap(), again.unwrap()].into_iter().flatten().collect::<Vec<_>>();
+    assert_eq!(taken.len(), 1, "both got it, or nobody");
+    // What the token had left has become less.
+    assert!(taken[0].expires_in < HOUR && taken[0].expires_in > HOUR / 2);
+    assert_eq!(Ticket { expires_in: HOUR, ..taken[0].clone() }, ticket);
+    assert!(store.take_ticket(digest(2), None).await.unwrap().is_some(), "whosever it is");
+    assert_eq!(store.take_ticket(digest(3), Some(&ann)).await.unwrap(), None, "too late");
+    assert_eq!(store.take_ticket(digest(4), Some(&ann)).await.unwrap(), None, "there is none");
 }

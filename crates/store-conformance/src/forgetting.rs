@@ -11,6 +11,7 @@ pub async fn forgets_as_told(bench: &mut impl Bench) {
     what_is_erased_is_gone_and_positions_go_on(&store).await;
     let erased = store.head(&user("eve")).await.unwrap();
     credentials::sign_outs_are_remembered(&store).await;
+    credentials::a_ticket_is_taken_once_and_in_time(bench, &store).await;
     drop(store);
 
     let store = bench.open();

@@ -70,6 +70,12 @@ fn the_log_tells_what_happens_and_nothing_that_is_secret() {
     let ask = format!("{}/ws/user/ada?token={token}", server.url);
     assert!(Command::new("python3").args(["-c", ASK, &ask]).status().unwrap().success());
     let key = fs::read_to_string(server.file("api.key")).unwrap();
+    let tickets = format!("{}/v1/tickets", server.url);
+    let ticket = Command::new("python3").args(["-c", TICKET, &tickets, &token]).output().unwrap();
+    let ticket = String::from_utf8(ticket.stdout).unwrap().trim().to_owned();
+    assert_eq!(ticket.len(), 32, "{ticket}");
+    let ask = format!("{}/ws/user/ada?ticket={ticket}", server.url);
+    assert!(Command::new("python3").args(["-c", ASK, &ask]).status().unwrap().success());
     server.terminate();
     let log = fs::read_to_string(log).unwrap();
     for word in [
@@ -83,10 +89,18 @@ fn the_log_tells_what_happens_and_nothing_that_is_secret() {
     ] {
         assert!(log.contains(word), "{word} is not in {log}");
     }
-    for secret in [token.as_str(), key.trim(), "token=", "what is said"] {
+    for secret in [token.as_str(), key.trim(), &ticket, "token=", "ticket=", "what is said"] {
         assert!(!log.contains(secret), "{secret} is in {log}");
     }
 }
+
+/// Asks for a ticket.
+const TICKET: &str = r#"
+import json, sys, urllib.request
+url, token = sys.argv[1:]
+request = urllib.request.Request(url, b"", {"Authorization": f"Bearer {token}"}, method="POST")
+print(json.load(urllib.request.urlopen(request, timeout=60))["ticket"])
+"#;
 
 /// Asks without an upgrade, and is refused.
 const ASK: &str = r"

@@ -15,6 +15,7 @@ use tracing::{Instrument as _, Span};
 
 use super::{
     answer::Problem,
+    cors::{self, foreign, with_cors},
     credentials::{Cookies, Parameters, Rules, credentials, device, speaks_v1},
     segments::Segments,
     serve::Requester,
@@ -88,9 +89,20 @@ async fn answer(
         };
         let handshake = Handshake::of(&request.method, request.version, headers);
         let named = user.as_deref().and_then(|user| user.parse().ok());
-        let rules = rules(&shared, &handshake);
-        let shown = credentials(&request, &parameters, named, &origin, rules)?;
-        let identified = shared.identify(shown).await.map_err(untrusted)?;
+        let upgrades = !matches!(handshake, Err(NoHandshake::Unwanted));
+        let identified = match &parameters.ticket {
+            // Of a user who can be none, there is none.
+            Some(_) if user.is_some() && named.is_none() => Err(InvalidToken::Ticket),
+            Some(ticket) => {
+                let identity = shared.redeem_ticket(ticket, named.as_ref()).await;
+                identity.map(|identity| Identified { identity, asked: None })
+            }
+            None => {
+                let rules = rules(&shared, upgrades);
+                shared.identify(credentials(&request, &parameters, named, &origin, rules)?).await
+            }
+        };
+        let identified = identified.map_err(untrusted)?;
         if user.is_some_and(|user| *identified.identity.user.as_str() != *user) {
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
@@ -125,8 +137,7 @@ async fn answer(
 }
 
 /// What counts of what a request shows.
-fn rules<'a>(shared: &'a Shared, handshake: &Result<Handshake, NoHandshake>) -> Rules<'a> {
-    let upgrades = !matches!(handshake, Err(NoHandshake::Unwanted));
+pub(super) fn rules(shared: &Shared, upgrades: bool) -> Rules<'_> {
     let cookies = match shared.connect_hook() {
         Some(_) => Cookies::WithOrigin { upgrades },
         None => Cookies::Nowhere,
@@ -137,35 +148,7 @@ fn rules<'a>(shared: &'a Shared, handshake: &Result<Handshake, NoHandshake>) -> 
 
 /// Lets an allowed page ask the same URL with its token in a header.
 pub(super) async fn preflight(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let origin = RequestOrigin::of(&headers, &shared.config.allowed_origins);
-    if !matches!(origin, RequestOrigin::Allowed(_)) {
-        return foreign().into_response();
-    }
-    let allowed = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS),
-        (header::ACCESS_CONTROL_MAX_AGE, "600"),
-    ];
-    with_cors((StatusCode::NO_CONTENT, allowed).into_response(), &origin)
-}
-
-fn foreign() -> Problem {
-    Problem::new(
-        StatusCode::FORBIDDEN,
-        ErrorCode::Forbidden,
-        "Pages of this origin may not connect; the server's operator can allow it.",
-    )
-}
-
-fn with_cors(mut response: Response, origin: &RequestOrigin) -> Response {
-    let headers = response.headers_mut();
-    headers.append(header::VARY, HeaderValue::from_static("Origin"));
-    if let RequestOrigin::Allowed(origin) = origin {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        headers
-            .insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After"));
-    }
-    response
+    cors::preflight(("GET", ALLOWED_HEADERS), &shared, &headers)
 }
 
 /// Says that the header was looked at: a client could not tell otherwise a server that refuses its
@@ -178,12 +161,15 @@ fn naming_its_header(problem: Problem, headers: &HeaderMap) -> Problem {
     }
 }
 
-fn untrusted(error: InvalidToken) -> Problem {
+pub(super) fn untrusted(error: InvalidToken) -> Problem {
     let refused = |error: InvalidToken| {
         Problem::unauthorized(format!("The token was refused: {error}.")).code(error.code())
     };
     match error {
         InvalidToken::Undecided => out_of_order(),
+        InvalidToken::Ticket => {
+            Problem::unauthorized("The ticket is wrong, too old, or was used before; get another.")
+        }
         InvalidToken::KeysAway { wait } => Problem::unavailable(
             "Whether the token is good cannot be said right now, as its issuer's keys cannot be had; try again.",
             wait,

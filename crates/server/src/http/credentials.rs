@@ -16,10 +16,12 @@ use crate::{ConnectRequest, Proxies, security::origin::RequestOrigin};
 /// is open.
 pub const COOKIE_BYTES_MAX: usize = 8 * 1024;
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Parameters {
     device: Option<String>,
     token: Option<String>,
+    /// What stands for a token, once.
+    pub(super) ticket: Option<String>,
 }
 
 /// Where cookies count.

@@ -67,12 +67,7 @@ impl<For: Wants + Send> FromRequestParts<Arc<Shared>> for Holder<For> {
         if let Some(requester) = parts.extensions.get::<Requester>() {
             requester.is_authenticated();
         }
-        if !grant.has(For::SCOPE) {
-            let scope = For::SCOPE.as_str();
-            return Err(forbidden(format!(
-                "This API key is not for this: it lacks the scope `{scope}`."
-            )));
-        }
+        expect(&grant, For::SCOPE)?;
         let headers = std::mem::take(&mut parts.headers);
         Ok(Self { headers, grant, network, wants: PhantomData })
     }
@@ -125,25 +120,43 @@ impl<For> Holder<For> {
     }
 }
 
+/// What somebody may do who has shown a key that counts.
+pub(super) fn shows_key(shared: &Shared, headers: &HeaderMap) -> Option<Grant> {
+    let shown = bearer(headers)?;
+    let (one, named) = (&shared.config.api_key, &shared.config.api_keys);
+    if one.as_ref().is_some_and(|key| key.matches(shown)) {
+        return Some(Grant::Everything);
+    }
+    named.find(shown)
+}
+
+/// Whether a key is for what concerns others than its holder.
+pub(super) fn administers(grant: &Grant) -> Result<(), Problem> {
+    expect(grant, Scope::Admin)
+}
+
+fn expect(grant: &Grant, scope: Scope) -> Result<(), Problem> {
+    if grant.has(scope) {
+        return Ok(());
+    }
+    let scope = scope.as_str();
+    Err(forbidden(format!("This API key is not for this: it lacks the scope `{scope}`.")))
+}
+
 fn forbidden(message: impl Into<String>) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message)
 }
 
 fn grant(shared: &Shared, headers: &HeaderMap) -> Result<Grant, Problem> {
-    let (one, named) = (&shared.config.api_key, &shared.config.api_keys);
-    match bearer(headers) {
-        Some(shown) if one.as_ref().is_some_and(|key| key.matches(shown)) => Ok(Grant::Everything),
-        Some(shown) => named.find(shown).ok_or_else(|| {
-            Problem::unauthorized(match (one, named.count()) {
-                (None, 0) => NO_KEYS,
-                _ => "The API key is wrong.",
-            })
-        }),
-        None if one.is_none() && named.count() == 0 => Err(Problem::unauthorized(NO_KEYS)),
-        None => {
-            Err(Problem::unauthorized("An API key is needed: `Authorization: Bearer <api key>`."))
-        }
+    if let Some(grant) = shows_key(shared, headers) {
+        return Ok(grant);
     }
+    let has_none = shared.config.api_key.is_none() && shared.config.api_keys.count() == 0;
+    Err(Problem::unauthorized(match bearer(headers) {
+        _ if has_none => NO_KEYS,
+        Some(_) => "The API key is wrong.",
+        None => "An API key is needed: `Authorization: Bearer <api key>`.",
+    }))
 }
 
 const NO_KEYS: &str =

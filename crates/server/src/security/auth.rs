@@ -206,6 +206,8 @@ pub(crate) enum InvalidToken {
         /// How many it may.
         days_max: u64,
     },
+    #[error("the ticket is wrong, too old, or was used before; get another")]
+    Ticket,
     #[error("the token was issued for another service")]
     OtherService,
     #[error("the token is not one of ours: wrong signature, algorithm or shape")]

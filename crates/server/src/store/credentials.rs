@@ -1,4 +1,4 @@
-//! What ends a token before its time.
+//! What ends a token before its time, and what stands for one once.
 
 use std::time::Duration;
 
@@ -6,11 +6,17 @@ use futures_util::future::BoxFuture;
 use tetherline_protocol::UserId;
 
 use super::StoreError;
+use crate::May;
 
 /// How many sessions of one user are remembered as ended at a time. Ending all of the user's sessions makes room.
 pub const SIGN_OUTS_PER_USER_MAX: usize = 1_000;
 
-/// Sign-ins that have ended although their tokens have not.
+/// Tickets of one user that were not used yet.
+pub const TICKETS_PER_USER_MAX: usize = 64;
+/// Tickets of all users that were not used yet.
+pub const TICKETS_MAX: usize = 100_000;
+
+/// Sign-ins that have ended although their tokens have not, and tickets.
 pub trait Credentials: Send + Sync + 'static {
     /// Remembers durably that sign-ins of a user have ended. It outlives an erasure of the user, whose tokens
     /// would count again otherwise.
@@ -25,6 +31,56 @@ pub trait Credentials: Send + Sync + 'static {
 
     /// Names how long sign-outs are to be remembered, those of before included: as long as a token may live.
     fn keep_sign_outs_for(&self, time: Duration);
+
+    /// Keeps a ticket for so long, by the store's clock. It need not outlive a crash. Whatever serves the same users
+    /// has to find it.
+    fn keep_ticket(
+        &self,
+        digest: TicketDigest,
+        ticket: Ticket,
+        kept_for: Duration,
+    ) -> BoxFuture<'_, Result<(), KeepTicketError>>;
+
+    /// Takes a ticket, if it is this user's: whoever comes second, or too late, finds none. What it says of how long
+    /// it counts is less by what has passed.
+    fn take_ticket(
+        &self,
+        digest: TicketDigest,
+        user: Option<&UserId>,
+    ) -> BoxFuture<'_, Result<Option<Ticket>, StoreError>>;
+}
+
+/// The SHA-256 of a ticket's text: nobody who reads memory or a file can use it.
+pub type TicketDigest = [u8; 32];
+
+/// Whom a ticket speaks for, as the token does that it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// Who.
+    pub user: UserId,
+    /// Which session, if the token named one.
+    pub session: Option<Box<str>>,
+    /// When that token was made, in ms since 1970, if it says so.
+    pub made_ms: Option<i64>,
+    /// How long that token counts.
+    pub expires_in: Duration,
+    /// What they may do.
+    pub may: May,
+}
+
+/// Why a ticket was not kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeepTicketError {
+    /// The user has [`TICKETS_PER_USER_MAX`].
+    #[error("this user has {TICKETS_PER_USER_MAX} tickets that were not used")]
+    TooMany,
+    /// There are [`TICKETS_MAX`].
+    #[error("there are {TICKETS_MAX} tickets that were not used")]
+    Crowded,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Which sign-ins have ended.

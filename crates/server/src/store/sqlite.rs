@@ -46,7 +46,7 @@ mod writer;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Instant,
 };
 
@@ -58,7 +58,7 @@ use tetherline_protocol::{
 
 use super::{
     AppendError, Appended, CarriedOut, Delivery, EventQueue, Events, Head, Mailbox, Place, Publish,
-    Resumed, Room, StoreError, Subscription, Upkeep,
+    Resumed, Room, StoreError, Subscription, Upkeep, tickets::Tickets,
 };
 use crate::alarm::Alarm;
 use behind::Counts;
@@ -125,6 +125,7 @@ pub struct SqliteStore {
     streams: Arc<StreamTable>,
     events: EventQueue,
     inbox: Arc<Claiming>,
+    tickets: Mutex<Tickets>,
     clock: Clock,
     alarm: Alarm,
 }
@@ -214,6 +215,7 @@ impl SqliteStore {
             streams,
             events,
             inbox: Arc::new(Claiming::new(setup.clock.clone())),
+            tickets: Mutex::default(),
             clock: setup.clock,
             alarm,
         })

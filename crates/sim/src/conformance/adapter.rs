@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use tetherline_protocol::{
     DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, StopTarget, UserId, frame::Message,
 };
+use tetherline_server::simulation::Tickets;
 use tetherline_server::store::{
     AppendError, Appended, CarriedOut, Delivery, Event, EventQueue, Head, Mailbox, Place, Publish,
     Resumed, Room, StoreError, Upkeep,
@@ -54,6 +55,7 @@ pub(super) struct Machine {
     /// Erasures that are committed, until the subscriber has carried them out.
     erasures: BTreeMap<UserNo, BoxFuture<'static, ()>>,
     sign_outs: SignOuts,
+    tickets: Tickets,
 }
 
 type OperationNo = u64;
@@ -90,6 +92,7 @@ impl Machine {
             events: EventQueue::default(),
             erasures: BTreeMap::new(),
             sign_outs: SignOuts::default(),
+            tickets: Tickets::default(),
         }
     }
 

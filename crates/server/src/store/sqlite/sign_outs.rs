@@ -1,4 +1,4 @@
-//! Sign-ins that have ended although their tokens have not.
+//! Sign-ins that have ended although their tokens have not, in the file; tickets, in memory.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -13,7 +13,10 @@ use tetherline_protocol::UserId;
 use super::{
     super::{
         StoreError,
-        credentials::{Credentials, SIGN_OUTS_PER_USER_MAX, SignOut, SignOutError, SignOuts},
+        credentials::{
+            Credentials, KeepTicketError, SIGN_OUTS_PER_USER_MAX, SignOut, SignOutError, SignOuts,
+            Ticket, TicketDigest,
+        },
     },
     SqliteStore,
     aging::ROWS_MAX,
@@ -21,9 +24,9 @@ use super::{
     rules::Rule,
     schedule::Wish,
     statements,
-    times::Moment,
+    times::{Moment, uptime_ms},
 };
-use crate::clock::whole_ms;
+use crate::{clock::whole_ms, lock::lock};
 
 /// In the place of a session's name, for all of a user.
 const ALL: &[u8] = &[];
@@ -65,6 +68,32 @@ impl Credentials for SqliteStore {
     fn keep_sign_outs_for(&self, time: Duration) {
         self.rules.keep_sign_outs_for(whole_ms(time));
         self.writer.look_after(Wish::Look);
+    }
+
+    fn keep_ticket(
+        &self,
+        digest: TicketDigest,
+        ticket: Ticket,
+        kept_for: Duration,
+    ) -> BoxFuture<'_, Result<(), KeepTicketError>> {
+        let kept_for_ms = whole_ms(kept_for).unsigned_abs();
+        let kept = lock(&self.tickets).keep(digest, ticket, self.uptime_ms(), kept_for_ms);
+        Box::pin(ready(kept))
+    }
+
+    fn take_ticket(
+        &self,
+        digest: TicketDigest,
+        user: Option<&UserId>,
+    ) -> BoxFuture<'_, Result<Option<Ticket>, StoreError>> {
+        let taken = lock(&self.tickets).take(&digest, user, self.uptime_ms());
+        Box::pin(ready(Ok(taken)))
+    }
+}
+
+impl SqliteStore {
+    fn uptime_ms(&self) -> u64 {
+        uptime_ms((self.clock)().1).unsigned_abs()
     }
 }
 

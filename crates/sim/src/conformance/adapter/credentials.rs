@@ -3,7 +3,8 @@ use std::{collections::BTreeMap, time::Duration};
 use futures_util::future::{BoxFuture, ready};
 use tetherline_protocol::UserId;
 use tetherline_server::store::{
-    Credentials, SIGN_OUTS_PER_USER_MAX, SignOut, SignOutError, SignOuts as Found, StoreError,
+    Credentials, KeepTicketError, SIGN_OUTS_PER_USER_MAX, SignOut, SignOutError, SignOuts as Found,
+    StoreError, Ticket, TicketDigest,
 };
 
 use super::Adapter;
@@ -72,5 +73,26 @@ impl Credentials for Adapter {
     fn keep_sign_outs_for(&self, time: Duration) {
         let kept_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.machine().sign_outs.kept_ms = Some(kept_ms);
+    }
+
+    fn keep_ticket(
+        &self,
+        digest: TicketDigest,
+        ticket: Ticket,
+        kept_for: Duration,
+    ) -> BoxFuture<'_, Result<(), KeepTicketError>> {
+        let mut machine = self.machine();
+        let (now, kept_for_ms) = (machine.now, kept_for.as_millis() as u64);
+        Box::pin(ready(machine.tickets.keep(digest, ticket, now, kept_for_ms)))
+    }
+
+    fn take_ticket(
+        &self,
+        digest: TicketDigest,
+        user: Option<&UserId>,
+    ) -> BoxFuture<'_, Result<Option<Ticket>, StoreError>> {
+        let mut machine = self.machine();
+        let now = machine.now;
+        Box::pin(ready(Ok(machine.tickets.take(&digest, user, now))))
     }
 }
