@@ -30,6 +30,7 @@ use crate::{
         events::follow,
         hub::Hub,
         sends_room::SendShare,
+        session::WrittenLimits,
     },
     http::{Bodies, BodyError, message_request_bytes, router, serve_within},
     rates::Meters,
@@ -55,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     /// A copy that sessions share.
     pub(crate) limits: Arc<Limits>,
+    pub(crate) written_limits: WrittenLimits,
     pub(crate) meters: Arc<Meters>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) hub: Arc<Hub>,
@@ -89,6 +91,7 @@ impl Server {
         let meters = Arc::new(Meters::of(&config));
         let shared = Shared {
             config,
+            written_limits: WrittenLimits::new(&limits),
             limits,
             meters,
             store,

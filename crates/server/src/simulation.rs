@@ -18,7 +18,7 @@ use crate::{
     connection::{
         hub::{self, Membership},
         pump::{self, Pump},
-        session::{Errand, Opening, Outgoing, Reason, Wire},
+        session::{Errand, Opening, Outgoing, Reason, Wire, WrittenLimits},
         socket::Goodbye,
     },
     rates::Meters,
@@ -203,6 +203,7 @@ impl Session {
             place,
             token_expires_in: Duration::from_millis(token_expires_in_ms),
             may: May::EVERYTHING,
+            written_limits: WrittenLimits::new(&limits),
             limits,
             meters,
             time_ms: i64::try_from(now_ms).unwrap_or(i64::MAX),

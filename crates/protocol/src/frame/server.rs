@@ -9,9 +9,10 @@ use super::{
 };
 use crate::{Attempt, Epoch, Limits, MessageId, Seq, UserId, message_type};
 
-/// `connection_established`: who and where this connection is.
+/// `connection_established`: who and where this connection is. A server that has written its limits once has them as
+/// `L` in their written form.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ConnectionEstablished {
+pub struct ConnectionEstablished<L = Limits> {
     /// Names this connection in the server's log.
     pub connection_id: MessageId,
     /// Whose mailbox it is.
@@ -39,7 +40,7 @@ pub struct ConnectionEstablished {
     /// When the token runs out, counted from now, in ms.
     pub token_expires_in_ms: u64,
     /// The server's limits.
-    pub limits: Limits,
+    pub limits: L,
     /// The server's clock, RFC 3339 in UTC.
     pub timestamp: Box<str>,
 }
@@ -181,6 +182,14 @@ pub struct ErrorFrame {
     pub retry_after_ms: Option<u64>,
 }
 
+impl<L: Serialize> ConnectionEstablished<L> {
+    /// Writes the frame; `None` only if the limits cannot be written.
+    #[must_use]
+    pub fn to_text(&self) -> Option<String> {
+        write(message_type::CONNECTION_ESTABLISHED, self)
+    }
+}
+
 /// A frame from the server, as a native client reads it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -254,9 +263,7 @@ impl ServerFrame {
     #[must_use]
     pub fn to_text(&self) -> Option<String> {
         match self {
-            Self::ConnectionEstablished(frame) => {
-                write(message_type::CONNECTION_ESTABLISHED, frame.as_ref())
-            }
+            Self::ConnectionEstablished(frame) => frame.to_text(),
             Self::Pong(frame) => write(message_type::PONG, frame),
             Self::PendingCheckComplete(data) => write(
                 message_type::PENDING_CHECK_COMPLETE,

@@ -42,7 +42,7 @@ use crate::{
 };
 use allowance::Allowance;
 use budget::Budget;
-pub(crate) use events::{Input, Opening, Outgoing, Output, Reason, Wire};
+pub(crate) use events::{Input, Opening, Outgoing, Output, Reason, Wire, WrittenLimits};
 use feed::Feed;
 pub(crate) use sends::Errand;
 use sends::Sends;
@@ -121,7 +121,7 @@ impl Session {
             checks_positions: true,
             heartbeat_interval_ms: opening.limits.heartbeat_interval_ms,
             token_expires_in_ms: millis(opening.token_expires_in),
-            limits: (*opening.limits).clone(),
+            limits: &*opening.written_limits.0,
             timestamp: clock::rfc3339(opening.time_ms).as_str().into(),
         };
         let mut session = Self {
@@ -146,7 +146,7 @@ impl Session {
             frames: VecDeque::new(),
             closed: false,
         };
-        session.write(&ServerFrame::ConnectionEstablished(Box::new(established)));
+        session.push(established.to_text());
         session
     }
 
@@ -429,7 +429,11 @@ impl Session {
     }
 
     fn write(&mut self, frame: &ServerFrame) {
-        match frame.to_text() {
+        self.push(frame.to_text());
+    }
+
+    fn push(&mut self, written: Option<String>) {
+        match written {
             Some(text) => self.frames.push_back(Outgoing::Text(text.into())),
             None => self.fault(&"a frame cannot be written"),
         }

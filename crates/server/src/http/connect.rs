@@ -255,6 +255,7 @@ impl Admitted {
             token_expires_in: expires_in.saturating_sub(now - verified_at),
             may,
             limits: shared.limits.clone(),
+            written_limits: shared.written_limits.clone(),
             meters: shared.meters.clone(),
             time_ms: clock::now_ms(),
         };

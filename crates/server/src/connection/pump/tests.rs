@@ -5,7 +5,10 @@ use tetherline_protocol::Limits;
 use super::*;
 use crate::{
     May,
-    connection::{hub::Hub, session::Wire},
+    connection::{
+        hub::Hub,
+        session::{Wire, WrittenLimits},
+    },
     store::{Head, fresh_id},
 };
 
@@ -36,6 +39,7 @@ impl Connection {
             },
             token_expires_in: Duration::from_hours(1),
             may: May::EVERYTHING,
+            written_limits: WrittenLimits::new(&limits),
             limits: Arc::new(limits),
             meters: Arc::default(),
             time_ms: 0,

@@ -2,6 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use serde_json::value::RawValue;
 use tetherline_protocol::{
     CloseCode, Limits, MessageId, RETRY_AFTER_IN_REASON, Seq, StreamPosition, UserId,
 };
@@ -24,6 +25,17 @@ pub(crate) enum Wire {
     Plain,
 }
 
+/// The limits as clients are told them: written once, and not for each connection.
+#[derive(Clone)]
+pub(crate) struct WrittenLimits(pub(super) Arc<RawValue>);
+
+impl WrittenLimits {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let written = serde_json::value::to_raw_value(limits);
+        Self(written.expect("numbers can be written as JSON").into())
+    }
+}
+
 /// What is known when the connection opens.
 pub(crate) struct Opening {
     pub(crate) connection: MessageId,
@@ -33,6 +45,7 @@ pub(crate) struct Opening {
     pub(crate) token_expires_in: Duration,
     pub(crate) may: May,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) written_limits: WrittenLimits,
     pub(crate) meters: Arc<Meters>,
     /// The wall clock at `now`, in ms since 1970.
     pub(crate) time_ms: i64,

@@ -358,6 +358,7 @@ fn opening(wire: Wire, limits: &Limits, head: u64, cursor: u64) -> Opening {
         place: place(head, cursor, 0),
         token_expires_in: Duration::from_mins(2),
         may: May::EVERYTHING,
+        written_limits: WrittenLimits::new(limits),
         limits: Arc::new(limits.clone()),
         meters: Arc::default(),
         time_ms: 0,

@@ -52,6 +52,7 @@ fn rig_with(wire: Wire, head: u64, limits: Limits, meters: Arc<Meters>, now: Ins
         place: place(head, 0),
         token_expires_in: Duration::from_hours(1),
         may: May::EVERYTHING,
+        written_limits: WrittenLimits::new(&limits),
         limits: Arc::new(limits),
         meters,
         time_ms: 0,
