@@ -75,3 +75,24 @@ async fn a_database_that_is_broken_is_said_once_and_not_for_each_request_and_so_
     .expect("its end is said, too");
     assert!(said(" ERROR ") + said(" WARN tetherline_chat") <= often(started));
 }
+
+#[tokio::test]
+async fn a_request_without_a_path_is_no_fault_of_the_chat() {
+    // The page's files were looked for under no name, and that was a 500.
+    let (_folder, chat) = Chat::fresh().await;
+    let address = chat.url.strip_prefix("http://").unwrap();
+    for (what, expected) in [
+        ("GET index.html", "400"),
+        ("CONNECT index.html:443", "400"),
+        ("GET /api/health", "200"),
+        ("GET http://elsewhere.test/api/health", "200"),
+        ("OPTIONS *", "404"),
+    ] {
+        let mut stream = BufReader::new(TcpStream::connect(address).await.unwrap());
+        let head = format!("{what} HTTP/1.1\r\nHost: a\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut line = String::new();
+        timeout(PATIENCE, stream.read_line(&mut line)).await.unwrap().unwrap();
+        assert!(line.starts_with(&format!("HTTP/1.1 {expected}")), "{what}: {line}");
+    }
+}

@@ -133,9 +133,13 @@ async fn a_request_that_two_would_read_differently_is_read_by_nobody() {
         ] {
             assert_eq!(Raw::ask(&server, other).await.status, 400, "{other:?}");
         }
-        for (what, expected) in
-            [("CONNECT evil.test:443", 404), ("TRACE /ws/user/eve", 405), ("OPTIONS *", 404)]
-        {
+        for (what, expected) in [
+            ("CONNECT evil.test:443", 400),
+            ("GET evil.test:443", 400),
+            ("GET evil.test", 400),
+            ("TRACE /ws/user/eve", 405),
+            ("OPTIONS *", 404),
+        ] {
             let request =
                 format!("{what} HTTP/1.1\r\nHost: evil.test:443\r\nx: what-comes-back\r\n\r\n");
             let answer = Raw::ask(&server, &request).await;

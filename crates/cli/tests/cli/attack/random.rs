@@ -1,7 +1,8 @@
 //! What nobody thought of: good requests and frames with something wrong in them, the same ones each time.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
+use futures_util::{StreamExt as _, stream};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::timeout,
@@ -15,6 +16,9 @@ use crate::support::{PATIENCE, Server};
 
 const REQUESTS: usize = 1_000;
 const CONNECTIONS: usize = 300;
+const AT_ONCE: usize = 50;
+/// Nothing more is expected from a server that has said nothing for so long.
+const QUIET: Duration = Duration::from_millis(150);
 
 /// Numbers that look like chance (xorshift64).
 struct Chance(u64);
@@ -54,13 +58,15 @@ impl Chance {
     }
 }
 
-/// Says it, ends its own side, and gives back all that is said to it.
+/// Says it, waits for what comes of it, ends its own side, and gives back all that was said to it.
 async fn said_to(server: &Server, bytes: &[u8]) -> Vec<u8> {
     let mut raw = Raw::connect(server).await;
     let mut said = Vec::new();
     let talk = async {
         // It may have been hung up on before that.
         let _ = raw.0.write_all(bytes).await;
+        // Whoever has said all may not be there any more for an answer.
+        while let Ok(Ok(1..)) = timeout(QUIET, raw.0.read_buf(&mut said)).await {}
         let _ = raw.0.shutdown().await;
         let _ = raw.0.read_to_end(&mut said).await;
     };
@@ -117,11 +123,15 @@ async fn a_request_with_something_wrong_in_it_is_refused_and_never_a_fault_of_ou
     ];
     let attack = async {
         let mut chance = Chance(0x2545_f491_4f6c_dd1d);
-        for n in 0..REQUESTS {
+        let spoiled = (0..REQUESTS).map(|n| {
             let mut request = requests[n % requests.len()].clone().into_bytes();
             let places = 1 + chance.below(4);
             chance.spoil(&mut request, places);
-            let said = said_to(&server, &request).await;
+            request
+        });
+        let asked = spoiled.map(async |request| (said_to(&server, &request).await, request));
+        let mut asked = stream::iter(asked).buffered(AT_ONCE);
+        while let Some((said, request)) = asked.next().await {
             let said = String::from_utf8_lossy(&said);
             for line in said.lines().filter_map(|line| line.strip_prefix("HTTP/1.1 5")) {
                 let is_ours = ["01 ", "03 ", "05 "].iter().any(|kind| line.starts_with(kind));
@@ -153,7 +163,7 @@ async fn frames_with_something_wrong_in_them_are_refused_and_never_a_fault_of_ou
     ];
     let attack = async {
         let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
-        for _ in 0..CONNECTIONS {
+        let spoiled = (0..CONNECTIONS).map(|_| {
             let mut bytes = format!(
                 "GET /ws/user/eve?device=d HTTP/1.1\r\nHost: h\r\n{UPGRADE}{KEY}\
                  Sec-WebSocket-Protocol: tetherline.v1, bearer.{token}\r\n\r\n"
@@ -182,7 +192,11 @@ async fn frames_with_something_wrong_in_them_are_refused_and_never_a_fault_of_ou
                 chance.spoil(&mut frames, places);
                 bytes.extend(frames);
             }
-            let said = said_to(&server, &bytes).await;
+            bytes
+        });
+        let asked = spoiled.map(async |bytes| (said_to(&server, &bytes).await, bytes));
+        let mut asked = stream::iter(asked).buffered(AT_ONCE);
+        while let Some((said, bytes)) = asked.next().await {
             let fault = [0x88, 16, 3, 243];
             assert!(!said.windows(4).any(|bytes| bytes == fault), "1011 for {bytes:x?}");
         }

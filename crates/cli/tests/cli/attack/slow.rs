@@ -50,7 +50,11 @@ async fn who_is_slow_or_silent_or_never_reads_is_cut_off_and_keeps_nobody_waitin
             let began = Instant::now();
             match n % 3 {
                 0 => trickle(raw, b"GET / HTTP/1.1\r\nHost: h\r\nx: ", HEADER_READ_TIMEOUT).await,
-                1 => raw.say("GET /ws/user/eve HTTP/1.1\r\nUpgr").await.unwrap(),
+                1 => {
+                    let most = "x".repeat(15_000);
+                    raw.say(format!("GET /ws/user/eve HTTP/1.1\r\nx: {most}")).await.unwrap();
+                    raw.gone().await;
+                }
                 _ => raw.gone().await,
             }
             assert!(began.elapsed() < HEADER_READ_TIMEOUT + MORE);

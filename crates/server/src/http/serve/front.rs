@@ -16,7 +16,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header, uri::Authority};
+use http::{HeaderValue, Request, StatusCode, Version, header, uri::Authority};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use tetherline_protocol::ErrorCode;
 use tower::ServiceExt as _;
@@ -76,7 +76,7 @@ async fn answer(
     } else if size.exact().is_none() {
         exchange.unannounced();
     }
-    let mut response = match malformed(request.headers(), request.version()) {
+    let mut response = match malformed(&request) {
         Some(problem) => problem.into_response(),
         None => app.oneshot(request.map(|body| Watched::body(body, exchange.clone()))).await?,
     };
@@ -93,7 +93,13 @@ async fn answer(
 }
 
 /// What RFC 9112 has a server refuse, whatever was asked for (sections 3.2 and 6.1).
-fn malformed(headers: &HeaderMap, version: Version) -> Option<Problem> {
+fn malformed(request: &Request<Incoming>) -> Option<Problem> {
+    let (headers, version) = (request.headers(), request.version());
+    // Only a proxy is asked for a host and a port, and a page's files have no such name.
+    if !request.uri().path().starts_with('/') && request.uri().path() != "*" {
+        let message = "A request says what it is for by a path.";
+        return Some(Problem::new(StatusCode::BAD_REQUEST, ErrorCode::BadFrame, message));
+    }
     let mut hosts = headers.get_all(header::HOST).iter();
     let has_host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => is_host(host),
