@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 use tetherline::Client;
 
 use crate::{
+    outbound::proxy,
+    socket::Socket,
     support::{PATIENCE, Server, complaint, text},
+    tls::front,
     webhook::backend,
 };
 
@@ -61,6 +64,46 @@ async fn an_application_without_jwts_lets_its_own_users_in() {
     assert_eq!((&body["user"], &body["device"]), (&json!("ada"), &json!("laptop")));
     let asked = asked.recv_timeout(PATIENCE).unwrap();
     assert_eq!((&asked["user"], &asked["type"]), (&json!("ada"), &json!("connect")));
+}
+
+/// Whether somebody with this token gets in at `/ws`, and as whom.
+async fn gets_in(server: &Server, token: &str) -> Result<Value, u16> {
+    let offer = ["tetherline.v1".to_owned(), format!("bearer.{token}")];
+    let mut socket = Socket::open(&server.url, "/ws?device=laptop", &offer).await?;
+    Ok(socket.frame("connection_established").await["user_uuid"].clone())
+}
+
+#[tokio::test]
+async fn the_proxy_that_is_named_is_asked_and_none_of_the_environment() {
+    let (elsewhere, passed) = proxy("HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n");
+    let environment = ["HTTP_PROXY", "http_proxy", "ALL_PROXY"].map(|name| (name, &*elsewhere));
+    let (url, asked) = application();
+    let start =
+        |options: &[&str]| Server::start_in(&environment, tempfile::tempdir().unwrap(), options);
+    let server = start(&["--connect-hook-url", &url]);
+    assert_eq!(gets_in(&server, "adas-session").await, Ok(json!("ada")));
+    assert_eq!(gets_in(&server, "nobodys").await, Err(401));
+    assert_eq!(asked.try_iter().count(), 2);
+    assert_eq!(passed.try_recv().ok(), None);
+
+    let (between, asked) = proxy(
+        "HTTP/1.1 200 OK\r\ncontent-length: 14\r\nconnection: close\r\n\r\n{\"user\":\"ada\"}",
+    );
+    let hook = ["--connect-hook-url", "http://app.invalid/hook", "--connect-hook-proxy", &between];
+    assert_eq!(gets_in(&start(&hook), "any").await, Ok(json!("ada")));
+    assert_eq!(asked.recv_timeout(PATIENCE).unwrap(), "POST http://app.invalid/hook HTTP/1.1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_may_have_a_certificate_of_its_own_and_who_trusts_it_not_asks_nothing() {
+    let (url, asked) = application();
+    let front = front(url.trim_end_matches("/connect?key=secret")).await;
+    let url = format!("{}/connect?key=secret", front.url);
+    let server = Server::start_with(&["--connect-hook-url", &url]);
+    assert_eq!(gets_in(&server, "adas-session").await, Err(503));
+    assert_eq!(asked.try_iter().count(), 0);
+    let trusted = ["--connect-hook-url", &url, "--connect-hook-cacert", text(&front.certificate)];
+    assert_eq!(gets_in(&Server::start_with(&trusted), "adas-session").await, Ok(json!("ada")));
 }
 
 #[test]

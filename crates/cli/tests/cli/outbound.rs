@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A proxy that refuses everything, and the first lines of what it was asked.
-fn proxy(answer: &'static str) -> (String, Receiver<String>) {
+pub(crate) fn proxy(answer: &'static str) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (sender, asked) = channel();
