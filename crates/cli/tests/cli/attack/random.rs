@@ -117,6 +117,10 @@ async fn a_request_with_something_wrong_in_it_is_refused_and_never_a_fault_of_ou
         ),
         format!("DELETE /v1/users/eve HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {key}\r\n\r\n"),
         format!(
+            "DELETE /v1/users/joe/sessions/s1 HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {key}\r\n\r\n"
+        ),
+        post("/v1/tickets", "", r#"{"user":"eve"}"#),
+        format!(
             "GET /ws/user/eve?device=d HTTP/1.1\r\nHost: h\r\n{UPGRADE}{KEY}Sec-WebSocket-Protocol: tetherline.v1, bearer.{token}\r\nOrigin: http://a.example\r\n\r\n"
         ),
         format!("OPTIONS /ws/user/eve HTTP/1.1\r\nHost: h\r\nOrigin: {}\r\n\r\n", server.url),

@@ -161,24 +161,53 @@ async fn send(server: &Server, token: &str) -> Vec<String> {
     said
 }
 
+/// A ticket of eve's, which was used, and what was said to whoever used it, and used it again.
+async fn use_ticket(server: &Server, token: &str) -> (String, Vec<String>) {
+    let ask = format!(
+        "POST /v1/tickets HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\
+         Content-Length: 0\r\n\r\n"
+    );
+    let issued = Raw::ask(server, &ask).await;
+    assert_eq!(issued.status, 201, "{issued:?}");
+    let issued: serde_json::Value = serde_json::from_str(&issued.body).unwrap();
+    let ticket = issued["ticket"].as_str().unwrap().to_owned();
+    let mut said = Vec::new();
+    for (ticket, expected) in [(ticket.as_str(), 101), (&ticket, 401), (FORGED, 401)] {
+        let path = format!("/ws/user/eve?device=d&ticket={ticket}");
+        let connect = format!("GET {path} HTTP/1.1\r\nHost: h\r\n{UPGRADE}{KEY}\r\n");
+        let answer = Raw::ask(server, &connect).await;
+        assert_eq!(answer.status, expected, "{answer:?}");
+        said.push(format!("{answer:?}"));
+    }
+    (ticket, said)
+}
+
 #[tokio::test]
 async fn no_token_query_or_content_is_in_the_log_or_in_an_answer() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let hook = backend();
     let data = tempfile::tempdir().unwrap();
-    let mut server = Server::start_logging_on(data, &log, &["--webhook-url", &hook]);
+    // Whoever has no token of this server's is asked about, with their cookies.
+    let hooks = ["--webhook-url", &hook, "--connect-hook-url", &hook];
+    let mut server = Server::start_logging_on(data, &log, &hooks);
     let token = server.token("eve");
-    let answers =
-        [show_tokens(&server, &token).await, publish(&server).await, send(&server, &token).await]
-            .concat()
-            .join("\n");
+    let (ticket, said) = use_ticket(&server, &token).await;
+    let answers = [
+        said,
+        show_tokens(&server, &token).await,
+        publish(&server).await,
+        send(&server, &token).await,
+    ]
+    .concat()
+    .join("\n");
     let files = ["api.key", "jwt.secret", "webhook.secret"];
     let mut secrets: Vec<String> =
         files.iter().map(|name| fs::read_to_string(server.file(name)).unwrap()).collect();
-    secrets.extend([token, FORGED.to_owned(), CONTENT.to_owned(), QUERY.to_owned()]);
+    secrets.extend([token, ticket, FORGED.to_owned(), CONTENT.to_owned(), QUERY.to_owned()]);
     secrets.extend(
-        ["Basic ", "Bearer ", "session=", "token=", "not-the-right-key"].map(str::to_owned),
+        ["Basic ", "Bearer ", "session=", "token=", "ticket=", "not-the-right-key"]
+            .map(str::to_owned),
     );
     server.terminate();
     let log = fs::read_to_string(log).unwrap();
