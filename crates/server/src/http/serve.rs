@@ -5,21 +5,11 @@ mod front;
 mod peer;
 
 use std::{
-    error::Error as _,
-    future::Future,
-    io,
-    net::SocketAddr,
-    pin::pin,
-    sync::Arc,
+    error::Error as _, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
     time::Instant,
-    time::{Duration, UNIX_EPOCH},
 };
 
-use axum::{
-    Router,
-    http::{HeaderValue, header::DATE},
-    response::Response,
-};
+use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
@@ -28,7 +18,6 @@ use tokio::{
 use tracing::Instrument as _;
 
 use crate::{
-    clock,
     rates::Meters,
     trouble::{SharedTrouble, Word},
 };
@@ -97,7 +86,6 @@ pub(crate) async fn serve_within(
         .auto_date_header(false)
         .max_header_size(HEADER_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX);
-    let app = app.layer(axum::middleware::map_response(date));
     let admission = Admission::new();
     let (accept_trouble, descriptor_trouble) = (SharedTrouble::new(), SharedTrouble::new());
     let rate_trouble = SharedTrouble::new();
@@ -176,18 +164,6 @@ async fn accept(
             tracing::warn!(times, "connections are refused: they come too fast from one address");
         }
     }
-}
-
-/// When it was answered (RFC 9110, 6.6.1), unless the clock says nothing that could be written.
-async fn date(mut response: Response) -> Response {
-    let now_s = clock::now_ms().unsigned_abs() / 1_000;
-    if now_s > 0 {
-        let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(now_s));
-        if let Ok(date) = HeaderValue::from_str(&date) {
-            response.headers_mut().insert(DATE, date);
-        }
-    }
-    response
 }
 
 /// One connection, until it ends or becomes a WebSocket.

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use axum::{
@@ -16,14 +16,14 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, Request, StatusCode, Version, header, uri::Authority};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header, uri::Authority};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use tetherline_protocol::ErrorCode;
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
 
 use super::{HttpConnection, peer::Exchange};
-use crate::http::Problem;
+use crate::{clock, http::Problem};
 
 /// The rest of a request that is read without ado, so that a refusal does not cost the connection.
 const SMALL_BODY_BYTES: u64 = 16 * 1024;
@@ -80,6 +80,7 @@ async fn answer(
         Some(problem) => problem.into_response(),
         None => app.oneshot(request.map(|body| Watched::body(body, exchange.clone()))).await?,
     };
+    date(response.headers_mut());
     tracing::debug!(status = response.status().as_u16(), took = ?began.elapsed(), "answered");
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         exchange.upgraded();
@@ -90,6 +91,17 @@ async fn answer(
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
+}
+
+/// When it was answered (RFC 9110, 6.6.1), unless the clock says nothing that could be written.
+fn date(headers: &mut HeaderMap) {
+    let now_s = clock::now_ms().unsigned_abs() / 1_000;
+    if now_s > 0 {
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(now_s));
+        if let Ok(date) = HeaderValue::from_str(&date) {
+            headers.insert(header::DATE, date);
+        }
+    }
 }
 
 /// What RFC 9112 has a server refuse, whatever was asked for (sections 3.2 and 6.1).
