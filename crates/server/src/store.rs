@@ -51,11 +51,10 @@ pub use streams::{
     StreamPhase, StreamState,
 };
 
-/// What a store promises, tells and answers, for whoever writes another one.
-#[cfg(feature = "custom-store")]
-pub use self::{
-    credentials::{Credentials, KeepTicketError, SignOut, SignOuts, Ticket, TicketDigest},
-    events::{CarriedOut, EVENTS_BYTES_MAX, EVENTS_MAX, Event, EventQueue, Events, Subscription},
+#[cfg(not(feature = "custom-store"))]
+pub(crate) use self::{
+    credentials::{Credentials, KeepTicketError, SignOut, SignOuts, Ticket},
+    events::{CarriedOut, Event, EventQueue, Events, Subscription},
     promises::{
         Appended, Begun, Claim, ClaimError, Delivery, Inbox, Mailbox, Place, Resumed, Room,
         Standing, Store, Upkeep,
@@ -64,10 +63,11 @@ pub use self::{
         OpenedStream, OverdueStream, StreamPage, StreamPiece, StreamRead, StreamSnapshot, Streams,
     },
 };
-#[cfg(not(feature = "custom-store"))]
-pub(crate) use self::{
+/// What a store promises, tells and answers, for whoever writes another one.
+#[cfg(feature = "custom-store")]
+pub use self::{
     credentials::{Credentials, KeepTicketError, SignOut, SignOuts, Ticket, TicketDigest},
-    events::{CarriedOut, Event, EventQueue, Events, Subscription},
+    events::{CarriedOut, EVENTS_BYTES_MAX, EVENTS_MAX, Event, EventQueue, Events, Subscription},
     promises::{
         Appended, Begun, Claim, ClaimError, Delivery, Inbox, Mailbox, Place, Resumed, Room,
         Standing, Store, Upkeep,

@@ -69,7 +69,8 @@ fn in_typescript(kind: &str) -> Result<&'static str> {
         "MessageId" | "UserId" | "Epoch" | "Box<str>" => "string",
         "u32" | "u64" | "Seq" | "Attempt" => "number",
         "bool" => "boolean",
-        "Limits" => "Limits",
+        // Written in advance, on a server.
+        "Limits" | "L" => "Limits",
         "Box<RawValue>" | "SendAnswer" => "unknown",
         _ => bail!("{SOURCE} has a field of type {kind}: say in xtask what that is in TypeScript"),
     })

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{Attempt, Epoch, Limits, MessageId, Seq, UserId, message_type};
 
-/// `connection_established`: who and where this connection is. A server that has written its limits once has them as
-/// `L` in their written form.
+// `L` is how the limits are held: a server has written them once.
+/// `connection_established`: who and where this connection is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ConnectionEstablished<L = Limits> {
     /// Names this connection in the server's log.
