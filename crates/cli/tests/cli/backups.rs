@@ -379,6 +379,35 @@ fn a_backup_is_restored_on_a_new_machine_and_what_was_there_is_kept() {
     assert_eq!(server.tail("ada", &["--after", "0", "--no-ack"]).until_caught_up(), [1, 2]);
 }
 
+#[tokio::test]
+async fn who_was_signed_out_stays_so_when_a_backup_of_before_takes_the_place() {
+    // Their tokens counted again.
+    let mut server = Server::start();
+    server.publish("ada", r#"{"n":1}"#);
+    let outside = tempfile::tempdir().unwrap();
+    let backup = back_up(&server, &outside.path().join("backup.db"));
+    let tokens = ["ada", "bob"].map(|user| (user, server.token(user)));
+    let (key, url) = (server.file("api.key"), server.url.clone());
+    let signed_out =
+        run(&["sign-out", "--url", &url, "--api-key-file", text(&key), "--user", "ada"]);
+    assert!(signed_out.status.success(), "{signed_out:?}");
+    // No connection of before is used again: its server is gone.
+    let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+    let open = async || {
+        let mut statuses = Vec::new();
+        for (user, token) in &tokens {
+            let request = http.get(format!("{url}/ws/user/{user}")).bearer_auth(token);
+            statuses.push(request.send().await.unwrap().status().as_u16());
+        }
+        statuses
+    };
+    assert_eq!(open().await, [401, 426]);
+    server.kill();
+    restore(&server, &backup);
+    server.start_again();
+    assert_eq!(open().await, [401, 426]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_was_erased_is_in_no_backup_that_is_made_at_once() {
     // Their rows were still to be deleted, and so all that they had ever got was in the backup for ever.

@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::{
     OpenError, messages,
     presence::{self, Lock},
-    schema,
+    schema, sign_outs,
 };
 pub use file::{BackupError, Progress, Replaced, copy, discard, put_in_place, stamp};
 pub use partial::Claim;
@@ -108,7 +108,8 @@ pub fn back_up_mailbox(
 }
 
 /// Puts a backup in the place of a data folder's mailbox, as another history: every page is told that
-/// it may have missed something, and reads on from what its device has acknowledged. Answers where
+/// it may have missed something, and reads on from what its device has acknowledged. Whoever was signed out in
+/// the mailbox of before stays so, if that can be read. Answers where
 /// the mailbox of before is kept, if there was one. Nobody may have the folder open.
 pub fn restore_mailbox(
     from: &Path,
@@ -131,6 +132,12 @@ pub fn restore_mailbox(
     if let Err(error) = renewed {
         discard(&restoring)?;
         return Err(error);
+    }
+    if path.exists()
+        && let Err(error) = sign_outs::carry_over(&path, &restoring)
+    {
+        // What is damaged is restored for that.
+        tracing::debug!(%error, "sign-outs were not carried over");
     }
     let replaced = put_in_place(&restoring, &path)?;
     lock.has_a_mailbox();

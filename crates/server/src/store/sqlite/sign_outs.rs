@@ -1,6 +1,7 @@
 //! Sign-ins that have ended although their tokens have not, in the file; tickets, in memory.
 
 use std::{
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -23,7 +24,7 @@ use super::{
     commands::Command,
     rules::Rule,
     schedule::Wish,
-    statements,
+    schema, statements,
     times::{Moment, uptime_ms},
 };
 use crate::{clock::whole_ms, lock::lock};
@@ -156,6 +157,22 @@ pub(super) fn write(
         )?
         .execute(params![user, session, before_ms, now.created_ms])?;
     Ok(Ok(()))
+}
+
+/// Has a file know of what another remembers, which no server has open.
+pub(super) fn carry_over(from: &Path, to: &Path) -> rusqlite::Result<()> {
+    let from = from.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(from.into()))?;
+    let connection = schema::connect(to)?;
+    connection.execute("ATTACH ?1 AS before", [from])?;
+    connection.execute(
+        "INSERT INTO sign_outs SELECT user, session, before, created_at FROM before.sign_outs WHERE true
+         ON CONFLICT DO UPDATE SET before = max(before, excluded.before),
+             created_at = max(created_at, excluded.created_at)",
+        [],
+    )?;
+    connection.execute_batch("DETACH before")?;
+    // This folds the log in and takes it away.
+    connection.close().map_err(|(_, error)| error)
 }
 
 /// Forgets some of those that no token can outlive any more. What a clock that was wrong has dated later than
