@@ -184,7 +184,7 @@ async fn who_was_silent_or_stuck_comes_back_to_all_the_rest_and_to_nothing_twice
             let frame = timeout(PATIENCE, back.next()).await.expect("the rest in time");
             numbers.extend(frame["n"].as_u64());
         }
-        assert_eq!(numbers, Vec::from_iter(first..=first + 12));
+        assert_eq!(numbers, (first..=first + 12).collect::<Vec<_>>());
         back.next_of("pending_check_complete").await;
         back.assert_quiet().await;
         drop(back);

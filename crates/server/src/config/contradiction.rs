@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn what_is_none_at_all_is_said_with_what_would_come_of_it() {
-        let none: [(fn(&mut Limits), &str); 4] = [
+        type Change = fn(&mut Limits);
+        let none: [(Change, &str); 4] = [
             (|limits| limits.message_bytes_max = 0, "message_bytes_max is 0"),
             (|limits| limits.publish_bytes_max = 0, "publish_bytes_max is 0"),
             (|limits| limits.sends_waiting_max = 0, "sends_waiting_max is 0"),

@@ -7,7 +7,7 @@ use crate::{Drain, REQUESTS_GRACE};
 
 /// What a store may take to write its last and to close, as far as that can be known.
 const CLOSING_TIME: Duration = Duration::from_secs(10);
-/// Over how long those who were connected come back after a drain, unless [`Config::drain_window`] says
+/// Over how long those who were connected come back after a drain, unless [`Config::drain_window`](crate::Config::drain_window) says
 /// otherwise.
 pub const DRAIN_WINDOW: Duration = Duration::from_secs(30);
 /// How long a drain waits for connections to say goodbye once they were told to, and for the application to
@@ -15,14 +15,14 @@ pub const DRAIN_WINDOW: Duration = Duration::from_secs(30);
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Server {
-    /// Refuses new connections, closes all others with 1012 as [`Config::drain`] says, and waits for them and
+    /// Refuses new connections, closes all others with 1012 as [`Config::drain`](crate::Config::drain) says, and waits for them and
     /// for what they have handed to the application: [`DRAIN_TIMEOUT`] from when the last was sent away.
     /// Everything else goes on meanwhile, publishing too.
     pub async fn drain(&self) {
         self.drain_by(self.shared.config.drain).await;
     }
 
-    /// The same without sending anybody away later than now, whatever [`Config::drain`] says: somebody waits at
+    /// The same without sending anybody away later than now, whatever [`Config::drain`](crate::Config::drain) says: somebody waits at
     /// a terminal.
     pub async fn drain_at_once(&self) {
         self.drain_by(Drain::AtOnce).await;

@@ -188,7 +188,7 @@ async fn a_close_waits_behind_a_frame_that_is_half_written_and_then_cuts() {
         socket.write(batch.to_vec());
         assert_eq!(written(&mut socket).await, Written::Some);
         let closing = tokio::spawn(async move {
-            socket.close(Goodbye::Ours(CloseCode::Restart, "bye".into())).await
+            socket.close(Goodbye::Ours(CloseCode::Restart, "bye".into())).await;
         });
         if !is_read {
             closing.await.unwrap();
@@ -208,7 +208,7 @@ async fn after_a_breach_our_side_is_closed_before_the_peer_has_stopped() {
     // The server lingered and kept its side open, so that a peer that waited for the end waited, too.
     let (mut socket, mut theirs) = socket();
     let closing = tokio::spawn(async move {
-        socket.close(Goodbye::Breach(CloseCode::ProtocolError, "".into())).await
+        socket.close(Goodbye::Breach(CloseCode::ProtocolError, "".into())).await;
     });
     let mut bytes = Vec::new();
     theirs.read_to_end(&mut bytes).await.unwrap();
