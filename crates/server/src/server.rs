@@ -35,7 +35,7 @@ use crate::{
     http::{Bodies, BodyError, message_request_bytes, router, serve_within},
     rates::Meters,
     security::hook::Asker,
-    store::{Head, Outcome, Publish, SignOutError, StoppedStream, Store, StoreError},
+    store::{Head, Outcome, Publish, StoppedStream, Store, StoreError},
     trouble::{SharedTrouble, Word},
 };
 
@@ -224,25 +224,6 @@ impl Server {
     /// it with them as `as_of_seq`.
     pub async fn head(&self, user: &UserId) -> Result<Head, StoreError> {
         self.shared.store.head(user).await
-    }
-
-    /// Signs a user out: ends the tokens of one session (their `sid`), or all of the user's that were made until now.
-    ///
-    /// Connections that stand on them are closed with 4401, and no such token opens or renews one any more, over
-    /// restarts too, until it would have expired. As `iat` counts in seconds, all of a user's end with the second
-    /// that is under way, which this waits for; a token without `iat` is then no good for as long as this is
-    /// remembered. A session that has ended stays so, even if tokens are made for it later.
-    ///
-    /// An application that knows by itself which sign-ins stand says so ([`Application::is_signed_in`]) and calls
-    /// [`Server::close_session`].
-    pub async fn sign_out(&self, user: &UserId, session: Option<&str>) -> Result<(), SignOutError> {
-        self.shared.sign_out(user, session).await
-    }
-
-    /// Closes the connections of one session (the token's `sid`) with 4401, and remembers nothing of it: from before
-    /// this call on, [`Application::is_signed_in`] has to answer that it has ended.
-    pub fn close_session(&self, user: &UserId, session: &str) {
-        self.shared.hub.sign_out(user, Some(session));
     }
 
     /// Reads the body of a request to a route of the application's own by the rules of this server's:

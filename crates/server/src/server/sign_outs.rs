@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tetherline_protocol::UserId;
 
-use super::Shared;
+use super::{Server, Shared};
 use crate::{
     clock,
     security::auth::{Identity, InvalidToken},
@@ -14,6 +14,27 @@ use crate::{
 
 /// What `iat` counts in.
 const SECOND_MS: i64 = 1_000;
+
+impl Server {
+    /// Signs a user out: ends the tokens of one session (their `sid`), or all of the user's that were made until now.
+    ///
+    /// Connections that stand on them are closed with 4401, and no such token opens or renews one any more, over
+    /// restarts too, until it would have expired. As `iat` counts in seconds, all of a user's end with the second
+    /// that is under way, which this waits for; a token without `iat` is then no good for as long as this is
+    /// remembered. A session that has ended stays so, even if tokens are made for it later.
+    ///
+    /// An application that knows by itself which sign-ins stand says so ([`Application::is_signed_in`](crate::Application::is_signed_in)) and calls
+    /// [`Server::close_session`].
+    pub async fn sign_out(&self, user: &UserId, session: Option<&str>) -> Result<(), SignOutError> {
+        self.shared.sign_out(user, session).await
+    }
+
+    /// Closes the connections of one session (the token's `sid`) with 4401, and remembers nothing of it: from before
+    /// this call on, [`Application::is_signed_in`](crate::Application::is_signed_in) has to answer that it has ended.
+    pub fn close_session(&self, user: &UserId, session: &str) {
+        self.shared.hub.sign_out(user, Some(session));
+    }
+}
 
 impl Shared {
     /// Goes on if whoever asked for it leaves: what is remembered is also told to those who are connected.
