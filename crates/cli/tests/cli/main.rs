@@ -19,6 +19,7 @@ mod mistakes;
 mod names;
 mod outbound;
 mod proxies;
+mod rates;
 mod refusals;
 mod socket;
 mod store;

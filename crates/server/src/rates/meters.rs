@@ -166,3 +166,38 @@ impl Default for Meters {
         Self::without_addresses(Rates::default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_thousand_devices_behind_one_address_come_back_at_once_and_none_is_refused() {
+        // A proxy that nobody named, or an office: each is accepted, tries, fails, asks why, and connects.
+        let meters = Meters::new(Rates::default(), Proxies::default(), usize::MAX);
+        let (now, proxy) = (Instant::now(), "192.0.2.1".parse().unwrap());
+        for n in 0..10_000 {
+            let user = format!("u{n}").parse().unwrap();
+            for _ in 0..2 {
+                assert!(meters.accept(proxy, now));
+                assert_eq!(meters.attempt(Network::of(proxy), now), Ok(()));
+            }
+            assert_eq!(meters.connect(&user, now), Ok(()));
+            assert_eq!(meters.send(&user, 64 * 1024, now), Ok(()));
+            assert!(meters.replay_wait(&user, 64 * 1024 * 1024, now).is_zero());
+        }
+    }
+
+    #[test]
+    fn a_send_that_one_rate_refuses_takes_nothing_of_the_other() {
+        let mut rates = Rates::default();
+        rates.sends_per_user = Some(super::super::Rate::per_hour(2));
+        rates.send_bytes_per_user = Some(super::super::Rate::per_hour(100));
+        let meters = Meters::without_addresses(rates);
+        let (now, ada) = (Instant::now(), "ada".parse().unwrap());
+        assert_eq!(meters.send(&ada, 60, now), Ok(()));
+        assert!(meters.send(&ada, 60, now).is_err(), "too many bytes");
+        assert_eq!(meters.send(&ada, 40, now), Ok(()));
+        assert!(meters.send(&ada, 1, now).is_err(), "too many");
+    }
+}
