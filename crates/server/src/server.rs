@@ -1,15 +1,13 @@
 mod draining;
 mod publishing;
 mod readiness;
+mod serving;
 mod sign_outs;
 mod tickets;
 
-use std::{
-    io,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
-use axum::{Router, body::Body};
+use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{
     FutureExt as _,
@@ -19,7 +17,7 @@ use http::HeaderMap;
 use tetherline_protocol::{
     DeviceId, ErrorCode, IdempotencyKey, Limits, MessageId, UserId, frame::Message,
 };
-use tokio::{net::TcpListener, runtime::Handle};
+use tokio::runtime::Handle;
 
 use crate::{
     Application, Config, ConnectHook, ConnectHookOptions, Incoming, May, Refusal, Stop,
@@ -32,7 +30,7 @@ use crate::{
         sends_room::SendShare,
         session::WrittenLimits,
     },
-    http::{Bodies, BodyError, message_request_bytes, router, serve_within},
+    http::{Bodies, BodyError, message_request_bytes},
     rates::Meters,
     security::hook::Asker,
     store::{Head, Outcome, Publish, StoppedStream, Store, StoreError},
@@ -134,23 +132,6 @@ impl Server {
     pub fn attach_connect_hook(&self, hook: Arc<dyn ConnectHook>, options: ConnectHookOptions) {
         let first = self.shared.connect_hook.set(Asker::new(hook, options)).is_ok();
         assert!(first, "a connect hook is attached already");
-    }
-
-    /// `/ws`, `/ws/user/{user}`, `/v1/messages`, everything below `/v1/users/{user}`, `/healthz` and `/readyz`, to be served
-    /// or merged into another router.
-    pub fn router(&self) -> Router {
-        router(self.shared.clone())
-    }
-
-    /// Serves `app`, which has [`Server::router`] in it, as [`serve`](crate::serve) does, and cuts who connects too
-    /// fast, see [`Rates::accepts_per_address`](crate::Rates::accepts_per_address).
-    pub async fn serve(
-        &self,
-        listener: TcpListener,
-        app: Router,
-        shutdown: impl Future<Output = ()>,
-    ) -> io::Result<()> {
-        serve_within(listener, Some(self.shared.meters.clone()), app, shutdown).await
     }
 
     /// Appends durably, then wakes the user's connections. A call that is given up half-way may

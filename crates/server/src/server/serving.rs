@@ -1,0 +1,26 @@
+use std::io;
+
+use axum::Router;
+use tokio::net::TcpListener;
+
+use super::Server;
+use crate::http::{router, serve_within};
+
+impl Server {
+    /// `/ws`, `/ws/user/{user}`, `/v1/messages`, everything below `/v1/users/{user}`, `/healthz` and `/readyz`, to be served
+    /// or merged into another router.
+    pub fn router(&self) -> Router {
+        router(self.shared.clone())
+    }
+
+    /// Serves `app`, which has [`Server::router`] in it, as [`serve`](crate::serve) does, and cuts who connects too
+    /// fast, see [`Rates::accepts_per_address`](crate::Rates::accepts_per_address).
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        app: Router,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        serve_within(listener, Some(self.shared.meters.clone()), app, shutdown).await
+    }
+}
