@@ -123,7 +123,9 @@ impl Desk {
         let forgotten = self.transact(Duration::ZERO, |desk| {
             let is_misdated = desk.times.repair(&desk.connection, now)?;
             desk.times.save(&desk.connection, now)?;
-            sign_outs::forget(&desk.connection, &rule, moment)?;
+            if desk.memory.sign_outs.are_any() {
+                sign_outs::forget(&desk.connection, &rule, moment)?;
+            }
             let log = desk.unfinished.shorten_log(&desk.connection)?;
             let store = (&desk.connection, &mut desk.keys, &desk.memory.recents);
             let forgotten = desk.upkeep.forget(store, log, &rule, now, is_misdated)?;

@@ -42,6 +42,10 @@ impl AreAny {
         self.0.store(connection.query_row(any, [], |row| row.get(0))?, Ordering::SeqCst);
         Ok(())
     }
+
+    pub(super) fn are_any(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
 }
 
 impl Credentials for SqliteStore {
@@ -59,7 +63,7 @@ impl Credentials for SqliteStore {
         user: &UserId,
         session: Option<&str>,
     ) -> BoxFuture<'_, Result<SignOuts, StoreError>> {
-        if !self.memory.sign_outs.0.load(Ordering::SeqCst) {
+        if !self.memory.sign_outs.are_any() {
             return Box::pin(ready(Ok(SignOuts::default())));
         }
         let (user, session) = (user.clone(), session.map(digest));
