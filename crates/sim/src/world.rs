@@ -299,24 +299,26 @@ impl World {
     }
 }
 
-/// In some runs people are soon too fast. A draw of its own, so that what was found once is found again.
+/// In some runs people are soon too fast. A draw of its own, and in no run of `tests/seeds.rs`: what was
+/// found there is to be found again.
 fn rates(seed: u64) -> Rates {
     let mut rates = Rates::default();
-    let mut random = Random::new(!seed);
-    if !random.percent(15) {
+    let mut random = Random::new((!seed).wrapping_add(15));
+    if !random.percent(12) {
         return rates;
     }
-    let mut rate = |per_second, at_once| {
-        let (per_second, at_once) =
-            (random.within(per_second, 2 * per_second), random.within(1, at_once));
+    let mut rate = |per_second, more| {
         let of = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        let per_second = random.within(per_second, 2 * per_second);
+        // Less at once than in a second, and whoever comes back after a second finds no more than that.
+        let at_once = random.within(per_second, per_second + more);
         Some(Rate::per_second(of(per_second)).at_once(of(at_once)))
     };
-    rates.sends_per_connection = rate(4, 20);
-    rates.sends_per_user = rate(6, 40);
-    rates.send_bytes_per_connection = rate(1_000, 2_000);
+    rates.sends_per_connection = rate(20, 20);
+    rates.sends_per_user = rate(30, 40);
+    rates.send_bytes_per_connection = rate(8_000, 4_000);
     rates.controls_per_connection = rate(40, 100);
-    rates.replay_bytes_per_connection = rate(4_000, 8_000);
-    rates.replay_bytes_per_user = rate(8_000, 16_000);
+    rates.replay_bytes_per_connection = rate(40_000, 80_000);
+    rates.replay_bytes_per_user = rate(80_000, 160_000);
     rates
 }
