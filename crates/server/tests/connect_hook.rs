@@ -339,6 +339,20 @@ async fn the_sign_in_that_it_names_can_be_ended() {
 }
 
 #[tokio::test]
+async fn a_token_keeps_its_own_sign_in_whatever_the_hook_calls_it() {
+    // The hook's name for it took the place of the token's, and ending that one over HTTP ended nothing.
+    let (_asked, address) = Asked::start(&[(200, r#"{"user":"ada","session":"hooks"}"#)]).await;
+    let server = server_asking(address, |options| options.always = true).await;
+    let tokens_own = signed(&json!({"sub": "ada", "exp": now() + 3_600.0, "sid": "tokens"}));
+    for (token, sign_in) in [(&tokens_own, "tokens"), (&token("ada"), "hooks")] {
+        let request = with(server.request("/ws/user/ada"), &[("tetherline-token", token)]);
+        let mut client = Client::open(request).await.unwrap();
+        server.server.sign_out(&user("ada"), Some(sign_in)).await.unwrap();
+        assert_eq!(client.closed().await, 4401, "{sign_in}");
+    }
+}
+
+#[tokio::test]
 async fn a_renewal_asks_again_with_what_the_connection_began_with() {
     let (asked, address) = Asked::start(&[(200, ADA)]).await;
     let server = server_asking(address, |_| {}).await;

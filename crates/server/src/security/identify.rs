@@ -101,7 +101,8 @@ impl Shared {
             return Err(InvalidToken::OtherUser);
         }
         let expires_in = said.expires_in.min(good.expires_in);
-        let session = said.session.or(good.session);
+        // Whoever ends the token's own sign-in ends it.
+        let session = good.session.or(said.session);
         Ok(Identity { session, made_ms: good.made_ms, expires_in, ..said })
     }
 }
