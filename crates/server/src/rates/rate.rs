@@ -56,8 +56,16 @@ impl Rate {
 
     /// How long it takes until so many more may come.
     pub(super) fn time_for(self, count: u64) -> Duration {
-        let nanos = self.per.duration().as_nanos() * u128::from(count) / u128::from(self.count);
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        let per = self.per.nanos();
+        // Nearly always it fits, and a division of 128 bits is no instruction of the machine.
+        let nanos = match per.checked_mul(count) {
+            Some(product) => product / u64::from(self.count),
+            None => {
+                let quotient = u128::from(per) * u128::from(count) / u128::from(self.count);
+                u64::try_from(quotient).unwrap_or(u64::MAX)
+            }
+        };
+        Duration::from_nanos(nanos)
     }
 
     pub(super) fn burst(self) -> u64 {
@@ -71,11 +79,12 @@ impl Rate {
 }
 
 impl Per {
-    fn duration(self) -> Duration {
+    const fn nanos(self) -> u64 {
+        const SECOND: u64 = 1_000_000_000;
         match self {
-            Self::Second => Duration::from_secs(1),
-            Self::Minute => Duration::from_mins(1),
-            Self::Hour => Duration::from_hours(1),
+            Self::Second => SECOND,
+            Self::Minute => 60 * SECOND,
+            Self::Hour => 60 * 60 * SECOND,
         }
     }
 }
@@ -118,6 +127,18 @@ impl FromStr for Rate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_for_many_is_right_however_many_they_are() {
+        assert_eq!(Rate::per_second(4).time_for(6), Duration::from_millis(1_500));
+        let hour = Rate::per_hour(2);
+        assert_eq!(
+            hour.time_for(10_000_000),
+            Duration::from_hours(5_000_000),
+            "more than 64 bits between"
+        );
+        assert_eq!(hour.time_for(u64::MAX), Duration::from_nanos(u64::MAX));
+    }
 
     #[test]
     fn a_rate_is_read_as_it_is_written() {
