@@ -190,9 +190,11 @@ mod tests {
 
     #[test]
     fn a_send_that_one_rate_refuses_takes_nothing_of_the_other() {
-        let mut rates = Rates::default();
-        rates.sends_per_user = Some(super::super::Rate::per_hour(2));
-        rates.send_bytes_per_user = Some(super::super::Rate::per_hour(100));
+        let rates = Rates {
+            sends_per_user: Some(super::super::Rate::per_hour(2)),
+            send_bytes_per_user: Some(super::super::Rate::per_hour(100)),
+            ..Rates::default()
+        };
         let meters = Meters::without_addresses(rates);
         let (now, ada) = (Instant::now(), "ada".parse().unwrap());
         assert_eq!(meters.send(&ada, 60, now), Ok(()));

@@ -58,14 +58,12 @@ impl Rate {
     pub(super) fn time_for(self, count: u64) -> Duration {
         let per = self.per.nanos();
         // Nearly always it fits, and a division of 128 bits is no instruction of the machine.
-        let nanos = match per.checked_mul(count) {
-            Some(product) => product / u64::from(self.count),
-            None => {
-                let quotient = u128::from(per) * u128::from(count) / u128::from(self.count);
-                u64::try_from(quotient).unwrap_or(u64::MAX)
-            }
+        let wide = || {
+            let quotient = u128::from(per) * u128::from(count) / u128::from(self.count);
+            u64::try_from(quotient).unwrap_or(u64::MAX)
         };
-        Duration::from_nanos(nanos)
+        let product = per.checked_mul(count);
+        Duration::from_nanos(product.map_or_else(wide, |product| product / u64::from(self.count)))
     }
 
     pub(super) fn burst(self) -> u64 {
