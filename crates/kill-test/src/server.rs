@@ -163,6 +163,11 @@ impl Launch {
             .arg("--webhook-secret-file")
             .arg(self.secrets.join("webhook"))
             .args(&self.more)
+            // A few users send as much as the machine can take.
+            .env("TETHERLINE_SENDS_PER_CONNECTION", "off")
+            .env("TETHERLINE_SEND_BYTES_PER_CONNECTION", "off")
+            .env("TETHERLINE_SENDS_PER_USER", "off")
+            .env("TETHERLINE_SEND_BYTES_PER_USER", "off")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(match self.log {
