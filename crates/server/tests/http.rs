@@ -6,10 +6,11 @@ mod support;
 use std::{io, time::Duration};
 
 use serde_json::{Value, json};
-use support::{API_KEY, PATIENCE, TestServer, config, eventually, user};
+use support::{API_KEY, PATIENCE, TestServer, config, eventually, token, user};
 use tetherline_protocol::{StopTarget, frame::StreamOpening};
 use tetherline_server::{
-    HEADER_BYTES_MAX, LINGER_BYTES_MAX, UNAUTHENTICATED_CONNECTIONS_MAX, raise_descriptors,
+    ApiKeyFile, ApiKeys, HEADER_BYTES_MAX, LINGER_BYTES_MAX, Scope,
+    UNAUTHENTICATED_CONNECTIONS_MAX, raise_descriptors,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -491,5 +492,57 @@ async fn one_more_who_has_shown_no_key_takes_the_place_of_whoever_came_first() {
         assert_eq!(kept.answer().await.status, 404);
     }
     publisher.say(&publish).await.unwrap();
+    assert_eq!(publisher.answer().await.status, 400);
+}
+
+#[tokio::test]
+async fn who_has_only_looked_or_has_lost_their_key_makes_way_again() {
+    // One good token, or a key that was withdrawn since, held a connection for ever.
+    raise_descriptors(0);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    let (file, name) = (ApiKeyFile::at(&path), "lost".parse().unwrap());
+    let lost = file.add(&name, &[Scope::Publish], None).unwrap();
+    let mut config = config();
+    config.api_keys = ApiKeys::in_file(&path).unwrap();
+    let server = TestServer::start(config).await;
+    let publish = |key: &str| {
+        let headers = format!("Authorization: Bearer {key}\r\nContent-Length: 2\r\n");
+        format!("POST /v1/users/ada/messages HTTP/1.1\r\nHost: h\r\n{headers}\r\n{{}}")
+    };
+    let mut publishers = Vec::new();
+    for key in [API_KEY, &lost] {
+        let mut publisher = Raw::connect(&server).await;
+        publisher.say(&publish(key)).await.unwrap();
+        assert_eq!(publisher.answer().await.status, 400);
+        publishers.push(publisher);
+    }
+    let look = format!(
+        "GET /ws/user/ada HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {}\r\n\r\n",
+        token("ada")
+    );
+    let mut looked = Raw::connect(&server).await;
+    looked.say(&look).await.unwrap();
+    assert_eq!(looked.answer().await.status, 426);
+    file.remove(&name).unwrap();
+    let mut withdrawn = publishers.pop().unwrap();
+    let refused = async {
+        loop {
+            withdrawn.say(&publish(&lost)).await.unwrap();
+            match withdrawn.answer().await.status {
+                401 => return,
+                status => assert_eq!(status, 400),
+            }
+        }
+    };
+    timeout(PATIENCE, refused).await.expect("the file is followed");
+    let mut unknown = Vec::new();
+    while unknown.len() < UNAUTHENTICATED_CONNECTIONS_MAX {
+        unknown.push(Raw::connect(&server).await);
+    }
+    withdrawn.ended().await;
+    looked.ended().await;
+    let [mut publisher] = <[Raw; 1]>::try_from(publishers).ok().unwrap();
+    publisher.say(&publish(API_KEY)).await.unwrap();
     assert_eq!(publisher.answer().await.status, 400);
 }

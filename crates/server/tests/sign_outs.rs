@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use support::{API_KEY, PATIENCE, TestServer, config, keys, now, signed, user};
+use support::{API_KEY, PATIENCE, TestServer, config, keys, now, refused, signed, user};
 use tetherline_server::{
-    SIGN_OUTS_PER_USER_MAX, SignOutError, TOKEN_LIFE_MAX, TokenRules, issue_token,
+    Rate, SIGN_OUTS_PER_USER_MAX, SignOutError, TOKEN_LIFE_MAX, TokenRules, issue_token,
 };
 
 /// A token of ada's for this session, made just now.
@@ -186,4 +186,21 @@ async fn a_token_lives_as_long_as_is_allowed_and_no_second_longer() {
     let server = TestServer::start(tetherline_server::Config::new(rules)).await;
     assert!(!is_refused(&server, &lasting(60.0, Some(now().floor()))).await);
     assert!(is_refused(&server, &lasting(61.0, Some(now().floor()))).await);
+}
+
+#[tokio::test]
+async fn whoever_has_a_token_that_has_ended_does_not_lock_its_user_out() {
+    // What was tried with it was the user's: their fresh token met 429.
+    let mut config = config();
+    config.rates.connects_per_user = Some(Rate::per_minute(2));
+    let server = TestServer::start(config).await;
+    let stolen = fresh("s1");
+    server.server.sign_out(&user("ada"), Some("s1")).await.unwrap();
+    for _ in 0..20 {
+        let mut request = server.request("/ws/user/ada");
+        let shown = format!("Bearer {stolen}").parse().unwrap();
+        request.headers_mut().insert("authorization", shown);
+        assert_eq!(refused(request).await.0, 401);
+    }
+    server.connect_with("ada", "laptop", &fresh("s2")).await;
 }

@@ -102,8 +102,8 @@ async fn answer(
                 shared.identify(credentials(&request, &parameters, named, &origin, rules)?).await
             }
         };
-        let identified = identified.map_err(untrusted)?;
-        if user.is_some_and(|user| *identified.identity.user.as_str() != *user) {
+        let Identified { identity, asked } = identified.map_err(untrusted)?;
+        if user.is_some_and(|user| *identity.user.as_str() != *user) {
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 ErrorCode::Forbidden,
@@ -111,23 +111,24 @@ async fn answer(
             ));
         }
         let device = device(&parameters)?;
+        // First: with a token whose sign-in has ended nobody uses up what its user may.
+        let identity = shared.still_stands(identity).await.map_err(untrusted)?;
         // Whoever serves the router in another way has its own rules for connections.
         if let Some(requester) = request.extensions.get::<Requester>() {
-            requester.is_authenticated();
+            requester.shows_token();
         }
         match (handshake, upgrade) {
             (Ok(handshake), Some(upgrade)) => {
                 let wire = if speaks_v1(headers) { Wire::V1 } else { Wire::Plain };
                 // Before the look-up: what is committed from here on is told.
                 shared.begin();
+                let identified = Identified { identity, asked };
                 open(shared, identified, network, (device, wire), upgrade).await?;
                 Ok(switching_protocols(&handshake, (wire == Wire::V1).then_some(SUBPROTOCOL)))
             }
             // Something in between has taken the connection for itself.
-            (Ok(_), None) => {
-                Err(probe(&shared, identified.identity, &NoHandshake::Malformed).await)
-            }
-            (Err(none), _) => Err(probe(&shared, identified.identity, &none).await),
+            (Ok(_), None) => Err(probe(&shared, &identity.user, &NoHandshake::Malformed).await),
+            (Err(none), _) => Err(probe(&shared, &identity.user, &none).await),
         }
     };
     let response = admitted
@@ -197,7 +198,7 @@ async fn open(
     shared.meters.connect(&identity.user, verified_at)?;
     let occupied = network.map(|network| shared.meters.occupy(network).ok_or_else(overcrowded));
     let occupied = occupied.transpose()?;
-    // Joining first: a sign-in that ends after the look at it, and what is published after the
+    // Joining before another look: a sign-in that ends after the look at it, and what is published after the
     // look at the mailbox, is then noticed.
     let membership = shared.hub.join(&identity.user, identity.session.clone());
     let Identity { user, expires_in, may, .. } =
@@ -289,21 +290,17 @@ pub(super) fn switching_protocols(
     response
 }
 
-async fn probe(shared: &Shared, identity: Identity, handshake: &NoHandshake) -> Problem {
-    let user = match shared.still_stands(identity).await {
-        Ok(identity) => identity.user,
-        Err(error) => return untrusted(error),
-    };
+async fn probe(shared: &Shared, user: &UserId, handshake: &NoHandshake) -> Problem {
     if let Some(problem) = not_a_handshake(handshake) {
         return problem;
     }
-    if let Err(refused) = shared.hub.admits(&user) {
+    if let Err(refused) = shared.hub.admits(user) {
         return crowded(refused);
     }
-    if let Err(too_fast) = shared.meters.may_connect(&user, Instant::now()) {
+    if let Err(too_fast) = shared.meters.may_connect(user, Instant::now()) {
         return too_fast.into();
     }
-    match shared.store.head(&user).await {
+    match shared.store.head(user).await {
         Ok(_) => upgrade_required("The token is good; connect with a WebSocket."),
         Err(_) => out_of_order(),
     }

@@ -65,7 +65,7 @@ impl<For: Wants + Send> FromRequestParts<Arc<Shared>> for Holder<For> {
             .or_else(|problem| attempt(shared, network).and(Err(problem)))?;
         // Whoever serves the router in another way has its own rules for connections.
         if let Some(requester) = parts.extensions.get::<Requester>() {
-            requester.is_authenticated();
+            requester.shows_key();
         }
         expect(&grant, For::SCOPE)?;
         let headers = std::mem::take(&mut parts.headers);

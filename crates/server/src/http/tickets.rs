@@ -68,7 +68,10 @@ async fn issue_to(
     let asker = asker(shared, &parts, origin).await?;
     // Whoever serves the router in another way has its own rules for connections.
     if let Some(requester) = parts.extensions.get::<Requester>() {
-        requester.is_authenticated();
+        match &asker {
+            Asker::Application(_) => requester.shows_key(),
+            Asker::User(_) => requester.shows_token(),
+        }
     }
     let body = utf8(shared.bodies.read(&parts.headers, body, BODY_BYTES_MAX).await?)?;
     let identity = asker.speaks_for(wish(&body)?.user)?;

@@ -94,8 +94,10 @@ enum Phase {
     Busy(u64),
     /// It was answered, which it may be reading, or waits with its next request.
     Answered,
-    /// Its peer has shown a key or a token: it makes way for nobody.
+    /// Its peer has shown a key or a token: it makes way for nobody until it is answered, and once it is a WebSocket.
     Authenticated,
+    /// With its last request its peer has shown a key, and keeps the connection for the next.
+    Publisher,
 }
 
 impl Admission {
@@ -181,7 +183,7 @@ impl Unauthenticated {
         match phase {
             Phase::New | Phase::Answered => self.idle.leave(came),
             Phase::Busy(number) => self.busy.leave(number),
-            Phase::Authenticated => false,
+            Phase::Authenticated | Phase::Publisher => false,
         }
     }
 
@@ -190,7 +192,7 @@ impl Unauthenticated {
         match phase {
             Phase::New | Phase::Answered => self.idle.waiting.contains_key(&came),
             Phase::Busy(number) => self.busy.waiting.contains_key(&number),
-            Phase::Authenticated => true,
+            Phase::Authenticated | Phase::Publisher => true,
         }
     }
 }
@@ -239,7 +241,11 @@ impl HttpConnection {
 
     /// A request has been read up to the end of its header.
     pub(super) fn asks(&self) {
-        let Some((mut phase, mut unauthenticated)) = self.0.look() else { return };
+        let Some((mut phase, mut unauthenticated)) = self.0.look() else {
+            // Whether the key still counts is seen with each request.
+            *lock(&self.0.phase) = Phase::Authenticated;
+            return;
+        };
         match (*phase, unauthenticated.idle.leave(self.0.came.0)) {
             (Phase::New | Phase::Answered, true) => {}
             // It was told to end, and this was on its way before.
@@ -252,8 +258,10 @@ impl HttpConnection {
     }
 
     /// The answer has begun. Whether it is read is not known.
-    pub(super) fn is_answered(&self) {
-        let Some((mut phase, mut unauthenticated)) = self.0.look() else { return };
+    pub(super) fn is_answered(&self, is_upgraded: bool) {
+        let Some((mut phase, mut unauthenticated)) = self.0.look() else {
+            return self.is_left_by_its_user(is_upgraded);
+        };
         if let Phase::Busy(number) = *phase
             && unauthenticated.busy.leave(number)
         {
@@ -262,25 +270,47 @@ impl HttpConnection {
             self.0.admission.left.notify_one();
         }
     }
+
+    /// Who was refused after all, or has looked and does not connect, makes way again.
+    fn is_left_by_its_user(&self, is_upgraded: bool) {
+        let mut phase = lock(&self.0.phase);
+        if *phase == Phase::Authenticated && !is_upgraded {
+            lock(&self.0.admission.unauthenticated).idle.join(self.0.came, &self.0.cut);
+            *phase = Phase::Answered;
+        }
+    }
 }
 
 impl Requester {
-    /// Whoever is at the other end has shown a key or a token.
-    pub(crate) fn is_authenticated(&self) {
+    /// Whoever is at the other end has shown a key.
+    pub(crate) fn shows_key(&self) {
+        self.shows(Phase::Publisher);
+    }
+
+    /// Whoever is at the other end has shown what a user connects with, and it is good.
+    pub(crate) fn shows_token(&self) {
+        self.shows(Phase::Authenticated);
+    }
+
+    fn shows(&self, who: Phase) {
         let Some(state) = self.0.upgrade() else { return };
-        let Some((mut phase, mut unauthenticated)) = state.look() else { return };
+        let Some((mut phase, mut unauthenticated)) = state.look() else {
+            *lock(&state.phase) = who;
+            return;
+        };
         if unauthenticated.leave(state.came.0, *phase) {
-            *phase = Phase::Authenticated;
+            *phase = who;
             state.admission.left.notify_one();
         }
     }
 }
 
 impl State {
-    /// `None` once it is authenticated: the publishers of a listener do not wait for one another.
+    /// `None` while it is authenticated: the publishers of a listener do not wait for one another.
     fn look(&self) -> Option<(MutexGuard<'_, Phase>, MutexGuard<'_, Unauthenticated>)> {
         let phase = lock(&self.phase);
-        (*phase != Phase::Authenticated).then(|| (phase, lock(&self.admission.unauthenticated)))
+        let is_authenticated = matches!(*phase, Phase::Authenticated | Phase::Publisher);
+        (!is_authenticated).then(|| (phase, lock(&self.admission.unauthenticated)))
     }
 }
 

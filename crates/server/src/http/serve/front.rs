@@ -57,7 +57,7 @@ impl hyper::service::Service<Request<Incoming>> for Front {
             (self.app.clone(), self.exchange.clone(), self.admitted.clone());
         let answered = async move {
             let answer = answer(app, exchange, request).await;
-            admitted.is_answered();
+            admitted.is_answered(answer.as_ref().is_ok_and(is_upgraded));
             answer
         };
         Box::pin(answered.instrument(span))
@@ -82,7 +82,7 @@ async fn answer(
     };
     date(response.headers_mut());
     tracing::debug!(status = response.status().as_u16(), took = ?began.elapsed(), "answered");
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+    if is_upgraded(&response) {
         exchange.upgraded();
     } else if exchange.is_asking() && size.upper().is_none_or(|bytes| bytes > SMALL_BODY_BYTES) {
         tracing::debug!(
@@ -91,6 +91,10 @@ async fn answer(
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
+}
+
+fn is_upgraded(response: &Response) -> bool {
+    response.status() == StatusCode::SWITCHING_PROTOCOLS
 }
 
 /// When it was answered (RFC 9110, 6.6.1), unless the clock says nothing that could be written.
