@@ -5,6 +5,7 @@ mod support;
 
 use std::{
     future::{pending, ready},
+    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
@@ -20,9 +21,10 @@ use support::{
     config, now, refused, signed, token, user,
 };
 use tetherline_server::{
-    Application, CONNECT_HOOK_REFUSAL_BYTES_MAX, CONNECT_HOOK_SESSION_BYTES_MAX, COOKIE_BYTES_MAX,
-    ConnectHook, ConnectHookOptions, ConnectRefusal, ConnectRequest, GRANT_AGE, GRANT_AGE_MAX,
-    Grant, Incoming, May, Refusal, SendAnswer,
+    Application, CONNECT_HOOK_REFUSAL_BYTES_MAX, CONNECT_HOOK_RENEWALS_PER_USER_MAX,
+    CONNECT_HOOK_SESSION_BYTES_MAX, COOKIE_BYTES_MAX, ConnectHook, ConnectHookOptions,
+    ConnectRefusal, ConnectRequest, GRANT_AGE, GRANT_AGE_MAX, Grant, Incoming, May, Refusal,
+    SendAnswer,
 };
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 
@@ -45,6 +47,26 @@ fn with_cookie(server: &TestServer, path: &str) -> Request {
             ("sec-websocket-protocol", "tetherline.v1"),
         ],
     )
+}
+
+/// The same by way of a proxy that is trusted, from this address.
+fn with_cookie_from(server: &TestServer, address: &str) -> Request {
+    with(with_cookie(server, "/ws/user/ada"), &[("x-forwarded-for", address)])
+}
+
+/// One that believes whom a proxy says it serves, and asks about so many at a time, and has so many wait.
+async fn server_asking_from_everywhere(
+    address: SocketAddr,
+    (requests_max, waiting_max): (usize, usize),
+) -> TestServer {
+    let mut config = config();
+    config.proxies.trusted = vec!["127.0.0.0/8".parse().unwrap()];
+    let server = TestServer::start(config).await;
+    let mut options = ConnectHookOptions::default();
+    (options.requests_max, options.waiting_max) = (requests_max, waiting_max);
+    options.timeout = Duration::from_secs(20);
+    server.server.attach_connect_hook(webhook(address), options);
+    server
 }
 
 /// With a token that only the application knows.
@@ -416,20 +438,18 @@ async fn a_client_that_renews_again_and_again_has_one_question_asked_at_a_time()
 #[tokio::test]
 async fn strangers_are_asked_about_so_many_at_a_time_and_keep_nobody_waiting_who_is_connected() {
     let (asked, address) = Asked::start(&[(200, ADA)]).await;
-    let limited =
-        |options: &mut ConnectHookOptions| (options.requests_max, options.waiting_max) = (2, 3);
-    let server = server_asking(address, limited).await;
+    let server = server_asking_from_everywhere(address, (2, 3)).await;
     let mut client = Client::open(with_cookie(&server, "/ws/user/ada")).await.unwrap();
     asked.hang();
     let mut strangers = tokio::task::JoinSet::new();
-    for _ in 0..5 {
-        let request = with_cookie(&server, "/ws/user/ada");
+    for n in 0..5 {
+        let request = with_cookie_from(&server, &format!("203.0.113.{n}"));
         strangers.spawn(async move { Client::open(request).await.map(|_| ()) });
     }
     asked.asked(3).await;
     // Five are asked about, or wait: one more is told to come again, whenever the fifth has come.
     support::eventually(async || {
-        let request = with_cookie(&server, "/ws/user/ada");
+        let request = with_cookie_from(&server, "203.0.113.5");
         let sixth = tokio::time::timeout(Duration::from_millis(500), refused(request)).await;
         sixth.is_ok_and(|(status, headers, _)| {
             (status, headers["retry-after"].as_bytes()) == (503, b"2")
@@ -447,10 +467,70 @@ async fn strangers_are_asked_about_so_many_at_a_time_and_keep_nobody_waiting_who
 }
 
 #[tokio::test]
+async fn one_address_has_no_more_places_than_are_left_to_all_others() {
+    // With made-up cookies one address took all places, and whoever came anew was told to come again.
+    let (asked, address) = Asked::start(&[(200, ADA)]).await;
+    let server = server_asking_from_everywhere(address, (2, 2)).await;
+    asked.hang();
+    let mut waiting = tokio::task::JoinSet::new();
+    let mut comes_from = |address: &str| {
+        let request = with_cookie_from(&server, address);
+        waiting.spawn(async move { Client::open(request).await.map(|_| ()) });
+    };
+    // Two of the four places, and not the third: an address that changes within its /56 is the same.
+    comes_from("2001:db8::1");
+    comes_from("2001:db8::2");
+    asked.asked(2).await;
+    let third = refused(with_cookie_from(&server, "2001:db8:0:ff::3"));
+    assert_eq!(tokio::time::timeout(support::PATIENCE, third).await.unwrap().0, 503);
+    comes_from("203.0.113.9");
+    asked.answer_some(100);
+    while let Some(let_in) = waiting.join_next().await {
+        let_in.unwrap().unwrap();
+    }
+    assert_eq!(asked.times().await, 3);
+}
+
+#[tokio::test]
+async fn one_user_has_so_many_renewals_asked_about_and_keeps_no_other_waiting() {
+    // Two users whose connections were renewed again and again took all the places that renewals have.
+    let (asked, address) = Asked::start(&[(200, ADA)]).await;
+    let server = server_asking(address, |_| {}).await;
+    let renew = r#"{"type":"authenticate","token":"fresh"}"#;
+    let (most, mut adas) = (CONNECT_HOOK_RENEWALS_PER_USER_MAX, Vec::new());
+    for _ in 0..=most {
+        adas.push(Client::open(with_cookie(&server, "/ws")).await.unwrap());
+    }
+    asked.answers(200, r#"{"user":"bob"}"#).await;
+    let mut bob = Client::open(with_cookie(&server, "/ws")).await.unwrap();
+    let before = asked.times().await;
+    asked.hang();
+    let (last, others) = adas.split_last_mut().unwrap();
+    for (n, client) in others.iter_mut().enumerate() {
+        client.send(renew).await;
+        asked.asked(before + n + 1).await;
+    }
+    last.send(renew).await;
+    let error = last.next_of("error").await;
+    assert_eq!((&error["code"], &error["retryable"]), (&json!("unavailable"), &json!(true)));
+    bob.send(renew).await;
+    asked.asked(before + most + 1).await;
+    asked.answers(200, ADA).await;
+    asked.answer_some(1);
+    // Where one is answered the next is asked about.
+    let asked_about =
+        async |wait| tokio::time::timeout(wait, asked.asked(before + most + 2)).await.is_ok();
+    last.send(renew).await;
+    while !asked_about(Duration::from_millis(100)).await {
+        last.send(renew).await;
+    }
+}
+
+#[tokio::test]
 async fn who_comes_and_goes_asks_no_more_of_the_application_than_who_stays() {
     let (asked, address) = Asked::start(&[(200, ADA)]).await;
     let limited =
-        |options: &mut ConnectHookOptions| (options.requests_max, options.waiting_max) = (1, 1);
+        |options: &mut ConnectHookOptions| (options.requests_max, options.waiting_max) = (1, 3);
     let server = server_asking(address, limited).await;
     asked.hang();
     let request = with_cookie(&server, "/ws/user/ada");

@@ -24,7 +24,8 @@ pub(crate) struct Meters {
     proxies: Proxies,
     accepts: RateLimit<Network>,
     attempts: RateLimit<Network>,
-    open: Arc<Occupancy>,
+    open: Arc<Occupancy<Network>>,
+    open_per_network_max: usize,
     connects_of_users: RateLimit<UserId>,
     connects: RateLimit<()>,
     publishing: Publishing,
@@ -53,7 +54,8 @@ impl Meters {
         Self {
             accepts: RateLimit::new(rates.accepts_per_address),
             attempts: RateLimit::new(rates.attempts_per_address),
-            open: Occupancy::new(connections_per_address_max),
+            open: Occupancy::new(),
+            open_per_network_max: connections_per_address_max,
             connects_of_users: RateLimit::new(rates.connects_per_user),
             connects: RateLimit::new(rates.connects_per_server),
             publishing: Publishing::new(&rates),
@@ -98,7 +100,7 @@ impl Meters {
 
     /// A place for one more connection from there.
     pub(crate) fn occupy(&self, network: Network) -> Option<Occupied> {
-        self.open.occupy(network)
+        self.open.occupy(network, self.open_per_network_max)
     }
 
     /// A user opens one more connection.

@@ -1,48 +1,48 @@
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Arc, Mutex},
 };
 
 use crate::{Network, lock::lock};
 
-/// How many connections are open from each network.
+/// How many places each has of something: connections that are open from a network, say.
 #[derive(Debug)]
-pub(super) struct Occupancy {
-    open: Mutex<HashMap<Network, usize>>,
-    per_network_max: usize,
+pub(crate) struct Occupancy<K> {
+    held: Mutex<HashMap<K, usize>>,
 }
 
-/// A connection's place among those from its network, given back when it is dropped.
+/// A place, given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Occupied {
-    occupancy: Arc<Occupancy>,
-    network: Network,
+pub(crate) struct Occupied<K: Eq + Hash = Network> {
+    occupancy: Arc<Occupancy<K>>,
+    whose: K,
 }
 
-impl Occupancy {
-    pub(super) fn new(per_network_max: usize) -> Arc<Self> {
-        Arc::new(Self { open: Mutex::default(), per_network_max })
+impl<K: Eq + Hash + Clone> Occupancy<K> {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { held: Mutex::default() })
     }
 
-    /// `None`: there are as many as may be.
-    pub(super) fn occupy(self: &Arc<Self>, network: Network) -> Option<Occupied> {
-        let mut open = lock(&self.open);
-        let count = open.entry(network).or_default();
-        if *count >= self.per_network_max {
+    /// `None`: they have as many as they may.
+    pub(crate) fn occupy(self: &Arc<Self>, whose: K, max: usize) -> Option<Occupied<K>> {
+        let mut held = lock(&self.held);
+        if held.get(&whose).copied().unwrap_or_default() >= max {
             return None;
         }
-        *count += 1;
-        Some(Occupied { occupancy: self.clone(), network })
+        *held.entry(whose.clone()).or_default() += 1;
+        drop(held);
+        Some(Occupied { occupancy: self.clone(), whose })
     }
 }
 
-impl Drop for Occupied {
+impl<K: Eq + Hash> Drop for Occupied<K> {
     fn drop(&mut self) {
-        let mut open = lock(&self.occupancy.open);
-        if let Some(count) = open.get_mut(&self.network) {
+        let mut held = lock(&self.occupancy.held);
+        if let Some(count) = held.get_mut(&self.whose) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&self.network);
+                held.remove(&self.whose);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tetherline_protocol::UserId;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -9,7 +10,8 @@ use tokio::{
 
 use super::auth::{Identity, InvalidToken};
 use crate::{
-    ConnectHook, ConnectRefusal, ConnectRequest, GRANT_AGE, GRANT_AGE_MAX, Grant, clock,
+    ConnectHook, ConnectRefusal, ConnectRequest, GRANT_AGE, GRANT_AGE_MAX, Grant, Network, clock,
+    rates::{Occupancy, Occupied},
     trouble::{SharedTrouble, Word},
 };
 
@@ -17,6 +19,8 @@ use crate::{
 pub const CONNECT_HOOK_REQUESTS_MAX: usize = 64;
 /// Questions that wait for their turn; one more is not asked.
 pub const CONNECT_HOOK_WAITING_MAX: usize = 256;
+/// Renewals of one user that are asked about or wait, on all connections; one more comes again.
+pub const CONNECT_HOOK_RENEWALS_PER_USER_MAX: usize = 4;
 /// How long a question may wait for its turn, and as long again for its answer.
 pub const CONNECT_HOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest that this may be made.
@@ -65,15 +69,27 @@ pub(crate) struct Asker {
     crowd: SharedTrouble,
 }
 
+/// Who wants to know: a place in a line is somebody's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Party {
+    /// Whoever comes from there; those of whom nobody says from where are one party.
+    Stranger(Option<Network>),
+    User(UserId),
+}
+
 struct Line {
     places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
+    held: Arc<Occupancy<Party>>,
+    /// Places that one party has at most.
+    per_party_max: usize,
 }
 
 /// Held for as long as a question is asked.
 struct Turn {
     _place: OwnedSemaphorePermit,
     _turn: OwnedSemaphorePermit,
+    _share: Occupied<Party>,
 }
 
 impl Asker {
@@ -82,8 +98,8 @@ impl Asker {
         let some = |count: usize| count.div_ceil(RENEWALS_SHARE);
         Self {
             hook,
-            strangers: Line::new(asked, waiting),
-            renewals: Line::new(some(asked), some(waiting)),
+            strangers: Line::new(asked, waiting, usize::MAX),
+            renewals: Line::new(some(asked), some(waiting), CONNECT_HOOK_RENEWALS_PER_USER_MAX),
             always: options.always,
             timeout: options.timeout.min(CONNECT_HOOK_TIMEOUT_MAX),
             silence: SharedTrouble::default(),
@@ -98,9 +114,16 @@ impl Asker {
 
     /// Asks whom a request speaks for. A question that was begun is ended, whoever still waits for it: those who
     /// come and go ask no more of the application than those who stay.
-    pub(crate) async fn ask(&self, request: ConnectRequest) -> Result<Identity, InvalidToken> {
-        let line = if request.renewal { &self.renewals } else { &self.strangers };
-        let Some(turn) = line.turn(self.timeout).await else {
+    pub(crate) async fn ask(
+        &self,
+        request: ConnectRequest,
+        party: Party,
+    ) -> Result<Identity, InvalidToken> {
+        let line = match party {
+            Party::Stranger(_) => &self.strangers,
+            Party::User(_) => &self.renewals,
+        };
+        let Some(turn) = line.turn(party, self.timeout).await else {
             if let Some(Word::Fails { times }) = self.crowd.failed_now() {
                 let what = "the connect hook has more to answer than it can; others come again";
                 tracing::warn!(times, "{what}");
@@ -139,17 +162,25 @@ impl Asker {
 }
 
 impl Line {
-    fn new(asked: usize, waiting: usize) -> Self {
+    fn new(asked: usize, waiting: usize, per_party_max: usize) -> Self {
         let places = asked.saturating_add(waiting).min(Semaphore::MAX_PERMITS);
         let turns = asked.min(Semaphore::MAX_PERMITS);
-        Self { places: Arc::new(Semaphore::new(places)), turns: Arc::new(Semaphore::new(turns)) }
+        Self {
+            places: Arc::new(Semaphore::new(places)),
+            turns: Arc::new(Semaphore::new(turns)),
+            held: Occupancy::new(),
+            per_party_max,
+        }
     }
 
-    /// In the order in which they came.
-    async fn turn(&self, patience: Duration) -> Option<Turn> {
+    /// In the order in which they came. Nobody has more places than are left to all others: a party that is alone
+    /// has half of them, as all have that one proxy serves which nobody named, and whoever has none finds one.
+    async fn turn(&self, party: Party, patience: Duration) -> Option<Turn> {
+        let left = self.places.available_permits();
+        let share = self.held.occupy(party, self.per_party_max.min(left))?;
         let place = self.places.clone().try_acquire_owned().ok()?;
         let turn = timeout(patience, self.turns.clone().acquire_owned()).await.ok()?.ok()?;
-        Some(Turn { _place: place, _turn: turn })
+        Some(Turn { _place: place, _turn: turn, _share: share })
     }
 }
 

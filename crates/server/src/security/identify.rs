@@ -6,8 +6,11 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tetherline_protocol::{DeviceId, UserId};
 
-use super::auth::{Identity, InvalidToken};
-use crate::{ConnectRequest, server::Shared};
+use super::{
+    auth::{Identity, InvalidToken},
+    hook::Party,
+};
+use crate::{ConnectRequest, Network, server::Shared};
 
 /// Who somebody is, and what the connect hook was asked for it.
 pub(crate) struct Identified {
@@ -43,7 +46,8 @@ impl Shared {
                 settled.map(|identity| Identified { identity, asked: None })
             }
             Verdict::Ask(good) => {
-                let identity = self.ask(request.clone(), good).await?;
+                let party = Party::Stranger(request.address.map(Network::of));
+                let identity = self.ask(request.clone(), party, good).await?;
                 // What it was asked about is what it is asked about again, with another token.
                 let asked = ConnectRequest { token: None, renewal: true, ..request };
                 Ok(Identified { identity, asked: Some(Box::new(asked)) })
@@ -73,8 +77,8 @@ impl Shared {
             renewal: true,
         });
         let request = ConnectRequest { token: Some(token), ..request };
-        let shared = self.clone();
-        Renewed::Later(Box::pin(async move { shared.ask(request, good).await }))
+        let (shared, party) = (self.clone(), Party::User(user.clone()));
+        Renewed::Later(Box::pin(async move { shared.ask(request, party, good).await }))
     }
 
     fn verdict(&self, token: &str) -> Verdict {
@@ -90,11 +94,12 @@ impl Shared {
     async fn ask(
         &self,
         request: ConnectRequest,
+        party: Party,
         good: Option<Identity>,
     ) -> Result<Identity, InvalidToken> {
         let hook = self.connect_hook().ok_or(InvalidToken::Malformed)?;
         let token_user = good.as_ref().map(|identity| identity.user.clone());
-        let said = hook.ask(ConnectRequest { token_user, ..request }).await?;
+        let said = hook.ask(ConnectRequest { token_user, ..request }, party).await?;
         let Some(good) = good else { return Ok(said) };
         if said.user != good.user {
             // Who a token of ours speaks for is for nobody else to say.
