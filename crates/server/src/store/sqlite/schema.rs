@@ -135,7 +135,10 @@ const MIGRATIONS: [&str; 11] = [
          created_at INTEGER NOT NULL,
          PRIMARY KEY (user, session)
      ) STRICT, WITHOUT ROWID;
-     CREATE INDEX sign_outs_by_age ON sign_outs (created_at);",
+     CREATE INDEX sign_outs_by_age ON sign_outs (created_at);
+     -- A user's sends in order, with how much of each is kept: whoever counts them looks up no row; see `outcomes`.
+     CREATE INDEX sends_in_order ON sends (user, number,
+         octet_length(id) + coalesce(octet_length(message), 0) + coalesce(octet_length(answer), 0));",
 ];
 
 /// How long a connection waits for a lock that another program holds.

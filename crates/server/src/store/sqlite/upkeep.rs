@@ -116,6 +116,7 @@ impl Upkeep {
     pub(super) fn failed(&mut self) {
         self.due.clear();
         self.survey = Survey::NotYet;
+        self.outcomes = Outcomes::default();
         self.visitors = Visitors::default();
         self.aging = Aging::default();
         self.is_behind = false;
