@@ -77,7 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         Task::List(folder) => list(folder),
         Task::Remove(RemoveOptions { name, folder }) => {
             folder.file().remove(name)?;
-            note!("removed {name}; it counts for nothing any more");
+            note!("removed {name}; with a server that runs it counts for nothing within a second");
             Ok(ExitCode::SUCCESS)
         }
     }

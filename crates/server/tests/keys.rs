@@ -5,7 +5,7 @@ mod support;
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -286,4 +286,25 @@ async fn a_key_is_made_once_and_what_is_kept_of_it_opens_nothing() {
         assert!(wrong.parse::<UserPrefix>().is_err(), "{wrong}");
     }
     assert!("all".parse::<Scope>().is_err());
+}
+
+#[test]
+fn what_root_writes_stays_the_servers() {
+    // Keys that root had changed were root's: the server could not read them, and a removed one went on to count.
+    const SERVER: u32 = 61_234;
+    let folder = tempfile::tempdir().unwrap();
+    if chown(folder.path(), Some(SERVER), Some(SERVER)).is_err() {
+        eprintln!("skipped: only root may give a folder away");
+        return;
+    }
+    let path = folder.path().join("keys.json");
+    let (file, [one, two]) = (ApiKeyFile::at(&path), ["one", "two"].map(|it| it.parse().unwrap()));
+    let owner = || fs::metadata(&path).map(|it| (it.uid(), it.gid(), it.mode() & 0o777)).unwrap();
+    file.add(&one, &[Scope::Publish], None).unwrap();
+    assert_eq!(owner(), (SERVER, SERVER, 0o600), "the folder's");
+    chown(&path, Some(SERVER + 1), Some(SERVER + 2)).unwrap();
+    file.add(&two, &[Scope::Publish], None).unwrap();
+    assert_eq!(owner(), (SERVER + 1, SERVER + 2, 0o600), "the file's of before");
+    file.remove(&one).unwrap();
+    assert_eq!(owner(), (SERVER + 1, SERVER + 2, 0o600));
 }

@@ -4,7 +4,7 @@ use std::{
     fmt,
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -23,6 +23,8 @@ pub const API_KEYS_MAX: usize = 256;
 pub const API_KEYS_BYTES_MAX: u64 = 256 * 1024;
 /// Longest name of a key, in bytes.
 const NAME_BYTES_MAX: usize = 64;
+/// Whoever may write anybody's files.
+const ROOT: u32 = 0;
 /// The file's form.
 const VERSION: u32 = 1;
 
@@ -35,6 +37,18 @@ pub enum ApiKeyFileError {
     File {
         /// Which file.
         path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// It would not be whose it was, and the server could not read it.
+    #[error(
+        "cannot write {} for the user with the number {owner}, whose it is: {source}; run this as that user", path.display()
+    )]
+    Owner {
+        /// Which file.
+        path: PathBuf,
+        /// Whose it is, or whose the folder is.
+        owner: u32,
         /// What the operating system said.
         source: io::Error,
     },
@@ -282,8 +296,34 @@ impl ApiKeyFile {
         let mut options = OpenOptions::new();
         let mut file =
             options.write(true).create_new(true).mode(0o600).open(&new).map_err(failed)?;
-        file.write_all(text(&keys).as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        file.write_all(text(&keys).as_bytes()).map_err(failed)?;
+        if let Err(error) = self.keep_owner(&file, &folder) {
+            let _ = fs::remove_file(&new);
+            return Err(error);
+        }
+        file.sync_all().map_err(failed)?;
         fs::rename(&new, path).and_then(|()| folder.sync_all()).map_err(failed)
+    }
+
+    /// What root writes beside a server that is somebody else has to be that somebody's: nobody else can read it.
+    fn keep_owner(&self, new: &File, folder: &File) -> Result<(), ApiKeyFileError> {
+        let failed = |source| ApiKeyFileError::File { path: self.0.clone(), source };
+        let made = new.metadata().map_err(failed)?;
+        let kept = match fs::metadata(&self.0) {
+            Ok(old) => old,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            Err(_) if made.uid() == ROOT => folder.metadata().map_err(failed)?,
+            Err(_) => return Ok(()),
+        };
+        let owner = kept.uid();
+        if made.uid() == owner {
+            return Ok(());
+        }
+        fchown(new, Some(owner), Some(kept.gid())).map_err(|source| ApiKeyFileError::Owner {
+            path: self.0.clone(),
+            owner,
+            source,
+        })
     }
 }
 
