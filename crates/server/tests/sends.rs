@@ -299,6 +299,29 @@ async fn what_waits_for_the_application_has_so_many_bytes_for_each_user_and_for_
 }
 
 #[tokio::test]
+async fn the_last_quarter_of_the_room_is_for_whoever_has_nothing_there_yet() {
+    // Sixteen users whose sends the application did not settle kept everybody else from sending.
+    let recorder = Arc::new(Recorder { slow: Some(Semaphore::new(0)), ..Recorder::default() });
+    let mut config = config();
+    (config.sends_bytes_per_user_max, config.sends_bytes_max) = (20_000, 40_000);
+    let server = TestServer::start_with(config, Some(recorder.clone())).await;
+    let (mut adas, mut bobs) =
+        (server.connect("ada", "laptop").await, server.connect("bob", "laptop").await);
+    adas.send(&sized("slow", "m1", 20_000)).await;
+    bobs.send(&sized("slow", "m1", 8_976)).await;
+    (adas.assert_quiet().await, bobs.assert_quiet().await);
+    let mut bobs = server.connect("bob", "phone").await;
+    bobs.send(&sized("ask", "m2", 1_025)).await;
+    assert_eq!(bobs.next_of("error").await["code"], "rate_limited", "30,001 of 40,000");
+    bobs.send(&sized("ask", "m2", 1_024)).await;
+    assert_eq!(bobs.next_of("accepted").await["ref"], "m2");
+    let mut carols = server.connect("carol", "laptop").await;
+    carols.send(&sized("ask", "m1", 11_024)).await;
+    assert_eq!(carols.next_of("accepted").await["ref"], "m1");
+    recorder.slow.as_ref().unwrap().add_permits(2);
+}
+
+#[tokio::test]
 async fn who_leaves_and_comes_again_gets_no_more_room_for_it() {
     let recorder = Arc::new(Recorder { slow: Some(Semaphore::new(0)), ..Recorder::default() });
     let mut config = config();

@@ -17,6 +17,8 @@ pub const SENDS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What the smallest send counts as, in bytes: it is a name and a task, too.
 const SEND_BYTES_MIN: usize = 1024;
+/// Of so many parts of all the room one is for those who have none yet: however many wait, whoever begins can send.
+const PARTS_OF_ROOM: usize = 4;
 
 /// Room that all connections share.
 #[derive(Debug)]
@@ -68,7 +70,8 @@ impl SendsRoom {
 
     fn fits(&self, taken: &Taken, user: &UserId, bytes: usize) -> bool {
         let of_user = taken.by_user.get(user).copied().unwrap_or_default();
-        of_user + bytes <= self.per_user_max && taken.all + bytes <= self.max
+        let kept = if of_user == 0 { 0 } else { self.max.div_ceil(PARTS_OF_ROOM) };
+        of_user + bytes <= self.per_user_max && taken.all + bytes <= self.max - kept
     }
 }
 
@@ -117,5 +120,20 @@ mod tests {
         drop(bobs);
         assert!(lock(&room.taken).by_user.is_empty());
         assert_eq!(lock(&room.taken).all, 0);
+    }
+
+    #[test]
+    fn a_part_is_kept_for_whoever_has_nothing_yet() {
+        // Sixteen users whose sends the application did not settle kept everybody else from sending.
+        let room = SendsRoom::new(4 * SEND_BYTES_MIN, 64 * SEND_BYTES_MIN);
+        let user = |n: usize| format!("u{n}").parse().unwrap();
+        let sends = (0..16 * 4).map(|n| user(n / 4));
+        let mut shares: Vec<_> =
+            sends.filter_map(|user| room.take(&user, SEND_BYTES_MIN)).collect();
+        assert_eq!(shares.len(), 52, "48 as they came, and the first of four users");
+        assert!(room.is_short(&user(15), SEND_BYTES_MIN));
+        shares.extend((16..28).filter_map(|n| room.take(&user(n), SEND_BYTES_MIN)));
+        assert_eq!(shares.len(), 64);
+        assert!(room.take(&user(28), SEND_BYTES_MIN).is_none(), "and that was all");
     }
 }
