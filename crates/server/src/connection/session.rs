@@ -164,7 +164,7 @@ impl Session {
             return;
         }
         self.go_on(now);
-        let is_crowded = self.allowance.is_crowded(&self.user, self.limits.message_bytes_max);
+        let is_crowded = || self.allowance.is_crowded(&self.user, self.limits.message_bytes_max);
         self.sends.look(is_crowded, now);
         if !self.wants_input() {
             self.hearing = Hearing::Paused;

@@ -104,9 +104,10 @@ impl Sends {
     }
 
     /// Looks whether there is room. `is_crowded`: too much waits of this user's, or of everybody's. It is waited
-    /// for only by whoever has something with the application, and hears when that is settled.
-    pub(super) fn look(&mut self, is_crowded: bool, now: Instant) {
-        let is_crowded = is_crowded && self.running.is_some();
+    /// for only by whoever has something with the application, and hears when that is settled; of all others
+    /// it is not asked, as it is one lock that all connections share.
+    pub(super) fn look(&mut self, is_crowded: impl FnOnce() -> bool, now: Instant) {
+        let is_crowded = self.running.is_some() && is_crowded();
         self.room = match self.room {
             _ if !self.is_full() && !is_crowded => Room::Some,
             Room::Some => Room::Awaited { until: now + PATIENCE },

@@ -138,3 +138,12 @@ fn what_is_refused_behind_a_repeat_that_waits_comes_before_what_had_no_room() {
         rig.written();
     }
 }
+
+#[test]
+fn whoever_sends_nothing_does_not_ask_whether_there_is_room() {
+    // Each frame of each connection took the one lock that counts everybody's sends.
+    let (connection, now) = ("c1".parse().unwrap(), Instant::now());
+    let mut sends = Sends::new(connection, 1);
+    sends.look(|| panic!("nobody is to be asked"), now);
+    assert!(sends.wants_more());
+}
