@@ -31,15 +31,18 @@ pub(crate) async fn sign_outs_are_remembered(store: &impl Store) {
     assert_eq!(found(store, "ann", None).await, NOTHING, "no session");
     assert_eq!(found(store, "bob", Some("s1")).await, NOTHING, "another's session of that name");
 
-    // What was said of all stands for what was said of each before.
+    // Its tokens would count again, by the clock of an issuer that is early.
     store.sign_out(&user("ann"), SignOut::Before(1_000)).await.unwrap();
-    assert_eq!(found(store, "ann", Some("s1")).await, all_before(1_000));
+    let ended_before = SignOuts { session_ended: true, ..all_before(1_000) };
+    assert_eq!(found(store, "ann", Some("s1")).await, ended_before, "a session stays ended");
+    assert_eq!(found(store, "ann", Some("s2")).await, all_before(1_000));
     store.sign_out(&user("ann"), SignOut::Before(2_000)).await.unwrap();
     end(store, "ann", "").await.unwrap();
     assert_eq!(found(store, "ann", None).await, all_before(2_000));
     let both = SignOuts { session_ended: true, ..all_before(2_000) };
     assert_eq!(found(store, "ann", Some("")).await, both, "a session may have an empty name");
-    assert_eq!(found(store, "ann", Some("s1")).await, all_before(2_000));
+    assert_eq!(found(store, "ann", Some("s1")).await, both);
+    assert_eq!(found(store, "ann", Some("s2")).await, all_before(2_000));
 
     // The tokens of who was erased still live.
     append(store, "ann", "x").await;
@@ -53,8 +56,16 @@ pub(crate) async fn sign_outs_are_remembered(store: &impl Store) {
     assert!(matches!(end(store, "max", "another").await, Err(SignOutError::TooMany)));
     assert_eq!(found(store, "max", Some("another")).await, NOTHING);
     end(store, "ann", "another").await.unwrap();
+    // The way out: only as many are forgotten as it takes.
     store.sign_out(&user("max"), SignOut::Before(1_000)).await.unwrap();
     end(store, "max", "another").await.unwrap();
+    let mut ended = 0;
+    for number in 0..SIGN_OUTS_PER_USER_MAX {
+        let found = found(store, "max", Some(&number.to_string())).await;
+        ended += usize::from(found.session_ended);
+    }
+    assert_eq!(ended, SIGN_OUTS_PER_USER_MAX - 1);
+    assert!(matches!(end(store, "max", "one more").await, Err(SignOutError::TooMany)));
 }
 
 /// After a restart: they are there for as long as a token may live, and not longer.

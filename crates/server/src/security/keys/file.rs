@@ -23,8 +23,6 @@ pub const API_KEYS_MAX: usize = 256;
 pub const API_KEYS_BYTES_MAX: u64 = 256 * 1024;
 /// Longest name of a key, in bytes.
 const NAME_BYTES_MAX: usize = 64;
-/// Whoever may write anybody's files.
-const ROOT: u32 = 0;
 /// The file's form.
 const VERSION: u32 = 1;
 
@@ -312,7 +310,7 @@ impl ApiKeyFile {
         let kept = match fs::metadata(&self.0) {
             Ok(old) => old,
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            Err(_) if made.uid() == ROOT => folder.metadata().map_err(failed)?,
+            Err(_) if made.uid() == 0 => folder.metadata().map_err(failed)?,
             Err(_) => return Ok(()),
         };
         let owner = kept.uid();

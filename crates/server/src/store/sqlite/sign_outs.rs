@@ -127,8 +127,8 @@ fn read(
     Ok(found)
 }
 
-/// All of a user's that ended before stand for the sessions that have; a session that has ended again is
-/// remembered for longer.
+/// A session that has ended again is remembered for longer. When all of a user's end and there is no room for one
+/// more session, the one is forgotten that ended first: its tokens were made before, too, for all that clocks say.
 pub(super) fn write(
     connection: &Connection,
     user: &UserId,
@@ -138,17 +138,12 @@ pub(super) fn write(
     let user = user.as_str();
     let (session, before_ms) = match ended {
         SignOut::Before(before_ms) => {
-            connection.prepare_cached("DELETE FROM sign_outs WHERE user = ?1")?.execute([user])?;
+            make_room(connection, user)?;
             (ALL.to_vec(), Some(*before_ms))
         }
         SignOut::Session(session) => {
-            let others =
-                "SELECT count(*) FROM sign_outs WHERE user = ?1 AND session NOT IN (?2, ?3)";
             let session = digest(session).to_vec();
-            let others: i64 = connection
-                .prepare_cached(others)?
-                .query_row(params![user, ALL, session], |row| row.get(0))?;
-            if others >= statements::count(SIGN_OUTS_PER_USER_MAX) {
+            if sessions(connection, user, &session)? >= statements::count(SIGN_OUTS_PER_USER_MAX) {
                 return Ok(Err(SignOutError::TooMany));
             }
             (session, None)
@@ -161,6 +156,26 @@ pub(super) fn write(
         )?
         .execute(params![user, session, before_ms, now.created_ms])?;
     Ok(Ok(()))
+}
+
+/// How many of a user's are remembered as ended, besides this one.
+fn sessions(connection: &Connection, user: &str, besides: &[u8]) -> rusqlite::Result<i64> {
+    let others = "SELECT count(*) FROM sign_outs WHERE user = ?1 AND session NOT IN (?2, ?3)";
+    connection.prepare_cached(others)?.query_row(params![user, ALL, besides], |row| row.get(0))
+}
+
+fn make_room(connection: &Connection, user: &str) -> rusqlite::Result<()> {
+    let too_many = sessions(connection, user, ALL)? + 1 - statements::count(SIGN_OUTS_PER_USER_MAX);
+    if too_many > 0 {
+        connection
+            .prepare_cached(
+                "DELETE FROM sign_outs WHERE user = ?1 AND session IN
+                     (SELECT session FROM sign_outs WHERE user = ?1 AND session <> ?2
+                      ORDER BY created_at LIMIT ?3)",
+            )?
+            .execute(params![user, ALL, too_many])?;
+    }
+    Ok(())
 }
 
 /// Has a file know of what another remembers, which no server has open.

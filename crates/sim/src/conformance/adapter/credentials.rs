@@ -34,7 +34,18 @@ impl Credentials for Adapter {
         let of_user = &mut machine.sign_outs.ended;
         let done = match ended {
             SignOut::Before(before_ms) => {
-                of_user.retain(|(other, _), _| *other != user);
+                // For one more session, if there is no room for it.
+                let sessions = of_user.keys().filter(|(other, it)| *other == user && it.is_some());
+                let first = of_user
+                    .iter()
+                    .filter(|((other, session), _)| *other == user && session.is_some())
+                    .min_by_key(|(_, (_, at))| *at)
+                    .map(|(name, _)| name.clone());
+                if sessions.count() >= SIGN_OUTS_PER_USER_MAX
+                    && let Some(first) = first
+                {
+                    of_user.remove(&first);
+                }
                 of_user.insert((user, None), (Some(before_ms), now));
                 Ok(())
             }
