@@ -41,6 +41,20 @@ impl Bucket {
         self.full_at = self.full_at.max(now) + rate.time_for(cost);
     }
 
+    /// Takes so many, as far as they may ever be there at once, for a time that comes: in so long. Whoever reserves later
+    /// has to wait for longer.
+    pub(crate) fn reserve(&mut self, rate: Rate, cost: u64, now: Instant) -> Duration {
+        let wait = self.wait(rate, cost, now);
+        self.charge(rate, cost.min(rate.burst()), now);
+        wait
+    }
+
+    /// It was another number than was reserved.
+    pub(crate) fn settle(&mut self, rate: Rate, reserved: u64, cost: u64, now: Instant) {
+        self.give_back(rate, reserved.min(rate.burst()));
+        self.charge(rate, cost, now);
+    }
+
     pub(crate) fn give_back(&mut self, rate: Rate, cost: u64) {
         self.full_at = self.full_at.checked_sub(rate.time_for(cost)).unwrap_or(self.full_at);
     }

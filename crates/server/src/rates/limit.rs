@@ -52,9 +52,14 @@ impl<K: Hash + Eq + Clone> RateLimit<K> {
         self.with(key, now, |bucket, rate| bucket.take(rate, cost, now)).unwrap_or(Ok(()))
     }
 
-    /// Takes so many, whether they are there or not.
-    pub(crate) fn charge(&self, key: &K, cost: u64, now: Instant) {
-        self.with(key, now, |bucket, rate| bucket.charge(rate, cost, now));
+    /// Takes so many, as far as they may ever be there at once, for a time that comes: in so long.
+    pub(super) fn reserve(&self, key: &K, cost: u64, now: Instant) -> Duration {
+        self.with(key, now, |bucket, rate| bucket.reserve(rate, cost, now)).unwrap_or_default()
+    }
+
+    /// It was another number than was reserved.
+    pub(super) fn settle(&self, key: &K, reserved: u64, cost: u64, now: Instant) {
+        self.with(key, now, |bucket, rate| bucket.settle(rate, reserved, cost, now));
     }
 
     /// How long until so many may be taken.

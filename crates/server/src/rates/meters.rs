@@ -144,13 +144,14 @@ impl Meters {
         })
     }
 
-    /// How long this user has to wait until so many bytes may be read for them.
-    pub(crate) fn replay_wait(&self, user: &UserId, bytes: u64, now: Instant) -> Duration {
-        self.replay_bytes.wait(user, bytes, now)
+    /// Takes so many bytes that are to be read for a user, in so long.
+    pub(crate) fn reserve_replay(&self, user: &UserId, bytes: u64, now: Instant) -> Duration {
+        self.replay_bytes.reserve(user, bytes, now)
     }
 
-    pub(crate) fn replayed(&self, user: &UserId, bytes: u64, now: Instant) {
-        self.replay_bytes.charge(user, bytes, now);
+    /// It was another number than was reserved.
+    pub(crate) fn replayed(&self, user: &UserId, reserved: u64, bytes: u64, now: Instant) {
+        self.replay_bytes.settle(user, reserved, bytes, now);
     }
 }
 
@@ -186,7 +187,7 @@ mod tests {
             }
             assert_eq!(meters.connect(&user, now), Ok(()));
             assert_eq!(meters.send(&user, 64 * 1024, now), Ok(()));
-            assert!(meters.replay_wait(&user, 64 * 1024 * 1024, now).is_zero());
+            assert!(meters.reserve_replay(&user, 64 * 1024 * 1024, now).is_zero());
         }
     }
 

@@ -17,6 +17,9 @@ use crate::{
 /// So often a connection may say too much before it is closed.
 const HOLDS: Rate = Rate::per_minute(HOLDS_PER_MINUTE).at_once(HOLDS_MAX);
 
+/// What is taken for a piece before it is read.
+const PIECE: u64 = REPLAY_PIECE_BYTES_MAX as u64;
+
 /// So many sends are refused without ado: whoever is refused one sends all behind it once more.
 const REFUSALS: Rate = Rate::per_second(REFUSALS_PER_SECOND).at_once(REFUSALS_MAX);
 
@@ -31,8 +34,15 @@ pub(super) struct Allowance {
     replay_bytes: Bucket,
     /// It said too much, and is not listened to until then.
     held_until: Option<Instant>,
-    /// It asked for so much that it gets more of it only then.
-    replay_at: Option<Instant>,
+    turn: Turn,
+}
+
+/// When a connection gets more of what its client asked for. What that may be is taken before: so connections of one
+/// user, which share a bucket, have their turns in the order in which they came for them.
+enum Turn {
+    Free,
+    Awaited(Instant),
+    Come,
 }
 
 /// A client says too much.
@@ -55,16 +65,16 @@ impl Allowance {
             holds: full,
             replay_bytes: full,
             held_until: None,
-            replay_at: None,
+            turn: Turn::Free,
         }
     }
 
     /// Something happened at this time.
     pub(super) fn look(&mut self, now: Instant) {
-        let to_come = |at: &Instant| *at > now;
-        self.held_until = self.held_until.filter(to_come);
-        // If it may not after all, it is found out once more.
-        self.replay_at = self.replay_at.filter(to_come);
+        self.held_until = self.held_until.filter(|until| *until > now);
+        if matches!(self.turn, Turn::Awaited(at) if at <= now) {
+            self.turn = Turn::Come;
+        }
     }
 
     pub(super) fn is_listened_to(&self) -> bool {
@@ -73,7 +83,11 @@ impl Allowance {
 
     /// When the connection may be listened to, or may get more of what it asked for.
     pub(super) fn next_at(&self) -> Option<Instant> {
-        self.held_until.into_iter().chain(self.replay_at).min()
+        let turn = match self.turn {
+            Turn::Awaited(at) => Some(at),
+            Turn::Free | Turn::Come => None,
+        };
+        self.held_until.into_iter().chain(turn).min()
     }
 
     /// Room for a send of so many bytes that does not come too fast.
@@ -135,20 +149,24 @@ impl Allowance {
 
     /// Whether more of what the client asked for may be read now.
     pub(super) fn may_replay(&mut self, user: &UserId, now: Instant) -> bool {
-        let piece = REPLAY_PIECE_BYTES_MAX as u64;
-        let rate = self.meters.rates.replay_bytes_per_connection;
-        let own = rate.map_or(Duration::ZERO, |rate| self.replay_bytes.wait(rate, piece, now));
-        let wait = own.max(self.meters.replay_wait(user, piece, now));
-        self.replay_at = (!wait.is_zero()).then(|| now + wait);
-        self.replay_at.is_none()
+        if matches!(self.turn, Turn::Free) {
+            let rate = self.meters.rates.replay_bytes_per_connection;
+            let bucket = &mut self.replay_bytes;
+            let own = rate.map(|rate| bucket.reserve(rate, PIECE, now)).unwrap_or_default();
+            let wait = own.max(self.meters.reserve_replay(user, PIECE, now));
+            self.turn = if wait.is_zero() { Turn::Come } else { Turn::Awaited(now + wait) };
+        }
+        matches!(self.turn, Turn::Come)
     }
 
     /// So many bytes of it go out.
     pub(super) fn replayed(&mut self, user: &UserId, bytes: u64, now: Instant) {
+        let turn = std::mem::replace(&mut self.turn, Turn::Free);
+        let reserved = if matches!(turn, Turn::Free) { 0 } else { PIECE };
         if let Some(rate) = self.meters.rates.replay_bytes_per_connection {
-            self.replay_bytes.charge(rate, bytes, now);
+            self.replay_bytes.settle(rate, reserved, bytes, now);
         }
-        self.meters.replayed(user, bytes, now);
+        self.meters.replayed(user, reserved, bytes, now);
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Feed {
     head: Seq,
     /// What the store knows as this device's cursor.
     cursor: Seq,
+    /// The last position that the client acknowledged since it asked.
+    heard: Seq,
     proof: Proof,
     flow: Flow,
     /// Names the last page asked for; any other that arrives is stale.
@@ -153,6 +155,7 @@ impl Feed {
             epoch: place.head.epoch.clone(),
             head,
             cursor: place.cursor,
+            heard: Seq::ZERO,
             proof: Proof::of_a_new_connection(wire),
             flow,
             read_no: 0,
@@ -165,11 +168,6 @@ impl Feed {
     /// The one in which positions count here.
     pub(super) fn epoch(&self) -> &Epoch {
         &self.epoch
-    }
-
-    /// How far it is acknowledged that the client has handled its messages.
-    pub(super) fn cursor(&self) -> Seq {
-        self.cursor
     }
 
     pub(super) fn note_head(&mut self, head: Seq) {
@@ -328,6 +326,17 @@ impl Feed {
         })
     }
 
+    /// Whether the client was sent the message here, and has acknowledged none that is as new since it asked: there are
+    /// no more of these than messages that it was sent.
+    pub(super) fn is_acknowledged_first(&mut self, seq: Seq) -> bool {
+        let was_sent = matches!(self.flow, Flow::Flowing { position, .. } if seq <= position);
+        let is_first = was_sent && seq > self.heard;
+        if is_first {
+            self.heard = seq;
+        }
+        is_first
+    }
+
     /// A client acknowledges. Answers what to tell the store: nothing, as long as it may speak of another
     /// history.
     pub(super) fn acknowledge(&mut self, seq: Seq) -> Option<Seq> {
@@ -368,6 +377,7 @@ impl Feed {
         self.proof = Proof::Given;
         self.give_up_reading();
         self.in_flight.restart(after, self.cursor);
+        self.heard = after;
         let backlog = Some(Backlog { until: self.head, delivered: 0, recovered });
         self.flow = Flow::Flowing { position: after, detour: Detour::None, backlog };
     }

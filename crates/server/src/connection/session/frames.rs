@@ -35,7 +35,7 @@ impl Session {
                 self.sends.push(message, || self.allowance.send(&self.user, bytes, now))
             }
             ClientFrame::Ack { seq } => {
-                return self.acknowledge(now, |feed| feed.acknowledge(seq));
+                return self.acknowledge(seq, now, Feed::acknowledge);
             }
             frame => {
                 self.question(frame, now);
@@ -67,13 +67,11 @@ impl Session {
         }
     }
 
-    /// Where it moves the cursor it is free: there are no more of these than messages, for which their publishers
-    /// have paid. One that moves nothing may come again and again.
-    fn acknowledge(&mut self, now: Instant, save: impl FnOnce(&mut Feed) -> Option<Seq>) {
-        let before = self.feed.cursor();
-        let acknowledge = save(&mut self.feed);
-        self.requests.extend(acknowledge.map(Output::Acknowledge));
-        if self.feed.cursor() == before {
+    /// Once for each message it is free: the message was paid for. Another one may come again and again.
+    fn acknowledge(&mut self, seq: Seq, now: Instant, save: fn(&mut Feed, Seq) -> Option<Seq>) {
+        let is_first = self.feed.is_acknowledged_first(seq);
+        self.requests.extend(save(&mut self.feed, seq).map(Output::Acknowledge));
+        if !is_first {
             self.control(now);
         }
     }
@@ -115,7 +113,7 @@ impl Session {
     pub(super) fn pong(&mut self, payload: &[u8], now: Instant) {
         let position = std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok());
         match (self.wire, position.and_then(Seq::new)) {
-            (Wire::Plain, Some(seq)) => self.acknowledge(now, |feed| feed.plain_handled(seq)),
+            (Wire::Plain, Some(seq)) => self.acknowledge(seq, now, Feed::plain_handled),
             _ => self.control(now),
         }
     }

@@ -43,6 +43,7 @@ impl Feed {
         if let Detour::Ahead { floor, from } = *detour {
             *detour = Detour::Underway { from, to: *position };
             *position = floor;
+            self.heard = floor;
             self.give_up_reading();
         }
     }

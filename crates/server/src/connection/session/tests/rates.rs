@@ -167,21 +167,30 @@ fn websocket_pings_and_frames_that_are_none_count_as_well() {
 }
 
 #[test]
-fn acknowledgements_of_what_was_not_acknowledged_before_are_free() {
-    // Whoever was sent more than a hundred messages in each second, and acknowledged each, was closed with 4429.
-    let meters = meters(|rates| rates.controls_per_connection = Some(Rate::per_second(1)));
+fn one_acknowledgement_of_each_message_is_free() {
+    // Whoever was sent more than a hundred messages in each second, and acknowledged each, was closed with 4429; so was
+    // who read again what the device had acknowledged before.
+    let meters = meters(|rates| rates.controls_per_connection = Some(Rate::per_second(3)));
     let mut rig = limited(&meters);
-    rig.input(Input::Text(r#"{"type":"get_pending","after":1000}"#));
-    rig.said();
-    for seq in 1..=500 {
-        rig.input(Input::Text(&format!(r#"{{"type":"ack","seq":{seq}}}"#)));
-        assert!(matches!(rig.output(), Some(Output::Acknowledge(_))));
-        rig.input(Input::Acknowledged);
-        assert!(rig.session.wants_input(), "{seq}");
+    for _ in 0..2 {
+        rig.input(Input::Text(r#"{"type":"get_pending","after":0}"#));
+        let (read_no, ..) = rig.read();
+        rig.page(read_no, 1..=500, 10);
+        rig.written();
+        for seq in 1..=500 {
+            rig.input(Input::Text(&format!(r#"{{"type":"ack","seq":{seq}}}"#)));
+            while let Some(output) = rig.output() {
+                if matches!(output, Output::Acknowledge(_)) {
+                    rig.input(Input::Acknowledged);
+                }
+            }
+            assert!(rig.session.wants_input(), "{seq}");
+        }
     }
-    rig.input(Input::Text(r#"{"type":"ack","seq":500}"#));
-    assert_eq!(rig.said()[0]["code"], "rate_limited", "nobody paid for this one");
-    assert!(!rig.session.wants_input());
+    for seq in [500, 501] {
+        rig.input(Input::Text(&format!(r#"{{"type":"ack","seq":{seq}}}"#)));
+    }
+    assert!(!rig.session.wants_input(), "one of them is no news, and the other was not sent");
 }
 
 #[test]
@@ -269,4 +278,34 @@ fn who_asks_again_and_again_gets_no_more_for_it() {
         }
     }
     assert!(bytes <= 2 * 16 * 1_024, "{bytes}");
+}
+
+#[test]
+fn connections_of_one_user_get_what_they_asked_for_in_turn() {
+    // Whoever looked first when there was room again had it, again and again, and another one never got a message.
+    let meters = meters(|rates| rates.replay_bytes_per_user = Some(Rate::per_second(4 * 1024)));
+    let mut rigs = [limited(&meters), limited(&meters), limited(&meters)];
+    let start = rigs[0].now;
+    let mut messages = [0; 3];
+    for ms in 0..30_000 {
+        for (rig, messages) in rigs.iter_mut().zip(&mut messages) {
+            rig.now = start + Duration::from_millis(ms);
+            if ms == 0 {
+                rig.input(Input::Text(r#"{"type":"get_pending","after":0}"#));
+            }
+            rig.input(Input::Timeout);
+            while let Some(output) = rig.output() {
+                match output {
+                    Output::Read { read_no, after, .. } => {
+                        rig.page(read_no, after.get() + 1..=after.get() + 1, 1_024);
+                        *messages += 1;
+                    }
+                    Output::Write(_) => rig.input(Input::Written),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+    let [least, most] = [messages.iter().min(), messages.iter().max()].map(Option::unwrap);
+    assert!(*least >= 35 && most - least <= 1, "{messages:?}");
 }
