@@ -5,17 +5,18 @@ mod support;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use support::{
     PATIENCE, SECRET,
     door::Door,
     eventually,
     issuer::{Issuer, base64, claims, jwks},
-    signed,
+    signed, user,
 };
 use tetherline_server::{
-    InvalidJwksUrl, JWKS_BYTES_MAX, Jwks, JwksOptions, JwksTimes, NoHttpClient, TokenRules,
-    VerifyingKey,
+    ConnectHook, ConnectHookOptions, ConnectRefusal, ConnectRequest, Grant, InvalidJwksUrl,
+    JWKS_BYTES_MAX, Jwks, JwksOptions, JwksTimes, NoHttpClient, TokenRules, VerifyingKey,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -281,6 +282,39 @@ async fn a_renewal_whose_key_cannot_be_had_is_worth_another_try() {
     // The old one goes on to count, and its key does, too.
     client.assert_quiet().await;
     assert!(door.takes(&old.token()).await);
+}
+
+/// An application that has given out this one token, and knows no other.
+struct Knows(String);
+
+impl ConnectHook for Knows {
+    fn admit(&self, request: ConnectRequest) -> BoxFuture<'_, Result<Grant, ConnectRefusal>> {
+        let is_known = request.token.as_deref() == Some(&self.0);
+        let refusal = ConnectRefusal::unauthorized("Nobody is signed in.");
+        let said = if is_known { Ok(Grant::new(user("ada"))) } else { Err(refusal) };
+        Box::pin(std::future::ready(said))
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_the_applications_own_does_not_need_the_providers_keys() {
+    // One that looks like a JWT was told to come again for as long as the provider was away.
+    let (own, providers) = (Issuer::p256().named("own").token(), Issuer::p256().named("new"));
+    let provider = Provider::start(Mood::Away).await;
+    let retry = Duration::from_hours(1);
+    let door = provider.door(JwksTimes { retry_base: retry, retry_max: retry, ..calm() }).await;
+    door.0.server.attach_connect_hook(Arc::new(Knows(own.clone())), ConnectHookOptions::default());
+    assert!(door.takes(&own).await);
+    let mut client = door.0.connect_with("ada", "laptop", &own).await;
+    let renewal = |token: &str| json!({ "type": "authenticate", "token": token }).to_string();
+    client.send(&renewal(&own)).await;
+    client.assert_quiet().await;
+    // What the application does not know may be the provider's, whose keys are not there.
+    let said = door.says(&providers.token()).await;
+    assert!(is(&said, 503, "unavailable"), "{said:?}");
+    client.send(&renewal(&providers.token())).await;
+    let error = client.next_of("error").await;
+    assert_eq!((&error["code"], &error["retryable"]), (&json!("unavailable"), &json!(true)));
 }
 
 #[tokio::test]

@@ -27,8 +27,8 @@ pub(crate) enum Renewed {
 /// What a token says by itself.
 enum Verdict {
     Settled(Result<Identity, InvalidToken>),
-    /// The application has to be asked, about a token that is good or about one that is nobody's that we know.
-    Ask(Option<Identity>),
+    /// The application has to be asked, whatever the token came to without it.
+    Ask(Result<Identity, InvalidToken>),
 }
 
 impl Shared {
@@ -39,15 +39,15 @@ impl Shared {
     ) -> Result<Identified, InvalidToken> {
         let verdict = match request.token.as_deref() {
             Some(token) => self.verdict(token),
-            None => Verdict::Ask(None),
+            None => Verdict::Ask(Err(InvalidToken::Malformed)),
         };
         match verdict {
             Verdict::Settled(settled) => {
                 settled.map(|identity| Identified { identity, asked: None })
             }
-            Verdict::Ask(good) => {
+            Verdict::Ask(by_itself) => {
                 let party = Party::Stranger(request.address.map(Network::of));
-                let identity = self.ask(request.clone(), party, good).await?;
+                let identity = self.ask(request.clone(), party, by_itself).await?;
                 // What it was asked about is what it is asked about again, with another token.
                 let asked = ConnectRequest { token: None, renewal: true, ..request };
                 Ok(Identified { identity, asked: Some(Box::new(asked)) })
@@ -62,9 +62,9 @@ impl Shared {
         asked: Option<&ConnectRequest>,
         (user, device): (&UserId, Option<&DeviceId>),
     ) -> Renewed {
-        let good = match self.verdict(&token) {
+        let by_itself = match self.verdict(&token) {
             Verdict::Settled(settled) => return Renewed::Now(settled),
-            Verdict::Ask(good) => good,
+            Verdict::Ask(by_itself) => by_itself,
         };
         let request = asked.cloned().unwrap_or(ConnectRequest {
             user: Some(user.clone()),
@@ -78,29 +78,38 @@ impl Shared {
         });
         let request = ConnectRequest { token: Some(token), ..request };
         let (shared, party) = (self.clone(), Party::User(user.clone()));
-        Renewed::Later(Box::pin(async move { shared.ask(request, party, good).await }))
+        Renewed::Later(Box::pin(async move { shared.ask(request, party, by_itself).await }))
     }
 
     fn verdict(&self, token: &str) -> Verdict {
         match (self.config.jwt.verify(token), self.connect_hook()) {
-            // It was not signed by anybody whose keys are here: a token of the application's own, perhaps.
-            (Err(InvalidToken::Malformed), Some(_)) => Verdict::Ask(None),
-            (Ok(identity), Some(hook)) if hook.is_always_asked() => Verdict::Ask(Some(identity)),
+            // None of the keys that are here has signed it: it is a token of the application's own, perhaps.
+            (by_itself @ Err(InvalidToken::Malformed | InvalidToken::KeysAway { .. }), Some(_)) => {
+                Verdict::Ask(by_itself)
+            }
+            (by_itself @ Ok(_), Some(hook)) if hook.is_always_asked() => Verdict::Ask(by_itself),
             (verified, _) => Verdict::Settled(verified),
         }
     }
 
-    /// A token that is `good` counts for no longer than it says itself, and for nobody else.
+    /// A token that is good by itself counts for no longer than it says, and for nobody else.
     async fn ask(
         &self,
         request: ConnectRequest,
         party: Party,
-        good: Option<Identity>,
+        by_itself: Result<Identity, InvalidToken>,
     ) -> Result<Identity, InvalidToken> {
         let hook = self.connect_hook().ok_or(InvalidToken::Malformed)?;
-        let token_user = good.as_ref().map(|identity| identity.user.clone());
-        let said = hook.ask(ConnectRequest { token_user, ..request }, party).await?;
-        let Some(good) = good else { return Ok(said) };
+        let token_user = by_itself.as_ref().ok().map(|identity| identity.user.clone());
+        let said = hook.ask(ConnectRequest { token_user, ..request }, party).await;
+        let (good, said) = match (by_itself, said) {
+            (Ok(good), said) => (good, said?),
+            // The application does not know it. Whether it is the provider's shows when its keys are back.
+            (Err(away @ InvalidToken::KeysAway { .. }), Err(no)) if no.wait().is_none() => {
+                return Err(away);
+            }
+            (Err(_), said) => return said,
+        };
         if said.user != good.user {
             // Who a token of ours speaks for is for nobody else to say.
             return Err(InvalidToken::OtherUser);
