@@ -54,19 +54,20 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 pub(crate) fn restore(options: &RestoreOptions) -> Result<ExitCode> {
     let RestoreOptions { from, data, replace } = options;
     let existing = if *replace { Existing::PutAside } else { Existing::Refuse };
-    let replaced = backup::restore_mailbox(from, data, existing, &tell)?;
-    let signed_out = match &replaced {
-        Some(Replaced(path)) => {
-            note!("the mailboxes of before are kept as {}", path.display());
-            "who was signed out stays so, unless the mailboxes of before cannot be read"
-        }
-        None => {
+    let restored = backup::restore_mailbox(from, data, existing, &tell)?;
+    if let Some(Replaced(path)) = &restored.replaced {
+        note!("the mailboxes of before are kept as {}", path.display());
+    }
+    note!("restored {}; every client will be told so", from.display());
+    note!(
+        "{}",
+        if restored.knows_sign_outs {
+            "who was signed out stays so"
+        } else {
             "who was signed out after the backup was taken is not any more: sign them out again with \
              `tetherline sign-out`"
         }
-    };
-    note!("restored {}; every client will be told so", from.display());
-    note!("{signed_out}");
+    );
     let has_keys = data.join(keys::FILE).exists();
     let missing = |name: &&str| !(data.join(name).exists() || has_keys && *name == "api.key");
     for name in ["jwt.secret", "api.key"].into_iter().filter(missing) {

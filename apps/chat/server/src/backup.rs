@@ -93,7 +93,7 @@ fn restore_both(
     // First, as it was copied: between the two a start finds mailboxes that are older.
     let mailbox = backup::restore_mailbox(&from.join(MAILBOX_FILE), data, existing, progress)?;
     let chat = backup::put_in_place(restoring, &data.join(CHAT_FILE))?;
-    Ok(mailbox.into_iter().chain(chat).collect())
+    Ok(mailbox.replaced.into_iter().chain(chat).collect())
 }
 
 /// A folder that is not whole yet; gone with what made it, or with the next one of its name.

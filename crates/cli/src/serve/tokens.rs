@@ -78,7 +78,7 @@ pub(super) struct TokenOptions {
     )]
     leeway: u64,
     /// How long a token may count at most, such as 12h or 100d, from its `iat` to its `exp`: for so long it is
-    /// remembered who has signed out.
+    /// remembered who was signed out. With more than before, tokens may count again whose sign-out was forgotten.
     #[arg(
         long = "jwt-life-max",
         value_name = "TIME",

@@ -408,6 +408,28 @@ async fn who_was_signed_out_stays_so_when_a_backup_of_before_takes_the_place() {
     assert_eq!(open().await, [401, 426]);
 }
 
+#[test]
+fn a_restore_says_whether_it_knows_who_was_signed_out() {
+    // Of mailboxes that could not be read it said that they were signed out, unless.
+    let mut server = Server::start();
+    server.publish("ada", r#"{"n":1}"#);
+    let outside = tempfile::tempdir().unwrap();
+    let backup = back_up(&server, &outside.path().join("backup.db"));
+    server.kill();
+    let data = server.file("");
+    let restore = || {
+        let line = ["restore", "--from", text(&backup), "--data", text(&data), "--replace"];
+        let output = run(&line);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        (said.contains("who was signed out stays so"), said.contains("sign them out again"))
+    };
+    assert_eq!(restore(), (true, false));
+    fs::write(server.file("mailbox.db"), "damaged").unwrap();
+    assert_eq!(restore(), (false, true));
+    assert_eq!(restore(), (true, false));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_was_erased_is_in_no_backup_that_is_made_at_once() {
     // Their rows were still to be deleted, and so all that they had ever got was in the backup for ever.

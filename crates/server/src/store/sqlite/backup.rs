@@ -93,6 +93,16 @@ impl fmt::Display for BackedUp {
     }
 }
 
+/// What a restore has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Restored {
+    /// Where the mailbox of before is kept, if there was one.
+    pub replaced: Option<Replaced>,
+    /// Whether who was signed out in the mailbox of before stays so. If not, sign them out again.
+    pub knows_sign_outs: bool,
+}
+
 /// Copies the mailbox in a data folder to a new file, as it is at this moment, while a server goes
 /// on writing it. The copy is on the disk and proven to be whole when this returns, and has nothing of
 /// anybody who was erased.
@@ -109,14 +119,13 @@ pub fn back_up_mailbox(
 
 /// Puts a backup in the place of a data folder's mailbox, as another history: every page is told that
 /// it may have missed something, and reads on from what its device has acknowledged. Whoever was signed out in
-/// the mailbox of before stays so, if that can be read. Answers where
-/// the mailbox of before is kept, if there was one. Nobody may have the folder open.
+/// the mailbox of before stays so, if that can be read. Nobody may have the folder open.
 pub fn restore_mailbox(
     from: &Path,
     data: &Path,
     existing: Existing,
     progress: &(dyn Fn(Progress) + Sync),
-) -> Result<Option<Replaced>, RestoreError> {
+) -> Result<Restored, RestoreError> {
     let path = data.join(MAILBOX_FILE);
     expect_file(from)?;
     presence::create_folder(&path)?;
@@ -133,15 +142,14 @@ pub fn restore_mailbox(
         discard(&restoring)?;
         return Err(error);
     }
-    if path.exists()
-        && let Err(error) = sign_outs::carry_over(&path, &restoring)
-    {
-        // What is damaged is restored for that.
-        tracing::debug!(%error, "sign-outs were not carried over");
-    }
+    // What is damaged is restored for that.
+    let knows_sign_outs = path.exists()
+        && sign_outs::carry_over(&path, &restoring)
+            .inspect_err(|error| tracing::debug!(%error, "sign-outs were not carried over"))
+            .is_ok();
     let replaced = put_in_place(&restoring, &path)?;
     lock.has_a_mailbox();
-    Ok(replaced)
+    Ok(Restored { replaced, knows_sign_outs })
 }
 
 /// Has a data folder's mailbox count in another history from now on: for who copied its file back by
