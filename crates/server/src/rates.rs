@@ -18,8 +18,8 @@ pub use rate::{InvalidRate, Rate};
 
 /// Sends of a connection that are refused for now, one after the other; beyond that it is not listened to for a while.
 pub const REFUSALS_MAX: u32 = 8_192;
-/// So many more in every second after that.
-pub const REFUSALS_PER_SECOND: u32 = 256;
+/// So many more in every second after that: while an application is away, whole outboxes come again twice a second.
+pub const REFUSALS_PER_SECOND: u32 = 8_192;
 /// So often a connection may say too much at once before it is closed with 4429; each time it is not listened to for
 /// a while.
 pub const HOLDS_MAX: u32 = 8;
@@ -69,6 +69,8 @@ pub struct Rates {
     /// Everything else that a client says on one connection: pings, questions, acknowledgements, tokens. Whoever says
     /// more is not listened to for a while.
     pub controls_per_connection: Option<Rate>,
+    /// The same for one user, on all connections.
+    pub controls_per_user: Option<Rate>,
     /// What one connection is sent because it asked (`get_pending`), in bytes. More of it comes later.
     pub replay_bytes_per_connection: Option<Rate>,
     /// The same for one user, on all connections.
@@ -97,9 +99,10 @@ impl Default for Rates {
             // A whole outbox at once, and one of another tab.
             sends_per_connection: Some(Rate::per_second(50).at_once(2_000)),
             send_bytes_per_connection: Some(Rate::per_second(256 * KIB).at_once(4 * MIB)),
-            sends_per_user: Some(Rate::per_second(20).at_once(10_000)),
+            sends_per_user: Some(Rate::per_second(50).at_once(10_000)),
             send_bytes_per_user: Some(Rate::per_second(512 * KIB).at_once(16 * MIB)),
             controls_per_connection: Some(Rate::per_second(100).at_once(5_000)),
+            controls_per_user: Some(Rate::per_second(1_000).at_once(50_000)),
             replay_bytes_per_connection: Some(Rate::per_second(MIB).at_once(64 * MIB)),
             replay_bytes_per_user: Some(Rate::per_second(4 * MIB).at_once(256 * MIB)),
         }

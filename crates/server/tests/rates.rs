@@ -64,6 +64,25 @@ async fn a_user_has_no_more_sends_for_many_connections_nor_for_another_one() {
 }
 
 #[tokio::test]
+async fn a_user_may_say_no_more_for_coming_back() {
+    let server = start(|rates| rates.controls_per_user = Some(Rate::per_hour(4))).await;
+    for _ in 0..2 {
+        let mut client = server.connect("ada", "laptop").await;
+        for _ in 0..2 {
+            client.send(r#"{"type":"ping","timestamp":1}"#).await;
+            client.next_of("pong").await;
+        }
+    }
+    let mut client = server.connect("ada", "laptop").await;
+    client.send(r#"{"type":"ping","timestamp":1}"#).await;
+    client.next_of("pong").await;
+    assert_eq!(client.next_of("error").await["code"], "rate_limited");
+    let mut other = server.connect("bob", "laptop").await;
+    other.send(r#"{"type":"ping","timestamp":1}"#).await;
+    other.next_of("pong").await;
+}
+
+#[tokio::test]
 async fn a_flood_of_pings_is_answered_at_its_rate_and_ends_with_4429() {
     let rate = Rate::per_second(50).at_once(50);
     let server = start(|rates| rates.controls_per_connection = Some(rate)).await;

@@ -104,7 +104,7 @@ pub(super) struct RateOptions {
     #[arg(
         long,
         value_name = "RATE",
-        default_value = "20/s:10000",
+        default_value = "50/s:10000",
         env = "TETHERLINE_SENDS_PER_USER"
     )]
     sends_per_user: Limit,
@@ -125,6 +125,14 @@ pub(super) struct RateOptions {
         env = "TETHERLINE_CONTROLS_PER_CONNECTION"
     )]
     controls_per_connection: Limit,
+    /// The same for one user, on all connections.
+    #[arg(
+        long,
+        value_name = "RATE",
+        default_value = "1000/s:50000",
+        env = "TETHERLINE_CONTROLS_PER_USER"
+    )]
+    controls_per_user: Limit,
     /// What one connection gets because it asked for what it has missed, in bytes. More of it comes later.
     #[arg(
         long,
@@ -178,6 +186,7 @@ impl RateOptions {
         rates.sends_per_user = self.sends_per_user.0;
         rates.send_bytes_per_user = self.send_bytes_per_user.0;
         rates.controls_per_connection = self.controls_per_connection.0;
+        rates.controls_per_user = self.controls_per_user.0;
         rates.replay_bytes_per_connection = self.replay_bytes_per_connection.0;
         rates.replay_bytes_per_user = self.replay_bytes_per_user.0;
     }

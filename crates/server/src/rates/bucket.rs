@@ -29,6 +29,14 @@ impl Bucket {
         Err(wait)
     }
 
+    /// Takes one whether it is there or not, and says how long to wait, for as many as are worth it, if it is not.
+    pub(crate) fn count(&mut self, rate: Rate, now: Instant) -> Option<Duration> {
+        let over = self.wait(rate, 1, now) > Duration::ZERO;
+        let wait = over.then(|| self.wait(rate, rate.worthwhile(), now));
+        self.charge(rate, 1, now);
+        wait
+    }
+
     /// How long until so many may be taken.
     pub(crate) fn wait(self, rate: Rate, cost: u64, now: Instant) -> Duration {
         let taken = self.full_at.saturating_duration_since(now);

@@ -52,6 +52,11 @@ impl<K: Hash + Eq + Clone> RateLimit<K> {
         self.with(key, now, |bucket, rate| bucket.take(rate, cost, now)).unwrap_or(Ok(()))
     }
 
+    /// Takes one whether it is there or not, and says how long to wait if it is not.
+    pub(super) fn count(&self, key: &K, now: Instant) -> Option<Duration> {
+        self.with(key, now, |bucket, rate| bucket.count(rate, now)).flatten()
+    }
+
     /// Takes so many, as far as they may ever be there at once, for a time that comes: in so long.
     pub(super) fn reserve(&self, key: &K, cost: u64, now: Instant) -> Duration {
         self.with(key, now, |bucket, rate| bucket.reserve(rate, cost, now)).unwrap_or_default()

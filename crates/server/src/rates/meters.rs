@@ -31,6 +31,7 @@ pub(crate) struct Meters {
     publishing: Publishing,
     sends: RateLimit<UserId>,
     send_bytes: RateLimit<UserId>,
+    controls: RateLimit<UserId>,
     replay_bytes: RateLimit<UserId>,
     /// Where sends wait that were not too fast.
     pub(crate) room: Arc<SendsRoom>,
@@ -61,6 +62,7 @@ impl Meters {
             publishing: Publishing::new(&rates),
             sends: RateLimit::new(rates.sends_per_user),
             send_bytes: RateLimit::new(rates.send_bytes_per_user),
+            controls: RateLimit::new(rates.controls_per_user),
             replay_bytes: RateLimit::new(rates.replay_bytes_per_user),
             room: SendsRoom::new(SENDS_BYTES_PER_USER_MAX, SENDS_BYTES_MAX),
             rates,
@@ -142,6 +144,11 @@ impl Meters {
             self.sends.give_back(user, 1);
             self.send_bytes.worthwhile_wait(user, bytes, now)
         })
+    }
+
+    /// A user says something that is no send. How long not to listen, if it is too much; it counts all the same.
+    pub(crate) fn control(&self, user: &UserId, now: Instant) -> Option<Duration> {
+        self.controls.count(user, now)
     }
 
     /// Takes so many bytes that are to be read for a user, in so long.

@@ -1,5 +1,8 @@
 use std::{fmt, str::FromStr, time::Duration};
 
+/// Nobody is asked to wait longer than this for more than the one thing that they bring.
+const WORTHWHILE_SECONDS_MAX: u64 = 5;
+
 /// So many at once, and then so many in a second, a minute or an hour, evenly: a token bucket.
 ///
 /// As text `50/s:2000`, which is 50 a second, and 2,000 at once; `20/min` has 20 at once, too.
@@ -72,18 +75,22 @@ impl Rate {
 
     /// So many are worth waiting for, for whoever has more than one to bring.
     pub(crate) fn worthwhile(self) -> u64 {
-        self.burst().div_ceil(10)
+        let in_time = WORTHWHILE_SECONDS_MAX * u64::from(self.count) / self.per.seconds();
+        self.burst().div_ceil(10).min(in_time.max(1))
     }
 }
 
 impl Per {
-    const fn nanos(self) -> u64 {
-        const SECOND: u64 = 1_000_000_000;
+    const fn seconds(self) -> u64 {
         match self {
-            Self::Second => SECOND,
-            Self::Minute => 60 * SECOND,
-            Self::Hour => 60 * 60 * SECOND,
+            Self::Second => 1,
+            Self::Minute => 60,
+            Self::Hour => 60 * 60,
         }
+    }
+
+    const fn nanos(self) -> u64 {
+        self.seconds() * 1_000_000_000
     }
 }
 
@@ -136,6 +143,16 @@ mod tests {
             "more than 64 bits between"
         );
         assert_eq!(hour.time_for(u64::MAX), Duration::from_nanos(u64::MAX));
+    }
+
+    #[test]
+    fn nobody_waits_longer_for_more_than_they_bring_than_seconds() {
+        // Of 20 a second, 10,000 at once, a thousand were waited for, 50 s, and meanwhile the outbox was full.
+        assert_eq!(Rate::per_second(20).at_once(10_000).worthwhile(), 100);
+        assert_eq!(Rate::per_second(20).at_once(1_000).worthwhile(), 100);
+        assert_eq!(Rate::per_second(20).at_once(999).worthwhile(), 100);
+        assert_eq!(Rate::per_second(20).at_once(990).worthwhile(), 99);
+        assert_eq!(Rate::per_hour(2).at_once(10_000).worthwhile(), 1);
     }
 
     #[test]

@@ -122,24 +122,20 @@ impl Allowance {
 
     /// A send was refused for now.
     pub(super) fn refused(&mut self, now: Instant) -> Result<(), Excess> {
-        let mut refusals = self.refusals;
-        let refused = self.say(&mut refusals, REFUSALS, now);
-        self.refusals = refusals;
-        refused
+        let wait = self.refusals.count(REFUSALS, now);
+        self.hold(wait, now)
     }
 
     /// Anything else that a client says. It counts also if it is too much.
-    pub(super) fn control(&mut self, now: Instant) -> Result<(), Excess> {
-        let Some(rate) = self.meters.rates.controls_per_connection else { return Ok(()) };
-        let mut controls = self.controls;
-        let said = self.say(&mut controls, rate, now);
-        self.controls = controls;
-        said
+    pub(super) fn control(&mut self, user: &UserId, now: Instant) -> Result<(), Excess> {
+        let rate = self.meters.rates.controls_per_connection;
+        let own = rate.and_then(|rate| self.controls.count(rate, now));
+        let shared = self.meters.control(user, now);
+        self.hold(own.max(shared), now)
     }
 
-    fn say(&mut self, bucket: &mut Bucket, rate: Rate, now: Instant) -> Result<(), Excess> {
-        let Err(wait) = take(bucket, rate, 1, now) else { return Ok(()) };
-        bucket.charge(rate, 1, now);
+    fn hold(&mut self, wait: Option<Duration>, now: Instant) -> Result<(), Excess> {
+        let Some(wait) = wait else { return Ok(()) };
         if self.holds.take(HOLDS, 1, now).is_err() {
             return Err(Excess::AgainAndAgain);
         }

@@ -79,7 +79,7 @@ impl Session {
     /// One frame that is no send that was taken. It was carried out, whatever follows: a client that does not
     /// count what it says has lost nothing by it.
     pub(super) fn control(&mut self, now: Instant) {
-        let excess = self.allowance.control(now).err();
+        let excess = self.allowance.control(&self.user, now).err();
         self.mind(excess);
     }
 

@@ -1,3 +1,5 @@
+use tetherline_protocol::ErrorCode;
+
 use super::*;
 use crate::rates::{HOLDS_MAX, REFUSALS_MAX, Rate, Rates};
 
@@ -226,6 +228,53 @@ fn who_is_refused_again_and_again_is_not_listened_to_either() {
     rig.sends("s");
     assert_eq!(rig.said().len(), 2);
     assert!(!rig.session.wants_input());
+}
+
+#[test]
+fn who_sends_outboxes_again_while_the_application_is_away_is_listened_to_all_the_time() {
+    // Whatever waited behind the refused one counted as too much: seconds of an outage ended with 4429.
+    const OUTBOX: usize = 1_000;
+    let mut rig = limited(&meters(|_| {}));
+    let mut refused = 0;
+    // Two outboxes, twice a second, for two minutes.
+    for _ in 0..240 {
+        for n in 0..2 * OUTBOX {
+            rig.sends(&format!("s{n}"));
+            if n == 0 {
+                assert!(matches!(rig.output(), Some(Output::Receive { .. })), "after {refused}");
+                rig.input(Input::Settled(Err(Refusal::new(ErrorCode::Unavailable, "not now"))));
+            }
+            refused += rig.written().len();
+            assert!(rig.session.wants_input() && !rig.session.closed, "after {refused}");
+        }
+        rig.pass(SECOND / 2);
+    }
+    assert_eq!(refused, 240 * 2 * OUTBOX);
+}
+
+#[test]
+fn what_a_user_says_is_counted_over_all_connections_and_those_that_come_later() {
+    // Whoever came back could say as much as before, as fast as they came back.
+    let rate = Rate::per_second(2).at_once(20);
+    let meters = meters(|rates| rates.controls_per_user = Some(rate));
+    let mut first = limited(&meters);
+    let (now, mut said) = (first.now, 0);
+    while said < 20 {
+        first.input(Input::Text(PING));
+        said += 1;
+        assert!(first.session.wants_input());
+    }
+    drop(first);
+    let mut back = limited(&meters);
+    back.now = now;
+    back.input(Input::Text(PING));
+    assert_eq!(back.said()[1]["code"], "rate_limited");
+    assert!(!back.session.wants_input());
+    // The one that was too much counts as well.
+    assert_eq!(back.session.poll_timeout(), Some(now + SECOND));
+    back.pass(3 * SECOND / 2);
+    back.input(Input::Text(PING));
+    assert!(back.session.wants_input());
 }
 
 #[test]
