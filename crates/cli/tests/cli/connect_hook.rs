@@ -106,6 +106,29 @@ async fn it_may_have_a_certificate_of_its_own_and_who_trusts_it_not_asks_nothing
     assert_eq!(gets_in(&Server::start_with(&trusted), "adas-session").await, Ok(json!("ada")));
 }
 
+#[tokio::test]
+async fn who_is_asked_over_plain_http_elsewhere_is_warned_of_once() {
+    // Cookies went in the clear to wherever it was, and nothing said so.
+    let said = |url: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let data = tempfile::tempdir().unwrap();
+        drop(Server::start_logging_on(data, &log, &["--connect-hook-url", url]));
+        std::fs::read_to_string(log).unwrap()
+    };
+    for elsewhere in ["http://app:3000/hook?key=k7", "http://192.0.2.1/hook?key=k7"] {
+        let said = said(elsewhere);
+        let warnings: Vec<_> =
+            said.lines().filter(|line| line.contains("over plain http")).collect();
+        assert!(matches!(warnings[..], [line] if line.contains(" WARN ")), "{warnings:?}");
+        assert!(!said.contains("key=k7"), "{said}");
+    }
+    let safe = ["http://localhost:3000/", "http://127.0.0.2/", "http://[::1]/", "https://app/hook"];
+    for safe in safe {
+        assert!(!said(safe).contains("plain http"), "{safe}");
+    }
+}
+
 #[test]
 fn an_address_that_is_none_is_named_and_so_is_one_that_is_missing() {
     let folder = tempfile::tempdir().unwrap();

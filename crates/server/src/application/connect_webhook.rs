@@ -53,10 +53,17 @@ impl<'a> ConnectWebhookOptions<'a> {
 }
 
 impl ConnectWebhook {
-    /// A connect hook at this address.
+    /// A connect hook at this address. With http, and not on this very machine, a line of the log warns of it.
     pub fn open(options: ConnectWebhookOptions<'_>) -> Result<Self, InvalidWebhook> {
         let (to, trusted) = ((options.url, options.secret), options.ca_certificates);
         let endpoint = Endpoint::open(to, options.proxy, trusted, CONNECT_HOOK_TIMEOUT_MAX)?;
+        if let Some(host) = endpoint.overheard_host() {
+            tracing::warn!(
+                host,
+                "the connect hook is asked over plain http: whoever is on the way to it reads people's cookies and \
+                 tokens; use https, unless all of that network is your own"
+            );
+        }
         Ok(Self { endpoint, trouble: SharedTrouble::default() })
     }
 

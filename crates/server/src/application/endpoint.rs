@@ -12,7 +12,7 @@ use reqwest::{Certificate, Client, Response, Url};
 
 pub(crate) use self::signature::PREFIX as SECRET_PREFIX;
 use self::signature::SigningSecret;
-use super::outbound::{NoHttpClient, http_client};
+use super::outbound::{NoHttpClient, http_client, is_overheard};
 use crate::{chain, clock};
 
 /// How much of an answer is read, in bytes.
@@ -61,6 +61,11 @@ impl Endpoint {
             }
         })?;
         Ok(Self { url, secret, http })
+    }
+
+    /// The host, if whatever lies between here and there can read what is asked.
+    pub(crate) fn overheard_host(&self) -> Option<&str> {
+        self.url.host_str().filter(|_| is_overheard(&self.url))
     }
 
     /// Answers with the head of what came back, or the reason why nothing did. `key` is what a repeat is known

@@ -1,5 +1,7 @@
 //! HTTP requests that this program makes.
 
+use std::net::IpAddr;
+
 use reqwest::{ClientBuilder, Proxy, Url, redirect};
 
 use crate::chain;
@@ -52,6 +54,14 @@ pub fn http_client(
         if needs_certificates { NoHttpClient::Certificates(why) } else { NoHttpClient::Client(why) }
     })?;
     Ok((client, address))
+}
+
+/// Whether what goes there can be read, or be changed, by whatever lies in between.
+pub(crate) fn is_overheard(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    url.scheme() == "http" && !is_here
 }
 
 fn http_address(url: &str) -> Option<Url> {

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    net::IpAddr,
     sync::{Arc, Mutex, OnceLock, Weak},
     time::{Duration, Instant},
 };
@@ -22,7 +21,7 @@ use super::{
 };
 use crate::{
     alarm::Alarm,
-    application::outbound::{NoHttpClient, http_client},
+    application::outbound::{NoHttpClient, http_client, is_overheard},
     chain,
     lock::lock,
     trouble::{SharedTrouble, Word},
@@ -110,7 +109,7 @@ impl Jwks {
             Some(trusted) => builder.tls_certs_only(trusted),
             None => builder,
         })?;
-        if url.scheme() == "http" && !is_this_machine(&url) {
+        if is_overheard(&url) {
             return Err(InvalidJwksUrl::Plain);
         }
         Ok(Self(Arc::new(Inner {
@@ -176,12 +175,6 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.wake.notify_one();
     }
-}
-
-fn is_this_machine(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 async fn keep(jwks: Weak<Inner>, wake: Arc<Notify>) {
