@@ -309,7 +309,8 @@ async fn the_last_quarter_of_the_room_is_for_whoever_has_nothing_there_yet() {
         (server.connect("ada", "laptop").await, server.connect("bob", "laptop").await);
     adas.send(&sized("slow", "m1", 20_000)).await;
     bobs.send(&sized("slow", "m1", 8_976)).await;
-    (adas.assert_quiet().await, bobs.assert_quiet().await);
+    adas.assert_quiet().await;
+    bobs.assert_quiet().await;
     let mut bobs = server.connect("bob", "phone").await;
     bobs.send(&sized("ask", "m2", 1_025)).await;
     assert_eq!(bobs.next_of("error").await["code"], "rate_limited", "30,001 of 40,000");

@@ -88,7 +88,7 @@ struct Line {
 /// Held for as long as a question is asked.
 struct Turn {
     _place: OwnedSemaphorePermit,
-    _turn: OwnedSemaphorePermit,
+    _running: OwnedSemaphorePermit,
     _share: Occupied<Party>,
 }
 
@@ -180,7 +180,7 @@ impl Line {
         let share = self.held.occupy(party, self.per_party_max.min(left))?;
         let place = self.places.clone().try_acquire_owned().ok()?;
         let turn = timeout(patience, self.turns.clone().acquire_owned()).await.ok()?.ok()?;
-        Some(Turn { _place: place, _turn: turn, _share: share })
+        Some(Turn { _place: place, _running: turn, _share: share })
     }
 }
 
