@@ -95,7 +95,7 @@ pub use server::{
 };
 pub use store::{
     Head, Publish, SIGN_OUTS_PER_USER_MAX, SignOutError, StoreError, TICKETS_MAX,
-    TICKETS_PER_USER_MAX, backup,
+    TICKETS_PER_KEY_MAX, TICKETS_PER_USER_MAX, backup,
 };
 pub use streams::{PipeError, StreamWriter};
 pub use tetherline_protocol::frame::{InvalidAnswer, SendAnswer};

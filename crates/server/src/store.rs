@@ -44,7 +44,9 @@ use tetherline_protocol::{
 use uuid::{Builder, Uuid};
 
 use crate::{Refusal, clock};
-pub use credentials::{SIGN_OUTS_PER_USER_MAX, SignOutError, TICKETS_MAX, TICKETS_PER_USER_MAX};
+pub use credentials::{
+    SIGN_OUTS_PER_USER_MAX, SignOutError, TICKETS_MAX, TICKETS_PER_KEY_MAX, TICKETS_PER_USER_MAX,
+};
 pub use sqlite::{OpenError, SqliteStore, backup};
 pub use streams::{
     AppendTextError, FinishStreamError, FinishedStream, OpenStreamError, StoppedStream,

@@ -126,10 +126,36 @@ async fn an_application_gets_tickets_for_its_users_with_a_key_for_that() {
     assert_eq!(refusal("tlk_wrong", for_ada).await, (401, String::new()));
     for body in ["", "{}", "[]", r#"{"user":"a/b"}"#, r#"{"user":"ada","more":1}"#, "nonsense"] {
         assert_eq!(refusal(&admin, body).await, (400, "user".into()), "{body}");
+        let (_, said) = asked(&server, &admin, body).await;
+        let fixed = "The body is {\"user\": …} with a user's id, or nothing.";
+        let named = "The body says for whom: {\"user\": …}.";
+        let message = said["error"]["message"].as_str().unwrap();
+        assert!([fixed, named].contains(&message), "nothing of what was sent: {said}");
     }
     assert_eq!(refusal(&admin, &" ".repeat(5_000)).await.0, 413);
     let nobody = reqwest::Client::new().post(server.http("/v1/tickets")).send().await.unwrap();
     assert_eq!(nobody.status(), 401);
+}
+
+#[tokio::test]
+async fn a_ticket_of_a_key_that_was_withdrawn_opens_nothing() {
+    // It opened a connection for an hour.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    let (file, name) = (ApiKeyFile::at(&path), "admin".parse().unwrap());
+    let admin = file.add(&name, &[Scope::Admin], None).unwrap();
+    let mut config = config();
+    config.api_keys = ApiKeys::in_file(&path).unwrap();
+    let server = TestServer::start(config).await;
+    let for_ada = r#"{"user":"ada"}"#;
+    let [early, late] =
+        [ticket(&server, &admin, for_ada).await, ticket(&server, &admin, for_ada).await];
+    connect(&server, &format!("/ws/user/ada?ticket={early}")).await;
+    file.remove(&name).unwrap();
+    // Another key of that name is another key.
+    file.add(&name, &[Scope::Admin], None).unwrap();
+    eventually(|| async { asked(&server, &admin, for_ada).await.0 == 401 }).await;
+    not_taken(&server, &format!("/ws/user/ada?ticket={late}")).await;
 }
 
 #[tokio::test]

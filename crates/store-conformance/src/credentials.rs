@@ -95,6 +95,7 @@ pub(crate) async fn a_ticket_is_taken_once_and_in_time(bench: &mut impl Bench, s
         made_ms: Some(5),
         expires_in: HOUR,
         may: May::NOTHING,
+        key: Some([7; 32]),
     };
     for (number, kept_for) in [(1, HOUR), (2, HOUR), (3, Duration::from_millis(1))] {
         store.keep_ticket(digest(number), ticket.clone(), kept_for).await.unwrap();

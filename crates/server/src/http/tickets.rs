@@ -74,9 +74,10 @@ async fn issue_to(
         }
     }
     let body = utf8(shared.bodies.read(&parts.headers, body, BODY_BYTES_MAX).await?)?;
+    let key = asker.key();
     let identity = asker.speaks_for(wish(&body)?.user)?;
     let user = identity.user.clone();
-    let ticket = shared.issue_ticket(identity).await.map_err(not_issued)?;
+    let ticket = shared.issue_ticket(identity, key).await.map_err(not_issued)?;
     let expires_in_ms = u64::try_from(TICKET_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
     let not_kept = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     Ok((StatusCode::CREATED, not_kept, Json(Issued { ticket, user, expires_in_ms }))
@@ -106,6 +107,13 @@ async fn asker(
 }
 
 impl Asker {
+    fn key(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::Application(grant) => grant.digest(),
+            Self::User(_) => None,
+        }
+    }
+
     fn speaks_for(self, user: Option<UserId>) -> Result<Identity, Problem> {
         match (self, user) {
             (Self::User(identity), None) => Ok(identity),
@@ -128,8 +136,8 @@ fn wish(text: &str) -> Result<Wish, Problem> {
     if text.trim().is_empty() {
         return Ok(Wish::default());
     }
-    serde_json::from_str(text).map_err(|error| {
-        Problem::invalid("user", format!("The body is {{\"user\": …}}, or nothing: {error}."))
+    serde_json::from_str(text).map_err(|_| {
+        Problem::invalid("user", "The body is {\"user\": …} with a user's id, or nothing.")
     })
 }
 
@@ -141,6 +149,10 @@ fn not_issued(error: KeepTicketError) -> Problem {
     match error {
         KeepTicketError::TooMany => rate_limited(
             "This user has as many unused tickets as the server allows.",
+            TICKET_TIMEOUT,
+        ),
+        KeepTicketError::TooManyOfKey => rate_limited(
+            "This API key has made as many unused tickets as the server allows.",
             TICKET_TIMEOUT,
         ),
         KeepTicketError::Crowded => Problem::unavailable(

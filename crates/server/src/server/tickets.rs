@@ -9,7 +9,10 @@ use tetherline_protocol::UserId;
 use super::Shared;
 use crate::{
     May, clock,
-    security::auth::{Identity, InvalidToken},
+    security::{
+        auth::{Identity, InvalidToken},
+        keys::{Grant, Scope},
+    },
     store::{KeepTicketError, StoreError, Ticket},
 };
 
@@ -24,14 +27,18 @@ const TICKET_BYTES: usize = 24;
 const TICKET_TEXT_BYTES: usize = 32;
 
 impl Shared {
-    /// A ticket that stands for what somebody has shown.
-    pub(crate) async fn issue_ticket(&self, identity: Identity) -> Result<String, KeepTicketError> {
+    /// A ticket that stands for what somebody has shown, and was made with that publish key.
+    pub(crate) async fn issue_ticket(
+        &self,
+        identity: Identity,
+        key: Option<[u8; 32]>,
+    ) -> Result<String, KeepTicketError> {
         let mut secret = [0_u8; TICKET_BYTES];
         getrandom::fill(&mut secret)
             .map_err(|error| StoreError::new(format!("no random numbers: {error}")))?;
         let text = BASE64_URL_SAFE_NO_PAD.encode(secret);
         let Identity { user, session, made_ms, expires_in, may } = identity;
-        let ticket = Ticket { user, session, made_ms, expires_in, may };
+        let ticket = Ticket { user, session, made_ms, expires_in, may, key };
         self.store.keep_ticket(Sha256::digest(&text).into(), ticket, TICKET_TIMEOUT).await?;
         Ok(text)
     }
@@ -46,13 +53,19 @@ impl Shared {
             return Err(InvalidToken::Ticket);
         }
         let taken = self.store.take_ticket(Sha256::digest(text).into(), user).await;
-        let Ticket { user, session, made_ms, expires_in, may } = taken
+        let Ticket { user, session, made_ms, expires_in, may, key } = taken
             .map_err(|error| {
                 // The store has said it, as often as is good.
                 tracing::debug!(%error, "a ticket could not be looked up");
                 InvalidToken::Undecided
             })?
             .ok_or(InvalidToken::Ticket)?;
+        let grant = |key| self.config.api_keys.grant(&key);
+        let vouches = |grant: Grant| grant.has(Scope::Admin) && grant.is_for(&user);
+        // It was withdrawn since, or is for something else.
+        if key.is_some_and(|key| !grant(key).is_some_and(vouches)) {
+            return Err(InvalidToken::Ticket);
+        }
         Ok(Identity { user, session, made_ms, expires_in, may })
     }
 }

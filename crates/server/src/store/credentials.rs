@@ -15,6 +15,8 @@ pub const SIGN_OUTS_PER_USER_MAX: usize = 1_000;
 pub const TICKETS_PER_USER_MAX: usize = 64;
 /// Tickets of all users that were not used yet.
 pub const TICKETS_MAX: usize = 100_000;
+/// Tickets that were made with one publish key of those with a name, and were not used yet: others find room, too.
+pub const TICKETS_PER_KEY_MAX: usize = TICKETS_MAX / 2;
 
 /// Sign-ins that have ended although their tokens have not, and tickets.
 pub trait Credentials: Send + Sync + 'static {
@@ -66,6 +68,8 @@ pub struct Ticket {
     pub expires_in: Duration,
     /// What they may do.
     pub may: May,
+    /// The SHA-256 of the publish key that it was made with, if that has a name: without the key it is no good.
+    pub key: Option<[u8; 32]>,
 }
 
 /// Why a ticket was not kept.
@@ -75,6 +79,9 @@ pub enum KeepTicketError {
     /// The user has [`TICKETS_PER_USER_MAX`].
     #[error("this user has {TICKETS_PER_USER_MAX} tickets that were not used")]
     TooMany,
+    /// The key has made [`TICKETS_PER_KEY_MAX`].
+    #[error("this key has made {TICKETS_PER_KEY_MAX} tickets that were not used")]
+    TooManyOfKey,
     /// There are [`TICKETS_MAX`].
     #[error("there are {TICKETS_MAX} tickets that were not used")]
     Crowded,

@@ -1,11 +1,14 @@
 //! Tickets that were not used yet, for a store that belongs to one process.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::Hash,
+};
 
 use tetherline_protocol::UserId;
 
 use super::credentials::{
-    KeepTicketError, TICKETS_MAX, TICKETS_PER_USER_MAX, Ticket, TicketDigest,
+    KeepTicketError, TICKETS_MAX, TICKETS_PER_KEY_MAX, TICKETS_PER_USER_MAX, Ticket, TicketDigest,
 };
 
 /// They live in memory: a restart costs whoever has one another request, and a commit for each would cost everybody
@@ -14,6 +17,7 @@ use super::credentials::{
 pub struct Tickets {
     kept: HashMap<TicketDigest, Kept>,
     of_user: HashMap<UserId, usize>,
+    of_key: HashMap<[u8; 32], usize>,
     ends: BTreeSet<(u64, TicketDigest)>,
 }
 
@@ -37,11 +41,17 @@ impl Tickets {
         if self.kept.len() >= TICKETS_MAX {
             return Err(KeepTicketError::Crowded);
         }
-        let of_user = self.of_user.entry(ticket.user.clone()).or_default();
-        if *of_user >= TICKETS_PER_USER_MAX {
+        if self.of_user.get(&ticket.user).is_some_and(|count| *count >= TICKETS_PER_USER_MAX) {
             return Err(KeepTicketError::TooMany);
         }
-        *of_user += 1;
+        if let Some(key) = ticket.key {
+            let of_key = self.of_key.entry(key).or_default();
+            if *of_key >= TICKETS_PER_KEY_MAX {
+                return Err(KeepTicketError::TooManyOfKey);
+            }
+            *of_key += 1;
+        }
+        *self.of_user.entry(ticket.user.clone()).or_default() += 1;
         let until_ms = now_ms.saturating_add(kept_for_ms);
         self.ends.insert((until_ms, digest));
         self.kept.insert(digest, Kept { ticket, at_ms: now_ms, until_ms });
@@ -77,13 +87,20 @@ impl Tickets {
     fn remove(&mut self, digest: &TicketDigest) -> Option<Kept> {
         let kept = self.kept.remove(digest)?;
         self.ends.remove(&(kept.until_ms, *digest));
-        if let Some(of_user) = self.of_user.get_mut(&kept.ticket.user) {
-            *of_user -= 1;
-            if *of_user == 0 {
-                self.of_user.remove(&kept.ticket.user);
-            }
+        one_less(&mut self.of_user, &kept.ticket.user);
+        if let Some(key) = kept.ticket.key {
+            one_less(&mut self.of_key, &key);
         }
         Some(kept)
+    }
+}
+
+fn one_less<Of: Hash + Eq>(counts: &mut HashMap<Of, usize>, of: &Of) {
+    if let Some(count) = counts.get_mut(of) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(of);
+        }
     }
 }
 
@@ -101,6 +118,7 @@ mod tests {
             made_ms: None,
             expires_in: Duration::from_mins(1),
             may: crate::May::EVERYTHING,
+            key: None,
         }
     }
 
@@ -128,6 +146,26 @@ mod tests {
         assert!(tickets.take(&digest(1), None, 30_999).is_some(), "whoever that is");
         assert_eq!(tickets.take(&digest(2), Some(&ada), 31_000), None, "too late");
         assert!(tickets.kept.is_empty() && tickets.of_user.is_empty() && tickets.ends.is_empty());
+    }
+
+    #[test]
+    fn one_key_leaves_room_for_others() {
+        // A key that is for some users only had all the room there is, and nobody else got a ticket.
+        let mut tickets = Tickets::default();
+        let of =
+            |number: usize, key| Ticket { key: Some([key; 32]), ..ticket(&number.to_string()) };
+        for number in 0..TICKETS_PER_KEY_MAX {
+            tickets.keep(digest(number), of(number, 1), 0, 30_000).unwrap();
+        }
+        let [more, other, own] = [0, 1, 2].map(|it| digest(TICKETS_MAX + it));
+        let refused = tickets.keep(more, of(TICKETS_MAX, 1), 0, 30_000);
+        assert_eq!(refused, Err(KeepTicketError::TooManyOfKey));
+        tickets.keep(other, of(TICKETS_MAX, 2), 0, 30_000).unwrap();
+        tickets.keep(own, ticket("ada"), 0, 30_000).unwrap();
+        assert!(tickets.take(&digest(0), None, 1).is_some());
+        tickets.keep(more, of(TICKETS_MAX, 1), 1, 30_000).unwrap();
+        assert_eq!(tickets.take(&own, None, 30_001), None);
+        assert!(tickets.of_key.is_empty() && tickets.of_user.is_empty());
     }
 
     #[test]
