@@ -9,6 +9,7 @@ use tetherline_protocol::{
     limits::STREAMS_KNOWN_MAX,
     utf16::TextHash,
 };
+use tetherline_server::Rates;
 
 use crate::{
     Mutant,
@@ -310,6 +311,10 @@ impl World {
 
     /// Nothing has to come first, no connection is broken, and still the newest text does not come.
     pub(crate) fn check_promptness(&mut self) {
+        // Where little may be replayed, text comes in its turn behind what other pages asked for.
+        if self.rates.replay_bytes_per_user != Rates::default().replay_bytes_per_user {
+            return;
+        }
         for page in 0..self.pages.len() {
             let is_late = self.pages[page].is_open()
                 && self.pages[page].is_signed_in()

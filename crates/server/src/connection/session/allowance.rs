@@ -17,9 +17,6 @@ use crate::{
 /// So often a connection may say too much before it is closed.
 const HOLDS: Rate = Rate::per_minute(HOLDS_PER_MINUTE).at_once(HOLDS_MAX);
 
-/// What is taken for a piece before it is read.
-const PIECE: u64 = REPLAY_PIECE_BYTES_MAX as u64;
-
 /// So many sends are refused without ado: whoever is refused one sends all behind it once more.
 const REFUSALS: Rate = Rate::per_second(REFUSALS_PER_SECOND).at_once(REFUSALS_MAX);
 
@@ -35,6 +32,9 @@ pub(super) struct Allowance {
     /// It said too much, and is not listened to until then.
     held_until: Option<Instant>,
     turn: Turn,
+    /// What it got in its last turn, in bytes. So much is taken for the next one before it comes: more, and everybody
+    /// behind it would wait for what it does not get; less is made up for by whoever comes later.
+    turn_bytes: u64,
 }
 
 /// When a connection gets more of what its client asked for. What that may be is taken before: so connections of one
@@ -66,6 +66,7 @@ impl Allowance {
             replay_bytes: full,
             held_until: None,
             turn: Turn::Free,
+            turn_bytes: REPLAY_PIECE_BYTES_MAX as u64,
         }
     }
 
@@ -148,8 +149,9 @@ impl Allowance {
         if matches!(self.turn, Turn::Free) {
             let rate = self.meters.rates.replay_bytes_per_connection;
             let bucket = &mut self.replay_bytes;
-            let own = rate.map(|rate| bucket.reserve(rate, PIECE, now)).unwrap_or_default();
-            let wait = own.max(self.meters.reserve_replay(user, PIECE, now));
+            let bytes = self.turn_bytes;
+            let own = rate.map(|rate| bucket.reserve(rate, bytes, now)).unwrap_or_default();
+            let wait = own.max(self.meters.reserve_replay(user, bytes, now));
             self.turn = if wait.is_zero() { Turn::Come } else { Turn::Awaited(now + wait) };
         }
         matches!(self.turn, Turn::Come)
@@ -158,7 +160,8 @@ impl Allowance {
     /// So many bytes of it go out.
     pub(super) fn replayed(&mut self, user: &UserId, bytes: u64, now: Instant) {
         let turn = std::mem::replace(&mut self.turn, Turn::Free);
-        let reserved = if matches!(turn, Turn::Free) { 0 } else { PIECE };
+        let reserved = if matches!(turn, Turn::Free) { 0 } else { self.turn_bytes };
+        self.turn_bytes = bytes.max(1);
         if let Some(rate) = self.meters.rates.replay_bytes_per_connection {
             self.replay_bytes.settle(rate, reserved, bytes, now);
         }

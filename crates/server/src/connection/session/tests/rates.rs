@@ -356,5 +356,5 @@ fn connections_of_one_user_get_what_they_asked_for_in_turn() {
         }
     }
     let [least, most] = [messages.iter().min(), messages.iter().max()].map(Option::unwrap);
-    assert!(*least >= 35 && most - least <= 1, "{messages:?}");
+    assert!(*least >= 35 && most - least <= 2, "{messages:?}");
 }
