@@ -115,6 +115,22 @@ async fn every_route_needs_a_key_of_its_scope_and_no_other() {
 }
 
 #[tokio::test]
+async fn how_far_a_stream_is_says_nothing_of_its_text_to_who_does_not_write() {
+    // A key that is for numbers only read what a user is told.
+    let keyed = Keyed::start().await;
+    let writer = keyed.key("writer", &[Scope::Publish, Scope::Read], None).await;
+    let reader = keyed.key("reader", &[Scope::Read, Scope::Admin], None).await;
+    let [opening, text] = [r#"{"message_uuid":"a1"}"#, r#"{"text":"secret"}"#];
+    keyed.asked(Method::POST, "/v1/users/ada/streams", &writer, opening).await;
+    keyed.asked(Method::POST, "/v1/users/ada/streams/a1/1/text", &writer, text).await;
+    let far = json!({ "message_uuid": "a1", "attempt": 1, "phase": "open", "next_offset": 6 });
+    let asked = keyed.asked(Method::GET, "/v1/users/ada/streams/a1", &reader, "").await;
+    assert_eq!(asked, (200, far));
+    let (_, with_text) = keyed.asked(Method::GET, "/v1/users/ada/streams/a1", &writer, "").await;
+    assert_eq!((&with_text["text"], &with_text["next_offset"]), (&json!("secret"), &json!(6)));
+}
+
+#[tokio::test]
 async fn a_key_for_some_users_says_nothing_of_others() {
     let keyed = Keyed::start().await;
     let key = keyed.key("some", &Scope::ALL, Some("ad")).await;

@@ -92,6 +92,11 @@ impl<For> Holder<For> {
         }
     }
 
+    /// Whether the key is for writing, too.
+    pub(super) fn may_publish(&self) -> bool {
+        self.grant.has(Scope::Publish)
+    }
+
     /// Whether the key is for all users.
     pub(super) fn expect_everybody(&self) -> Result<(), Problem> {
         if self.grant.is_for_everybody() {

@@ -67,7 +67,8 @@ struct Reading {
     attempt: Attempt,
     phase: &'static str,
     next_offset: u64,
-    text: Box<str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<Box<str>>,
 }
 
 #[derive(Deserialize)]
@@ -120,7 +121,9 @@ pub(super) async fn read(
         StreamPhase::Stopped => "stopping",
         StreamPhase::Finished(status) => status.as_str(),
     };
-    let (attempt, next_offset, text) = (state.attempt, state.next_offset, state.text);
+    // What is written is for who goes on writing it, and not for who looks how far that is.
+    let text = reader.may_publish().then_some(state.text);
+    let (attempt, next_offset) = (state.attempt, state.next_offset);
     Ok(Json(Reading { message_uuid, attempt, phase, next_offset, text }))
 }
 
