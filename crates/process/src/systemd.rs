@@ -11,7 +11,10 @@ use std::{
 use sd_notify::{NotifyState, notify, watchdog_enabled};
 use tokio::time::{MissedTickBehavior, interval};
 
-/// How often the watchdog is fed within the time that it allows.
+/// How often is looked whether the process lives, to feed the watchdog: one look may take a while, and one that fails
+/// is not to cost the whole patience.
+const FEED_EVERY: Duration = Duration::from_secs(1);
+/// So often within the time that it allows, if that is less.
 const FEEDINGS_PER_TIMEOUT: u32 = 3;
 
 /// The socket to listen on that this process was started with (`LISTEN_FDS`): whoever connects while it is
@@ -41,7 +44,7 @@ pub fn say_stopping(at_most: Duration) {
 /// Feeds the watchdog, if there is one, for as long as this is polled and `lives` answers yes.
 pub async fn feed_watchdog(lives: impl AsyncFn() -> bool) -> Infallible {
     let Some(patience) = watchdog_enabled() else { return std::future::pending().await };
-    let mut feeding = interval(patience / FEEDINGS_PER_TIMEOUT);
+    let mut feeding = interval(FEED_EVERY.min(patience / FEEDINGS_PER_TIMEOUT));
     feeding.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         feeding.tick().await;
@@ -56,7 +59,7 @@ fn say(state: &[NotifyState<'_>]) {
     static IS_SAID: AtomicBool = AtomicBool::new(false);
     match notify(state) {
         Ok(()) => IS_SAID.store(false, Ordering::Relaxed),
-        // The watchdog is fed every few seconds.
+        // The watchdog is fed every second.
         Err(error) if !IS_SAID.swap(true, Ordering::Relaxed) => {
             tracing::warn!(%error, "systemd could not be told");
         }

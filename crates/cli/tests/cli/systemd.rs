@@ -112,6 +112,18 @@ fn systemd_hears_when_a_server_serves_that_it_lives_and_how_long_it_will_take_to
 }
 
 #[test]
+fn a_patient_watchdog_hears_of_life_every_second_all_the_same() {
+    // Three looks were all that it got, and one that came to nothing cost a third of its patience.
+    let unit = Unit::new();
+    let process = unit.start(&[], Some(4 * PATIENCE));
+    assert_eq!(unit.hears(), ["READY=1"]);
+    for _ in 0..3 {
+        assert_eq!(unit.hears(), ["WATCHDOG=1"]);
+    }
+    assert!(process.terminate());
+}
+
+#[test]
 fn without_a_watchdog_nothing_is_said_of_life() {
     let unit = Unit::new();
     let process = unit.start(&[], None);

@@ -144,7 +144,9 @@ pub trait Upkeep: Send + Sync + 'static {
     }
 
     /// Answers once it has read, and could have kept something: or why it cannot, as far as it knows. What
-    /// could not be kept last is tried again with this.
+    /// could not be kept last is tried again with this. Where many wait it answers as soon as it is clear that it
+    /// works for them: a store that says nothing in [`STORE_ANSWER_TIMEOUT`](crate::STORE_ANSWER_TIMEOUT) hangs, and
+    /// its process is started anew.
     fn answers(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))
     }

@@ -17,6 +17,7 @@ mod messages;
 mod outcomes;
 mod paths;
 mod presence;
+mod pulse;
 mod reader;
 mod recent;
 mod replies;
@@ -390,11 +391,8 @@ impl Upkeep for SqliteStore {
 
     fn answers(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
-            let read = |connection: &rusqlite::Connection, _: &str| {
-                connection.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))
-            };
-            self.readers.run(read).await?;
-            self.writer.ask(0, |reply| Command::Answer { reply }).await?
+            self.readers.answer().await?;
+            self.writer.answer().await
         })
     }
 

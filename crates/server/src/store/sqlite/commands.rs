@@ -135,9 +135,10 @@ pub(super) enum Command {
     Look {
         reply: Reply<bool>,
     },
-    /// Whoever does it dies.
+    /// Whatever a test has the writer do.
     #[cfg(test)]
-    Panic {
+    Run {
+        task: Box<dyn Fn() + Send>,
         reply: Reply<()>,
     },
 }
@@ -185,6 +186,8 @@ impl Command {
             (Self::Look { reply }, Done::Looked { is_behind }) => reply.send(is_behind),
             (Self::Stream(command), Done::Stream(done)) => command.succeed(done),
             (Self::Use { .. }, _) => {}
+            #[cfg(test)]
+            (Self::Run { reply, .. }, _) => reply.send(()),
             (command, _) => command.fail(&StoreError::new("an answer of the wrong kind")),
         }
     }
@@ -208,7 +211,7 @@ impl Command {
             Self::Stream(command) => command.fail(error),
             Self::SaveCursors { .. } | Self::Look { .. } | Self::Use { .. } => {}
             #[cfg(test)]
-            Self::Panic { reply } => drop(reply),
+            Self::Run { reply, .. } => drop(reply),
         }
     }
 }

@@ -76,7 +76,10 @@ impl Desk {
             Command::Look { .. } | Command::SaveCursors { .. } => Ok(Done::Nothing),
             Command::AppendMany(_) => unreachable!("they were spread"),
             #[cfg(test)]
-            Command::Panic { .. } => panic!("as the test wants it"),
+            Command::Run { task, .. } => {
+                task();
+                Ok(Done::Nothing)
+            }
         }
     }
 

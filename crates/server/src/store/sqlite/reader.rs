@@ -14,6 +14,7 @@ use super::{
     super::StoreError,
     OpenError,
     presence::{Absence, Files},
+    pulse::Pulse,
     schema,
     trouble::{Blame, Fault},
 };
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// Threads that read. One could do it; the others are for when a read takes long.
-const READERS_MAX: usize = 4;
+pub(super) const READERS_MAX: usize = 4;
 /// Reads that wait for a thread; whoever comes later waits to be let in.
 const READS_WAITING_MAX: usize = 1_024;
 /// Reads that share one snapshot. The log cannot start over as long as one is held.
@@ -34,6 +35,7 @@ const BATCH_MAX: usize = 64;
 pub(super) struct Readers {
     reads: Option<mpsc::Sender<Read>>,
     epoch: Arc<str>,
+    pulse: Arc<Pulse>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -49,13 +51,14 @@ impl Readers {
     ) -> Result<Self, OpenError> {
         let (reads, waiting) = mpsc::channel(READS_WAITING_MAX);
         let waiting = Arc::new(Mutex::new(waiting));
-        let trouble = Arc::new(SharedTrouble::default());
+        let (trouble, pulse) = (Arc::new(SharedTrouble::default()), Arc::new(Pulse::default()));
         let start = |_| {
             let watched = alarm.watch("a thread that reads the store");
             let reader = Reader {
                 path: path.into(),
                 files: files.clone(),
                 trouble: trouble.clone(),
+                pulse: pulse.clone(),
                 connection: None,
             };
             let waiting = waiting.clone();
@@ -65,7 +68,7 @@ impl Readers {
                 .map_err(|source| OpenError::File { path: "a thread".into(), source })
         };
         let threads = (0..READERS_MAX).map(start).collect::<Result<_, _>>()?;
-        Ok(Self { reads: Some(reads), epoch, threads })
+        Ok(Self { reads: Some(reads), epoch, pulse, threads })
     }
 
     /// Runs `read` on a snapshot, of a moment after this was called; it gets the store's epoch, too.
@@ -94,6 +97,14 @@ impl Readers {
         reads.send(read).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
+
+    /// Whether anything can be read.
+    pub(super) async fn answer(&self) -> Result<(), StoreError> {
+        let read = |connection: &Connection, _: &str| {
+            connection.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))
+        };
+        self.pulse.answer(self.run(read)).await
+    }
 }
 
 impl Drop for Readers {
@@ -111,6 +122,7 @@ struct Reader {
     path: Box<Path>,
     files: Arc<Files>,
     trouble: Arc<SharedTrouble>,
+    pulse: Arc<Pulse>,
     connection: Option<Connection>,
 }
 
@@ -132,16 +144,19 @@ impl Reader {
     fn serve(&mut self, reads: &mut impl Iterator<Item = Read>) -> Result<(), StoreError> {
         let connection = match self.connection.take().map_or_else(|| self.connect(), Ok) {
             Ok(connection) => connection,
-            Err(error) => return refuse(reads, error),
+            Err(error) => return self.refuse(reads, error),
         };
         for read in &mut *reads {
-            match read(Ok(&connection)) {
+            let done = read(Ok(&connection));
+            self.pulse.beat();
+            match done {
                 Ok(()) => {}
                 // A connection that failed is not used again.
                 Err(Fault { blame: Blame::Command, error, .. }) => return Err(error),
-                Err(fault) => return refuse(reads, fault.error),
+                Err(fault) => return self.refuse(reads, fault.error),
             }
         }
+        self.pulse.ended(Ok(()));
         if run(&connection, "COMMIT").and_then(|()| run(&connection, "BEGIN")).is_ok() {
             self.connection = Some(connection);
         }
@@ -158,6 +173,19 @@ impl Reader {
         // It takes its snapshot with the first read.
         run(&connection, "BEGIN")?;
         Ok(connection)
+    }
+
+    fn refuse(
+        &self,
+        reads: impl Iterator<Item = Read>,
+        error: StoreError,
+    ) -> Result<(), StoreError> {
+        self.pulse.ended(Err(&error));
+        for read in reads {
+            // None of them is run, so none fails.
+            let _ = read(Err(&error));
+        }
+        Err(error)
     }
 
     fn note(&self, done: Result<(), StoreError>) {
@@ -179,14 +207,6 @@ impl Reader {
 /// A statement without parameters, compiled once.
 pub(super) fn run(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(statement)?.execute([]).map(|_| ())
-}
-
-fn refuse(reads: impl Iterator<Item = Read>, error: StoreError) -> Result<(), StoreError> {
-    for read in reads {
-        // None of them is run, so none fails.
-        let _ = read(Err(&error));
-    }
-    Err(error)
 }
 
 /// Waits for one read, and takes what else waits with it. Answers how many, none at the end.

@@ -6,6 +6,7 @@ pub(super) mod file;
 mod growth;
 mod keys;
 mod positions;
+mod pulse;
 mod streams;
 mod unfinished;
 
@@ -302,7 +303,8 @@ async fn a_thread_that_dies_is_said_and_nothing_hangs() {
     append(&store, "ada", None, "x").await;
     assert!(store.failed().now_or_never().is_none());
     let failed = store.failed();
-    let asked = store.writer.ask(0, |reply| Command::Panic { reply });
+    let task = Box::new(|| panic!("as the test wants it"));
+    let asked = store.writer.ask(0, |reply| Command::Run { task, reply });
     assert!(asked.await.is_err());
     let reason = tokio::time::timeout(Duration::from_secs(20), failed).await.unwrap().to_string();
     assert!(reason.contains("the store's writer has panicked"), "{reason}");

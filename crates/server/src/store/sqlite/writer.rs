@@ -1,3 +1,5 @@
+mod transact;
+
 use std::{
     sync::{Arc, mpsc::SyncSender},
     thread::{self, JoinHandle},
@@ -6,7 +8,7 @@ use std::{
 
 use rusqlite::Connection;
 use tetherline_protocol::UserId;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::{
     super::{Event, EventQueue, StoreError},
@@ -19,7 +21,7 @@ use super::{
     keys::Keys,
     mailboxes::Changed,
     presence::Presence,
-    reader::run,
+    pulse::Pulse,
     replies::Replies,
     rules::Rules,
     schedule::{self, Wish},
@@ -29,7 +31,7 @@ use super::{
     unfinished::Unfinished,
     upkeep::Upkeep,
 };
-use crate::{alarm::Alarm, trouble::SharedTrouble};
+use crate::alarm::Alarm;
 
 /// Commands that wait for the writer; whoever comes later waits to be let in.
 const COMMANDS_WAITING_MAX: usize = 1_024;
@@ -51,6 +53,7 @@ pub(super) const CURSORS_SAVED_MAX: usize = 512;
 pub(super) struct Writer {
     commands: Option<mpsc::Sender<Command>>,
     room: Arc<Semaphore>,
+    pulse: Arc<Pulse>,
     upkeep: SyncSender<Wish>,
     thread: Option<JoinHandle<()>>,
 }
@@ -66,7 +69,7 @@ impl Writer {
         let upkeep =
             schedule::start(commands.downgrade(), desk.memory.clone(), alarm).map_err(no_thread)?;
         let (alarm, watched) = (alarm.clone(), alarm.watch("the store's writer"));
-        let wishes = upkeep.clone();
+        let (wishes, pulse) = (upkeep.clone(), desk.pulse.clone());
         let thread = thread::Builder::new()
             .name("tetherline-writer".into())
             .spawn(move || {
@@ -76,7 +79,7 @@ impl Writer {
             })
             .map_err(no_thread)?;
         let room = Arc::new(Semaphore::new(COMMANDS_BYTES_MAX));
-        Ok(Self { commands: Some(commands), room, upkeep, thread: Some(thread) })
+        Ok(Self { commands: Some(commands), room, pulse, upkeep, thread: Some(thread) })
     }
 
     /// Has it look soon.
@@ -108,12 +111,26 @@ impl Writer {
         bytes: usize,
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<T, StoreError> {
-        let gone = || StoreError::new("the store is closed");
         let bytes = (bytes + commands * COMMAND_BYTES).min(COMMANDS_BYTES_MAX) as u32;
-        let commands = self.commands.as_ref().ok_or_else(gone)?;
         let room = self.room.clone().try_acquire_many_owned(bytes);
         let room = room.map_err(|_| StoreError::new("too much waits to be written"))?;
-        let (reply, answer) = Reply::new(Some(room));
+        self.ask_within(Some(room), command).await
+    }
+
+    /// Whether anything can be kept. It needs no room: one asks at a time, and carries nothing.
+    pub(super) async fn answer(&self) -> Result<(), StoreError> {
+        let question = self.ask_within(None, |reply| Command::Answer { reply });
+        self.pulse.answer(async { question.await? }).await
+    }
+
+    async fn ask_within<T>(
+        &self,
+        room: Option<OwnedSemaphorePermit>,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> Result<T, StoreError> {
+        let gone = || StoreError::new("the store is closed");
+        let commands = self.commands.as_ref().ok_or_else(gone)?;
+        let (reply, answer) = Reply::new(room);
         let command = command(reply);
         let ends_gathering = !command.is_text();
         commands.send(command).await.map_err(|_| gone())?;
@@ -154,6 +171,7 @@ pub(super) struct Desk {
     pub(super) times: Times,
     pace: Pace,
     trouble: Trouble,
+    pulse: Arc<Pulse>,
     /// The last commit waited for another program's lock, in vain.
     is_locked: bool,
     // Lets go of the lock after the connection is closed.
@@ -187,6 +205,7 @@ impl Desk {
             times,
             pace: Pace::default(),
             trouble: Trouble::default(),
+            pulse: Arc::default(),
             is_locked: false,
             presence,
         }
@@ -290,9 +309,11 @@ impl Desk {
         let rule = self.rules.get();
         let wait = if self.is_locked { LOCK_WAIT_AGAIN } else { LOCK_WAIT };
         let changed = self.transact(wait, |desk| {
-            let done: rusqlite::Result<Vec<Done>> =
-                batch.iter().map(|command| desk.execute(command, &rule, now)).collect();
-            let done = done?;
+            let execute = |command| {
+                desk.pulse.beat();
+                desk.execute(command, &rule, now)
+            };
+            let done = batch.iter().map(execute).collect::<rusqlite::Result<Vec<Done>>>()?;
             desk.unfinished.write(&desk.connection)?;
             desk.times.save(&desk.connection, now.age_ms)?;
             Ok(done)
@@ -309,6 +330,10 @@ impl Desk {
     }
 
     pub(super) fn note<T>(&mut self, done: &Result<T, Fault>) {
+        match done {
+            Err(fault) if fault.blame == Blame::Command => self.pulse.beat(),
+            done => self.pulse.ended(done.as_ref().map(|_| ()).map_err(|fault| &fault.error)),
+        }
         let now = Instant::now();
         match done {
             Ok(_) => {
@@ -322,66 +347,6 @@ impl Desk {
                 }
             }
         }
-    }
-
-    /// What is answered is in the file, and the file is where it will be looked for.
-    pub(super) fn transact<T>(
-        &mut self,
-        lock_wait: Duration,
-        change: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
-    ) -> Result<T, Fault> {
-        self.expect_files()?;
-        let begun = self
-            .connection
-            .busy_timeout(lock_wait)
-            .and_then(|()| run(&self.connection, "BEGIN IMMEDIATE"));
-        let done =
-            begun.and_then(|()| self.refresh()).and_then(|()| change(self)).and_then(|done| {
-                run(&self.connection, "COMMIT")?;
-                Ok(done)
-            });
-        if done.is_ok() {
-            self.unfinished.committed();
-            self.keys.committed();
-            // Before anybody is answered: whoever reads then knows where to look.
-            self.index.committed(&self.memory.recents);
-            self.memory.mailboxes.committed(&mut self.changed);
-            self.memory.cursors.saved(&self.saved);
-        } else {
-            self.unfinished.undone();
-            self.keys.undone();
-            self.index.undone();
-            // What was counted in memory did not happen.
-            self.changed.clear();
-            self.memory.mailboxes.forget();
-            self.upkeep.failed();
-            self.times.failed();
-            if !self.connection.is_autocommit()
-                && let Err(error) = self.connection.execute_batch("ROLLBACK")
-            {
-                static ROLLBACKS: SharedTrouble = SharedTrouble::new();
-                if let Some(Word::Fails { times }) = ROLLBACKS.failed_now() {
-                    tracing::error!(%error, times, "a failed commit could not be rolled back");
-                }
-            }
-        }
-        self.saved.clear();
-        let done = done?;
-        self.expect_files()?;
-        Ok(done)
-    }
-
-    /// Once a transaction failed, memory may say something else than the file.
-    fn refresh(&mut self) -> rusqlite::Result<()> {
-        self.keys.refresh(&self.connection)?;
-        self.index.refresh(&self.connection, &self.memory.recents)
-    }
-
-    fn expect_files(&mut self) -> Result<(), Fault> {
-        self.presence.check().map_err(|absence| {
-            self.memory.cursors.forget_all();
-            absence.into()
-        })
     }
 }
 
