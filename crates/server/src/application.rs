@@ -1,3 +1,5 @@
+#[cfg(any(feature = "webhook", feature = "fuzzing"))]
+pub(crate) mod connect_answer;
 #[cfg(feature = "webhook")]
 pub(crate) mod connect_webhook;
 pub(crate) mod connecting;
@@ -19,11 +21,10 @@ use tetherline_protocol::{
 };
 
 use crate::StoreError;
+#[cfg(any(feature = "webhook", feature = "fuzzing"))]
+pub use connect_answer::{CONNECT_HOOK_REFUSAL_BYTES_MAX, CONNECT_HOOK_SESSION_BYTES_MAX};
 #[cfg(feature = "webhook")]
-pub use connect_webhook::{
-    CONNECT_HOOK_REFUSAL_BYTES_MAX, CONNECT_HOOK_SESSION_BYTES_MAX, ConnectWebhook,
-    ConnectWebhookOptions,
-};
+pub use connect_webhook::{ConnectWebhook, ConnectWebhookOptions};
 pub use connecting::{
     ConnectHook, ConnectRefusal, ConnectRequest, GRANT_AGE, GRANT_AGE_MAX, Grant, May,
 };

@@ -10,7 +10,8 @@ use tetherline_protocol::UserId;
 pub use crate::connection::socket::fuzzing::frames;
 pub use crate::http::fuzzing::{device, idempotency_key, token};
 use crate::{
-    JwtKeys, Origin, Refusal, TokenRules, VerifyingKey,
+    ConnectRefusal, Grant, JwtKeys, Origin, Refusal, TokenRules, VerifyingKey,
+    application::connect_answer::Answer,
     security::{origin::RequestOrigin, secret::secret_in},
 };
 
@@ -52,6 +53,15 @@ pub fn keys(document: &[u8]) -> (usize, usize) {
 #[must_use]
 pub fn refusal(answer: &[u8]) -> Option<Refusal> {
     Refusal::from_answer(answer)
+}
+
+/// What a connect hook says, if it has the form of an answer.
+#[must_use]
+pub fn connect_answer(answer: &[u8]) -> Option<Result<Grant, ConnectRefusal>> {
+    Some(match Answer::parse(answer).ok()? {
+        Answer::Granted(grant) => Ok(grant),
+        Answer::Refused(refusal) => Err(refusal),
+    })
 }
 
 /// The secret in a file with this text.

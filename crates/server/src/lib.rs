@@ -41,12 +41,13 @@ pub use application::{
     Stop,
     reception::{SEND_CLAIM, SEND_CLAIM_RENEWAL},
 };
+#[cfg(any(feature = "webhook", feature = "fuzzing"))]
+pub use application::{CONNECT_HOOK_REFUSAL_BYTES_MAX, CONNECT_HOOK_SESSION_BYTES_MAX};
 #[cfg(feature = "webhook")]
 pub use application::{
-    CONNECT_HOOK_REFUSAL_BYTES_MAX, CONNECT_HOOK_SESSION_BYTES_MAX, ConnectWebhook,
-    ConnectWebhookOptions, InvalidWebhook, WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_ATTEMPTS_MAX,
-    WEBHOOK_BYTES_MAX, WEBHOOK_REQUESTS_MAX, WEBHOOK_TIMEOUT, WEBHOOK_TURN_TIMEOUT, Webhook,
-    WebhookOptions,
+    ConnectWebhook, ConnectWebhookOptions, InvalidWebhook, WEBHOOK_ANSWER_BYTES_MAX,
+    WEBHOOK_ATTEMPTS_MAX, WEBHOOK_BYTES_MAX, WEBHOOK_REQUESTS_MAX, WEBHOOK_TIMEOUT,
+    WEBHOOK_TURN_TIMEOUT, Webhook, WebhookOptions,
 };
 #[cfg(any(feature = "jwks", feature = "webhook"))]
 pub use application::{NoHttpClient, http_client};
