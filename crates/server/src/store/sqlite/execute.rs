@@ -60,8 +60,8 @@ impl Desk {
             }
             Command::Record { user, id, outcome, .. } => {
                 let mailbox = self.mailbox(user)?;
-                statements::record(&self.connection, mailbox.user, id, outcome, at)?;
-                self.upkeep.outcomes.recorded(mailbox.user, rule);
+                let outcomes = &mut self.upkeep.outcomes;
+                outcomes.record(&self.connection, mailbox.user, (id, outcome), rule, at)?;
                 Ok(Done::Nothing)
             }
             Command::Erase { user, .. } => self.erase(user).map(Done::Erased),

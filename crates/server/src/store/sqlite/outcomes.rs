@@ -1,74 +1,130 @@
 //! How much of what became of a user's sends is kept: a client decides how many there are.
+//!
+//! An index of each user's sends in order would cost every send a page of the file. So one row in many has a mark, that
+//! says how many there are since the mark before: to find out how many a user has, the marks are added up. Those since the
+//! last mark are counted in memory, and forgotten when the server ends: there may be some more than is counted, never less.
 
 use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
+use tetherline_protocol::MessageId;
 
-use super::{super::random, rules::Rule, statements, trim::Budget};
+use super::{rules::Rule, statements, trim::Budget};
+use crate::store::Outcome;
 
-/// About so many outcomes are recorded between two looks at how many a user has, unless a sixty-fourth of what may be
-/// kept is less. So many more may be there for a while.
-const LOOK_EVERY_MAX: u64 = 1_024;
-/// Users who are to be looked at. Further ones are when they send again.
-const DUE_USERS_MAX: usize = 4_096;
+/// One row in so many of a user's has a mark, unless a sixty-fourth of what may be kept is less.
+const MARK_EVERY_MAX: i64 = 256;
+/// So many too many are forgotten together, unless a sixty-fourth of what may be kept is less.
+const TOGETHER_MAX: i64 = 4_096;
+/// Users whose sends since their last mark are counted. For one more, one is counted from nothing.
+const TALLIES_MAX: usize = 65_536;
+/// So many ids are looked through in one go, over all users: a millisecond or so of the writer's.
+const LOOKED_AT_ONCE_MAX: i64 = 8_192;
 
-/// So many outcomes are counted in one go, over all users: a millisecond or so of the writer's.
-const COUNTED_AT_ONCE_MAX: usize = 8_192;
-
-/// Users, by the number of their row, who may have more than is kept.
+/// Users are known by the number of their row.
 #[derive(Default)]
 pub(super) struct Outcomes {
-    due: HashMap<i64, Count>,
+    since_mark: HashMap<i64, Tally>,
+    due: HashMap<i64, Due>,
 }
 
-/// How far a user's outcomes are counted, from the newest on.
-#[derive(Debug, Clone, Copy)]
-enum Count {
-    /// So many, of so many bytes, from this row on.
-    Running { from: i64, outcomes: u64, bytes: u64 },
-    /// There are too many, by those up to this row.
-    Over { until: i64 },
-    /// There are not too many.
-    Within,
+/// So many outcomes, of so many bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) outcomes: i64,
+    pub(super) bytes: i64,
 }
 
-impl Count {
-    const NOTHING: Self = Self::Running { from: i64::MAX, outcomes: 0, bytes: 0 };
+/// What is to be done for a user.
+#[derive(Debug, Clone)]
+enum Due {
+    /// There is a new mark: there may be too many.
+    Sum,
+    /// Those up to this row are too many. Whoever has an id up to this one is looked at.
+    Forget {
+        until: i64,
+        looked: String,
+    },
+    Nothing,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.outcomes = self.outcomes.saturating_add(other.outcomes);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+
+    fn is_over(self, max: Self) -> bool {
+        self.outcomes > max.outcomes || self.bytes > max.bytes
+    }
+
+    fn most(rule: &Rule) -> Self {
+        let signed = |max: u64| i64::try_from(max).unwrap_or(i64::MAX);
+        Self { outcomes: signed(rule.outcomes_max), bytes: signed(rule.outcome_bytes_max) }
+    }
+
+    /// A part of what may be kept.
+    fn share(rule: &Rule, outcomes_max: i64) -> Self {
+        let most = Self::most(rule);
+        Self { outcomes: (most.outcomes / 64).min(outcomes_max), bytes: most.bytes / 64 }
+    }
 }
 
 impl Outcomes {
-    /// One more was recorded. Chance decides who is looked at: nobody can step aside, and nothing is kept about those
-    /// who send little.
-    pub(super) fn recorded(&mut self, user: i64, rule: &Rule) {
-        let every = (rule.outcomes_max / 64).clamp(1, LOOK_EVERY_MAX);
-        let [high, low, ..] = random();
-        let is_drawn = u64::from(u16::from_be_bytes([high, low])).is_multiple_of(every);
-        if is_drawn && self.due.len() < DUE_USERS_MAX {
-            self.due.entry(user).or_insert(Count::NOTHING);
+    /// Records what became of a send, if it is not known already.
+    pub(super) fn record(
+        &mut self,
+        connection: &Connection,
+        user: i64,
+        (id, outcome): (&MessageId, &Outcome),
+        rule: &Rule,
+        now: i64,
+    ) -> rusqlite::Result<()> {
+        let mut tally = self.since_mark.get(&user).copied().unwrap_or_default();
+        tally.add(Tally { outcomes: 1, bytes: bytes_of(id, outcome) });
+        let is_marked = tally.is_over(Tally::share(rule, MARK_EVERY_MAX - 1));
+        let mark = is_marked.then_some(tally);
+        if !statements::record(connection, user, id, outcome, mark, now)? {
+            return Ok(());
         }
+        if is_marked {
+            self.since_mark.remove(&user);
+            self.due.entry(user).or_insert(Due::Sum);
+            return Ok(());
+        }
+        if self.since_mark.len() >= TALLIES_MAX
+            && let Some(other) = self.since_mark.keys().next().copied()
+        {
+            self.since_mark.remove(&other);
+        }
+        self.since_mark.insert(user, tally);
+        Ok(())
     }
 
     pub(super) fn are_due(&self) -> bool {
         !self.due.is_empty()
     }
 
-    /// Forgets the oldest of those who have too many. What is not counted or forgotten in one go is in the next.
+    /// Forgets the oldest of those who have too many. What is not done in one go is in the next.
     pub(super) fn trim(
         &mut self,
         connection: &Connection,
         rule: &Rule,
         budget: &mut Budget,
     ) -> rusqlite::Result<()> {
-        let mut room = COUNTED_AT_ONCE_MAX;
+        let mut room = LOOKED_AT_ONCE_MAX;
         while room > 0
             && !budget.is_spent()
-            && let Some((&user, count)) = self.due.iter_mut().next()
+            && let Some((&user, due)) = self.due.iter_mut().next()
         {
-            *count = match *count {
-                Count::Over { until } => forget(connection, user, until, budget)?,
-                _ => count_on(connection, user, *count, rule, &mut room)?,
+            *due = match std::mem::replace(due, Due::Sum) {
+                Due::Sum => sum(connection, user, rule, &mut room)?,
+                Due::Forget { until, looked } => {
+                    forget(connection, user, (until, &looked), &mut room, budget)?
+                }
+                Due::Nothing => Due::Nothing,
             };
-            if matches!(count, Count::Within) {
+            if matches!(due, Due::Nothing) {
                 self.due.remove(&user);
             }
         }
@@ -76,119 +132,231 @@ impl Outcomes {
     }
 }
 
+fn bytes_of(id: &MessageId, outcome: &Outcome) -> i64 {
+    let said = match outcome {
+        Ok(answer) => answer.as_ref().map_or(0, |answer| answer.as_json().len()),
+        Err(refusal) => refusal.message().len(),
+    };
+    statements::count(id.as_str().len() + said)
+}
+
+const MARKS_NEWEST_FIRST: &str = "SELECT number, marked, marked_bytes FROM sends
+     WHERE user = ?1 AND marked IS NOT NULL ORDER BY number DESC";
+
+/// Up to which row a user has too many. Some hundred marks stand for all that may be kept.
+fn sum(connection: &Connection, user: i64, rule: &Rule, room: &mut i64) -> rusqlite::Result<Due> {
+    let (most, few) = (Tally::most(rule), Tally::share(rule, TOGETHER_MAX));
+    let mut marks = connection.prepare_cached(MARKS_NEWEST_FIRST)?;
+    let mut rows = marks.query([user])?;
+    let (mut kept, mut excess, mut until) = (Tally::default(), Tally::default(), None);
+    while let Some(row) = rows.next()? {
+        *room -= 1;
+        let mark = Tally { outcomes: row.get(1)?, bytes: row.get(2)? };
+        if until.is_none() {
+            // Of many rows only the last is known to be older than all that are kept.
+            let mut with_row = kept;
+            with_row.add(if mark.outcomes == 1 { mark } else { Tally { outcomes: 1, bytes: 1 } });
+            if !with_row.is_over(most) {
+                kept.add(mark);
+                continue;
+            }
+            until = Some(row.get(0)?);
+        }
+        excess.add(mark);
+        if excess.is_over(few) {
+            break;
+        }
+    }
+    let until = until.filter(|_| excess.is_over(few));
+    Ok(until.map_or(Due::Nothing, |until| Due::Forget { until, looked: String::new() }))
+}
+
+const BY_ID: &str = "SELECT id, number FROM sends WHERE user = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+
+/// Goes through the ids that a user's sends have, which is an index, for the rows that are to be forgotten.
 fn forget(
     connection: &Connection,
     user: i64,
-    until: i64,
+    (until, looked): (i64, &str),
+    room: &mut i64,
     budget: &mut Budget,
-) -> rusqlite::Result<Count> {
-    let forgotten = connection
-        .prepare_cached(
-            "DELETE FROM sends WHERE number IN
-                 (SELECT number FROM sends WHERE user = ?1 AND number <= ?2 LIMIT ?3)",
-        )?
-        .execute(params![user, until, budget.messages])?;
-    budget.messages -= statements::count(forgotten);
-    Ok(if budget.is_spent() { Count::Over { until } } else { Count::Within })
-}
-
-/// A page of the index has some 200 of them, and no row is looked up.
-const NEWEST_FIRST: &str = "SELECT number, octet_length(id) + coalesce(octet_length(message), 0)
-         + coalesce(octet_length(answer), 0)
-     FROM sends WHERE user = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3";
-
-fn count_on(
-    connection: &Connection,
-    user: i64,
-    count: Count,
-    rule: &Rule,
-    room: &mut usize,
-) -> rusqlite::Result<Count> {
-    let Count::Running { mut from, mut outcomes, mut bytes } = count else { return Ok(count) };
-    let mut newest_first = connection.prepare_cached(NEWEST_FIRST)?;
-    let mut rows = newest_first.query([user, from, statements::count(*room)])?;
-    while let Some(row) = rows.next()? {
+) -> rusqlite::Result<Due> {
+    let mut ids = connection.prepare_cached(BY_ID)?;
+    let mut rows = ids.query(params![user, looked, *room])?;
+    let (mut last, mut old) = (None, Vec::new());
+    while !budget.is_spent()
+        && let Some(row) = rows.next()?
+    {
         *room -= 1;
-        from = row.get(0)?;
-        outcomes += 1;
-        bytes += row.get::<_, i64>(1)?.unsigned_abs();
-        if outcomes > rule.outcomes_max || bytes > rule.outcome_bytes_max {
-            return Ok(Count::Over { until: from });
+        last = Some(row.get(0)?);
+        let number: i64 = row.get(1)?;
+        if number <= until {
+            old.push(number);
+            budget.messages -= 1;
         }
     }
-    let is_all = *room > 0;
-    Ok(if is_all { Count::Within } else { Count::Running { from, outcomes, bytes } })
+    drop(rows);
+    let mut forget = connection.prepare_cached("DELETE FROM sends WHERE number = ?1")?;
+    for number in old {
+        forget.execute([number])?;
+    }
+    let are_left = *room <= 0 || budget.is_spent();
+    let next = last.filter(|_| are_left);
+    Ok(next.map_or(Due::Nothing, |looked| Due::Forget { until, looked }))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::tests::file::File, *};
+    use super::{
+        super::{schema, tests::file::File},
+        *,
+    };
 
     const USER: i64 = 7;
 
-    fn fill(connection: &Connection, count: usize) {
+    struct Table {
+        outcomes: Outcomes,
+        connection: Connection,
+        rule: Rule,
+        _file: File,
+    }
+
+    impl Table {
+        fn keeping(outcomes_max: u64) -> Self {
+            let file = File::new();
+            let rule = super::super::rules::Rules::default().get();
+            let rule = Rule { outcomes_max, ..rule };
+            let outcomes = Outcomes::default();
+            Self { outcomes, connection: file.connect(), rule, _file: file }
+        }
+
+        fn record(&mut self, numbers: impl Iterator<Item = usize>) {
+            self.connection.execute_batch("BEGIN").unwrap();
+            for n in numbers {
+                // In another order than they come in.
+                let id = format!("{:08x}", (n as u32).reverse_bits()).parse().unwrap();
+                let recorded = (&id, &Ok(None));
+                self.outcomes.record(&self.connection, USER, recorded, &self.rule, 0).unwrap();
+            }
+            self.connection.execute_batch("COMMIT").unwrap();
+        }
+
+        /// How many are left after each pass, until there is nothing to do.
+        fn trim(&mut self) -> Vec<usize> {
+            let mut left = Vec::new();
+            while self.outcomes.are_due() {
+                let budget = &mut Budget::full();
+                self.outcomes.trim(&self.connection, &self.rule, budget).unwrap();
+                left.push(self.left());
+            }
+            left
+        }
+
+        fn left(&self) -> usize {
+            let count = "SELECT count(*) FROM sends";
+            self.connection.query_row(count, [], |row| row.get::<_, u32>(0)).unwrap() as usize
+        }
+
+        fn oldest(&self) -> usize {
+            let oldest = "SELECT min(number) FROM sends";
+            self.connection.query_row(oldest, [], |row| row.get::<_, u32>(0)).unwrap() as usize
+        }
+
+        fn plan(&self, statement: &str, parameters: impl rusqlite::Params) -> Vec<String> {
+            let explain = format!("EXPLAIN QUERY PLAN {statement}");
+            let mut explain = self.connection.prepare(&explain).unwrap();
+            let plan = explain.query_map(parameters, |row| row.get(3)).unwrap();
+            plan.map(Result::unwrap).collect()
+        }
+    }
+
+    #[test]
+    fn whoever_looks_for_what_is_too_much_sorts_nothing_and_looks_no_row_up() {
+        // Each look at a user with 250,000 outcomes fetched and sorted all of them, for 0.6 to 2.4 s.
+        let table = Table::keeping(1);
+        let marks = table.plan(MARKS_NEWEST_FIRST, [1]);
+        assert_eq!(marks, ["SEARCH sends USING COVERING INDEX sends_marked (user=?)"]);
+        let ids = table.plan(BY_ID, [1, 1, 1]);
+        assert_eq!(ids, ["SEARCH sends USING COVERING INDEX sends_by_id (user=? AND id>?)"]);
+    }
+
+    #[test]
+    fn so_many_of_the_newest_are_kept_and_no_pass_does_more_than_the_next_commit_can_wait_for() {
+        let most = 20_000;
+        let mut table = Table::keeping(most as u64);
+        let (mut recorded, mut passes) = (0, Vec::new());
+        while passes.is_empty() {
+            table.record(recorded..recorded + 256);
+            recorded += 256;
+            let before = table.left();
+            passes = table.trim();
+            if passes == [before] {
+                passes.clear();
+                assert!(recorded < most + most / 64 + 2 * 256, "too many are kept");
+            }
+        }
+        assert!(passes.len() > 2, "bit by bit: {passes:?}");
+        let left = table.left();
+        assert!((most..most + 256).contains(&left), "{left}");
+        assert_eq!(table.oldest(), recorded - left + 1, "the oldest went");
+    }
+
+    #[test]
+    fn no_pass_forgets_more_than_its_budget() {
+        let mut table = Table::keeping(1_000_000);
+        table.record(0..6_000);
+        assert_eq!(table.trim(), [6_000]);
+        table.rule.outcomes_max = 600;
+        table.record(6_000..6_001);
+        assert_eq!(table.trim().first(), Some(&(6_001 - 2_048)));
+        assert!((600..600 + 256).contains(&table.left()), "{}", table.left());
+    }
+
+    #[test]
+    fn what_a_file_of_before_has_is_counted() {
+        let file = File::new();
+        let mut connection = file.connect();
         connection
-            .execute(
-                "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
-                 INSERT INTO sends (user, id, created_at) SELECT ?1, printf('%06d', i), 0 FROM n",
-                params![USER, statements::count(count)],
+            .execute_batch(
+                "DROP TABLE sign_outs; DROP INDEX sends_marked;
+                 ALTER TABLE sends DROP COLUMN marked; ALTER TABLE sends DROP COLUMN marked_bytes;
+                 PRAGMA user_version = 10;
+                 WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
+                 INSERT INTO sends (user, id, message, created_at)
+                     SELECT i % 2, printf('%04d', i), iif(i < 3, 'no', NULL), 0 FROM n",
             )
             .unwrap();
-    }
-
-    fn left(connection: &Connection) -> usize {
-        let count = "SELECT count(*) FROM sends";
-        connection.query_row(count, [], |row| row.get::<_, u32>(0)).unwrap() as usize
-    }
-
-    fn rule(outcomes_max: usize) -> Rule {
-        let rule = super::super::rules::Rules::default().get();
-        Rule { outcomes_max: outcomes_max as u64, ..rule }
+        schema::migrate(&mut connection).unwrap();
+        let mut marks = connection.prepare(MARKS_NEWEST_FIRST).unwrap();
+        let marks = marks.query_map([1], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let marks: Vec<(i64, i64, i64)> = marks.unwrap().map(Result::unwrap).collect();
+        assert_eq!(marks, [(1_023, 256, 1_024), (511, 256, 1_026)]);
     }
 
     #[test]
-    fn whoever_counts_sorts_nothing_and_looks_no_row_up() {
-        // Each look at a user with 250,000 outcomes fetched and sorted all of them, for 0.6 to 2.4 s.
-        let file = File::new();
-        let connection = file.connect();
-        let explain = format!("EXPLAIN QUERY PLAN {NEWEST_FIRST}");
-        let mut explain = connection.prepare(&explain).unwrap();
-        let plan = explain.query_map([1, 1, 1], |row| row.get::<_, String>(3)).unwrap();
-        let plan: Vec<_> = plan.map(Result::unwrap).collect();
-        let search = "SEARCH sends USING COVERING INDEX sends_in_order (user=? AND number<?)";
-        assert_eq!(plan, [search]);
-    }
-
-    #[test]
-    fn no_more_is_counted_or_forgotten_in_one_go_than_the_next_commit_can_wait_for() {
-        let file = File::new();
-        let connection = file.connect();
-        let (most, over) = (2 * COUNTED_AT_ONCE_MAX, 5_000);
-        fill(&connection, most + over);
-        let mut outcomes = Outcomes { due: HashMap::from([(USER, Count::NOTHING)]) };
-        let mut left_after = Vec::new();
-        while outcomes.are_due() {
-            outcomes.trim(&connection, &rule(most), &mut Budget::full()).unwrap();
-            left_after.push(left(&connection) - most);
+    fn what_a_user_repeats_is_not_counted_again() {
+        let mut table = Table::keeping(200);
+        for _ in 0..500 {
+            table.record(0..2);
         }
-        // Twice it is only counted, then once more what is too much.
-        assert_eq!(left_after, [over, over, over - 2_048, over - 4_096, 0]);
-        let last: String =
-            connection.query_row("SELECT min(id) FROM sends", [], |row| row.get(0)).unwrap();
-        assert_eq!(last, "005001", "the oldest go");
+        table.record(2..200);
+        table.trim();
+        assert_eq!(table.left(), 200);
     }
 
     #[test]
-    fn who_has_just_as_many_as_are_kept_is_counted_and_left_alone() {
-        let file = File::new();
-        let connection = file.connect();
-        fill(&connection, COUNTED_AT_ONCE_MAX);
-        let mut outcomes = Outcomes { due: HashMap::from([(USER, Count::NOTHING)]) };
-        for _ in 0..2 {
-            assert!(outcomes.are_due());
-            outcomes.trim(&connection, &rule(COUNTED_AT_ONCE_MAX), &mut Budget::full()).unwrap();
+    fn what_was_counted_in_memory_is_at_most_not_counted_after_a_restart() {
+        // A mark at every 101st.
+        let mut table = Table::keeping(6_400);
+        for n in 0..100 {
+            table.record(n * 200..(n + 1) * 200);
+            table.trim();
+            if n % 25 == 24 {
+                table.outcomes = Outcomes::default();
+            }
         }
-        assert!(!outcomes.are_due());
-        assert_eq!(left(&connection), COUNTED_AT_ONCE_MAX);
+        let left = table.left();
+        assert!((6_400..6_400 + 7 * 101).contains(&left), "{left}");
+        assert_eq!(table.oldest(), 20_000 - left + 1, "the oldest went");
     }
 }

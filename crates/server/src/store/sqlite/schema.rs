@@ -136,9 +136,17 @@ const MIGRATIONS: [&str; 11] = [
          PRIMARY KEY (user, session)
      ) STRICT, WITHOUT ROWID;
      CREATE INDEX sign_outs_by_age ON sign_outs (created_at);
-     -- A user's sends in order, with how much of each is kept: whoever counts them looks up no row; see `outcomes`.
-     CREATE INDEX sends_in_order ON sends (user, number,
-         octet_length(id) + coalesce(octet_length(message), 0) + coalesce(octet_length(answer), 0));",
+     -- Some rows have marks: how many of the user's rows there are since the mark before, with the row, and of how
+     -- many bytes. See `outcomes`.
+     ALTER TABLE sends ADD COLUMN marked INTEGER;
+     ALTER TABLE sends ADD COLUMN marked_bytes INTEGER;
+     UPDATE sends SET marked = 256, marked_bytes = bytes FROM (
+         SELECT number AS marks, row_number() OVER (PARTITION BY user ORDER BY number) AS nth,
+             sum(octet_length(id) + coalesce(octet_length(message), 0) + coalesce(octet_length(answer), 0))
+                 OVER (PARTITION BY user ORDER BY number ROWS 255 PRECEDING) AS bytes
+         FROM sends
+     ) WHERE number = marks AND nth % 256 = 0;
+     CREATE INDEX sends_marked ON sends (user, number, marked, marked_bytes) WHERE marked IS NOT NULL;",
 ];
 
 /// How long a connection waits for a lock that another program holds.

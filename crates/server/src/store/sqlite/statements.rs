@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Type};
 use tetherline_protocol::{DeviceId, MessageId, Seq, UserId, frame::SendAnswer};
 
-use super::{super::Outcome, cursors::Positions};
+use super::{super::Outcome, cursors::Positions, outcomes::Tally};
 use crate::Refusal;
 
 /// Remembers a device at the user's floor, unless all places are taken by devices in use.
@@ -96,19 +96,21 @@ pub(super) fn outcome(
         .optional()
 }
 
+/// Answers whether nothing was known of it.
 pub(super) fn record(
     connection: &Connection,
     user: i64,
     message: &MessageId,
     outcome: &Outcome,
+    mark: Option<Tally>,
     now: i64,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     let refusal = outcome.as_ref().err();
     let answer = outcome.as_ref().ok().and_then(Option::as_ref);
-    connection
+    let inserted = connection
         .prepare_cached(
-            "INSERT INTO sends (user, id, code, message, created_at, answer)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+            "INSERT INTO sends (user, id, code, message, created_at, answer, marked, marked_bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             user,
@@ -117,8 +119,10 @@ pub(super) fn record(
             refusal.map(Refusal::message),
             now,
             answer.map(SendAnswer::as_json),
+            mark.map(|tally| tally.outcomes),
+            mark.map(|tally| tally.bytes),
         ])?;
-    Ok(())
+    Ok(inserted > 0)
 }
 
 /// Overwrites what `change` deletes, instead of only unlinking it. What SQLite has moved before may

@@ -108,7 +108,8 @@ async fn a_file_of_the_first_format_is_brought_up_to_date() {
         .unwrap()
         .execute_batch(
             "ALTER TABLE users DROP COLUMN trimmed; ALTER TABLE users DROP COLUMN trimmed_id;
-             DROP INDEX sends_in_order;
+             DROP INDEX sends_marked;
+             ALTER TABLE sends DROP COLUMN marked; ALTER TABLE sends DROP COLUMN marked_bytes;
              ALTER TABLE sends DROP COLUMN answer;
              ALTER TABLE messages DROP COLUMN checksum; ALTER TABLE meta DROP COLUMN clock_ms; ALTER TABLE meta DROP COLUMN misdated_from;
              ALTER TABLE meta DROP COLUMN keys_folded; DROP TABLE publish_keys;
@@ -143,7 +144,8 @@ async fn a_user_who_can_be_none_any_more_gets_another_name() {
     connection
         .execute_batch(
             "ALTER TABLE users DROP COLUMN trimmed_id;
-             DROP INDEX sends_in_order;
+             DROP INDEX sends_marked;
+             ALTER TABLE sends DROP COLUMN marked; ALTER TABLE sends DROP COLUMN marked_bytes;
              ALTER TABLE sends DROP COLUMN answer;
              ALTER TABLE messages DROP COLUMN checksum; ALTER TABLE meta DROP COLUMN clock_ms; ALTER TABLE meta DROP COLUMN misdated_from;
              ALTER TABLE meta DROP COLUMN keys_folded; DROP TABLE publish_keys;

@@ -76,7 +76,8 @@ async fn many_outcomes_are_forgotten_bit_by_bit_and_nobody_waits() {
     store.keep_outcomes(10, u64::MAX);
     settle(&store, "ada", "last", &Ok(None)).await;
     look(&store).await;
-    assert_eq!(count(&path, "sends"), 10 + 3_000);
+    let kept = count(&path, "sends") - 3_000;
+    assert!((10..10 + 256).contains(&kept), "{kept}");
     assert_eq!(outcome(&store, "ada", "last").await, Some(Ok(None)));
 }
 
