@@ -35,6 +35,7 @@ mod streams;
 mod tests;
 mod times;
 mod told;
+mod transact;
 mod trim;
 mod trouble;
 mod unfinished;

@@ -1,5 +1,3 @@
-mod transact;
-
 use std::{
     sync::{Arc, mpsc::SyncSender},
     thread::{self, JoinHandle},
@@ -175,7 +173,7 @@ pub(super) struct Desk {
     /// The last commit waited for another program's lock, in vain.
     is_locked: bool,
     // Lets go of the lock after the connection is closed.
-    presence: Presence,
+    pub(super) presence: Presence,
 }
 
 impl Desk {

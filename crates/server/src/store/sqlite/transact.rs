@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use super::{
-    super::{reader::run, trouble::Fault},
-    Desk,
-};
+use super::{reader::run, trouble::Fault, writer::Desk};
 use crate::trouble::{SharedTrouble, Word};
 
 impl Desk {
     /// What is answered is in the file, and the file is where it will be looked for.
-    pub(in super::super) fn transact<T>(
+    pub(super) fn transact<T>(
         &mut self,
         lock_wait: Duration,
         change: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
