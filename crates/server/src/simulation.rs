@@ -323,7 +323,9 @@ fn text(outgoing: Outgoing) -> Option<String> {
 
 fn told(reason: Reason) -> Option<u64> {
     match reason {
-        Reason::Restart { retry_after_ms } => Some(retry_after_ms.into()),
+        Reason::Restart { retry_after_ms } | Reason::TooFast { retry_after_ms } => {
+            Some(retry_after_ms.into())
+        }
         Reason::Words(_) => None,
     }
 }

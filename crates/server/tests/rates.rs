@@ -11,6 +11,7 @@ use std::{
 use futures_util::{StreamExt as _, future::BoxFuture};
 use serde_json::json;
 use support::{TestServer, config};
+use tetherline_protocol::CloseCode;
 use tetherline_server::{Application, HOLDS_MAX, Incoming, Rate, Rates, Refusal, SendAnswer};
 use tokio_tungstenite::tungstenite::Message as Frame;
 
@@ -102,6 +103,9 @@ async fn a_flood_of_pings_is_answered_at_its_rate_and_ends_with_4429() {
             }
             Some(Ok(Frame::Close(Some(close)))) => {
                 assert_eq!(u16::from(close.code), 4429);
+                // It came back at once, and said as much again.
+                let told = CloseCode::retry_after_ms(&close.reason);
+                assert_eq!(told, Some(60_000), "{}", close.reason);
                 break;
             }
             other => panic!("{other:?}"),

@@ -160,6 +160,8 @@ fn the_units_that_we_give_are_good_ones() {
     let service = fs::read_to_string(given.join("tetherline.service")).unwrap();
     let installed = "/usr/local/bin/tetherline serve";
     assert!(service.contains(installed));
+    // A mailbox that took longer than 90 s to be brought up to date was cut off, and began anew with every start.
+    assert!(service.lines().any(|line| line == "TimeoutStartSec=infinity"));
     let here = format!("{} serve", env!("CARGO_BIN_EXE_tetherline"));
     fs::write(unit("tetherline.service"), service.replace(installed, &here)).unwrap();
     fs::copy(given.join("tetherline.socket"), unit("tetherline.socket")).unwrap();

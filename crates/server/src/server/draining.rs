@@ -13,10 +13,13 @@ pub const DRAIN_WINDOW: Duration = Duration::from_secs(30);
 /// How long a drain waits for connections to say goodbye once they were told to, and for the application to
 /// settle what it has.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a drain waits, at least, for the application to hear whose connections have ended, once they have.
+const LAST_EVENTS_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Server {
     /// Refuses new connections, closes all others with 1012 as [`Config::drain`](crate::Config::drain) says, and waits for them and
-    /// for what they have handed to the application: [`DRAIN_TIMEOUT`] from when the last was sent away.
+    /// for what they have handed to the application: [`DRAIN_TIMEOUT`] from when the last was sent away, and a moment
+    /// more until the application has heard of the last.
     /// Everything else goes on meanwhile, publishing too.
     pub async fn drain(&self) {
         self.drain_by(self.shared.config.drain).await;
@@ -36,7 +39,7 @@ impl Server {
             Drain::AtOnce => Duration::ZERO,
             Drain::OneByOne => self.shared.config.drain_window,
         };
-        window + DRAIN_TIMEOUT + REQUESTS_GRACE + CLOSING_TIME
+        window + DRAIN_TIMEOUT + LAST_EVENTS_TIMEOUT + REQUESTS_GRACE + CLOSING_TIME
     }
 
     async fn drain_by(&self, drain: Drain) {
@@ -47,10 +50,12 @@ impl Server {
             let connections = hub.connections();
             tracing::warn!(connections, "connections were still open when the drain ended");
         }
-        // From here on nobody is left who could hand over another.
+        // Nobody hands over another who was told to go: the application had as long as they had.
         if timeout_at(deadline, reception.idle()).await.is_err() {
             tracing::warn!("sends were still with the application when the drain ended");
         }
+        // Some have ended just now.
+        let deadline = deadline.max(Instant::now() + LAST_EVENTS_TIMEOUT);
         if timeout_at(deadline, bulletin.idle()).await.is_err() {
             tracing::warn!(
                 "the application had not heard of all ends of connections when the drain ended"

@@ -131,6 +131,10 @@ pub(crate) enum Reason {
     Restart {
         retry_after_ms: u32,
     },
+    /// The same, for who said too much again and again.
+    TooFast {
+        retry_after_ms: u32,
+    },
 }
 
 impl From<&'static str> for Reason {
@@ -146,6 +150,10 @@ impl fmt::Display for Reason {
             Self::Restart { retry_after_ms } => {
                 write!(formatter, "the server restarts; {RETRY_AFTER_IN_REASON}{retry_after_ms}")
             }
+            Self::TooFast { retry_after_ms } => write!(
+                formatter,
+                "too much was said too fast, again and again; {RETRY_AFTER_IN_REASON}{retry_after_ms}"
+            ),
         }
     }
 }

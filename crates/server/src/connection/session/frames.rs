@@ -9,12 +9,12 @@ use tetherline_protocol::{
 };
 
 use super::{
-    Output, Session, Wire,
+    Output, Reason, Session, Wire,
     allowance::Excess,
     feed::{Feed, Located},
     millis,
 };
-use crate::clock;
+use crate::{HOLDS_PER_MINUTE, clock};
 
 impl Session {
     pub(super) fn frame(&mut self, text: &str, now: Instant) {
@@ -96,7 +96,8 @@ impl Session {
                 retry_after_ms: Some(millis(wait)),
             })),
             Some(Excess::AgainAndAgain) => {
-                self.close(CloseCode::RateLimited, "too much was said too fast, again and again");
+                let retry_after_ms = 60_000 / HOLDS_PER_MINUTE;
+                self.close(CloseCode::RateLimited, Reason::TooFast { retry_after_ms });
             }
         }
     }
