@@ -83,8 +83,8 @@ const MIB: u32 = 1024 * KIB;
 impl Default for Rates {
     fn default() -> Self {
         Self {
-            // A peer has 28,232 ports to come from, as Linux has it, and none of them again for a minute.
-            accepts_per_address: Some(Rate::per_second(1_000).at_once(20_000)),
+            // A proxy that nobody named may open a connection for each request that it hands on.
+            accepts_per_address: Some(Rate::per_second(10_000).at_once(20_000)),
             // Ten thousand devices behind one address come back at once, and ask why they could not before.
             attempts_per_address: Some(Rate::per_second(1_000).at_once(20_000)),
             connects_per_user: Some(Rate::per_second(10).at_once(1_000)),
