@@ -115,8 +115,8 @@ async fn follow(client: &mut Client, url: &str) -> Result<End> {
                 let trouble = client.connection().borrow().trouble.clone();
                 let words = trouble.map(|words| format!(" ({})", printable(&words)));
                 bail!(
-                    "{url} refused the token: it has expired, was signed with another secret, or is \
-                     another user's; make a new one with `tetherline token`{}",
+                    "{url} refused the token: it has expired, was signed with another secret, is another user's, or its \
+                     user was signed out; make a new one with `tetherline token`{}",
                     words.unwrap_or_default()
                 );
             }
