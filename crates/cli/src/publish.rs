@@ -230,10 +230,14 @@ mod tests {
 
     #[test]
     fn a_refusal_shows_what_came_and_nothing_that_would_mislead() {
-        let ours = r#"{"error":{"code":"conflict","message":"Used before."}}"#;
+        let ours =
+            r#"{"error":{"code":"conflict","message":"Used before.","field":"Idempotency-Key"}}"#;
         let advice = "use another --idempotency-key for another message";
         let said = format!("the server refused it with 409: Used before; {advice}");
         assert_eq!(refusal(409, ours), said);
+        // What else conflicts has no key: a user of whom too many sessions are remembered as ended.
+        let ours = r#"{"error":{"code":"conflict","message":"Too many."}}"#;
+        assert_eq!(refusal(409, ours), "the server refused it with 409: Too many");
         // A proxy that wanted a password was explained as a wrong key.
         let advice = "--url has to lead to a Tetherline server";
         let said = format!("the answer is not Tetherline's, but 401 (<h1>401</h1>); {advice}");

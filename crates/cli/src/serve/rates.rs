@@ -12,7 +12,7 @@ pub(super) struct RateOptions {
     #[arg(
         long,
         value_name = "RATE",
-        default_value = "1000/s:20000",
+        default_value = "10000/s:20000",
         env = "TETHERLINE_ACCEPTS_PER_ADDRESS"
     )]
     accepts_per_address: Limit,
