@@ -318,7 +318,7 @@ fn rates(seed: u64) -> Rates {
     rates.sends_per_user = rate(30, 40);
     rates.send_bytes_per_connection = rate(8_000, 4_000);
     rates.controls_per_connection = rate(40, 100);
-    rates.replay_bytes_per_connection = rate(10_000, 20_000);
-    rates.replay_bytes_per_user = rate(20_000, 40_000);
+    rates.replay_bytes_per_connection = rate(40_000, 80_000);
+    rates.replay_bytes_per_user = rate(80_000, 160_000);
     rates
 }
