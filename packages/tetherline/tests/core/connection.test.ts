@@ -242,6 +242,10 @@ describe('a lost connection', () => {
     (await context.server.connection(2)).close(1012, 'the server restarts');
     await context.server.connection(3);
     await isConnected(client);
+    // What is no whole number was an hour, where a native client took it for none.
+    (await context.server.connection(3)).close(1012, 'the server restarts; retry_after_ms=-1');
+    await context.server.connection(4);
+    await isConnected(client);
   });
 
   it('acknowledges what was handled', async () => {

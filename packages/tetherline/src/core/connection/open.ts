@@ -22,8 +22,8 @@ export function openSocket(
     closed: (code: number, reason?: string) => {
       session.link = null;
       report.debug('WebSocket disconnected');
-      const told = Number(reason?.split(RETRY_AFTER_IN_REASON)[1]);
-      call((engine, now) => engine.closed(conn, code, told, now));
+      const told = /^\d+$/.exec(reason?.split(RETRY_AFTER_IN_REASON)[1] ?? '');
+      call((engine, now) => engine.closed(conn, code, Number(told), now));
     },
   };
   try {
