@@ -85,6 +85,15 @@ mod tests {
     }
 
     #[test]
+    fn crates_and_packages_are_held_to_the_same_licences() {
+        let deny = include_str!("../../../deny.toml");
+        let (_, allowed) = deny.split_once("\nallow = [").unwrap();
+        let (allowed, _) = allowed.split_once(']').unwrap();
+        let names: Vec<_> = allowed.split('"').skip(1).step_by(2).collect();
+        assert_eq!(names, SHIPPED);
+    }
+
+    #[test]
     fn a_face_has_a_licence_that_is_only_for_faces() {
         let lock = |name: &str| json!({"packages": {name: {"license": "OFL-1.1"}}});
         assert_eq!(npm_packages(&lock("node_modules/@fontsource/x")).count(), 0);
