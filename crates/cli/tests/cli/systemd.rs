@@ -162,6 +162,8 @@ fn the_units_that_we_give_are_good_ones() {
     assert!(service.contains(installed));
     // A mailbox that took longer than 90 s to be brought up to date was cut off, and began anew with every start.
     assert!(service.lines().any(|line| line == "TimeoutStartSec=infinity"));
+    // Five starts that failed at once were the last ones, and took the socket along.
+    assert!(service.lines().any(|line| line == "StartLimitIntervalSec=0"));
     let here = format!("{} serve", env!("CARGO_BIN_EXE_tetherline"));
     fs::write(unit("tetherline.service"), service.replace(installed, &here)).unwrap();
     fs::copy(given.join("tetherline.socket"), unit("tetherline.socket")).unwrap();
