@@ -62,7 +62,7 @@ pub(crate) fn restore(options: &RestoreOptions) -> Result<ExitCode> {
     note!(
         "{}",
         if restored.knows_sign_outs {
-            "who was signed out stays so"
+            "who was signed out in the mailboxes that were replaced stays so"
         } else {
             "who was signed out after the backup was taken is not any more: sign them out again with \
              `tetherline sign-out`"

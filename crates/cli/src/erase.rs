@@ -5,14 +5,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use reqwest::StatusCode;
 use tetherline_process::note;
 use tetherline_protocol::UserId;
 
-use crate::{
-    files,
-    publish::{Access, refusal},
-};
+use crate::{files, publish::Access};
 
 /// Removes the user's messages, devices, keys and recorded sends for good. Whoever is connected is
 /// disconnected, and told on coming back that their history is gone. Tokens stay valid: whoever
@@ -31,17 +27,12 @@ pub(crate) struct Options {
 
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let (http, user) = options.api.user(&options.user)?;
-    let key = files::api_key(&options.api.api_key_file)?;
+    // Whoever is asked whether they mean it can do it.
+    files::api_key(&options.api.api_key_file)?;
     if !options.yes {
         ask(&options.user)?;
     }
-    let request = http.delete(user).bearer_auth(key);
-    let answer = request.send().await.map_err(|error| options.api.unreachable(error))?;
-    let status = answer.status();
-    if status != StatusCode::NO_CONTENT {
-        let text = answer.text().await.unwrap_or_default();
-        bail!("{}", refusal(status.as_u16(), &text));
-    }
+    options.api.delete(&http, user).await?;
     note!("erased {:?}", options.user);
     Ok(ExitCode::SUCCESS)
 }

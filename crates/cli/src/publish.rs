@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, IntoUrl, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tetherline_process::outcome_of;
@@ -38,6 +38,19 @@ impl Access {
     pub(crate) fn user(&self, user: &UserId) -> Result<(Client, String)> {
         let (http, server) = self.server()?;
         Ok((http, format!("{server}/v1/users/{}", user.in_url())))
+    }
+
+    /// Has the server remove what is there; done once it says so.
+    pub(crate) async fn delete(&self, http: &Client, url: impl IntoUrl) -> Result<()> {
+        let key = files::api_key(&self.api_key_file)?;
+        let request = http.delete(url).bearer_auth(key);
+        let answer = request.send().await.map_err(|error| self.unreachable(error))?;
+        let status = answer.status();
+        if status != StatusCode::NO_CONTENT {
+            let text = answer.text().await.unwrap_or_default();
+            bail!("{}", refusal(status.as_u16(), &text));
+        }
+        Ok(())
     }
 
     fn server(&self) -> Result<(Client, String)> {

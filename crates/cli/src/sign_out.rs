@@ -2,14 +2,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use reqwest::{StatusCode, Url};
+use reqwest::Url;
 use tetherline_process::note;
 use tetherline_protocol::UserId;
 
-use crate::{
-    files,
-    publish::{Access, refusal},
-};
+use crate::publish::Access;
 
 /// Ends the tokens of a user that were made until now, or those of one session. Connections that stand on them
 /// are closed within a second, and none of them opens another. Whoever gets a new token is in again: see to it
@@ -29,14 +26,7 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let (http, user) = options.api.user(&options.user)?;
     let sessions = sessions(&user, options.session.as_deref())?;
-    let key = files::api_key(&options.api.api_key_file)?;
-    let request = http.delete(sessions).bearer_auth(key);
-    let answer = request.send().await.map_err(|error| options.api.unreachable(error))?;
-    let status = answer.status();
-    if status != StatusCode::NO_CONTENT {
-        let text = answer.text().await.unwrap_or_default();
-        bail!("{}", refusal(status.as_u16(), &text));
-    }
+    options.api.delete(&http, sessions).await?;
     match &options.session {
         Some(session) => note!("signed {:?} out of session {session:?}", options.user),
         None => note!("signed {:?} out everywhere", options.user),

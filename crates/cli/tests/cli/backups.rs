@@ -422,7 +422,10 @@ fn a_restore_says_whether_it_knows_who_was_signed_out() {
         let output = run(&line);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{said}");
-        (said.contains("who was signed out stays so"), said.contains("sign them out again"))
+        (
+            said.contains("who was signed out in the mailboxes that were replaced stays so"),
+            said.contains("sign them out again"),
+        )
     };
     assert_eq!(restore(), (true, false));
     fs::write(server.file("mailbox.db"), "damaged").unwrap();
