@@ -104,11 +104,7 @@ async fn answer(
         };
         let Identified { identity, asked } = identified.map_err(untrusted)?;
         if user.is_some_and(|user| *identity.user.as_str() != *user) {
-            return Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                ErrorCode::Forbidden,
-                "The token does not speak for this user.",
-            ));
+            return Err(untrusted(InvalidToken::OtherUser));
         }
         let device = device(&parameters)?;
         // First: with a token whose sign-in has ended nobody uses up what its user may.

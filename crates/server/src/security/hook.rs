@@ -31,6 +31,8 @@ pub(crate) const CONNECT_HOOK_RETRY: Duration = Duration::from_secs(2);
 /// Those who are connected wait in a line of their own, one for so many of the other: strangers in any number
 /// keep no renewal waiting.
 const RENEWALS_SHARE: usize = 4;
+/// One place of so many is for those who have none.
+const NEWCOMERS_SHARE: usize = 4;
 
 /// How a connect hook is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +85,16 @@ struct Line {
     held: Arc<Occupancy<Party>>,
     /// Places that one party has at most.
     per_party_max: usize,
+    /// Places that are for those who have none.
+    newcomers: usize,
+}
+
+/// Why somebody has no turn.
+enum NoTurn {
+    /// Their party has as many places as it may.
+    PartyIsFull,
+    /// There is none left, or it took too long.
+    AllAreBusy,
 }
 
 /// Held for as long as a question is asked.
@@ -123,12 +135,17 @@ impl Asker {
             Party::Stranger(_) => &self.strangers,
             Party::User(_) => &self.renewals,
         };
-        let Some(turn) = line.turn(party, self.timeout).await else {
-            if let Some(Word::Fails { times }) = self.crowd.failed_now() {
-                let what = "the connect hook has more to answer than it can; others come again";
-                tracing::warn!(times, "{what}");
+        let turn = match line.turn(party, self.timeout).await {
+            Ok(turn) => turn,
+            // One client's own doing is no word to whoever runs the server.
+            Err(NoTurn::PartyIsFull) => return Err(away()),
+            Err(NoTurn::AllAreBusy) => {
+                if let Some(Word::Fails { times }) = self.crowd.failed_now() {
+                    let what = "the connect hook has more to answer than it can; others come again";
+                    tracing::warn!(times, "{what}");
+                }
+                return Err(away());
             }
-            return Err(away());
         };
         let (hook, limit) = (self.hook.clone(), self.timeout);
         // A sign-out that comes meanwhile ends what is answered, too.
@@ -170,17 +187,22 @@ impl Line {
             turns: Arc::new(Semaphore::new(turns)),
             held: Occupancy::new(),
             per_party_max,
+            newcomers: places / NEWCOMERS_SHARE,
         }
     }
 
-    /// In the order in which they came. Nobody has more places than are left to all others: a party that is alone
-    /// has half of them, as all have that one proxy serves which nobody named, and whoever has none finds one.
-    async fn turn(&self, party: Party, patience: Duration) -> Option<Turn> {
+    /// In the order in which they came. Nobody has more places than are left to all others, and of the last of them
+    /// nobody has more than one: a party that is alone has three eighths of all, as all have that one proxy serves which
+    /// nobody named.
+    async fn turn(&self, party: Party, patience: Duration) -> Result<Turn, NoTurn> {
         let left = self.places.available_permits();
-        let share = self.held.occupy(party, self.per_party_max.min(left))?;
-        let place = self.places.clone().try_acquire_owned().ok()?;
-        let turn = timeout(patience, self.turns.clone().acquire_owned()).await.ok()?.ok()?;
-        Some(Turn { _place: place, _running: turn, _share: share })
+        let fair = left.saturating_sub(self.newcomers).max(1);
+        let share = self.held.occupy(party, self.per_party_max.min(fair));
+        let share = share.ok_or(if left > 0 { NoTurn::PartyIsFull } else { NoTurn::AllAreBusy })?;
+        let place = self.places.clone().try_acquire_owned().map_err(|_| NoTurn::AllAreBusy)?;
+        let waiting = timeout(patience, self.turns.clone().acquire_owned());
+        let turn = waiting.await.ok().and_then(Result::ok).ok_or(NoTurn::AllAreBusy)?;
+        Ok(Turn { _place: place, _running: turn, _share: share })
     }
 }
 

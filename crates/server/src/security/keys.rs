@@ -12,7 +12,6 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
 use tetherline_protocol::UserId;
 use tokio::{sync::watch, time::sleep};
 
@@ -146,8 +145,7 @@ impl ApiKeys {
     /// The same for who has shown it before.
     pub(crate) fn grant(&self, digest: &[u8; 32]) -> Option<Grant> {
         let key = self.0.table.borrow().get(digest).cloned()?;
-        let is_same: bool = key.digest().ct_eq(digest).into();
-        is_same.then(|| Grant::Named { key, keys: self.clone() })
+        Some(Grant::Named { key, keys: self.clone() })
     }
 }
 
