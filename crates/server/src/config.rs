@@ -96,6 +96,6 @@ impl Config {
     /// # }
     /// ```
     pub fn check(&self) -> Result<(), Contradiction> {
-        contradiction::of(&self.limits)
+        contradiction::of(self)
     }
 }

@@ -1,11 +1,13 @@
 use std::fmt;
 
-use tetherline_protocol::{
-    Limits,
-    limits::{OUTBOX_TTL_MS_MAX, PONG_TIMEOUT_MS},
+use tetherline_protocol::limits::{
+    ANSWER_BYTES_MAX, ID_BYTES_MAX, OUTBOX_MESSAGES_MAX, OUTBOX_TTL_MS_MAX, PONG_TIMEOUT_MS,
 };
 
-/// Limits that cannot hold together, and what would come of it. They are named as the fields of [`Limits`].
+use crate::Config;
+
+/// Limits that cannot hold together, and what would come of it. They are named as the fields of [`Config`] and of
+/// [`Limits`](crate::Limits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Contradiction {
     limit: &'static str,
@@ -26,7 +28,8 @@ impl fmt::Display for Contradiction {
 impl std::error::Error for Contradiction {}
 
 /// The first that there is.
-pub(super) fn of(limits: &Limits) -> Result<(), Contradiction> {
+pub(super) fn of(config: &Config) -> Result<(), Contradiction> {
+    let limits = &config.limits;
     let bytes = |bytes: usize| bytes as u64;
     some("message_bytes_max", bytes(limits.message_bytes_max), "no client could say anything")?;
     some("publish_bytes_max", bytes(limits.publish_bytes_max), "nothing could be published")?;
@@ -59,6 +62,25 @@ pub(super) fn of(limits: &Limits) -> Result<(), Contradiction> {
         bytes(limits.stream_bytes_max),
         "stream_bytes_max",
         "no stream could become as long as one may",
+    )?;
+    let outbox = bytes(OUTBOX_MESSAGES_MAX);
+    at_least(
+        ("outcomes_per_user_max", config.outcomes_per_user_max),
+        outbox,
+        "what waits with one client",
+        "a send that comes again would be taken for another one",
+    )?;
+    at_least(
+        ("outcome_bytes_per_user_max", config.outcome_bytes_per_user_max),
+        outbox * bytes(ID_BYTES_MAX + ANSWER_BYTES_MAX),
+        "what waits with one client, and the longest answer to each",
+        "a send that comes again would be taken for another one",
+    )?;
+    at_least(
+        ("sends_bytes_max", bytes(config.sends_bytes_max)),
+        bytes(limits.message_bytes_max).saturating_mul(2),
+        "twice message_bytes_max",
+        "whoever has sent something would be kept from sending more",
     )
 }
 
@@ -80,12 +102,19 @@ fn at_least(
 
 #[cfg(test)]
 mod tests {
+    use tetherline_protocol::Limits;
+
     use super::*;
+    use crate::JwtKeys;
+
+    fn said_of(change: impl FnOnce(&mut Config)) -> Option<String> {
+        let mut config = Config::new(JwtKeys::from_secret(&[7; 32]).unwrap());
+        change(&mut config);
+        config.check().err().map(|contradiction| contradiction.to_string())
+    }
 
     fn said(change: impl FnOnce(&mut Limits)) -> Option<String> {
-        let mut limits = Limits::default();
-        change(&mut limits);
-        of(&limits).err().map(|contradiction| contradiction.to_string())
+        said_of(|config| change(&mut config.limits))
     }
 
     #[test]
@@ -103,6 +132,19 @@ mod tests {
         assert!(said(|limits| limits.connections_max = 63).is_some());
         assert_eq!(said(|limits| limits.dedupe_window_ms = OUTBOX_TTL_MS_MAX), None);
         assert!(said(|limits| limits.dedupe_window_ms = OUTBOX_TTL_MS_MAX - 1).is_some());
+    }
+
+    #[test]
+    fn what_is_kept_of_sends_is_at_least_what_one_client_may_repeat() {
+        // With five outcomes a full outbox that was sent again had most of its sends taken twice.
+        assert_eq!(said_of(|config| config.outcomes_per_user_max = 1_000), None);
+        let said = said_of(|config| config.outcomes_per_user_max = 999).unwrap();
+        assert!(said.starts_with("outcomes_per_user_max is 999, and has to be at least 1000"));
+        let least = 1_000 * (128 + 16 * 1024);
+        assert_eq!(said_of(|config| config.outcome_bytes_per_user_max = least), None);
+        assert!(said_of(|config| config.outcome_bytes_per_user_max = least - 1).is_some());
+        assert_eq!(said_of(|config| config.sends_bytes_max = 128 * 1024), None);
+        assert!(said_of(|config| config.sends_bytes_max = 128 * 1024 - 1).is_some());
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub const SENDS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What the smallest send counts as, in bytes: it is a name and a task, too.
 const SEND_BYTES_MIN: usize = 1024;
-/// Of so many parts of all the room one is for those who have none yet: however many wait, whoever begins can send.
+/// Of so many parts of all the room the last is only for those who have none yet, for one send each.
 const PARTS_OF_ROOM: usize = 4;
 
 /// Room that all connections share.
