@@ -2,6 +2,7 @@
 //! for everybody who waits, checkpoints on a thread of their own.
 
 mod aging;
+mod appends;
 pub mod backup;
 mod behind;
 mod checkpoint;
@@ -53,19 +54,17 @@ use std::{
 };
 
 use futures_util::future::{BoxFuture, ready};
-use sha2::{Digest as _, Sha256};
-use tetherline_protocol::{
-    DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
-};
+use tetherline_protocol::{DeviceId, Epoch, IdempotencyKey, Limits, Seq, UserId, frame::Message};
 
 use super::{
     AppendError, Appended, CarriedOut, Delivery, EventQueue, Events, Head, Mailbox, Place, Publish,
     Resumed, Room, StoreError, Subscription, Upkeep, tickets::Tickets,
 };
 use crate::alarm::Alarm;
+use appends::{appends, digest};
 use behind::Counts;
 use checkpoint::{Checkpoints, LogSizes};
-use commands::{Append, AppendReply, Command, Reply, Together};
+use commands::{AppendReply, Command};
 use cursors::{Cursors, Kept};
 use inbox::Claiming;
 use index::Index;
@@ -422,38 +421,4 @@ impl From<rusqlite::Error> for StoreError {
             None => Self::new(error.to_string()),
         }
     }
-}
-
-fn appends(publishes: Vec<Publish>, reply: Reply<Vec<Append>>) -> Vec<Command> {
-    let together = Together::new(publishes.len(), reply);
-    let mut last: Option<(Arc<Message>, [u8; 32])> = None;
-    let command = |(place, Publish { user, key, message }): (usize, Publish)| {
-        let key = key.map(|key| {
-            // Many users may get the same one.
-            let same = last.take().filter(|(other, _)| Arc::ptr_eq(other, &message));
-            let digest = same.map_or_else(|| digest(&message), |(_, digest)| digest);
-            last = Some((message.clone(), digest));
-            (key, digest)
-        });
-        let reply = AppendReply::Together(place, together.clone());
-        Command::Append { user, key, message, reply }
-    };
-    publishes.into_iter().enumerate().map(command).collect()
-}
-
-/// Tells one message from another under the same key.
-fn digest(message: &Message) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    let parts = [
-        message.kind(),
-        message.id().map_or("", MessageId::as_str),
-        message.reference().map_or("", MessageId::as_str),
-        message.timestamp().unwrap_or(""),
-        message.fields(),
-    ];
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    hash.finalize().into()
 }

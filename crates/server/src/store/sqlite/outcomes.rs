@@ -2,7 +2,9 @@
 //!
 //! An index of each user's sends in order would cost every send a page of the file. So one row in many has a mark, that
 //! says how many there are since the mark before: to find out how many a user has, the marks are added up. Those since the
-//! last mark are counted in memory, and forgotten when the server ends: there may be some more than is counted, never less.
+//! last mark are counted in memory, and forgotten when the server ends or cannot commit: then there are some more than is
+//! counted. Rows that were forgotten meanwhile, for their age or with their user, may be among those of a mark: then
+//! fewer are kept, by no more than a mark stands for.
 
 use std::collections::HashMap;
 
@@ -16,7 +18,8 @@ use crate::store::Outcome;
 const MARK_EVERY_MAX: i64 = 256;
 /// So many too many are forgotten together, unless a sixty-fourth of what may be kept is less.
 const TOGETHER_MAX: i64 = 4_096;
-/// Users whose sends since their last mark are counted. For one more, one is counted from nothing.
+/// Users whose sends since their last mark are counted. For one more all begin anew, so that none is always the one
+/// who does.
 const TALLIES_MAX: usize = 65_536;
 /// So many ids are looked through in one go, over all users: a millisecond or so of the writer's.
 const LOOKED_AT_ONCE_MAX: i64 = 8_192;
@@ -41,11 +44,7 @@ enum Due {
     /// There is a new mark: there may be too many.
     Sum,
     /// Those up to this row are too many. Whoever has an id up to this one is looked at.
-    Forget {
-        until: i64,
-        looked: String,
-    },
-    Nothing,
+    Forget { until: i64, looked: String },
 }
 
 impl Tally {
@@ -92,10 +91,8 @@ impl Outcomes {
             self.due.entry(user).or_insert(Due::Sum);
             return Ok(());
         }
-        if self.since_mark.len() >= TALLIES_MAX
-            && let Some(other) = self.since_mark.keys().next().copied()
-        {
-            self.since_mark.remove(&other);
+        if self.since_mark.len() >= TALLIES_MAX {
+            self.since_mark.clear();
         }
         self.since_mark.insert(user, tally);
         Ok(())
@@ -115,18 +112,18 @@ impl Outcomes {
         let mut room = LOOKED_AT_ONCE_MAX;
         while room > 0
             && !budget.is_spent()
-            && let Some((&user, due)) = self.due.iter_mut().next()
+            && let Some((&user, due)) = self.due.iter().next()
         {
-            *due = match std::mem::replace(due, Due::Sum) {
+            let left = match due {
                 Due::Sum => sum(connection, user, rule, &mut room)?,
                 Due::Forget { until, looked } => {
-                    forget(connection, user, (until, &looked), &mut room, budget)?
+                    forget(connection, user, (*until, looked), &mut room, budget)?
                 }
-                Due::Nothing => Due::Nothing,
             };
-            if matches!(due, Due::Nothing) {
-                self.due.remove(&user);
-            }
+            match left {
+                Some(left) => self.due.insert(user, left),
+                None => self.due.remove(&user),
+            };
         }
         Ok(())
     }
@@ -144,7 +141,12 @@ const MARKS_NEWEST_FIRST: &str = "SELECT number, marked, marked_bytes FROM sends
      WHERE user = ?1 AND marked IS NOT NULL ORDER BY number DESC";
 
 /// Up to which row a user has too many. Some hundred marks stand for all that may be kept.
-fn sum(connection: &Connection, user: i64, rule: &Rule, room: &mut i64) -> rusqlite::Result<Due> {
+fn sum(
+    connection: &Connection,
+    user: i64,
+    rule: &Rule,
+    room: &mut i64,
+) -> rusqlite::Result<Option<Due>> {
     let (most, few) = (Tally::most(rule), Tally::share(rule, TOGETHER_MAX));
     let mut marks = connection.prepare_cached(MARKS_NEWEST_FIRST)?;
     let mut rows = marks.query([user])?;
@@ -168,7 +170,7 @@ fn sum(connection: &Connection, user: i64, rule: &Rule, room: &mut i64) -> rusql
         }
     }
     let until = until.filter(|_| excess.is_over(few));
-    Ok(until.map_or(Due::Nothing, |until| Due::Forget { until, looked: String::new() }))
+    Ok(until.map(|until| Due::Forget { until, looked: String::new() }))
 }
 
 const BY_ID: &str = "SELECT id, number FROM sends WHERE user = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
@@ -180,7 +182,7 @@ fn forget(
     (until, looked): (i64, &str),
     room: &mut i64,
     budget: &mut Budget,
-) -> rusqlite::Result<Due> {
+) -> rusqlite::Result<Option<Due>> {
     let mut ids = connection.prepare_cached(BY_ID)?;
     let mut rows = ids.query(params![user, looked, *room])?;
     let (mut last, mut old) = (None, Vec::new());
@@ -202,7 +204,7 @@ fn forget(
     }
     let are_left = *room <= 0 || budget.is_spent();
     let next = last.filter(|_| are_left);
-    Ok(next.map_or(Due::Nothing, |looked| Due::Forget { until, looked }))
+    Ok(next.map(|looked| Due::Forget { until, looked }))
 }
 
 #[cfg(test)]

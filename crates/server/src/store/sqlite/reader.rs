@@ -147,16 +147,16 @@ impl Reader {
             Err(error) => return self.refuse(reads, error),
         };
         for read in &mut *reads {
-            let done = read(Ok(&connection));
-            self.pulse.beat();
-            match done {
-                Ok(()) => {}
+            match read(Ok(&connection)) {
+                Ok(()) => self.pulse.ended(Ok(())),
                 // A connection that failed is not used again.
-                Err(Fault { blame: Blame::Command, error, .. }) => return Err(error),
+                Err(Fault { blame: Blame::Command, error, .. }) => {
+                    self.pulse.beat();
+                    return Err(error);
+                }
                 Err(fault) => return self.refuse(reads, fault.error),
             }
         }
-        self.pulse.ended(Ok(()));
         if run(&connection, "COMMIT").and_then(|()| run(&connection, "BEGIN")).is_ok() {
             self.connection = Some(connection);
         }

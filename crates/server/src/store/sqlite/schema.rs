@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::OpenError;
 
-/// Every step that a file went through; `user_version` says how many it has behind it. Steps are
-/// only ever added.
+/// Every step that a file went through; `user_version` says how many it has behind it. Once a
+/// version with a step was given to anybody, that step stays as it is.
 const MIGRATIONS: [&str; 11] = [
     // `messages` is ordered by append, so that a commit touches its end only.
     "CREATE TABLE meta (epoch TEXT NOT NULL) STRICT;
