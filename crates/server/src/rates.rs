@@ -16,7 +16,7 @@ pub(crate) use occupancy::{Occupancy, Occupied};
 pub(crate) use publishing::Amount;
 pub use rate::{InvalidRate, Rate};
 
-/// Sends of a connection that are refused for now, one after the other; beyond that it is not listened to for a while.
+/// Sends of a connection that are refused for now at once; beyond that it is not listened to for a while.
 pub const REFUSALS_MAX: u32 = 8_192;
 /// So many more in every second after that: while an application is away, whole outboxes come again twice a second.
 pub const REFUSALS_PER_SECOND: u32 = 8_192;
@@ -66,8 +66,8 @@ pub struct Rates {
     pub sends_per_user: Option<Rate>,
     /// Sends of one user, in bytes.
     pub send_bytes_per_user: Option<Rate>,
-    /// Everything else that a client says on one connection: pings, questions, acknowledgements, tokens. Whoever says
-    /// more is not listened to for a while.
+    /// Everything else that a client says on one connection: pings, questions, tokens, and acknowledgements of what is
+    /// acknowledged already. Whoever says more is not listened to for a while.
     pub controls_per_connection: Option<Rate>,
     /// The same for one user, on all connections.
     pub controls_per_user: Option<Rate>,

@@ -161,6 +161,8 @@ pub enum Action {
     Locate,
     /// Everything up to here is handled.
     Acknowledge(Seq),
+    /// Something has gone wrong here.
+    Report(Box<str>),
     /// What was acknowledged is to outlive a crash.
     SaveCursor,
     /// Hand this to the application.
@@ -279,6 +281,7 @@ impl Session {
             },
             pump::Action::Verify(token) => Action::Verify(token),
             pump::Action::LookUp(_) => Action::LookUp,
+            pump::Action::Report(error) => Action::Report(error),
             pump::Action::Close(Some(
                 Goodbye::Ours(code, reason) | Goodbye::Breach(code, reason),
             )) => Action::Close(Some(code), told(reason)),

@@ -9,16 +9,20 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{Router, http::StatusCode, routing::post};
-use futures_util::{FutureExt as _, SinkExt as _, future::BoxFuture};
+use futures_util::{
+    FutureExt as _, SinkExt as _,
+    future::{BoxFuture, pending},
+};
 use serde_json::{Value, json};
 use support::{API_KEY, TestServer, config, eventually, user};
 use tetherline_protocol::ErrorCode;
 use tetherline_server::{
-    Application, ConnectionChange, ConnectionEvent, ConnectionEvents, Incoming, Refusal,
-    SendAnswer, Webhook, WebhookOptions,
+    Application, ConnectionChange, ConnectionEvent, ConnectionEvents, DRAIN_TIMEOUT, Incoming,
+    Refusal, SendAnswer, Webhook, WebhookOptions,
 };
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message as Frame};
 
@@ -29,10 +33,15 @@ struct Listener {
     fails: AtomicUsize,
     /// So often it has a bug.
     panics: AtomicUsize,
+    /// It takes so long to hear that a connection has ended, and never settles a send.
+    late: Option<Duration>,
 }
 
 impl Application for Listener {
     fn receive(&self, _: Incoming) -> BoxFuture<'_, Result<Option<SendAnswer>, Refusal>> {
+        if self.late.is_some() {
+            return pending().boxed();
+        }
         async { Ok(None) }.boxed()
     }
 
@@ -50,6 +59,12 @@ impl Application for Listener {
             assert!(!is_left(&self.panics), "a bug in the application, on purpose");
             if is_left(&self.fails) {
                 return Err(Refusal::new(ErrorCode::Unavailable, "Not now."));
+            }
+            let is_end = |event: &ConnectionEvent| event.change != ConnectionChange::Connected;
+            if let Some(late) = self.late
+                && events.events.iter().any(is_end)
+            {
+                tokio::time::sleep(late).await;
             }
             self.heard.lock().unwrap().push(events);
             Ok(())
@@ -112,6 +127,23 @@ async fn each_connection_is_told_and_how_it_ends() {
     let numbers: Vec<u64> = events.iter().map(|event| event.number).collect();
     assert_eq!(numbers, (1..=8).collect::<Vec<_>>());
     assert!(listener.heard.lock().unwrap().iter().all(|batch| batch.server == *server.server.id()));
+}
+
+#[tokio::test]
+async fn a_drain_that_waited_for_sends_waits_a_moment_more_until_the_last_ends_are_heard() {
+    // A send that nobody settled took all the time there was, and the application was not told of the last ends.
+    let late = Some(DRAIN_TIMEOUT + Duration::from_millis(700));
+    let listener = Arc::new(Listener { late, ..Listener::default() });
+    let server = TestServer::start_with(config(), Some(listener.clone())).await;
+    let mut ada = server.connect("ada", "laptop").await;
+    ada.send(r#"{"type":"question","id":"s1"}"#).await;
+    ada.send(r#"{"type":"ping","timestamp":1}"#).await;
+    ada.next_of("pong").await;
+    let (code, ()) = tokio::join!(ada.closed(), server.server.drain());
+    assert_eq!(code, 1012);
+    let events = listener.events();
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert_eq!(end(&events[1]), ("restart".to_owned(), Some(1012)));
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ use crate::{
     security::identify::Renewed,
     server::Shared,
     store::StreamRead,
+    trouble::{SharedTrouble, Word},
 };
 
 /// The alarm when no timer is set.
@@ -175,6 +176,7 @@ impl Driver {
                     Event::LookedUp(shared.still_stands(*identity).await)
                 });
             }
+            Action::Report(error) => report(self.pump.connection(), &error),
             Action::Close(_) => {}
         }
     }
@@ -277,6 +279,14 @@ impl Driver {
             }
         }
         Poll::Pending
+    }
+}
+
+/// Now and then: what went wrong for one connection may go wrong for each of them.
+fn report(connection: &MessageId, error: &str) {
+    static FAULTS: SharedTrouble = SharedTrouble::new();
+    if let Some(Word::Fails { times }) = FAULTS.failed_now() {
+        tracing::error!(%connection, error, times, "this connection cannot go on");
     }
 }
 

@@ -132,6 +132,8 @@ pub(crate) enum Action {
     Verify(Box<str>),
     /// Find out whether the sign-in of a good token stands.
     LookUp(Box<Identity>),
+    /// Say in the log what has gone wrong here.
+    Report(Box<str>),
     /// Close, without a word if there is nobody to hear it. Nothing follows.
     Close(Option<Goodbye>),
 }
@@ -326,6 +328,7 @@ impl Pump {
                 }
                 return self.renewal.insert(Box::new(Renewal::of(token))).step();
             }
+            Output::Report(error) => return Some(Action::Report(error)),
             Output::Close(code, reason) => {
                 let goodbye = match self.state {
                     State::Open { is_readable: false } => Goodbye::Breach(code, reason),

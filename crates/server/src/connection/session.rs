@@ -18,6 +18,7 @@ mod sends;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod timers;
 
 use std::{
     collections::VecDeque,
@@ -38,7 +39,6 @@ use crate::{
     connection::hub::Notice,
     security::auth::{Identity, InvalidToken},
     store::{Outcome, StoreError, StreamSnapshot},
-    trouble::{SharedTrouble, Word},
 };
 use allowance::Allowance;
 use budget::Budget;
@@ -47,6 +47,7 @@ use feed::Feed;
 pub(crate) use sends::Errand;
 use sends::Sends;
 use streams::ShownStreams;
+use timers::{Hearing, Socket};
 
 /// Control frames that wait for a slow socket; then the connection is not read on.
 const FRAMES_WAITING_MAX: usize = 64;
@@ -79,32 +80,11 @@ pub(crate) struct Session {
     closed: bool,
 }
 
-/// Whether the peer can be heard, and when it last was.
-enum Hearing {
-    Silent {
-        since: Instant,
-    },
-    /// It was pinged and has not answered yet.
-    Pinged {
-        since: Instant,
-    },
-    /// We do not read, so silence means nothing.
-    Paused,
-}
-
 /// Live-only messages. They have no position: they go out when the socket is free, between what the
 /// feed reads.
 enum Live {
     Heard,
     Waiting,
-}
-
-enum Socket {
-    Free,
-    /// The peer has taken nothing since then.
-    Writing {
-        since: Instant,
-    },
 }
 
 impl Session {
@@ -214,27 +194,6 @@ impl Session {
         }
         self.socket = Socket::Writing { since: now };
         Some(Output::Write(std::mem::take(&mut self.frames).into()))
-    }
-
-    /// The named timers: token expiry, silence, a stuck reader, the next look at streams, the end of the
-    /// patience with the application, and when somebody may go on who was too fast.
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        if self.closed {
-            return None;
-        }
-        let hearing = match self.hearing {
-            Hearing::Silent { since } => Some(since + self.idle_timeout() / 2),
-            Hearing::Pinged { since } => Some(since + self.idle_timeout()),
-            Hearing::Paused => None,
-        };
-        let stuck = match self.socket {
-            Socket::Writing { since } => Some(since + self.stuck_timeout()),
-            Socket::Free => None,
-        };
-        let look = if self.may_look() { self.streams.next_at() } else { None };
-        let room = self.sends.next_at();
-        let allowed = self.allowance.next_at();
-        [Some(self.expires_at), hearing, stuck, look, room, allowed].into_iter().flatten().min()
     }
 
     fn take(&mut self, input: Input<'_>, now: Instant) {
@@ -369,31 +328,6 @@ impl Session {
         }
     }
 
-    fn timeout(&mut self, now: Instant) {
-        if now >= self.expires_at {
-            return self.close(CloseCode::TokenExpired, "the token expired");
-        }
-        if let Socket::Writing { since } = self.socket
-            && now >= since + self.stuck_timeout()
-        {
-            return self.close(CloseCode::Stuck, "the reader took nothing");
-        }
-        match self.hearing {
-            Hearing::Silent { since } if now >= since + self.idle_timeout() / 2 => {
-                self.hearing = Hearing::Pinged { since };
-                self.frames.push_back(Outgoing::Ping(Bytes::new()));
-            }
-            Hearing::Pinged { since } if now >= since + self.idle_timeout() => {
-                self.close(CloseCode::Silent, "nothing was heard");
-            }
-            _ => {}
-        }
-    }
-
-    fn heard(&mut self, now: Instant) {
-        self.hearing = Hearing::Silent { since: now };
-    }
-
     /// One at a time, for the newest ping (RFC 6455, section 5.5.3).
     fn owe_pong(&mut self, payload: Bytes) {
         let owed = self.frames.iter_mut().find(|frame| matches!(frame, Outgoing::Pong(_)));
@@ -407,12 +341,11 @@ impl Session {
         self.close(CloseCode::Erased, "the mailbox was erased");
     }
 
+    /// The peer learns nothing of it, and the log which connection it was.
     fn fault(&mut self, error: &dyn fmt::Display) {
-        static FAULTS: SharedTrouble = SharedTrouble::new();
-        if let Some(Word::Fails { times }) = FAULTS.failed_now() {
-            tracing::error!(connection = %self.connection, %error, times, "this connection cannot go on");
-        }
+        let error = error.to_string().into();
         self.close(CloseCode::Internal, "internal error");
+        self.requests.push_front(Output::Report(error));
     }
 
     /// The store has said it, as often as is good: a line for each connection would fill a disk.
@@ -437,14 +370,6 @@ impl Session {
             Some(text) => self.frames.push_back(Outgoing::Text(text.into())),
             None => self.fault(&"a frame cannot be written"),
         }
-    }
-
-    fn idle_timeout(&self) -> Duration {
-        Duration::from_millis(self.limits.idle_timeout_ms)
-    }
-
-    fn stuck_timeout(&self) -> Duration {
-        Duration::from_millis(self.limits.stuck_timeout_ms)
     }
 }
 

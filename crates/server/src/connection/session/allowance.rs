@@ -50,7 +50,8 @@ enum Turn {
 pub(super) enum Excess {
     /// It is not listened to for so long.
     ForNow(Duration),
-    AgainAndAgain,
+    /// It may come back in so long.
+    AgainAndAgain(Duration),
 }
 
 impl Allowance {
@@ -137,9 +138,7 @@ impl Allowance {
 
     fn hold(&mut self, wait: Option<Duration>, now: Instant) -> Result<(), Excess> {
         let Some(wait) = wait else { return Ok(()) };
-        if self.holds.take(HOLDS, 1, now).is_err() {
-            return Err(Excess::AgainAndAgain);
-        }
+        self.holds.take(HOLDS, 1, now).map_err(Excess::AgainAndAgain)?;
         self.held_until = Some(now + wait);
         Err(Excess::ForNow(wait))
     }

@@ -119,6 +119,8 @@ pub(crate) enum Output {
     Receive { id: MessageId, named: bool, errand: Errand, share: SendShare },
     /// Check this token. A second one replaces the first.
     Verify(Box<str>),
+    /// Say in the log what has gone wrong here.
+    Report(Box<str>),
     /// Close; nothing follows.
     Close(CloseCode, Reason),
 }

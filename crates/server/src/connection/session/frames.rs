@@ -14,7 +14,7 @@ use super::{
     feed::{Feed, Located},
     millis,
 };
-use crate::{HOLDS_PER_MINUTE, clock};
+use crate::clock;
 
 impl Session {
     pub(super) fn frame(&mut self, text: &str, now: Instant) {
@@ -95,8 +95,8 @@ impl Session {
                 retryable: true,
                 retry_after_ms: Some(millis(wait)),
             })),
-            Some(Excess::AgainAndAgain) => {
-                let retry_after_ms = 60_000 / HOLDS_PER_MINUTE;
+            Some(Excess::AgainAndAgain(wait)) => {
+                let retry_after_ms = u32::try_from(millis(wait)).unwrap_or(u32::MAX);
                 self.close(CloseCode::RateLimited, Reason::TooFast { retry_after_ms });
             }
         }

@@ -285,6 +285,7 @@ impl Rig {
                     let page = self.streams.read(&places, 20);
                     self.session.handle(Input::StreamPage(page), self.now);
                 }
+                Output::Report(error) => panic!("{error}"),
                 Output::Close(..) => self.goodbye = true,
                 Output::ReadLive(_) => {}
             }
