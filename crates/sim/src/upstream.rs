@@ -304,6 +304,9 @@ impl World {
                 }
             }
             Action::LookUp => self.look_up(link),
+            Action::Report(error) => {
+                self.note(&format!("the server has a fault on link {link}: {error}"));
+            }
             Action::Close(code, retry_after_ms) => {
                 self.check_stuck(link, code);
                 let code = code.map_or(UNANNOUNCED, CloseCode::code);

@@ -320,5 +320,6 @@ fn rates(seed: u64) -> Rates {
     rates.controls_per_connection = rate(40, 100);
     rates.replay_bytes_per_connection = rate(40_000, 80_000);
     rates.replay_bytes_per_user = rate(80_000, 160_000);
+    rates.controls_per_user = rate(60, 200);
     rates
 }
