@@ -1,4 +1,5 @@
 mod addresses;
+mod admin;
 mod connect_hook;
 mod drain;
 mod kept;
@@ -118,6 +119,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     connect_hook: connect_hook::HookOptions,
     #[command(flatten)]
+    admin: admin::AdminOptions,
+    #[command(flatten)]
     drain: drain::DrainOptions,
     #[command(flatten)]
     streams: streams::StreamLimits,
@@ -145,6 +148,7 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let store = open_store(&options.data)?;
     let listener = listener(options.listen)?;
     let address = listener.local_addr()?;
+    let admin = options.admin.bind()?;
     let server = Server::open(with_own_origins(config, address), store);
     if let Some(webhook) = webhook {
         server.attach(Arc::new(webhook));
@@ -154,6 +158,7 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     }
     // Whoever came before would only be told to come again.
     server.ready().await;
+    let admin = admin.serve(&server)?;
     // The one line on stdout: scripts wait for it. Whoever started this may have closed its end; that is
     // no reason not to serve.
     say!("listening on http://{address}");
@@ -170,6 +175,7 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     tokio::select! {
         ended = serving => {
             ended.context("the server stopped")?;
+            admin.end().await?;
             // What ended it may think otherwise.
             let in_place = server.is_in_place();
             in_place.map(|()| ExitCode::SUCCESS).context("the server stopped without its files")
@@ -258,14 +264,18 @@ fn listener(address: SocketAddr) -> Result<TcpListener> {
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener> {
-    listen(address).map_err(|error| match error.kind() {
+    listen(address).map_err(|error| cannot_listen(address, &error, "--listen"))
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error, option: &str) -> anyhow::Error {
+    match error.kind() {
         io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "port {} is in use; end the program that uses it, or choose another with --listen {}:PORT",
+            "port {} is in use; end the program that uses it, or choose another with {option} {}:PORT",
             address.port(),
             address.ip()
         ),
-        _ => anyhow::anyhow!("cannot listen on {address}: {error}; choose another with --listen"),
-    })
+        _ => anyhow::anyhow!("cannot listen on {address}: {error}; choose another with {option}"),
+    }
 }
 
 fn retention(text: &str) -> Result<u32, String> {

@@ -1,6 +1,7 @@
 //! The HTTP surface: connecting, the same URL without an upgrade, publishing, streams, erasing,
 //! signing out, and whether to send anybody here.
 
+pub(crate) mod admin;
 mod answer;
 mod body;
 mod connect;

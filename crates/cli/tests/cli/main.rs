@@ -1,6 +1,7 @@
 //! The binary as people and scripts use it: real processes, real sockets, a real data folder.
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+mod admin;
 mod attack;
 mod backups;
 mod batch;

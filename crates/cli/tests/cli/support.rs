@@ -290,6 +290,37 @@ impl Server {
     }
 }
 
+/// A server with an admin listener.
+pub(crate) struct Watched {
+    pub(crate) server: Server,
+    /// Where that is.
+    pub(crate) admin: String,
+    log: TempDir,
+}
+
+impl Watched {
+    pub(crate) fn start(more: &[&str]) -> Self {
+        let (folder, log) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let more = [&["--admin-listen", "127.0.0.1:0"], more].concat();
+        let server = Server::start_logging_on(folder, &log.path().join("log"), &more);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let said = std::fs::read_to_string(log.path().join("log")).unwrap();
+            let url = said.split("admin listening on ").nth(1);
+            if let Some((url, _)) = url.and_then(|rest| rest.split_once(['\n', '"'])) {
+                return Self { server, admin: url.to_owned(), log };
+            }
+            assert!(Instant::now() < deadline, "it does not say where: {said}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// All that it has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.log.path().join("log")).unwrap()
+    }
+}
+
 /// A running `tetherline tail`.
 pub(crate) struct Tail(Process);
 

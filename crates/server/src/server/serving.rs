@@ -4,13 +4,19 @@ use axum::Router;
 use tokio::net::TcpListener;
 
 use super::Server;
-use crate::http::{router, serve_within};
+use crate::http::{admin, router, serve_within};
 
 impl Server {
     /// `/ws`, `/ws/user/{user}`, `/v1/messages`, everything below `/v1/users/{user}`, `/healthz` and `/readyz`, to be served
     /// or merged into another router.
     pub fn router(&self) -> Router {
         router(self.shared.clone())
+    }
+
+    /// What an admin listener answers: `/healthz` and `/readyz`, for loopback and the inner network. Serve it with
+    /// [`serve`](crate::serve) on a port of its own, for as long as this server drains.
+    pub fn admin_router(&self) -> Router {
+        admin::router(self.shared.clone())
     }
 
     /// Serves `app`, which has [`Server::router`] in it, as [`serve`](crate::serve) does, and cuts who connects too
