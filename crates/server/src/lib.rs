@@ -24,6 +24,7 @@ mod connection;
 pub mod fuzzing;
 mod http;
 mod lock;
+mod metrics;
 mod rates;
 #[cfg(test)]
 mod repeatable;

@@ -5,7 +5,10 @@ mod serving;
 mod sign_outs;
 mod tickets;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -130,7 +133,11 @@ impl Server {
     ///
     /// When one is attached already: which of them counts would be anybody's guess.
     pub fn attach_connect_hook(&self, hook: Arc<dyn ConnectHook>, options: ConnectHookOptions) {
-        let first = self.shared.connect_hook.set(Asker::new(hook, options)).is_ok();
+        let first = self
+            .shared
+            .connect_hook
+            .set(Asker::new(hook, options, self.shared.meters.clone()))
+            .is_ok();
         assert!(first, "a connect hook is attached already");
     }
 
@@ -270,9 +277,16 @@ impl Shared {
         let name = (incoming.user.clone(), incoming.id.clone());
         let handing_over = if may.send {
             self.application.get().cloned().map(|application| -> HandingOver {
+                let meters = self.meters.clone();
                 Arc::new(move || {
                     let (application, incoming) = (application.clone(), incoming.clone());
-                    Box::pin(async move { application.receive(incoming).await })
+                    let meters = meters.clone();
+                    Box::pin(async move {
+                        let asked_at = Instant::now();
+                        let answer = application.receive(incoming).await;
+                        meters.metrics.application_answered(&answer, asked_at.elapsed());
+                        answer
+                    })
                 })
             })
         } else {
@@ -311,7 +325,10 @@ impl Shared {
             Err(error) => return Err(unavailable(&error)),
         }
         let Some(application) = self.application.get() else { return Ok(None) };
-        match application.stop(stop).await {
+        let asked_at = Instant::now();
+        let told = application.stop(stop).await;
+        self.meters.metrics.application_answered(&told, asked_at.elapsed());
+        match told {
             Err(refusal) if !refusal.is_retryable() => {
                 // It is stopped all the same, and the person shall not be told otherwise.
                 if let Some(Word::Fails { times }) = self.stops.failed_now() {

@@ -52,7 +52,7 @@ impl Hub {
 
     /// The store has committed something.
     pub fn tell(&self, event: store::Event) {
-        self.who.tell(event);
+        self.who.tell(event, None);
     }
 
     /// The store may have told too little: it was asked for the head.

@@ -58,8 +58,8 @@ pub(crate) use self::{
     credentials::{Credentials, KeepTicketError, SignOut, SignOuts, Ticket},
     events::{CarriedOut, Event, EventQueue, Events, Subscription},
     promises::{
-        Appended, Begun, Claim, ClaimError, Delivery, Inbox, Mailbox, Place, Resumed, Room,
-        Standing, Store, Upkeep,
+        Appended, Begun, Claim, ClaimError, Delivery, Figures, Inbox, Mailbox, Place, Resumed,
+        Room, Standing, Store, Upkeep,
     },
     streams::{
         OpenedStream, OverdueStream, StreamPage, StreamPiece, StreamRead, StreamSnapshot, Streams,
@@ -71,13 +71,15 @@ pub use self::{
     credentials::{Credentials, KeepTicketError, SignOut, SignOuts, Ticket, TicketDigest},
     events::{CarriedOut, EVENTS_BYTES_MAX, EVENTS_MAX, Event, EventQueue, Events, Subscription},
     promises::{
-        Appended, Begun, Claim, ClaimError, Delivery, Inbox, Mailbox, Place, Resumed, Room,
-        Standing, Store, Upkeep,
+        Appended, Begun, Claim, ClaimError, Delivery, Figures, Inbox, Mailbox, Place, Resumed,
+        Room, Standing, Store, Upkeep,
     },
     streams::{
         OpenedStream, OverdueStream, StreamPage, StreamPiece, StreamRead, StreamSnapshot, Streams,
     },
 };
+#[cfg(feature = "custom-store")]
+pub use crate::metrics::Latencies;
 
 /// What is final about a send: taken, with what the application answered, or refused for good.
 pub type Outcome = Result<Option<SendAnswer>, Refusal>;

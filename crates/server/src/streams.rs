@@ -165,6 +165,7 @@ impl Shared {
         self.begin();
         let message_uuid = opening.message_uuid().cloned().unwrap_or_else(fresh_id);
         let opened = self.store.open_stream(user, &message_uuid, Arc::new(opening)).await?;
+        self.meters.metrics.streams_opened.inc();
         let OpenedStream { attempt, is_stopped } = opened;
         let (shared, user) = (self.clone(), user.clone());
         Ok(StreamWriter { shared, user, message_uuid, attempt, next_offset: 0, is_stopped })
@@ -178,7 +179,11 @@ impl Shared {
         offset: Option<u64>,
         text: Box<str>,
     ) -> Result<u64, AppendTextError> {
-        self.store.append_text(user, message_uuid, attempt, offset, text).await
+        let bytes = text.len() as u64;
+        let appended = self.store.append_text(user, message_uuid, attempt, offset, text).await?;
+        self.meters.metrics.stream_pieces.inc();
+        self.meters.metrics.stream_text_bytes.inc_by(bytes);
+        Ok(appended)
     }
 
     pub(crate) async fn finish_stream(
@@ -188,7 +193,12 @@ impl Shared {
         attempt: Attempt,
         ending: StreamEnding,
     ) -> Result<FinishedStream, FinishStreamError> {
-        self.store.finish_stream(user, message_uuid, attempt, Arc::new(ending)).await
+        let ending = Arc::new(ending);
+        let finished = self.store.finish_stream(user, message_uuid, attempt, ending).await?;
+        if !finished.repeated {
+            self.meters.metrics.stream_finished(finished.status);
+        }
+        Ok(finished)
     }
 
     pub(crate) async fn stop_stream(

@@ -183,6 +183,7 @@ impl Driver {
 
     /// The application hears of it now: nothing is delivered any more.
     fn has_ended(&mut self, goodbye: Option<&Goodbye>) {
+        self.shared.meters.metrics.disconnected(goodbye);
         if let Some(mut announced) = self.announced.take() {
             announced.ends(goodbye);
         }

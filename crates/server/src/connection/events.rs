@@ -27,12 +27,13 @@ pub(crate) async fn follow(mut commits: Subscription, hub: Arc<Hub>, store: Weak
             () = at(compare_at) => Some(Vec::new()),
         };
         let Some(events) = told else { return };
+        let now = std::time::Instant::now();
         for event in events {
             if let Event::Missed = event {
                 let next = last_at.map_or_else(Instant::now, |last| last + COMPARE_EVERY);
                 compare_at.get_or_insert(next);
             } else {
-                hub.tell(event);
+                hub.tell(event, Some(now));
             }
         }
         if compare_at.is_some_and(|at| at <= Instant::now()) {

@@ -1,3 +1,4 @@
+mod census;
 mod drain;
 mod membership;
 mod ring;
@@ -11,7 +12,7 @@ use std::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytestring::ByteString;
@@ -40,6 +41,8 @@ pub(crate) struct Hub {
     /// How many connections there ever were, or were refused during a drain.
     numbers: AtomicU64,
     draining: OnceLock<Spread>,
+    /// Times that atomics hold count from here.
+    started: Instant,
     empty: Notify,
     connections_max: usize,
     connections_per_user_max: usize,
@@ -61,6 +64,8 @@ pub(crate) enum Refused {
 /// One connected user.
 struct Channel {
     head: AtomicU64,
+    /// When the last was told, in µs since the hub's start; 0: nobody knows.
+    told_us: AtomicU64,
     /// How many live-only messages there ever were.
     said: AtomicU64,
     live: Mutex<Live>,
@@ -119,6 +124,7 @@ impl Hub {
             connections: AtomicUsize::new(0),
             numbers: AtomicU64::new(0),
             draining: OnceLock::new(),
+            started: Instant::now(),
             empty: Notify::new(),
             connections_max: limits.connections_max,
             connections_per_user_max: limits.connections_per_user_max,
@@ -171,12 +177,12 @@ impl Hub {
         }
     }
 
-    /// Carries out what the store has committed, which it tells in that order.
-    pub(crate) fn tell(&self, event: Event) {
+    /// Carries out what the store has committed, which it tells in that order. `now` is for those who measure.
+    pub(crate) fn tell(&self, event: Event, now: Option<Instant>) {
         match event {
             Event::Appended { user, appended, message } => {
                 let delivery = || message.map(|message| Delivery::new(&message, &appended));
-                self.appended(&user, appended.seq, delivery);
+                self.appended(&user, appended.seq, now, delivery);
             }
             Event::Streamed { user } => self.streamed(&user),
             Event::Erased { user, epoch, carried_out } => {
@@ -192,9 +198,12 @@ impl Hub {
         &self,
         user: &UserId,
         seq: Seq,
+        now: Option<Instant>,
         delivery: impl FnOnce() -> Option<Delivery>,
     ) {
         let Some(channel) = self.channel(user) else { return };
+        let told_us = now.map_or(0, |now| (now - self.started).as_micros() as u64);
+        channel.told_us.store(told_us, Ordering::Relaxed);
         channel.appended(seq, delivery());
     }
 
@@ -290,7 +299,8 @@ impl Hub {
 
 impl Channel {
     fn new() -> Arc<Self> {
-        Arc::new(Self { head: AtomicU64::new(0), said: AtomicU64::new(0), live: Mutex::default() })
+        let [head, told_us, said] = [const { AtomicU64::new(0) }; 3];
+        Arc::new(Self { head, told_us, said, live: Mutex::default() })
     }
 
     fn appended(&self, seq: Seq, delivery: Option<Delivery>) {

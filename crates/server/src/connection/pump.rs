@@ -179,6 +179,7 @@ impl Pump {
         if self.is_open() {
             self.hear(now);
             self.take(event, now);
+            self.membership.stands(self.session.behind());
             return;
         }
         match event {
@@ -238,11 +239,12 @@ impl Pump {
 
     /// What the hub says, always in this order.
     fn hear(&mut self, now: Instant) {
-        let Some(News { notice, head, has_live, has_streamed }) = self.membership.news() else {
+        let Some(News { notice, head, told_at, has_live, has_streamed }) = self.membership.news()
+        else {
             return;
         };
         self.session.handle(Input::Notice(notice), now);
-        self.session.handle(Input::Head(head), now);
+        self.session.handle(Input::Head(head, told_at), now);
         if has_live {
             self.session.handle(Input::Live, now);
         }

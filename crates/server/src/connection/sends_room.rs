@@ -59,6 +59,11 @@ impl SendsRoom {
         Some(SendShare { room: self.clone(), user: user.clone(), bytes })
     }
 
+    /// What is taken of it, and how much there is.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        (lock(&self.taken).all as u64, self.max as u64)
+    }
+
     /// Whether a send of this size would have none.
     pub(crate) fn is_short(&self, user: &UserId, bytes: usize) -> bool {
         !self.fits(&lock(&self.taken), user, self.cost(bytes))

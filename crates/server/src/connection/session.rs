@@ -70,6 +70,8 @@ pub(crate) struct Session {
     bad_tokens: Budget,
     allowance: Allowance,
     feed: Feed,
+    /// A position that was told at this time, of which is measured how long it takes to go out.
+    awaited: Option<(Seq, Instant)>,
     live: Live,
     streams: ShownStreams,
     /// Of messages and text, text was read last.
@@ -106,6 +108,7 @@ impl Session {
         };
         let mut session = Self {
             feed: Feed::new(opening.wire, &opening.place, opening.limits.clone()),
+            awaited: None,
             live: Live::Heard,
             streams: ShownStreams::Unseen,
             text_came_last: false,
@@ -196,6 +199,21 @@ impl Session {
         Some(Output::Write(std::mem::take(&mut self.frames).into()))
     }
 
+    /// How many messages are still to be sent, and how many to be acknowledged.
+    pub(crate) fn behind(&self) -> (u64, u64) {
+        self.feed.behind()
+    }
+
+    /// The socket has taken what there was.
+    fn delivered(&mut self, now: Instant) {
+        if let Some((seq, told_at)) = self.awaited
+            && self.feed.has_sent(seq)
+        {
+            self.awaited = None;
+            self.allowance.metrics().delivery.observe(now.saturating_duration_since(told_at));
+        }
+    }
+
     fn take(&mut self, input: Input<'_>, now: Instant) {
         match input {
             Input::Text(text) => {
@@ -213,7 +231,12 @@ impl Session {
                 self.pong(payload, now);
             }
             Input::Unreadable(code) => self.close(code, unreadable(code)),
-            Input::Head(head) => self.feed.note_head(head),
+            Input::Head(head, told_at) => {
+                if self.feed.awaits(head) {
+                    self.awaited = told_at.map(|told_at| (head, told_at));
+                }
+                self.feed.note_head(head);
+            }
             Input::Page { read_no, page } => self.page(read_no, page, now),
             Input::Resumed { read_no, resumed } => self.resumed(read_no, resumed, now),
             Input::Located(Ok(place)) => self.located(&place),
@@ -222,6 +245,7 @@ impl Session {
             }
             Input::Acknowledged => self.acknowledged(),
             Input::Settled(outcome) => {
+                self.allowance.metrics().settled(&outcome);
                 for (id, outcome) in self.sends.settle(outcome) {
                     self.answer(id, outcome);
                 }
@@ -232,7 +256,10 @@ impl Session {
                     *since = now;
                 }
             }
-            Input::Written => self.socket = Socket::Free,
+            Input::Written => {
+                self.socket = Socket::Free;
+                self.delivered(now);
+            }
             Input::Live => self.live = Live::Waiting,
             Input::LivePage { texts, more } => {
                 self.frames.extend(texts.into_iter().map(Outgoing::Text));
@@ -266,6 +293,9 @@ impl Session {
             && let Some(streams) = self.streams.resumed()
             && let Some(summary) = self.feed.complete(streams)
         {
+            let metrics = self.allowance.metrics();
+            metrics.replays.inc();
+            metrics.replayed_messages.inc_by(summary.delivered);
             self.write(&ServerFrame::PendingCheckComplete(summary));
         }
         if !self.is_idle() {

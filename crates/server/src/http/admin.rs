@@ -2,6 +2,7 @@
 //! scope `admin` there, too; the rest tells nothing of anybody, and needs none.
 
 mod guard;
+mod metrics;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::metrics))
         .fallback(nothing_there)
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn(guard::check))

@@ -8,6 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Serialize, Serializer};
 use tetherline_protocol::{Attempt, ErrorCode, StreamStatus};
 
+use crate::metrics::Connect;
+
 /// An error as HTTP says it: `{"error": {"code", "message", "field"?, "retry_after_ms"?, …}}`.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -17,6 +19,8 @@ pub(crate) struct Problem {
     field: Option<Box<str>>,
     details: Details,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// What it counts as, where somebody wanted to connect.
+    counts_as: Option<Connect>,
 }
 
 /// What a program can go on with that was told no.
@@ -53,7 +57,15 @@ struct Error<'a> {
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
         let (details, headers) = (Details::default(), Vec::new());
-        Self { status, code, message: message.into().into(), field: None, details, headers }
+        Self {
+            status,
+            code,
+            message: message.into().into(),
+            field: None,
+            details,
+            headers,
+            counts_as: None,
+        }
     }
 
     pub(crate) fn invalid(field: &str, message: impl Into<String>) -> Self {
@@ -123,6 +135,23 @@ impl Problem {
         let seconds = u32::try_from(wait.as_millis().div_ceil(1_000).max(1)).unwrap_or(u32::MAX);
         self.details.retry_after_ms = Some(seconds.saturating_mul(1_000));
         self.header(header::RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    pub(super) fn counts_as(mut self, outcome: Connect) -> Self {
+        self.counts_as = Some(outcome);
+        self
+    }
+
+    /// What a refusal to connect is counted as.
+    pub(super) fn outcome(&self) -> Connect {
+        self.counts_as.unwrap_or(match self.code {
+            ErrorCode::Unauthorized => Connect::Unauthorized,
+            ErrorCode::TokenNotYetValid => Connect::TokenNotYetValid,
+            ErrorCode::Forbidden => Connect::Forbidden,
+            ErrorCode::RateLimited => Connect::RateLimited,
+            ErrorCode::Unavailable => Connect::Unavailable,
+            _ => Connect::BadRequest,
+        })
     }
 
     pub(super) fn http_status(&self) -> StatusCode {

@@ -51,6 +51,7 @@ pub enum BodyError {
 #[derive(Debug, Clone)]
 pub(crate) struct Bodies {
     room: Arc<Semaphore>,
+    bytes_max: usize,
 }
 
 /// What one request occupies of it. The room is given back when this is dropped.
@@ -64,7 +65,13 @@ impl Bodies {
     /// The largest single body always has room.
     pub(crate) fn new(bytes_max: usize, body_bytes_max: usize) -> Self {
         let bytes = bytes_max.max(body_bytes_max).min(Semaphore::MAX_PERMITS);
-        Self { room: Arc::new(Semaphore::new(bytes)) }
+        Self { room: Arc::new(Semaphore::new(bytes)), bytes_max: bytes }
+    }
+
+    /// What is taken of the room, and how much there is.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        let taken = self.bytes_max - self.room.available_permits();
+        (taken as u64, self.bytes_max as u64)
     }
 
     /// A whole body of bounded size. What a peer announces is set aside before anything is read;

@@ -30,6 +30,7 @@ use crate::{
         session::{Opening, Wire},
         socket::{Handshake, NoHandshake, Socket},
     },
+    metrics::Connect,
     security::{
         auth::{Identity, InvalidToken},
         identify::Identified,
@@ -78,9 +79,14 @@ async fn answer(
     let upgrade = request.extensions.remove::<OnUpgrade>();
     let headers = &request.headers;
     let origin = RequestOrigin::of(headers, &shared.config.allowed_origins);
+    let upgrades = upgrade.is_some();
     if origin == RequestOrigin::Foreign {
+        if upgrades {
+            shared.meters.metrics.refused(Connect::ForeignOrigin);
+        }
         return foreign().into_response();
     }
+    let counted = shared.clone();
     let admitted = async {
         let network = network(&shared, &request.extensions, headers);
         attempt(&shared, network)?;
@@ -89,7 +95,7 @@ async fn answer(
         };
         let handshake = Handshake::of(&request.method, request.version, headers);
         let named = user.as_deref().and_then(|user| user.parse().ok());
-        let upgrades = !matches!(handshake, Err(NoHandshake::Unwanted));
+        let wants_upgrade = !matches!(handshake, Err(NoHandshake::Unwanted));
         let identified = match &parameters.ticket {
             // Of a user who can be none, there is none.
             Some(_) if user.is_some() && named.is_none() => Err(InvalidToken::Ticket),
@@ -98,7 +104,7 @@ async fn answer(
                 identity.map(|identity| Identified { identity, asked: None })
             }
             None => {
-                let rules = rules(&shared, upgrades);
+                let rules = rules(&shared, wants_upgrade);
                 shared.identify(credentials(&request, &parameters, named, &origin, rules)?).await
             }
         };
@@ -127,9 +133,12 @@ async fn answer(
             (Err(none), _) => Err(probe(&shared, &identity.user, &none).await),
         }
     };
-    let response = admitted
-        .await
-        .unwrap_or_else(|problem| naming_its_header(problem, headers).into_response());
+    let response = admitted.await.unwrap_or_else(|problem| {
+        if upgrades {
+            counted.meters.metrics.refused(problem.outcome());
+        }
+        naming_its_header(problem, headers).into_response()
+    });
     with_cors(response, &origin)
 }
 
@@ -170,7 +179,10 @@ pub(super) fn untrusted(error: InvalidToken) -> Problem {
         InvalidToken::KeysAway { wait } => Problem::unavailable(
             "Whether the token is good cannot be said right now, as its issuer's keys cannot be had; try again.",
             wait,
-        ),
+        )
+        .counts_as(Connect::KeysUnavailable),
+        InvalidToken::Expired => refused(error).counts_as(Connect::TokenExpired),
+        InvalidToken::SignedOut => refused(error).counts_as(Connect::SignedOut),
         InvalidToken::NotYetValid { wait } => refused(error).retry_after(wait),
         InvalidToken::OtherUser => Problem::new(
             StatusCode::FORBIDDEN,
@@ -207,6 +219,7 @@ async fn open(
         out_of_order()
     })?;
     let expires = (verified_at, expires_in);
+    shared.meters.metrics.opened();
     let admitted = Admitted { shared, membership, user, device, wire, place, expires, may, asked };
     tokio::spawn(admitted.serve(upgrade));
     Ok(())
@@ -332,12 +345,14 @@ fn crowded(refused: Refused) -> Problem {
             ErrorCode::RateLimited,
             "This user has as many connections as the server allows; close some.",
         )
-        .retry_after(CROWDED_RETRY),
+        .retry_after(CROWDED_RETRY)
+        .counts_as(Connect::UserFull),
         Refused::Server => {
             Problem::unavailable("The server has all the connections it can take.", CROWDED_RETRY)
+                .counts_as(Connect::ServerFull)
         }
         Refused::Draining { retry_after } => {
-            Problem::unavailable("The server restarts.", retry_after)
+            Problem::unavailable("The server restarts.", retry_after).counts_as(Connect::Draining)
         }
     }
 }
@@ -347,6 +362,7 @@ fn overcrowded() -> Problem {
         "As many connections are open from this address as the server allows; close some.",
         CROWDED_RETRY,
     )
+    .counts_as(Connect::AddressFull)
 }
 
 /// The application's own sentence, in the form that all refusals have.
@@ -380,8 +396,9 @@ mod tests {
     use crate::{Config, JwtKeys, Server, store::SqliteStore};
 
     /// What every open connection keeps for as long as it is open, besides what it shares, in bytes; its token
-    /// buckets and turns are 160 of them, and what the application was asked and told about it 16.
-    const CONNECTION_BYTES_MAX: usize = 1_608;
+    /// buckets and turns are 160 of them, of how long a delivery takes it keeps 24, and what the application was asked and
+    /// told about it is 16.
+    const CONNECTION_BYTES_MAX: usize = 1_632;
 
     #[tokio::test]
     async fn a_connection_keeps_no_room_for_how_it_began_and_will_end() {

@@ -1,7 +1,10 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -17,6 +20,7 @@ pub struct RateLimit<K> {
     rate: Option<Rate>,
     keys_max: usize,
     buckets: Mutex<Buckets<K>>,
+    refused: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -40,7 +44,7 @@ impl<K: Hash + Eq + Clone> RateLimit<K> {
     #[must_use]
     pub fn watching(rate: Option<Rate>, keys_max: usize) -> Self {
         let buckets = Buckets { taken_from: HashMap::new(), sweep_at: FEW.min(keys_max) };
-        Self { rate, keys_max, buckets: Mutex::new(buckets) }
+        Self { rate, keys_max, buckets: Mutex::new(buckets), refused: AtomicU64::new(0) }
     }
 
     pub(super) fn is_off(&self) -> bool {
@@ -49,17 +53,36 @@ impl<K: Hash + Eq + Clone> RateLimit<K> {
 
     /// Takes so many, or says how long to wait.
     pub fn take(&self, key: &K, cost: u64, now: Instant) -> Result<(), Duration> {
-        self.with(key, now, |bucket, rate| bucket.take(rate, cost, now)).unwrap_or(Ok(()))
+        let taken = self.with(key, now, |bucket, rate| bucket.take(rate, cost, now));
+        let taken = taken.unwrap_or(Ok(()));
+        self.note(taken.is_err());
+        taken
     }
 
     /// Takes one whether it is there or not, and says how long to wait if it is not.
     pub(super) fn count(&self, key: &K, now: Instant) -> Option<Duration> {
-        self.with(key, now, |bucket, rate| bucket.count(rate, now)).flatten()
+        let wait = self.with(key, now, |bucket, rate| bucket.count(rate, now)).flatten();
+        self.note(wait.is_some());
+        wait
     }
 
     /// Takes so many, as far as they may ever be there at once, for a time that comes: in so long.
     pub(super) fn reserve(&self, key: &K, cost: u64, now: Instant) -> Duration {
-        self.with(key, now, |bucket, rate| bucket.reserve(rate, cost, now)).unwrap_or_default()
+        let wait = self.with(key, now, |bucket, rate| bucket.reserve(rate, cost, now));
+        let wait = wait.unwrap_or_default();
+        self.note(!wait.is_zero());
+        wait
+    }
+
+    fn note(&self, is_too_fast: bool) {
+        if is_too_fast {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How often something came too fast.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// It was another number than was reserved.

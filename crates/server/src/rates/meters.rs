@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Config, Network, Proxies, SENDS_BYTES_MAX, SENDS_BYTES_PER_USER_MAX,
-    connection::sends_room::SendsRoom,
+    connection::sends_room::SendsRoom, metrics::Metrics,
 };
 
 /// The rates of a server, and what has been taken of those that more than one connection share.
@@ -35,6 +35,7 @@ pub(crate) struct Meters {
     replay_bytes: RateLimit<UserId>,
     /// Where sends wait that were not too fast.
     pub(crate) room: Arc<SendsRoom>,
+    pub(crate) metrics: Metrics,
 }
 
 /// Why somebody may not connect just now, and how long it may take.
@@ -65,9 +66,34 @@ impl Meters {
             controls: RateLimit::new(rates.controls_per_user),
             replay_bytes: RateLimit::new(rates.replay_bytes_per_user),
             room: SendsRoom::new(SENDS_BYTES_PER_USER_MAX, SENDS_BYTES_MAX),
+            metrics: Metrics::default(),
             rates,
             proxies,
         }
+    }
+
+    /// What came too fast so far, by the rate's name in [`Rates`].
+    pub(crate) fn refused(&self) -> [(&'static str, u64); 14] {
+        let [publishes_per_key, publish_bytes_per_key] = self.publishing.refused_by_key();
+        let [publishes_per_address, publish_bytes_per_address] =
+            self.publishing.refused_by_address();
+        let [publishes_per_server, publish_bytes_per_server] = self.publishing.refused_together();
+        [
+            ("accepts_per_address", self.accepts.refused()),
+            ("attempts_per_address", self.attempts.refused()),
+            ("connects_per_user", self.connects_of_users.refused()),
+            ("connects_per_server", self.connects.refused()),
+            ("publishes_per_key", publishes_per_key),
+            ("publish_bytes_per_key", publish_bytes_per_key),
+            ("publishes_per_address", publishes_per_address),
+            ("publish_bytes_per_address", publish_bytes_per_address),
+            ("publishes_per_server", publishes_per_server),
+            ("publish_bytes_per_server", publish_bytes_per_server),
+            ("sends_per_user", self.sends.refused()),
+            ("send_bytes_per_user", self.send_bytes.refused()),
+            ("controls_per_user", self.controls.refused()),
+            ("replay_bytes_per_user", self.replay_bytes.refused()),
+        ]
     }
 
     /// Where a request comes from. `None`: whoever serves the router does not say.

@@ -47,6 +47,18 @@ impl Publishing {
         }
     }
 
+    pub(super) fn refused_by_key(&self) -> [u64; 2] {
+        self.keys.refused()
+    }
+
+    pub(super) fn refused_by_address(&self) -> [u64; 2] {
+        self.addresses.refused()
+    }
+
+    pub(super) fn refused_together(&self) -> [u64; 2] {
+        self.together.refused()
+    }
+
     /// Takes it of each, or says how long to wait.
     pub(super) fn take(
         &self,
@@ -68,6 +80,10 @@ impl Publishing {
 impl<K: Hash + Eq + Clone> Both<K> {
     fn new(messages: Option<Rate>, bytes: Option<Rate>) -> Self {
         Self { messages: RateLimit::new(messages), bytes: RateLimit::new(bytes) }
+    }
+
+    fn refused(&self) -> [u64; 2] {
+        [self.messages.refused(), self.bytes.refused()]
     }
 
     fn are_off(&self) -> bool {

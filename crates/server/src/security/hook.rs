@@ -1,6 +1,9 @@
 //! Asking the application who somebody is: so many at a time, so many that wait, and never for long.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tetherline_protocol::UserId;
 use tokio::{
@@ -11,7 +14,7 @@ use tokio::{
 use super::auth::{Identity, InvalidToken};
 use crate::{
     ConnectHook, ConnectRefusal, ConnectRequest, GRANT_AGE, GRANT_AGE_MAX, Grant, Network, clock,
-    rates::{Occupancy, Occupied},
+    rates::{Meters, Occupancy, Occupied},
     trouble::{SharedTrouble, Word},
 };
 
@@ -63,6 +66,7 @@ impl Default for ConnectHookOptions {
 /// The connect hook, and those who wait for it.
 pub(crate) struct Asker {
     hook: Arc<dyn ConnectHook>,
+    meters: Arc<Meters>,
     strangers: Line,
     renewals: Line,
     always: bool,
@@ -105,11 +109,16 @@ struct Turn {
 }
 
 impl Asker {
-    pub(crate) fn new(hook: Arc<dyn ConnectHook>, options: ConnectHookOptions) -> Self {
+    pub(crate) fn new(
+        hook: Arc<dyn ConnectHook>,
+        options: ConnectHookOptions,
+        meters: Arc<Meters>,
+    ) -> Self {
         let (asked, waiting) = (options.requests_max.max(1), options.waiting_max);
         let some = |count: usize| count.div_ceil(RENEWALS_SHARE);
         Self {
             hook,
+            meters,
             strangers: Line::new(asked, waiting, usize::MAX),
             renewals: Line::new(some(asked), some(waiting), CONNECT_HOOK_RENEWALS_PER_USER_MAX),
             always: options.always,
@@ -149,12 +158,16 @@ impl Asker {
         };
         let (hook, limit) = (self.hook.clone(), self.timeout);
         // A sign-out that comes meanwhile ends what is answered, too.
-        let asked_ms = clock::now_ms();
+        let (asked_ms, asked_at) = (clock::now_ms(), Instant::now());
         let answer = tokio::spawn(async move {
             let _turn = turn;
             timeout(limit, hook.admit(request)).await
         });
-        let silent = match answer.await {
+        let answer = answer.await;
+        let admitted = answer.as_ref().ok().and_then(|answer| answer.as_ref().ok());
+        let admitted = admitted.map(Result::is_ok);
+        self.meters.metrics.hook_answered(admitted, asked_at.elapsed());
+        let silent = match answer {
             Ok(Ok(answer)) => {
                 self.answered();
                 return answer.map(|grant| identity(grant, asked_ms)).map_err(refused);

@@ -44,6 +44,17 @@ impl Shared {
         key: Option<&IdempotencyKey>,
         message: Message,
     ) -> Result<Published, PublishError> {
+        let published = self.publish_one(user, key, message).await;
+        self.count(&published);
+        published
+    }
+
+    async fn publish_one(
+        &self,
+        user: &UserId,
+        key: Option<&IdempotencyKey>,
+        message: Message,
+    ) -> Result<Published, PublishError> {
         self.check_size(&message)?;
         let appended = self.store.append(user, key, Arc::new(message)).await?;
         Ok(published(user, appended))
@@ -70,7 +81,11 @@ impl Shared {
             let (user, appended) = appended.next().expect("the store answers for each");
             Ok(published(user, appended?))
         };
-        sizes.into_iter().map(one).collect()
+        sizes.into_iter().map(one).inspect(|published| self.count(published)).collect()
+    }
+
+    fn count(&self, published: &Result<Published, PublishError>) {
+        self.meters.metrics.published(published, |published| published.repeated);
     }
 
     pub(crate) fn publish_live(
@@ -80,6 +95,7 @@ impl Shared {
     ) -> Result<MessageId, PublishError> {
         self.check_size(message)?;
         let id = message.id().cloned().unwrap_or_else(fresh_id);
+        self.meters.metrics.live_messages.inc();
         self.hub.say(user, || live_frame(message, &id));
         Ok(id)
     }
@@ -90,6 +106,7 @@ impl Shared {
     ) -> Result<MessageId, PublishError> {
         self.check_size(message)?;
         let id = message.id().cloned().unwrap_or_else(fresh_id);
+        self.meters.metrics.live_messages.inc();
         self.hub.say_to_everybody(&live_frame(message, &id));
         Ok(id)
     }

@@ -13,7 +13,7 @@ impl Server {
         router(self.shared.clone())
     }
 
-    /// What an admin listener answers: `/healthz` and `/readyz`, for loopback and the inner network. Serve it with
+    /// What an admin listener answers: `/healthz`, `/readyz` and `/metrics`, for loopback and the inner network. Serve it with
     /// [`serve`](crate::serve) on a port of its own, for as long as this server drains.
     pub fn admin_router(&self) -> Router {
         admin::router(self.shared.clone())

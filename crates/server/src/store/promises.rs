@@ -10,7 +10,7 @@ use tetherline_protocol::{
 };
 
 use super::{AppendError, Credentials, Events, Head, Outcome, Publish, StoreError, Streams};
-use crate::clock;
+use crate::{clock, metrics::Latencies};
 
 /// Everything that a server keeps.
 pub trait Store: Mailbox + Streams + Inbox + Credentials + Upkeep + Events {}
@@ -151,10 +151,34 @@ pub trait Upkeep: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    /// What it takes, for whoever watches. It may ask the disk.
+    fn figures(&self) -> Figures {
+        Figures::default()
+    }
+
     /// Whether what was kept lies where the next start will look for it, or why not.
     fn is_in_place(&self) -> Result<(), StoreError> {
         Ok(())
     }
+}
+
+/// What a store takes and does.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Figures {
+    /// What is kept, in bytes.
+    pub mailbox_bytes: u64,
+    /// What was written and is still to be sorted in, in bytes.
+    pub log_bytes: u64,
+    /// What is left on its disk to whoever runs the server, in bytes, where that can be known.
+    pub free_bytes: Option<u64>,
+    /// Streams that are not finished.
+    pub streams: usize,
+    /// What they take in memory, in bytes.
+    pub stream_bytes: usize,
+    /// How long commits took, those that failed included.
+    pub commits: Latencies,
+    /// Commits that came to nothing.
+    pub failed_commits: u64,
 }
 
 /// What a send meets.

@@ -9,6 +9,7 @@ mod checkpoint;
 mod commands;
 mod cursors;
 mod execute;
+mod figures;
 mod gather;
 mod inbox;
 mod index;
@@ -57,8 +58,8 @@ use futures_util::future::{BoxFuture, ready};
 use tetherline_protocol::{DeviceId, Epoch, IdempotencyKey, Limits, Seq, UserId, frame::Message};
 
 use super::{
-    AppendError, Appended, CarriedOut, Delivery, EventQueue, Events, Head, Mailbox, Place, Publish,
-    Resumed, Room, StoreError, Subscription, Upkeep, tickets::Tickets,
+    AppendError, Appended, CarriedOut, Delivery, EventQueue, Events, Figures, Head, Mailbox, Place,
+    Publish, Resumed, Room, StoreError, Subscription, Upkeep, tickets::Tickets,
 };
 use crate::alarm::Alarm;
 use appends::{appends, digest};
@@ -66,6 +67,7 @@ use behind::Counts;
 use checkpoint::{Checkpoints, LogSizes};
 use commands::{AppendReply, Command};
 use cursors::{Cursors, Kept};
+use figures::Counted;
 use inbox::Claiming;
 use index::Index;
 use keys::Keys;
@@ -129,6 +131,7 @@ pub struct SqliteStore {
     tickets: Mutex<Tickets>,
     clock: Clock,
     alarm: Alarm,
+    counted: Arc<Counted>,
 }
 
 /// What is known without the file.
@@ -199,12 +202,13 @@ impl SqliteStore {
         let streams = unfinished.table();
         let memory = Arc::new(Memory::default());
         memory.sign_outs.load(&connection)?;
-        let desk_rules = (rules.clone(), memory.clone());
         let events = EventQueue::default();
         let keys = Keys::load(&connection, setup.keys)?;
         let index = Index::load(&connection, &memory.recents, setup.positions)?;
         let (epochs, told) = (epoch.clone(), events.clone());
+        let counted = Arc::new(Counted::default());
         let file = (connection, keys, index);
+        let desk_rules = (rules.clone(), memory.clone(), counted.clone());
         let desk = Desk::new(file, desk_rules, epochs, unfinished, told, times, presence);
         let writer = Writer::start(desk, checkpoints, &alarm)?;
         Ok(Self {
@@ -219,6 +223,7 @@ impl SqliteStore {
             tickets: Mutex::default(),
             clock: setup.clock,
             alarm,
+            counted,
         })
     }
 }
@@ -394,6 +399,10 @@ impl Upkeep for SqliteStore {
             self.readers.answer().await?;
             self.writer.answer().await
         })
+    }
+
+    fn figures(&self) -> Figures {
+        figures::of(self)
     }
 
     fn is_in_place(&self) -> Result<(), StoreError> {

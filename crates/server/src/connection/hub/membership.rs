@@ -1,4 +1,7 @@
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
 use bytestring::ByteString;
 use futures_util::task::AtomicWaker;
@@ -38,6 +41,8 @@ pub(crate) struct News {
     pub(crate) notice: Notice,
     /// The newest position, as far as somebody heard.
     pub(crate) head: Seq,
+    /// When that was told, if somebody measures.
+    pub(crate) told_at: Option<Instant>,
     /// There are live-only messages.
     pub(crate) has_live: bool,
     /// A stream has begun, or has more text.
@@ -73,9 +78,21 @@ impl Membership {
         Some(News {
             notice: Notice::unpacked(self.seat.notice.load(Ordering::SeqCst)),
             head: Seq::new(now.head).unwrap_or(Seq::MAX),
+            told_at: self.told_at(),
             has_live: self.has_unheard(),
             has_streamed: now.streamed,
         })
+    }
+
+    fn told_at(&self) -> Option<Instant> {
+        let us = self.channel.told_us.load(Ordering::Relaxed);
+        (us > 0).then(|| self.hub.started + Duration::from_micros(us))
+    }
+
+    /// How many messages are still to be sent, and how many to be acknowledged, for whoever watches.
+    pub(crate) fn stands(&self, (waiting, unhandled): (u64, u64)) {
+        self.seat.waiting.store(waiting, Ordering::Relaxed);
+        self.seat.unhandled.store(unhandled, Ordering::Relaxed);
     }
 
     fn now(&self) -> Seen {

@@ -16,6 +16,10 @@ pub(super) struct Seat {
     pub(super) waker: AtomicWaker,
     pub(super) notice: AtomicU64,
     pub(super) sent: AtomicU64,
+    /// Messages that it asked for and was not sent yet, as of its last word.
+    pub(super) waiting: AtomicU64,
+    /// Messages that it was sent and has not acknowledged.
+    pub(super) unhandled: AtomicU64,
     /// Up to where this connection has taken live-only messages, or missed them.
     pub(super) heard: AtomicU64,
     /// A stream has begun, or has more text, and this connection has not looked since.
@@ -39,6 +43,8 @@ impl Seat {
             waker: AtomicWaker::new(),
             notice: AtomicU64::new(Notice::Nothing.packed()),
             sent: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+            unhandled: AtomicU64::new(0),
             heard: AtomicU64::new(said),
             streamed: AtomicBool::new(false),
             epoch: OnceLock::new(),

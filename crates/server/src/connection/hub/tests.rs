@@ -40,7 +40,7 @@ fn the_tail_serves_who_keeps_up_and_forgets_what_everybody_has() {
     let mut fast = hub.join(&user("ada"), None).ok().unwrap();
     let slow = hub.join(&user("ada"), None).ok().unwrap();
     for seq in 5..=7 {
-        hub.appended(&user("ada"), Seq::new(seq).unwrap(), || Some(delivery(seq)));
+        hub.appended(&user("ada"), Seq::new(seq).unwrap(), None, || Some(delivery(seq)));
     }
     assert_eq!(fast.news().unwrap().head.get(), 7);
     let after = |seq| Seq::new(seq).unwrap();
@@ -55,7 +55,9 @@ fn a_message_told_without_its_text_leaves_no_hole_in_the_tail() {
     let hub = hub(|_| {});
     let membership = hub.join(&user("ada"), None).ok().unwrap();
     for seq in 1..=4 {
-        hub.appended(&user("ada"), Seq::new(seq).unwrap(), || (seq != 2).then(|| delivery(seq)));
+        hub.appended(&user("ada"), Seq::new(seq).unwrap(), None, || {
+            (seq != 2).then(|| delivery(seq))
+        });
     }
     assert_eq!(membership.read(Seq::ZERO, ROOM), None);
     assert_eq!(membership.read(Seq::new(2).unwrap(), ROOM).unwrap(), [delivery(3), delivery(4)]);

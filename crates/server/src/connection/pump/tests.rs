@@ -135,7 +135,7 @@ fn what_the_hub_says_is_heard_before_anything_else_that_happens() {
 fn messages_in_memory_are_read_in_passing() {
     let mut connection = Connection::open();
     let delivery = Delivery { seq: seq(4), text: "{4}".into() };
-    connection.hub.appended(&user(), seq(4), || Some(delivery));
+    connection.hub.appended(&user(), seq(4), None, || Some(delivery));
     connection.handle(Event::Woken);
     let written = connection.poll();
     let text = Outgoing::Text("{4}".into());

@@ -8,6 +8,7 @@ use tetherline_protocol::{UserId, limits::REPLAY_PIECE_BYTES_MAX};
 use super::sends::NotAdmitted;
 use crate::{
     connection::sends_room::SendShare,
+    metrics::Metrics,
     rates::{
         Bucket, HOLDS_MAX, HOLDS_PER_MINUTE, Meters, REFUSALS_MAX, REFUSALS_PER_SECOND, Rate,
         SEND_RETRY_MIN,
@@ -71,6 +72,10 @@ impl Allowance {
         }
     }
 
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.meters.metrics
+    }
+
     /// Something happened at this time.
     pub(super) fn look(&mut self, now: Instant) {
         self.held_until = self.held_until.filter(|until| *until > now);
@@ -111,12 +116,16 @@ impl Allowance {
     }
 
     fn take_send(&mut self, user: &UserId, bytes: u64, now: Instant) -> Result<(), Duration> {
-        let rates = &self.meters.rates;
+        let Meters { rates, metrics, .. } = &*self.meters;
         let (mut sends, mut send_bytes) = (self.sends, self.send_bytes);
-        rates.sends_per_connection.map_or(Ok(()), |rate| take(&mut sends, rate, 1, now))?;
+        rates
+            .sends_per_connection
+            .map_or(Ok(()), |rate| take(&mut sends, rate, 1, now))
+            .inspect_err(|_| metrics.too_fast("sends_per_connection"))?;
         rates
             .send_bytes_per_connection
-            .map_or(Ok(()), |rate| take(&mut send_bytes, rate, bytes, now))?;
+            .map_or(Ok(()), |rate| take(&mut send_bytes, rate, bytes, now))
+            .inspect_err(|_| metrics.too_fast("send_bytes_per_connection"))?;
         self.meters.send(user, bytes, now)?;
         (self.sends, self.send_bytes) = (sends, send_bytes);
         Ok(())
@@ -132,6 +141,9 @@ impl Allowance {
     pub(super) fn control(&mut self, user: &UserId, now: Instant) -> Result<(), Excess> {
         let rate = self.meters.rates.controls_per_connection;
         let own = rate.and_then(|rate| self.controls.count(rate, now));
+        if own.is_some() {
+            self.metrics().too_fast("controls_per_connection");
+        }
         let shared = self.meters.control(user, now);
         self.hold(own.max(shared), now)
     }
@@ -150,6 +162,9 @@ impl Allowance {
             let bucket = &mut self.replay_bytes;
             let bytes = self.turn_bytes;
             let own = rate.map(|rate| bucket.reserve(rate, bytes, now)).unwrap_or_default();
+            if !own.is_zero() {
+                self.meters.metrics.too_fast("replay_bytes_per_connection");
+            }
             let wait = own.max(self.meters.reserve_replay(user, bytes, now));
             self.turn = if wait.is_zero() { Turn::Come } else { Turn::Awaited(now + wait) };
         }

@@ -1,4 +1,8 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -64,8 +68,8 @@ pub(crate) enum Input<'a> {
     Pong(&'a [u8]),
     /// The transport cannot go on reading, for this reason.
     Unreadable(CloseCode),
-    /// The newest position, as far as somebody heard.
-    Head(Seq),
+    /// The newest position, as far as somebody heard, and when that was told, if somebody measures.
+    Head(Seq, Option<Instant>),
     /// The answer to [`Output::Read`].
     Page { read_no: u32, page: Result<Vec<Delivery>, StoreError> },
     /// The answer to [`Output::Resume`].

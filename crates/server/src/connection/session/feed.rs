@@ -2,6 +2,7 @@ mod jumps;
 mod page;
 mod proof;
 mod saving;
+mod standing;
 
 use std::sync::Arc;
 
@@ -108,7 +109,8 @@ pub(super) enum Progress {
     /// The store has nothing there any more: ask it where the mailbox begins.
     Missing,
     /// `ping`: a plain client's Pong to this position says that everything up to it is handled.
-    Deliver { texts: Vec<ByteString>, ping: Option<Seq> },
+    /// `messages` of these texts are some.
+    Deliver { texts: Vec<ByteString>, messages: u64, ping: Option<Seq> },
 }
 
 pub(super) enum Whereabouts {

@@ -57,6 +57,10 @@ impl Session {
                 self.streams.start(have.filter(|_| self.wire == Wire::V1));
                 // What was to be read for news a moment ago is from where this client no longer is.
                 self.requests.retain(|request| !matches!(request, Output::ReadStreams(_)));
+                if after.is_some() && self.feed.is_parked() {
+                    self.allowance.metrics().reconnects.inc();
+                }
+                self.awaited = None;
                 match self.feed.get_pending(after, after_id, epoch.as_ref()) {
                     Located::Here => {}
                     Located::AskTheStore => self.requests.push_back(Output::Locate),

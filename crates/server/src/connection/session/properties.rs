@@ -95,7 +95,7 @@ impl Rig {
                 self.kept.extend((self.head + 1..=end).map(|number| (number, size)));
                 self.head = end;
                 if wakes {
-                    self.input(Input::Head(seq(self.head)));
+                    self.input(Input::Head(seq(self.head), None));
                 }
             }
             Event::Trim(keep) => {

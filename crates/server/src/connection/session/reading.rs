@@ -77,7 +77,8 @@ impl Session {
         match progress {
             Progress::Stale => {}
             Progress::Missing => self.requests.push_back(Output::Locate),
-            Progress::Deliver { texts, ping } => {
+            Progress::Deliver { texts, messages, ping } => {
+                self.allowance.metrics().deliveries.inc_by(messages);
                 if let Some(now) = replayed_at {
                     let bytes = texts.iter().map(|text| text.len() as u64).sum();
                     self.allowance.replayed(&self.user, bytes, now);

@@ -150,7 +150,7 @@ fn the_next_page_is_read_only_when_the_socket_took_the_last() {
     assert_eq!((after, room.bytes), (0, limits::REPLAY_PIECE_BYTES_MAX));
     rig.page(read_no, 1..=10, 100);
     assert!(matches!(rig.output(), Some(Output::Write(batch)) if batch.len() == 10));
-    rig.input(Input::Head(seq(31)));
+    rig.input(Input::Head(seq(31), None));
     assert_eq!(rig.output(), None, "the socket is still busy");
     rig.input(Input::Written);
     assert_eq!(rig.read().1, 10);
@@ -329,7 +329,7 @@ fn a_store_that_fails_ends_the_connection_without_details() {
 #[test]
 fn a_batch_to_a_plain_client_ends_with_a_ping_that_carries_its_position() {
     let mut rig = rig(Wire::Plain, 0, |_| {});
-    rig.input(Input::Head(seq(2)));
+    rig.input(Input::Head(seq(2), None));
     let (read_no, ..) = rig.read();
     rig.page(read_no, 1..=2, 10);
     let batch = rig.written();
@@ -346,7 +346,7 @@ fn a_plain_client_has_not_handled_older_messages_that_are_still_on_their_way() {
     // The Pong for a live message came after the server had sent the older ones, and before the
     // client had them: it moved the cursor over them.
     let mut rig = rig(Wire::Plain, 3, |_| {});
-    rig.input(Input::Head(seq(4)));
+    rig.input(Input::Head(seq(4), None));
     let (read_no, ..) = rig.read();
     rig.page(read_no, 4..=4, 10);
     let live = rig.written();

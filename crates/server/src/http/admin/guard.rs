@@ -44,6 +44,11 @@ fn refused(headers: &HeaderMap, is_local: bool) -> Option<&'static str> {
 fn is_own_name(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     let name = authority.host();
+    // Nothing before it, and nothing but a port behind.
+    let rest = authority.as_str().strip_prefix(name);
+    if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':')) {
+        return false;
+    }
     let in_brackets = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
     let is_address = match in_brackets {
         Some(address) => address.parse::<Ipv6Addr>().is_ok(),

@@ -142,6 +142,10 @@ impl Files {
         Ok(Self(identified.collect::<Result<_, _>>()?))
     }
 
+    pub(super) fn mailbox(&self) -> &Path {
+        &self.0[0].0
+    }
+
     pub(super) fn check(&self) -> Result<(), Absence> {
         self.0.iter().try_for_each(|(path, identity)| same(path, *identity))
     }

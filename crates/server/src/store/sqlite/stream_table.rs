@@ -155,6 +155,13 @@ impl StreamTable {
         own.find(|stream| stream.message_uuid == *message_uuid).cloned()
     }
 
+    /// How many, and what they take, in bytes.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let users = self.look();
+        let streams = users.values().flatten();
+        streams.fold((0, 0), |(count, bytes), stream| (count + 1, bytes + stream.cost()))
+    }
+
     pub(super) fn of(&self, user: &UserId) -> Vec<Arc<Stream>> {
         self.look().get(user).cloned().unwrap_or_default()
     }

@@ -1,5 +1,5 @@
 use std::{
-    sync::{Arc, mpsc::SyncSender},
+    sync::{Arc, atomic::Ordering, mpsc::SyncSender},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -14,6 +14,7 @@ use super::{
     checkpoint::Checkpoints,
     commands::{Command, Done, Reply, spread},
     cursors::Positions,
+    figures::Counted,
     gather::{Pace, gather},
     index::Index,
     keys::Keys,
@@ -172,6 +173,7 @@ pub(super) struct Desk {
     pulse: Arc<Pulse>,
     /// The last commit waited for another program's lock, in vain.
     is_locked: bool,
+    counted: Arc<Counted>,
     // Lets go of the lock after the connection is closed.
     pub(super) presence: Presence,
 }
@@ -179,7 +181,7 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(
         (connection, keys, index): (Connection, Keys, Index),
-        (rules, memory): (Arc<Rules>, Arc<Memory>),
+        (rules, memory, counted): (Arc<Rules>, Arc<Memory>, Arc<Counted>),
         epoch: Arc<str>,
         unfinished: Unfinished,
         events: EventQueue,
@@ -205,6 +207,7 @@ impl Desk {
             trouble: Trouble::default(),
             pulse: Arc::default(),
             is_locked: false,
+            counted,
             presence,
         }
     }
@@ -322,6 +325,8 @@ impl Desk {
             self.events.tell([Event::Missed]);
         }
         let (commands, took) = (batch.len(), began.elapsed());
+        self.counted.commits.observe(took);
+        self.counted.failed.fetch_add(changed.is_err().into(), Ordering::Relaxed);
         tracing::trace!(commands, ?took, failed = changed.is_err(), "committed");
         self.note(&changed);
         changed

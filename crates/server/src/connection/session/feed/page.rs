@@ -17,7 +17,7 @@ impl Feed {
             return Progress::Missing;
         }
         self.reading = Reading::Idle;
-        let mut texts = Vec::with_capacity(page.len());
+        let (mut texts, mut messages) = (Vec::with_capacity(page.len()), 0);
         for delivery in page {
             let is_unreadable = delivery.is_unreadable();
             let Delivery { seq, text } = delivery;
@@ -46,6 +46,7 @@ impl Feed {
             }
             *position = seq;
             texts.push(text);
+            messages += 1;
         }
         if let Detour::Underway { from, to } = *detour
             && (*position >= from || texts.is_empty())
@@ -58,7 +59,7 @@ impl Feed {
         // count once they have been sent, before they arrive.
         let counts = self.wire == Wire::Plain && !matches!(detour, Detour::Ahead { .. });
         let ping = (counts && !texts.is_empty()).then_some(*position);
-        Progress::Deliver { texts, ping }
+        Progress::Deliver { texts, messages, ping }
     }
 }
 

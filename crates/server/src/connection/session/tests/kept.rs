@@ -24,7 +24,7 @@ fn when_everything_that_waited_was_trimmed_that_is_said_and_what_follows_comes()
     assert_eq!(rig.output(), Some(Output::Locate));
     rig.input(Input::Located(Ok(place(5, 5))));
     assert_eq!(rig.summaries(), [(5, false)]);
-    rig.input(Input::Head(seq(6)));
+    rig.input(Input::Head(seq(6), None));
     assert_eq!(rig.read().1, 5);
 }
 
@@ -33,7 +33,7 @@ fn what_is_trimmed_before_a_slow_reader_gets_there_is_said_too() {
     let mut rig = rig(Wire::V1, 2, |_| {});
     rig.input(Input::Text(r#"{"type":"get_pending","after":2}"#));
     assert_eq!(rig.summaries(), [(2, true)]);
-    rig.input(Input::Head(seq(9)));
+    rig.input(Input::Head(seq(9), None));
     let (read_no, ..) = rig.read();
     rig.input(Input::Page { read_no, page: Ok(Vec::new()) });
     assert_eq!(rig.output(), Some(Output::Locate));
@@ -123,7 +123,7 @@ fn limits_bind_only_who_acknowledges() {
     // From now on it does: 2 to 10 are on their way.
     rig.input(Input::Text(r#"{"type":"ack","seq":1}"#));
     assert_eq!(rig.output(), Some(Output::Acknowledge(seq(1))));
-    rig.input(Input::Head(seq(12)));
+    rig.input(Input::Head(seq(12), None));
     assert_eq!(rig.output(), None);
     rig.input(Input::Acknowledged);
     rig.input(Input::Text(r#"{"type":"ack","seq":9}"#));
@@ -189,7 +189,7 @@ fn live_only_messages_wait_for_the_socket_and_not_for_the_store() {
 #[test]
 fn a_plain_client_is_told_that_what_was_older_is_gone() {
     let mut rig = rig(Wire::Plain, 3, |_| {});
-    rig.input(Input::Head(seq(4)));
+    rig.input(Input::Head(seq(4), None));
     let (read_no, ..) = rig.read();
     rig.page(read_no, 4..=4, 10);
     rig.written();
@@ -208,6 +208,6 @@ fn a_plain_client_for_whom_nothing_is_left_is_told_so() {
     assert_eq!(rig.output(), Some(Output::Locate));
     rig.input(Input::Located(Ok(place(3, 3))));
     assert_eq!(rig.summaries(), [(3, false)]);
-    rig.input(Input::Head(seq(4)));
+    rig.input(Input::Head(seq(4), None));
     assert_eq!(rig.read().1, 3);
 }

@@ -300,7 +300,7 @@ fn what_was_asked_for_comes_no_faster_than_is_allowed_and_all_of_it() {
     let took = rig.now - start;
     assert!((29 * SECOND..=31 * SECOND).contains(&took), "{took:?}");
     // What comes now was not asked for.
-    rig.input(Input::Head(seq(1_001)));
+    rig.input(Input::Head(seq(1_001), None));
     rig.read();
 }
 

@@ -49,7 +49,7 @@ fn messages_wait_while_streams_are_read_and_streams_while_messages_are() {
     streams.append(1, "a");
     rig.input(Input::Streamed);
     let places = asks(&mut rig);
-    rig.input(Input::Head(seq(1)));
+    rig.input(Input::Head(seq(1), None));
     assert_eq!(rig.output(), None, "its end may be that message");
     comes(&mut rig, &streams, &places, 0);
     assert!(written(&mut rig).contains(r#""text":"a""#));
@@ -67,7 +67,7 @@ fn messages_wait_while_streams_are_read_and_streams_while_messages_are() {
 #[test]
 fn what_is_older_than_what_was_sent_is_asked_for_again() {
     let (mut rig, mut streams) = story();
-    rig.input(Input::Head(seq(2)));
+    rig.input(Input::Head(seq(2), None));
     let output = rig.output();
     let Some(Output::Read { read_no, .. }) = output else { panic!("{output:?}") };
     rig.page(read_no, 1..=2, 10);
@@ -113,7 +113,7 @@ fn steady_messages_starve_no_stream_and_a_long_text_starves_no_message() {
     let (mut messages, mut texts, mut head) = (0, 0, 0);
     for _ in 0..20 {
         head += 1;
-        rig.input(Input::Head(seq(head)));
+        rig.input(Input::Head(seq(head), None));
         match rig.output() {
             Some(Output::Read { read_no, after, .. }) => {
                 rig.page(read_no, after.get() + 1..=head, 10);

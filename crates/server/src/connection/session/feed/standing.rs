@@ -1,0 +1,34 @@
+//! How far a connection is, for whoever measures.
+
+use tetherline_protocol::Seq;
+
+use super::{Feed, Flow};
+
+impl Feed {
+    /// Whether nothing stands between what was sent last and what is new up to there.
+    pub(crate) fn awaits(&self, head: Seq) -> bool {
+        let is_caught_up = matches!(
+            self.flow,
+            Flow::Flowing { position, backlog: None, .. } if position == self.head
+        );
+        is_caught_up && head > self.head
+    }
+
+    /// Whether everything up to there was sent.
+    pub(crate) fn has_sent(&self, seq: Seq) -> bool {
+        matches!(self.flow, Flow::Flowing { position, .. } if position >= seq)
+    }
+
+    /// Whether nothing was asked for yet.
+    pub(crate) fn is_parked(&self) -> bool {
+        matches!(self.flow, Flow::Parked)
+    }
+
+    /// How many messages are still to be sent, and how many to be acknowledged.
+    pub(crate) fn behind(&self) -> (u64, u64) {
+        let Flow::Flowing { position, .. } = self.flow else { return (0, 0) };
+        let handled = self.cursor.max(self.heard);
+        let between = |from: Seq, to: Seq| to.get().saturating_sub(from.get());
+        (between(position, self.head), between(handled, position))
+    }
+}
