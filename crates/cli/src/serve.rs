@@ -200,6 +200,7 @@ fn config(options: &Options) -> Result<Config> {
     options.streams.set(&mut config.limits);
     options.addresses.set(&mut config);
     options.kept.set(&mut config);
+    options.admin.set(&mut config);
     options.rates.set(&mut config.rates);
     config.check().context("the limits contradict each other")?;
     Ok(config)

@@ -6,7 +6,7 @@ use tetherline_protocol::Limits;
 
 use crate::{
     ApiKey, ApiKeys, DRAIN_WINDOW, Drain, Origin, Proxies, REQUEST_BODIES_BYTES_MAX, Rates,
-    SENDS_BYTES_MAX, SENDS_BYTES_PER_USER_MAX, TokenRules,
+    SENDS_BYTES_MAX, SENDS_BYTES_PER_USER_MAX, SPACE_BYTES_MIN, TokenRules,
 };
 
 /// What became of so many of a user's sends is kept. A send that is repeated after so many later ones counts as new.
@@ -53,6 +53,8 @@ pub struct Config {
     pub outcomes_per_user_max: u64,
     /// The same in bytes: their ids, what was answered, and why they were refused.
     pub outcome_bytes_per_user_max: u64,
+    /// A server with less left on the disk of its store, in bytes, is not ready; 0 for whatever is left.
+    pub space_bytes_min: u64,
     /// What is allowed how often.
     pub rates: Rates,
 }
@@ -77,6 +79,7 @@ impl Config {
             outcomes_per_user_max: OUTCOMES_PER_USER_MAX,
             outcome_bytes_per_user_max: OUTCOME_BYTES_PER_USER_MAX,
             connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
+            space_bytes_min: SPACE_BYTES_MIN,
             rates: Rates::default(),
         }
     }

@@ -92,8 +92,8 @@ pub use security::{
     JWKS_RETRY_MAX, JWKS_TIMEOUT, JWKS_UNKNOWN_KID_INTERVAL, Jwks, JwksOptions, JwksTimes,
 };
 pub use server::{
-    DRAIN_TIMEOUT, DRAIN_WINDOW, PublishError, Published, Readiness, STORE_ANSWER_TIMEOUT, Server,
-    TICKET_CONNECTION_TIMEOUT, TICKET_TIMEOUT,
+    DRAIN_TIMEOUT, DRAIN_WINDOW, PublishError, Published, Readiness, SPACE_BYTES_MIN,
+    STORE_ANSWER_TIMEOUT, Server, TICKET_CONNECTION_TIMEOUT, TICKET_TIMEOUT,
 };
 pub use store::{
     Head, Publish, SIGN_OUTS_PER_USER_MAX, SignOutError, StoreError, TICKETS_MAX,

@@ -43,7 +43,7 @@ use crate::{
 pub use draining::{DRAIN_TIMEOUT, DRAIN_WINDOW};
 pub use publishing::{PublishError, Published};
 use readiness::Looks;
-pub use readiness::{Readiness, STORE_ANSWER_TIMEOUT};
+pub use readiness::{Readiness, SPACE_BYTES_MIN, STORE_ANSWER_TIMEOUT};
 pub(crate) use tickets::vouched_for;
 pub use tickets::{TICKET_CONNECTION_TIMEOUT, TICKET_TIMEOUT};
 
@@ -69,6 +69,7 @@ pub(crate) struct Shared {
     sign_ins: SharedTrouble,
     stops: SharedTrouble,
     looks: Looks,
+    room: SharedTrouble,
     background: OnceLock<()>,
     alarm: Alarm,
 }
@@ -105,6 +106,7 @@ impl Server {
             sign_ins: SharedTrouble::default(),
             stops: SharedTrouble::default(),
             looks: Looks::default(),
+            room: SharedTrouble::default(),
             background: OnceLock::new(),
             alarm: Alarm::new(),
         };

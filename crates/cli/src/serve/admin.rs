@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use tetherline_process::note;
-use tetherline_server::{Server, listen, serve};
+use tetherline_server::{Config, SPACE_BYTES_MIN, Server, listen, serve};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use super::cannot_listen;
@@ -16,6 +16,15 @@ pub(super) struct AdminOptions {
     /// said on stderr. Nobody has to show a key there, so let nobody else reach it. Without it there is none.
     #[arg(long, value_name = "ADDRESS", env = "TETHERLINE_ADMIN_LISTEN")]
     admin_listen: Option<SocketAddr>,
+    /// Not ready (/readyz) with less than so many bytes left on the disk of the data folder; 0 for never. Whoever is
+    /// connected is served on, and messages are kept, as long as they can be.
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value_t = SPACE_BYTES_MIN,
+        env = "TETHERLINE_SPACE_BYTES_MIN"
+    )]
+    space_bytes_min: u64,
 }
 
 /// A port that is taken, and not served yet.
@@ -25,6 +34,10 @@ pub(super) struct AdminListener(Option<TcpListener>);
 pub(super) struct Admin(Option<(oneshot::Sender<()>, JoinHandle<std::io::Result<()>>)>);
 
 impl AdminOptions {
+    pub(super) fn set(&self, config: &mut Config) {
+        config.space_bytes_min = self.space_bytes_min;
+    }
+
     pub(super) fn bind(&self) -> Result<AdminListener> {
         let Some(address) = self.admin_listen else { return Ok(AdminListener(None)) };
         let bound =

@@ -1,18 +1,26 @@
 //! The port for whoever looks after the server.
 
 use std::{
+    fs,
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
-use crate::support::{PATIENCE, Server, Watched, complaint, text};
+use crate::support::{PATIENCE, Process, Server, Watched, complaint, tetherline, text};
 
 /// The answer to a request with these headers, from its first line on.
 fn asked(url: &str, path: &str, headers: &str) -> String {
+    said(url, &format!("GET {path} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n"))
+}
+
+fn said(url: &str, request: &str) -> String {
     let address = url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -65,7 +73,9 @@ async fn whether_it_is_ready_can_be_asked_until_it_is_gone() {
     let _socket = socket.unwrap();
     watched.server.ask_to_end();
     let ready = || asked(&watched.admin, "/readyz", "Host: localhost\r\n");
-    while ready().starts_with("HTTP/1.1 200") {}
+    while ready().starts_with("HTTP/1.1 200") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let answer = ready();
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("draining"), "{answer}");
     watched.server.kill();
@@ -91,4 +101,52 @@ fn a_port_in_use_is_named_with_its_own_option() {
         address.port()
     );
     assert!(said.contains(&expected), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+/// A file system of its own, of 32 MiB, for the data folder of the command that follows.
+const ON_A_SMALL_DISK: &str = r#"mount -t tmpfs -o size=32m none "$1" && shift && exec "$@""#;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_whose_disk_is_nearly_full_says_so_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let serve = tetherline(&["serve", "--listen", "127.0.0.1:0", "--data", text(&data)]);
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "--", "sh", "-c", ON_A_SMALL_DISK, "sh"]);
+    command.arg(folder.path()).arg(serve.get_program()).args(serve.get_args());
+    command.args(["--space-bytes-min", "16777216"]).stdin(Stdio::null());
+    let process = Process::spawn(command);
+    let Some(line) = process.line_if_any() else {
+        println!("left out: no file system may be mounted here");
+        return;
+    };
+    let url = line.strip_prefix("listening on ").unwrap();
+    // The file system is its own, and is seen through it.
+    let inside = Path::new("/proc").join(process.id().to_string()).join("root");
+    let inside = inside.join(data.strip_prefix("/").unwrap());
+    let key = fs::read_to_string(inside.join("api.key")).unwrap();
+    let host = "Host: localhost\r\n";
+    let until = |status: u16| {
+        while self::status(url, "/readyz", host) != status {
+            thread::sleep(Duration::from_millis(10));
+        }
+    };
+    until(200);
+    fs::write(inside.join("in-the-way"), vec![b'x'; 18 * 1024 * 1024]).unwrap();
+    until(503);
+    let answer = asked(url, "/readyz", host);
+    assert!(answer.contains(r#""reason":"no_space""#), "{answer}");
+    let body = r#"{"type":"note"}"#;
+    let publish = format!(
+        "POST /v1/users/ada/messages HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Authorization: Bearer {}\r\nContent-Length: {}\r\n\r\n{body}",
+        key.trim(),
+        body.len()
+    );
+    let answer = said(url, &publish);
+    assert!(answer.starts_with("HTTP/1.1 201"), "messages are kept while there is room: {answer}");
+    fs::remove_file(inside.join("in-the-way")).unwrap();
+    until(200);
 }

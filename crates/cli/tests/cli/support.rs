@@ -74,6 +74,15 @@ impl Process {
         self.lines.recv_timeout(PATIENCE).expect("a line on stdout")
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line, unless it ends without one.
+    pub(crate) fn line_if_any(&self) -> Option<String> {
+        self.lines.recv_timeout(PATIENCE).ok()
+    }
+
     pub(crate) fn ask_to_end(&self) {
         let asked = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(asked.success());

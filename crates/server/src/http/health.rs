@@ -29,6 +29,7 @@ pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     match shared.readiness().await {
         Readiness::Ready => now(Json(json!({ "status": "ready" })).into_response()),
         Readiness::Draining => not_ready("The server restarts.", "draining"),
+        Readiness::NoSpace { .. } => not_ready("The server's disk is nearly full.", "no_space"),
         // Why is in the log, and not for strangers.
         Readiness::NoStore(_) | Readiness::StoreSilent => {
             not_ready("Nothing can be read or kept right now.", "store_unavailable")

@@ -151,6 +151,11 @@ pub trait Upkeep: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    /// What is left on its disk to whoever runs the server, in bytes, where that can be known. It asks the disk.
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// What it takes, for whoever watches. It may ask the disk.
     fn figures(&self) -> Figures {
         Figures::default()
@@ -169,7 +174,7 @@ pub struct Figures {
     pub mailbox_bytes: u64,
     /// What was written and is still to be sorted in, in bytes.
     pub log_bytes: u64,
-    /// What is left on its disk to whoever runs the server, in bytes, where that can be known.
+    /// As [`Upkeep::free_bytes`].
     pub free_bytes: Option<u64>,
     /// Streams that are not finished.
     pub streams: usize,

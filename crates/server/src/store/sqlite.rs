@@ -401,6 +401,10 @@ impl Upkeep for SqliteStore {
         })
     }
 
+    fn free_bytes(&self) -> Option<u64> {
+        figures::free_bytes(self)
+    }
+
     fn figures(&self) -> Figures {
         figures::of(self)
     }
