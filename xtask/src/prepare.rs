@@ -51,6 +51,12 @@ pub(crate) fn proxies(root: &Path) -> Result<()> {
     from_debian(root, "HAProxy", "haproxy", why)
 }
 
+/// It scrapes the server in the tests; its package has `promtool`, too.
+pub(crate) fn prometheus(root: &Path) -> Result<()> {
+    let why = "the tests have it scrape the server, and hold deploy/prometheus to it";
+    from_debian(root, "Prometheus", "prometheus", why)
+}
+
 /// It counts the instructions of the hot paths.
 pub(crate) fn valgrind(root: &Path) -> Result<()> {
     from_debian(root, "valgrind", "valgrind", "it counts the instructions of the hot paths")

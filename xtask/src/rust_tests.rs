@@ -32,6 +32,7 @@ struct Program {
 pub(crate) fn run(root: &Path) -> Result<()> {
     prepare::python(root)?;
     prepare::proxies(root)?;
+    prepare::prometheus(root)?;
     // cargo-nextest is nicer to read and no requirement.
     let nextest = workspace::command(root, "cargo").args(["nextest", "--version"]).output();
     if nextest.is_ok_and(|output| output.status.success()) {

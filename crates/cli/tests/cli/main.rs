@@ -19,6 +19,7 @@ mod memory;
 mod mistakes;
 mod names;
 mod outbound;
+mod prometheus;
 mod proxies;
 mod rates;
 mod refusals;

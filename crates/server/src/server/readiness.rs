@@ -77,20 +77,16 @@ impl Shared {
         let store = self.store.clone();
         let free_bytes = spawn_blocking(move || store.free_bytes()).await.ok().flatten();
         let is_short = |free_bytes: &u64| *free_bytes < self.config.space_bytes_min;
-        match free_bytes.filter(is_short) {
-            Some(free_bytes) => {
-                if let Some(Word::Fails { times }) = self.room.failed_now() {
-                    let what = "the disk of the mailboxes is nearly full; make room before it is";
-                    tracing::warn!(free_bytes, times, "{what}");
-                }
-                Readiness::NoSpace { free_bytes }
+        if let Some(free_bytes) = free_bytes.filter(is_short) {
+            if let Some(Word::Fails { times }) = self.room.failed_now() {
+                let what = "the disk of the mailboxes is nearly full; make room before it is";
+                tracing::warn!(free_bytes, times, "{what}");
             }
-            None => {
-                if let Some(Word::Works { .. }) = self.room.worked_now() {
-                    tracing::info!("the disk of the mailboxes has room again");
-                }
-                Readiness::Ready
-            }
+            return Readiness::NoSpace { free_bytes };
         }
+        if let Some(Word::Works { .. }) = self.room.worked_now() {
+            tracing::info!("the disk of the mailboxes has room again");
+        }
+        Readiness::Ready
     }
 }
