@@ -25,6 +25,8 @@ pub(crate) struct Showing {
     head: u64,
     /// The last position written since the client asked.
     position: u64,
+    /// Something was written since then: a place that was looked up for an earlier question comes too late to count.
+    is_under_way: bool,
     /// What went out of sight because it was about to end comes back when that fails, from its beginning.
     may_come_back: bool,
     wish: Wish,
@@ -48,12 +50,14 @@ enum Wish {
 
 impl Showing {
     pub(crate) fn new(head: u64, may_come_back: bool) -> Self {
-        Self { head, position: 0, may_come_back, wish: Wish::Nothing }
+        Self { head, position: 0, is_under_way: false, may_come_back, wish: Wish::Nothing }
     }
 
     /// The session goes on from where the store says.
     pub(crate) fn located(&mut self, cursor: u64) {
-        self.position = cursor;
+        if !self.is_under_way {
+            self.position = cursor;
+        }
     }
 
     /// `there`: what is committed of all attempts.
@@ -62,6 +66,7 @@ impl Showing {
             return;
         };
         self.position = after.map_or(0, tetherline_protocol::Seq::get);
+        self.is_under_way = false;
         self.wish = match have {
             None => Wish::Nothing,
             Some(_) if frames_waiting > 0 => Wish::Unclear,
@@ -93,6 +98,7 @@ impl Showing {
     fn write(&mut self, text: &str, is_late: impl Fn(&Name) -> bool) -> Option<&'static str> {
         if let Some(seq) = position_in(text) {
             self.position = seq.get();
+            self.is_under_way = true;
             return None;
         }
         let kinds = ["message_", "mailbox_gap", "pending_check_complete", "position_checked"];
