@@ -8,7 +8,13 @@
 mod engine;
 mod frames;
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tetherline_process::say;
@@ -37,6 +43,27 @@ pub(crate) fn run(root: &Path, mode: Mode) -> Result<()> {
     for (path, text) in files {
         write_or_check(root, &path, &text, mode)?;
     }
+    if mode == Mode::Write {
+        write_settings(root)?;
+    }
+    Ok(())
+}
+
+/// The binary knows its settings: the test that holds docs/configuration.md to them writes it, too.
+fn write_settings(root: &Path) -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(root).env("TETHERLINE_CODEGEN", "1");
+    cargo.args([
+        "test",
+        "--quiet",
+        "-p",
+        "tetherline-cli",
+        "--bin",
+        "tetherline",
+        "settings::reference",
+    ]);
+    let ended = cargo.stdout(Stdio::null()).status().context("cargo cannot be started")?;
+    ensure!(ended.success(), "docs/configuration.md cannot be written");
     Ok(())
 }
 

@@ -2,20 +2,24 @@
 #![allow(clippy::doc_markdown, reason = "the comments on options are the help that people read")]
 
 mod backup;
+mod config;
 mod erase;
 mod files;
 mod keys;
+mod papers;
 mod printable;
 mod publish;
 mod serve;
+mod settings;
 mod sign_out;
 mod tail;
 mod token;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use tetherline_process::{arguments, finish, note, say_panics};
+use clap::{ArgMatches, FromArgMatches as _, Parser, Subcommand};
+use settings::Settings;
+use tetherline_process::{command, ended_by, finish, note, say_panics};
 use tetherline_server::chain;
 
 /// Gives the memory of large messages back to the system.
@@ -27,7 +31,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// Exit codes: 0 when it was done, 1 when it was not, 2 for a command line that is none, 74 when it was done and
 /// its answer could not be written to stdout; 130 and 143 after a second SIGINT or SIGTERM, which ends it at once.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(name = "tetherline", version, about)]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
@@ -37,6 +41,8 @@ struct Arguments {
 enum Task {
     /// Deliver messages: /ws/user/{user} for clients, /v1/users/{user}/messages for publishers.
     Serve(Box<serve::Options>),
+    /// Print every setting of `serve`, what it is and where that comes from; says whether the server would take it.
+    Config(Box<config::Options>),
     /// Print a token with which a user may connect.
     Token(token::Options),
     /// Add, list and withdraw keys for publishers, while the server runs.
@@ -53,17 +59,22 @@ enum Task {
     Restore(backup::RestoreOptions),
     /// Print what arrives for a user, one frame a line; goes on over every reconnect.
     Tail(tail::Options),
+    /// Print what a shell needs to complete this command line: `source <(tetherline completions bash)`.
+    Completions(papers::CompletionOptions),
+    /// Write manual pages.
+    Man(papers::ManOptions),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     say_panics();
-    let task = match arguments::<Arguments>() {
-        Ok(arguments) => arguments.task,
+    let (task, said, settings) = match arguments() {
+        Ok(arguments) => arguments,
         Err(code) => return code,
     };
     let result = match task {
         Task::Serve(options) => serve::run(*options).await,
+        Task::Config(options) => config::run(&options, &command::<Arguments>(), &said, &settings),
         Task::Token(options) => token::run(&options),
         Task::Keys(options) => keys::run(&options),
         Task::Publish(options) => publish::run(options).await,
@@ -72,6 +83,8 @@ async fn main() -> ExitCode {
         Task::Backup(options) => backup::run(&options),
         Task::Restore(options) => backup::restore(&options),
         Task::Tail(options) => tail::run(options).await,
+        Task::Completions(options) => papers::completions(&options, command::<Arguments>()),
+        Task::Man(options) => papers::man(&options, command::<Arguments>()),
     };
     let code = result.unwrap_or_else(|problem| {
         note!("tetherline: {}", chain(problem.as_ref()));
@@ -79,4 +92,26 @@ async fn main() -> ExitCode {
     });
     finish();
     code
+}
+
+/// The command line, with what a file of settings adds to it; or how to end.
+fn arguments() -> Result<(Task, ArgMatches, Settings), ExitCode> {
+    let command = command::<Arguments>();
+    let (line, settings) =
+        Settings::read(&command, std::env::args_os().collect()).map_err(|unusable| {
+            note!("tetherline: {unusable}");
+            finish();
+            ExitCode::from(2)
+        })?;
+    let parsed = command.clone().try_get_matches_from(line);
+    let parsed = parsed.and_then(|said| Ok((Arguments::from_arg_matches(&said)?.task, said)));
+    let (task, said) = parsed.map_err(|words| {
+        let mut tasks = command.get_subcommands();
+        if let Some(place) = tasks.find_map(|task| settings.place_of_complaint(task, &words)) {
+            note!("tetherline: this is said in {place}");
+            finish();
+        }
+        ended_by(&words)
+    })?;
+    Ok((task, said, settings))
 }

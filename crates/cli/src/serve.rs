@@ -21,7 +21,7 @@ use tetherline_process::{
     Asked, Signals, feed_watchdog, inherited_listener, log_to_stderr, say, say_ready, say_stopping,
 };
 use tetherline_server::{
-    ApiKey, ApiKeys, Config, Origin, Readiness, Server, Webhook, WebhookOptions, listen,
+    ApiKey, ApiKeys, Config, JwtKeys, Origin, Readiness, Server, Webhook, WebhookOptions, listen,
     raise_descriptors, store::SqliteStore,
 };
 use tokio::net::TcpListener;
@@ -32,6 +32,10 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
+    /// A file in TOML that says any of the options below under their names, such as `listen = "127.0.0.1:8080"`. The
+    /// environment and the command line go before it; `tetherline config` shows what holds.
+    #[arg(long, value_name = "FILE", env = "TETHERLINE_CONFIG")]
+    config: Option<PathBuf>,
     /// Address and port; port 0 takes a free one, which is printed. A socket that systemd hands over is used instead.
     #[arg(long, default_value = "127.0.0.1:8080", env = "TETHERLINE_LISTEN")]
     listen: SocketAddr,
@@ -194,16 +198,28 @@ fn config(options: &Options) -> Result<Config> {
     config.api_key = api_key(options, &config.api_keys)?;
     config.allowed_origins.clone_from(&options.allow_origins);
     config.allow_query_token = options.allow_query_token;
+    limit(&mut config, options)?;
+    Ok(config)
+}
+
+/// Whether it could be served so, as far as can be said without looking at the data folder.
+pub(crate) fn check(options: &Options) -> Result<()> {
+    let nobodys = JwtKeys::from_secret(&[0; 32]).context("32 bytes are enough")?;
+    let wanted = options.webhook_connection_events && options.webhook_url.is_none();
+    ensure!(!wanted, "--webhook-connection-events needs --webhook-url");
+    limit(&mut Config::new(nobodys), options)
+}
+
+fn limit(config: &mut Config, options: &Options) -> Result<()> {
     config.limits.retention_age_ms = u64::from(options.retention_days) * DAY_MS;
     config.limits.retention_messages_max = u64::from(options.retention_messages);
-    options.drain.set(&mut config);
+    options.drain.set(config);
     options.streams.set(&mut config.limits);
-    options.addresses.set(&mut config);
-    options.kept.set(&mut config);
-    options.admin.set(&mut config);
+    options.addresses.set(config);
+    options.kept.set(config);
+    options.admin.set(config);
     options.rates.set(&mut config.rates);
-    config.check().context("the limits contradict each other")?;
-    Ok(config)
+    config.check().context("the limits contradict each other")
 }
 
 /// A key for everything is made only where no other was.

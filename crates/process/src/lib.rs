@@ -91,21 +91,32 @@ pub fn outcome_of(written: io::Result<()>, done: &str) -> ExitCode {
     }
 }
 
-/// The command line, or how to end: with the help that was asked for, or a complaint. A variable that is
-/// empty stands for an option that was not given: `docker compose` hands on `${PORT:-}` as one.
+/// The command line, or how to end: with the help that was asked for, or a complaint.
 #[cfg(feature = "clap")]
 pub fn arguments<T: clap::Parser>() -> Result<T, ExitCode> {
-    let command = without_empty_variables(T::command());
-    let parsed = command.try_get_matches().and_then(|matches| T::from_arg_matches(&matches));
-    parsed.map_err(|words| {
-        let code = ExitCode::from(u8::try_from(words.exit_code()).unwrap_or(1));
-        let written = words.print().and_then(|()| io::stdout().flush());
-        if words.use_stderr() || written.is_ok() {
-            code
-        } else {
-            outcome_of(written, "help was asked for")
-        }
-    })
+    let parsed = command::<T>().try_get_matches();
+    parsed.and_then(|matches| T::from_arg_matches(&matches)).map_err(|words| ended_by(&words))
+}
+
+/// What there is to say on the command line. A variable that is empty stands for an option that was not given:
+/// `docker compose` hands on `${PORT:-}` as one.
+#[cfg(feature = "clap")]
+#[must_use]
+pub fn command<T: clap::CommandFactory>() -> clap::Command {
+    without_empty_variables(T::command())
+}
+
+/// Says it, and how to end: with the help that was asked for, or a complaint.
+#[cfg(feature = "clap")]
+#[must_use]
+pub fn ended_by(words: &clap::Error) -> ExitCode {
+    let code = ExitCode::from(u8::try_from(words.exit_code()).unwrap_or(1));
+    let written = words.print().and_then(|()| io::stdout().flush());
+    if words.use_stderr() || written.is_ok() {
+        code
+    } else {
+        outcome_of(written, "help was asked for")
+    }
 }
 
 #[cfg(feature = "clap")]

@@ -8,6 +8,7 @@ mod batch;
 #[cfg(target_os = "linux")]
 mod clock;
 mod compat;
+mod config;
 mod connect_hook;
 mod delivery;
 mod descriptors;
@@ -19,6 +20,7 @@ mod memory;
 mod mistakes;
 mod names;
 mod outbound;
+mod papers;
 mod prometheus;
 mod proxies;
 mod rates;
