@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, FromArgMatches as _, Parser, Subcommand};
 use settings::Settings;
-use tetherline_process::{command, ended_by, finish, note, say_panics};
+use tetherline_process::{command, complain, ended_by, finish, say_panics};
 use tetherline_server::chain;
 
 /// Gives the memory of large messages back to the system.
@@ -87,7 +87,7 @@ async fn main() -> ExitCode {
         Task::Man(options) => papers::man(&options, command::<Arguments>()),
     };
     let code = result.unwrap_or_else(|problem| {
-        note!("tetherline: {}", chain(problem.as_ref()));
+        complain!("tetherline: {}", chain(problem.as_ref()));
         ExitCode::FAILURE
     });
     finish();

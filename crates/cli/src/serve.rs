@@ -3,6 +3,7 @@ mod admin;
 mod connect_hook;
 mod drain;
 mod kept;
+mod log;
 mod rates;
 mod streams;
 mod tokens;
@@ -18,7 +19,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use tetherline_process::{
-    Asked, Signals, feed_watchdog, inherited_listener, log_to_stderr, say, say_ready, say_stopping,
+    Asked, Signals, feed_watchdog, inherited_listener, say, say_ready, say_stopping,
 };
 use tetherline_server::{
     ApiKey, ApiKeys, Config, JwtKeys, Origin, Readiness, Server, Webhook, WebhookOptions, listen,
@@ -133,11 +134,13 @@ pub(crate) struct Options {
     #[command(flatten)]
     kept: kept::KeptOptions,
     #[command(flatten)]
+    log: log::LogOptions,
+    #[command(flatten)]
     rates: rates::RateOptions,
 }
 
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
-    log_to_stderr("info");
+    let _log = options.log.start();
     // Before anything is listened to: a signal during the start has to end it in order, too.
     let signals = Signals::listen().and_then(Signals::ignore_hangup);
     let signals = signals.context("cannot listen for signals")?;

@@ -16,6 +16,7 @@ mod systemd;
 #[cfg(all(feature = "systemd", not(unix)))]
 #[path = "unsupervised.rs"]
 mod systemd;
+mod words;
 
 #[cfg(feature = "clap")]
 use std::ffi::OsStr;
@@ -26,7 +27,7 @@ use std::{
 };
 
 #[cfg(feature = "log")]
-pub use log::log_to_stderr;
+pub use log::{InvalidLevel, Log, LogFormat, LogLevel, log_to_stderr};
 pub use panics::say_panics;
 #[cfg(feature = "signals")]
 pub use signals::{Asked, Signals};
@@ -52,6 +53,14 @@ macro_rules! note {
     };
 }
 
+/// A line on stderr about what went wrong. Nothing happens if it cannot be written.
+#[macro_export]
+macro_rules! complain {
+    ($($words:tt)*) => {
+        $crate::complaint_line(&::std::format_args!($($words)*))
+    };
+}
+
 /// The line that a task is there for, on stdout. Whether it got there is the caller's to tell, with
 /// [`outcome_of`].
 pub fn answer(line: &dyn fmt::Display) -> io::Result<()> {
@@ -64,7 +73,12 @@ pub fn answer(line: &dyn fmt::Display) -> io::Result<()> {
 
 /// What [`note!`] does.
 pub fn note_line(line: &dyn fmt::Display) {
-    lines::write(format!("{line}\n").into_bytes());
+    lines::write(words::line(words::Level::Info, line));
+}
+
+/// What [`complain!`] does.
+pub fn complaint_line(line: &dyn fmt::Display) {
+    lines::write(words::line(words::Level::Error, line));
 }
 
 /// Something that moves on the spot, on a terminal: it stays without a line of its own.

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use crate::words;
+
 /// What waits to be written, in bytes; what comes on top is lost, and counted.
 const WAITING_BYTES_MAX: usize = 1024 * 1024;
 /// How long the end of a process waits for its last words.
@@ -109,8 +111,8 @@ impl State {
             return next;
         }
         let lost = std::mem::take(&mut self.lost);
-        format!("{lost} lines of the log are missing here: stderr took them too slowly\n")
-            .into_bytes()
+        let what = "lines of the log are missing here: stderr took them too slowly";
+        words::line(words::Level::Warn, &format_args!("{lost} {what}"))
     }
 }
 

@@ -3,7 +3,7 @@ use std::{
     panic, thread,
 };
 
-use crate::{finish, note};
+use crate::{complain, finish};
 
 /// Says a panic as every other line: best effort, and without waiting for stderr for long. A thread
 /// that dies must not hang over its last words.
@@ -13,9 +13,9 @@ pub fn say_panics() {
         let name = thread.name().unwrap_or("<unnamed>");
         let backtrace = Backtrace::capture();
         if backtrace.status() == BacktraceStatus::Captured {
-            note!("thread '{name}' {panicked}\n{backtrace}");
+            complain!("thread '{name}' {panicked}\n{backtrace}");
         } else {
-            note!("thread '{name}' {panicked}");
+            complain!("thread '{name}' {panicked}");
         }
         finish();
     }));

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     socket::Socket,
-    support::{Process, Server},
+    support::{Process, Server, tetherline, text},
     webhook::client,
 };
 
@@ -283,4 +283,94 @@ async fn a_full_disk_is_said_once_and_not_for_each_message_that_it_does_not_take
     // And that the write-ahead log is not copied any more.
     assert!(said.len() <= 2 * times_since(started), "{said:?}");
     server.kill();
+}
+
+/// The lines of a log that is JSON.
+fn lines(log: &Path) -> Vec<Value> {
+    let log = fs::read_to_string(log).unwrap();
+    log.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
+        .collect()
+}
+
+/// The id that an answer names, to a request with this one.
+async fn request_id(server: &Server, path: &str, said: &str) -> String {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = http.get(format!("{}{path}", server.url)).header("x-request-id", said);
+    let answer = request.send().await.unwrap();
+    answer.headers()["x-request-id"].to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_request_has_an_id_in_its_answer_and_in_each_of_its_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let start =
+        |more: &[&str]| Server::start_logging_as("auto", tempfile::tempdir().unwrap(), &log, more);
+    let mut server = start(&["--trusted-proxy", "127.0.0.1"]);
+    let too_long = "a".repeat(65);
+    assert_eq!(request_id(&server, "/healthz", "of-the-proxy.1").await, "of-the-proxy.1");
+    for bad in ["with space", "{}", &too_long] {
+        assert_eq!(request_id(&server, "/nowhere", bad).await.len(), 36, "{bad}");
+    }
+    server.terminate();
+    let of_it = |line: &&Value| line["spans"][1]["request_id"] == "of-the-proxy.1";
+    let said = lines(&log);
+    let said: Vec<_> = said.iter().filter(of_it).collect();
+    assert!(said.iter().any(|line| line["message"] == "answered"), "{said:?}");
+
+    let mut server = start(&[]);
+    let drawn = request_id(&server, "/healthz", "of-nobody-who-is-trusted").await;
+    server.terminate();
+    assert_eq!(drawn.len(), 36);
+    let whole = fs::read_to_string(&log).unwrap();
+    assert!(whole.contains(&drawn) && !whole.contains("of-nobody-who-is-trusted"));
+}
+
+#[test]
+fn whatever_a_server_says_off_a_terminal_is_json() {
+    // A start that fails, what is said besides events, and what is too long for a line.
+    let folder = tempfile::tempdir().unwrap();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data", text(folder.path())];
+    let mut command = tetherline(&serve);
+    command.args(["--admin-listen", "127.0.0.1:0", "--webhook-connection-events"]);
+    let said = command.env_remove("TETHERLINE_LOG_FORMAT").output().unwrap();
+    let said = String::from_utf8(said.stderr).unwrap();
+    let last: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(last["level"], "ERROR");
+    let message = "tetherline: --webhook-connection-events needs --webhook-url";
+    assert_eq!(last["message"], message);
+
+    let log = folder.path().join("log");
+    let mut server = Server::start_logging_as(
+        "auto",
+        tempfile::tempdir().unwrap(),
+        &log,
+        &["--admin-listen", "127.0.0.1:0"],
+    );
+    server.terminate();
+    let said = lines(&log);
+    let admin = |line: &Value| {
+        line["message"].as_str().unwrap().starts_with("admin listening on http://127.0.0.1:")
+    };
+    assert!(said.iter().any(admin), "{said:?}");
+}
+
+#[test]
+fn the_level_is_an_option_and_one_that_is_none_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut server = Server::start_logging_on(
+        tempfile::tempdir().unwrap(),
+        &log,
+        &["--log-level", "tetherline_server=debug,off", "--log-format", "json"],
+    );
+    server.terminate();
+    let said = lines(&log);
+    assert!(said.iter().all(|line| line["level"] != "TRACE"), "it counts before RUST_LOG");
+    let mut wrong = tetherline(&["serve", "--data", text(folder.path()), "--log-level", "loud"]);
+    let wrong = wrong.output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    let said = String::from_utf8(wrong.stderr).unwrap();
+    assert!(said.contains("`loud` is no level: write error, warn, info"), "{said}");
 }

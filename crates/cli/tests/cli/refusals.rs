@@ -80,7 +80,8 @@ fn the_log_tells_what_happens_and_nothing_that_is_secret() {
     let log = fs::read_to_string(log).unwrap();
     for word in [
         "connection{peer=127.0.0.1:",
-        "request{method=POST path=\"/v1/users/ada/messages\"}",
+        "request{request_id=",
+        " method=POST path=\"/v1/users/ada/messages\"}",
         "published user=\"ada\"",
         "committed commands=",
         "answered status=201",

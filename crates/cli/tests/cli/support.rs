@@ -17,7 +17,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn tetherline(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tetherline"));
-    command.args(arguments).env("RUST_LOG", "warn").stdin(Stdio::null());
+    // People read what a test says that fails.
+    command.args(arguments).env("RUST_LOG", "warn").env("TETHERLINE_LOG_FORMAT", "text");
+    command.stdin(Stdio::null());
     command
 }
 
@@ -148,9 +150,19 @@ impl Server {
     }
 
     pub(crate) fn start_logging_on(folder: TempDir, log: &Path, more: &[&str]) -> Self {
+        Self::start_logging_as("text", folder, log, more)
+    }
+
+    pub(crate) fn start_logging_as(
+        format: &str,
+        folder: TempDir,
+        log: &Path,
+        more: &[&str],
+    ) -> Self {
         let serve = ["serve", "--allow-query-token", "--listen", "127.0.0.1:0", "--data"];
         let mut command = tetherline(&serve);
         command.arg(folder.path()).args(more).env("RUST_LOG", "trace");
+        command.env("TETHERLINE_LOG_FORMAT", format);
         let process = Process::spawn_logging(command, std::fs::File::create(log).unwrap());
         let url = process.line().strip_prefix("listening on ").expect("the agreed line").to_owned();
         Self { process: Some(process), url, folder, more: Vec::new() }
@@ -167,7 +179,7 @@ impl Server {
         command.arg(format!("--fsize={bytes}")).args(["sh", "-c", script]);
         command.arg(serve.get_program()).args(serve.get_args()).stdin(Stdio::null());
         // The log is a file, too, and shall not be the one that is full.
-        command.env("RUST_LOG", "info");
+        command.env("RUST_LOG", "info").env("TETHERLINE_LOG_FORMAT", "text");
         let process = Process::spawn_logging(command, std::fs::File::create(log).unwrap());
         let url = process.line().strip_prefix("listening on ").expect("the agreed line").to_owned();
         Self { process: Some(process), url, folder, more: Vec::new() }

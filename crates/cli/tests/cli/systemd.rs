@@ -45,6 +45,7 @@ impl Unit {
             .env("LISTEN_FDS", sockets.to_string())
             .env("NOTIFY_SOCKET", self.folder.path().join("notify"))
             .env("RUST_LOG", "warn")
+            .env("TETHERLINE_LOG_FORMAT", "text")
             .stdin(Stdio::from(OwnedFd::from(self.socket.try_clone().unwrap())));
         command
     }

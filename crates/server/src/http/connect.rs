@@ -242,7 +242,7 @@ struct Admitted {
 impl Admitted {
     fn serve(self, upgrade: OnUpgrade) -> impl Future<Output = ()> + Send + 'static {
         // In a box of its own: a connection keeps no room for how it began.
-        let opening = Box::pin(self.open(upgrade));
+        let opening = Box::pin(self.open(upgrade).in_current_span());
         async move {
             if let Some((driver, span)) = opening.await {
                 driver.run().instrument(span).await;
@@ -256,7 +256,8 @@ impl Admitted {
         let now = Instant::now();
         let (verified_at, expires_in) = expires;
         let connection = fresh_id();
-        let span = tracing::debug_span!("websocket", %connection, ?user);
+        tracing::debug!(%connection, "the request becomes a connection");
+        let span = tracing::debug_span!(parent: None, "websocket", %connection, ?user);
         let opening = Opening {
             connection,
             user,

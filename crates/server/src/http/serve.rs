@@ -3,6 +3,7 @@
 mod admission;
 mod front;
 mod peer;
+mod request_id;
 
 use std::{
     error::Error as _, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
@@ -34,6 +35,7 @@ pub(crate) use peer::Peer;
 pub use peer::{
     ANSWER_STUCK_TIMEOUT, LINGER_BYTES_MAX, LINGER_TIMEOUT, LINGER_UNANNOUNCED_TIMEOUT,
 };
+use request_id::RequestIds;
 
 /// Connections that may wait to be accepted: a deploy brings everybody back at once.
 pub const LISTEN_BACKLOG: u32 = 4_096;
@@ -134,8 +136,8 @@ pub(crate) async fn serve_within(
             );
         }
         let span = tracing::debug_span!("connection", %peer);
-        let served =
-            serve_one((stream, peer), admitted, http.clone(), app.clone(), ending.subscribe());
+        let front = (app.clone(), RequestIds::of(peer.ip(), meters.as_deref()));
+        let served = serve_one((stream, peer), admitted, http.clone(), front, ending.subscribe());
         tokio::spawn(served.instrument(span));
     }
     drop(listener);
@@ -171,7 +173,7 @@ async fn serve_one(
     (stream, address): (TcpStream, SocketAddr),
     admitted: HttpConnection,
     http: hyper::server::conn::http1::Builder,
-    app: Router,
+    (app, request_ids): (Router, RequestIds),
     mut ending: watch::Receiver<()>,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
@@ -181,7 +183,7 @@ async fn serve_one(
     tracing::debug!("connected");
     let exchange = Exchange::new();
     let peer = TokioIo::new(Peer::new(stream, exchange.clone()));
-    let front = Front { app, exchange, peer: address, admitted: admitted.clone() };
+    let front = Front { app, request_ids, exchange, peer: address, admitted: admitted.clone() };
     let connection = http.serve_connection(peer, front).with_upgrades();
     let mut connection = pin!(connection);
     let served = tokio::select! {

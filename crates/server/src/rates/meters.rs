@@ -116,6 +116,11 @@ impl Meters {
         Some(self.proxies.network_of(peer, headers))
     }
 
+    /// Whether this is a proxy that is believed.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.proxies.trust(peer)
+    }
+
     /// Whether a connection may be accepted. Those of proxies that are trusted are everybody's.
     pub(crate) fn accept(&self, peer: IpAddr, now: Instant) -> bool {
         self.proxies.trust(peer) || self.accepts.take(&Network::of(peer), 1, now).is_ok()

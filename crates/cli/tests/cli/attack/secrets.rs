@@ -184,13 +184,45 @@ async fn use_ticket(server: &Server, token: &str) -> (String, Vec<String>) {
 
 #[tokio::test]
 async fn no_token_query_or_content_is_in_the_log_or_in_an_answer() {
+    for format in ["text", "auto"] {
+        let log = log_of_a_server_that_is_told_secrets(format).await;
+        let happened: &[&str] = match format {
+            "text" => &[
+                "answered status=201",
+                "answered status=401",
+                "websocket{",
+                "closing a connection",
+            ],
+            _ => &[
+                r#""status":201"#,
+                r#""status":401"#,
+                r#""name":"websocket"#,
+                "closing a connection",
+            ],
+        };
+        for happened in happened {
+            assert!(log.contains(happened), "{happened} is not in the log");
+        }
+        // Off a terminal each line is one for a program.
+        for line in log.lines().filter(|_| format == "auto") {
+            let line: serde_json::Value =
+                serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+            for field in ["timestamp", "level", "message"] {
+                assert!(line[field].is_string(), "{line}");
+            }
+        }
+    }
+}
+
+/// With everything in it that it may log, and none of what was shown to it.
+async fn log_of_a_server_that_is_told_secrets(format: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let hook = backend();
     let data = tempfile::tempdir().unwrap();
     // Whoever has no token of this server's is asked about, with their cookies.
     let hooks = ["--webhook-url", &hook, "--connect-hook-url", &hook];
-    let mut server = Server::start_logging_on(data, &log, &hooks);
+    let mut server = Server::start_logging_as(format, data, &log, &hooks);
     let token = server.token("eve");
     let (ticket, said) = use_ticket(&server, &token).await;
     let answers = [
@@ -211,11 +243,6 @@ async fn no_token_query_or_content_is_in_the_log_or_in_an_answer() {
     );
     server.terminate();
     let log = fs::read_to_string(log).unwrap();
-    for happened in
-        ["answered status=201", "answered status=401", "websocket{", "closing a connection"]
-    {
-        assert!(log.contains(happened), "{happened} is not in the log");
-    }
     for line in log.lines().chain(answers.lines()) {
         for secret in &secrets {
             // How to show a token is said to whoever shows none.
@@ -223,6 +250,7 @@ async fn no_token_query_or_content_is_in_the_log_or_in_an_answer() {
             assert!(!line.contains(secret.trim_end_matches('\n')), "{secret} is in: {line}");
         }
     }
+    log
 }
 
 #[tokio::test]

@@ -20,9 +20,13 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header, uri::Au
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use tetherline_protocol::ErrorCode;
 use tower::ServiceExt as _;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
-use super::{HttpConnection, peer::Exchange};
+use super::{
+    HttpConnection,
+    peer::Exchange,
+    request_id::{REQUEST_ID, RequestIds},
+};
 use crate::{clock, http::Problem};
 
 /// The rest of a request that is read without ado, so that a refusal does not cost the connection.
@@ -31,6 +35,7 @@ const SMALL_BODY_BYTES: u64 = 16 * 1024;
 /// The application, as one connection sees it.
 pub(super) struct Front {
     pub(super) app: Router,
+    pub(super) request_ids: RequestIds,
     pub(super) exchange: Exchange,
     /// Who is at the other end: a proxy, perhaps. Nothing of ours is decided by it; an application's router finds it
     /// as axum's `ConnectInfo`.
@@ -47,21 +52,31 @@ impl hyper::service::Service<Request<Incoming>> for Front {
         self.admitted.asks();
         request.extensions_mut().insert(ConnectInfo(self.peer));
         request.extensions_mut().insert(self.admitted.requester());
-        // Never the query: it may hold a token.
-        let span = tracing::debug_span!(
-            "request",
-            method = %request.method(),
-            path = request.uri().path()
-        );
+        let id = self.request_ids.next(request.headers());
+        let span = span(&request, &id);
         let (app, exchange, admitted) =
             (self.app.clone(), self.exchange.clone(), self.admitted.clone());
         let answered = async move {
-            let answer = answer(app, exchange, request).await;
+            let mut answer = answer(app, exchange, request).await;
+            if let Ok(answer) = &mut answer {
+                answer.headers_mut().insert(REQUEST_ID, id);
+            }
             admitted.is_answered(answer.as_ref().is_ok_and(is_upgraded));
             answer
         };
         Box::pin(answered.instrument(span))
     }
+}
+
+/// What every line of the log about a request has with it: its id, and more only for who looks closer. Never the query: it
+/// may hold a token.
+fn span(request: &Request<Incoming>, id: &HeaderValue) -> Span {
+    let id = id.to_str().unwrap_or_default();
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return tracing::error_span!("request", request_id = id);
+    }
+    let (method, path) = (request.method(), request.uri().path());
+    tracing::debug_span!("request", request_id = id, %method, path)
 }
 
 async fn answer(
