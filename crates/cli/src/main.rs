@@ -99,7 +99,7 @@ fn arguments() -> Result<(Task, ArgMatches, Settings), ExitCode> {
     let command = command::<Arguments>();
     let (line, settings) =
         Settings::read(&command, std::env::args_os().collect()).map_err(|unusable| {
-            note!("tetherline: {unusable}");
+            complain!("tetherline: {unusable}");
             finish();
             ExitCode::from(2)
         })?;
@@ -108,7 +108,7 @@ fn arguments() -> Result<(Task, ArgMatches, Settings), ExitCode> {
     let (task, said) = parsed.map_err(|words| {
         let mut tasks = command.get_subcommands();
         if let Some(place) = tasks.find_map(|task| settings.place_of_complaint(task, &words)) {
-            note!("tetherline: this is said in {place}");
+            complain!("tetherline: this is said in {place}");
             finish();
         }
         ended_by(&words)

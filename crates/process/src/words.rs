@@ -1,10 +1,10 @@
 //! The form of whatever is said on stderr that is no event of `tracing`: text, or JSON like those events.
 
-use std::{
-    fmt,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::fmt;
+#[cfg(feature = "log")]
+use std::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(feature = "log")]
 static ARE_JSON: AtomicBool = AtomicBool::new(false);
 
 /// How bad it is, where a line says that.
@@ -21,6 +21,7 @@ pub(crate) fn are_json(are_json: bool) {
     ARE_JSON.store(are_json, Ordering::Relaxed);
 }
 
+#[cfg(feature = "log")]
 pub(crate) fn are_to_be_json() -> bool {
     ARE_JSON.load(Ordering::Relaxed)
 }
