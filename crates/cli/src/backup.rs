@@ -1,10 +1,12 @@
 use std::{
+    num::NonZero,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
+use serde_json::json;
 use tetherline_process::{answer, note, outcome_of};
 use tetherline_server::backup::{self, Existing, Progress, Replaced};
 
@@ -22,6 +24,13 @@ pub(crate) struct Options {
     /// The file to write, or a folder for one that is named after the time. Nothing is overwritten.
     #[arg(long, value_name = "FILE|DIR")]
     to: PathBuf,
+    /// Once this one is written and checked, delete the oldest that got such a name in this folder, so that so many are
+    /// left, this one among them.
+    #[arg(long, value_name = "COUNT")]
+    keep: Option<NonZero<usize>>,
+    /// Print one JSON object instead of the path.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Puts a backup in the place of a stopped server's mailboxes. Every client is told that it may have
@@ -40,13 +49,37 @@ pub(crate) struct RestoreOptions {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let to = if options.to.is_dir() {
+    let is_folder = options.to.is_dir();
+    ensure!(
+        is_folder || options.keep.is_none(),
+        "--keep is for a folder of backups, and {} is none; make it first",
+        options.to.display()
+    );
+    let to = if is_folder {
         options.to.join(format!("mailbox-{}.db", backup::stamp()))
     } else {
         options.to.clone()
     };
     let backed_up = backup::back_up_mailbox(&options.data, &to, &tell)?;
     note!("{backed_up}");
+    let deleted = match options.keep {
+        Some(count) => backup::keep_newest(&to, count).with_context(|| {
+            format!("the backup {} is written, but older ones cannot be deleted", to.display())
+        })?,
+        None => Vec::new(),
+    };
+    for path in &deleted {
+        note!("deleted {}", path.display());
+    }
+    if options.json {
+        let report = json!({
+            "backup": to,
+            "bytes": backed_up.bytes,
+            "changed_messages": backed_up.changed_messages,
+            "deleted": deleted,
+        });
+        return Ok(outcome_of(answer(&report), "the backup is written"));
+    }
     let done = format!("tetherline: the backup {} is written", to.display());
     Ok(outcome_of(answer(&to.display()), &done))
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::doc_markdown, reason = "the comments on options are the help that people read")]
 
 mod backup;
+mod check;
 mod config;
 mod erase;
 mod files;
@@ -55,6 +56,8 @@ enum Task {
     SignOut(sign_out::Options),
     /// Copy the mailboxes to a file, while the server runs.
     Backup(backup::Options),
+    /// Read a mailbox file or a backup, and say what is wrong with it.
+    Check(check::Options),
     /// Put such a copy in the place of a stopped server's mailboxes.
     Restore(backup::RestoreOptions),
     /// Print what arrives for a user, one frame a line; goes on over every reconnect.
@@ -81,6 +84,7 @@ async fn main() -> ExitCode {
         Task::Erase(options) => erase::run(options).await,
         Task::SignOut(options) => sign_out::run(options).await,
         Task::Backup(options) => backup::run(&options),
+        Task::Check(options) => check::run(&options),
         Task::Restore(options) => backup::restore(&options),
         Task::Tail(options) => tail::run(options).await,
         Task::Completions(options) => papers::completions(&options, command::<Arguments>()),

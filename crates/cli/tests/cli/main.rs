@@ -10,6 +10,7 @@ mod clock;
 mod compat;
 mod config;
 mod connect_hook;
+mod damage;
 mod delivery;
 mod descriptors;
 mod forgetting;

@@ -226,6 +226,16 @@ impl Server {
     }
 
     /// Asks it to end, and does not wait for it.
+    /// Ends it, and keeps what it has kept.
+    pub(crate) fn stop(mut self) -> TempDir {
+        self.terminate();
+        self.folder
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(crate) fn ask_to_end(&self) {
         self.process.as_ref().unwrap().ask_to_end();
     }

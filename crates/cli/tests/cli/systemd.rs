@@ -177,6 +177,15 @@ fn the_units_that_we_give_are_good_ones() {
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&said));
     };
     analyze(&["verify", "./tetherline.service", "./tetherline.socket"]);
+    let backup = fs::read_to_string(given.join("tetherline-backup.service")).unwrap();
+    let installed = "/usr/local/bin/tetherline backup";
+    assert!(backup.contains(installed));
+    let here = format!("{} backup", env!("CARGO_BIN_EXE_tetherline"));
+    fs::write(unit("tetherline-backup.service"), backup.replace(installed, &here)).unwrap();
+    fs::copy(given.join("tetherline-backup.timer"), unit("tetherline-backup.timer")).unwrap();
+    analyze(&["verify", "./tetherline-backup.service", "./tetherline-backup.timer"]);
+    analyze(&["security", "--offline=true", "--threshold=20", "./tetherline-backup.service"]);
+    analyze(&["calendar", "*-*-* 02:15:00"]);
     // Of 100: what is left is the network, which it is there for.
     analyze(&["security", "--offline=true", "--threshold=20", "./tetherline.service"]);
 }

@@ -5,6 +5,7 @@ mod aging;
 mod appends;
 pub mod backup;
 mod behind;
+mod check;
 mod checkpoint;
 mod commands;
 mod cursors;
@@ -111,6 +112,18 @@ pub enum OpenError {
         /// The newest that is known here.
         newest: usize,
     },
+    /// It is some other file, or was damaged so much that it is none.
+    #[error(
+        "{} is no mailbox ({problem}), and is left as it is: put the right file there, or restore a backup with \
+         `tetherline restore --replace`; what `sqlite3 FILE .recover` can still read of a damaged one is more than nothing",
+        path.display()
+    )]
+    NotAMailbox {
+        /// Which file.
+        path: PathBuf,
+        /// What it is instead.
+        problem: String,
+    },
     /// SQLite does not want to.
     #[error("the mailbox file cannot be opened: {0}")]
     Sqlite(#[from] rusqlite::Error),
@@ -186,7 +199,7 @@ impl SqliteStore {
             return Err(OpenError::Missing(path.into()));
         }
         presence::create(path)?;
-        let mut connection = schema::connect(path)?;
+        let mut connection = schema::connect_to_mailbox(path)?;
         if lock.had_a_mailbox() && schema::version(&connection)? == 0 {
             return Err(OpenError::Missing(path.into()));
         }

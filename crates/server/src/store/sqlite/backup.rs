@@ -4,6 +4,7 @@
 
 mod erased;
 mod file;
+mod kept;
 mod partial;
 
 use std::{
@@ -12,14 +13,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OptionalExtension as _};
-
+pub use super::check::{CheckError, Checked, FINDINGS_MAX, Finding, check_mailbox};
 use super::{
     OpenError, messages,
     presence::{self, Lock},
     schema, sign_outs,
 };
 pub use file::{BackupError, Progress, Replaced, copy, discard, put_in_place, stamp};
+pub(super) use file::{checking, open_to_read};
+pub use kept::keep_newest;
 pub use partial::Claim;
 
 /// The mailbox's file in a data folder.
@@ -186,7 +188,7 @@ fn expect_file(from: &Path) -> Result<(), RestoreError> {
 fn begin_another_history(from: &Path, path: &Path) -> Result<(), RestoreError> {
     let mut connection = schema::connect(path).map_err(OpenError::from)?;
     let sqlite = |source| BackupError::Sqlite { path: from.into(), source };
-    if !is_mailbox(&connection).map_err(sqlite)? {
+    if !schema::has_tables(&connection).map_err(sqlite)? {
         return Err(RestoreError::NotAMailbox(from.into()));
     }
     schema::migrate(&mut connection)?;
@@ -195,10 +197,4 @@ fn begin_another_history(from: &Path, path: &Path) -> Result<(), RestoreError> {
     connection.close().map_err(|(_, source)| sqlite(source))?;
     file::sync(path).map_err(|source| BackupError::File { path: path.into(), source })?;
     Ok(())
-}
-
-fn is_mailbox(connection: &Connection) -> rusqlite::Result<bool> {
-    let tables = "SELECT count(*) = 3 FROM sqlite_schema
-                  WHERE type = 'table' AND name IN ('meta', 'users', 'messages')";
-    Ok(connection.query_row(tables, [], |row| row.get(0)).optional()?.unwrap_or(false))
 }

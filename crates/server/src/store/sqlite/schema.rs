@@ -1,6 +1,6 @@
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use uuid::Uuid;
 
 use super::OpenError;
@@ -167,6 +167,38 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// How many steps a file that is up to date has behind it.
+pub(super) const NEWEST: usize = MIGRATIONS.len();
+
+/// Connects to a mailbox, or to nothing yet. Nothing is written into the file of another program.
+pub(super) fn connect_to_mailbox(path: &Path) -> Result<Connection, OpenError> {
+    let is_another = |problem: String| OpenError::NotAMailbox { path: path.into(), problem };
+    let looked = connect(path).and_then(|connection| {
+        let version = version(&connection)?;
+        let tables: i64 =
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        let is_mailbox = if version == 0 { tables == 0 } else { has_tables(&connection)? };
+        Ok((connection, is_mailbox))
+    });
+    match looked {
+        Ok((connection, true)) => Ok(connection),
+        Ok((_, false)) => Err(is_another("it is another program\u{2019}s database".to_owned())),
+        Err(error) if is_damage(&error) => Err(is_another(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether it has what every mailbox had from the beginning.
+pub(super) fn has_tables(connection: &Connection) -> rusqlite::Result<bool> {
+    let tables = "SELECT count(*) = 3 FROM sqlite_schema
+                  WHERE type = 'table' AND name IN ('meta', 'users', 'messages')";
+    connection.query_row(tables, [], |row| row.get(0))
+}
+
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
+}
+
 /// How many steps the file has behind it; none if there is nothing in it.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<usize> {
     Ok(connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))? as usize)
@@ -176,7 +208,7 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<usize> {
 pub(super) fn migrate(connection: &mut Connection) -> Result<String, OpenError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     let version = version(connection)?;
-    let newest = MIGRATIONS.len();
+    let newest = NEWEST;
     let Some(steps) = MIGRATIONS.get(version..) else {
         return Err(OpenError::Newer { version, newest });
     };

@@ -183,6 +183,11 @@ pub(super) fn carry_over(from: &Path, to: &Path) -> rusqlite::Result<()> {
     let from = from.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(from.into()))?;
     let connection = schema::connect(to)?;
     connection.execute("ATTACH ?1 AS before", [from])?;
+    // A mailbox of a version before there were any is brought up to date when it is served, and not here.
+    let has_any = "SELECT count(*) FROM before.sqlite_schema WHERE name = 'sign_outs'";
+    if connection.query_row(has_any, [], |row| row.get::<_, i64>(0))? == 0 {
+        return connection.close().map_err(|(_, error)| error);
+    }
     connection.execute(
         "INSERT INTO sign_outs SELECT user, session, before, created_at FROM before.sign_outs WHERE true
          ON CONFLICT DO UPDATE SET before = max(before, excluded.before),

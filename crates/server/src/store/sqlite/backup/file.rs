@@ -45,7 +45,7 @@ impl fmt::Display for Progress {
                 let (done, total) = (megabytes(bytes), megabytes(bytes_total));
                 write!(formatter, "copying: {done} of {total} MB")
             }
-            Self::Checking => formatter.write_str("checking the copy"),
+            Self::Checking => formatter.write_str("checking the file"),
         }
     }
 }
@@ -167,6 +167,23 @@ pub(super) fn copy_with<T>(
     let bytes = written();
     partial.finish(&to)?;
     Ok((bytes, checked))
+}
+
+/// For whoever reads a whole file, as it is at this moment.
+pub(in crate::store::sqlite) fn open_to_read(path: &Path) -> Result<Connection, BackupError> {
+    let path = absolute(path)?;
+    if !path.is_file() {
+        return Err(BackupError::Missing(path));
+    }
+    open_source(&path).map_err(|source| BackupError::Sqlite { path, source })
+}
+
+/// Says that it is being read for as long as that takes.
+pub(in crate::store::sqlite) fn checking<T>(
+    progress: &(dyn Fn(Progress) + Sync),
+    task: impl FnOnce() -> T,
+) -> T {
+    telling(progress, || Progress::Checking, task)
 }
 
 /// Gives a file that nobody has open the name of another, which keeps its content under a new one.
