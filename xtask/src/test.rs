@@ -24,7 +24,7 @@ struct Check {
 }
 
 /// In the order in which they run: what fails soonest comes first, what needs a build after it.
-const CHECKS: [Check; 24] = [
+const CHECKS: [Check; 25] = [
     Check { name: "tools", about: "Node, the wasm target, npm packages", run: prepare::tools },
     Check { name: "format", about: "cargo fmt --check", run: format },
     Check { name: "codegen", about: "generated files are current", run: codegen_is_current },
@@ -35,6 +35,7 @@ const CHECKS: [Check; 24] = [
     // What `cargo xtask compat` runs is part of this and of `unit`.
     Check { name: "rust", about: "Rust tests", run: rust_tests::run },
     Check { name: "doctests", about: "examples in Rust documentation", run: doctests },
+    Check { name: "otel", about: "traces, behind their feature", run: traces },
     Check { name: "fuzz", about: "parsers of outside bytes, briefly", run: fuzz::check },
     Check { name: "package", about: "wasm engine and npm package build", run: prepare::package },
     Check { name: "size", about: "size budgets of what browsers load", run: size },
@@ -163,6 +164,12 @@ fn clippy_wasm(root: &Path) -> Result<()> {
     let target = ["--target", "wasm32-unknown-unknown"];
     let [flag, triple] = target;
     run(root, "cargo", &["clippy", "-p", "tetherline-wasm", flag, triple, "--", "-D", "warnings"])
+}
+
+/// What the other tests are built without.
+fn traces(root: &Path) -> Result<()> {
+    let package = ["test", "-p", "tetherline-cli", "--features", "otel", "--test", "cli"];
+    run_tests(root, "cargo", &[&package[..], &["--", "traces::"]].concat())
 }
 
 fn doctests(root: &Path) -> Result<()> {

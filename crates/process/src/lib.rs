@@ -16,6 +16,8 @@ mod systemd;
 #[cfg(all(feature = "systemd", not(unix)))]
 #[path = "unsupervised.rs"]
 mod systemd;
+#[cfg(feature = "otel")]
+mod traces;
 mod words;
 
 #[cfg(feature = "clap")]
@@ -88,6 +90,8 @@ pub fn show(words: &dyn fmt::Display) {
 
 /// Waits a moment until what was noted is written. The last thing that a process does.
 pub fn finish() {
+    #[cfg(feature = "otel")]
+    traces::finish();
     lines::finish();
 }
 

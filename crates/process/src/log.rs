@@ -112,7 +112,10 @@ impl Log {
             let text = layer().with_ansi(is_colourful).with_writer(|| Lines);
             text.log_internal_errors(false).boxed()
         };
-        tracing_subscriber::registry().with(filter).with(shown).init();
+        let subscriber = tracing_subscriber::registry().with(shown.with_filter(filter));
+        #[cfg(feature = "otel")]
+        let subscriber = subscriber.with(crate::traces::layer());
+        subscriber.init();
         Self(handle)
     }
 

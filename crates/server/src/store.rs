@@ -130,10 +130,10 @@ pub(crate) fn fresh_id() -> MessageId {
     text.parse().expect("a UUID is a short id of URL-safe characters")
 }
 
-const RANDOM_BYTES: usize = 10;
+pub(crate) const RANDOM_BYTES: usize = 10;
 
 /// Asks the system for a hundred at a time: each time is a call of the kernel.
-fn random() -> [u8; RANDOM_BYTES] {
+pub(crate) fn random() -> [u8; RANDOM_BYTES] {
     thread_local! {
         static LEFT: RefCell<Vec<[u8; RANDOM_BYTES]>> = const { RefCell::new(Vec::new()) };
     }

@@ -35,4 +35,6 @@ mod tail_stream;
 mod terminal;
 mod tls;
 mod tokens;
+#[cfg(feature = "otel")]
+mod traces;
 mod webhook;

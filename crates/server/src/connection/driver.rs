@@ -121,6 +121,7 @@ impl Driver {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Write(batch) => {
+                let _span = tracing::debug_span!("delivery", frames = batch.len()).entered();
                 self.socket.write(batch);
                 self.is_writing = true;
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 use tetherline_protocol::{IdempotencyKey, MessageId, Seq, UserId, frame::Message};
+use tracing::Instrument as _;
 
 use super::Shared;
 use crate::{
@@ -44,7 +45,8 @@ impl Shared {
         key: Option<&IdempotencyKey>,
         message: Message,
     ) -> Result<Published, PublishError> {
-        let published = self.publish_one(user, key, message).await;
+        let span = tracing::debug_span!("publish");
+        let published = self.publish_one(user, key, message).instrument(span).await;
         self.count(&published);
         published
     }
@@ -73,8 +75,12 @@ impl Shared {
             .filter_map(|(publish, size)| size.is_ok().then_some(publish))
             .collect();
         let users: Vec<_> = fitting.iter().map(|publish| publish.user.clone()).collect();
-        let appended =
-            if fitting.is_empty() { Vec::new() } else { self.store.append_many(fitting).await };
+        let appended = if fitting.is_empty() {
+            Vec::new()
+        } else {
+            let span = tracing::debug_span!("publish", messages = fitting.len());
+            self.store.append_many(fitting).instrument(span).await
+        };
         let mut appended = users.iter().zip(appended);
         let one = |size: Result<(), PublishError>| {
             size?;

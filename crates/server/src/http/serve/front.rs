@@ -72,7 +72,7 @@ impl hyper::service::Service<Request<Incoming>> for Front {
 /// may hold a token.
 fn span(request: &Request<Incoming>, id: &HeaderValue) -> Span {
     let id = id.to_str().unwrap_or_default();
-    if !tracing::enabled!(tracing::Level::DEBUG) {
+    if !tracing::span_enabled!(tracing::Level::DEBUG) {
         return tracing::error_span!("request", request_id = id);
     }
     let (method, path) = (request.method(), request.uri().path());

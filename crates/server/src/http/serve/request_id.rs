@@ -2,12 +2,17 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::{rates::Meters, store::fresh_id};
+use crate::{
+    rates::Meters,
+    store::{RANDOM_BYTES, random},
+};
 
 /// What names a request, in its answer and in the log.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that is taken from elsewhere, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 64;
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Where the ids of a connection's requests come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +32,22 @@ impl RequestIds {
 
     /// Anybody else's would stand in the log for somebody else's.
     pub(super) fn next(self, headers: &HeaderMap) -> HeaderValue {
-        let said = headers.get(REQUEST_ID).filter(|id| self == Self::FromProxy && is_one(id));
-        said.cloned().unwrap_or_else(|| {
-            HeaderValue::from_str(fresh_id().as_str()).expect("a UUID is a header's value")
-        })
+        let said = match self {
+            Self::FromProxy => headers.get(REQUEST_ID).filter(|id| is_one(id)),
+            Self::Drawn => None,
+        };
+        said.cloned().unwrap_or_else(drawn)
     }
+}
+
+/// Every request pays for it.
+fn drawn() -> HeaderValue {
+    let mut digits = [0; 2 * RANDOM_BYTES];
+    for (two, byte) in digits.chunks_exact_mut(2).zip(random()) {
+        let [high, low] = [byte >> 4, byte & 0xf].map(|digit| HEX[usize::from(digit)]);
+        two.copy_from_slice(&[high, low]);
+    }
+    HeaderValue::from_bytes(&digits).expect("digits are a header's value")
 }
 
 fn is_one(id: &HeaderValue) -> bool {
@@ -60,7 +76,7 @@ mod tests {
         let long = "a".repeat(REQUEST_ID_BYTES_MAX + 1);
         for bad in ["", "a b", "a\"b", "a{b}", "a=b", "é", &long] {
             let id = next(RequestIds::FromProxy, bad);
-            assert_eq!(id.len(), 36, "{bad}");
+            assert_eq!(id.len(), 2 * RANDOM_BYTES, "{bad}");
             assert_ne!(id, next(RequestIds::FromProxy, bad));
         }
     }

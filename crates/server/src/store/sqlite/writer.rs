@@ -306,6 +306,7 @@ impl Desk {
 
     fn commit(&mut self, batch: &[Command]) -> Result<Vec<Done>, Fault> {
         let began = Instant::now();
+        let _span = tracing::debug_span!("commit", commands = batch.len()).entered();
         let now = self.times.read(&self.connection);
         let rule = self.rules.get();
         let wait = if self.is_locked { LOCK_WAIT_AGAIN } else { LOCK_WAIT };
