@@ -546,3 +546,29 @@ async fn who_has_only_looked_or_has_lost_their_key_makes_way_again() {
     publisher.say(&publish(API_KEY)).await.unwrap();
     assert_eq!(publisher.answer().await.status, 400);
 }
+
+#[tokio::test]
+async fn what_is_refused_is_a_problem_in_the_form_of_rfc_9457_and_in_that_of_before() {
+    let server = TestServer::start(config()).await;
+    for (what, status, code, title) in [
+        ("GET /v1/users/ada", 401, "unauthorized", "Unauthorized"),
+        ("GET /v1/nothing", 404, "not_found", "Not found"),
+        ("PUT /v1/messages", 405, "bad_frame", "Bad frame"),
+        ("GET /ws/user/ada", 401, "unauthorized", "Unauthorized"),
+    ] {
+        let Answer { status: answered, head, body } =
+            Raw::begin(&server, what, "").await.answer().await;
+        assert_eq!(answered, status, "{what}");
+        assert!(head.to_lowercase().contains("content-type: application/problem+json"), "{head}");
+        let error = &body["error"];
+        assert_eq!(error["code"], code, "{what}");
+        let problem = json!({
+            "type": format!("urn:x-tetherline:{code}"),
+            "title": title,
+            "status": status,
+            "detail": error["message"],
+            "error": error,
+        });
+        assert_eq!(body, problem, "{what}");
+    }
+}

@@ -257,7 +257,7 @@ async fn what_cannot_be_opened_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a-file");
     std::fs::write(&file, "not a database, and not a folder either").unwrap();
-    assert!(matches!(SqliteStore::open(&file), Err(OpenError::Sqlite(_))));
+    assert!(matches!(SqliteStore::open(&file), Err(OpenError::NotAMailbox { .. })));
     assert!(matches!(SqliteStore::open(&file.join("mailbox.db")), Err(OpenError::File { .. })));
 }
 

@@ -10,7 +10,9 @@ use tetherline_protocol::{Attempt, ErrorCode, StreamStatus};
 
 use crate::metrics::Connect;
 
-/// An error as HTTP says it: `{"error": {"code", "message", "field"?, "retry_after_ms"?, …}}`.
+/// An error as HTTP says it, in the form of RFC 9457: `{"type", "title", "status", "detail", "error"}`. Its extension `error` is
+/// `{"code", "message", "field"?, "retry_after_ms"?, …}`, which is all that there was before that form, and all that
+/// one of many answers has.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
@@ -41,7 +43,39 @@ struct Details {
 
 #[derive(Serialize)]
 struct Body<'a> {
+    /// A name, and nothing to fetch (RFC 9457, section 3.1.1): a server that is somebody's own has no address of ours.
+    #[serde(rename = "type")]
+    kind: String,
+    title: String,
+    status: u16,
+    detail: &'a str,
     error: &'a Problem,
+}
+
+impl<'a> Body<'a> {
+    fn of(problem: &'a Problem) -> Self {
+        let code = problem.code.as_str();
+        Self {
+            kind: format!("{PROBLEM_TYPES}{code}"),
+            title: title(code),
+            status: problem.status.as_u16(),
+            detail: &problem.message,
+            error: problem,
+        }
+    }
+}
+
+/// What a `type` begins with; a code follows.
+const PROBLEM_TYPES: &str = "urn:x-tetherline:";
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// The code in the words of a sentence: the same for all problems of a type.
+fn title(code: &str) -> String {
+    let mut words = code.replace('_', " ");
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    words
 }
 
 #[derive(Serialize)]
@@ -174,7 +208,8 @@ impl Serialize for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(Body { error: &self })).into_response();
+        let mut response = (self.status, Json(Body::of(&self))).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM);
         response.headers_mut().extend(self.headers);
         response
     }

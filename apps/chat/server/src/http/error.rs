@@ -1,7 +1,6 @@
 use std::{borrow::Cow, time::Duration};
 
 use axum::{
-    Json,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -157,7 +156,18 @@ impl IntoResponse for ApiError {
         if let Some(field) = self.field {
             error["field"] = field.into();
         }
-        let mut response = (self.status, Json(json!({ "error": error }))).into_response();
+        let mut title = self.code.replace('_', " ");
+        title[..1].make_ascii_uppercase();
+        // RFC 9457, in the delivery server's form: `error` is what its own clients read.
+        let problem = json!({
+            "type": format!("urn:x-tetherline:{}", self.code),
+            "title": title,
+            "status": self.status.as_u16(),
+            "detail": error["message"],
+            "error": error,
+        });
+        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+        let mut response = (self.status, kind, problem.to_string()).into_response();
         if let Some(wait) = self.retry_after {
             let seconds = HeaderValue::from(wait.as_secs().max(1));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);

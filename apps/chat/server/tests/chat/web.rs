@@ -49,7 +49,7 @@ async fn the_web_application_is_served_with_safe_headers_and_right_caches() {
     let api = get(&chat, "/api/nowhere", "text/html").await;
     assert_eq!(
         (api.status().as_u16(), header_of(&api, header::CONTENT_TYPE)),
-        (404, "application/json")
+        (404, "application/problem+json")
     );
 }
 
