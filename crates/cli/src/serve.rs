@@ -3,6 +3,7 @@ mod admin;
 mod connect_hook;
 mod drain;
 mod kept;
+mod listen;
 mod log;
 mod rates;
 mod streams;
@@ -10,22 +11,20 @@ mod tokens;
 
 use std::{
     fs, io,
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
 };
 
 use anyhow::{Context as _, Result, ensure};
+use axum::Router;
 use clap::Args;
-use tetherline_process::{
-    Asked, Signals, feed_watchdog, inherited_listener, say, say_ready, say_stopping,
-};
+use futures_util::{FutureExt as _, future::try_join_all};
+use tetherline_process::{Asked, Signals, feed_watchdog, note, say, say_ready, say_stopping};
 use tetherline_server::{
-    ApiKey, ApiKeys, Config, JwtKeys, Origin, Readiness, Server, Webhook, WebhookOptions, listen,
+    ApiKey, ApiKeys, Config, JwtKeys, Origin, Readiness, Server, Webhook, WebhookOptions,
     raise_descriptors, store::SqliteStore,
 };
-use tokio::net::TcpListener;
 
 use crate::{backup, files, keys};
 
@@ -37,12 +36,11 @@ pub(crate) struct Options {
     /// environment and the command line go before it; `tetherline config` shows what holds.
     #[arg(long, value_name = "FILE", env = "TETHERLINE_CONFIG")]
     config: Option<PathBuf>,
-    /// Address and port; port 0 takes a free one, which is printed. A socket that systemd hands over is used instead.
-    #[arg(long, default_value = "127.0.0.1:8080", env = "TETHERLINE_LISTEN")]
-    listen: SocketAddr,
     /// Folder for the mailboxes, and for secrets that no option names; created if it is missing.
     #[arg(long, value_name = "DIR", env = "TETHERLINE_DATA")]
     data: PathBuf,
+    #[command(flatten)]
+    listen: listen::ListenOptions,
     #[command(flatten)]
     tokens: tokens::TokenOptions,
     /// A key for publishers that is for everything. Without it, DIR/api.key, made on the first start unless `tetherline
@@ -148,15 +146,17 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     if options.new_epoch {
         backup::renew_epoch(&options.data)?;
     }
-    let config = config(&options)?;
+    let mut config = config(&options)?;
+    let certificates = options.listen.certificates()?;
     raise_descriptors(config.limits.connections_max);
     let webhook = webhook(&options)?;
     let connect_hook = options.connect_hook.open(&options.data)?;
     let store = open_store(&options.data)?;
-    let listener = listener(options.listen)?;
-    let address = listener.local_addr()?;
+    let bound = options.listen.bind(certificates.as_ref())?;
+    // Pages that these very listeners serve are their own.
+    config.allowed_origins.extend(bound.iter().flat_map(|bound| bound.origins.clone()));
     let admin = options.admin.bind()?;
-    let server = Server::open(with_own_origins(config, address), store);
+    let server = Server::open(config, store);
     if let Some(webhook) = webhook {
         server.attach(Arc::new(webhook));
     }
@@ -165,20 +165,21 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     }
     // Whoever came before would only be told to come again.
     server.ready().await;
-    let admin = admin.serve(&server)?;
+    let admin = admin.serve(&server);
     // The one line on stdout: scripts wait for it. Whoever started this may have closed its end; that is
     // no reason not to serve.
-    say!("listening on http://{address}");
+    for further in bound.iter().skip(1) {
+        note!("listening on {further}, too");
+    }
+    say!("listening on {}", bound[0]);
     say_ready();
-    let draining = server.clone();
-    let serving = server.serve(listener, server.router(), async move {
-        let asked = signals.stop().await;
-        say_stopping(draining.drain_timeout());
-        match asked {
-            Asked::Terminate => draining.drain().await,
-            Asked::Interrupt => draining.drain_at_once().await,
-        }
-    });
+    let app = match &options.listen.path_prefix {
+        Some(prefix) => Router::new().nest(prefix, server.router()),
+        None => server.router(),
+    };
+    let ended = ended(server.clone(), signals).shared();
+    let serve = |bound: listen::Bound| server.serve(bound.listener, app.clone(), ended.clone());
+    let serving = try_join_all(bound.into_iter().map(serve));
     tokio::select! {
         ended = serving => {
             ended.context("the server stopped")?;
@@ -191,6 +192,16 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         error = server.failed() => Err(anyhow::Error::new(error).context("the server has to end")),
         // One that says no lives: a full disk is not emptied by starting anew.
         never = feed_watchdog(async || server.readiness().await != Readiness::StoreSilent) => match never {},
+    }
+}
+
+/// Done when everybody was sent away, after somebody asked for it.
+async fn ended(server: Server, signals: Signals) {
+    let asked = signals.stop().await;
+    say_stopping(server.drain_timeout());
+    match asked {
+        Asked::Terminate => server.drain().await,
+        Asked::Interrupt => server.drain_at_once().await,
     }
 }
 
@@ -210,6 +221,7 @@ pub(crate) fn check(options: &Options) -> Result<()> {
     let nobodys = JwtKeys::from_secret(&[0; 32]).context("32 bytes are enough")?;
     let wanted = options.webhook_connection_events && options.webhook_url.is_none();
     ensure!(!wanted, "--webhook-connection-events needs --webhook-url");
+    options.listen.certificates()?;
     limit(&mut Config::new(nobodys), options)
 }
 
@@ -257,12 +269,6 @@ fn webhook(options: &Options) -> Result<Option<Webhook>> {
     Webhook::open(webhook).context("--webhook-url").map(Some)
 }
 
-/// Pages that this very listener serves are its own.
-fn with_own_origins(mut config: Config, address: SocketAddr) -> Config {
-    config.allowed_origins.extend(Origin::of_listener(address));
-    config
-}
-
 fn open_store(data: &Path) -> Result<SqliteStore> {
     SqliteStore::open(&data.join("mailbox.db"))
         .with_context(|| format!("cannot use the data folder {}", data.display()))
@@ -273,29 +279,6 @@ fn unusable(data: &Path, error: &io::Error) -> anyhow::Error {
         "cannot use the data folder {}: {error}; name one with --data that this user may write to",
         data.display()
     )
-}
-
-/// What this process was handed, or else what the options name.
-fn listener(address: SocketAddr) -> Result<TcpListener> {
-    match inherited_listener().context("the socket that was handed over cannot be used")? {
-        Some(handed_over) => Ok(TcpListener::from_std(handed_over)?),
-        None => bind(address),
-    }
-}
-
-fn bind(address: SocketAddr) -> Result<TcpListener> {
-    listen(address).map_err(|error| cannot_listen(address, &error, "--listen"))
-}
-
-fn cannot_listen(address: SocketAddr, error: &io::Error, option: &str) -> anyhow::Error {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "port {} is in use; end the program that uses it, or choose another with {option} {}:PORT",
-            address.port(),
-            address.ip()
-        ),
-        _ => anyhow::anyhow!("cannot listen on {address}: {error}; choose another with {option}"),
-    }
 }
 
 fn retention(text: &str) -> Result<u32, String> {

@@ -34,7 +34,9 @@ pub use panics::say_panics;
 #[cfg(feature = "signals")]
 pub use signals::{Asked, Signals};
 #[cfg(feature = "systemd")]
-pub use systemd::{feed_watchdog, inherited_listener, say_ready, say_stopping};
+pub use systemd::{
+    Inherited, feed_watchdog, inherited_listener, inherited_listeners, say_ready, say_stopping,
+};
 
 /// The exit code of a task that was done, and whose answer could not be written: sysexits' `EX_IOERR`.
 pub const OUTPUT_LOST: u8 = 74;

@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     io,
     net::TcpListener,
+    os::unix::net::UnixListener,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -17,17 +18,42 @@ const FEED_EVERY: Duration = Duration::from_secs(1);
 /// So often within the time that it allows, if that is less.
 const FEEDINGS_PER_TIMEOUT: u32 = 3;
 
-/// The socket to listen on that this process was started with (`LISTEN_FDS`): whoever connects while it is
-/// restarted waits in there, and is not refused.
+/// The same where there is one to listen on.
 pub fn inherited_listener() -> io::Result<Option<TcpListener>> {
-    let mut given = listenfd::ListenFd::from_env();
-    if given.len() > 1 {
-        let message = "more than one socket was handed over; give it one `ListenStream`";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    let message =
+        "more than one socket was handed over, or one that is not TCP; give it one `ListenStream`";
+    let mut inherited = inherited_listeners()?;
+    match (inherited.pop(), inherited.is_empty()) {
+        (None, _) => Ok(None),
+        (Some(Inherited::Tcp(listener)), true) => Ok(Some(listener)),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, message)),
     }
-    let Some(listener) = given.take_tcp_listener(0)? else { return Ok(None) };
-    listener.set_nonblocking(true)?;
-    Ok(Some(listener))
+}
+
+/// A socket that this process was started with.
+#[derive(Debug)]
+pub enum Inherited {
+    /// `ListenStream=` with an address or a port.
+    Tcp(TcpListener),
+    /// `ListenStream=` with a path.
+    Unix(UnixListener),
+}
+
+/// The sockets to listen on that this process was started with (`LISTEN_FDS`): whoever connects while it is
+/// restarted waits in there, and is not refused.
+pub fn inherited_listeners() -> io::Result<Vec<Inherited>> {
+    let mut given = listenfd::ListenFd::from_env();
+    let mut inherited = Vec::new();
+    for number in 0..given.len() {
+        if let Ok(Some(listener)) = given.take_unix_listener(number) {
+            listener.set_nonblocking(true)?;
+            inherited.push(Inherited::Unix(listener));
+        } else if let Some(listener) = given.take_tcp_listener(number)? {
+            listener.set_nonblocking(true)?;
+            inherited.push(Inherited::Tcp(listener));
+        }
+    }
+    Ok(inherited)
 }
 
 /// From here on requests are served.

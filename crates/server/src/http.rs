@@ -45,11 +45,11 @@ pub use echo::echo;
 pub(crate) use publish_many::message_request_bytes;
 pub use serve::{
     ANSWER_STUCK_TIMEOUT, DESCRIPTORS_RESERVED, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT,
-    LINGER_BYTES_MAX, LINGER_TIMEOUT, LINGER_UNANNOUNCED_TIMEOUT, LISTEN_BACKLOG, REQUESTS_GRACE,
-    UNAUTHENTICATED_CONNECTIONS_MAX, UNAUTHENTICATED_IDLE_GRACE, UNAUTHENTICATED_REQUEST_GRACE,
-    listen, raise_descriptors, serve,
+    LINGER_BYTES_MAX, LINGER_TIMEOUT, LINGER_UNANNOUNCED_TIMEOUT, LISTEN_BACKLOG, Listener,
+    REQUESTS_GRACE, TLS_HANDSHAKE_TIMEOUT, UNAUTHENTICATED_CONNECTIONS_MAX,
+    UNAUTHENTICATED_IDLE_GRACE, UNAUTHENTICATED_REQUEST_GRACE, listen, raise_descriptors, serve,
 };
-pub(crate) use serve::{Peer, serve_within};
+pub(crate) use serve::{Peer, Transport, serve_within};
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()

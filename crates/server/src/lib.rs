@@ -66,9 +66,10 @@ pub use http::echo;
 pub use http::{
     ANSWER_STUCK_TIMEOUT, BODY_PROGRESS_BYTES_MIN, BODY_PROGRESS_TIMEOUT, BodyError,
     COOKIE_BYTES_MAX, DESCRIPTORS_RESERVED, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT,
-    LINGER_BYTES_MAX, LINGER_TIMEOUT, LINGER_UNANNOUNCED_TIMEOUT, LISTEN_BACKLOG,
-    REQUEST_BODIES_BYTES_MAX, REQUESTS_GRACE, UNAUTHENTICATED_CONNECTIONS_MAX,
-    UNAUTHENTICATED_IDLE_GRACE, UNAUTHENTICATED_REQUEST_GRACE, listen, raise_descriptors, serve,
+    LINGER_BYTES_MAX, LINGER_TIMEOUT, LINGER_UNANNOUNCED_TIMEOUT, LISTEN_BACKLOG, Listener,
+    REQUEST_BODIES_BYTES_MAX, REQUESTS_GRACE, TLS_HANDSHAKE_TIMEOUT,
+    UNAUTHENTICATED_CONNECTIONS_MAX, UNAUTHENTICATED_IDLE_GRACE, UNAUTHENTICATED_REQUEST_GRACE,
+    listen, raise_descriptors, serve,
 };
 pub use rates::{
     HOLDS_MAX, HOLDS_PER_MINUTE, InvalidRate, RATE_KEYS_MAX, REFUSALS_MAX, REFUSALS_PER_SECOND,
@@ -79,12 +80,13 @@ pub use security::webhook_secret_file;
 pub use security::{
     API_KEYS_BYTES_MAX, API_KEYS_MAX, AddressRange, ApiKey, ApiKeyFile, ApiKeyFileError,
     ApiKeyName, ApiKeys, CONNECT_HOOK_RENEWALS_PER_USER_MAX, CONNECT_HOOK_REQUESTS_MAX,
-    CONNECT_HOOK_TIMEOUT, CONNECT_HOOK_TIMEOUT_MAX, CONNECT_HOOK_WAITING_MAX, ConnectHookOptions,
-    InvalidAddressRange, InvalidApiKeyName, InvalidJwks, InvalidKey, InvalidOrigin, InvalidRule,
-    InvalidScope, InvalidUserPrefix, JWKS_BYTES_MAX, JWKS_KEYS_MAX, JwtKeys, KEYS_TRIED_MAX,
-    NamedApiKey, Network, Origin, Proxies, ProxyHeader, RSA_BITS_MAX, RSA_BITS_MIN,
-    SECRET_BYTES_MIN, Scope, SecretFileError, TOKEN_LEEWAY_MAX, TOKEN_LIFE_MAX, TokenRules,
-    UnusableKey, UserPrefix, VerifyingKey, WeakSecret, issue_token, secret_file,
+    CONNECT_HOOK_TIMEOUT, CONNECT_HOOK_TIMEOUT_MAX, CONNECT_HOOK_WAITING_MAX, Certificates,
+    ConnectHookOptions, InvalidAddressRange, InvalidApiKeyName, InvalidCertificates, InvalidJwks,
+    InvalidKey, InvalidOrigin, InvalidRule, InvalidScope, InvalidUserPrefix, JWKS_BYTES_MAX,
+    JWKS_KEYS_MAX, JwtKeys, KEYS_TRIED_MAX, NamedApiKey, Network, Origin, Proxies, ProxyHeader,
+    RSA_BITS_MAX, RSA_BITS_MIN, SECRET_BYTES_MIN, Scope, SecretFileError, TOKEN_LEEWAY_MAX,
+    TOKEN_LIFE_MAX, TokenRules, UnusableKey, UserPrefix, VerifyingKey, WeakSecret, issue_token,
+    secret_file,
 };
 #[cfg(feature = "jwks")]
 pub use security::{

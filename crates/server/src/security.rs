@@ -1,6 +1,7 @@
 //! Who may connect, publish and read: tokens, keys, secrets, the origins of pages, and where requests come from.
 
 pub(crate) mod auth;
+pub(crate) mod certificates;
 pub(crate) mod hook;
 pub(crate) mod identify;
 pub(crate) mod keys;
@@ -18,6 +19,7 @@ pub use auth::{
     InvalidJwksUrl, JWKS_AGE, JWKS_AGE_MAX, JWKS_AGE_MIN, JWKS_KEPT_MAX, JWKS_RETRY_BASE,
     JWKS_RETRY_MAX, JWKS_TIMEOUT, JWKS_UNKNOWN_KID_INTERVAL, Jwks, JwksOptions, JwksTimes,
 };
+pub use certificates::{Certificates, InvalidCertificates};
 pub use hook::{
     CONNECT_HOOK_RENEWALS_PER_USER_MAX, CONNECT_HOOK_REQUESTS_MAX, CONNECT_HOOK_TIMEOUT,
     CONNECT_HOOK_TIMEOUT_MAX, CONNECT_HOOK_WAITING_MAX, ConnectHookOptions,

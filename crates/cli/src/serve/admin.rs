@@ -1,21 +1,22 @@
-use std::net::SocketAddr;
-
 use anyhow::{Context as _, Result};
 use clap::Args;
 use tetherline_process::note;
-use tetherline_server::{Config, SPACE_BYTES_MIN, Server, listen, serve};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tetherline_server::{Config, SPACE_BYTES_MIN, Server, serve};
+use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::cannot_listen;
+use super::listen::{Bound, ListenAddress, bind};
+
+/// Who may open the socket of a listener where nobody shows a key: whoever the server runs as, and its group.
+const SOCKET_MODE: u32 = 0o660;
 
 /// Where the server is watched.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Watching")]
 pub(super) struct AdminOptions {
     /// Address and port for /healthz, /readyz and /metrics, such as 127.0.0.1:9464; port 0 takes a free one, which is
-    /// said on stderr. Nobody has to show a key there, so let nobody else reach it. Without it there is none.
+    /// said on stderr. Or a Unix socket, such as unix:/run/tetherline/admin.sock. Nobody has to show a key there, so let nobody else reach it. Without it there is none.
     #[arg(long, value_name = "ADDRESS", env = "TETHERLINE_ADMIN_LISTEN")]
-    admin_listen: Option<SocketAddr>,
+    admin_listen: Option<ListenAddress>,
     /// Not ready (/readyz) with less than so many bytes left on the disk of the data folder; 0 for never. Whoever is
     /// connected is served on, and messages are kept, as long as they can be.
     #[arg(
@@ -28,7 +29,7 @@ pub(super) struct AdminOptions {
 }
 
 /// A port that is taken, and not served yet.
-pub(super) struct AdminListener(Option<TcpListener>);
+pub(super) struct AdminListener(Option<Bound>);
 
 /// Serves for as long as this is there.
 pub(super) struct Admin(Option<(oneshot::Sender<()>, JoinHandle<std::io::Result<()>>)>);
@@ -39,20 +40,18 @@ impl AdminOptions {
     }
 
     pub(super) fn bind(&self) -> Result<AdminListener> {
-        let Some(address) = self.admin_listen else { return Ok(AdminListener(None)) };
-        let bound =
-            listen(address).map_err(|error| cannot_listen(address, &error, "--admin-listen"));
-        bound.map(Some).map(AdminListener)
+        let bind = |address| bind(address, SOCKET_MODE, None, "--admin-listen");
+        self.admin_listen.as_ref().map(bind).transpose().map(AdminListener)
     }
 }
 
 impl AdminListener {
-    pub(super) fn serve(self, server: &Server) -> Result<Admin> {
-        let Some(listener) = self.0 else { return Ok(Admin(None)) };
-        note!("admin listening on http://{}", listener.local_addr()?);
+    pub(super) fn serve(self, server: &Server) -> Admin {
+        let Some(bound) = self.0 else { return Admin(None) };
+        note!("admin listening on {bound}");
         let (end, ended) = oneshot::channel();
-        let serving = serve(listener, server.admin_router(), async { drop(ended.await) });
-        Ok(Admin(Some((end, tokio::spawn(serving)))))
+        let serving = serve(bound.listener, server.admin_router(), async { drop(ended.await) });
+        Admin(Some((end, tokio::spawn(serving))))
     }
 }
 

@@ -15,6 +15,7 @@ mod delivery;
 mod descriptors;
 mod forgetting;
 mod keys;
+mod listeners;
 mod log;
 #[cfg(target_os = "linux")]
 mod memory;

@@ -62,7 +62,7 @@ impl Process {
         Self::spawn_logging(command, Stdio::null())
     }
 
-    fn spawn_logging(mut command: Command, log: impl Into<Stdio>) -> Self {
+    pub(crate) fn spawn_logging(mut command: Command, log: impl Into<Stdio>) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = channel();

@@ -4,7 +4,10 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    os::{fd::OwnedFd, unix::net::UnixDatagram},
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixDatagram, UnixListener, UnixStream},
+    },
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
@@ -145,12 +148,26 @@ fn whoever_comes_while_a_server_is_started_anew_waits_in_the_socket_and_is_serve
 }
 
 #[test]
-fn two_sockets_are_one_too_many() {
+fn each_socket_that_is_handed_over_is_served() {
     let unit = Unit::new();
-    let output = unit.command(2, &[]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("more than one socket was handed over"), "{said}");
+    let path = unit.folder.path().join("http.sock");
+    let socket = UnixListener::bind(&path).unwrap();
+    let serve = tetherline(&["serve", "--data", text(&unit.folder.path().join("data"))]);
+    let mut command = Command::new("sh");
+    let hand_over = "exec 3<&0 4<&2 0</dev/null 2>/dev/null; LISTEN_PID=$$ exec \"$0\" \"$@\"";
+    command.args(["-c", hand_over]).arg(serve.get_program()).args(serve.get_args());
+    command
+        .env("LISTEN_FDS", "2")
+        .stdin(Stdio::from(OwnedFd::from(unit.socket.try_clone().unwrap())));
+    let process = Process::spawn_logging(command, OwnedFd::from(socket));
+    assert_eq!(process.line(), format!("listening on http://{}", unit.address()));
+    assert!(answer(ask(unit.address(), "/healthz")).starts_with("HTTP/1.1 200 "));
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+    assert!(process.terminate());
 }
 
 #[test]

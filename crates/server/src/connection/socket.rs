@@ -33,7 +33,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{connection::session::Outgoing, http::Peer};
+use crate::{
+    connection::session::Outgoing,
+    http::{Peer, Transport},
+};
 pub(crate) use closing::{CLOSE_TIMEOUT, Goodbye};
 pub(crate) use handshake::{Handshake, NoHandshake};
 use reader::Decoder;
@@ -46,7 +49,7 @@ const NOT_SENT_BYTES_MAX: u32 = 64 * 1024;
 /// How much is read at once, in bytes: on the stack, so that a connection keeps nothing of it.
 const READ_BYTES_MAX: usize = 4 * 1024;
 
-/// What carries the bytes: a TCP stream, and in tests or behind other layers anything else.
+/// What carries the bytes: a TCP stream, with TLS or without, a Unix socket, and in tests or behind other layers anything else.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -96,15 +99,22 @@ impl Socket {
         let (stream, unread) = match upgraded.downcast::<TokioIo<Peer>>() {
             Ok(parts) => (parts.io.into_inner().into_stream(), parts.read_buf),
             Err(other) => match other.downcast::<TokioIo<TcpStream>>() {
-                Ok(parts) => (parts.io.into_inner(), parts.read_buf),
+                Ok(parts) => (Transport::Tcp(parts.io.into_inner()), parts.read_buf),
                 Err(other) => {
                     let stream = Box::new(TokioIo::new(other));
                     return Self::new(stream, &[], message_bytes_max);
                 }
             },
         };
-        show_progress(&stream);
-        Self::new(Box::new(stream), &unread, message_bytes_max)
+        if let Some(stream) = stream.tcp() {
+            show_progress(stream);
+        }
+        let stream: Box<dyn Stream> = match stream {
+            Transport::Tcp(stream) => Box::new(stream),
+            Transport::Tls(stream) => stream,
+            Transport::Unix(stream) => Box::new(stream),
+        };
+        Self::new(stream, &unread, message_bytes_max)
     }
 
     /// `unread`: what the peer has sent ahead.

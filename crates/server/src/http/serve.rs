@@ -2,8 +2,10 @@
 
 mod admission;
 mod front;
+mod listener;
 mod peer;
 mod request_id;
+mod transport;
 
 use std::{
     error::Error as _, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
@@ -13,7 +15,7 @@ use std::{
 use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpListener, TcpSocket},
     sync::watch,
 };
 use tracing::Instrument as _;
@@ -30,12 +32,15 @@ pub use admission::{
     UNAUTHENTICATED_REQUEST_GRACE, raise_descriptors,
 };
 use front::Front;
+use listener::Accepted;
+pub use listener::{Listener, TLS_HANDSHAKE_TIMEOUT};
 use peer::Exchange;
 pub(crate) use peer::Peer;
 pub use peer::{
     ANSWER_STUCK_TIMEOUT, LINGER_BYTES_MAX, LINGER_TIMEOUT, LINGER_UNANNOUNCED_TIMEOUT,
 };
 use request_id::RequestIds;
+pub(crate) use transport::Transport;
 
 /// Connections that may wait to be accepted: a deploy brings everybody back at once.
 pub const LISTEN_BACKLOG: u32 = 4_096;
@@ -65,16 +70,16 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 ///
 /// [`crate::Server::serve`] does the same within a server's rates.
 pub async fn serve(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     app: Router,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    serve_within(listener, None, app, shutdown).await
+    serve_within(listener.into(), None, app, shutdown).await
 }
 
 /// The same, within the rate at which one address may connect.
 pub(crate) async fn serve_within(
-    listener: TcpListener,
+    listener: Listener,
     meters: Option<Arc<Meters>>,
     app: Router,
     shutdown: impl Future<Output = ()>,
@@ -151,17 +156,17 @@ pub(crate) async fn serve_within(
 
 /// The next connection that does not come too fast. Nothing of it was read: its address is its peer's own.
 async fn accept(
-    listener: &TcpListener,
+    listener: &Listener,
     meters: Option<&Meters>,
     trouble: &SharedTrouble,
-) -> io::Result<(TcpStream, SocketAddr)> {
+) -> io::Result<(Accepted, SocketAddr)> {
     loop {
         let (stream, peer) = listener.accept().await?;
         if meters.is_none_or(|meters| meters.accept(peer.ip(), Instant::now())) {
             return Ok((stream, peer));
         }
         // Nor is anything kept of it.
-        let _ = stream.set_zero_linger();
+        stream.cut();
         if let Some(Word::Fails { times }) = trouble.failed_now() {
             tracing::warn!(times, "connections are refused: they come too fast from one address");
         }
@@ -170,19 +175,28 @@ async fn accept(
 
 /// One connection, until it ends or becomes a WebSocket.
 async fn serve_one(
-    (stream, address): (TcpStream, SocketAddr),
+    (accepted, address): (Accepted, SocketAddr),
     admitted: HttpConnection,
     http: hyper::server::conn::http1::Builder,
     (app, request_ids): (Router, RequestIds),
     mut ending: watch::Receiver<()>,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "the peer left before it was served");
-        return;
-    }
+    let ready = tokio::select! {
+        biased;
+        ready = accepted.ready() => ready,
+        () = admitted.cut() => return,
+        _ = ending.changed() => return,
+    };
+    let transport = match ready {
+        Ok(transport) => transport,
+        Err(error) => {
+            tracing::debug!(%error, "the peer left before it was served, or speaks no TLS that is known");
+            return;
+        }
+    };
     tracing::debug!("connected");
     let exchange = Exchange::new();
-    let peer = TokioIo::new(Peer::new(stream, exchange.clone()));
+    let peer = TokioIo::new(Peer::new(transport, exchange.clone()));
     let front = Front { app, request_ids, exchange, peer: address, admitted: admitted.clone() };
     let connection = http.serve_connection(peer, front).with_upgrades();
     let mut connection = pin!(connection);

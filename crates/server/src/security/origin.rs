@@ -26,15 +26,25 @@ impl Origin {
     /// address that includes `localhost`, which is how people type it.
     #[must_use]
     pub fn of_listener(address: SocketAddr) -> Vec<Self> {
+        Self::of(address, "http", 80)
+    }
+
+    /// The same for a listener that speaks TLS.
+    #[must_use]
+    pub fn of_tls_listener(address: SocketAddr) -> Vec<Self> {
+        Self::of(address, "https", 443)
+    }
+
+    fn of(address: SocketAddr, scheme: &str, its_port: u16) -> Vec<Self> {
         let port = match address.port() {
-            80 => String::new(),
+            port if port == its_port => String::new(),
             port => format!(":{port}"),
         };
-        let mut origins = vec![Self(format!("http://{}{port}", host(address)).into())];
+        let mut origins = vec![Self(format!("{scheme}://{}{port}", host(address)).into())];
         if address.ip().is_loopback() || address.ip().is_unspecified() {
             origins.extend(
                 ["localhost", "127.0.0.1", "[::1]"]
-                    .map(|name| Self(format!("http://{name}{port}").into())),
+                    .map(|name| Self(format!("{scheme}://{name}{port}").into())),
             );
             origins.dedup();
         }

@@ -1,9 +1,9 @@
 use std::io;
 
 use axum::Router;
-use tokio::net::TcpListener;
 
 use super::Server;
+use crate::Listener;
 use crate::http::{admin, router, serve_within};
 
 impl Server {
@@ -14,7 +14,7 @@ impl Server {
     }
 
     /// What an admin listener answers: `/healthz`, `/readyz` and `/metrics`, for loopback and the inner network. Serve it with
-    /// [`serve`](crate::serve) on a port of its own, for as long as this server drains.
+    /// [`serve`](crate::serve) on a listener of its own, for as long as this server drains.
     pub fn admin_router(&self) -> Router {
         admin::router(self.shared.clone())
     }
@@ -23,10 +23,10 @@ impl Server {
     /// fast, see [`Rates::accepts_per_address`](crate::Rates::accepts_per_address).
     pub async fn serve(
         &self,
-        listener: TcpListener,
+        listener: impl Into<Listener>,
         app: Router,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        serve_within(listener, Some(self.shared.meters.clone()), app, shutdown).await
+        serve_within(listener.into(), Some(self.shared.meters.clone()), app, shutdown).await
     }
 }

@@ -50,6 +50,13 @@ impl Writer {
                 Poll::Pending => return Poll::Pending,
             }
         }
+        // TLS may have taken more than the peer has.
+        match Pin::new(stream).poll_flush(context) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending if has_taken => return Poll::Ready(Ok(Written::Some)),
+            Poll::Pending => return Poll::Pending,
+        }
         // A long batch leaves no room behind.
         self.frames = VecDeque::new();
         Poll::Ready(Ok(Written::All))

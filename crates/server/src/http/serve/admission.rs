@@ -3,12 +3,12 @@
 
 use std::{
     collections::BTreeMap,
-    os::fd::AsRawFd as _,
+    os::fd::AsRawFd,
     sync::{Arc, Mutex, MutexGuard, Weak},
     time::{Duration, Instant},
 };
 
-use tokio::{net::TcpStream, sync::Notify, time::timeout};
+use tokio::{sync::Notify, time::timeout};
 
 use crate::lock::lock;
 
@@ -128,7 +128,7 @@ impl Admission {
     }
 
     /// Lets a connection in, unless it has one of the descriptors that are reserved.
-    pub(super) fn admit(self: &Arc<Self>, stream: &TcpStream) -> Option<HttpConnection> {
+    pub(super) fn admit(self: &Arc<Self>, stream: &impl AsRawFd) -> Option<HttpConnection> {
         if u64::try_from(stream.as_raw_fd()).is_ok_and(|it| it >= self.reserved_from) {
             self.descriptors_are_short();
             return None;

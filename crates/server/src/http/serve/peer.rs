@@ -15,6 +15,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+use super::transport::Transport;
 use crate::lock::lock;
 
 /// Whoever takes no byte of an answer for so long is cut off.
@@ -85,7 +86,7 @@ impl Exchange {
 /// A socket that closes so that the answer arrives, and that gives up a peer that takes nothing.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    stream: TcpStream,
+    stream: Transport,
     exchange: Exchange,
     /// Runs while the peer takes nothing.
     stuck: Option<Pin<Box<Sleep>>>,
@@ -100,20 +101,20 @@ struct Lingering {
 }
 
 impl Peer {
-    pub(super) fn new(stream: TcpStream, exchange: Exchange) -> Self {
+    pub(super) fn new(stream: Transport, exchange: Exchange) -> Self {
         Self { stream, exchange, stuck: None, lingering: None }
     }
 
     /// Hands the socket on once it is no HTTP any more.
-    pub(crate) fn into_stream(self) -> TcpStream {
+    pub(crate) fn into_stream(self) -> Transport {
         self.stream
     }
 
-    fn watch(
+    fn watch<T>(
         &mut self,
         context: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if written.is_ready() || self.exchange.phase() == Phase::Upgraded {
             self.stuck = None;
             return written;
@@ -121,7 +122,7 @@ impl Peer {
         let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(ANSWER_STUCK_TIMEOUT)));
         ready!(stuck.as_mut().poll(context));
         // What nobody takes is not kept by the kernel either.
-        let _ = self.stream.set_zero_linger();
+        let _ = self.stream.tcp().map(TcpStream::set_zero_linger);
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer was not read")))
     }
 }
@@ -132,7 +133,7 @@ impl Lingering {
     }
 
     /// Done when the peer is, or when it has had its time or its bytes.
-    fn poll(&mut self, stream: &mut TcpStream, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, stream: &mut Transport, context: &mut Context<'_>) -> Poll<()> {
         let mut thrown_away = [0; 8 * 1024];
         while self.bytes_left > 0 && self.until.as_mut().poll(context).is_pending() {
             let mut buffer = ReadBuf::new(&mut thrown_away);
@@ -186,13 +187,18 @@ impl AsyncWrite for Peer {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        // What TLS has taken, and the peer has not.
+        match Pin::new(&mut self.stream).poll_flush(context) {
+            Poll::Pending => self.watch(context, Poll::Pending),
+            flushed @ Poll::Ready(_) => flushed,
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.lingering.is_none() {
-            ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+            let shut = Pin::new(&mut this.stream).poll_shutdown(context);
+            ready!(if shut.is_pending() { this.watch(context, shut) } else { shut })?;
             match this.exchange.phase() {
                 Phase::Asking { linger } => this.lingering = Some(Lingering::begin(linger)),
                 Phase::Quiet | Phase::Upgraded => return Poll::Ready(Ok(())),
