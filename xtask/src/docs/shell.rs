@@ -149,7 +149,7 @@ impl Session {
                     self.ports.insert(port.to_owned(), Port { real, front });
                 }
                 let Port { real, front } = &self.ports[port];
-                let listens = before.ends_with("--listen 127.0.0.1:");
+                let listens = before.ends_with("listen 127.0.0.1:");
                 replaced.push_str(&if listens { *real } else { front.port }.to_string());
             }
             rest = after;

@@ -6,7 +6,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -354,6 +354,23 @@ fn whatever_a_server_says_off_a_terminal_is_json() {
         line["message"].as_str().unwrap().starts_with("admin listening on http://127.0.0.1:")
     };
     assert!(said.iter().any(admin), "{said:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn on_a_terminal_the_log_is_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = tetherline(&["serve", "--webhook-connection-events", "--data"]);
+    let program = text(Path::new(serve.get_program()));
+    let arguments: Vec<_> = serve.get_args().map(|word| word.to_str().unwrap()).collect();
+    let line = format!("{program} {} {}", arguments.join(" "), text(folder.path()));
+    // It gives what it starts a terminal of its own.
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--command", &line, "/dev/null"]).stdin(Stdio::null());
+    let said = script.env_remove("TETHERLINE_LOG_FORMAT").output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    let last = said.lines().last().unwrap();
+    assert_eq!(last.trim_end(), "tetherline: --webhook-connection-events needs --webhook-url");
 }
 
 #[test]
