@@ -19,7 +19,7 @@ mod token;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, FromArgMatches as _, Parser, Subcommand};
-use settings::Settings;
+use settings::{Reading, Settings};
 use tetherline_process::{command, complain, ended_by, finish, say_panics};
 use tetherline_server::chain;
 
@@ -76,7 +76,7 @@ async fn main() -> ExitCode {
         Err(code) => return code,
     };
     let result = match task {
-        Task::Serve(options) => serve::run(*options).await,
+        Task::Serve(options) => serve::run(*options, &said).await,
         Task::Config(options) => config::run(&options, &command::<Arguments>(), &said, &settings),
         Task::Token(options) => token::run(&options),
         Task::Keys(options) => keys::run(&options),
@@ -96,6 +96,31 @@ async fn main() -> ExitCode {
     });
     finish();
     code
+}
+
+/// What `serve` is told by its files and the environment now, under the command line that it was started with.
+fn serve_options() -> anyhow::Result<(serve::Options, Reading)> {
+    let command = command::<Arguments>();
+    let (line, settings) = Settings::read(&command, std::env::args_os().collect())
+        .map_err(|unusable| anyhow::anyhow!("{unusable}"))?;
+    let said = command.clone().try_get_matches_from(line).map_err(|words| {
+        let place =
+            command.get_subcommands().find_map(|task| settings.place_of_complaint(task, &words));
+        let words = words.to_string();
+        let words =
+            words.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        match place {
+            Some(place) => anyhow::anyhow!("{place}: {words}"),
+            None => anyhow::anyhow!("{words}"),
+        }
+    })?;
+    match Arguments::from_arg_matches(&said)?.task {
+        Task::Serve(options) => {
+            let reading = options.reading(&said);
+            Ok((*options, reading))
+        }
+        _ => anyhow::bail!("this process does not serve"),
+    }
 }
 
 /// The command line, with what a file of settings adds to it; or how to end.

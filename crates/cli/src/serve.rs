@@ -6,6 +6,7 @@ mod kept;
 mod listen;
 mod log;
 mod rates;
+mod reload;
 mod streams;
 mod tokens;
 
@@ -18,7 +19,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use axum::Router;
-use clap::Args;
+use clap::{ArgMatches, Args, Command};
 use futures_util::{FutureExt as _, future::try_join_all};
 use tetherline_process::{Asked, Signals, feed_watchdog, note, say, say_ready, say_stopping};
 use tetherline_server::{
@@ -26,7 +27,7 @@ use tetherline_server::{
     raise_descriptors, store::SqliteStore,
 };
 
-use crate::{backup, files, keys};
+use crate::{backup, files, keys, settings::Reading};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -137,11 +138,19 @@ pub(crate) struct Options {
     rates: rates::RateOptions,
 }
 
-pub(crate) async fn run(options: Options) -> Result<ExitCode> {
-    let _log = options.log.start();
+impl Options {
+    /// What was said, to be compared with what is said later.
+    pub(crate) fn reading(&self, said: &ArgMatches) -> Reading {
+        let task = Self::augment_args(Command::new("serve"));
+        Reading::of(self.data.clone(), &task, said.subcommand_matches("serve").unwrap_or(said))
+    }
+}
+
+pub(crate) async fn run(options: Options, said: &ArgMatches) -> Result<ExitCode> {
+    let log = options.log.start();
     // Before anything is listened to: a signal during the start has to end it in order, too.
-    let signals = Signals::listen().and_then(Signals::ignore_hangup);
-    let signals = signals.context("cannot listen for signals")?;
+    let signals = Signals::listen().context("cannot listen for signals")?;
+    let hangups = Signals::hangups().context("cannot listen for signals")?;
     // Before secrets are made, which a folder without a mailbox is not to get.
     if options.new_epoch {
         backup::renew_epoch(&options.data)?;
@@ -154,7 +163,8 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let store = open_store(&options.data)?;
     let bound = options.listen.bind(certificates.as_ref())?;
     // Pages that these very listeners serve are their own.
-    config.allowed_origins.extend(bound.iter().flat_map(|bound| bound.origins.clone()));
+    let own_origins: Vec<_> = bound.iter().flat_map(|bound| bound.origins.clone()).collect();
+    config.allowed_origins.extend(own_origins.iter().cloned());
     let admin = options.admin.bind()?;
     let server = Server::open(config, store);
     if let Some(webhook) = webhook {
@@ -177,6 +187,14 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         Some(prefix) => Router::new().nest(prefix, server.router()),
         None => server.router(),
     };
+    let reloading = reload::Reloading {
+        server: server.clone(),
+        certificates,
+        own_origins,
+        log,
+        log_level: options.log.level().cloned(),
+        started: options.reading(said),
+    };
     let ended = ended(server.clone(), signals).shared();
     let serve = |bound: listen::Bound| server.serve(bound.listener, app.clone(), ended.clone());
     let serving = try_join_all(bound.into_iter().map(serve));
@@ -190,6 +208,7 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         }
         // Whatever supervises this process can do more about it than a server without a store.
         error = server.failed() => Err(anyhow::Error::new(error).context("the server has to end")),
+        never = reloading.follow(hangups) => match never {},
         // One that says no lives: a full disk is not emptied by starting anew.
         never = feed_watchdog(async || server.readiness().await != Readiness::StoreSilent) => match never {},
     }

@@ -23,6 +23,30 @@ pub(crate) struct Settings {
     lines: BTreeMap<String, usize>,
 }
 
+/// What was read, to be compared with what is read later.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) data: PathBuf,
+    /// By the names of the options.
+    pub(crate) values: BTreeMap<String, Vec<OsString>>,
+}
+
+impl Reading {
+    /// What holds for this task.
+    pub(crate) fn of(data: PathBuf, task: &Command, said: &ArgMatches) -> Self {
+        let value = |option: &clap::Arg| {
+            let id = option.get_id().as_str();
+            let values = if option.get_action().takes_values() {
+                said.get_raw(id).into_iter().flatten().map(Into::into).collect()
+            } else {
+                vec![said.get_flag(id).to_string().into()]
+            };
+            (option.get_long().unwrap_or(id).to_owned(), values)
+        };
+        Self { data, values: options(task).map(value).collect() }
+    }
+}
+
 /// The file says nothing that could be carried out.
 #[derive(Debug)]
 pub(crate) struct Unusable {

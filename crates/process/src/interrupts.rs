@@ -13,7 +13,23 @@ pub enum Asked {
 #[derive(Debug)]
 pub struct Signals;
 
+/// There is no SIGHUP here.
+#[derive(Debug)]
+pub struct Hangups(());
+
+impl Hangups {
+    /// Never done.
+    pub async fn next(&mut self) {
+        std::future::pending::<()>().await;
+    }
+}
+
 impl Signals {
+    /// There are none here.
+    pub fn hangups() -> io::Result<Hangups> {
+        Ok(Hangups(()))
+    }
+
     /// Listens from now on.
     pub fn listen() -> io::Result<Self> {
         Ok(Self)

@@ -32,7 +32,7 @@ use std::{
 pub use log::{InvalidLevel, Log, LogFormat, LogLevel, log_to_stderr};
 pub use panics::say_panics;
 #[cfg(feature = "signals")]
-pub use signals::{Asked, Signals};
+pub use signals::{Asked, Hangups, Signals};
 #[cfg(feature = "systemd")]
 pub use systemd::{
     Inherited, feed_watchdog, inherited_listener, inherited_listeners, say_ready, say_stopping,

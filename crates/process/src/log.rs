@@ -70,6 +70,18 @@ impl std::str::FromStr for LogLevel {
     }
 }
 
+impl Default for LogLevel {
+    /// As `RUST_LOG` says, or from `info` on.
+    fn default() -> Self {
+        Self(
+            std::env::var("RUST_LOG")
+                .ok()
+                .filter(|said| EnvFilter::try_new(said).is_ok())
+                .unwrap_or_else(|| "info".into()),
+        )
+    }
+}
+
 impl LogLevel {
     fn filter(&self) -> EnvFilter {
         EnvFilter::new(&self.0)

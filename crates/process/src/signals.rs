@@ -26,6 +26,19 @@ pub struct Signals {
     interrupt: Signal,
 }
 
+/// SIGHUP, by which a process is asked to read its settings anew.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Done when the next has come; several that came meanwhile are one.
+    pub async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 impl Signals {
     /// Listens from now on.
     ///
@@ -52,6 +65,11 @@ impl Signals {
             }
         });
         Ok(self)
+    }
+
+    /// Lives on when SIGHUP comes, and hands it on. It does so under `nohup`, too.
+    pub fn hangups() -> io::Result<Hangups> {
+        signal(SignalKind::hangup()).map(Hangups)
     }
 
     /// Done when the process is to end.

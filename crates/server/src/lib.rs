@@ -94,7 +94,7 @@ pub use security::{
     JWKS_RETRY_MAX, JWKS_TIMEOUT, JWKS_UNKNOWN_KID_INTERVAL, Jwks, JwksOptions, JwksTimes,
 };
 pub use server::{
-    DRAIN_TIMEOUT, DRAIN_WINDOW, PublishError, Published, Readiness, SPACE_BYTES_MIN,
+    DRAIN_TIMEOUT, DRAIN_WINDOW, PublishError, Published, Readiness, ReloadError, SPACE_BYTES_MIN,
     STORE_ANSWER_TIMEOUT, Server, TICKET_CONNECTION_TIMEOUT, TICKET_TIMEOUT,
 };
 pub use store::{

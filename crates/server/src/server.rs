@@ -1,6 +1,7 @@
 mod draining;
 mod publishing;
 mod readiness;
+mod reload;
 mod serving;
 mod sign_outs;
 mod tickets;
@@ -44,6 +45,8 @@ pub use draining::{DRAIN_TIMEOUT, DRAIN_WINDOW};
 pub use publishing::{PublishError, Published};
 use readiness::Looks;
 pub use readiness::{Readiness, SPACE_BYTES_MIN, STORE_ANSWER_TIMEOUT};
+pub use reload::ReloadError;
+use reload::{Admits, Current};
 pub(crate) use tickets::vouched_for;
 pub use tickets::{TICKET_CONNECTION_TIMEOUT, TICKET_TIMEOUT};
 
@@ -54,7 +57,9 @@ pub struct Server {
 }
 
 pub(crate) struct Shared {
+    /// Without whom it lets in.
     pub(crate) config: Config,
+    admits: Current,
     /// A copy that sessions share.
     pub(crate) limits: Arc<Limits>,
     pub(crate) written_limits: WrittenLimits,
@@ -76,7 +81,7 @@ pub(crate) struct Shared {
 
 impl Server {
     /// Puts a server on top of a store.
-    pub fn open(config: Config, store: impl Store) -> Self {
+    pub fn open(mut config: Config, store: impl Store) -> Self {
         if let Err(contradiction) = config.check() {
             tracing::warn!(%contradiction, "limits contradict each other");
         }
@@ -91,8 +96,10 @@ impl Server {
         let store: Arc<dyn Store> = Arc::new(store);
         let limits = Arc::new(config.limits.clone());
         let meters = Arc::new(Meters::of(&config));
+        let admits = Current::new(Admits::taken_from(&mut config));
         let shared = Shared {
             config,
+            admits,
             written_limits: WrittenLimits::new(&limits),
             limits,
             meters,
@@ -236,7 +243,7 @@ impl Server {
     /// Outside of a tokio runtime.
     pub async fn ready(&self) {
         self.shared.begin();
-        self.shared.config.jwt.tried().await;
+        self.shared.admits().jwt.tried().await;
     }
 
     /// How many WebSocket connections are open.
@@ -258,12 +265,6 @@ impl Server {
     pub fn failed(&self) -> impl Future<Output = StoreError> + Send + use<> {
         let failed = select(self.shared.store.failed(), self.shared.alarm.raised());
         failed.map(|failed| failed.factor_first().0)
-    }
-
-    /// Whether what was kept lies where the next start will look for it, or why not. Ask it when serving has
-    /// ended, and end the process with an exit code that is none of success if it does not.
-    pub fn is_in_place(&self) -> Result<(), StoreError> {
-        self.shared.store.is_in_place()
     }
 }
 
@@ -382,7 +383,7 @@ impl Shared {
                 drop(watched);
             });
             self.watch_streams();
-            self.config.jwt.begin(&self.alarm);
+            self.admits().jwt.begin(&self.alarm);
             self.config.api_keys.begin(&self.alarm);
         });
     }

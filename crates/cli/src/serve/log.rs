@@ -21,6 +21,10 @@ pub(super) struct LogOptions {
 }
 
 impl LogOptions {
+    pub(super) fn level(&self) -> Option<&LogLevel> {
+        self.log_level.as_ref()
+    }
+
     pub(super) fn start(&self) -> Log {
         Log::start(self.log_format, self.log_level.as_ref())
     }

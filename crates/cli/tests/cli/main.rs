@@ -27,6 +27,7 @@ mod prometheus;
 mod proxies;
 mod rates;
 mod refusals;
+mod reload;
 mod socket;
 mod store;
 mod streaming;

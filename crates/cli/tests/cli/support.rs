@@ -236,6 +236,12 @@ impl Server {
         self.folder.path()
     }
 
+    /// Asks it to read its settings anew.
+    pub(crate) fn hang_up(&self) {
+        let id = self.process.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    }
+
     pub(crate) fn ask_to_end(&self) {
         self.process.as_ref().unwrap().ask_to_end();
     }

@@ -78,7 +78,7 @@ async fn answer(
     let (mut request, _) = request.into_parts();
     let upgrade = request.extensions.remove::<OnUpgrade>();
     let headers = &request.headers;
-    let origin = RequestOrigin::of(headers, &shared.config.allowed_origins);
+    let origin = RequestOrigin::of(headers, &shared.admits().allowed_origins);
     let upgrades = upgrade.is_some();
     if origin == RequestOrigin::Foreign {
         if upgrades {
@@ -148,7 +148,7 @@ pub(super) fn rules(shared: &Shared, upgrades: bool) -> Rules<'_> {
         Some(_) => Cookies::WithOrigin { upgrades },
         None => Cookies::Nowhere,
     };
-    let (allow_query_token, proxies) = (shared.config.allow_query_token, &shared.config.proxies);
+    let (allow_query_token, proxies) = (shared.admits().allow_query_token, &shared.config.proxies);
     Rules { allow_query_token, cookies, proxies }
 }
 

@@ -46,7 +46,7 @@ struct Issued {
 /// `POST /v1/tickets`: by a user for themselves, with what they would connect with, or by an application for one of
 /// its users, with a key.
 pub(super) async fn issue(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let origin = RequestOrigin::of(request.headers(), &shared.config.allowed_origins);
+    let origin = RequestOrigin::of(request.headers(), &shared.admits().allowed_origins);
     if origin == RequestOrigin::Foreign {
         return foreign().into_response();
     }

@@ -41,6 +41,12 @@ pub enum Readiness {
 pub(crate) struct Looks(Mutex<Option<(Instant, Readiness)>>);
 
 impl Server {
+    /// Whether what was kept lies where the next start will look for it, or why not. Ask it when serving has
+    /// ended, and end the process with an exit code that is none of success if it does not.
+    pub fn is_in_place(&self) -> Result<(), StoreError> {
+        self.shared.store.is_in_place()
+    }
+
     /// Whether this server wants more connections: what a load balancer asks `GET /readyz` for. It takes
     /// [`STORE_ANSWER_TIMEOUT`] at most.
     pub async fn readiness(&self) -> Readiness {

@@ -116,6 +116,11 @@ impl TokenRules {
         }
     }
 
+    /// Whether keys are to be fetched, and there are none.
+    pub(crate) fn lacks_fetched_keys(&self) -> bool {
+        self.jwks.as_ref().is_some_and(|jwks| jwks.keys().is_none())
+    }
+
     pub(crate) fn verify(&self, token: &str) -> Result<Identity, InvalidToken> {
         let header = Header::of(token)?;
         let fetched = self.jwks.as_ref().and_then(Jwks::keys);

@@ -1,0 +1,173 @@
+//! SIGHUP: settings are read anew while a server serves, all of what can change or nothing.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Output,
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    listeners::Own,
+    support::{PATIENCE, Process, Server, run, text},
+};
+
+const FIRST: &str = "first-first-first-first-first-first-1";
+const SECOND: &str = "second-second-second-second-second-2";
+
+/// A server whose settings, secrets and certificate are in files.
+struct Reloaded {
+    server: Server,
+    own: Own,
+    folder: TempDir,
+    hung_up: usize,
+}
+
+impl Reloaded {
+    fn start() -> Self {
+        let (folder, own) = (tempfile::tempdir().unwrap(), Own::new());
+        let file = |name: &str| folder.path().join(name);
+        fs::write(file("jwt"), FIRST).unwrap();
+        fs::write(file("api"), FIRST).unwrap();
+        let (config, log) = (file("tetherline.toml"), file("log"));
+        fs::write(&config, settings(folder.path(), "")).unwrap();
+        let more = [&["--config", text(&config)][..], &own.options()].concat();
+        let server = Server::start_logging_on(tempfile::tempdir().unwrap(), &log, &more);
+        Self { server, own, folder, hung_up: 0 }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Has it read everything anew, and answers what it says of that.
+    fn reload(&mut self) -> String {
+        self.server.hang_up();
+        self.hung_up += 1;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let log = fs::read_to_string(self.file("log")).unwrap();
+            let mut lines = log.split_inclusive('\n').filter(|line| line.contains("SIGHUP: "));
+            if let Some(line) = lines.nth(self.hung_up - 1).filter(|line| line.ends_with('\n')) {
+                return line.to_owned();
+            }
+            assert!(Instant::now() < deadline, "it says nothing");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn url(&self) -> String {
+        self.server.url.replace("127.0.0.1", "localhost")
+    }
+
+    fn publish(&self, key: &str, certificate: &Path) -> Output {
+        let file = self.file("shown");
+        fs::write(&file, key).unwrap();
+        let (url, api) = (self.url(), ["--api-key-file", text(&file)]);
+        let to = ["--url", &url, "--cacert", text(certificate), "--user", "ada"];
+        run(&[&["publish", "--type", "note"][..], &to, &api, &[r#"{"n":1}"#]].concat())
+    }
+
+    fn token(&self, secret: &str) -> String {
+        let file = self.file("secret");
+        fs::write(&file, secret).unwrap();
+        let output = run(&["token", "--jwt-secret-file", text(&file), "--user", "ada"]);
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn tail(&self, secret: &str, device: &str) -> Process {
+        let (url, token) = (self.url(), self.token(secret));
+        let to = ["--url", &url, "--cacert", text(&self.own.certificate)];
+        Process::start(&[&["tail", "--token", &token, "--device", device][..], &to].concat())
+    }
+}
+
+fn settings(folder: &Path, more: &str) -> String {
+    let folder = folder.display();
+    format!("jwt-secret-file = ['{folder}/jwt']\napi-key-file = '{folder}/api'\n{more}")
+}
+
+fn is_refused(output: &Output, why: &str) -> bool {
+    !output.status.success() && String::from_utf8_lossy(&output.stderr).contains(why)
+}
+
+#[test]
+fn keys_and_the_certificate_change_for_whoever_comes_and_who_is_there_stays() {
+    let mut it = Reloaded::start();
+    let before = it.file("before.pem");
+    fs::copy(&it.own.certificate, &before).unwrap();
+    assert!(it.publish(FIRST, &before).status.success());
+    let tail = it.tail(FIRST, "old");
+    assert!(tail.line().contains(r#""n":1"#));
+
+    fs::write(it.file("jwt"), SECOND).unwrap();
+    fs::write(it.file("api"), SECOND).unwrap();
+    it.own.renew();
+    let said = it.reload();
+    assert!(said.contains("were read anew") && !said.contains("restart"), "{said}");
+
+    assert!(
+        is_refused(&it.publish(SECOND, &before), "certificate"),
+        "the old certificate is shown"
+    );
+    let now = it.own.certificate.clone();
+    assert!(is_refused(&it.publish(FIRST, &now), "The API key is wrong"), "the old key counts");
+    let published = it.publish(SECOND, &now);
+    assert!(published.status.success(), "{}", String::from_utf8_lossy(&published.stderr));
+    while !tail.line().contains(r#""n":1"#) {}
+    assert!(it.tail(SECOND, "new").line().contains(r#""n":1"#));
+    assert!(!it.tail(FIRST, "late").ended().success(), "a token of the old secret counts");
+}
+
+#[test]
+fn a_reload_that_fails_half_way_changes_nothing_and_says_where() {
+    let mut it = Reloaded::start();
+    let other = Own::new();
+    // The keys are good, and the certificate is another key's.
+    fs::write(it.file("api"), SECOND).unwrap();
+    let good = fs::read(&it.own.key).unwrap();
+    fs::copy(&other.key, &it.own.key).unwrap();
+    let said = it.reload();
+    assert!(said.contains("what was before holds on"), "{said}");
+    assert!(said.contains("--tls-key") && said.contains("does not belong"), "{said}");
+    assert!(it.publish(FIRST, &it.own.certificate).status.success());
+    fs::write(&it.own.key, good).unwrap();
+
+    let config = it.file("tetherline.toml");
+    for (wrong, why) in [
+        ("alow-origin = 1", "is it `allow-origin`?"),
+        ("allow-origin = \"nonsense\"", "tetherline.toml:3"),
+        ("message-bytes-max = ", "is not TOML"),
+        ("idle-timeout = 0", "idle-timeout"),
+    ] {
+        fs::write(&config, settings(it.folder.path(), wrong)).unwrap();
+        let said = it.reload();
+        assert!(said.contains("what was before holds on") && said.contains(why), "{said}");
+    }
+    assert!(it.publish(FIRST, &it.own.certificate).status.success());
+
+    fs::write(&config, settings(it.folder.path(), "")).unwrap();
+    assert!(it.reload().contains("were read anew"));
+    assert!(it.publish(SECOND, &it.own.certificate).status.success());
+}
+
+#[test]
+fn what_counts_only_after_a_restart_is_named() {
+    let mut it = Reloaded::start();
+    let more = "retention-days = 3\npath-prefix = \"/x\"\nlog-level = \"info\"\n";
+    fs::write(it.file("tetherline.toml"), settings(it.folder.path(), more)).unwrap();
+    let said = it.reload();
+    assert!(said.contains("path-prefix, retention-days"), "{said}");
+    assert!(it.publish(FIRST, &it.own.certificate).status.success());
+    let lines = |level: &str| {
+        let log = fs::read_to_string(it.file("log")).unwrap();
+        log.lines().filter(|line| line.contains(level)).count()
+    };
+    // A request says much at this level, which is not shown any more.
+    let before = lines("TRACE") + lines("DEBUG");
+    assert!(it.publish(FIRST, &it.own.certificate).status.success());
+    assert_eq!(lines("TRACE") + lines("DEBUG"), before);
+}
