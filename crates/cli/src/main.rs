@@ -6,6 +6,7 @@ mod check;
 mod config;
 mod erase;
 mod files;
+mod inspect;
 mod keys;
 mod papers;
 mod printable;
@@ -50,6 +51,8 @@ enum Task {
     Keys(keys::Options),
     /// Put one message into a user's mailbox; prints its id and position as JSON.
     Publish(publish::Options),
+    /// Say what the server knows of a user, and why a message has not arrived.
+    Inspect(inspect::Options),
     /// Forget everything about a user, for good.
     Erase(erase::Options),
     /// End the tokens of a user, or of one session, before their time.
@@ -81,6 +84,7 @@ async fn main() -> ExitCode {
         Task::Token(options) => token::run(&options),
         Task::Keys(options) => keys::run(&options),
         Task::Publish(options) => publish::run(options).await,
+        Task::Inspect(options) => inspect::run(options).await,
         Task::Erase(options) => erase::run(options).await,
         Task::SignOut(options) => sign_out::run(options).await,
         Task::Backup(options) => backup::run(&options),

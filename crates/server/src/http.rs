@@ -14,6 +14,7 @@ mod erase;
 pub(crate) mod fuzzing;
 mod head;
 mod health;
+mod look;
 mod publish;
 mod publish_many;
 mod publisher;
@@ -42,6 +43,7 @@ pub use body::{
 pub use credentials::COOKIE_BYTES_MAX;
 #[cfg(feature = "echo")]
 pub use echo::echo;
+pub use look::{PAGE_MESSAGES_MAX, PRESENCE_USERS_MAX};
 pub(crate) use publish_many::message_request_bytes;
 pub use serve::{
     ANSWER_STUCK_TIMEOUT, DESCRIPTORS_RESERVED, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT,
@@ -56,12 +58,16 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/ws", get(connect::connect_whoever).options(connect::preflight))
         .route("/ws/user/{user}", get(connect::connect).options(connect::preflight))
         .route("/v1/users/{user}", delete(erase::erase).get(head::head))
-        .route("/v1/users/{user}/sessions", delete(sign_out::all))
+        .route("/v1/users/{user}/sessions", delete(sign_out::all).get(look::sign_outs))
         .route("/v1/users/{user}/sessions/{session}", delete(sign_out::one))
-        .route("/v1/users/{user}/messages", post(publish::publish))
+        .route("/v1/users/{user}/messages", post(publish::publish).get(look::messages))
+        .route("/v1/users/{user}/devices", get(look::devices))
+        .route("/v1/users/{user}/presence", get(look::presence))
+        .route("/v1/users/{user}/inspection", get(look::inspect))
+        .route("/v1/presence", post(look::presence_of_many))
         .route("/v1/tickets", post(tickets::issue).options(tickets::preflight))
         .route("/v1/messages", post(publish_many::publish_many))
-        .route("/v1/users/{user}/streams", post(streams::open))
+        .route("/v1/users/{user}/streams", post(streams::open).get(look::streams))
         .route("/v1/users/{user}/streams/{message_uuid}", get(streams::read))
         .route("/v1/users/{user}/streams/{message_uuid}/{attempt}", delete(streams::cancel))
         .route("/v1/users/{user}/streams/{message_uuid}/{attempt}/text", post(streams::add))

@@ -23,6 +23,7 @@ mod events;
     allow(unreachable_pub, dead_code, reason = "other stores have them, too")
 )]
 mod promises;
+mod report;
 mod sqlite;
 #[cfg_attr(
     not(feature = "custom-store"),
@@ -46,6 +47,10 @@ use uuid::{Builder, Uuid};
 use crate::{Refusal, clock};
 pub use credentials::{
     SIGN_OUTS_PER_USER_MAX, SignOutError, TICKETS_MAX, TICKETS_PER_KEY_MAX, TICKETS_PER_USER_MAX,
+};
+pub use report::{
+    DeviceReport, MessageReport, REPORTED_SENDS_MAX, Report, SendReport, SignOutReport,
+    StreamReport,
 };
 pub use sqlite::{OpenError, SqliteStore, backup};
 pub use streams::{

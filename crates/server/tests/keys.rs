@@ -78,7 +78,7 @@ fn name(text: &str) -> ApiKeyName {
 }
 
 /// Every route that wants a key, and what for.
-const ROUTES: [(Method, &str, &str, Scope); 12] = [
+const ROUTES: [(Method, &str, &str, Scope); 17] = [
     (Method::POST, "/v1/users/ada/messages", r#"{"type":"t"}"#, Scope::Publish),
     (Method::POST, "/v1/users/ada/messages?durable=false", r#"{"type":"t"}"#, Scope::Publish),
     (Method::POST, "/v1/messages", "[]", Scope::Publish),
@@ -88,6 +88,11 @@ const ROUTES: [(Method, &str, &str, Scope); 12] = [
     (Method::POST, "/v1/users/ada/streams/a1/1/finish", "", Scope::Publish),
     (Method::DELETE, "/v1/users/ada/streams/a1/1", "", Scope::Publish),
     (Method::GET, "/v1/users/ada", "", Scope::Read),
+    (Method::GET, "/v1/users/ada/devices", "", Scope::Read),
+    (Method::GET, "/v1/users/ada/presence", "", Scope::Read),
+    (Method::GET, "/v1/users/ada/streams", "", Scope::Read),
+    (Method::GET, "/v1/users/ada/inspection", "", Scope::Admin),
+    (Method::GET, "/v1/users/ada/sessions", "", Scope::Admin),
     (Method::DELETE, "/v1/users/ada/sessions/s1", "", Scope::Admin),
     (Method::DELETE, "/v1/users/ada/sessions", "", Scope::Admin),
     (Method::DELETE, "/v1/users/ada", "", Scope::Admin),

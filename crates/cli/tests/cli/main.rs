@@ -14,6 +14,7 @@ mod damage;
 mod delivery;
 mod descriptors;
 mod forgetting;
+mod inspect;
 mod keys;
 mod listeners;
 mod log;

@@ -36,7 +36,7 @@ use tetherline_protocol::{
 
 use crate::{
     May, Refusal, clock,
-    connection::hub::Notice,
+    connection::hub::{Notice, Waits},
     security::auth::{Identity, InvalidToken},
     store::{Outcome, StoreError, StreamSnapshot},
 };
@@ -202,6 +202,15 @@ impl Session {
     /// How many messages are still to be sent, and how many to be acknowledged.
     pub(crate) fn behind(&self) -> (u64, u64) {
         self.feed.behind()
+    }
+
+    /// What has to happen before more is sent.
+    pub(crate) fn waits(&self) -> Waits {
+        match (&self.socket, self.feed.waits()) {
+            (Socket::Writing { .. }, _) => Waits::ForTheSocket,
+            (Socket::Free, Waits::ForNothing) if self.feed.behind().0 > 0 => Waits::ForItsTurn,
+            (Socket::Free, waits) => waits,
+        }
     }
 
     /// The socket has taken what there was.

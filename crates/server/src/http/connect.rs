@@ -25,7 +25,7 @@ use crate::{
     ConnectRefusal, ConnectRequest, May, Network, clock,
     connection::{
         driver::Driver,
-        hub::{Membership, Refused},
+        hub::{About, Membership, Refused},
         pump::Pump,
         session::{Opening, Wire},
         socket::{Handshake, NoHandshake, Socket},
@@ -258,6 +258,9 @@ impl Admitted {
         let connection = fresh_id();
         tracing::debug!(%connection, "the request becomes a connection");
         let span = tracing::debug_span!(parent: None, "websocket", %connection, ?user);
+        let since_ms = clock::now_ms();
+        let (id, of) = (connection.clone(), device.clone());
+        membership.is_about(About { connection: id, device: of, since_ms });
         let opening = Opening {
             connection,
             user,
@@ -268,7 +271,7 @@ impl Admitted {
             limits: shared.limits.clone(),
             written_limits: shared.written_limits.clone(),
             meters: shared.meters.clone(),
-            time_ms: clock::now_ms(),
+            time_ms: since_ms,
         };
         let pump = Pump::open(opening, membership, device, now);
         let socket = Socket::of(upgraded, shared.limits.message_bytes_max);

@@ -9,7 +9,9 @@ use tetherline_protocol::{
     DeviceId, Epoch, IdempotencyKey, Limits, MessageId, Seq, UserId, frame::Message,
 };
 
-use super::{AppendError, Credentials, Events, Head, Outcome, Publish, StoreError, Streams};
+use super::{
+    AppendError, Credentials, Events, Head, Outcome, Publish, StoreError, Streams, report::Report,
+};
 use crate::{clock, metrics::Latencies};
 
 /// Everything that a server keeps.
@@ -159,6 +161,12 @@ pub trait Upkeep: Send + Sync + 'static {
     /// What it takes, for whoever watches. It may ask the disk.
     fn figures(&self) -> Figures {
         Figures::default()
+    }
+
+    /// What is known of one user, and of one of their messages, for whoever looks why it did not arrive.
+    fn report(&self, user: &UserId, seq: Option<Seq>) -> BoxFuture<'_, Result<Report, StoreError>> {
+        let _ = (user, seq);
+        Box::pin(std::future::ready(Err(StoreError::new("this store has no reports"))))
     }
 
     /// Whether what was kept lies where the next start will look for it, or why not.

@@ -24,6 +24,7 @@ mod pulse;
 mod reader;
 mod recent;
 mod replies;
+mod report;
 mod rules;
 mod schedule;
 mod schema;
@@ -60,7 +61,7 @@ use tetherline_protocol::{DeviceId, Epoch, IdempotencyKey, Limits, Seq, UserId, 
 
 use super::{
     AppendError, Appended, CarriedOut, Delivery, EventQueue, Events, Figures, Head, Mailbox, Place,
-    Publish, Resumed, Room, StoreError, Subscription, Upkeep, tickets::Tickets,
+    Publish, Report, Resumed, Room, StoreError, Subscription, Upkeep, tickets::Tickets,
 };
 use crate::alarm::Alarm;
 use appends::{appends, digest};
@@ -420,6 +421,10 @@ impl Upkeep for SqliteStore {
 
     fn figures(&self) -> Figures {
         figures::of(self)
+    }
+
+    fn report(&self, user: &UserId, seq: Option<Seq>) -> BoxFuture<'_, Result<Report, StoreError>> {
+        report::of(self, user, seq)
     }
 
     fn is_in_place(&self) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use futures_util::task::AtomicWaker;
 use tetherline_protocol::{Seq, UserId};
 
-use super::{Channel, Hub, Notice, seat::Seat};
+use super::{About, Channel, Hub, Notice, Waits, seat::Seat};
 use crate::{
     lock::lock,
     rates::Occupied,
@@ -59,6 +59,11 @@ impl Membership {
         self.occupied = occupied;
     }
 
+    /// Whose connection it is, for whoever looks.
+    pub(crate) fn is_about(&self, about: About) {
+        self.seat.about.get_or_init(|| Box::new(about));
+    }
+
     /// Register before asking [`Membership::has_news`].
     pub(crate) fn waker(&self) -> &AtomicWaker {
         &self.seat.waker
@@ -90,7 +95,8 @@ impl Membership {
     }
 
     /// How many messages are still to be sent, and how many to be acknowledged, for whoever watches.
-    pub(crate) fn stands(&self, (waiting, unhandled): (u64, u64)) {
+    pub(crate) fn stands(&self, (waiting, unhandled): (u64, u64), waits: Waits) {
+        self.seat.waits.store(waits as u8, Ordering::Relaxed);
         self.seat.waiting.store(waiting, Ordering::Relaxed);
         self.seat.unhandled.store(unhandled, Ordering::Relaxed);
     }

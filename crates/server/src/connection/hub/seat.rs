@@ -1,12 +1,12 @@
 use std::sync::{
     Mutex, OnceLock,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
 };
 
 use futures_util::task::AtomicWaker;
 use tetherline_protocol::Epoch;
 
-use super::Notice;
+use super::{About, Notice, Waits};
 use crate::lock::lock;
 
 /// What the hub knows of one connection.
@@ -20,6 +20,10 @@ pub(super) struct Seat {
     pub(super) waiting: AtomicU64,
     /// Messages that it was sent and has not acknowledged.
     pub(super) unhandled: AtomicU64,
+    /// What it waits for, as a [`Waits`].
+    pub(super) waits: AtomicU8,
+    /// Known once it is open.
+    pub(super) about: OnceLock<Box<About>>,
     /// Up to where this connection has taken live-only messages, or missed them.
     pub(super) heard: AtomicU64,
     /// A stream has begun, or has more text, and this connection has not looked since.
@@ -45,6 +49,8 @@ impl Seat {
             sent: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
             unhandled: AtomicU64::new(0),
+            waits: AtomicU8::new(Waits::ToBeAsked as u8),
+            about: OnceLock::new(),
             heard: AtomicU64::new(said),
             streamed: AtomicBool::new(false),
             epoch: OnceLock::new(),

@@ -2,7 +2,8 @@
 
 use tetherline_protocol::Seq;
 
-use super::{Feed, Flow};
+use super::{Feed, Flow, Reading};
+use crate::connection::hub::Waits;
 
 impl Feed {
     /// Whether nothing stands between what was sent last and what is new up to there.
@@ -22,6 +23,17 @@ impl Feed {
     /// Whether nothing was asked for yet.
     pub(crate) fn is_parked(&self) -> bool {
         matches!(self.flow, Flow::Parked)
+    }
+
+    /// What has to happen before more is sent, as far as the mailbox goes.
+    pub(crate) fn waits(&self) -> Waits {
+        match (&self.flow, &self.reading) {
+            (Flow::Parked, _) => Waits::ToBeAsked,
+            (_, Reading::Throttled) => Waits::ForAcknowledgement,
+            (Flow::Checking(_) | Flow::Locating { .. }, _)
+            | (_, Reading::Asked | Reading::Missing) => Waits::ForTheStore,
+            (Flow::Flowing { .. }, Reading::Idle) => Waits::ForNothing,
+        }
     }
 
     /// How many messages are still to be sent, and how many to be acknowledged.

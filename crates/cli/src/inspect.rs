@@ -1,0 +1,208 @@
+use std::{fmt::Write as _, process::ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use reqwest::StatusCode;
+use serde::Deserialize;
+use serde_json::Value;
+use tetherline_process::{answer, outcome_of};
+use tetherline_protocol::UserId;
+
+use crate::{
+    files,
+    printable::printable,
+    publish::{Access, refusal},
+};
+
+/// Says what a server knows of a user at this moment: devices, connections and what each waits for, streams, what
+/// became of sends, sign-outs. With --seq it says why that message has, or has not, arrived at each device. What
+/// messages say is not in it.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    api: Access,
+    /// Whose.
+    #[arg(long)]
+    user: UserId,
+    /// The position of a message that somebody misses.
+    #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..))]
+    seq: Option<u64>,
+    /// The server's own answer, one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Deserialize)]
+struct Inspection {
+    head: u64,
+    epoch: String,
+    trimmed: u64,
+    devices: Vec<DeviceSeen>,
+    connections: Vec<ConnectionSeen>,
+    sends: Vec<Send>,
+    sign_outs: Vec<SignOut>,
+    streams: Vec<Stream>,
+    message: Option<Message>,
+    verdicts: Option<Vec<Verdict>>,
+}
+
+#[derive(Deserialize)]
+struct DeviceSeen {
+    device: String,
+    cursor: u64,
+    behind: u64,
+    last_used: String,
+}
+
+#[derive(Deserialize)]
+struct ConnectionSeen {
+    connection_id: String,
+    device: Option<String>,
+    since: String,
+    waiting: u64,
+    unhandled: u64,
+    waits_for: String,
+}
+
+#[derive(Deserialize)]
+struct Send {
+    id: String,
+    decided: String,
+    outcome: String,
+}
+
+#[derive(Deserialize)]
+struct SignOut {
+    everywhere: bool,
+    at: String,
+}
+
+#[derive(Deserialize)]
+struct Stream {
+    message_uuid: String,
+    attempt: u32,
+    opened: String,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    seq: u64,
+    id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    published: String,
+}
+
+#[derive(Deserialize)]
+struct Verdict {
+    says: String,
+}
+
+pub(crate) async fn run(options: Options) -> Result<ExitCode> {
+    let (http, user) = options.api.user(&options.user)?;
+    let key = files::api_key(&options.api.api_key_file)?;
+    let seq = options.seq.map(|seq| format!("?seq={seq}")).unwrap_or_default();
+    let request = http.get(format!("{user}/inspection{seq}")).bearer_auth(key);
+    let answered = request.send().await.map_err(|error| options.api.unreachable(error))?;
+    let status = answered.status();
+    let text = answered.text().await.context("the answer broke off")?;
+    if status != StatusCode::OK {
+        bail!("{}", refusal(status.as_u16(), &text));
+    }
+    let said: Value = serde_json::from_str(&text).context("the answer is not Tetherline's")?;
+    let words = if options.json {
+        said.to_string()
+    } else {
+        let inspection = serde_json::from_value(said).context("the answer is not Tetherline's")?;
+        words(&options.user, &inspection)
+    };
+    Ok(outcome_of(answer(&words.trim_end()), "it was looked"))
+}
+
+fn words(user: &UserId, inspection: &Inspection) -> String {
+    let Inspection { head, epoch, trimmed, devices, connections, .. } = inspection;
+    let mut words = String::new();
+    for verdict in inspection.verdicts.iter().flatten() {
+        line(&mut words, &printable(&verdict.says));
+    }
+    if let Some(Message { seq, id, kind, published }) = &inspection.message {
+        let (id, kind) = (printable(id), printable(kind));
+        line(&mut words, &format!("message {seq}: {id}, of type {kind}, published {published}"));
+    }
+    if !words.is_empty() {
+        words.push('\n');
+    }
+    let kept = if trimmed == head {
+        "nothing is kept".to_owned()
+    } else {
+        format!("{} to {head} are kept", trimmed + 1)
+    };
+    line(
+        &mut words,
+        &format!("{}  newest {head}, {kept}, epoch {epoch}", printable(user.as_str())),
+    );
+    table(&mut words, "devices", &["device", "handled", "behind", "last used"], devices, |it| {
+        vec![
+            printable(&it.device),
+            it.cursor.to_string(),
+            it.behind.to_string(),
+            it.last_used.clone(),
+        ]
+    });
+    let columns = ["connection", "device", "since", "to send", "not acknowledged", "waits for"];
+    table(&mut words, "connections", &columns, connections, |it| {
+        let device = it.device.as_deref().map_or("-".to_owned(), printable);
+        vec![
+            printable(&it.connection_id),
+            device,
+            it.since.clone(),
+            it.waiting.to_string(),
+            it.unhandled.to_string(),
+            printable(&it.waits_for),
+        ]
+    });
+    table(&mut words, "streams", &["stream", "attempt", "since"], &inspection.streams, |it| {
+        vec![printable(&it.message_uuid), it.attempt.to_string(), it.opened.clone()]
+    });
+    table(&mut words, "newest sends", &["id", "decided", "outcome"], &inspection.sends, |it| {
+        vec![printable(&it.id), it.decided.clone(), printable(&it.outcome)]
+    });
+    table(&mut words, "sign-outs", &["what", "at"], &inspection.sign_outs, |it| {
+        let what = if it.everywhere { "everywhere" } else { "one session" };
+        vec![what.to_owned(), it.at.clone()]
+    });
+    words
+}
+
+fn line(words: &mut String, line: &str) {
+    words.push_str(line);
+    words.push('\n');
+}
+
+/// Nothing where there is nothing to show.
+fn table<T>(
+    words: &mut String,
+    title: &str,
+    columns: &[&str],
+    items: &[T],
+    cells: impl Fn(&T) -> Vec<String>,
+) {
+    if items.is_empty() {
+        return;
+    }
+    let head = columns.iter().map(|name| (*name).to_owned()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(items.iter().map(cells)).collect();
+    let width = |column: usize| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<_> = (0..columns.len()).map(width).collect();
+    line(words, &format!("\n{title}"));
+    for row in rows {
+        let mut text = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            // Writing to a `String` cannot fail.
+            let _ = write!(text, "  {cell:width$}");
+        }
+        line(words, text.trim_end());
+    }
+}

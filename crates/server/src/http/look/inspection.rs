@@ -1,0 +1,187 @@
+//! `GET /v1/users/{user}/inspection`: what is known of a user at this moment, and why a message did not arrive.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+    response::IntoResponse,
+};
+use serde::{Deserialize, Serialize};
+use tetherline_protocol::{Attempt, DeviceId, Epoch, MessageId, Seq, UserId};
+
+use super::{
+    super::{answer::Problem, publisher::Admin, segments::Segments},
+    report,
+    verdict::{Verdict, verdicts},
+};
+use crate::{clock, connection::hub::Present, server::Shared, store::Report};
+
+#[derive(Deserialize)]
+pub(in crate::http) struct About {
+    seq: Option<u64>,
+}
+
+pub(in crate::http) async fn inspect(
+    State(shared): State<Arc<Shared>>,
+    Segments(user): Segments<String>,
+    about: Result<Query<About>, QueryRejection>,
+    admin: Admin,
+) -> Result<impl IntoResponse, Problem> {
+    let user = admin.user(&user)?;
+    let wrong = || Problem::invalid("seq", "`seq` is a position, from 1 on.");
+    let Ok(Query(About { seq })) = about else { return Err(wrong()) };
+    let seq = seq.map(|seq| Seq::new(seq).filter(|seq| *seq > Seq::ZERO).ok_or_else(wrong));
+    let seq = seq.transpose()?;
+    let report = report(&shared, &user, seq).await?;
+    let present = shared.hub.present(&user);
+    Ok(Json(Inspection::of(user, &report, &present, seq)))
+}
+
+#[derive(Serialize)]
+struct Inspection {
+    user: UserId,
+    head: Seq,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head_id: Option<MessageId>,
+    epoch: Epoch,
+    /// Up to here nothing is kept any more.
+    trimmed: Seq,
+    devices: Vec<DeviceView>,
+    connections: Vec<ConnectionView>,
+    sends: Vec<Send>,
+    sign_outs: Vec<SignOut>,
+    streams: Vec<Stream>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Message>,
+    /// Why the message that was asked about has, or has not, arrived where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdicts: Option<Vec<Verdict>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct DeviceView {
+    device: DeviceId,
+    cursor: Seq,
+    /// Messages that it has not handled.
+    behind: u64,
+    last_used: String,
+}
+
+#[derive(Serialize)]
+struct ConnectionView {
+    connection_id: MessageId,
+    device: Option<DeviceId>,
+    since: String,
+    /// Messages that are still to be sent.
+    waiting: u64,
+    /// Messages that were sent and are not acknowledged.
+    unhandled: u64,
+    waits_for: &'static str,
+}
+
+#[derive(Serialize)]
+struct Send {
+    id: String,
+    decided: String,
+    outcome: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct SignOut {
+    everywhere: bool,
+    at: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct Stream {
+    message_uuid: String,
+    attempt: Attempt,
+    opened: String,
+}
+
+#[derive(Serialize)]
+struct Message {
+    seq: Seq,
+    id: MessageId,
+    #[serde(rename = "type")]
+    kind: String,
+    published: String,
+}
+
+impl Inspection {
+    fn of(user: UserId, report: &Report, present: &[Present], seq: Option<Seq>) -> Self {
+        let Report { head, trimmed, .. } = report;
+        let message = seq.zip(report.message.as_ref()).map(|(seq, message)| Message {
+            seq,
+            id: message.id.clone(),
+            kind: message.kind.clone(),
+            published: time(message.published_at),
+        });
+        Self {
+            user,
+            head: head.seq,
+            head_id: head.id.clone(),
+            epoch: head.epoch.clone(),
+            trimmed: *trimmed,
+            devices: devices(report),
+            connections: present.iter().map(ConnectionView::of).collect(),
+            sends: sends(report),
+            sign_outs: sign_outs(report),
+            streams: streams(report),
+            message,
+            verdicts: seq.map(|seq| verdicts(seq, report, present)),
+        }
+    }
+}
+
+impl ConnectionView {
+    fn of(present: &Present) -> Self {
+        Self {
+            connection_id: present.connection.clone(),
+            device: present.device.clone(),
+            since: time(present.since_ms),
+            waiting: present.waiting,
+            unhandled: present.unhandled,
+            waits_for: present.waits.as_str(),
+        }
+    }
+}
+
+pub(super) fn devices(report: &Report) -> Vec<DeviceView> {
+    let device = |device: &crate::store::DeviceReport| DeviceView {
+        device: device.device.clone(),
+        cursor: device.cursor,
+        behind: report.head.seq.distance_from(device.cursor.max(report.trimmed)),
+        last_used: time(device.seen_at),
+    };
+    report.devices.iter().map(device).collect()
+}
+
+fn sends(report: &Report) -> Vec<Send> {
+    let send = |send: &crate::store::SendReport| Send {
+        id: send.id.clone(),
+        decided: time(send.decided_at),
+        outcome: send.refused.clone().unwrap_or_else(|| "accepted".to_owned()),
+    };
+    report.sends.iter().map(send).collect()
+}
+
+pub(super) fn sign_outs(report: &Report) -> Vec<SignOut> {
+    let sign_out =
+        |it: &crate::store::SignOutReport| SignOut { everywhere: it.everywhere, at: time(it.at) };
+    report.sign_outs.iter().map(sign_out).collect()
+}
+
+pub(super) fn streams(report: &Report) -> Vec<Stream> {
+    let stream = |stream: &crate::store::StreamReport| Stream {
+        message_uuid: stream.message_uuid.clone(),
+        attempt: stream.attempt,
+        opened: time(stream.opened_at),
+    };
+    report.streams.iter().map(stream).collect()
+}
+
+fn time(ms: i64) -> String {
+    clock::rfc3339(ms).as_str().to_owned()
+}

@@ -1,0 +1,119 @@
+use super::*;
+use crate::store::{Head, MessageReport};
+
+fn seq(number: u64) -> Seq {
+    Seq::new(number).unwrap()
+}
+
+/// A mailbox of 50 messages, the first 10 of which are not kept any more, and message 43, which is asked about.
+fn report(devices: &[(&str, u64)]) -> Report {
+    let device = |(name, cursor): &(&str, u64)| DeviceReport {
+        device: name.parse().unwrap(),
+        cursor: seq(*cursor),
+        seen_at: 0,
+    };
+    let message =
+        MessageReport { id: "m43".parse().unwrap(), kind: "note".into(), published_at: 0 };
+    Report {
+        head: Head { seq: seq(50), id: None, epoch: "e".parse().unwrap() },
+        trimmed: seq(10),
+        devices: devices.iter().map(device).collect(),
+        message: Some(message),
+        sends: Vec::new(),
+        sign_outs: Vec::new(),
+        streams: Vec::new(),
+    }
+}
+
+fn present(device: Option<&str>, waiting: u64, waits: Waits) -> Present {
+    let device = device.map(|name| name.parse().unwrap());
+    Present { connection: "c1".parse().unwrap(), device, since_ms: 0, waiting, unhandled: 3, waits }
+}
+
+fn one(seq_no: u64, report: &Report, present: &[Present]) -> (State, String) {
+    let mut verdicts = verdicts(seq(seq_no), report, present);
+    assert_eq!(verdicts.len(), 1, "{verdicts:?}");
+    let Verdict { state, says, .. } = verdicts.remove(0);
+    (state, says)
+}
+
+#[track_caller]
+fn says((state, says): (State, String), expected: State, words: &str) {
+    assert_eq!(state, expected, "{says}");
+    assert!(says.contains(words), "{says}");
+}
+
+#[test]
+fn what_was_not_published_has_arrived_nowhere() {
+    says(
+        one(51, &report(&[("laptop", 50)]), &[]),
+        State::Unpublished,
+        "the newest of this user is 50",
+    );
+}
+
+#[test]
+fn what_was_handled_is_known_by_the_cursor() {
+    says(one(43, &report(&[("laptop", 43)]), &[]), State::Handled, "everything up to 43");
+}
+
+#[test]
+fn what_was_trimmed_before_it_was_handled_is_lost_to_that_device() {
+    says(one(10, &report(&[("laptop", 9)]), &[]), State::Trimmed, "messages up to 10");
+    // One that handled it before that has had it.
+    says(one(10, &report(&[("laptop", 10)]), &[]), State::Handled, "up to 10");
+}
+
+#[test]
+fn what_was_changed_in_the_file_is_not_delivered() {
+    let report = Report { message: None, ..report(&[("laptop", 9)]) };
+    says(one(43, &report, &[]), State::Unreadable, "was changed in the file");
+}
+
+#[test]
+fn a_device_that_is_away_gets_it_later() {
+    says(one(43, &report(&[("laptop", 42)]), &[]), State::Away, "gets this one when it comes back");
+}
+
+#[test]
+fn what_was_sent_and_not_acknowledged_is_with_the_page() {
+    let connected = [present(Some("laptop"), 7, Waits::ForNothing)];
+    says(one(43, &report(&[("laptop", 42)]), &connected), State::Sent, "3 of what it was sent");
+}
+
+#[test]
+fn a_connection_that_is_behind_says_what_it_waits_for() {
+    for (waits, words) in [
+        (Waits::ForTheSocket, "up to 42: its network"),
+        (Waits::ForAcknowledgement, "3 of them are not acknowledged"),
+        (Waits::ForTheStore, "is being read"),
+        (Waits::ForItsTurn, "when its rate allows it"),
+    ] {
+        let connected = [present(Some("laptop"), 8, waits)];
+        says(one(43, &report(&[("laptop", 0)]), &connected), State::Waiting, words);
+    }
+    let connected = [present(Some("laptop"), 0, Waits::ToBeAsked)];
+    says(one(43, &report(&[("laptop", 0)]), &connected), State::Waiting, "`get_pending`");
+}
+
+#[test]
+fn of_several_connections_of_a_device_the_furthest_counts() {
+    let connected = [
+        present(Some("laptop"), 50, Waits::ForTheSocket),
+        present(Some("laptop"), 0, Waits::ForNothing),
+    ];
+    says(one(43, &report(&[("laptop", 0)]), &connected), State::Sent, "not acknowledged");
+}
+
+#[test]
+fn a_connection_without_a_device_is_one_of_those_who_get_it() {
+    let connected = [present(None, 0, Waits::ForNothing)];
+    says(one(43, &report(&[]), &connected), State::Sent, "A connection without a device (c1)");
+    assert_eq!(verdicts(seq(43), &report(&[("laptop", 50)]), &connected).len(), 2);
+}
+
+#[test]
+fn where_nobody_ever_was_that_is_why() {
+    says(one(43, &report(&[]), &[]), State::Nobody, "the first that connects gets it");
+    says(one(5, &report(&[]), &[]), State::Nobody, "is not kept any more");
+}
