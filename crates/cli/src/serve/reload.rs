@@ -13,6 +13,24 @@ const RELOADED: [&str; 6] =
 /// The same for all that begin so.
 const RELOADED_PREFIX: &str = "jwt-";
 
+/// The same for rates that more than one connection share.
+fn is_shared_rate(name: &str) -> bool {
+    const RATES: [&str; 9] = [
+        "accepts",
+        "attempts",
+        "connects",
+        "publishes",
+        "publish-bytes",
+        "sends",
+        "send-bytes",
+        "controls",
+        "replay-bytes",
+    ];
+    let is_of =
+        |what: &&str| name.strip_prefix(*what).is_some_and(|rest| rest.starts_with("-per-"));
+    RATES.iter().any(is_of) && !name.ends_with("-per-connection")
+}
+
 /// What can change while a server serves.
 pub(super) struct Reloading {
     pub(super) server: Server,
@@ -33,12 +51,12 @@ impl Reloading {
             match self.reload().await {
                 Ok(later) if later.is_empty() => {
                     tracing::info!(
-                        "SIGHUP: keys, origins, certificates and the log level were read anew"
+                        "SIGHUP: keys, origins, certificates, rates and the log level were read anew"
                     );
                 }
                 Ok(later) => tracing::warn!(
                     needs_a_restart = later.join(", "),
-                    "SIGHUP: keys, origins, certificates and the log level were read anew; what else has changed \
+                    "SIGHUP: keys, origins, certificates, rates and the log level were read anew; what else has changed \
                      counts after a restart"
                 ),
                 Err(error) => tracing::error!(
@@ -68,7 +86,7 @@ impl Reloading {
         }
         let began_or_ended_tls = certificates.is_some() != self.certificates.is_some();
         let counts_now = |name: &str| {
-            (RELOADED.contains(&name) || name.starts_with(RELOADED_PREFIX))
+            (RELOADED.contains(&name) || name.starts_with(RELOADED_PREFIX) || is_shared_rate(name))
                 && !(name.starts_with("tls-") && began_or_ended_tls)
         };
         let differs = |name: &&String| {

@@ -156,6 +156,23 @@ fn a_reload_that_fails_half_way_changes_nothing_and_says_where() {
 }
 
 #[test]
+fn a_rate_that_is_read_anew_holds_for_what_comes_next() {
+    let mut it = Reloaded::start();
+    let certificate = it.own.certificate.clone();
+    assert!(it.publish(FIRST, &certificate).status.success());
+    let config = it.file("tetherline.toml");
+    fs::write(&config, settings(it.folder.path(), "publishes-per-key = '1/h'")).unwrap();
+    let said = it.reload();
+    assert!(!said.contains("restart"), "{said}");
+    assert!(it.publish(FIRST, &certificate).status.success());
+    assert!(is_refused(&it.publish(FIRST, &certificate), "More is published"), "it is no rate");
+    fs::write(&config, settings(it.folder.path(), "sends-per-connection = '1/h'")).unwrap();
+    let said = it.reload();
+    assert!(said.contains("needs_a_restart=\"sends-per-connection\""), "{said}");
+    assert!(it.publish(FIRST, &certificate).status.success());
+}
+
+#[test]
 fn what_counts_only_after_a_restart_is_named() {
     let mut it = Reloaded::start();
     let more = "retention-days = 3\npath-prefix = \"/x\"\nlog-level = \"info\"\n";

@@ -2,7 +2,7 @@ use std::{
     collections::HashMap,
     hash::Hash,
     sync::{
-        Mutex,
+        Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -17,7 +17,7 @@ pub const RATE_KEYS_MAX: usize = 65_536;
 /// A [`Rate`] for each of many: users, networks, keys. Time is an argument.
 #[derive(Debug)]
 pub struct RateLimit<K> {
-    rate: Option<Rate>,
+    rate: RwLock<Option<Rate>>,
     keys_max: usize,
     buckets: Mutex<Buckets<K>>,
     refused: AtomicU64,
@@ -44,11 +44,29 @@ impl<K: Hash + Eq + Clone> RateLimit<K> {
     #[must_use]
     pub fn watching(rate: Option<Rate>, keys_max: usize) -> Self {
         let buckets = Buckets { taken_from: HashMap::new(), sweep_at: FEW.min(keys_max) };
-        Self { rate, keys_max, buckets: Mutex::new(buckets), refused: AtomicU64::new(0) }
+        Self {
+            rate: RwLock::new(rate),
+            keys_max,
+            buckets: Mutex::new(buckets),
+            refused: AtomicU64::new(0),
+        }
     }
 
     pub(super) fn is_off(&self) -> bool {
-        self.rate.is_none()
+        self.rate().is_none()
+    }
+
+    fn rate(&self) -> Option<Rate> {
+        *self.rate.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds from now on. What was taken of another rate is forgotten: it says nothing of this one.
+    pub(super) fn change(&self, rate: Option<Rate>) {
+        let mut current = self.rate.write().unwrap_or_else(PoisonError::into_inner);
+        if *current != rate {
+            *current = rate;
+            lock(&self.buckets).taken_from.clear();
+        }
     }
 
     /// Takes so many, or says how long to wait.
@@ -92,19 +110,19 @@ impl<K: Hash + Eq + Clone> RateLimit<K> {
 
     /// How long until so many may be taken.
     pub(crate) fn wait(&self, key: &K, cost: u64, now: Instant) -> Duration {
-        let Some(rate) = self.rate else { return Duration::ZERO };
+        let Some(rate) = self.rate() else { return Duration::ZERO };
         let buckets = lock(&self.buckets);
         buckets.taken_from.get(key).map_or(Duration::ZERO, |bucket| bucket.wait(rate, cost, now))
     }
 
     /// The same, or for so many more as are worth waiting for.
     pub(super) fn worthwhile_wait(&self, key: &K, cost: u64, now: Instant) -> Duration {
-        self.wait(key, cost.max(self.rate.map_or(0, Rate::worthwhile)), now)
+        self.wait(key, cost.max(self.rate().map_or(0, Rate::worthwhile)), now)
     }
 
     /// Gives back what was taken.
     pub fn give_back(&self, key: &K, cost: u64) {
-        let Some(rate) = self.rate else { return };
+        let Some(rate) = self.rate() else { return };
         if let Some(bucket) = lock(&self.buckets).taken_from.get_mut(key) {
             bucket.give_back(rate, cost);
         }
@@ -116,7 +134,7 @@ impl<K: Hash + Eq + Clone> RateLimit<K> {
         now: Instant,
         change: impl FnOnce(&mut Bucket, Rate) -> T,
     ) -> Option<T> {
-        let rate = self.rate?;
+        let rate = self.rate()?;
         let mut buckets = lock(&self.buckets);
         if let Some(bucket) = buckets.taken_from.get_mut(key) {
             return Some(change(bucket, rate));

@@ -72,6 +72,19 @@ impl Meters {
         }
     }
 
+    /// Takes over all rates but those of single connections.
+    pub(crate) fn change(&self, rates: &Rates) {
+        self.accepts.change(rates.accepts_per_address);
+        self.attempts.change(rates.attempts_per_address);
+        self.connects_of_users.change(rates.connects_per_user);
+        self.connects.change(rates.connects_per_server);
+        self.publishing.change(rates);
+        self.sends.change(rates.sends_per_user);
+        self.send_bytes.change(rates.send_bytes_per_user);
+        self.controls.change(rates.controls_per_user);
+        self.replay_bytes.change(rates.replay_bytes_per_user);
+    }
+
     /// What came too fast so far, by the rate's name in [`Rates`].
     pub(crate) fn refused(&self) -> [(&'static str, u64); 14] {
         let [publishes_per_key, publish_bytes_per_key] = self.publishing.refused_by_key();

@@ -47,6 +47,12 @@ impl Publishing {
         }
     }
 
+    pub(super) fn change(&self, rates: &Rates) {
+        self.keys.change(rates.publishes_per_key, rates.publish_bytes_per_key);
+        self.addresses.change(rates.publishes_per_address, rates.publish_bytes_per_address);
+        self.together.change(rates.publishes_per_server, rates.publish_bytes_per_server);
+    }
+
     pub(super) fn refused_by_key(&self) -> [u64; 2] {
         self.keys.refused()
     }
@@ -78,6 +84,11 @@ impl Publishing {
 }
 
 impl<K: Hash + Eq + Clone> Both<K> {
+    fn change(&self, messages: Option<Rate>, bytes: Option<Rate>) {
+        self.messages.change(messages);
+        self.bytes.change(bytes);
+    }
+
     fn new(messages: Option<Rate>, bytes: Option<Rate>) -> Self {
         Self { messages: RateLimit::new(messages), bytes: RateLimit::new(bytes) }
     }

@@ -58,7 +58,7 @@ pub enum ReloadError {
 
 impl Server {
     /// Lets in whom `config` says from now on: by [`Config::jwt`], [`Config::api_key`], [`Config::allowed_origins`] and
-    /// [`Config::allow_query_token`], all at once. Everything else stays as it was at the start, and whoever is
+    /// [`Config::allow_query_token`], all at once, as fast as [`Config::rates`] say, those of single connections aside. Everything else stays as it was at the start, and whoever is
     /// connected stays until their token ends. [`Config::api_keys`] follow their file by themselves.
     ///
     /// # Panics
@@ -73,6 +73,7 @@ impl Server {
         }
         // Before a token counts that lives longer.
         self.shared.store.keep_sign_outs_for(admits.jwt.tokens_count_at_most_for());
+        self.shared.meters.change(&config.rates);
         self.shared.admits.set(admits);
         Ok(())
     }
