@@ -13,6 +13,7 @@ mod fuzz;
 mod kill_test;
 mod markdown;
 mod mutants;
+mod packages;
 mod prepare;
 mod progress;
 mod publishing;
@@ -54,6 +55,8 @@ cargo xtask fuzz [--seconds N] [TARGET]
     fuzz the parsers of what comes from outside, each for a minute or so long
 cargo xtask mutants [--only NAME] [--seeds N]
     plant one bug after the other in a copy of the code, and see whether the simulator finds it
+cargo xtask package [--target linux-x64|linux-arm64]
+    build the server as a static binary, and pack it for npm, pip and Debian into target/package
 cargo xtask bench browser [--brief] [dispatch|renders|burst|stream …]
     measure what a message costs in Chromium
 cargo xtask bench streams [--brief] [--answers N] [latency|load …]
@@ -93,6 +96,7 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         ("torture", _) => torture::run_for(&root, rest),
         ("compat", []) => compat::run(&root),
         ("counts", _) => counts::run(&root, rest),
+        ("package", _) => packages::run_for(&root, rest),
         ("fuzz", _) => fuzz::fuzz(&root, rest),
         ("bench", _) => bench::run(&root, rest),
         ("docs", []) => docs::run(&root),

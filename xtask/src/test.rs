@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use tetherline_process::{note, say};
 
 use crate::{
-    bench, browser, codegen, counts, deny, docs, examples, fuzz, kill_test, prepare,
+    bench, browser, codegen, counts, deny, docs, examples, fuzz, kill_test, packages, prepare,
     progress::Elapsed,
     publishing, runner, rust_tests,
     side_by_side::all_pass,
@@ -24,7 +24,7 @@ struct Check {
 }
 
 /// In the order in which they run: what fails soonest comes first, what needs a build after it.
-const CHECKS: [Check; 25] = [
+const CHECKS: [Check; 26] = [
     Check { name: "tools", about: "Node, the wasm target, npm packages", run: prepare::tools },
     Check { name: "format", about: "cargo fmt --check", run: format },
     Check { name: "codegen", about: "generated files are current", run: codegen_is_current },
@@ -52,6 +52,11 @@ const CHECKS: [Check; 25] = [
     Check { name: "unit", about: "vitest", run: unit },
     Check { name: "web", about: "the chat's page builds", run: prepare::web },
     Check { name: "servers", about: "the binaries that people start build", run: servers },
+    Check {
+        name: "packages",
+        about: "the server from npm and pip, installed",
+        run: packages::check,
+    },
     Check { name: "counts", about: "instructions of the hot paths", run: counts::check },
     Check {
         name: "kill-test",

@@ -7,6 +7,7 @@ mod config;
 mod erase;
 mod files;
 mod inspect;
+mod health;
 mod keys;
 mod papers;
 mod printable;
@@ -65,6 +66,8 @@ enum Task {
     Restore(backup::RestoreOptions),
     /// Print what arrives for a user, one frame a line; goes on over every reconnect.
     Tail(tail::Options),
+    /// Ask a server whether it is ready.
+    Health(health::Options),
     /// Print what a shell needs to complete this command line: `source <(tetherline completions bash)`.
     Completions(papers::CompletionOptions),
     /// Write manual pages.
@@ -91,6 +94,7 @@ async fn main() -> ExitCode {
         Task::Check(options) => check::run(&options),
         Task::Restore(options) => backup::restore(&options),
         Task::Tail(options) => tail::run(options).await,
+        Task::Health(options) => health::run(options).await,
         Task::Completions(options) => papers::completions(&options, command::<Arguments>()),
         Task::Man(options) => papers::man(&options, command::<Arguments>()),
     };

