@@ -1,5 +1,5 @@
-//! `cargo xtask package`: the server as people install it who have no Rust. Static binaries, npm packages, wheels and
-//! Debian packages, in `target/package`, and the sums of all of them.
+//! `cargo xtask package`: the server as people install it who have no Rust. Static binaries, npm packages and
+//! wheels, in `target/package`, and the sums of all of them.
 
 mod trial;
 
@@ -31,7 +31,7 @@ pub(super) struct Platform {
     triple: &'static str,
     /// Python's. A static binary needs neither C library.
     wheel: &'static str,
-    /// Docker's and Debian's.
+    /// Docker's.
     architecture: &'static str,
 }
 
@@ -66,9 +66,6 @@ pub(crate) fn run_for(root: &Path, arguments: &[String]) -> Result<()> {
         binaries.push((platform, platform.binary(root, &zig, &folder)?));
     }
     pack(root, &folder, &binaries)?;
-    for (platform, _) in &binaries {
-        debian(root, &folder, platform)?;
-    }
     sums(&folder)
 }
 
@@ -146,31 +143,12 @@ fn is_static(binary: &Path) -> Result<()> {
     }
 }
 
-/// The Debian package, where `cargo deb` is installed: it is nothing that a server is built with.
-fn debian(root: &Path, folder: &Path, platform: &Platform) -> Result<()> {
-    if output(root, "cargo", &["deb", "--version"]).is_err() {
-        tetherline_process::note!(
-            "no Debian package: `cargo install cargo-deb` brings what makes it"
-        );
-        return Ok(());
-    }
-    step(&format!("Debian package for {}", platform.architecture), || {
-        let out = folder.to_str().context("the target folder's name is not UTF-8")?;
-        let package = ["deb", "--no-build", "--no-strip", "--package", "tetherline-cli"];
-        build(
-            root,
-            "cargo",
-            &[&package[..], &["--target", platform.triple, "--output", out]].concat(),
-        )
-    })
-}
-
 /// `SHA256SUMS`, as `sha256sum --check` reads it.
 fn sums(folder: &Path) -> Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if workspace::is_a(&name, &["tgz", "whl", "deb"]) {
+        if workspace::is_a(&name, &["tgz", "whl"]) {
             files.push(name);
         }
     }
