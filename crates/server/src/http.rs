@@ -7,6 +7,7 @@ mod body;
 mod connect;
 mod cors;
 mod credentials;
+mod disconnect;
 #[cfg(feature = "echo")]
 mod echo;
 mod erase;
@@ -64,6 +65,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/users/{user}/devices", get(look::devices))
         .route("/v1/users/{user}/presence", get(look::presence))
         .route("/v1/users/{user}/inspection", get(look::inspect))
+        .route("/v1/users/{user}/disconnect", post(disconnect::disconnect))
         .route("/v1/presence", post(look::presence_of_many))
         .route("/v1/tickets", post(tickets::issue).options(tickets::preflight))
         .route("/v1/messages", post(publish_many::publish_many))

@@ -78,7 +78,7 @@ fn name(text: &str) -> ApiKeyName {
 }
 
 /// Every route that wants a key, and what for.
-const ROUTES: [(Method, &str, &str, Scope); 17] = [
+const ROUTES: [(Method, &str, &str, Scope); 18] = [
     (Method::POST, "/v1/users/ada/messages", r#"{"type":"t"}"#, Scope::Publish),
     (Method::POST, "/v1/users/ada/messages?durable=false", r#"{"type":"t"}"#, Scope::Publish),
     (Method::POST, "/v1/messages", "[]", Scope::Publish),
@@ -93,6 +93,7 @@ const ROUTES: [(Method, &str, &str, Scope); 17] = [
     (Method::GET, "/v1/users/ada/streams", "", Scope::Read),
     (Method::GET, "/v1/users/ada/inspection", "", Scope::Admin),
     (Method::GET, "/v1/users/ada/sessions", "", Scope::Admin),
+    (Method::POST, "/v1/users/ada/disconnect", "", Scope::Admin),
     (Method::DELETE, "/v1/users/ada/sessions/s1", "", Scope::Admin),
     (Method::DELETE, "/v1/users/ada/sessions", "", Scope::Admin),
     (Method::DELETE, "/v1/users/ada", "", Scope::Admin),

@@ -28,7 +28,7 @@ use drain::Spread;
 pub use drain::{DRAIN_RETURN_MIN, DRAIN_RETURNS_PER_S, Drain};
 pub(crate) use membership::{Membership, News};
 use ring::Ring;
-pub(crate) use roster::{About, Present, Waits};
+pub(crate) use roster::{About, Backlog, Present, Waits};
 use seat::Seat;
 
 /// Messages of one connected user that are kept in memory until all sessions have them.
@@ -89,7 +89,11 @@ struct Live {
 pub(crate) enum Notice {
     Nothing,
     Erased,
-    Drain { retry_after_ms: u32 },
+    /// Somebody who looks after the server closes it.
+    Disconnected,
+    Drain {
+        retry_after_ms: u32,
+    },
     SignedOut,
 }
 
@@ -99,8 +103,9 @@ impl Notice {
         let (urgency, told) = match self {
             Self::Nothing => (0, 0),
             Self::Erased => (1, 0),
-            Self::Drain { retry_after_ms } => (2, retry_after_ms),
-            Self::SignedOut => (3, 0),
+            Self::Disconnected => (2, 0),
+            Self::Drain { retry_after_ms } => (3, retry_after_ms),
+            Self::SignedOut => (4, 0),
         };
         urgency << 32 | u64::from(told)
     }
@@ -113,7 +118,8 @@ impl Notice {
         match Self::urgency(packed) {
             0 => Self::Nothing,
             1 => Self::Erased,
-            2 => Self::Drain { retry_after_ms: packed as u32 },
+            2 => Self::Disconnected,
+            3 => Self::Drain { retry_after_ms: packed as u32 },
             _ => Self::SignedOut,
         }
     }
@@ -272,6 +278,14 @@ impl Hub {
         live.clear();
         live.ring.clear();
         live.leave(epoch);
+    }
+
+    /// Closes what a user has open.
+    pub(crate) fn disconnect(&self, user: &UserId) {
+        let Some(channel) = self.channel(user) else { return };
+        for seat in &lock(&channel.live).seats {
+            seat.tell(Notice::Disconnected);
+        }
     }
 
     /// Closes what a user has open, or what one session has.

@@ -285,6 +285,9 @@ impl Session {
             }
             Input::Notice(Notice::Nothing) => {}
             Input::Notice(Notice::Erased) => self.erased(),
+            Input::Notice(Notice::Disconnected) => {
+                self.close(CloseCode::Restart, "disconnected by whoever looks after the server");
+            }
             Input::Notice(Notice::Drain { retry_after_ms }) => {
                 self.close(CloseCode::Restart, Reason::Restart { retry_after_ms });
             }

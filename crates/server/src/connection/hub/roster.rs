@@ -45,6 +45,14 @@ pub(crate) struct Present {
     pub(crate) waits: Waits,
 }
 
+/// How far all connections of a user are behind.
+pub(crate) struct Backlog {
+    pub(crate) user: UserId,
+    pub(crate) connections: usize,
+    pub(crate) waiting: u64,
+    pub(crate) unhandled: u64,
+}
+
 impl Waits {
     const ALL: [Self; 6] = [
         Self::ForNothing,
@@ -69,6 +77,22 @@ impl Waits {
 }
 
 impl Hub {
+    /// Who is furthest behind, the furthest first; nobody who has everything.
+    pub(crate) fn backlogs(&self, count_max: usize) -> Vec<Backlog> {
+        let mut backlogs = Vec::new();
+        for user in self.users() {
+            let present = self.present(&user);
+            let sum = |of: fn(&Present) -> u64| present.iter().map(of).sum::<u64>();
+            let (waiting, unhandled) = (sum(|it| it.waiting), sum(|it| it.unhandled));
+            if waiting + unhandled > 0 {
+                backlogs.push(Backlog { user, connections: present.len(), waiting, unhandled });
+            }
+        }
+        backlogs.sort_by_key(|it| std::cmp::Reverse(it.waiting + it.unhandled));
+        backlogs.truncate(count_max);
+        backlogs
+    }
+
     /// The user's connections, without those that are still being opened.
     pub(crate) fn present(&self, user: &UserId) -> Vec<Present> {
         let Some(channel) = self.channel(user) else { return Vec::new() };
