@@ -1,12 +1,15 @@
+pub(crate) mod answer;
+
 use std::{fmt::Write as _, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use reqwest::StatusCode;
-use serde::Deserialize;
+use reqwest::{Client, StatusCode};
 use serde_json::Value;
-use tetherline_process::{answer, outcome_of};
+use tetherline_process::{answer as print, outcome_of};
 use tetherline_protocol::UserId;
+
+use answer::{Inspection, Message};
 
 use crate::{
     files,
@@ -32,91 +35,30 @@ pub(crate) struct Options {
     json: bool,
 }
 
-#[derive(Deserialize)]
-struct Inspection {
-    head: u64,
-    epoch: String,
-    trimmed: u64,
-    devices: Vec<DeviceSeen>,
-    connections: Vec<ConnectionSeen>,
-    sends: Vec<Send>,
-    sign_outs: Vec<SignOut>,
-    streams: Vec<Stream>,
-    message: Option<Message>,
-    verdicts: Option<Vec<Verdict>>,
-}
-
-#[derive(Deserialize)]
-struct DeviceSeen {
-    device: String,
-    cursor: u64,
-    behind: u64,
-    last_used: String,
-}
-
-#[derive(Deserialize)]
-struct ConnectionSeen {
-    connection_id: String,
-    device: Option<String>,
-    since: String,
-    waiting: u64,
-    unhandled: u64,
-    waits_for: String,
-}
-
-#[derive(Deserialize)]
-struct Send {
-    id: String,
-    decided: String,
-    outcome: String,
-}
-
-#[derive(Deserialize)]
-struct SignOut {
-    everywhere: bool,
-    at: String,
-}
-
-#[derive(Deserialize)]
-struct Stream {
-    message_uuid: String,
-    attempt: u32,
-    opened: String,
-}
-
-#[derive(Deserialize)]
-struct Message {
-    seq: u64,
-    id: String,
-    #[serde(rename = "type")]
-    kind: String,
-    published: String,
-}
-
-#[derive(Deserialize)]
-struct Verdict {
-    says: String,
-}
-
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let (http, user) = options.api.user(&options.user)?;
-    let key = files::api_key(&options.api.api_key_file)?;
     let seq = options.seq.map(|seq| format!("?seq={seq}")).unwrap_or_default();
-    let request = http.get(format!("{user}/inspection{seq}")).bearer_auth(key);
-    let answered = request.send().await.map_err(|error| options.api.unreachable(error))?;
-    let status = answered.status();
-    let text = answered.text().await.context("the answer broke off")?;
-    if status != StatusCode::OK {
-        bail!("{}", refusal(status.as_u16(), &text));
-    }
-    let said: Value = serde_json::from_str(&text).context("the answer is not Tetherline's")?;
+    let said = ask(&options.api, &http, &format!("{user}/inspection{seq}")).await?;
     let words = if options.json {
         said.to_string()
     } else {
         let inspection = serde_json::from_value(said).context("the answer is not Tetherline's")?;
         words(&options.user, &inspection)
     };
-    Ok(outcome_of(answer(&words.trim_end()), "it was looked"))
+    Ok(outcome_of(print(&words.trim_end()), "it was looked"))
+}
+
+/// What the server knows.
+pub(crate) async fn ask(api: &Access, http: &Client, url: &str) -> Result<Value> {
+    let key = files::api_key(&api.api_key_file)?;
+    let request = http.get(url).bearer_auth(key);
+    let answered = request.send().await.map_err(|error| api.unreachable(error))?;
+    let status = answered.status();
+    let text = answered.text().await.context("the answer broke off")?;
+    if status != StatusCode::OK {
+        bail!("{}", refusal(status.as_u16(), &text));
+    }
+    serde_json::from_str(&text).context("the answer is not Tetherline's")
 }
 
 fn words(user: &UserId, inspection: &Inspection) -> String {

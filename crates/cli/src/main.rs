@@ -17,6 +17,7 @@ mod settings;
 mod sign_out;
 mod tail;
 mod token;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -54,6 +55,8 @@ enum Task {
     Publish(publish::Options),
     /// Say what the server knows of a user, and why a message has not arrived.
     Inspect(inspect::Options),
+    /// Follow a user's connections live.
+    Trace(trace::Options),
     /// Forget everything about a user, for good.
     Erase(erase::Options),
     /// End the tokens of a user, or of one session, before their time.
@@ -88,6 +91,7 @@ async fn main() -> ExitCode {
         Task::Keys(options) => keys::run(&options),
         Task::Publish(options) => publish::run(options).await,
         Task::Inspect(options) => inspect::run(options).await,
+        Task::Trace(options) => trace::run(options).await,
         Task::Erase(options) => erase::run(options).await,
         Task::SignOut(options) => sign_out::run(options).await,
         Task::Backup(options) => backup::run(&options),
