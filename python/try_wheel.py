@@ -45,8 +45,11 @@ def application(url: str, data: Path) -> None:
     assert backend.post("/orders/ada/7").json() == {"seq": 1}
     assert backend.post("/orders/ada/7").json() == {"seq": 1}, "the same order twice is one message"
     token = backend.post("/tetherline-token/ada").json()["token"]
-    head = httpx.get(f"{url}/v1/users/ada/head", headers={"Authorization": f"Bearer {token}"})
-    assert head.status_code != 401, head.text
+    # Without an upgrade the same URL says what is to be said of the token.
+    good = httpx.get(f"{url}/ws/user/ada", headers={"Authorization": f"Bearer {token}"})
+    assert good.status_code == 426, good.text
+    wrong = httpx.get(f"{url}/ws/user/ada", headers={"Authorization": f"Bearer {token}x"})
+    assert wrong.status_code == 401, wrong.text
 
 
 @contextmanager

@@ -36,7 +36,7 @@ fn there_is_no_second_port_unless_it_is_named() {
     let watched = Watched::start(&[]);
     assert_eq!(status(&watched.admin, "/healthz", "Host: localhost\r\n"), 200);
     assert_eq!(status(&watched.admin, "/readyz", "Host: localhost\r\n"), 200);
-    let elsewhere = status(&watched.admin, "/v1/users/ada", "Host: localhost\r\n");
+    let elsewhere = status(&watched.admin, "/v1/users/ada/messages", "Host: localhost\r\n");
     assert_eq!(elsewhere, 404, "what is for clients and publishers is not there");
     let (folder, log) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let log = log.path().join("log");

@@ -292,7 +292,7 @@ async fn what_is_not_there_is_refused_in_the_form_of_everything_else() {
             ("GET /v1/nowhere", 404, "not_found"),
             ("POST /v1/users/eve/nowhere", 404, "not_found"),
             ("GET /ws/nowhere/at/all", 404, "not_found"),
-            ("GET /v1/users/eve/messages", 405, "bad_frame"),
+            ("PUT /v1/users/eve/messages", 405, "bad_frame"),
             ("PUT /ws/user/eve", 405, "bad_frame"),
             ("DELETE /v1/messages", 405, "bad_frame"),
         ] {
