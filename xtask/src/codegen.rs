@@ -44,26 +44,19 @@ pub(crate) fn run(root: &Path, mode: Mode) -> Result<()> {
         write_or_check(root, &path, &text, mode)?;
     }
     if mode == Mode::Write {
-        write_settings(root)?;
+        write_from_test(root, ["tetherline-cli", "--bin=tetherline", "settings::reference"])?;
+        write_from_test(root, ["tetherline-server", "--lib", "http::description"])?;
     }
     Ok(())
 }
 
-/// The binary knows its settings: the test that holds docs/configuration.md to them writes it, too.
-fn write_settings(root: &Path) -> Result<()> {
+/// What only the compiled code knows is written by the tests that hold a document to it.
+fn write_from_test(root: &Path, [package, target, test]: [&str; 3]) -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(root).env("TETHERLINE_CODEGEN", "1");
-    cargo.args([
-        "test",
-        "--quiet",
-        "-p",
-        "tetherline-cli",
-        "--bin",
-        "tetherline",
-        "settings::reference",
-    ]);
+    cargo.args(["test", "--quiet", "-p", package, target, test]);
     let ended = cargo.stdout(Stdio::null()).status().context("cargo cannot be started")?;
-    ensure!(ended.success(), "docs/configuration.md cannot be written");
+    ensure!(ended.success(), "the document that {test} holds cannot be written");
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Build, run and check the whole of Tetherline: `cargo xtask help` lists what there is.
 
+mod api;
 mod bench;
 mod browser;
 mod codegen;

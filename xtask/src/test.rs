@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use tetherline_process::{note, say};
 
 use crate::{
-    bench, browser, codegen, counts, deny, docs, examples, fuzz, kill_test, packages, prepare,
+    api, bench, browser, codegen, counts, deny, docs, examples, fuzz, kill_test, packages, prepare,
     progress::Elapsed,
     publishing, runner, rust_tests,
     side_by_side::all_pass,
@@ -24,7 +24,7 @@ struct Check {
 }
 
 /// In the order in which they run: what fails soonest comes first, what needs a build after it.
-const CHECKS: [Check; 26] = [
+const CHECKS: [Check; 27] = [
     Check { name: "tools", about: "Node, the wasm target, npm packages", run: prepare::tools },
     Check { name: "format", about: "cargo fmt --check", run: format },
     Check { name: "codegen", about: "generated files are current", run: codegen_is_current },
@@ -68,6 +68,7 @@ const CHECKS: [Check; 26] = [
         about: "everything around the server goes wrong, behind real proxies",
         run: torture::run_briefly,
     },
+    Check { name: "api", about: "the HTTP API is as it is described", run: api::run },
     Check { name: "docs", about: "snippets in README and docs hold", run: docs::run },
     Check {
         name: "examples",

@@ -91,13 +91,15 @@ fn words(user: &UserId, inspection: &Inspection) -> String {
             it.last_used.clone(),
         ]
     });
-    let columns = ["connection", "device", "since", "to send", "not acknowledged", "waits for"];
+    let columns =
+        ["connection", "device", "since", "sent", "to send", "not acknowledged", "waits for"];
     table(&mut words, "connections", &columns, connections, |it| {
         let device = it.device.as_deref().map_or("-".to_owned(), printable);
         vec![
             printable(&it.connection_id),
             device,
             it.since.clone(),
+            it.sent.map_or("-".to_owned(), |sent| sent.to_string()),
             it.waiting.to_string(),
             it.unhandled.to_string(),
             printable(&it.waits_for),

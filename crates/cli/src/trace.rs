@@ -112,11 +112,8 @@ fn changes(before: Option<&Inspection>, now: &Inspection) -> Vec<Change> {
         if last.is_none() {
             say(&name, format!("is connected since {}", it.since));
         }
-        let sent = |it: &ConnectionSeen, head: u64| head.saturating_sub(it.waiting);
-        let (is_sent, was_sent) =
-            (sent(it, now.head), last.zip(before).map(|(last, before)| sent(last, before.head)));
-        if it.waits_for != "get_pending" && was_sent != Some(is_sent) {
-            say(&name, format!("was sent messages up to {is_sent}, {} more wait", it.waiting));
+        if let Some(sent) = it.sent.filter(|_| last.is_none_or(|last| last.sent != it.sent)) {
+            say(&name, format!("was sent messages up to {sent}, {} more wait", it.waiting));
         }
         if last.is_some_and(|last| last.unhandled != it.unhandled)
             || last.is_none() && it.unhandled > 0
@@ -175,9 +172,13 @@ mod tests {
         serde_json::from_value(all).unwrap()
     }
 
-    fn connection(waiting: u64, unhandled: u64, waits_for: &str) -> serde_json::Value {
+    fn connection(
+        (sent, waiting): (Option<u64>, u64),
+        unhandled: u64,
+        waits_for: &str,
+    ) -> serde_json::Value {
         json!({
-            "connection_id": "c1", "device": "laptop", "since": "today",
+            "connection_id": "c1", "device": "laptop", "since": "today", "sent": sent,
             "waiting": waiting, "unhandled": unhandled, "waits_for": waits_for,
         })
     }
@@ -190,9 +191,9 @@ mod tests {
     #[test]
     fn a_connection_is_followed_from_its_beginning_to_its_end() {
         let nobody = json!({ "head": 3 });
-        let begun = json!({ "head": 3, "connections": [connection(0, 0, "get_pending")] });
-        let sent = json!({ "head": 3, "connections": [connection(1, 2, "socket")] });
-        let done = json!({ "head": 3, "connections": [connection(0, 0, "nothing")] });
+        let begun = json!({ "head": 3, "connections": [connection((None, 0), 0, "get_pending")] });
+        let sent = json!({ "head": 3, "connections": [connection((Some(2), 1), 2, "socket")] });
+        let done = json!({ "head": 3, "connections": [connection((Some(3), 0), 0, "nothing")] });
         assert_eq!(
             said(&nobody, &begun),
             ["laptop: is connected since today", "laptop: waits for get_pending"]

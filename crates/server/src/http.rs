@@ -7,6 +7,7 @@ mod body;
 mod connect;
 mod cors;
 mod credentials;
+mod description;
 mod disconnect;
 #[cfg(feature = "echo")]
 mod echo;
@@ -74,6 +75,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/users/{user}/streams/{message_uuid}/{attempt}", delete(streams::cancel))
         .route("/v1/users/{user}/streams/{message_uuid}/{attempt}/text", post(streams::add))
         .route("/v1/users/{user}/streams/{message_uuid}/{attempt}/finish", post(streams::finish))
+        .route("/v1/openapi.json", get(description::openapi))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         // What else there may be is the business of whoever has this in a router of theirs.

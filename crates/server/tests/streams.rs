@@ -586,3 +586,21 @@ async fn erasing_a_user_ends_their_streams_without_a_trace() {
     let mut client = reader(&server, "laptop", json!([])).await;
     assert_eq!(client.next_of("pending_check_complete").await["data"]["streams"], 0);
 }
+
+#[tokio::test]
+async fn a_whole_number_is_one_however_a_language_writes_it() {
+    // `16.0`, as some write a whole number, was no offset.
+    let server = TestServer::start(config()).await;
+    let backend = Backend::of(&server);
+    backend.open("ada", json!({ "message_uuid": "a1" })).await;
+    let add = async |body: &'static str| {
+        let request = backend.request(Method::POST, "ada/streams/a1/1/text");
+        answer(request.header("content-type", "application/json").body(body)).await.0
+    };
+    assert_eq!(add(r#"{"text":"Hi","offset":0.0}"#).await, StatusCode::OK);
+    assert_eq!(add(r#"{"text":"!","offset":2.0}"#).await, StatusCode::OK);
+    for wrong in ["2.5", "-1", "1e300", "\"2\""] {
+        let body: &'static str = format!(r#"{{"text":"!","offset":{wrong}}}"#).leak();
+        assert_eq!(add(body).await, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+}

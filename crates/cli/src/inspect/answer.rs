@@ -29,6 +29,7 @@ pub(crate) struct ConnectionSeen {
     pub(crate) connection_id: String,
     pub(crate) device: Option<String>,
     pub(crate) since: String,
+    pub(crate) sent: Option<u64>,
     pub(crate) waiting: u64,
     pub(crate) unhandled: u64,
     pub(crate) waits_for: String,

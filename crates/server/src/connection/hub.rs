@@ -28,7 +28,7 @@ use drain::Spread;
 pub use drain::{DRAIN_RETURN_MIN, DRAIN_RETURNS_PER_S, Drain};
 pub(crate) use membership::{Membership, News};
 use ring::Ring;
-pub(crate) use roster::{About, Backlog, Present, Waits};
+pub(crate) use roster::{About, Backlog, Present, Stands, Waits};
 use seat::Seat;
 
 /// Messages of one connected user that are kept in memory until all sessions have them.

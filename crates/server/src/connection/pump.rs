@@ -179,7 +179,7 @@ impl Pump {
         if self.is_open() {
             self.hear(now);
             self.take(event, now);
-            self.membership.stands(self.session.behind(), self.session.waits());
+            self.membership.stands(self.session.stands());
             return;
         }
         match event {

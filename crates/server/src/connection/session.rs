@@ -36,7 +36,7 @@ use tetherline_protocol::{
 
 use crate::{
     May, Refusal, clock,
-    connection::hub::{Notice, Waits},
+    connection::hub::{Notice, Stands, Waits},
     security::auth::{Identity, InvalidToken},
     store::{Outcome, StoreError, StreamSnapshot},
 };
@@ -199,18 +199,16 @@ impl Session {
         Some(Output::Write(std::mem::take(&mut self.frames).into()))
     }
 
-    /// How many messages are still to be sent, and how many to be acknowledged.
-    pub(crate) fn behind(&self) -> (u64, u64) {
-        self.feed.behind()
-    }
-
-    /// What has to happen before more is sent.
-    pub(crate) fn waits(&self) -> Waits {
-        match (&self.socket, self.feed.waits()) {
+    /// Where it is, for whoever looks.
+    pub(crate) fn stands(&self) -> Stands {
+        let (waiting, unhandled) = self.feed.behind();
+        let waits = match (&self.socket, self.feed.waits()) {
+            (_, Waits::ToBeAsked) => Waits::ToBeAsked,
             (Socket::Writing { .. }, _) => Waits::ForTheSocket,
-            (Socket::Free, Waits::ForNothing) if self.feed.behind().0 > 0 => Waits::ForItsTurn,
+            (Socket::Free, Waits::ForNothing) if waiting > 0 => Waits::ForItsTurn,
             (Socket::Free, waits) => waits,
-        }
+        };
+        Stands { sent: self.feed.sent(), waiting, unhandled, waits }
     }
 
     /// The socket has taken what there was.

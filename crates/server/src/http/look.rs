@@ -56,7 +56,7 @@ pub(super) async fn messages(
         return Err(Problem::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message));
     }
     let Ok(Query(Page { after, limit })) = page else {
-        return Err(Problem::invalid("after", "`after` is a position, and `limit` a number."));
+        return Err(Problem::invalid("query", "`after` is a position, and `limit` a number."));
     };
     let after = Seq::new(after.unwrap_or(0))
         .ok_or_else(|| Problem::invalid("after", "There is no such position."))?;

@@ -14,7 +14,7 @@ use axum::{
 };
 use futures_util::future::{Either, select};
 use http::{HeaderMap, StatusCode, header};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use tetherline_protocol::{
     Attempt, MessageId, Seq, StreamStatus, UserId,
     frame::{StreamEnding, StreamOpening},
@@ -74,8 +74,23 @@ struct Reading {
 #[derive(Deserialize)]
 struct Text {
     text: Box<str>,
+    #[serde(default, deserialize_with = "whole")]
     offset: Option<u64>,
 }
+
+/// JSON has one kind of number, and some languages write whole ones as `16.0`.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let is_whole = |number: &f64| number.fract() == 0.0 && (0.0..=SEQ_MAX).contains(number);
+    let whole =
+        number.as_u64().or_else(|| number.as_f64().filter(is_whole).map(|number| number as u64));
+    whole.map(Some).ok_or_else(|| D::Error::custom("no whole number"))
+}
+
+/// Beyond it not every whole number is one in a double.
+const SEQ_MAX: f64 = ((1_u64 << 53) - 1) as f64;
 
 #[derive(Deserialize)]
 pub(super) struct Whence {

@@ -7,7 +7,10 @@ use bytestring::ByteString;
 use futures_util::task::AtomicWaker;
 use tetherline_protocol::{Seq, UserId};
 
-use super::{About, Channel, Hub, Notice, Waits, seat::Seat};
+use super::{
+    About, Channel, Hub, Notice, Stands,
+    seat::{NOWHERE, Seat},
+};
 use crate::{
     lock::lock,
     rates::Occupied,
@@ -94,11 +97,13 @@ impl Membership {
         (us > 0).then(|| self.hub.started + Duration::from_micros(us))
     }
 
-    /// How many messages are still to be sent, and how many to be acknowledged, for whoever watches.
-    pub(crate) fn stands(&self, (waiting, unhandled): (u64, u64), waits: Waits) {
-        self.seat.waits.store(waits as u8, Ordering::Relaxed);
+    /// Where the connection is, for whoever watches.
+    pub(crate) fn stands(&self, stands: Stands) {
+        let Stands { sent, waiting, unhandled, waits } = stands;
+        self.seat.handed_over.store(sent.map_or(NOWHERE, Seq::get), Ordering::Relaxed);
         self.seat.waiting.store(waiting, Ordering::Relaxed);
         self.seat.unhandled.store(unhandled, Ordering::Relaxed);
+        self.seat.waits.store(waits as u8, Ordering::Relaxed);
     }
 
     fn now(&self) -> Seen {

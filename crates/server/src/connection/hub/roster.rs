@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use tetherline_protocol::{DeviceId, MessageId, UserId};
+use tetherline_protocol::{DeviceId, MessageId, Seq, UserId};
 
 use super::Hub;
 use crate::lock::lock;
@@ -33,16 +33,24 @@ pub(crate) enum Waits {
     ForItsTurn,
 }
 
-/// One connection at this moment.
-pub(crate) struct Present {
-    pub(crate) connection: MessageId,
-    pub(crate) device: Option<DeviceId>,
-    pub(crate) since_ms: i64,
+/// Where a connection is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stands {
+    /// Up to where everything that there is was handed to its socket, if that can be said.
+    pub(crate) sent: Option<Seq>,
     /// Messages that it asked for and was not sent yet.
     pub(crate) waiting: u64,
     /// Messages that it was sent and has not acknowledged.
     pub(crate) unhandled: u64,
     pub(crate) waits: Waits,
+}
+
+/// One connection at this moment.
+pub(crate) struct Present {
+    pub(crate) connection: MessageId,
+    pub(crate) device: Option<DeviceId>,
+    pub(crate) since_ms: i64,
+    pub(crate) stands: Stands,
 }
 
 /// How far all connections of a user are behind.
@@ -83,7 +91,7 @@ impl Hub {
         for user in self.users() {
             let present = self.present(&user);
             let sum = |of: fn(&Present) -> u64| present.iter().map(of).sum::<u64>();
-            let (waiting, unhandled) = (sum(|it| it.waiting), sum(|it| it.unhandled));
+            let (waiting, unhandled) = (sum(|it| it.stands.waiting), sum(|it| it.stands.unhandled));
             if waiting + unhandled > 0 {
                 backlogs.push(Backlog { user, connections: present.len(), waiting, unhandled });
             }
@@ -104,9 +112,13 @@ impl Hub {
                 connection: connection.clone(),
                 device: device.clone(),
                 since_ms: *since_ms,
-                waiting: seat.waiting.load(Ordering::Relaxed),
-                unhandled: seat.unhandled.load(Ordering::Relaxed),
-                waits: Waits::ALL[waits],
+                stands: Stands {
+                    // `NOWHERE` is no position.
+                    sent: Seq::new(seat.handed_over.load(Ordering::Relaxed)),
+                    waiting: seat.waiting.load(Ordering::Relaxed),
+                    unhandled: seat.unhandled.load(Ordering::Relaxed),
+                    waits: Waits::ALL[waits],
+                },
             })
         });
         present.collect()

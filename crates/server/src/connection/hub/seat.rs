@@ -9,6 +9,9 @@ use tetherline_protocol::Epoch;
 use super::{About, Notice, Waits};
 use crate::lock::lock;
 
+/// No position is so high.
+pub(super) const NOWHERE: u64 = u64::MAX;
+
 /// What the hub knows of one connection.
 pub(super) struct Seat {
     /// The how-manieth it is.
@@ -20,6 +23,8 @@ pub(super) struct Seat {
     pub(super) waiting: AtomicU64,
     /// Messages that it was sent and has not acknowledged.
     pub(super) unhandled: AtomicU64,
+    /// Up to where everything was handed to its socket; [`NOWHERE`] if that cannot be said.
+    pub(super) handed_over: AtomicU64,
     /// What it waits for, as a [`Waits`].
     pub(super) waits: AtomicU8,
     /// Known once it is open.
@@ -49,6 +54,7 @@ impl Seat {
             sent: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
             unhandled: AtomicU64::new(0),
+            handed_over: AtomicU64::new(NOWHERE),
             waits: AtomicU8::new(Waits::ToBeAsked as u8),
             about: OnceLock::new(),
             heard: AtomicU64::new(said),

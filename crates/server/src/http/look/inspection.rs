@@ -73,6 +73,8 @@ struct ConnectionView {
     connection_id: MessageId,
     device: Option<DeviceId>,
     since: String,
+    /// Up to where everything was handed to its socket; null if that cannot be said.
+    sent: Option<Seq>,
     /// Messages that are still to be sent.
     waiting: u64,
     /// Messages that were sent and are not acknowledged.
@@ -141,9 +143,10 @@ impl ConnectionView {
             connection_id: present.connection.clone(),
             device: present.device.clone(),
             since: time(present.since_ms),
-            waiting: present.waiting,
-            unhandled: present.unhandled,
-            waits_for: present.waits.as_str(),
+            sent: present.stands.sent,
+            waiting: present.stands.waiting,
+            unhandled: present.stands.unhandled,
+            waits_for: present.stands.waits.as_str(),
         }
     }
 }

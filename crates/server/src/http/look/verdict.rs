@@ -5,7 +5,7 @@ use tetherline_protocol::{DeviceId, Seq};
 
 use crate::{
     clock,
-    connection::hub::{Present, Waits},
+    connection::hub::{Present, Stands, Waits},
     store::{DeviceReport, Report},
 };
 
@@ -48,7 +48,7 @@ pub(super) fn verdicts(seq: Seq, report: &Report, present: &[Present]) -> Vec<Ve
     }
     let devices = report.devices.iter().map(|device| of_device(seq, report, device, present));
     let nameless = present.iter().filter(|present| is_unknown(present, report));
-    let nameless = nameless.map(|present| of_connection(seq, report, present));
+    let nameless = nameless.map(|present| of_connection(seq, present));
     let verdicts: Vec<_> = devices.chain(nameless).collect();
     if !verdicts.is_empty() {
         return verdicts;
@@ -79,8 +79,8 @@ fn of_device(seq: Seq, report: &Report, device: &DeviceReport, present: &[Presen
     }
     let connections = present.iter().filter(|it| it.device.as_ref() == Some(name));
     // Of several, the one that is furthest.
-    if let Some(present) = connections.min_by_key(|present| present.waiting) {
-        return of_connection(seq, report, present);
+    if let Some(present) = connections.max_by_key(|present| present.stands.sent) {
+        return of_connection(seq, present);
     }
     let used = clock::rfc3339(*seen_at);
     let says = format!(
@@ -109,46 +109,58 @@ fn kept(seq: Seq, report: &Report) -> Result<(), (State, String)> {
     Ok(())
 }
 
-fn of_connection(seq: Seq, report: &Report, present: &Present) -> Verdict {
-    let Present { device, connection, waiting, unhandled, waits, since_ms } = present;
+fn of_connection(seq: Seq, present: &Present) -> Verdict {
+    let Present { device, connection, since_ms, stands } = present;
     let who = match device {
         Some(device) => format!("`{device}`"),
         None => format!("A connection without a device ({connection})"),
     };
     let since = clock::rfc3339(*since_ms);
     let who = format!("{who} is connected since {}", since.as_str());
-    let head = report.head.seq;
-    let sent = head.get().saturating_sub(*waiting);
-    let has_sent = *waits != Waits::ToBeAsked && sent >= seq.get();
-    let (state, says) = if has_sent {
-        let says = format!(
-            "{who} and was sent it, but has not acknowledged it: {unhandled} of what it was sent are not acknowledged. \
-             Its handler has not returned, the page does not run, or the network is slow."
-        );
-        (State::Sent, says)
-    } else {
-        let says = format!("{who} and {}", why_it_waits(*waits, sent, *unhandled));
-        (State::Waiting, says)
+    let state =
+        if stands.sent.is_some_and(|sent| sent >= seq) { State::Sent } else { State::Waiting };
+    let why = match state {
+        State::Sent => why_it_is_not_acknowledged(stands),
+        _ => why_it_waits(stands),
     };
-    Verdict { device: device.clone(), state, says }
+    Verdict { device: device.clone(), state, says: format!("{who} and {why}") }
 }
 
-fn why_it_waits(waits: Waits, sent: u64, unhandled: u64) -> String {
-    match waits {
+fn why_it_is_not_acknowledged(stands: &Stands) -> String {
+    let Stands { unhandled, .. } = stands;
+    match stands.waits {
+        Waits::ForTheSocket => {
+            "has it in its socket, which has not taken all that was written: its network, or the page, does not read."
+                .to_owned()
+        }
+        _ => format!(
+            "was sent it, but has not acknowledged it: {unhandled} of what it was sent are not acknowledged. Its handler \
+             has not returned, the page does not run, or the network is slow."
+        ),
+    }
+}
+
+fn why_it_waits(stands: &Stands) -> String {
+    let Stands { sent, unhandled, .. } = stands;
+    let sent = match sent {
+        Some(sent) => format!("was sent messages up to {sent}"),
+        None => "was sent nothing that it has asked for yet".to_owned(),
+    };
+    match stands.waits {
         Waits::ToBeAsked => {
             "has not said yet from where it goes on (`get_pending`): nothing is sent before that."
                 .to_owned()
         }
-        Waits::ForTheSocket => format!(
-            "was sent messages up to {sent}: its network, or the page, does not take what was written to its socket."
-        ),
+        Waits::ForTheSocket => {
+            format!(
+                "{sent}: its network, or the page, does not take what was written to its socket."
+            )
+        }
         Waits::ForAcknowledgement => format!(
-            "was sent messages up to {sent}: {unhandled} of them are not acknowledged, and no more are sent before that."
+            "{sent}: {unhandled} messages are not acknowledged, and no more are sent before that."
         ),
         Waits::ForTheStore | Waits::ForItsTurn | Waits::ForNothing => {
-            format!(
-                "was sent messages up to {sent}; the rest is being read, or comes when its rate allows it."
-            )
+            format!("{sent}; the rest is being read, or comes when its rate allows it.")
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use tetherline_protocol::Seq;
 
-use super::{Feed, Flow, Reading};
+use super::{Detour, Feed, Flow, Reading};
 use crate::connection::hub::Waits;
 
 impl Feed {
@@ -33,6 +33,15 @@ impl Feed {
             (Flow::Checking(_) | Flow::Locating { .. }, _)
             | (_, Reading::Asked | Reading::Missing) => Waits::ForTheStore,
             (Flow::Flowing { .. }, Reading::Idle) => Waits::ForNothing,
+        }
+    }
+
+    /// Up to where everything that there is was handed to the socket; none as long as that cannot be said, because
+    /// nothing was asked for, what was asked is looked up, or older messages are still to come.
+    pub(crate) fn sent(&self) -> Option<Seq> {
+        match &self.flow {
+            Flow::Flowing { position, detour: Detour::None, .. } => Some(*position),
+            _ => None,
         }
     }
 

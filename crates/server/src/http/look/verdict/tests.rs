@@ -25,9 +25,10 @@ fn report(devices: &[(&str, u64)]) -> Report {
     }
 }
 
-fn present(device: Option<&str>, waiting: u64, waits: Waits) -> Present {
+fn present(device: Option<&str>, sent: Option<u64>, waits: Waits) -> Present {
     let device = device.map(|name| name.parse().unwrap());
-    Present { connection: "c1".parse().unwrap(), device, since_ms: 0, waiting, unhandled: 3, waits }
+    let stands = Stands { sent: sent.map(seq), waiting: 0, unhandled: 3, waits };
+    Present { connection: "c1".parse().unwrap(), device, since_ms: 0, stands }
 }
 
 fn one(seq_no: u64, report: &Report, present: &[Present]) -> (State, String) {
@@ -77,7 +78,7 @@ fn a_device_that_is_away_gets_it_later() {
 
 #[test]
 fn what_was_sent_and_not_acknowledged_is_with_the_page() {
-    let connected = [present(Some("laptop"), 7, Waits::ForNothing)];
+    let connected = [present(Some("laptop"), Some(43), Waits::ForNothing)];
     says(one(43, &report(&[("laptop", 42)]), &connected), State::Sent, "3 of what it was sent");
 }
 
@@ -85,29 +86,29 @@ fn what_was_sent_and_not_acknowledged_is_with_the_page() {
 fn a_connection_that_is_behind_says_what_it_waits_for() {
     for (waits, words) in [
         (Waits::ForTheSocket, "up to 42: its network"),
-        (Waits::ForAcknowledgement, "3 of them are not acknowledged"),
+        (Waits::ForAcknowledgement, "3 messages are not acknowledged"),
         (Waits::ForTheStore, "is being read"),
         (Waits::ForItsTurn, "when its rate allows it"),
     ] {
-        let connected = [present(Some("laptop"), 8, waits)];
+        let connected = [present(Some("laptop"), Some(42), waits)];
         says(one(43, &report(&[("laptop", 0)]), &connected), State::Waiting, words);
     }
-    let connected = [present(Some("laptop"), 0, Waits::ToBeAsked)];
+    let connected = [present(Some("laptop"), None, Waits::ToBeAsked)];
     says(one(43, &report(&[("laptop", 0)]), &connected), State::Waiting, "`get_pending`");
 }
 
 #[test]
 fn of_several_connections_of_a_device_the_furthest_counts() {
     let connected = [
-        present(Some("laptop"), 50, Waits::ForTheSocket),
-        present(Some("laptop"), 0, Waits::ForNothing),
+        present(Some("laptop"), Some(50), Waits::ForNothing),
+        present(Some("laptop"), None, Waits::ForTheStore),
     ];
     says(one(43, &report(&[("laptop", 0)]), &connected), State::Sent, "not acknowledged");
 }
 
 #[test]
 fn a_connection_without_a_device_is_one_of_those_who_get_it() {
-    let connected = [present(None, 0, Waits::ForNothing)];
+    let connected = [present(None, Some(50), Waits::ForNothing)];
     says(one(43, &report(&[]), &connected), State::Sent, "A connection without a device (c1)");
     assert_eq!(verdicts(seq(43), &report(&[("laptop", 50)]), &connected).len(), 2);
 }
@@ -116,4 +117,17 @@ fn a_connection_without_a_device_is_one_of_those_who_get_it() {
 fn where_nobody_ever_was_that_is_why() {
     says(one(43, &report(&[]), &[]), State::Nobody, "the first that connects gets it");
     says(one(5, &report(&[]), &[]), State::Nobody, "is not kept any more");
+}
+
+#[test]
+fn what_is_not_known_to_be_sent_is_not_said_to_be() {
+    // A connection whose history was still looked up had nothing waiting, and so everything was said to be sent.
+    let connected = [present(Some("laptop"), None, Waits::ForTheStore)];
+    says(one(43, &report(&[("laptop", 0)]), &connected), State::Waiting, "was sent nothing");
+}
+
+#[test]
+fn what_lies_in_the_socket_is_not_blamed_on_the_handler() {
+    let connected = [present(Some("laptop"), Some(43), Waits::ForTheSocket)];
+    says(one(43, &report(&[("laptop", 0)]), &connected), State::Sent, "in its socket");
 }
