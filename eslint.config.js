@@ -69,6 +69,17 @@ export default defineConfig(
     },
   },
   {
+    files: ['crates/server/src/http/admin/page/**'],
+    languageOptions: {
+      globals: Object.fromEntries(
+        ['document', 'fetch', 'Node', 'performance', 'sessionStorage', 'setTimeout'].map((name) => [
+          name,
+          'readonly',
+        ]),
+      ),
+    },
+  },
+  {
     files: ['examples/backends/**'],
     languageOptions: { globals: { fetch: 'readonly', TextDecoderStream: 'readonly' } },
   },

@@ -93,8 +93,8 @@ TETHERLINE_RETENTION_MESSAGES=off tetherline config --config tetherline.toml --l
 ```
 
 ```text output
-listen …                  127.0.0.1:0 …  --listen
 data …                    ./data …       tetherline.toml:1
+listen …                  127.0.0.1:0 …  --listen
 retention-days …          90 …           tetherline.toml:2
 retention-messages …      off …          TETHERLINE_RETENTION_MESSAGES
 ```
