@@ -37,6 +37,14 @@ async fn a_mailbox_is_read_page_by_page_as_it_goes_over_the_wire() {
     assert_eq!((numbers(&rest), &rest["next"]), (vec![3, 4, 5], &5.into()));
     let (_, nothing) = get(&server, "/v1/users/ada/messages?after=5").await;
     assert_eq!((numbers(&nothing), &nothing["next"]), (vec![], &5.into()));
+    // Whoever was beyond the end, or read a mailbox of which nothing is left, never came to it.
+    let (_, beyond) = get(&server, "/v1/users/ada/messages?after=50").await;
+    assert_eq!((&beyond["next"], &beyond["head"]), (&5.into(), &5.into()));
+    server.publish_numbers("eve", 1..=3).await;
+    let erased = reqwest::Client::new().delete(server.http("/v1/users/eve")).bearer_auth(API_KEY);
+    assert_eq!(erased.send().await.unwrap().status(), 204);
+    let (_, gone) = get(&server, "/v1/users/eve/messages").await;
+    assert_eq!((numbers(&gone), &gone["next"], &gone["head"]), (vec![], &3.into(), &3.into()));
     let (_, nobody) = get(&server, "/v1/users/bob/messages").await;
     assert_eq!((numbers(&nobody), &nobody["head"]), (vec![], &0.into()));
     // It acknowledges nothing.

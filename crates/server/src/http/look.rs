@@ -70,7 +70,8 @@ pub(super) async fn messages(
     let read = shared.store.read(&user, &head.epoch, after, room).await.map_err(not_read)?;
     // Frames are JSON already; those that cannot be read any more are left out, as clients hear of them.
     let mut body = String::from(r#"{"messages":["#);
-    let mut next = after;
+    // Where nothing follows, everything up to the head, which was looked at before, is read or gone.
+    let mut next = if read.is_empty() { head.seq } else { after };
     for (n, delivery) in read.iter().enumerate() {
         next = delivery.seq;
         if !delivery.is_unreadable() {

@@ -59,7 +59,7 @@ pub(super) fn all() -> Value {
         "Published": object(&["id", "seq"], json!({ "id": text(), "seq": seq() })),
         "PublishedLive": object(&["id"], json!({ "id": text() })),
         "Items": { "type": "array", "maxItems": PUBLISH_ITEMS_MAX, "items": { "$ref": "#/components/schemas/Item" } },
-        "Item": object(&["message"], json!({
+        "Item": closed(&["message"], json!({
             "user": user(), "users": { "type": "array", "items": user() }, "everybody": { "const": true },
             "message": { "$ref": "#/components/schemas/Message" }, "idempotency_key": text(),
             "durable": { "type": "boolean" },
@@ -79,7 +79,7 @@ pub(super) fn all() -> Value {
             "device": text(), "cursor": seq(), "behind": count(), "last_used": time(),
         })),
         "Presence": object(&["user", "connections"], json!({ "user": text(), "connections": count() })),
-        "Users": object(&["users"], json!({
+        "Users": closed(&["users"], json!({
             "users": { "type": "array", "maxItems": PRESENCE_USERS_MAX, "items": user() },
         })),
         "PresenceOfMany": object(&["connections"], json!({
@@ -98,7 +98,7 @@ pub(super) fn all() -> Value {
             }),
         ),
         "SignOut": object(&["everywhere", "at"], json!({ "everywhere": { "type": "boolean" }, "at": time() })),
-        "TicketWish": object(&["user"], json!({ "user": user() })),
+        "TicketWish": closed(&["user"], json!({ "user": user() })),
         "Ticket": object(&["ticket", "user", "expires_in_ms"], json!({
             "ticket": text(), "user": text(), "expires_in_ms": count(),
         })),
@@ -128,8 +128,15 @@ pub(super) fn all() -> Value {
     })
 }
 
-/// Nothing else is in it: a program that reads one knows all of it.
+/// An answer: a later version may say more.
 #[expect(clippy::needless_pass_by_value, reason = "it is made where it is named")]
 fn object(required: &[&str], properties: Value) -> Value {
-    json!({ "type": "object", "required": required, "properties": properties, "additionalProperties": false })
+    json!({ "type": "object", "required": required, "properties": properties })
+}
+
+/// What is asked for: anything else in it is refused.
+fn closed(required: &[&str], properties: Value) -> Value {
+    let mut object = object(required, properties);
+    object["additionalProperties"] = false.into();
+    object
 }

@@ -114,6 +114,7 @@ pub fn back_up_mailbox(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<BackedUp, BackupError> {
     let from = data.join(MAILBOX_FILE);
+    expect_mailbox(&from)?;
     let copied = file::copy_with(&from, to, progress, erased::delete, messages::count_changed)?;
     let (bytes, changed_messages) = copied;
     Ok(BackedUp { bytes, changed_messages })
@@ -181,6 +182,23 @@ fn expect_file(from: &Path) -> Result<(), RestoreError> {
     match paths.filter(is_mailbox).max() {
         Some(file) => Err(RestoreError::Folder { folder: from.into(), file }),
         None => Err(BackupError::Missing(from.join(MAILBOX_FILE)).into()),
+    }
+}
+
+/// Whoever restores the copy some day is to have mailboxes.
+fn expect_mailbox(from: &Path) -> Result<(), BackupError> {
+    let connection = open_to_read(from)?;
+    let looked = schema::version(&connection)
+        .and_then(|version| Ok((version, schema::has_tables(&connection)?)));
+    let not = |problem: String| BackupError::NotAMailbox { path: from.into(), problem };
+    match looked {
+        Ok((version, true)) if version > schema::NEWEST => {
+            Err(BackupError::Newer { version, newest: schema::NEWEST })
+        }
+        Ok((_, true)) => Ok(()),
+        Ok((_, false)) => Err(not("it has other tables, or none".to_owned())),
+        Err(error) if schema::is_damage(&error) => Err(not(error.to_string())),
+        Err(source) => Err(BackupError::Sqlite { path: from.into(), source }),
     }
 }
 

@@ -69,6 +69,27 @@ pub enum BackupError {
     /// It would overwrite what it is to copy.
     #[error("{} is what is to be copied; name another place for the copy", .0.display())]
     IsTheSource(PathBuf),
+    /// It would lie where the next start, or restore, deletes what is not its own.
+    #[error("{} is a name that the mailboxes themselves use; name another file for the copy", .0.display())]
+    IsItsOwn(PathBuf),
+    /// It is some other file.
+    #[error("{} is no mailbox ({problem}); name the server's data folder", path.display())]
+    NotAMailbox {
+        /// Which file.
+        path: PathBuf,
+        /// What it is instead.
+        problem: String,
+    },
+    /// A newer version of this program wrote it.
+    #[error(
+        "the file has format {version}, but this program knows only {newest}; back it up with the newer one"
+    )]
+    Newer {
+        /// The file's format.
+        version: usize,
+        /// The newest that is known here.
+        newest: usize,
+    },
     /// Another one is under way.
     #[error("another backup is writing {}; wait for it, or name another file", .0.display())]
     UnderWay(PathBuf),
@@ -131,6 +152,9 @@ pub(super) fn copy_with<T>(
     if to.exists() {
         let is_same = same_file(&from, &to);
         return Err(if is_same { BackupError::IsTheSource(to) } else { BackupError::Exists(to) });
+    }
+    if is_its_own(&from, &to) {
+        return Err(BackupError::IsItsOwn(to));
     }
     let partial = Partial::create(&to)?;
     let sqlite = |source| BackupError::Sqlite { path: from.clone(), source };
@@ -277,6 +301,12 @@ fn size_of(connection: &Connection) -> rusqlite::Result<u64> {
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
     let pages = number("page_count")?.saturating_sub(number("freelist_count")?);
     Ok(u64::from(pages) * u64::from(number("page_size")?))
+}
+
+/// Whether a name is one of those that lie beside a mailbox: its log, its lock, what a restore is about to put in place.
+fn is_its_own(from: &Path, to: &Path) -> bool {
+    const BESIDE: [&str; 6] = ["-wal", "-shm", "-journal", "-lock", "-next", ".restoring"];
+    BESIDE.iter().any(|suffix| sibling(from, suffix) == to)
 }
 
 /// `from` is what somebody has to look at if the copy is not whole.
