@@ -3,13 +3,14 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Server, complaint, run, text};
+use crate::support::{Process, Server, complaint, run, text};
 
 /// A data folder of a server that has ended, with three messages for ada, whose device has handled one.
 fn folder() -> TempDir {
@@ -95,6 +96,16 @@ fn each_promise_of_the_rows_that_does_not_hold_is_named() {
             "1 idempotency keys stand for no publish",
         ),
         ("DELETE FROM meta", "there are 0 epochs"),
+        ("UPDATE meta SET epoch = ''", "there are 0 epochs"),
+        // What is gone from the end left no hole.
+        (
+            "DELETE FROM messages WHERE seq = 3",
+            "ada has 2 messages after position 0 and up to 3, and has to have 3",
+        ),
+        (
+            "DELETE FROM messages",
+            "ada has 0 messages after position 0 and up to 3, and has to have 3",
+        ),
     ] {
         let said = finding(change);
         assert!(said.contains(named), "{change}: {said}");
@@ -241,4 +252,24 @@ fn a_backup_gets_no_name_that_the_next_start_deletes() {
         assert!(said.contains("is a name that the mailboxes themselves use"), "{said}");
         assert!(!to.exists());
     }
+}
+
+#[test]
+fn a_start_that_finds_no_room_leaves_no_secret_that_is_none() {
+    // It left an empty jwt.secret, and the next start, with room, refused it.
+    let folder = tempfile::tempdir().unwrap();
+    let data = text(folder.path());
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data", data];
+    let full = Command::new("prlimit")
+        .args(["--fsize=0", "sh", "-c", r#"trap "" XFSZ; exec "$0" "$@""#])
+        .arg(env!("CARGO_BIN_EXE_tetherline"))
+        .args(serve)
+        .output()
+        .unwrap();
+    assert!(!full.status.success());
+    let left: Vec<_> =
+        fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains("secret")), "{left:?}");
+    let server = Process::start(&serve);
+    assert!(server.line().starts_with("listening on"));
 }

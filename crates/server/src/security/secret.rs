@@ -79,10 +79,30 @@ fn create(
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }
+    // Under another name until it is whole: a disk that was full, or a kill, left an empty secret, which no start takes.
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(format!(".{}.partial", std::process::id()));
+    let partial = Path::new(&partial);
+    let made = write(partial, &text).and_then(|()| name(partial, path));
+    // It may have its own name by now, and is nobody's otherwise.
+    let _ = fs::remove_file(partial);
+    made.map(|()| text).map_err(failed)
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    Ok(text)
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// A link takes no other secret's place, which somebody else may have made meanwhile. Where there are none, a new name has
+/// to do.
+fn name(partial: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(partial, path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(partial, path),
+        linked => linked,
+    }
 }
 
 #[cfg(test)]
