@@ -92,15 +92,7 @@ pub(crate) fn restore(options: &RestoreOptions) -> Result<ExitCode> {
         note!("the mailboxes of before are kept as {}", path.display());
     }
     note!("restored {}; every client will be told so", from.display());
-    note!(
-        "{}",
-        if restored.knows_sign_outs {
-            "who was signed out in the mailboxes that were replaced stays so"
-        } else {
-            "who was signed out after the backup was taken is not any more: sign them out again with \
-             `tetherline sign-out`"
-        }
-    );
+    note!("{}", backup::about_sign_outs(restored.knows_sign_outs));
     let has_keys = data.join(keys::FILE).exists();
     let missing = |name: &&str| !(data.join(name).exists() || has_keys && *name == "api.key");
     for name in ["jwt.secret", "api.key"].into_iter().filter(missing) {

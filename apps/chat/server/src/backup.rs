@@ -54,14 +54,23 @@ pub fn back_up(
     Ok(BackedUp { bytes: mailbox.bytes + chat, ..mailbox })
 }
 
+/// What a restore has done.
+#[derive(Debug)]
+pub struct Restored {
+    /// Where what was there before is kept.
+    pub replaced: Vec<Replaced>,
+    /// Whether who was signed out in the mailboxes of before stays so.
+    pub knows_sign_outs: bool,
+}
+
 /// Puts both files of a backup in the place of a stopped chat's. Every page is told so and reads its
-/// history anew. Answers what was there before.
+/// history anew.
 pub fn restore(
     from: &Path,
     data: &Path,
     existing: Existing,
     progress: &(dyn Fn(Progress) + Sync),
-) -> Result<Vec<Replaced>, RestoreChatError> {
+) -> Result<Restored, RestoreChatError> {
     let failed = |source| BackupError::File { path: data.into(), source };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(failed)?;
     let _lock = database::lock(data)?;
@@ -86,14 +95,15 @@ fn restore_both(
     restoring: &Path,
     existing: Existing,
     progress: &(dyn Fn(Progress) + Sync),
-) -> Result<Vec<Replaced>, RestoreChatError> {
+) -> Result<Restored, RestoreChatError> {
     if !database::is_a_chats(restoring)? {
         return Err(RestoreChatError::NotAChat(from.join(CHAT_FILE)));
     }
     // First, as it was copied: between the two a start finds mailboxes that are older.
     let mailbox = backup::restore_mailbox(&from.join(MAILBOX_FILE), data, existing, progress)?;
     let chat = backup::put_in_place(restoring, &data.join(CHAT_FILE))?;
-    Ok(mailbox.replaced.into_iter().chain(chat).collect())
+    let replaced = mailbox.replaced.into_iter().chain(chat).collect();
+    Ok(Restored { replaced, knows_sign_outs: mailbox.knows_sign_outs })
 }
 
 /// A folder that is not whole yet; gone with what made it, or with the next one of its name.

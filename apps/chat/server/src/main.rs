@@ -190,10 +190,12 @@ fn carry_out(task: &Task, data: &Path) -> Result<ExitCode, RunError> {
         }
         Task::Restore { from, replace } => {
             let existing = if *replace { Existing::PutAside } else { Existing::Refuse };
-            for Replaced(path) in tetherline_chat::backup::restore(from, data, existing, &tell)? {
+            let restored = tetherline_chat::backup::restore(from, data, existing, &tell)?;
+            for Replaced(path) in restored.replaced {
                 note!("what was there is kept as {}", path.display());
             }
             note!("restored {}; every page will be told so", from.display());
+            note!("{}", backup::about_sign_outs(restored.knows_sign_outs));
             Ok(ExitCode::SUCCESS)
         }
     }

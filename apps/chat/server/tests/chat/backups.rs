@@ -137,6 +137,11 @@ async fn a_chat_is_backed_up_while_an_answer_is_written_and_comes_back_as_it_was
     assert!(task(&data, &wrong).await.1.contains("there is no"));
     let (code, said) = task(&data, &[&restore[..], &["--replace"]].concat()).await;
     assert!(code == 0 && said.matches("is kept as").count() == 2, "{said}");
+    // It said nothing of those who are signed out.
+    assert!(
+        said.contains("who was signed out in the mailboxes that were replaced stays so"),
+        "{said}"
+    );
 
     chat.story.start_again().await;
     let ada = &chat.story.ada;

@@ -105,6 +105,16 @@ pub struct Restored {
     pub knows_sign_outs: bool,
 }
 
+/// What to say of a restore to whoever asked for it: see [`Restored::knows_sign_outs`].
+#[must_use]
+pub fn about_sign_outs(are_known: bool) -> &'static str {
+    if are_known {
+        "who was signed out in the mailboxes that were replaced stays so"
+    } else {
+        "who was signed out after the backup was taken is not any more: sign them out again with `tetherline sign-out`"
+    }
+}
+
 /// Copies the mailbox in a data folder to a new file, as it is at this moment, while a server goes
 /// on writing it. The copy is on the disk and proven to be whole when this returns, and has nothing of
 /// anybody who was erased.
