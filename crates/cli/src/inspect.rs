@@ -13,9 +13,12 @@ use answer::{Inspection, Message};
 
 use crate::{
     files,
-    printable::printable,
+    printable::{printable, printable_up_to},
     publish::{Access, refusal},
 };
+
+/// A sentence or two, with the name of a device, which may be long.
+const VERDICT_CHARACTERS_MAX: usize = 1_000;
 
 /// Says what a server knows of a user at this moment: devices, connections and what each waits for, streams, what
 /// became of sends, sign-outs. With --seq it says why that message has, or has not, arrived at each device. What
@@ -65,7 +68,7 @@ fn words(user: &UserId, inspection: &Inspection) -> String {
     let Inspection { head, epoch, trimmed, devices, connections, .. } = inspection;
     let mut words = String::new();
     for verdict in inspection.verdicts.iter().flatten() {
-        line(&mut words, &printable(&verdict.says));
+        line(&mut words, &printable_up_to(VERDICT_CHARACTERS_MAX, &verdict.says));
     }
     if let Some(Message { seq, id, kind, published }) = &inspection.message {
         let (id, kind) = (printable(id), printable(kind));
@@ -148,5 +151,23 @@ fn table<T>(
             let _ = write!(text, "  {cell:width$}");
         }
         line(words, text.trim_end());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_on_a_device_with_the_longest_name_is_said_to_its_end() {
+        // It was cut off like an error that somebody else wrote.
+        let says =
+            format!("`{}` {} the end.", "x".repeat(128), "is connected and waits ".repeat(20));
+        let inspection = serde_json::json!({
+            "head": 1, "epoch": "e", "trimmed": 0, "devices": [], "connections": [], "sends": [], "sign_outs": [],
+            "streams": [], "verdicts": [{ "says": says }],
+        });
+        let words = words(&"ada".parse().unwrap(), &serde_json::from_value(inspection).unwrap());
+        assert!(words.starts_with(&says), "{words}");
     }
 }

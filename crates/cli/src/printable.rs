@@ -6,9 +6,14 @@ const QUOTED_CHARACTERS_MAX: usize = 300;
 /// The text on one line and of bounded length. What moves a cursor, changes colours or turns the writing
 /// direction around is escaped, so that nobody is shown something else than what is there.
 pub(crate) fn printable(text: &str) -> String {
+    printable_up_to(QUOTED_CHARACTERS_MAX, text)
+}
+
+/// The same of another length.
+pub(crate) fn printable_up_to(characters_max: usize, text: &str) -> String {
     let mut shown = String::new();
     for (count, character) in text.trim().chars().enumerate() {
-        if count == QUOTED_CHARACTERS_MAX {
+        if count == characters_max {
             shown.push('…');
             break;
         }

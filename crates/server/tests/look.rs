@@ -94,6 +94,12 @@ async fn who_is_connected_is_told_of_one_and_of_many() {
         |count: usize| json!({ "users": (0..count).map(|n| format!("u{n}")).collect::<Vec<_>>() });
     assert_eq!(presence(&server, users(PRESENCE_USERS_MAX)).await.0, 200);
     assert_eq!(presence(&server, users(PRESENCE_USERS_MAX + 1)).await.0, 400);
+    // The longest ids that there may be, written as long as JSON lets them be, were too large together.
+    let escaped = |n: usize| format!("\"{}{n:03}\"", "\\u0061".repeat(252));
+    let all: Vec<_> = (0..PRESENCE_USERS_MAX).map(escaped).collect();
+    let asked = reqwest::Client::new().post(server.http("/v1/presence")).bearer_auth(API_KEY);
+    let answer = asked.body(format!("{{\"users\": [{}]}}", all.join(", "))).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
     for wrong in [json!({}), json!({ "users": [""] }), json!({ "users": ["ada"], "more": 1 })] {
         assert_eq!(presence(&server, wrong).await.0, 400);
     }
@@ -158,4 +164,24 @@ async fn streams_and_sign_outs_of_a_user_are_listed() {
         (&sign_outs[0]["everywhere"], sign_outs.as_array().unwrap().len()),
         (&json!(false), 1)
     );
+}
+
+#[tokio::test]
+async fn a_key_for_some_users_sees_nothing_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    let file = ApiKeyFile::at(&path);
+    let prefix = Some("ad".parse().unwrap());
+    let some = file.add(&"some".parse().unwrap(), &Scope::ALL, prefix.as_ref()).unwrap();
+    let mut config = config();
+    config.api_keys = ApiKeys::in_file(&path).unwrap();
+    let server = TestServer::start(config).await;
+    let http = reqwest::Client::new();
+    for (user, expected) in [("ada", 200), ("bob", 403)] {
+        let page = http.get(server.http(&format!("/v1/users/{user}/messages"))).bearer_auth(&*some);
+        assert_eq!(page.send().await.unwrap().status(), expected);
+        let many = http.post(server.http("/v1/presence")).bearer_auth(&*some);
+        let many = many.body(json!({ "users": ["ada", user] }).to_string()).send().await.unwrap();
+        assert_eq!(many.status(), expected);
+    }
 }

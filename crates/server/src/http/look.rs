@@ -14,7 +14,10 @@ use axum::{
 };
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
-use tetherline_protocol::{ErrorCode, Seq, UserId, limits::REPLAY_PIECE_BYTES_MAX};
+use tetherline_protocol::{
+    ErrorCode, Seq, UserId,
+    limits::{REPLAY_PIECE_BYTES_MAX, USER_ID_BYTES_MAX},
+};
 
 use super::{
     answer::Problem,
@@ -33,8 +36,8 @@ pub const PAGE_MESSAGES_MAX: usize = 256;
 const PAGE_MESSAGES: usize = 100;
 /// Users about whom one request may ask.
 pub const PRESENCE_USERS_MAX: usize = 1_000;
-/// Ids of so many users, escaped, and what is around them, in bytes.
-const PRESENCE_BYTES_MAX: usize = PRESENCE_USERS_MAX * 1_024;
+/// Ids of so many users, every byte of them escaped (`\u0061`), and what is around them, in bytes.
+const PRESENCE_BYTES_MAX: usize = PRESENCE_USERS_MAX * (6 * USER_ID_BYTES_MAX + 16);
 
 #[derive(Deserialize)]
 pub(super) struct Page {
