@@ -238,8 +238,7 @@ fn config(options: &Options) -> Result<Config> {
 /// Whether it could be served so, as far as can be said without looking at the data folder.
 pub(crate) fn check(options: &Options) -> Result<()> {
     let nobodys = JwtKeys::from_secret(&[0; 32]).context("32 bytes are enough")?;
-    let wanted = options.webhook_connection_events && options.webhook_url.is_none();
-    ensure!(!wanted, "--webhook-connection-events needs --webhook-url");
+    expect_webhook(options)?;
     options.listen.certificates()?;
     limit(&mut Config::new(nobodys), options)
 }
@@ -268,12 +267,16 @@ fn api_key(options: &Options, named: &ApiKeys) -> Result<Option<ApiKey>> {
     files::server_api_key(&files::made_if_missing(&path, "key for publishers")?, &path).map(Some)
 }
 
+/// Not by clap: a switch that is there and off needs nothing.
+fn expect_webhook(options: &Options) -> Result<()> {
+    let wanted = options.webhook_connection_events && options.webhook_url.is_none();
+    ensure!(!wanted, "--webhook-connection-events needs --webhook-url");
+    Ok(())
+}
+
 fn webhook(options: &Options) -> Result<Option<Webhook>> {
-    let Some(url) = &options.webhook_url else {
-        let wanted = options.webhook_connection_events;
-        ensure!(!wanted, "--webhook-connection-events needs --webhook-url");
-        return Ok(None);
-    };
+    expect_webhook(options)?;
+    let Some(url) = &options.webhook_url else { return Ok(None) };
     let secret = match &options.webhook_secret_file {
         Some(path) => files::webhook_secret(path, "--webhook-secret-file")?,
         None => files::webhook_secret_made_if_missing(&options.data.join("webhook.secret"))?,
