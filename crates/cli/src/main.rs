@@ -22,7 +22,7 @@ mod trace;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, FromArgMatches as _, Parser, Subcommand};
-use settings::{Reading, Settings};
+use settings::{Reading, Settings, Unusable};
 use tetherline_process::{command, complain, ended_by, finish, say_panics};
 use tetherline_server::chain;
 
@@ -112,21 +112,8 @@ async fn main() -> ExitCode {
 
 /// What `serve` is told by its files and the environment now, under the command line that it was started with.
 fn serve_options() -> anyhow::Result<(serve::Options, Reading)> {
-    let command = command::<Arguments>();
-    let (line, settings) = Settings::read(&command, std::env::args_os().collect())
-        .map_err(|unusable| anyhow::anyhow!("{unusable}"))?;
-    let said = command.clone().try_get_matches_from(line).map_err(|words| {
-        let place =
-            command.get_subcommands().find_map(|task| settings.place_of_complaint(task, &words));
-        let words = words.to_string();
-        let words =
-            words.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        match place {
-            Some(place) => anyhow::anyhow!("{place}: {words}"),
-            None => anyhow::anyhow!("{words}"),
-        }
-    })?;
-    match Arguments::from_arg_matches(&said)?.task {
+    let (task, said, _) = read().map_err(|wrong| anyhow::anyhow!("{}", wrong.in_a_line()))?;
+    match task {
         Task::Serve(options) => {
             let reading = options.reading(&said);
             Ok((*options, reading))
@@ -137,22 +124,58 @@ fn serve_options() -> anyhow::Result<(serve::Options, Reading)> {
 
 /// The command line, with what a file of settings adds to it; or how to end.
 fn arguments() -> Result<(Task, ArgMatches, Settings), ExitCode> {
-    let command = command::<Arguments>();
-    let (line, settings) =
-        Settings::read(&command, std::env::args_os().collect()).map_err(|unusable| {
+    read().map_err(|wrong| match wrong {
+        Wrong::File(unusable) => {
             complain!("tetherline: {unusable}");
             finish();
             ExitCode::from(2)
-        })?;
+        }
+        Wrong::Line { words, place } => {
+            if let Some(place) = place {
+                complain!("tetherline: this is said in {place}");
+                finish();
+            }
+            ended_by(&words)
+        }
+    })
+}
+
+/// Why nothing can be carried out.
+enum Wrong {
+    File(Unusable),
+    /// `place`: where a file says it.
+    Line {
+        words: clap::Error,
+        place: Option<String>,
+    },
+}
+
+impl Wrong {
+    fn in_a_line(&self) -> String {
+        let (words, place) = match self {
+            Self::File(unusable) => return unusable.to_string(),
+            Self::Line { words, place } => (words.to_string(), place),
+        };
+        let words = words.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        match place {
+            Some(place) => format!("{place}: {words}"),
+            None => words.to_owned(),
+        }
+    }
+}
+
+fn read() -> Result<(Task, ArgMatches, Settings), Wrong> {
+    let command = command::<Arguments>();
+    let (line, settings) =
+        Settings::read(&command, std::env::args_os().collect()).map_err(Wrong::File)?;
     let parsed = command.clone().try_get_matches_from(line);
     let parsed = parsed.and_then(|said| Ok((Arguments::from_arg_matches(&said)?.task, said)));
-    let (task, said) = parsed.map_err(|words| {
-        let mut tasks = command.get_subcommands();
-        if let Some(place) = tasks.find_map(|task| settings.place_of_complaint(task, &words)) {
-            complain!("tetherline: this is said in {place}");
-            finish();
+    match parsed {
+        Ok((task, said)) => Ok((task, said, settings)),
+        Err(words) => {
+            let mut tasks = command.get_subcommands();
+            let place = tasks.find_map(|task| settings.place_of_complaint(task, &words));
+            Err(Wrong::Line { words, place })
         }
-        ended_by(&words)
-    })?;
-    Ok((task, said, settings))
+    }
 }

@@ -1,10 +1,11 @@
 //! Reading the settings anew when SIGHUP comes: all of it, or nothing.
 
 use anyhow::{Context as _, Result};
+use clap::{Args as _, Command};
 use tetherline_process::{Hangups, Log, LogLevel};
 use tetherline_server::{Certificates, Origin, Server, chain};
 
-use super::config;
+use super::{config, rates::RateOptions};
 use crate::settings::Reading;
 
 /// Settings that count from the next SIGHUP on; all others from the next start on.
@@ -15,20 +16,9 @@ const RELOADED_PREFIX: &str = "jwt-";
 
 /// The same for rates that more than one connection share.
 fn is_shared_rate(name: &str) -> bool {
-    const RATES: [&str; 9] = [
-        "accepts",
-        "attempts",
-        "connects",
-        "publishes",
-        "publish-bytes",
-        "sends",
-        "send-bytes",
-        "controls",
-        "replay-bytes",
-    ];
-    let is_of =
-        |what: &&str| name.strip_prefix(*what).is_some_and(|rest| rest.starts_with("-per-"));
-    RATES.iter().any(is_of) && !name.ends_with("-per-connection")
+    let rates = RateOptions::augment_args(Command::new("serve"));
+    rates.get_arguments().any(|rate| rate.get_long() == Some(name))
+        && !name.ends_with("-per-connection")
 }
 
 /// What can change while a server serves.
@@ -93,5 +83,21 @@ impl Reloading {
             !counts_now(name) && reading.values.get(*name) != self.started.values.get(*name)
         };
         Ok(reading.values.keys().filter(differs).cloned().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_many_share_is_read_anew_and_what_one_connection_has_is_not() {
+        for name in ["accepts-per-address", "publish-bytes-per-key", "replay-bytes-per-user"] {
+            assert!(is_shared_rate(name), "{name}");
+        }
+        for name in ["sends-per-connection", "connections-per-address-max", "streams-per-user-max"]
+        {
+            assert!(!is_shared_rate(name), "{name}");
+        }
     }
 }

@@ -17,6 +17,7 @@ mod index;
 mod keys;
 mod mailboxes;
 mod messages;
+mod open_error;
 mod outcomes;
 mod paths;
 mod presence;
@@ -50,8 +51,7 @@ mod visitors;
 mod writer;
 
 use std::{
-    io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex},
     time::Instant,
 };
@@ -74,6 +74,7 @@ use inbox::Claiming;
 use index::Index;
 use keys::Keys;
 use mailboxes::Mailboxes;
+pub use open_error::OpenError;
 use presence::{Files, Lock, Presence};
 use reader::Readers;
 use recent::{Recent, Recents};
@@ -83,52 +84,6 @@ use stream_table::StreamTable;
 use times::{Clock, Times};
 use unfinished::Unfinished;
 use writer::{Desk, Writer};
-
-/// Why a store cannot be opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// A file of it cannot be created, read or written.
-    #[error("cannot use {}: {source}; choose a data folder that can be written", path.display())]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// A store has one process at a time.
-    #[error("{} is in use by another server; stop that one, or choose another folder", .0.display())]
-    InUse(PathBuf),
-    /// There was a mailbox here, and now there is nothing.
-    #[error(
-        "{} is missing or empty, although there was a mailbox: put it back, or restore a backup; only \
-         to start anew without its messages, delete {}-lock", .0.display(), .0.display()
-    )]
-    Missing(PathBuf),
-    /// A newer version of this program wrote it.
-    #[error("the file has format {version}, but this program knows only {newest}; update it")]
-    Newer {
-        /// The file's format.
-        version: usize,
-        /// The newest that is known here.
-        newest: usize,
-    },
-    /// It is some other file, or was damaged so much that it is none.
-    #[error(
-        "{} is no mailbox ({problem}), and is left as it is: put the right file there, or restore a backup with \
-         `tetherline restore --replace`; what `sqlite3 FILE .recover` can still read of a damaged one is more than nothing",
-        path.display()
-    )]
-    NotAMailbox {
-        /// Which file.
-        path: PathBuf,
-        /// What it is instead.
-        problem: String,
-    },
-    /// SQLite does not want to.
-    #[error("the mailbox file cannot be opened: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-}
 
 /// Mailboxes in one SQLite file. Dropping it commits what was accepted and closes the file; unless
 /// another program has it open, everything is in that one file then.
