@@ -208,6 +208,8 @@ fn everything_is_below_the_path_prefix_and_nothing_beside_it() {
     let status = |path: &str| answer(TcpStream::connect(&address).unwrap(), path);
     assert!(status("/realtime/healthz").starts_with("HTTP/1.1 200 "));
     assert!(status("/healthz").starts_with("HTTP/1.1 404 "));
+    // It described the paths as if they began at the root.
+    assert!(status("/realtime/v1/openapi.json").contains(r#""servers":[{"url":"/realtime"}]"#));
     server.url.push_str("/realtime");
     server.publish("ada", r#"{"n":1}"#);
     assert_eq!(server.tail("ada", &[]).note(), 1);

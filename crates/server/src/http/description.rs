@@ -6,18 +6,23 @@
 mod operations;
 mod schemas;
 
-use axum::response::{IntoResponse, Response};
+use axum::{
+    extract::OriginalUri,
+    response::{IntoResponse, Response},
+};
 use http::header;
 use serde_json::{Map, Value, json};
 
 use operations::{Body, OPERATIONS, Operation};
 
 /// `GET /v1/openapi.json`: nobody has to show anything, and nothing is told of anybody.
-pub(super) async fn openapi() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], description().to_string()).into_response()
+pub(super) async fn openapi(OriginalUri(uri): OriginalUri) -> Response {
+    let prefix = uri.path().strip_suffix("/v1/openapi.json").unwrap_or_default();
+    ([(header::CONTENT_TYPE, "application/json")], description(prefix).to_string()).into_response()
 }
 
-pub(crate) fn description() -> Value {
+/// `prefix`: below which path all of it lies; none where it is the root.
+fn description(prefix: &str) -> Value {
     let mut paths = Map::new();
     for operation in OPERATIONS {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
@@ -31,6 +36,7 @@ pub(crate) fn description() -> Value {
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
             "description": "Publishing to users, streams, and looking at users. WebSockets are in docs/protocol.md.",
         },
+        "servers": [{ "url": if prefix.is_empty() { "/" } else { prefix } }],
         "paths": paths,
         "components": {
             "securitySchemes": { "key": {
