@@ -176,13 +176,13 @@ fn the_units_that_we_give_are_good_ones() {
     let folder = tempfile::tempdir().unwrap();
     let unit = |name: &str| -> PathBuf { folder.path().join(name) };
     let service = fs::read_to_string(given.join("tetherline.service")).unwrap();
-    let installed = "/usr/local/bin/tetherline serve";
+    let installed = "ExecStart=tetherline serve";
     assert!(service.contains(installed));
     // A mailbox that took longer than 90 s to be brought up to date was cut off, and began anew with every start.
     assert!(service.lines().any(|line| line == "TimeoutStartSec=infinity"));
     // Five starts that failed at once were the last ones, and took the socket along.
     assert!(service.lines().any(|line| line == "StartLimitIntervalSec=0"));
-    let here = format!("{} serve", env!("CARGO_BIN_EXE_tetherline"));
+    let here = format!("ExecStart={} serve", env!("CARGO_BIN_EXE_tetherline"));
     fs::write(unit("tetherline.service"), service.replace(installed, &here)).unwrap();
     fs::copy(given.join("tetherline.socket"), unit("tetherline.socket")).unwrap();
     let analyze = |arguments: &[&str]| {
@@ -195,9 +195,9 @@ fn the_units_that_we_give_are_good_ones() {
     };
     analyze(&["verify", "./tetherline.service", "./tetherline.socket"]);
     let backup = fs::read_to_string(given.join("tetherline-backup.service")).unwrap();
-    let installed = "/usr/local/bin/tetherline backup";
+    let installed = "ExecStart=tetherline backup";
     assert!(backup.contains(installed));
-    let here = format!("{} backup", env!("CARGO_BIN_EXE_tetherline"));
+    let here = format!("ExecStart={} backup", env!("CARGO_BIN_EXE_tetherline"));
     fs::write(unit("tetherline-backup.service"), backup.replace(installed, &here)).unwrap();
     fs::copy(given.join("tetherline-backup.timer"), unit("tetherline-backup.timer")).unwrap();
     analyze(&["verify", "./tetherline-backup.service", "./tetherline-backup.timer"]);
