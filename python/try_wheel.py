@@ -23,6 +23,8 @@ def main(folder: str) -> None:
         where = "import tetherline; print(tetherline.binary())"
         binary = said([venv / "bin/python", "-c", where])
         assert Path(binary) == venv / "bin/tetherline", binary
+        for shared in ("man/man1/tetherline-serve.1", "bash-completion/completions/tetherline"):
+            assert Path(venv, "share", shared).stat().st_size > 1_000, shared
         for program in ([venv / "bin/tetherline"], [venv / "bin/python", "-m", "tetherline"]):
             assert subprocess.run([*program, "health", "--url", "http://127.0.0.1:1"], stderr=subprocess.DEVNULL).returncode == 1
             assert subprocess.run([*program, "nothing-of-the-kind"], stderr=subprocess.DEVNULL).returncode == 2

@@ -1,6 +1,7 @@
-"""Writes the wheel with the server in it: wheel.py BINARY PLATFORM VERSION TO
+"""Writes the wheel with the server in it: wheel.py BINARY PLATFORM VERSION TO PAPERS
 
-The binary belongs to no Python, so the wheel is for each (`py3-none`), and PLATFORM is what the binary runs on.
+The binary belongs to no Python, so the wheel is for each (`py3-none`), and PLATFORM is what the binary runs on. PAPERS
+has what it says of itself: manual pages and completions.
 """
 
 import base64
@@ -15,13 +16,24 @@ HERE = Path(__file__).parent
 # The oldest time that a ZIP archive can say: the same files make the same wheel.
 TIME = (1980, 1, 1, 0, 0, 0)
 
+# Below the environment's prefix, where shells and `man` look if it is on their path.
+SHARED = {
+    "man/*.1": "share/man/man1",
+    "completions/tetherline": "share/bash-completion/completions",
+    "completions/_tetherline": "share/zsh/site-functions",
+    "completions/tetherline.fish": "share/fish/vendor_completions.d",
+}
 
-def main(binary: str, platform: str, version: str, to: str) -> None:
+
+def main(binary: str, platform: str, version: str, to: str, papers: str) -> None:
     name = f"tetherline-{version}"
     files = {f"tetherline/{path.name}": path.read_bytes() for path in sorted((HERE / "tetherline").glob("*.py"))}
     windows = platform.startswith("win")
     program = f"{name}.data/scripts/tetherline{'.exe' if windows else ''}"
     files[program] = Path(binary).read_bytes()
+    for pattern, place in SHARED.items():
+        for path in sorted(Path(papers).glob(pattern)):
+            files[f"{name}.data/data/{place}/{path.name}"] = path.read_bytes()
     for licence in ("LICENSE-APACHE", "LICENSE-MIT"):
         files[f"{name}.dist-info/licenses/{licence}"] = (HERE.parent / licence).read_bytes()
     files[f"{name}.dist-info/METADATA"] = metadata(version).encode()

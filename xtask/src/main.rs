@@ -57,7 +57,7 @@ cargo xtask fuzz [--seconds N] [TARGET]
 cargo xtask mutants [--only NAME] [--seeds N]
     plant one bug after the other in a copy of the code, and see whether the simulator finds it
 cargo xtask package [--target linux-x64|linux-arm64]
-    build the server as a static binary, and pack it for npm and pip into target/package
+    build the server as a static binary, and pack it for npm, pip and Debian into target/package
 cargo xtask bench browser [--brief] [dispatch|renders|burst|stream …]
     measure what a message costs in Chromium
 cargo xtask bench streams [--brief] [--answers N] [latency|load …]

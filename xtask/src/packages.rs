@@ -1,6 +1,8 @@
-//! `cargo xtask package`: the server as people install it who have no Rust. Static binaries, npm packages and
-//! wheels, in `target/package`, and the sums of all of them.
+//! `cargo xtask package`: the server as people install it who have no Rust. Static binaries, npm packages, wheels and
+//! Debian packages, in `target/package`, and the sums of all of them.
 
+mod debian;
+mod papers;
 mod trial;
 
 use std::{
@@ -31,7 +33,7 @@ pub(super) struct Platform {
     triple: &'static str,
     /// Python's. A static binary needs neither C library.
     wheel: &'static str,
-    /// Docker's.
+    /// Docker's and Debian's.
     architecture: &'static str,
 }
 
@@ -59,6 +61,7 @@ pub(crate) fn run_for(root: &Path, arguments: &[String]) -> Result<()> {
     };
     prepare::tools(root)?;
     prepare::package(root)?;
+    prepare::cli(root)?;
     let folder = workspace::target(root).join("package");
     let zig = prepare::pypi(root, "zig", &["ziglang==0.17.1", "cargo-zigbuild==0.24.1"])?;
     let mut binaries = Vec::new();
@@ -66,6 +69,9 @@ pub(crate) fn run_for(root: &Path, arguments: &[String]) -> Result<()> {
         binaries.push((platform, platform.binary(root, &zig, &folder)?));
     }
     pack(root, &folder, &binaries)?;
+    for (platform, _) in &binaries {
+        debian::package(root, platform, &folder)?;
+    }
     sums(&folder)
 }
 
@@ -78,19 +84,23 @@ fn platform(name: &str) -> Result<&'static Platform> {
 pub(super) fn pack(root: &Path, to: &Path, binaries: &[(&Platform, PathBuf)]) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
     let folder = to.to_str().context("the target folder's name is not UTF-8")?;
+    let papers = to.join("papers");
+    papers::write(root, &papers)?;
+    let papers = papers.to_str().context("the target folder's name is not UTF-8")?;
     step("npm packages", || {
         let named: Vec<String> = binaries
             .iter()
             .map(|(platform, binary)| format!("{}={}", platform.name, binary.display()))
             .collect();
-        let script = ["run", "--silent", "pack:server", "-w", "tetherline", "--", folder];
+        let script = ["run", "--silent", "pack:server", "-w", "tetherline", "--", folder, papers];
         let named: Vec<&str> = named.iter().map(String::as_str).collect();
         build(root, "npm", &[&script[..], &named].concat())
     })?;
     step("wheels", || {
         for (platform, binary) in binaries {
             let binary = binary.to_str().context("the target folder's name is not UTF-8")?;
-            build(root, "python3", &["python/wheel.py", binary, platform.wheel, VERSION, folder])?;
+            let wheel = ["python/wheel.py", binary, platform.wheel, VERSION, folder, papers];
+            build(root, "python3", &wheel)?;
         }
         Ok(())
     })
@@ -148,7 +158,7 @@ fn sums(folder: &Path) -> Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if workspace::is_a(&name, &["tgz", "whl"]) {
+        if workspace::is_a(&name, &["deb", "tgz", "whl"]) {
             files.push(name);
         }
     }

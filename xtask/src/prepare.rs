@@ -13,6 +13,7 @@ use crate::{
 
 /// The oldest Node that Vite 8 runs on.
 const NODE_OLDEST: (u32, u32) = (20, 19);
+const CARGO_DEB: &str = "3.8.0";
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// What the npm package is made of, and with it everything that is built on the package.
 pub(crate) const PACKAGE_INPUTS: [&str; 10] = [
@@ -88,6 +89,22 @@ pub(crate) fn pypi(root: &Path, name: &str, packages: &[&str]) -> Result<PathBuf
     Ok(programs)
 }
 
+/// `cargo deb`, which makes Debian packages; answers its program. It is compiled for a minute or two.
+pub(crate) fn cargo_deb(root: &Path) -> Result<PathBuf> {
+    let folder = target(root).join(format!("tools/cargo-deb-{CARGO_DEB}"));
+    let program = folder.join("bin/cargo-deb");
+    if program.is_file() {
+        current("cargo-deb");
+        return Ok(program);
+    }
+    step("cargo-deb", || {
+        let what = ["install", "--quiet", "--locked", "cargo-deb", "--version", CARGO_DEB];
+        let place = ["--root", folder.to_str().context("the target folder's name is not UTF-8")?];
+        build(root, "cargo", &[&what[..], &place].concat())
+    })?;
+    Ok(program)
+}
+
 /// A program that is there, or is installed just now. Its Debian package has its name.
 fn from_debian(root: &Path, name: &str, program: &str, why: &str) -> Result<()> {
     if is_installed(program) {
@@ -113,7 +130,7 @@ pub(crate) fn debian_package(root: &Path, package: &str) -> Result<()> {
 }
 
 /// Whether a program is on the PATH, or where Debian has those of administrators.
-fn is_installed(program: &str) -> bool {
+pub(crate) fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     folders.into_iter().any(|folder| folder.join(program).is_file())

@@ -1,9 +1,18 @@
-// Packs what `npx tetherline serve` needs: node scripts/pack-server.mjs TO [linux-x64=BINARY …]
+// Packs what `npx tetherline serve` needs: node scripts/pack-server.mjs TO PAPERS [linux-x64=BINARY …]
+// PAPERS/man has the manual pages, which npm puts in place for whoever installs the package globally.
 // One package with a binary for each platform that is named, and `tetherline` itself with all platforms as optional
 // dependencies. They are added here and not in package.json: a checkout would ask the registry for them, which does
 // not have them before they are published.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+} from 'node:fs';
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
@@ -11,7 +20,7 @@ import { folder, manifest } from './entries.mjs';
 
 const PLATFORMS = ['linux-x64', 'linux-arm64', 'darwin-x64', 'darwin-arm64', 'win32-x64'];
 
-const [to, ...binaries] = process.argv.slice(2);
+const [to, papers, ...binaries] = process.argv.slice(2);
 const output = resolve(to);
 mkdirSync(output, { recursive: true });
 const stage = mkdtempSync(join(output, '.npm-'));
@@ -61,7 +70,10 @@ function library() {
   const optionalDependencies = Object.fromEntries(
     PLATFORMS.map((platform) => [nameOf(platform), manifest.version]),
   );
-  const published = { ...manifest, optionalDependencies };
+  cpSync(join(papers, 'man'), join(staged, 'man'), { recursive: true });
+  const man = readdirSync(join(staged, 'man')).map((page) => `./man/${page}`);
+  const files = [...manifest.files, 'man'];
+  const published = { ...manifest, files, man, optionalDependencies };
   // Neither is for whoever installs it; scripts would run on packing.
   delete published.scripts;
   delete published.devDependencies;

@@ -92,6 +92,18 @@ test('npm has a package only for the machine that it is for', () => {
   assert.deepEqual([os, cpu], [[process.platform], [process.arch]]);
 });
 
+test('whoever installs it globally has the command and its manual pages', () => {
+  const prefix = join(home, 'global');
+  const where = ['--global', '--prefix', prefix];
+  npm('install', ...where, library, server);
+  const said = execFileSync(join(prefix, 'bin/tetherline'), ['--version'], { encoding: 'utf8' });
+  assert.match(said, /^tetherline \d/);
+  assert.match(
+    readFileSync(join(prefix, 'share/man/man1/tetherline-serve.1'), 'utf8'),
+    /retention/,
+  );
+});
+
 /** The launcher and the server, whatever of them is left. */
 function endGroup(id) {
   try {
@@ -106,14 +118,15 @@ function install(name, files) {
   const project = join(home, name);
   mkdirSync(project);
   writeFileSync(join(project, 'package.json'), '{"private":true}\n');
+  npm('install', '--prefix', project, ...files);
+  return project;
+}
+
+function npm(...args) {
   const quiet = ['--no-audit', '--no-fund', '--fetch-retries=0', '--silent'];
   const nowhere = '--registry=http://127.0.0.1:1';
   const leaveOut = '--legacy-peer-deps';
-  execFileSync('npm', ['install', ...quiet, nowhere, leaveOut, ...files], {
-    cwd: project,
-    stdio: 'inherit',
-  });
-  return project;
+  execFileSync('npm', [...args, ...quiet, nowhere, leaveOut], { cwd: home, stdio: 'inherit' });
 }
 
 function archive(pattern) {
