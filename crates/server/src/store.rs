@@ -49,8 +49,8 @@ pub use credentials::{
     SIGN_OUTS_PER_USER_MAX, SignOutError, TICKETS_MAX, TICKETS_PER_KEY_MAX, TICKETS_PER_USER_MAX,
 };
 pub use report::{
-    DeviceReport, MessageReport, REPORTED_SENDS_MAX, Report, SendReport, SignOutReport,
-    StreamReport,
+    DeviceReport, MessageReport, REPORTED_SENDS_MAX, REPORTED_SIGN_OUTS_MAX, Report, SendReport,
+    SignOutReport, StreamReport,
 };
 pub use sqlite::{OpenError, SqliteStore, backup};
 pub use streams::{

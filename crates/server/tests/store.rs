@@ -23,8 +23,8 @@ use tetherline_server::{
     },
 };
 use tetherline_store_conformance::{
-    Bench, Restored, forgets_as_told, keeps_every_promise, read, sends, stream_model,
-    survives_restores,
+    Bench, Restored, forgets_as_told, keeps_every_promise, read, says_what_it_knows, sends,
+    stream_model, survives_restores,
 };
 
 const ROOM: Room = Room { messages: 1_000, bytes: 1 << 20 };
@@ -134,6 +134,12 @@ async fn sqlite_forgets_as_it_is_told() {
 async fn sqlite_comes_back_from_a_backup() {
     survives_restores(&mut Sqlite::new()).await;
     survives_restores(&mut Sqlite::folding_at(2)).await;
+}
+
+#[tokio::test]
+async fn sqlite_says_what_it_knows_of_a_user() {
+    says_what_it_knows(&mut Sqlite::new()).await;
+    says_what_it_knows(&mut Sqlite::folding_at(2)).await;
 }
 
 #[test]

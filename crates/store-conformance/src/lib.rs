@@ -2,7 +2,7 @@
 //! the same sentences, so that what a million simulated seeds say is true of what is deployed.
 //!
 //! A store's own tests call [`keeps_every_promise`], [`forgets_as_told`], [`survives_restores`] and
-//! [`stream_model::holds`] with a [`Bench`] for it. A new promise of the traits in
+//! [`stream_model::holds`] with a [`Bench`] for it, and [`says_what_it_knows`] if it has reports. A new promise of the traits in
 //! `tetherline_server::store` gets its sentence here.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
@@ -12,6 +12,7 @@ mod devices;
 mod events;
 mod forgetting;
 mod mailbox;
+mod reports;
 mod restores;
 pub mod sends;
 mod standing;
@@ -32,6 +33,7 @@ use tetherline_server::store::{
 
 pub use forgetting::forgets_as_told;
 pub use mailbox::keeps_every_promise;
+pub use reports::says_what_it_knows;
 pub use restores::survives_restores;
 
 /// A place for one store, and what happens to it there.

@@ -6,6 +6,8 @@ use super::Head;
 
 /// The newest sends that are reported of a user.
 pub const REPORTED_SENDS_MAX: usize = 20;
+/// The newest sign-outs that are reported of a user.
+pub const REPORTED_SIGN_OUTS_MAX: usize = 20;
 
 /// What a store knows of one user at one moment. Times are in ms since 1970.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +22,9 @@ pub struct Report {
     pub message: Option<MessageReport>,
     /// What became of the newest sends, the newest first, at most [`REPORTED_SENDS_MAX`].
     pub sends: Vec<SendReport>,
-    /// Sign-ins that have ended before their tokens, the newest first.
+    /// Sign-ins that have ended before their tokens, the newest first, at most [`REPORTED_SIGN_OUTS_MAX`].
     pub sign_outs: Vec<SignOutReport>,
-    /// Streams that are not finished.
+    /// Streams that are not finished, by the beginning of their newest attempts, the oldest first.
     pub streams: Vec<StreamReport>,
 }
 
