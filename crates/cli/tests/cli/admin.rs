@@ -5,11 +5,12 @@ use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     path::Path,
-    process::{Command, Stdio},
     thread,
     time::Duration,
 };
 
+#[cfg(target_os = "linux")]
+use crate::room::on_a_small_disk;
 use crate::support::{PATIENCE, Process, Server, Watched, complaint, tetherline, text};
 
 /// The answer to a request with these headers, from its first line on.
@@ -104,19 +105,13 @@ fn a_port_in_use_is_named_with_its_own_option() {
 }
 
 #[cfg(target_os = "linux")]
-/// A file system of its own, of 32 MiB, for the data folder of the command that follows.
-const ON_A_SMALL_DISK: &str = r#"mount -t tmpfs -o size=32m none "$1" && shift && exec "$@""#;
-
-#[cfg(target_os = "linux")]
 #[test]
 fn a_server_whose_disk_is_nearly_full_says_so_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let serve = tetherline(&["serve", "--listen", "127.0.0.1:0", "--data", text(&data)]);
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "--", "sh", "-c", ON_A_SMALL_DISK, "sh"]);
-    command.arg(folder.path()).arg(serve.get_program()).args(serve.get_args());
-    command.args(["--space-bytes-min", "16777216"]).stdin(Stdio::null());
+    let mut command = on_a_small_disk(folder.path(), 32, &serve);
+    command.args(["--space-bytes-min", "16777216"]);
     let process = Process::spawn(command);
     let Some(line) = process.line_if_any() else {
         println!("left out: no file system may be mounted here");

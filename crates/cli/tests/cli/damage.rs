@@ -3,14 +3,16 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Process, Server, complaint, run, text};
+use crate::{
+    room::with_file_bytes,
+    support::{Process, Server, complaint, run, tetherline, text},
+};
 
 /// A data folder of a server that has ended, with three messages for ada, whose device has handled one.
 fn folder() -> TempDir {
@@ -42,7 +44,7 @@ fn finding(sql: &str) -> String {
     findings.iter().map(|finding| finding.as_str().unwrap()).collect::<Vec<_>>().join("\n")
 }
 
-fn change(folder: &TempDir, sql: &str) {
+pub(crate) fn change(folder: &TempDir, sql: &str) {
     let connection = Connection::open(mailbox(folder)).unwrap();
     connection.execute_batch(sql).unwrap();
     connection.close().unwrap();
@@ -260,12 +262,7 @@ fn a_start_that_finds_no_room_leaves_no_secret_that_is_none() {
     let folder = tempfile::tempdir().unwrap();
     let data = text(folder.path());
     let serve = ["serve", "--listen", "127.0.0.1:0", "--data", data];
-    let full = Command::new("prlimit")
-        .args(["--fsize=0", "sh", "-c", r#"trap "" XFSZ; exec "$0" "$@""#])
-        .arg(env!("CARGO_BIN_EXE_tetherline"))
-        .args(serve)
-        .output()
-        .unwrap();
+    let full = with_file_bytes(0, &tetherline(&serve)).output().unwrap();
     assert!(!full.status.success());
     let left: Vec<_> =
         fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name()).collect();

@@ -30,6 +30,7 @@ mod proxies;
 mod rates;
 mod refusals;
 mod reload;
+mod room;
 mod socket;
 mod store;
 mod streaming;

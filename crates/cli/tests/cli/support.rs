@@ -12,6 +12,8 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::room::with_file_bytes;
+
 /// Far more than anything here takes; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -173,11 +175,7 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let serve =
             tetherline(&["serve", "--listen", "127.0.0.1:0", "--data", text(folder.path())]);
-        let mut command = Command::new("prlimit");
-        // A signal that nobody handles ends a process that writes too much; one that is ignored fails the write.
-        let script = r#"trap "" XFSZ; exec "$0" "$@""#;
-        command.arg(format!("--fsize={bytes}")).args(["sh", "-c", script]);
-        command.arg(serve.get_program()).args(serve.get_args()).stdin(Stdio::null());
+        let mut command = with_file_bytes(bytes, &serve);
         // The log is a file, too, and shall not be the one that is full.
         command.env("RUST_LOG", "info").env("TETHERLINE_LOG_FORMAT", "text");
         let process = Process::spawn_logging(command, std::fs::File::create(log).unwrap());

@@ -6,6 +6,7 @@ mod erased;
 mod file;
 mod kept;
 mod partial;
+mod room;
 
 use std::{
     ffi::OsStr,

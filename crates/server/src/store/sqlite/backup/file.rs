@@ -15,6 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::{
     super::paths::{Identity, sibling},
     partial::Partial,
+    room,
 };
 use crate::clock;
 
@@ -93,6 +94,19 @@ pub enum BackupError {
     /// Another one is under way.
     #[error("another backup is writing {}; wait for it, or name another file", .0.display())]
     UnderWay(PathBuf),
+    /// The copy would not fit. Nothing of it was written.
+    #[error(
+        "{} takes about {} MB, and its disk has room for {} MB: make room, or name a place on another disk",
+        path.display(), megabytes(*needed_bytes), megabytes(free_bytes.saturating_sub(99_999))
+    )]
+    NoRoom {
+        /// Where it was to be.
+        path: PathBuf,
+        /// As many as it would have, more or less: what is in the file and in its log.
+        needed_bytes: u64,
+        /// As many as may be written there.
+        free_bytes: u64,
+    },
     /// A file cannot be read or written.
     #[error("cannot use {}: {source}; choose a place that can be written, with room enough", path.display())]
     File {
@@ -160,6 +174,8 @@ pub(super) fn copy_with<T>(
     let sqlite = |source| BackupError::Sqlite { path: from.clone(), source };
     let source = open_source(&from).map_err(sqlite)?;
     let bytes_total = size_of(&source).map_err(sqlite)?;
+    // Not before: what was left there of one that was killed is gone now.
+    room::expect(&to, bytes_total)?;
     let written = || fs::metadata(&partial.path).map_or(0, |metadata| metadata.len());
     telling(
         progress,
