@@ -49,19 +49,19 @@ impl SignInRations {
         self.networks.take(&network, 1, now)?;
         let key = (network, email);
         if let Err(wait) = self.emails.take(&key, 1, now) {
-            self.networks.give_back(&network, 1);
+            self.networks.give_back(&network, 1, now);
             return Err(wait);
         }
         Ok(Attempt::OfNetwork(key.0, key.1))
     }
 
     /// It did not fail.
-    pub(crate) fn give_back(&self, attempt: Attempt) {
+    pub(crate) fn give_back(&self, attempt: Attempt, now: Instant) {
         match attempt {
-            Attempt::OfDevice(id) => self.devices.give_back(&id, 1),
+            Attempt::OfDevice(id) => self.devices.give_back(&id, 1, now),
             Attempt::OfNetwork(network, email) => {
-                self.networks.give_back(&network, 1);
-                self.emails.give_back(&(network, email), 1);
+                self.networks.give_back(&network, 1, now);
+                self.emails.give_back(&(network, email), 1, now);
             }
         }
     }

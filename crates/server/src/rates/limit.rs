@@ -121,10 +121,10 @@ impl<K: Hash + Eq + Clone> RateLimit<K> {
     }
 
     /// Gives back what was taken.
-    pub fn give_back(&self, key: &K, cost: u64) {
+    pub fn give_back(&self, key: &K, cost: u64, now: Instant) {
         let Some(rate) = self.rate() else { return };
         if let Some(bucket) = lock(&self.buckets).taken_from.get_mut(key) {
-            bucket.give_back(rate, cost);
+            bucket.give_back(rate, cost, now);
         }
     }
 
@@ -180,7 +180,7 @@ mod tests {
         }
         assert_eq!(limit.take(&"ada", 1, start), Err(Duration::from_secs(10)));
         assert_eq!(limit.take(&"bob", 1, start), Ok(()));
-        limit.give_back(&"ada", 1);
+        limit.give_back(&"ada", 1, start);
         assert_eq!(limit.take(&"ada", 1, start), Ok(()));
         assert!(limit.take(&"ada", 1, start).is_err(), "no more than one is given back");
     }

@@ -153,7 +153,7 @@ impl Meters {
     pub(crate) fn connect(&self, user: &UserId, now: Instant) -> Result<(), TooFast> {
         self.connects_of_users.take(user, 1, now).map_err(TooFast::User)?;
         self.connects.take(&(), 1, now).map_err(|wait| {
-            self.connects_of_users.give_back(user, 1);
+            self.connects_of_users.give_back(user, 1, now);
             TooFast::Server(wait)
         })
     }
@@ -185,7 +185,7 @@ impl Meters {
     pub(crate) fn send(&self, user: &UserId, bytes: u64, now: Instant) -> Result<(), Duration> {
         self.sends.take(user, 1, now).map_err(|_| self.sends.worthwhile_wait(user, 1, now))?;
         self.send_bytes.take(user, bytes, now).map_err(|_| {
-            self.sends.give_back(user, 1);
+            self.sends.give_back(user, 1, now);
             self.send_bytes.worthwhile_wait(user, bytes, now)
         })
     }

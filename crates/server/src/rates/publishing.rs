@@ -77,9 +77,9 @@ impl Publishing {
         self.keys.take(key.as_ref(), amount, now)?;
         let taken = self.addresses.take(network.as_ref(), amount, now).and_then(|()| {
             let taken = self.together.take(Some(&()), amount, now);
-            taken.inspect_err(|_| self.addresses.give_back(network.as_ref(), amount))
+            taken.inspect_err(|_| self.addresses.give_back(network.as_ref(), amount, now))
         });
-        taken.inspect_err(|_| self.keys.give_back(key.as_ref(), amount))
+        taken.inspect_err(|_| self.keys.give_back(key.as_ref(), amount, now))
     }
 }
 
@@ -105,12 +105,12 @@ impl<K: Hash + Eq + Clone> Both<K> {
         let Some(key) = key else { return Ok(()) };
         self.messages.take(key, amount.messages, now)?;
         let taken = self.bytes.take(key, amount.bytes, now);
-        taken.inspect_err(|_| self.messages.give_back(key, amount.messages))
+        taken.inspect_err(|_| self.messages.give_back(key, amount.messages, now))
     }
 
-    fn give_back(&self, key: Option<&K>, amount: Amount) {
+    fn give_back(&self, key: Option<&K>, amount: Amount, now: Instant) {
         let Some(key) = key else { return };
-        self.messages.give_back(key, amount.messages);
-        self.bytes.give_back(key, amount.bytes);
+        self.messages.give_back(key, amount.messages, now);
+        self.bytes.give_back(key, amount.bytes, now);
     }
 }

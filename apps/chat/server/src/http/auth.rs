@@ -113,14 +113,14 @@ pub(super) async fn sign_in(
     let matches = match shared.passwords.verify(form.password, hash, asker).await {
         Ok(matches) => matches,
         Err(not_tried) => {
-            shared.sign_ins.give_back(attempt);
+            shared.sign_ins.give_back(attempt, Instant::now());
             return Err(not_tried.into());
         }
     };
     let Some(user) = user.filter(|_| matches) else {
         return Err(ApiError::wrong_credentials());
     };
-    shared.sign_ins.give_back(attempt);
+    shared.sign_ins.give_back(attempt, Instant::now());
     let (sign_in, token) = fresh(user)?;
     let (stored, cookie) = (sign_in.clone(), token.clone());
     shared
