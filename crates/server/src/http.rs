@@ -31,10 +31,12 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    routing::{any, delete, get, post},
+    routing::{any, get, options},
 };
 use http::StatusCode;
 use tetherline_protocol::ErrorCode;
+use utoipa::OpenApi as _;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::server::Shared;
 pub(crate) use answer::Problem;
@@ -56,33 +58,39 @@ pub use serve::{
 pub(crate) use serve::{Peer, Transport, serve_within};
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .route("/ws", get(connect::connect_whoever).options(connect::preflight))
+    let (api, _) = api().split_for_parts();
+    api.route("/ws", get(connect::connect_whoever).options(connect::preflight))
         .route("/ws/user/{user}", get(connect::connect).options(connect::preflight))
-        .route("/v1/users/{user}", delete(erase::erase).get(head::head))
-        .route("/v1/users/{user}/sessions", delete(sign_out::all).get(look::sign_outs))
-        .route("/v1/users/{user}/sessions/{session}", delete(sign_out::one))
-        .route("/v1/users/{user}/messages", post(publish::publish).get(look::messages))
-        .route("/v1/users/{user}/devices", get(look::devices))
-        .route("/v1/users/{user}/presence", get(look::presence))
-        .route("/v1/users/{user}/inspection", get(look::inspect))
-        .route("/v1/users/{user}/disconnect", post(disconnect::disconnect))
-        .route("/v1/presence", post(look::presence_of_many))
-        .route("/v1/tickets", post(tickets::issue).options(tickets::preflight))
-        .route("/v1/messages", post(publish_many::publish_many))
-        .route("/v1/users/{user}/streams", post(streams::open).get(look::streams))
-        .route("/v1/users/{user}/streams/{message_uuid}", get(streams::read))
-        .route("/v1/users/{user}/streams/{message_uuid}/{attempt}", delete(streams::cancel))
-        .route("/v1/users/{user}/streams/{message_uuid}/{attempt}/text", post(streams::add))
-        .route("/v1/users/{user}/streams/{message_uuid}/{attempt}/finish", post(streams::finish))
-        .route("/v1/openapi.json", get(description::openapi))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
+        .route("/v1/tickets", options(tickets::preflight))
         // What else there may be is the business of whoever has this in a router of theirs.
         .route("/v1/{*rest}", any(nothing_there))
         .route("/ws/{*rest}", any(nothing_there))
         .method_not_allowed_fallback(not_allowed)
         .with_state(shared)
+}
+
+/// What is described: everything but `WebSockets`, which are no requests that are answered once.
+fn api() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::with_openapi(description::Frame::openapi())
+        .routes(routes!(publish::publish, look::messages))
+        .routes(routes!(publish_many::publish_many))
+        .routes(routes!(head::head, erase::erase))
+        .routes(routes!(look::devices))
+        .routes(routes!(look::presence))
+        .routes(routes!(look::presence_of_many))
+        .routes(routes!(look::inspection::inspect))
+        .routes(routes!(disconnect::disconnect))
+        .routes(routes!(sign_out::all, look::sign_outs))
+        .routes(routes!(sign_out::one))
+        .routes(routes!(tickets::issue))
+        .routes(routes!(streams::open, look::streams))
+        .routes(routes!(streams::read))
+        .routes(routes!(streams::add))
+        .routes(routes!(streams::finish))
+        .routes(routes!(streams::cancel))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(description::openapi))
 }
 
 async fn nothing_there() -> Problem {

@@ -23,7 +23,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/metrics", get(metrics::metrics))
         .route("/v1/backlogs", get(backlogs::backlogs))
         .route("/v1/users/{user}", delete(erase::erase))
-        .route("/v1/users/{user}/inspection", get(look::inspect))
+        .route("/v1/users/{user}/inspection", get(look::inspection::inspect))
         .route("/v1/users/{user}/sessions", delete(sign_out::all))
         .route("/v1/users/{user}/disconnect", post(disconnect::disconnect))
         .merge(page::routes())

@@ -3,10 +3,24 @@ use std::sync::Arc;
 use axum::extract::State;
 use http::StatusCode;
 
-use super::{answer::Problem, publish::RETRY, publisher::Admin, segments::Segments};
+use super::{
+    answer::Problem,
+    description::schemas::{Keyed, User},
+    publish::RETRY,
+    publisher::Admin,
+    segments::Segments,
+};
 use crate::server::Shared;
 
-/// `DELETE /v1/users/{user}`: forgets everything about a user. Answers once that is durable.
+/// Forgets everything about a user.
+///
+/// Answers once that is durable.
+#[utoipa::path(
+    delete, path = "/v1/users/{user}", operation_id = "erase",
+    params(("user" = User, Path, description = "Whose mailbox it is")),
+    responses((status = 204, description = "Nothing is left"), Keyed),
+    security(("key" = ["admin"])),
+)]
 pub(super) async fn erase(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,

@@ -11,18 +11,29 @@ use axum::{
 use http::{HeaderValue, header};
 use serde_json::json;
 
-use super::answer::Problem;
+use super::{
+    answer::Problem,
+    description::schemas::{Health, Unready},
+};
 use crate::{Readiness, server::Shared};
 
 /// When a server may be asked again that was not ready.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// `GET /healthz`: whoever gets this answer knows that the process serves.
+/// Says that the process serves.
+#[utoipa::path(
+    get, path = "/healthz", operation_id = "health",
+    responses((status = 200, body = Health, description = "It does")),
+)]
 pub(super) async fn alive() -> Response {
     now(Json(json!({ "status": "ok" })).into_response())
 }
 
-/// `GET /readyz`: whether to send anybody here.
+/// Says whether to send anybody here.
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "readiness",
+    responses((status = 200, body = Health, description = "Everything works"), Unready),
+)]
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     let not_ready =
         |message, reason| now(Problem::unavailable(message, RETRY).reason(reason).into_response());

@@ -1,7 +1,7 @@
 //! What applications and whoever is on call may see of users: messages, devices, who is connected, streams, and why a
 //! message did not arrive. Nothing of it changes anything.
 
-mod inspection;
+pub(super) mod inspection;
 mod verdict;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -18,9 +18,11 @@ use tetherline_protocol::{
     ErrorCode, Seq, UserId,
     limits::{REPLAY_PIECE_BYTES_MAX, USER_ID_BYTES_MAX},
 };
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     answer::Problem,
+    description::schemas::{Bodied, Keyed, MailboxPage, PageLimit, Position, User, Users},
     publish::{RETRY, utf8},
     publisher::{Admin, Reader},
     segments::Segments,
@@ -29,7 +31,8 @@ use crate::{
     server::Shared,
     store::{Report, Room, StoreError},
 };
-pub(super) use inspection::inspect;
+
+use inspection::{DeviceView, SignOut, Stream};
 
 /// Messages of one page at most.
 pub const PAGE_MESSAGES_MAX: usize = 256;
@@ -39,13 +42,26 @@ pub const PRESENCE_USERS_MAX: usize = 1_000;
 /// Ids of so many users, every byte of them escaped (`\u0061`), and what is around them, in bytes.
 const PRESENCE_BYTES_MAX: usize = PRESENCE_USERS_MAX * (6 * USER_ID_BYTES_MAX + 16);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Page {
+    /// The position that the page begins behind.
+    #[param(value_type = Option<Position>, nullable = false)]
     after: Option<u64>,
+    /// So many messages at most.
+    #[param(value_type = Option<PageLimit>, nullable = false)]
     limit: Option<usize>,
 }
 
-/// `GET /v1/users/{user}/messages`: what a mailbox has after a position, as it goes over the wire.
+/// Reads a mailbox page by page.
+///
+/// Answers what it has after a position, as it goes over the wire.
+#[utoipa::path(
+    get, path = "/v1/users/{user}/messages", operation_id = "readMailbox",
+    params(("user" = User, Path, description = "Whose mailbox it is"), Page),
+    responses((status = 200, body = MailboxPage, description = "A page"), Keyed),
+    security(("key" = ["read", "publish"])),
+)]
 pub(super) async fn messages(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
@@ -90,7 +106,13 @@ pub(super) async fn messages(
     Ok((headers, body).into_response())
 }
 
-/// `GET /v1/users/{user}/devices`: where each device is.
+/// Answers where each device is.
+#[utoipa::path(
+    get, path = "/v1/users/{user}/devices", operation_id = "devices",
+    params(("user" = User, Path, description = "Whose mailbox it is")),
+    responses((status = 200, body = [DeviceView], description = "Those that are known"), Keyed),
+    security(("key" = ["read"])),
+)]
 pub(super) async fn devices(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
@@ -100,7 +122,13 @@ pub(super) async fn devices(
     Ok(Json(inspection::devices(&report)))
 }
 
-/// `GET /v1/users/{user}/sessions`: which sign-ins have ended before their tokens.
+/// Answers which sign-ins have ended before their tokens.
+#[utoipa::path(
+    get, path = "/v1/users/{user}/sessions", operation_id = "signOuts",
+    params(("user" = User, Path, description = "Whose mailbox it is")),
+    responses((status = 200, body = [SignOut], description = "Those that are remembered"), Keyed),
+    security(("key" = ["admin"])),
+)]
 pub(super) async fn sign_outs(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
@@ -110,7 +138,13 @@ pub(super) async fn sign_outs(
     Ok(Json(inspection::sign_outs(&report)))
 }
 
-/// `GET /v1/users/{user}/streams`: those that are not finished.
+/// Answers which streams are not finished.
+#[utoipa::path(
+    get, path = "/v1/users/{user}/streams", operation_id = "streams",
+    params(("user" = User, Path, description = "Whose mailbox it is")),
+    responses((status = 200, body = [Stream], description = "Those of this user"), Keyed),
+    security(("key" = ["read"])),
+)]
 pub(super) async fn streams(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
@@ -120,13 +154,20 @@ pub(super) async fn streams(
     Ok(Json(inspection::streams(&report)))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Presence {
+    #[schema(value_type = User)]
     user: UserId,
     connections: usize,
 }
 
-/// `GET /v1/users/{user}/presence`: how many connections of theirs are open.
+/// Answers how many connections of a user are open.
+#[utoipa::path(
+    get, path = "/v1/users/{user}/presence", operation_id = "presence",
+    params(("user" = User, Path, description = "Whose mailbox it is")),
+    responses((status = 200, body = Presence, description = "At this server"), Keyed),
+    security(("key" = ["read"])),
+)]
 pub(super) async fn presence(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
@@ -143,13 +184,19 @@ struct Who {
     users: Vec<UserId>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct PresenceOfMany {
     /// How many connections of each are open.
     connections: BTreeMap<String, usize>,
 }
 
-/// `POST /v1/presence`: the same of many.
+/// Answers how many connections of each of many users are open.
+#[utoipa::path(
+    post, path = "/v1/presence", operation_id = "presenceOfMany",
+    request_body = Users,
+    responses((status = 200, body = PresenceOfMany, description = "At this server"), Keyed, Bodied),
+    security(("key" = ["read"])),
+)]
 pub(super) async fn presence_of_many(
     State(shared): State<Arc<Shared>>,
     reader: Reader,

@@ -10,8 +10,15 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use tetherline_protocol::{ErrorCode, IdempotencyKey, MessageId, Seq, frame::Message};
+use utoipa::{IntoParams, ToSchema};
 
-use super::{answer::Problem, body::BodyError, publisher::Publisher, segments::Segments};
+use super::{
+    answer::Problem,
+    body::BodyError,
+    description::schemas::{self, Bodied, Conflicting, Keyed, Position, Repeatable, User},
+    publisher::Publisher,
+    segments::Segments,
+};
 use crate::{
     rates::Amount,
     server::{PublishError, Published, Shared},
@@ -21,9 +28,12 @@ use crate::{
 pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub(super) const RETRY: Duration = Duration::from_secs(1);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Parameters {
+    /// Whether it is kept.
     #[serde(default = "durable")]
+    #[param(default = true)]
     durable: bool,
 }
 
@@ -31,15 +41,31 @@ fn durable() -> bool {
     true
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Published)]
 struct Receipt {
+    #[schema(value_type = String)]
     id: MessageId,
+    /// None if it is not kept.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Position, nullable = false)]
     seq: Option<Seq>,
 }
 
-/// `POST /v1/users/{user}/messages`: the body is the message. Answers once it is durable; with
-/// `?durable=false`, once whoever is connected can have it.
+/// Publishes a message to a user.
+///
+/// The body is the message. Answers once it is durable; with `?durable=false`, once whoever is connected can have it.
+#[utoipa::path(
+    post, path = "/v1/users/{user}/messages", operation_id = "publish",
+    params(("user" = User, Path, description = "Whose mailbox it is"),
+        Parameters, Repeatable),
+    request_body = schemas::Message,
+    responses((status = 201, body = Receipt, description = "It is durable"),
+        (status = 200, body = Receipt, description = "It was published before, with this key"),
+        (status = 202, body = Receipt, description = "Whoever is connected can have it"),
+        Keyed, Bodied, Conflicting),
+    security(("key" = ["publish"])),
+)]
 pub(super) async fn publish(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,

@@ -26,6 +26,7 @@ use tokio::task::yield_now;
 use super::{
     answer::Problem,
     body::BodyError,
+    description::schemas::{self, Bodied, Keyed},
     publish::{IDEMPOTENCY_KEY, refused, utf8},
     publisher::Publisher,
     streams::is_ndjson,
@@ -47,8 +48,17 @@ pub(crate) fn message_request_bytes(limits: &Limits) -> usize {
     limits.publish_bytes_max + PUBLISH_KEPT_BYTES_EACH
 }
 
-/// `POST /v1/messages`: the body is a JSON array of items, or NDJSON, and so is the answer. It comes once
-/// all of them are durable that can be.
+/// Publishes many messages with one request.
+///
+/// The body is a JSON array of items, or NDJSON, and so is the answer. It comes once all of them are durable that can be.
+#[utoipa::path(
+    post, path = "/v1/messages", operation_id = "publishMany",
+    request_body(content((schemas::Items = "application/json"), (String = "application/x-ndjson"))),
+    responses((status = 200, body = [answers::Answer], description = "Each was published"),
+        (status = 207, body = [answers::Answer], description = "Each has a status of its own"),
+        Keyed, Bodied),
+    security(("key" = ["publish"])),
+)]
 pub(super) async fn publish_many(
     State(shared): State<Arc<Shared>>,
     RawQuery(query): RawQuery,

@@ -4,11 +4,24 @@ use axum::extract::State;
 use http::StatusCode;
 use tetherline_protocol::{ErrorCode, UserId};
 
-use super::{answer::Problem, publish::RETRY, publisher::Admin, segments::Segments};
+use super::{
+    answer::Problem,
+    description::schemas::{Conflicting, Keyed, Name, User},
+    publish::RETRY,
+    publisher::Admin,
+    segments::Segments,
+};
 use crate::{server::Shared, store::SignOutError};
 
-/// `DELETE /v1/users/{user}/sessions`: ends every token of a user that was made until now. Answers once nobody is
-/// connected with one.
+/// Signs a user out everywhere.
+///
+/// Ends every token of theirs that was made until now. Answers once nobody is connected with one.
+#[utoipa::path(
+    delete, path = "/v1/users/{user}/sessions", operation_id = "signOut",
+    params(("user" = User, Path, description = "Whose mailbox it is")),
+    responses((status = 204, description = "Nobody is connected with one of them"), Keyed, Conflicting),
+    security(("key" = ["admin"])),
+)]
 pub(super) async fn all(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
@@ -17,7 +30,16 @@ pub(super) async fn all(
     sign_out(&shared, &admin.user(&user)?, None).await
 }
 
-/// `DELETE /v1/users/{user}/sessions/{session}`: the same of the tokens with this `sid`.
+/// Ends one session of a user.
+///
+/// The same of the tokens with this `sid`.
+#[utoipa::path(
+    delete, path = "/v1/users/{user}/sessions/{session}", operation_id = "signOutOfSession",
+    params(("user" = User, Path, description = "Whose mailbox it is"),
+        ("session" = Name, Path, description = "The `sid` of its tokens")),
+    responses((status = 204, description = "Nobody is connected with one of them"), Keyed, Conflicting),
+    security(("key" = ["admin"])),
+)]
 pub(super) async fn one(
     State(shared): State<Arc<Shared>>,
     Segments((user, session)): Segments<(String, String)>,

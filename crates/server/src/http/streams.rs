@@ -20,10 +20,12 @@ use tetherline_protocol::{
     frame::{StreamEnding, StreamOpening},
 };
 use tokio::time::sleep;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     answer::Problem,
     body::check_coding,
+    description::schemas::{self, Bodied, Conflicting, Keyed, Position, StreamName, Unknown, User},
     publish::{RETRY, text_of},
     publisher::{Publisher, Reader},
     segments::Segments,
@@ -41,40 +43,53 @@ use problems::{not_added, not_finished, not_opened, not_understood, unknown};
 const STILL_OPEN_INTERVAL: Duration = Duration::from_secs(2);
 pub(super) const NDJSON: &str = "application/x-ndjson";
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OpenedStream)]
 struct Opened {
+    #[schema(value_type = String)]
     message_uuid: MessageId,
+    #[schema(value_type = schemas::Attempt)]
     attempt: Attempt,
     next_offset: u64,
     stopped: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Added {
     next_offset: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = FinishedStream)]
 struct Ended {
+    #[schema(value_type = String)]
     status: StreamStatus,
+    #[schema(value_type = String)]
     id: MessageId,
+    #[schema(value_type = Position)]
     seq: Seq,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = StreamState)]
 struct Reading {
+    #[schema(value_type = String)]
     message_uuid: MessageId,
+    #[schema(value_type = schemas::Attempt)]
     attempt: Attempt,
     phase: &'static str,
     next_offset: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, nullable = false)]
     text: Option<Box<str>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct Text {
+    #[schema(value_type = String)]
     text: Box<str>,
     #[serde(default, deserialize_with = "whole")]
+    #[schema(value_type = Position, nullable = false)]
     offset: Option<u64>,
 }
 
@@ -92,12 +107,22 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::E
 /// Beyond it not every whole number is one in a double.
 const SEQ_MAX: f64 = ((1_u64 << 53) - 1) as f64;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Whence {
+    /// How much text there is before this, in UTF-16 units.
+    #[param(value_type = Option<Position>, nullable = false)]
     offset: Option<u64>,
 }
 
-/// `POST /v1/users/{user}/streams`: begins an attempt at a stream.
+/// Begins an attempt at a stream.
+#[utoipa::path(
+    post, path = "/v1/users/{user}/streams", operation_id = "openStream",
+    params(("user" = User, Path, description = "Whose mailbox it is")),
+    request_body = schemas::StreamOpening,
+    responses((status = 201, body = Opened, description = "It takes text"), Keyed, Bodied, Conflicting),
+    security(("key" = ["publish"])),
+)]
 pub(super) async fn open(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
@@ -118,7 +143,14 @@ pub(super) async fn open(
     Ok((StatusCode::CREATED, Json(opened)))
 }
 
-/// `GET /v1/users/{user}/streams/{message_uuid}`: how far a stream got.
+/// Answers how far a stream is.
+#[utoipa::path(
+    get, path = "/v1/users/{user}/streams/{message_uuid}", operation_id = "readStream",
+    params(("user" = User, Path, description = "Whose mailbox it is"),
+        ("message_uuid" = StreamName, Path, description = "Which stream")),
+    responses((status = 200, body = Reading, description = "Its newest attempt"), Keyed, Unknown),
+    security(("key" = ["read"])),
+)]
 pub(super) async fn read(
     State(shared): State<Arc<Shared>>,
     Segments((user, message_uuid)): Segments<(String, String)>,
@@ -142,7 +174,18 @@ pub(super) async fn read(
     Ok(Json(Reading { message_uuid, attempt, phase, next_offset, text }))
 }
 
-/// `POST …/{message_uuid}/{attempt}/text`: adds a piece of text, or every line of a long request.
+/// Adds text to a stream.
+///
+/// A piece of it, or every line of a long request.
+#[utoipa::path(
+    post, path = "/v1/users/{user}/streams/{message_uuid}/{attempt}/text", operation_id = "addText",
+    params(("user" = User, Path, description = "Whose mailbox it is"),
+        ("message_uuid" = StreamName, Path, description = "Which stream"),
+        ("attempt" = schemas::Attempt, Path, description = "Which attempt, as opening it answered"), Whence),
+    request_body(content((Text = "application/json"), (String = "application/x-ndjson"))),
+    responses((status = 200, body = Added, description = "It is added"), Keyed, Bodied, Unknown, Conflicting),
+    security(("key" = ["publish"])),
+)]
 pub(super) async fn add(
     State(shared): State<Arc<Shared>>,
     Segments(name): Segments<(String, String, String)>,
@@ -169,7 +212,18 @@ pub(super) async fn add(
     Ok(Json(Added { next_offset: added.map_err(|error| not_added(&error))? }).into_response())
 }
 
-/// `POST …/{message_uuid}/{attempt}/finish`: ends an attempt as its body says.
+/// Ends an attempt at a stream as the body says.
+///
+/// Without a body as with `{}`.
+#[utoipa::path(
+    post, path = "/v1/users/{user}/streams/{message_uuid}/{attempt}/finish", operation_id = "finishStream",
+    params(("user" = User, Path, description = "Whose mailbox it is"),
+        ("message_uuid" = StreamName, Path, description = "Which stream"),
+        ("attempt" = schemas::Attempt, Path, description = "Which attempt, as opening it answered")),
+    request_body = schemas::StreamEnding,
+    responses((status = 200, body = Ended, description = "Its message is durable"), Keyed, Bodied, Unknown, Conflicting),
+    security(("key" = ["publish"])),
+)]
 pub(super) async fn finish(
     State(shared): State<Arc<Shared>>,
     Segments(name): Segments<(String, String, String)>,
@@ -184,7 +238,15 @@ pub(super) async fn finish(
     end(&shared, &name, ending).await
 }
 
-/// `DELETE …/{message_uuid}/{attempt}`: ends an attempt as stopped.
+/// Ends an attempt at a stream as stopped.
+#[utoipa::path(
+    delete, path = "/v1/users/{user}/streams/{message_uuid}/{attempt}", operation_id = "cancelStream",
+    params(("user" = User, Path, description = "Whose mailbox it is"),
+        ("message_uuid" = StreamName, Path, description = "Which stream"),
+        ("attempt" = schemas::Attempt, Path, description = "Which attempt, as opening it answered")),
+    responses((status = 200, body = Ended, description = "Its message is durable"), Keyed, Unknown, Conflicting),
+    security(("key" = ["publish"])),
+)]
 pub(super) async fn cancel(
     State(shared): State<Arc<Shared>>,
     Segments(name): Segments<(String, String, String)>,

@@ -8,12 +8,14 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use serde::{Deserialize, Serialize};
 use tetherline_protocol::{ErrorCode, UserId};
+use utoipa::ToSchema;
 
 use super::{
     answer::Problem,
     connect::{rules, untrusted},
     cors::{self, foreign, with_cors},
     credentials::{Parameters, credentials},
+    description::schemas::{Bodied, Keyed, User},
     publish::{RETRY, utf8},
     publisher::{administers, shows_key},
     serve::Requester,
@@ -30,21 +32,33 @@ const ALLOWED_HEADERS: &str = "authorization, content-type, tetherline-token";
 /// A user's id and what is around it, escaped.
 const BODY_BYTES_MAX: usize = 4 * 1024;
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = TicketWish)]
 struct Wish {
+    /// For whom; an application says it, and a user may.
+    #[schema(value_type = User, required = true)]
     user: Option<UserId>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Ticket)]
 struct Issued {
     ticket: String,
+    #[schema(value_type = User)]
     user: UserId,
     expires_in_ms: u64,
 }
 
-/// `POST /v1/tickets`: by a user for themselves, with what they would connect with, or by an application for one of
-/// its users, with a key.
+/// Makes a ticket that opens one connection.
+///
+/// An application asks for one of its users, with a key; a user for themselves, with what they would connect with.
+#[utoipa::path(
+    post, path = "/v1/tickets", operation_id = "issueTicket",
+    request_body = Wish,
+    responses((status = 201, body = Issued, description = "It counts once"), Keyed, Bodied),
+    security(("key" = ["admin"])),
+)]
 pub(super) async fn issue(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let origin = RequestOrigin::of(request.headers(), &shared.admits().allowed_origins);
     if origin == RequestOrigin::Foreign {

@@ -1,8 +1,17 @@
-//! What goes over HTTP, as JSON schemas.
+//! What goes over HTTP and is read or written byte by byte, as JSON schemas; other types derive theirs.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tetherline_protocol::limits::{
     ID_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, PUBLISH_ITEMS_MAX, USER_ID_BYTES_MAX,
+};
+use utoipa::{
+    IntoParams, IntoResponses, PartialSchema, ToSchema,
+    openapi::{
+        ContentBuilder, Ref, RefOr, Required, Response, ResponseBuilder, Schema,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+    },
 };
 
 use crate::http::{PAGE_MESSAGES_MAX, PRESENCE_USERS_MAX};
@@ -10,133 +19,156 @@ use crate::http::{PAGE_MESSAGES_MAX, PRESENCE_USERS_MAX};
 /// Positions count up to what JavaScript counts exactly.
 const SEQ_MAX: u64 = (1 << 53) - 1;
 
-pub(super) fn of_parameter(name: &str) -> Value {
-    match name {
-        "user" => user(),
-        "after" | "offset" => json!({ "type": "integer", "minimum": 0, "maximum": SEQ_MAX }),
-        "seq" => json!({ "type": "integer", "minimum": 1, "maximum": SEQ_MAX }),
-        "limit" => json!({ "type": "integer", "minimum": 1, "maximum": PAGE_MESSAGES_MAX }),
-        "durable" => json!({ "type": "boolean", "default": true }),
-        "attempt" => json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
-        "Idempotency-Key" => {
-            json!({ "type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_BYTES_MAX, "pattern": "^[!-~]+$" })
+/// A type that is there for its schema alone.
+macro_rules! schemas {
+    ($($(#[doc = $text:literal])* $name:ident = $schema:expr;)*) => {$(
+        $(#[doc = $text])*
+        pub(in crate::http) struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                written(stringify!($name), $schema)
+            }
         }
-        "message_uuid" => {
-            json!({ "type": "string", "minLength": 1, "maxLength": ID_BYTES_MAX, "pattern": "^[A-Za-z0-9._~-]+$" })
-        }
-        _ => json!({ "type": "string", "minLength": 1 }),
-    }
+
+        impl ToSchema for $name {}
+    )*};
 }
 
-fn user() -> Value {
-    json!({
+schemas! {
+    /// Whose mailbox it is.
+    User = json!({
         "type": "string", "minLength": 1, "maxLength": USER_ID_BYTES_MAX,
         "pattern": r"^[^\u0000-\u001f\u007f-\u009f/\\]+$",
         "description": "255 bytes of UTF-8 at most, without control characters, slash and backslash",
         "examples": ["ada", "auth0|5f7c"],
-    })
+    });
+    /// A seq, or 0 before the first.
+    Position = json!({ "type": "integer", "minimum": 0, "maximum": SEQ_MAX });
+    /// The seq of a message.
+    MessageSeq = json!({ "type": "integer", "minimum": 1, "maximum": SEQ_MAX });
+    /// When something was, in RFC 3339.
+    Time = json!({ "type": "string", "format": "date-time" });
+    IdempotencyKey = json!({
+        "type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_BYTES_MAX, "pattern": "^[!-~]+$",
+    });
+    /// A stream's `message_uuid`.
+    StreamName = json!({
+        "type": "string", "minLength": 1, "maxLength": ID_BYTES_MAX, "pattern": "^[A-Za-z0-9._~-]+$",
+    });
+    PageLimit = json!({ "type": "integer", "minimum": 1, "maximum": PAGE_MESSAGES_MAX });
+    Users = json!({
+        "type": "object", "required": ["users"], "additionalProperties": false, "properties": {
+            "users": { "type": "array", "maxItems": PRESENCE_USERS_MAX, "items": reference("User") },
+        },
+    });
+    /// Which attempt at a stream.
+    Attempt = json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX });
+    /// A token's `sid`, or a connection's id.
+    Name = json!({ "type": "string", "minLength": 1 });
+    Message = json!({
+        "type": "object", "required": ["type"], "properties": { "type": { "type": "string", "minLength": 1 } },
+        "additionalProperties": true, "examples": [{ "type": "note", "text": "hello" }],
+    });
+    Items = json!({ "type": "array", "maxItems": PUBLISH_ITEMS_MAX, "items": reference("Item") });
+    Item = json!({
+        "type": "object", "required": ["message"], "additionalProperties": false, "properties": {
+            "user": reference("User"), "users": { "type": "array", "items": reference("User") },
+            "everybody": { "type": "boolean", "enum": [true] }, "message": reference("Message"),
+            "idempotency_key": reference("IdempotencyKey"), "durable": { "type": "boolean" },
+        },
+    });
+    MailboxPage = json!({
+        "type": "object", "required": ["messages", "next", "head", "epoch"], "properties": {
+            "messages": { "type": "array", "items": reference("Message") },
+            "next": reference("Position"), "head": reference("Position"), "epoch": { "type": "string" },
+        },
+    });
+    StreamOpening = json!({
+        "type": "object", "additionalProperties": true, "properties": { "message_uuid": reference("StreamName") },
+    });
+    StreamEnding = json!({ "type": "object", "additionalProperties": true });
+    Description = json!({ "type": "object" });
+    Health = json!({
+        "type": "object", "required": ["status"], "properties": { "status": { "type": "string" } },
+    });
+    /// RFC 9457.
+    Problem = json!({
+        "type": "object", "required": ["type", "title", "status", "detail", "error"], "properties": {
+            "type": { "type": "string" }, "title": { "type": "string" }, "status": { "type": "integer" },
+            "detail": { "type": "string" }, "error": reference("Error"),
+        },
+    });
+    /// What stands in a problem as `error`.
+    Error = json!({
+        "type": "object", "required": ["code", "message"], "properties": {
+            "code": { "type": "string" }, "message": { "type": "string" }, "field": { "type": "string" },
+            "reason": { "type": "string" }, "retry_after_ms": { "type": "integer", "minimum": 0 },
+            "next_offset": { "type": "integer", "minimum": 0 }, "attempt": { "type": "integer", "minimum": 1 },
+            "status": { "type": "string" },
+        },
+    });
 }
 
-pub(super) fn all() -> Value {
-    let text = || json!({ "type": "string" });
-    let time = || json!({ "type": "string", "format": "date-time" });
-    let seq = || json!({ "type": "integer", "minimum": 0, "maximum": SEQ_MAX });
-    let count = || json!({ "type": "integer", "minimum": 0 });
-    let list = |schema: &str| json!({ "type": "array", "items": { "$ref": format!("#/components/schemas/{schema}") } });
-    json!({
-        "Problem": object(&["type", "title", "status", "detail", "error"], json!({
-            "type": text(), "title": text(), "status": { "type": "integer" }, "detail": text(),
-            "error": { "$ref": "#/components/schemas/Error" },
-        })),
-        "Error": object(&["code", "message"], json!({
-            "code": text(), "message": text(), "field": text(), "reason": text(), "retry_after_ms": count(),
-            "next_offset": count(), "attempt": count(), "status": text(),
-        })),
-        "Message": {
-            "type": "object", "required": ["type"], "properties": { "type": { "type": "string", "minLength": 1 } },
-            "additionalProperties": true, "examples": [{ "type": "note", "text": "hello" }],
-        },
-        "Published": object(&["id", "seq"], json!({ "id": text(), "seq": seq() })),
-        "PublishedLive": object(&["id"], json!({ "id": text() })),
-        "Items": { "type": "array", "maxItems": PUBLISH_ITEMS_MAX, "items": { "$ref": "#/components/schemas/Item" } },
-        "Item": closed(&["message"], json!({
-            "user": user(), "users": { "type": "array", "items": user() }, "everybody": { "const": true },
-            "message": { "$ref": "#/components/schemas/Message" }, "idempotency_key": text(),
-            "durable": { "type": "boolean" },
-        })),
-        "PublishedItem": object(&["status"], json!({
-            "status": { "type": "integer" }, "user": text(), "id": text(), "seq": seq(),
-            "repeated": { "type": "boolean" }, "users": list("PublishedItem"),
-            "error": { "$ref": "#/components/schemas/Error" },
-        })),
-        "Page": object(&["messages", "next", "head", "epoch"], json!({
-            "messages": list("Message"), "next": seq(), "head": seq(), "epoch": text(),
-        })),
-        "Head": object(&["user", "head", "epoch", "connections", "server"], json!({
-            "user": text(), "head": seq(), "head_id": text(), "epoch": text(), "connections": count(), "server": text(),
-        })),
-        "Device": object(&["device", "cursor", "behind", "last_used"], json!({
-            "device": text(), "cursor": seq(), "behind": count(), "last_used": time(),
-        })),
-        "Presence": object(&["user", "connections"], json!({ "user": text(), "connections": count() })),
-        "Users": closed(&["users"], json!({
-            "users": { "type": "array", "maxItems": PRESENCE_USERS_MAX, "items": user() },
-        })),
-        "PresenceOfMany": object(&["connections"], json!({
-            "connections": { "type": "object", "additionalProperties": count() },
-        })),
-        "Inspection": object(
-            &["user", "head", "epoch", "trimmed", "devices", "connections", "sends", "sign_outs", "streams"],
-            json!({
-                "user": text(), "head": seq(), "head_id": text(), "epoch": text(), "trimmed": seq(),
-                "devices": list("Device"), "connections": { "type": "array", "items": { "type": "object" } },
-                "sends": { "type": "array", "items": { "type": "object" } }, "sign_outs": list("SignOut"),
-                "streams": list("OpenStream"), "message": { "type": "object" },
-                "verdicts": { "type": "array", "items": object(&["state", "says"], json!({
-                    "device": text(), "state": text(), "says": text(),
-                })) },
-            }),
-        ),
-        "SignOut": object(&["everywhere", "at"], json!({ "everywhere": { "type": "boolean" }, "at": time() })),
-        "TicketWish": closed(&["user"], json!({ "user": user() })),
-        "Ticket": object(&["ticket", "user", "expires_in_ms"], json!({
-            "ticket": text(), "user": text(), "expires_in_ms": count(),
-        })),
-        "OpenStream": object(&["message_uuid", "attempt", "opened"], json!({
-            "message_uuid": text(), "attempt": count(), "opened": time(),
-        })),
-        "StreamOpening": {
-            "type": "object", "additionalProperties": true,
-            "properties": { "message_uuid": of_parameter("message_uuid") },
-        },
-        "OpenedStream": {
-            "type": "object", "required": ["message_uuid", "attempt", "next_offset"], "additionalProperties": true,
-            "properties": { "message_uuid": text(), "attempt": count(), "next_offset": count() },
-        },
-        "StreamState": object(&["message_uuid", "attempt", "phase", "next_offset"], json!({
-            "message_uuid": text(), "attempt": count(), "phase": text(), "next_offset": count(), "text": text(),
-        })),
-        "Text": {
-            "type": "object", "required": ["text"],
-            "properties": { "text": text(), "offset": of_parameter("offset") },
-        },
-        "Added": object(&["next_offset"], json!({ "next_offset": count() })),
-        "StreamEnding": { "type": "object", "additionalProperties": true },
-        "FinishedStream": object(&["status", "id", "seq"], json!({ "status": text(), "id": text(), "seq": seq() })),
-        "Health": object(&["status"], json!({ "status": text() })),
-        "Description": { "type": "object" },
-    })
+fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
 
-/// An answer: a later version may say more.
-#[expect(clippy::needless_pass_by_value, reason = "it is made where it is named")]
-fn object(required: &[&str], properties: Value) -> Value {
-    json!({ "type": "object", "required": required, "properties": properties })
+fn written(name: &str, schema: Value) -> RefOr<Schema> {
+    let schema = serde_json::from_value(schema);
+    schema.unwrap_or_else(|error| panic!("the schema of {name} is written in this file: {error}"))
 }
 
-/// What is asked for: anything else in it is refused.
-fn closed(required: &[&str], properties: Value) -> Value {
-    let mut object = object(required, properties);
-    object["additionalProperties"] = false.into();
-    object
+/// The header `Idempotency-Key`.
+pub(in crate::http) struct Repeatable;
+
+impl IntoParams for Repeatable {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let header = ParameterBuilder::new()
+            .name("Idempotency-Key")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some("A repeat with the same key is recognised."))
+            .schema(Some(Ref::from_schema_name("IdempotencyKey")));
+        vec![header.build()]
+    }
+}
+
+/// Ways to be refused that several operations share, by their status.
+macro_rules! refusals {
+    ($($(#[doc = $text:literal])* $name:ident = $statuses:expr;)*) => {$(
+        $(#[doc = $text])*
+        pub(in crate::http) struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<Response>> {
+                problems(&$statuses)
+            }
+        }
+    )*};
+}
+
+refusals! {
+    /// Without a key, with a wrong one, one for something else, from an address that tries too many.
+    Keyed = [400, 401, 403, 429, 503];
+    /// With a body that is none, too slow, too large, or coded.
+    Bodied = [400, 408, 413, 415, 503];
+    /// There is no such thing.
+    Unknown = [404];
+    /// It contradicts what is there.
+    Conflicting = [409];
+    /// The server is not ready.
+    Unready = [503];
+}
+
+fn problems(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
+    let problem = |status: &u16| {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let words = http::StatusCode::from_u16(*status).ok().and_then(|it| it.canonical_reason());
+        let response = ResponseBuilder::new()
+            .description(words.unwrap_or("A refusal"))
+            .content("application/problem+json", content);
+        (status.to_string(), response.build().into())
+    };
+    statuses.iter().map(problem).collect()
 }

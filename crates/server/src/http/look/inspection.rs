@@ -1,4 +1,4 @@
-//! `GET /v1/users/{user}/inspection`: what is known of a user at this moment, and why a message did not arrive.
+//! What is known of a user at this moment, and why a message did not arrive.
 
 use std::sync::Arc;
 
@@ -9,19 +9,35 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use tetherline_protocol::{Attempt, DeviceId, Epoch, MessageId, Seq, UserId};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    super::{answer::Problem, publisher::Admin, segments::Segments},
+    super::{
+        answer::Problem,
+        description::schemas::{Keyed, MessageSeq, Position, Time, User},
+        publisher::Admin,
+        segments::Segments,
+    },
     report,
     verdict::{Verdict, verdicts},
 };
 use crate::{clock, connection::hub::Present, server::Shared, store::Report};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::http) struct About {
+    /// The message that is asked about.
+    #[param(value_type = Option<MessageSeq>, nullable = false)]
     seq: Option<u64>,
 }
 
+/// Answers everything that is known of a user, and why a message has not arrived.
+#[utoipa::path(
+    get, path = "/v1/users/{user}/inspection", operation_id = "inspect",
+    params(("user" = User, Path, description = "Whose mailbox it is"), About),
+    responses((status = 200, body = Inspection, description = "At this moment"), Keyed),
+    security(("key" = ["admin"])),
+)]
 pub(in crate::http) async fn inspect(
     State(shared): State<Arc<Shared>>,
     Segments(user): Segments<String>,
@@ -38,14 +54,19 @@ pub(in crate::http) async fn inspect(
     Ok(Json(Inspection::of(user, &report, &present, seq)))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Inspection {
+    #[schema(value_type = User)]
     user: UserId,
+    #[schema(value_type = Position)]
     head: Seq,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, nullable = false)]
     head_id: Option<MessageId>,
+    #[schema(value_type = String)]
     epoch: Epoch,
     /// Up to here nothing is kept any more.
+    #[schema(value_type = Position)]
     trimmed: Seq,
     devices: Vec<DeviceView>,
     connections: Vec<ConnectionView>,
@@ -53,27 +74,38 @@ struct Inspection {
     sign_outs: Vec<SignOut>,
     streams: Vec<Stream>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     message: Option<Message>,
     /// Why the message that was asked about has, or has not, arrived where.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     verdicts: Option<Vec<Verdict>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Device)]
 pub(super) struct DeviceView {
+    #[schema(value_type = String)]
     device: DeviceId,
+    #[schema(value_type = Position)]
     cursor: Seq,
     /// Messages that it has not handled.
     behind: u64,
+    #[schema(value_type = Time)]
     last_used: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Connection)]
 struct ConnectionView {
+    #[schema(value_type = String)]
     connection_id: MessageId,
+    #[schema(value_type = Option<String>)]
     device: Option<DeviceId>,
+    #[schema(value_type = Time)]
     since: String,
     /// Up to where everything was handed to its socket; null if that cannot be said.
+    #[schema(value_type = Option<Position>)]
     sent: Option<Seq>,
     /// Messages that are still to be sent.
     waiting: u64,
@@ -82,32 +114,41 @@ struct ConnectionView {
     waits_for: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Send {
     id: String,
+    #[schema(value_type = Time)]
     decided: String,
     outcome: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct SignOut {
     everywhere: bool,
+    #[schema(value_type = Time)]
     at: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OpenStream)]
 pub(super) struct Stream {
     message_uuid: String,
+    #[schema(value_type = u32)]
     attempt: Attempt,
+    #[schema(value_type = Time)]
     opened: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = InspectedMessage)]
 struct Message {
+    #[schema(value_type = Position)]
     seq: Seq,
+    #[schema(value_type = String)]
     id: MessageId,
     #[serde(rename = "type")]
     kind: String,
+    #[schema(value_type = Time)]
     published: String,
 }
 

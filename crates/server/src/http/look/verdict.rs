@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use tetherline_protocol::{DeviceId, Seq};
+use utoipa::ToSchema;
 
 use crate::{
     clock,
@@ -10,17 +11,19 @@ use crate::{
 };
 
 /// What became of one message at one place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct Verdict {
     /// None if it is about all of them, or about a connection without a device.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, nullable = false)]
     device: Option<DeviceId>,
     state: State,
     says: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = VerdictState)]
 enum State {
     /// There is no such message yet.
     Unpublished,

@@ -4,28 +4,40 @@ use axum::response::{IntoResponse as _, Response};
 use http::{StatusCode, header};
 use serde::Serialize;
 use tetherline_protocol::{MessageId, Seq, UserId, excerpt};
+use utoipa::ToSchema;
 
-use super::super::{answer::Problem, streams::NDJSON};
+use super::super::{
+    answer::Problem,
+    description::schemas::{Error, Position},
+    streams::NDJSON,
+};
 use crate::Published;
 
 /// The answers to all items of a request, in their order.
 pub(super) struct Answers(pub(super) Vec<Answer>);
 
 /// The answer to one item, or to one user of it.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = PublishedItem)]
 pub(super) struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, nullable = false)]
     user: Option<Name>,
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, nullable = false)]
     id: Option<MessageId>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Position, nullable = false)]
     seq: Option<Seq>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     repeated: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Error, nullable = false)]
     error: Option<Problem>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, no_recursion)]
     users: Option<Vec<Answer>>,
 }
 
