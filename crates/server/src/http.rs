@@ -16,6 +16,7 @@ mod erase;
 pub(crate) mod fuzzing;
 mod head;
 mod health;
+mod keys;
 mod look;
 mod publish;
 mod publish_many;
@@ -62,6 +63,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     api.route("/ws", get(connect::connect_whoever).options(connect::preflight))
         .route("/ws/user/{user}", get(connect::connect).options(connect::preflight))
         .route("/v1/tickets", options(tickets::preflight))
+        .route("/v1/docs", get(description::page::page))
+        .route("/v1/docs.css", get(description::page::style))
         // What else there may be is the business of whoever has this in a router of theirs.
         .route("/v1/{*rest}", any(nothing_there))
         .route("/ws/{*rest}", any(nothing_there))
@@ -88,6 +91,8 @@ fn api() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(streams::add))
         .routes(routes!(streams::finish))
         .routes(routes!(streams::cancel))
+        .routes(routes!(keys::list, keys::add))
+        .routes(routes!(keys::one, keys::update, keys::remove))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(description::openapi))

@@ -79,14 +79,14 @@ pub use rates::{
 pub use security::webhook_secret_file;
 pub use security::{
     API_KEYS_BYTES_MAX, API_KEYS_MAX, AddressRange, ApiKey, ApiKeyFile, ApiKeyFileError,
-    ApiKeyName, ApiKeys, CONNECT_HOOK_RENEWALS_PER_USER_MAX, CONNECT_HOOK_REQUESTS_MAX,
-    CONNECT_HOOK_TIMEOUT, CONNECT_HOOK_TIMEOUT_MAX, CONNECT_HOOK_WAITING_MAX, Certificates,
-    ConnectHookOptions, InvalidAddressRange, InvalidApiKeyName, InvalidCertificates, InvalidJwks,
-    InvalidKey, InvalidOrigin, InvalidRule, InvalidScope, InvalidUserPrefix, JWKS_BYTES_MAX,
-    JWKS_KEYS_MAX, JwtKeys, KEYS_TRIED_MAX, NamedApiKey, Network, Origin, Proxies, ProxyHeader,
-    RSA_BITS_MAX, RSA_BITS_MIN, SECRET_BYTES_MIN, Scope, SecretFileError, TOKEN_LEEWAY_MAX,
-    TOKEN_LIFE_MAX, TokenRules, UnusableKey, UserPrefix, VerifyingKey, WeakSecret, issue_token,
-    secret_file,
+    ApiKeyName, ApiKeyVersion, ApiKeys, CONNECT_HOOK_RENEWALS_PER_USER_MAX,
+    CONNECT_HOOK_REQUESTS_MAX, CONNECT_HOOK_TIMEOUT, CONNECT_HOOK_TIMEOUT_MAX,
+    CONNECT_HOOK_WAITING_MAX, Certificates, ConnectHookOptions, InvalidAddressRange,
+    InvalidApiKeyName, InvalidCertificates, InvalidJwks, InvalidKey, InvalidOrigin, InvalidRule,
+    InvalidScope, InvalidUserPrefix, JWKS_BYTES_MAX, JWKS_KEYS_MAX, JwtKeys, KEYS_TRIED_MAX,
+    NamedApiKey, Network, Origin, Proxies, ProxyHeader, RSA_BITS_MAX, RSA_BITS_MIN,
+    SECRET_BYTES_MIN, Scope, SecretFileError, TOKEN_LEEWAY_MAX, TOKEN_LIFE_MAX, TokenRules,
+    UnusableKey, UserPrefix, VerifyingKey, WeakSecret, issue_token, secret_file,
 };
 #[cfg(feature = "jwks")]
 pub use security::{

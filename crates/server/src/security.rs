@@ -25,8 +25,8 @@ pub use hook::{
     CONNECT_HOOK_TIMEOUT_MAX, CONNECT_HOOK_WAITING_MAX, ConnectHookOptions,
 };
 pub use keys::{
-    API_KEYS_BYTES_MAX, API_KEYS_MAX, ApiKeyFile, ApiKeyFileError, ApiKeyName, ApiKeys,
-    InvalidApiKeyName, InvalidScope, InvalidUserPrefix, NamedApiKey, Scope, UserPrefix,
+    API_KEYS_BYTES_MAX, API_KEYS_MAX, ApiKeyFile, ApiKeyFileError, ApiKeyName, ApiKeyVersion,
+    ApiKeys, InvalidApiKeyName, InvalidScope, InvalidUserPrefix, NamedApiKey, Scope, UserPrefix,
 };
 pub use network::{AddressRange, InvalidAddressRange, Network, Proxies, ProxyHeader};
 pub use origin::{InvalidOrigin, Origin};

@@ -99,6 +99,41 @@ const ROUTES: [(Method, &str, &str, Scope); 18] = [
     (Method::DELETE, "/v1/users/ada", "", Scope::Admin),
 ];
 
+/// Those that need more than one scope, or a key for everybody: `look.rs`, `tickets.rs` and `keys_over_http.rs`.
+const TRIED_ELSEWHERE: [(Method, &str); 8] = [
+    (Method::GET, "/v1/users/ada/messages"),
+    (Method::POST, "/v1/presence"),
+    (Method::POST, "/v1/tickets"),
+    (Method::GET, "/v1/keys"),
+    (Method::POST, "/v1/keys"),
+    (Method::GET, "/v1/keys/k"),
+    (Method::PUT, "/v1/keys/k"),
+    (Method::DELETE, "/v1/keys/k"),
+];
+
+/// Those that the description has, so that none is left out above.
+#[test]
+fn every_route_that_needs_a_key_is_tried() {
+    let description = include_str!("../../../docs/openapi.json");
+    let description: Value = serde_json::from_str(description).unwrap();
+    let is_of = |path: &str, template: &str| {
+        let path = path.split('?').next().unwrap().split('/');
+        let template = template.split('/');
+        path.clone().count() == template.clone().count()
+            && path.zip(template).all(|(part, of)| part == of || of.starts_with('{'))
+    };
+    for (template, operations) in description["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let here = ROUTES.iter().map(|(tried, path, ..)| (tried, path));
+            let elsewhere = TRIED_ELSEWHERE.iter().map(|(tried, path)| (tried, path));
+            let is_tried = here.chain(elsewhere).any(|(tried, path)| {
+                tried.as_str().eq_ignore_ascii_case(method) && is_of(path, template)
+            });
+            assert_eq!(is_tried, operation.get("security").is_some(), "{method} {template}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_route_needs_a_key_of_its_scope_and_no_other() {
     let keyed = Keyed::start().await;

@@ -2,6 +2,7 @@
 //!
 //! It is made from the handlers: what is routed is described, and what they answer are the types that they answer.
 
+pub(super) mod page;
 pub(super) mod schemas;
 
 use std::sync::LazyLock;
@@ -24,8 +25,15 @@ use utoipa::{
 #[openapi(
     info(
         title = "Tetherline",
-        description = "Publishing to users, streams, and looking at users. WebSockets are in docs/protocol.md.",
+        description = "Publishing to users, streams, and looking at users. What goes over a WebSocket is in `docs/protocol.md`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    tags(
+        (name = "Messages", description = "What is published to users, and what they still have to get."),
+        (name = "Streams", description = "Answers that come in pieces: opened, written to, ended."),
+        (name = "Users", description = "Who is connected, where their devices are, and ending what is theirs."),
+        (name = "Keys", description = "API keys: each for some things, and perhaps for some users."),
+        (name = "Server", description = "What supervisors and programs ask. Nobody has to show anything."),
     ),
     components(schemas(
         schemas::Problem,
@@ -37,6 +45,7 @@ use utoipa::{
         schemas::StreamName,
         schemas::Attempt,
         schemas::PageLimit,
+        schemas::KeyName,
         schemas::Name,
         schemas::Message,
         schemas::Item,
@@ -62,6 +71,7 @@ impl Modify for Key {
 /// Nobody has to show anything, and nothing is told of anybody.
 #[utoipa::path(
     get, path = "/v1/openapi.json", operation_id = "description",
+    tag = "Server",
     responses((status = 200, body = schemas::Description, description = "This description")),
 )]
 pub(super) async fn openapi(OriginalUri(uri): OriginalUri) -> Response {

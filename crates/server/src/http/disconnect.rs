@@ -16,6 +16,7 @@ use crate::server::Shared;
 /// Clients come back by themselves.
 #[utoipa::path(
     post, path = "/v1/users/{user}/disconnect", operation_id = "disconnect",
+    tag = "Users",
     params(("user" = User, Path, description = "Whose mailbox it is")),
     responses((status = 204, description = "All of them are told"), Keyed),
     security(("key" = ["admin"])),

@@ -17,6 +17,7 @@ use crate::server::Shared;
 /// Answers once that is durable.
 #[utoipa::path(
     delete, path = "/v1/users/{user}", operation_id = "erase",
+    tag = "Users",
     params(("user" = User, Path, description = "Whose mailbox it is")),
     responses((status = 204, description = "Nothing is left"), Keyed),
     security(("key" = ["admin"])),

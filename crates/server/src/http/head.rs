@@ -39,6 +39,7 @@ struct MailboxHead {
 /// Nobody is unknown: a user for whom nothing was published is at 0.
 #[utoipa::path(
     get, path = "/v1/users/{user}", operation_id = "head",
+    tag = "Messages",
     params(("user" = User, Path, description = "Whose mailbox it is")),
     responses((status = 200, body = MailboxHead, description = "The newest position"), Keyed),
     security(("key" = ["read"])),

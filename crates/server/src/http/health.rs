@@ -23,6 +23,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Says that the process serves.
 #[utoipa::path(
     get, path = "/healthz", operation_id = "health",
+    tag = "Server",
     responses((status = 200, body = Health, description = "It does")),
 )]
 pub(super) async fn alive() -> Response {
@@ -32,6 +33,7 @@ pub(super) async fn alive() -> Response {
 /// Says whether to send anybody here.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "readiness",
+    tag = "Server",
     responses((status = 200, body = Health, description = "Everything works"), Unready),
 )]
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {

@@ -58,6 +58,7 @@ pub(super) struct Page {
 /// Answers what it has after a position, as it goes over the wire.
 #[utoipa::path(
     get, path = "/v1/users/{user}/messages", operation_id = "readMailbox",
+    tag = "Messages",
     params(("user" = User, Path, description = "Whose mailbox it is"), Page),
     responses((status = 200, body = MailboxPage, description = "A page"), Keyed),
     security(("key" = ["read", "publish"])),
@@ -109,6 +110,7 @@ pub(super) async fn messages(
 /// Answers where each device is.
 #[utoipa::path(
     get, path = "/v1/users/{user}/devices", operation_id = "devices",
+    tag = "Users",
     params(("user" = User, Path, description = "Whose mailbox it is")),
     responses((status = 200, body = [DeviceView], description = "Those that are known"), Keyed),
     security(("key" = ["read"])),
@@ -125,6 +127,7 @@ pub(super) async fn devices(
 /// Answers which sign-ins have ended before their tokens.
 #[utoipa::path(
     get, path = "/v1/users/{user}/sessions", operation_id = "signOuts",
+    tag = "Users",
     params(("user" = User, Path, description = "Whose mailbox it is")),
     responses((status = 200, body = [SignOut], description = "Those that are remembered"), Keyed),
     security(("key" = ["admin"])),
@@ -141,6 +144,7 @@ pub(super) async fn sign_outs(
 /// Answers which streams are not finished.
 #[utoipa::path(
     get, path = "/v1/users/{user}/streams", operation_id = "streams",
+    tag = "Streams",
     params(("user" = User, Path, description = "Whose mailbox it is")),
     responses((status = 200, body = [Stream], description = "Those of this user"), Keyed),
     security(("key" = ["read"])),
@@ -164,6 +168,7 @@ struct Presence {
 /// Answers how many connections of a user are open.
 #[utoipa::path(
     get, path = "/v1/users/{user}/presence", operation_id = "presence",
+    tag = "Users",
     params(("user" = User, Path, description = "Whose mailbox it is")),
     responses((status = 200, body = Presence, description = "At this server"), Keyed),
     security(("key" = ["read"])),
@@ -193,6 +198,7 @@ struct PresenceOfMany {
 /// Answers how many connections of each of many users are open.
 #[utoipa::path(
     post, path = "/v1/presence", operation_id = "presenceOfMany",
+    tag = "Users",
     request_body = Users,
     responses((status = 200, body = PresenceOfMany, description = "At this server"), Keyed, Bodied),
     security(("key" = ["read"])),

@@ -57,6 +57,7 @@ struct Receipt {
 /// The body is the message. Answers once it is durable; with `?durable=false`, once whoever is connected can have it.
 #[utoipa::path(
     post, path = "/v1/users/{user}/messages", operation_id = "publish",
+    tag = "Messages",
     params(("user" = User, Path, description = "Whose mailbox it is"),
         Parameters, Repeatable),
     request_body = schemas::Message,

@@ -53,6 +53,7 @@ pub(crate) fn message_request_bytes(limits: &Limits) -> usize {
 /// The body is a JSON array of items, or NDJSON, and so is the answer. It comes once all of them are durable that can be.
 #[utoipa::path(
     post, path = "/v1/messages", operation_id = "publishMany",
+    tag = "Messages",
     request_body(content((schemas::Items = "application/json"), (String = "application/x-ndjson"))),
     responses((status = 200, body = [answers::Answer], description = "Each was published"),
         (status = 207, body = [answers::Answer], description = "Each has a status of its own"),

@@ -107,6 +107,21 @@ impl<For> Holder<For> {
         }
     }
 
+    /// Whether a key may be made, changed or taken away with this one, that is for so much.
+    pub(super) fn expect_scopes(&self, scopes: &[Scope]) -> Result<(), Problem> {
+        if self.grant.may_hand_out(scopes) {
+            return Ok(());
+        }
+        let message =
+            "This API key may do less than the key that this is about, and so not hand that out.";
+        Err(forbidden(message).field("scopes"))
+    }
+
+    /// What the key is called; the one of the configuration has no name.
+    pub(super) fn key_name(&self) -> &str {
+        self.grant.name()
+    }
+
     /// Publishes so much, unless that comes too fast.
     pub(super) fn publishes(&self, shared: &Shared, amount: Amount) -> Result<(), Problem> {
         let published =

@@ -18,6 +18,7 @@ use crate::{server::Shared, store::SignOutError};
 /// Ends every token of theirs that was made until now. Answers once nobody is connected with one.
 #[utoipa::path(
     delete, path = "/v1/users/{user}/sessions", operation_id = "signOut",
+    tag = "Users",
     params(("user" = User, Path, description = "Whose mailbox it is")),
     responses((status = 204, description = "Nobody is connected with one of them"), Keyed, Conflicting),
     security(("key" = ["admin"])),
@@ -35,6 +36,7 @@ pub(super) async fn all(
 /// The same of the tokens with this `sid`.
 #[utoipa::path(
     delete, path = "/v1/users/{user}/sessions/{session}", operation_id = "signOutOfSession",
+    tag = "Users",
     params(("user" = User, Path, description = "Whose mailbox it is"),
         ("session" = Name, Path, description = "The `sid` of its tokens")),
     responses((status = 204, description = "Nobody is connected with one of them"), Keyed, Conflicting),

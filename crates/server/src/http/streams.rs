@@ -85,6 +85,7 @@ struct Reading {
 }
 
 #[derive(Deserialize, ToSchema)]
+#[schema(examples(json!({ "text": "Hello" })))]
 struct Text {
     #[schema(value_type = String)]
     text: Box<str>,
@@ -118,6 +119,7 @@ pub(super) struct Whence {
 /// Begins an attempt at a stream.
 #[utoipa::path(
     post, path = "/v1/users/{user}/streams", operation_id = "openStream",
+    tag = "Streams",
     params(("user" = User, Path, description = "Whose mailbox it is")),
     request_body = schemas::StreamOpening,
     responses((status = 201, body = Opened, description = "It takes text"), Keyed, Bodied, Conflicting),
@@ -146,6 +148,7 @@ pub(super) async fn open(
 /// Answers how far a stream is.
 #[utoipa::path(
     get, path = "/v1/users/{user}/streams/{message_uuid}", operation_id = "readStream",
+    tag = "Streams",
     params(("user" = User, Path, description = "Whose mailbox it is"),
         ("message_uuid" = StreamName, Path, description = "Which stream")),
     responses((status = 200, body = Reading, description = "Its newest attempt"), Keyed, Unknown),
@@ -179,6 +182,7 @@ pub(super) async fn read(
 /// A piece of it, or every line of a long request.
 #[utoipa::path(
     post, path = "/v1/users/{user}/streams/{message_uuid}/{attempt}/text", operation_id = "addText",
+    tag = "Streams",
     params(("user" = User, Path, description = "Whose mailbox it is"),
         ("message_uuid" = StreamName, Path, description = "Which stream"),
         ("attempt" = schemas::Attempt, Path, description = "Which attempt, as opening it answered"), Whence),
@@ -217,6 +221,7 @@ pub(super) async fn add(
 /// Without a body as with `{}`.
 #[utoipa::path(
     post, path = "/v1/users/{user}/streams/{message_uuid}/{attempt}/finish", operation_id = "finishStream",
+    tag = "Streams",
     params(("user" = User, Path, description = "Whose mailbox it is"),
         ("message_uuid" = StreamName, Path, description = "Which stream"),
         ("attempt" = schemas::Attempt, Path, description = "Which attempt, as opening it answered")),
@@ -241,6 +246,7 @@ pub(super) async fn finish(
 /// Ends an attempt at a stream as stopped.
 #[utoipa::path(
     delete, path = "/v1/users/{user}/streams/{message_uuid}/{attempt}", operation_id = "cancelStream",
+    tag = "Streams",
     params(("user" = User, Path, description = "Whose mailbox it is"),
         ("message_uuid" = StreamName, Path, description = "Which stream"),
         ("attempt" = schemas::Attempt, Path, description = "Which attempt, as opening it answered")),

@@ -34,7 +34,7 @@ const BODY_BYTES_MAX: usize = 4 * 1024;
 
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = TicketWish)]
+#[schema(as = TicketWish, examples(json!({ "user": "ada" })))]
 struct Wish {
     /// For whom; an application says it, and a user may.
     #[schema(value_type = User, required = true)]
@@ -55,6 +55,7 @@ struct Issued {
 /// An application asks for one of its users, with a key; a user for themselves, with what they would connect with.
 #[utoipa::path(
     post, path = "/v1/tickets", operation_id = "issueTicket",
+    tag = "Users",
     request_body = Wish,
     responses((status = 201, body = Issued, description = "It counts once"), Keyed, Bodied),
     security(("key" = ["admin"])),

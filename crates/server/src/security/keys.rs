@@ -1,6 +1,7 @@
 //! Publish keys: several, with names, each for some things only and perhaps for some users only.
 
 mod file;
+mod name;
 
 use std::{
     collections::HashMap,
@@ -21,9 +22,9 @@ use crate::{
     trouble::{SharedTrouble, Word},
 };
 pub use file::{
-    API_KEYS_BYTES_MAX, API_KEYS_MAX, ApiKeyFile, ApiKeyFileError, ApiKeyName, InvalidApiKeyName,
-    InvalidUserPrefix, NamedApiKey, UserPrefix,
+    API_KEYS_BYTES_MAX, API_KEYS_MAX, ApiKeyFile, ApiKeyFileError, ApiKeyVersion, NamedApiKey,
 };
+pub use name::{ApiKeyName, InvalidApiKeyName, InvalidUserPrefix, UserPrefix};
 
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -116,6 +117,20 @@ impl ApiKeys {
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.table.borrow().len()
+    }
+
+    /// Has somebody change the file, and takes up at once what they changed; none where there is no file.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&ApiKeyFile) -> Result<T, ApiKeyFileError> + Send + 'static,
+    ) -> Option<Result<T, ApiKeyFileError>> {
+        let (keys, file) = (self.0.clone(), ApiKeyFile::at(self.0.path.as_deref()?));
+        let changed = tokio::task::spawn_blocking(move || {
+            let changed = change(&file)?;
+            keys.look()?;
+            Ok(changed)
+        });
+        Some(changed.await.expect("nothing in it panics, and nobody cancels it"))
     }
 
     /// Follows the file from now on.
@@ -253,6 +268,11 @@ impl Grant {
             Self::Everything => true,
             Self::Named { key, .. } => key.users().is_none(),
         }
+    }
+
+    /// Whether a key may be made, changed or taken away with this one: it may do nothing that this one may not.
+    pub(crate) fn may_hand_out(&self, scopes: &[Scope]) -> bool {
+        scopes.iter().all(|scope| self.has(*scope))
     }
 
     /// Resolves when the key does not count any more, or not for the same.

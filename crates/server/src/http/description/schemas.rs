@@ -14,7 +14,10 @@ use utoipa::{
     },
 };
 
-use crate::http::{PAGE_MESSAGES_MAX, PRESENCE_USERS_MAX};
+use crate::{
+    Scope,
+    http::{PAGE_MESSAGES_MAX, PRESENCE_USERS_MAX},
+};
 
 /// Positions count up to what JavaScript counts exactly.
 const SEQ_MAX: u64 = (1 << 53) - 1;
@@ -61,16 +64,34 @@ schemas! {
         "type": "object", "required": ["users"], "additionalProperties": false, "properties": {
             "users": { "type": "array", "maxItems": PRESENCE_USERS_MAX, "items": reference("User") },
         },
+        "examples": [{ "users": ["ada", "bob"] }],
     });
     /// Which attempt at a stream.
     Attempt = json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX });
     /// A token's `sid`, or a connection's id.
     Name = json!({ "type": "string", "minLength": 1 });
+    KeyName = json!({ "type": "string", "pattern": r"^[A-Za-z0-9._-]{1,64}$", "examples": ["billing"] });
+    /// What a new key is to be called, and for.
+    KeyWish = json!({
+        "type": "object", "required": ["name", "scopes"], "additionalProperties": false, "properties": {
+            "name": reference("KeyName"), "scopes": scopes(), "users": reference("User"),
+        },
+        "examples": [{ "name": "billing", "scopes": ["publish"] }],
+    });
+    /// What a key is to be for.
+    KeyUse = json!({
+        "type": "object", "required": ["scopes"], "additionalProperties": false,
+        "properties": { "scopes": scopes(), "users": reference("User") },
+        "examples": [{ "scopes": ["publish", "read"] }],
+    });
     Message = json!({
         "type": "object", "required": ["type"], "properties": { "type": { "type": "string", "minLength": 1 } },
         "additionalProperties": true, "examples": [{ "type": "note", "text": "hello" }],
     });
-    Items = json!({ "type": "array", "maxItems": PUBLISH_ITEMS_MAX, "items": reference("Item") });
+    Items = json!({
+        "type": "array", "maxItems": PUBLISH_ITEMS_MAX, "items": reference("Item"),
+        "examples": [[{ "users": ["ada", "bob"], "message": { "type": "note", "text": "hello" } }]],
+    });
     Item = json!({
         "type": "object", "required": ["message"], "additionalProperties": false, "properties": {
             "user": reference("User"), "users": { "type": "array", "items": reference("User") },
@@ -86,8 +107,9 @@ schemas! {
     });
     StreamOpening = json!({
         "type": "object", "additionalProperties": true, "properties": { "message_uuid": reference("StreamName") },
+        "examples": [{ "message_uuid": "answer-1" }],
     });
-    StreamEnding = json!({ "type": "object", "additionalProperties": true });
+    StreamEnding = json!({ "type": "object", "additionalProperties": true, "examples": [{}] });
     Description = json!({ "type": "object" });
     Health = json!({
         "type": "object", "required": ["status"], "properties": { "status": { "type": "string" } },
@@ -110,6 +132,11 @@ schemas! {
     });
 }
 
+fn scopes() -> Value {
+    let scopes = Scope::ALL.map(Scope::as_str);
+    json!({ "type": "array", "minItems": 1, "items": { "type": "string", "enum": scopes } })
+}
+
 fn reference(schema: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
@@ -130,6 +157,22 @@ impl IntoParams for Repeatable {
             .required(Required::False)
             .description(Some("A repeat with the same key is recognised."))
             .schema(Some(Ref::from_schema_name("IdempotencyKey")));
+        vec![header.build()]
+    }
+}
+
+/// The header `If-Match`.
+pub(in crate::http) struct IfMatch;
+
+impl IntoParams for IfMatch {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let tag = json!({ "type": "string", "pattern": r#"^("[!#-~]*"|\*)$"# });
+        let header = ParameterBuilder::new()
+            .name("If-Match")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some("The `ETag` that the change is made from."))
+            .schema(Some(written("If-Match", tag)));
         vec![header.build()]
     }
 }
@@ -157,6 +200,10 @@ refusals! {
     Unknown = [404];
     /// It contradicts what is there.
     Conflicting = [409];
+    /// It is not any more as `If-Match` has it.
+    Changed = [412];
+    /// `If-Match` is needed.
+    Unasserted = [428];
     /// The server is not ready.
     Unready = [503];
 }

@@ -34,6 +34,7 @@ pub(in crate::http) struct About {
 /// Answers everything that is known of a user, and why a message has not arrived.
 #[utoipa::path(
     get, path = "/v1/users/{user}/inspection", operation_id = "inspect",
+    tag = "Users",
     params(("user" = User, Path, description = "Whose mailbox it is"), About),
     responses((status = 200, body = Inspection, description = "At this moment"), Keyed),
     security(("key" = ["admin"])),

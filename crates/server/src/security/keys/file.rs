@@ -1,30 +1,30 @@
 //! The file that publish keys are in: their names, what they are for, and their digests.
 
 use std::{
-    fmt,
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown},
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tetherline_protocol::{UserId, limits::USER_ID_BYTES_MAX};
 
-use super::{PREFIX, Scope};
+use super::{
+    PREFIX, Scope,
+    name::{ApiKeyName, UserPrefix},
+};
 use crate::clock;
 
 /// How many keys a file may have.
 pub const API_KEYS_MAX: usize = 256;
 /// How long it may be, in bytes.
 pub const API_KEYS_BYTES_MAX: u64 = 256 * 1024;
-/// Longest name of a key, in bytes.
-const NAME_BYTES_MAX: usize = 64;
 /// The file's form.
 const VERSION: u32 = 1;
+/// Two versions of one key are never the same by chance.
+const VERSION_BYTES: usize = 12;
 
 /// Why keys cannot be read, added or removed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -67,109 +67,15 @@ pub enum ApiKeyFileError {
     /// There is none to remove.
     #[error("there is no key called {0}")]
     Unknown(ApiKeyName),
+    /// Somebody else has changed it since it was looked at.
+    #[error("the key called {0} was changed meanwhile; look at it again")]
+    Changed(ApiKeyName),
     /// [`API_KEYS_MAX`].
     #[error("there are {API_KEYS_MAX} keys, which is as many as there may be; remove some")]
     TooMany,
     /// The operating system gave no random numbers.
     #[error("the operating system gave no random numbers: {0}")]
     Random(getrandom::Error),
-}
-
-/// A key's name: 1 to 64 of `A–Z a–z 0–9 - _ .`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ApiKeyName(String);
-
-/// A text that no key can be called.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a key's name is 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 - _ .")]
-pub struct InvalidApiKeyName;
-
-/// How the ids begin of those users that a key is for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct UserPrefix(String);
-
-/// A text that no user's id begins with.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "what users' ids begin with is 1 to {USER_ID_BYTES_MAX} bytes without control characters, / and \\"
-)]
-pub struct InvalidUserPrefix;
-
-impl ApiKeyName {
-    /// The name as it is written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for ApiKeyName {
-    type Err = InvalidApiKeyName;
-
-    fn from_str(text: &str) -> Result<Self, InvalidApiKeyName> {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        let is_name = (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_plain);
-        if is_name { Ok(Self(text.into())) } else { Err(InvalidApiKeyName) }
-    }
-}
-
-impl FromStr for UserPrefix {
-    type Err = InvalidUserPrefix;
-
-    fn from_str(text: &str) -> Result<Self, InvalidUserPrefix> {
-        // `.` alone is nobody, and begins many.
-        let begins_somebody = text.parse::<UserId>().is_ok() || matches!(text, "." | "..");
-        if begins_somebody { Ok(Self(text.into())) } else { Err(InvalidUserPrefix) }
-    }
-}
-
-impl UserPrefix {
-    pub(crate) fn is_of(&self, user: &UserId) -> bool {
-        user.as_str().starts_with(&self.0)
-    }
-}
-
-impl TryFrom<String> for ApiKeyName {
-    type Error = InvalidApiKeyName;
-
-    fn try_from(text: String) -> Result<Self, InvalidApiKeyName> {
-        text.parse()
-    }
-}
-
-impl TryFrom<String> for UserPrefix {
-    type Error = InvalidUserPrefix;
-
-    fn try_from(text: String) -> Result<Self, InvalidUserPrefix> {
-        text.parse()
-    }
-}
-
-impl From<ApiKeyName> for String {
-    fn from(name: ApiKeyName) -> Self {
-        name.0
-    }
-}
-
-impl From<UserPrefix> for String {
-    fn from(prefix: UserPrefix) -> Self {
-        prefix.0
-    }
-}
-
-impl fmt::Display for ApiKeyName {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-/// As people read it: escaped.
-impl fmt::Display for UserPrefix {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:?}", self.0)
-    }
 }
 
 /// One key, as it is kept.
@@ -207,8 +113,33 @@ impl NamedApiKey {
         &self.added_at
     }
 
+    /// Another one for each way that it ever was; it tells nothing of the key itself.
+    #[must_use]
+    pub fn version(&self) -> ApiKeyVersion {
+        let written = text(std::slice::from_ref(self));
+        ApiKeyVersion(BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(written)[..VERSION_BYTES]))
+    }
+
     pub(super) fn digest(&self) -> &[u8; 32] {
         &self.digest
+    }
+}
+
+/// How a key was at some time, so that of two who change it the second hears of the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKeyVersion(String);
+
+impl ApiKeyVersion {
+    /// As text, which says nothing else.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for ApiKeyVersion {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
     }
 }
 
@@ -231,6 +162,12 @@ impl ApiKeyFile {
         }
     }
 
+    /// The key of that name.
+    pub fn get(&self, name: &ApiKeyName) -> Result<NamedApiKey, ApiKeyFileError> {
+        let found = self.list()?.into_iter().find(|key| key.name == *name);
+        found.ok_or_else(|| ApiKeyFileError::Unknown(name.clone()))
+    }
+
     /// Makes a key and answers it. It is nowhere else: the file has its digest.
     pub fn add(
         &self,
@@ -241,10 +178,9 @@ impl ApiKeyFile {
         let mut secret = [0_u8; 32];
         getrandom::fill(&mut secret).map_err(ApiKeyFileError::Random)?;
         let key = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(secret));
-        let scopes = Scope::ALL.into_iter().filter(|scope| scopes.contains(scope)).collect();
         let added = NamedApiKey {
             name: name.clone(),
-            scopes,
+            scopes: in_order(scopes),
             users: users.cloned(),
             added_at: clock::rfc3339(clock::now_ms()).as_str().into(),
             digest: Sha256::digest(&key).into(),
@@ -262,14 +198,38 @@ impl ApiKeyFile {
         Ok(key)
     }
 
+    /// From within a second on, the key is for this instead, unless it is not any more as it was at that version.
+    pub fn update(
+        &self,
+        name: &ApiKeyName,
+        version: Option<&ApiKeyVersion>,
+        scopes: &[Scope],
+        users: Option<&UserPrefix>,
+    ) -> Result<NamedApiKey, ApiKeyFileError> {
+        let mut updated = None;
+        self.change(|keys| {
+            let place = find(keys, name, version)?;
+            let key = &mut keys[place];
+            (key.scopes, key.users) = (in_order(scopes), users.cloned());
+            updated = Some(key.clone());
+            Ok(())
+        })?;
+        updated.ok_or_else(|| ApiKeyFileError::Unknown(name.clone()))
+    }
+
     /// From within a second on, the key counts for nothing.
     pub fn remove(&self, name: &ApiKeyName) -> Result<(), ApiKeyFileError> {
+        self.remove_as(name, None)
+    }
+
+    /// The same, unless it is not any more as it was at that version.
+    pub(crate) fn remove_as(
+        &self,
+        name: &ApiKeyName,
+        version: Option<&ApiKeyVersion>,
+    ) -> Result<(), ApiKeyFileError> {
         self.change(|keys| {
-            let before = keys.len();
-            keys.retain(|key| key.name != *name);
-            if keys.len() == before {
-                return Err(ApiKeyFileError::Unknown(name.clone()));
-            }
+            keys.remove(find(keys, name, version)?);
             Ok(())
         })
     }
@@ -325,6 +285,24 @@ impl ApiKeyFile {
     }
 }
 
+fn in_order(scopes: &[Scope]) -> Box<[Scope]> {
+    Scope::ALL.into_iter().filter(|scope| scopes.contains(scope)).collect()
+}
+
+/// Where the key of that name is, if it is still as it was.
+fn find(
+    keys: &[NamedApiKey],
+    name: &ApiKeyName,
+    version: Option<&ApiKeyVersion>,
+) -> Result<usize, ApiKeyFileError> {
+    let place = keys.iter().position(|key| key.name == *name);
+    let place = place.ok_or_else(|| ApiKeyFileError::Unknown(name.clone()))?;
+    if version.is_some_and(|version| keys[place].version() != *version) {
+        return Err(ApiKeyFileError::Changed(name.clone()));
+    }
+    Ok(place)
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -343,15 +321,20 @@ struct Entry {
     sha256: String,
 }
 
+impl Entry {
+    fn of(key: &NamedApiKey) -> Self {
+        Self {
+            name: key.name.clone(),
+            scopes: key.scopes.iter().map(|scope| scope.as_str().to_owned()).collect(),
+            users: key.users.clone(),
+            added_at: key.added_at.clone(),
+            sha256: BASE64_URL_SAFE_NO_PAD.encode(key.digest),
+        }
+    }
+}
+
 fn text(keys: &[NamedApiKey]) -> String {
-    let entry = |key: &NamedApiKey| Entry {
-        name: key.name.clone(),
-        scopes: key.scopes.iter().map(|scope| scope.as_str().to_owned()).collect(),
-        users: key.users.clone(),
-        added_at: key.added_at.clone(),
-        sha256: BASE64_URL_SAFE_NO_PAD.encode(key.digest),
-    };
-    let written = Written { version: VERSION, keys: keys.iter().map(entry).collect() };
+    let written = Written { version: VERSION, keys: keys.iter().map(Entry::of).collect() };
     serde_json::to_string_pretty(&written).expect("texts always serialise") + "\n"
 }
 

@@ -1,0 +1,91 @@
+//! The page of the API: whole in itself, and every command on it works as it stands there.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
+mod support;
+
+use std::process::Command;
+
+use support::{API_KEY, TestServer, config};
+use tetherline_server::ApiKeys;
+
+/// Everything that is on the page, in an order in which each thing is there before it is asked for, and gone last.
+const IN_ORDER: [&str; 28] = [
+    "publish",
+    "publishMany",
+    "readMailbox",
+    "head",
+    "openStream",
+    "addText",
+    "readStream",
+    "streams",
+    "finishStream",
+    "cancelStream",
+    "devices",
+    "presence",
+    "presenceOfMany",
+    "inspect",
+    "disconnect",
+    "issueTicket",
+    "signOutOfSession",
+    "signOut",
+    "signOuts",
+    "erase",
+    "addKey",
+    "key",
+    "changeKey",
+    "keys",
+    "removeKey",
+    "health",
+    "readiness",
+    "description",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_of_the_page_works_as_it_stands_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config();
+    config.api_keys = ApiKeys::in_file(&folder.path().join("keys.json")).unwrap();
+    let server = TestServer::start(config).await;
+    let page = reqwest::get(server.http("/v1/docs")).await.unwrap().text().await.unwrap();
+    let articles: Vec<(&str, &str)> = page
+        .split("<article class=\"panel\" id=\"")
+        .skip(1)
+        .filter_map(|article| article.split_once('"'))
+        .filter(|(id, _)| !id.starts_with("schema-"))
+        .collect();
+    assert_eq!(articles.len(), IN_ORDER.len());
+    for id in IN_ORDER {
+        let (_, article) = articles.iter().find(|(found, _)| *found == id).unwrap();
+        let command = article.split("<code>").last().unwrap().split("</code>").next().unwrap();
+        let command = command.replace("&quot;", "\"").replace("&amp;", "&");
+        let said = "-s -o /dev/null -w '%{http_code}'";
+        let command = command.replacen("curl", &format!("curl {said}"), 1);
+        let shell = Command::new("sh")
+            .args(["-c", &command])
+            .env("URL", server.http(""))
+            .env("KEY", API_KEY)
+            .output()
+            .unwrap();
+        let status = String::from_utf8(shell.stdout).unwrap();
+        assert!(status.starts_with('2'), "{id} {status}: {command}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_needs_nothing_from_elsewhere_and_every_link_of_it_leads_somewhere() {
+    let server = TestServer::start(config()).await;
+    let answer = reqwest::get(server.http("/v1/docs")).await.unwrap();
+    let policy = answer.headers()["Content-Security-Policy"].to_str().unwrap().to_owned();
+    assert!(policy.starts_with("default-src 'none'; style-src 'self';"), "{policy}");
+    let page = answer.text().await.unwrap();
+    assert!(!page.contains("<script") && !page.contains("style=\""));
+    for link in page.split("href=\"").skip(1).map(|link| link.split('"').next().unwrap()) {
+        match link.strip_prefix('#') {
+            Some(id) => assert!(page.contains(&format!("id=\"{id}\"")), "{link}"),
+            None => assert!(["data:,", "docs.css", "openapi.json"].contains(&link), "{link}"),
+        }
+    }
+    let style = reqwest::get(server.http("/v1/docs.css")).await.unwrap();
+    assert_eq!(style.headers()["Content-Type"], "text/css");
+    assert!(style.text().await.unwrap().contains(".api article"));
+}
