@@ -7,7 +7,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use serde_json::json;
-use tetherline_process::{answer, note, outcome_of};
+use tetherline_process::{Exit, answer, note, outcome_of};
 use tetherline_server::backup::{self, Existing, Progress, Replaced};
 
 use crate::keys;
@@ -46,6 +46,9 @@ pub(crate) struct RestoreOptions {
     /// Take the place of the mailboxes that are there. They are kept under another name.
     #[arg(long)]
     replace: bool,
+    /// Print one JSON object when it is done.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
@@ -78,14 +81,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             "changed_messages": backed_up.changed_messages,
             "deleted": deleted,
         });
-        return Ok(outcome_of(answer(&report), "the backup is written"));
+        return Ok(outcome_of(answer(&report), "tetherline: the backup is written"));
     }
     let done = format!("tetherline: the backup {} is written", to.display());
     Ok(outcome_of(answer(&to.display()), &done))
 }
 
 pub(crate) fn restore(options: &RestoreOptions) -> Result<ExitCode> {
-    let RestoreOptions { from, data, replace } = options;
+    let RestoreOptions { from, data, replace, json } = options;
     let existing = if *replace { Existing::PutAside } else { Existing::Refuse };
     let restored = backup::restore_mailbox(from, data, existing, &tell)?;
     if let Some(Replaced(path)) = &restored.replaced {
@@ -95,13 +98,23 @@ pub(crate) fn restore(options: &RestoreOptions) -> Result<ExitCode> {
     note!("{}", backup::about_sign_outs(restored.knows_sign_outs));
     let has_keys = data.join(keys::FILE).exists();
     let missing = |name: &&str| !(data.join(name).exists() || has_keys && *name == "api.key");
-    for name in ["jwt.secret", "api.key"].into_iter().filter(missing) {
+    let missing: Vec<_> = ["jwt.secret", "api.key"].into_iter().filter(missing).collect();
+    for name in &missing {
         note!(
             "there is no {name} in {}: put yours back, or the next start makes a new one",
             data.display()
         );
     }
-    Ok(ExitCode::SUCCESS)
+    if *json {
+        let report = json!({
+            "restored": from,
+            "replaced": restored.replaced.map(|Replaced(path)| path),
+            "sign_outs_kept": restored.knows_sign_outs,
+            "missing_secrets": missing,
+        });
+        return Ok(outcome_of(answer(&report), "tetherline: the backup was restored"));
+    }
+    Ok(Exit::Done.into())
 }
 
 /// For who copied the files back by other means.

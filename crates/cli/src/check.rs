@@ -3,7 +3,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use tetherline_process::{answer, note, outcome_of};
+use tetherline_process::{Exit, answer, note, outcome_of};
 use tetherline_server::backup::{self, Checked, FINDINGS_MAX};
 
 /// Reads a whole mailbox file, or a backup of one, and says what is wrong with it: whether SQLite can read all of it, and
@@ -38,7 +38,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         "put the newest backup in its place that nothing is wrong with (`tetherline check --file`, `tetherline restore \
          --replace`); what came since then is in no backup, and `sqlite3 FILE .recover` may still read it"
     );
-    Ok(ExitCode::FAILURE)
+    Ok(Exit::Failed.into())
 }
 
 fn as_text(checked: &Checked) -> String {

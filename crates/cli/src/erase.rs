@@ -5,7 +5,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use tetherline_process::note;
+use serde_json::json;
+use tetherline_process::{Exit, answer, note, outcome_of};
 use tetherline_protocol::UserId;
 
 use crate::{files, publish::Access};
@@ -23,6 +24,9 @@ pub(crate) struct Options {
     /// Do not ask. Needed where there is no terminal to ask on.
     #[arg(long)]
     yes: bool,
+    /// Print one JSON object when it is done.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
@@ -34,7 +38,11 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     }
     options.api.delete(&http, user).await?;
     note!("erased {:?}", options.user);
-    Ok(ExitCode::SUCCESS)
+    if options.json {
+        let report = json!({ "erased": options.user });
+        return Ok(outcome_of(answer(&report), "tetherline: the user was erased"));
+    }
+    Ok(Exit::Done.into())
 }
 
 /// Nobody erases the wrong user by pressing a key too fast: the answer is the user's id.

@@ -8,7 +8,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
-use tetherline_process::{answer, note, outcome_of};
+use serde_json::{Value, json};
+use tetherline_process::{Exit, answer, note, outcome_of};
 use tetherline_server::{ApiKeyFile, ApiKeyName, NamedApiKey, Scope, UserPrefix};
 
 /// The keys' file in a data folder.
@@ -27,7 +28,7 @@ enum Task {
     /// Make a key, and print it: once, as it is kept nowhere.
     Add(AddOptions),
     /// Print the keys that there are, without what is secret: a line of JSON for each.
-    List(Folder),
+    List(ListOptions),
     /// Withdraw a key. Requests that are under way with it end, but long ones of streams, which are cut.
     Remove(RemoveOptions),
 }
@@ -55,6 +56,18 @@ struct AddOptions {
     out: Option<PathBuf>,
     #[command(flatten)]
     folder: Folder,
+    /// Print one JSON object instead of the key; it has the key, unless that goes to a file.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ListOptions {
+    #[command(flatten)]
+    folder: Folder,
+    /// Print one JSON object with all of them instead.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -63,6 +76,9 @@ struct RemoveOptions {
     name: ApiKeyName,
     #[command(flatten)]
     folder: Folder,
+    /// Print one JSON object when it is done.
+    #[arg(long)]
+    json: bool,
 }
 
 impl Folder {
@@ -74,16 +90,13 @@ impl Folder {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     match &options.task {
         Task::Add(options) => add(options),
-        Task::List(folder) => list(folder),
-        Task::Remove(RemoveOptions { name, folder }) => {
-            folder.file().remove(name)?;
-            note!("removed {name}; with a server that runs it counts for nothing within a second");
-            Ok(ExitCode::SUCCESS)
-        }
+        Task::List(options) => list(options),
+        Task::Remove(options) => remove(options),
     }
 }
 
-fn add(AddOptions { name, scopes, users, out, folder }: &AddOptions) -> Result<ExitCode> {
+fn add(options: &AddOptions) -> Result<ExitCode> {
+    let AddOptions { name, scopes, users, out, folder, json } = options;
     let made = |out: Option<fs::File>| {
         let key = folder.file().add(name, scopes, users.as_ref())?;
         match out {
@@ -97,7 +110,8 @@ fn add(AddOptions { name, scopes, users, out, folder }: &AddOptions) -> Result<E
     let done = format!("tetherline: the key {name} was added");
     let Some(path) = out else {
         let key = made(None)?.context("a key that goes to no file is answered")?;
-        return Ok(outcome_of(answer(&key), &done));
+        let report = json.then(|| report(options, json!({ "key": key })).to_string());
+        return Ok(outcome_of(answer(&report.unwrap_or(key)), &done));
     };
     // First: a key that nobody could read would be of no use.
     let file = create(path)?;
@@ -106,7 +120,30 @@ fn add(AddOptions { name, scopes, users, out, folder }: &AddOptions) -> Result<E
         return Err(error);
     }
     note!("added {name}; the key is in {}", path.display());
-    Ok(ExitCode::SUCCESS)
+    if *json {
+        return Ok(outcome_of(answer(&report(options, json!({ "key_file": path }))), &done));
+    }
+    Ok(Exit::Done.into())
+}
+
+/// What was added, beside where the key is.
+fn report(AddOptions { name, scopes, users, .. }: &AddOptions, mut report: Value) -> Value {
+    report["name"] = json!(name);
+    report["scopes"] = scopes.iter().map(|scope| scope.as_str()).collect();
+    if let Some(users) = users {
+        report["users"] = json!(users);
+    }
+    report
+}
+
+fn remove(RemoveOptions { name, folder, json }: &RemoveOptions) -> Result<ExitCode> {
+    folder.file().remove(name)?;
+    note!("removed {name}; with a server that runs it counts for nothing within a second");
+    if *json {
+        let done = format!("tetherline: the key {name} was removed");
+        return Ok(outcome_of(answer(&json!({ "removed": name })), &done));
+    }
+    Ok(Exit::Done.into())
 }
 
 fn create(path: &Path) -> Result<fs::File> {
@@ -117,18 +154,22 @@ fn create(path: &Path) -> Result<fs::File> {
     })
 }
 
-fn list(folder: &Folder) -> Result<ExitCode> {
+fn list(ListOptions { folder, json }: &ListOptions) -> Result<ExitCode> {
     let keys = folder.file().list()?;
-    let written = keys.iter().try_for_each(|key| answer(&line(key)));
+    let mut lines = keys.iter().map(listed);
+    let written = if *json {
+        answer(&json!({ "keys": lines.collect::<Vec<_>>() }))
+    } else {
+        lines.try_for_each(|line| answer(&line))
+    };
     Ok(outcome_of(written, "tetherline: the keys were read"))
 }
 
-fn line(key: &NamedApiKey) -> String {
+fn listed(key: &NamedApiKey) -> Value {
     let scopes: Vec<&str> = key.scopes().iter().map(|scope| scope.as_str()).collect();
-    let mut line =
-        serde_json::json!({ "name": key.name(), "scopes": scopes, "added_at": key.added_at() });
+    let mut listed = json!({ "name": key.name(), "scopes": scopes, "added_at": key.added_at() });
     if let Some(users) = key.users() {
-        line["users"] = serde_json::json!(users);
+        listed["users"] = json!(users);
     }
-    line.to_string()
+    listed
 }

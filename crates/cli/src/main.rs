@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, FromArgMatches as _, Parser, Subcommand};
 use settings::{Reading, Settings, Unusable};
-use tetherline_process::{command, complain, ended_by, finish, say_panics};
+use tetherline_process::{Exit, command, complain, ended_by, finish, say_panics};
 use tetherline_server::chain;
 
 /// Gives the memory of large messages back to the system.
@@ -104,7 +104,7 @@ async fn main() -> ExitCode {
     };
     let code = result.unwrap_or_else(|problem| {
         complain!("tetherline: {}", chain(problem.as_ref()));
-        ExitCode::FAILURE
+        Exit::Failed.into()
     });
     finish();
     code
@@ -128,7 +128,7 @@ fn arguments() -> Result<(Task, ArgMatches, Settings), ExitCode> {
         Wrong::File(unusable) => {
             complain!("tetherline: {unusable}");
             finish();
-            ExitCode::from(2)
+            Exit::Usage.into()
         }
         Wrong::Line { words, place } => {
             if let Some(place) = place {
@@ -177,5 +177,32 @@ fn read() -> Result<(Task, ArgMatches, Settings), Wrong> {
             let place = tasks.find_map(|task| settings.place_of_complaint(task, &words));
             Err(Wrong::Line { words, place })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a command, or each that it consists of, prints JSON when it is asked to.
+    fn has_json(task: &clap::Command) -> bool {
+        let mut below = task.get_subcommands().peekable();
+        if below.peek().is_some() {
+            return below.all(has_json);
+        }
+        task.get_arguments().any(|option| option.get_long() == Some("json"))
+    }
+
+    #[test]
+    fn whatever_a_script_may_ask_answers_in_json() {
+        let command = command::<Arguments>();
+        let without: Vec<_> = command
+            .get_subcommands()
+            .filter(|task| !has_json(task))
+            .map(clap::Command::get_name)
+            .collect();
+        // What `publish` and `tail` print is JSON always, though one of them has an argument of that name; the others
+        // answer nothing.
+        assert_eq!(without, ["serve", "publish", "tail", "completions", "man"]);
     }
 }

@@ -3,7 +3,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use reqwest::Url;
-use tetherline_process::note;
+use serde_json::json;
+use tetherline_process::{Exit, answer, note, outcome_of};
 use tetherline_protocol::UserId;
 
 use crate::publish::Access;
@@ -21,6 +22,9 @@ pub(crate) struct Options {
     /// Only this session, as the tokens have it in `sid`.
     #[arg(long, value_name = "SID")]
     session: Option<String>,
+    /// Print one JSON object when it is done.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
@@ -31,7 +35,11 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         Some(session) => note!("signed {:?} out of session {session:?}", options.user),
         None => note!("signed {:?} out everywhere", options.user),
     }
-    Ok(ExitCode::SUCCESS)
+    if options.json {
+        let report = json!({ "signed_out": options.user, "session": options.session });
+        return Ok(outcome_of(answer(&report), "tetherline: the user was signed out"));
+    }
+    Ok(Exit::Done.into())
 }
 
 /// Where all of a user's sessions are, or one of them.

@@ -2,6 +2,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use serde_json::json;
 use tetherline_process::{answer, outcome_of};
 use tetherline_protocol::UserId;
 use tetherline_server::issue_token;
@@ -36,6 +37,9 @@ pub(crate) struct Options {
     /// How long it is good for, such as 90s, 15m, 1h or 7d.
     #[arg(long, default_value = "1h", value_parser = duration)]
     ttl: Duration,
+    /// Print one JSON object instead of the token.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
@@ -50,7 +54,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         keys = keys.with_user_claim(claim).context("--jwt-user-claim")?;
     }
     let token = issue_token(&keys, &options.user, options.session.as_deref(), options.ttl);
-    Ok(outcome_of(answer(&token), "tetherline: a token was made"))
+    let done = "tetherline: a token was made";
+    if options.json {
+        let Options { user, session, ttl, .. } = options;
+        let report = json!({
+            "token": token, "user": user, "session": session, "expires_in_s": ttl.as_secs(),
+        });
+        return Ok(outcome_of(answer(&report), done));
+    }
+    Ok(outcome_of(answer(&token), done))
 }
 
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {

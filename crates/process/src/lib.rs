@@ -1,6 +1,7 @@
 //! How our binaries behave as processes. What they say is best effort: a volume that is full, a reader
 //! that is gone or one that takes nothing stops no work, and nothing panics over a line.
 
+mod exit;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only a log is queued"))]
 mod lines;
 #[cfg(feature = "log")]
@@ -28,6 +29,7 @@ use std::{
     process::ExitCode,
 };
 
+pub use exit::Exit;
 #[cfg(feature = "log")]
 pub use log::{InvalidLevel, Log, LogFormat, LogLevel, log_to_stderr};
 pub use panics::say_panics;
@@ -37,9 +39,6 @@ pub use signals::{Asked, Hangups, Signals};
 pub use systemd::{
     Inherited, feed_watchdog, inherited_listener, inherited_listeners, say_ready, say_stopping,
 };
-
-/// The exit code of a task that was done, and whose answer could not be written: sysexits' `EX_IOERR`.
-pub const OUTPUT_LOST: u8 = 74;
 
 /// A line on stdout, for people. Nothing happens if it cannot be written.
 #[macro_export]
@@ -102,11 +101,11 @@ pub fn finish() {
 #[must_use]
 pub fn outcome_of(written: io::Result<()>, done: &str) -> ExitCode {
     match written {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Ok(()) => Exit::Done.into(),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done.into(),
         Err(error) => {
             note!("{done}, but stdout cannot be written: {error}");
-            ExitCode::from(OUTPUT_LOST)
+            Exit::OutputLost.into()
         }
     }
 }
@@ -130,7 +129,7 @@ pub fn command<T: clap::CommandFactory>() -> clap::Command {
 #[cfg(feature = "clap")]
 #[must_use]
 pub fn ended_by(words: &clap::Error) -> ExitCode {
-    let code = ExitCode::from(u8::try_from(words.exit_code()).unwrap_or(1));
+    let code = ExitCode::from(u8::try_from(words.exit_code()).unwrap_or(Exit::Failed.code()));
     let written = words.print().and_then(|()| io::stdout().flush());
     if words.use_stderr() || written.is_ok() {
         code

@@ -9,6 +9,8 @@ use signal_hook::{
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::Exit;
+
 /// Who asked a process to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
@@ -47,9 +49,9 @@ impl Signals {
     /// Outside of a tokio runtime.
     pub fn listen() -> io::Result<Self> {
         let is_ending = Arc::new(AtomicBool::new(false));
-        for number in [SIGTERM, SIGINT] {
+        for (number, exit) in [(SIGTERM, Exit::Terminated), (SIGINT, Exit::Interrupted)] {
             // In this order: the first signal arms what the second one meets.
-            flag::register_conditional_shutdown(number, 128 + number, is_ending.clone())?;
+            flag::register_conditional_shutdown(number, exit.code().into(), is_ending.clone())?;
             flag::register(number, is_ending.clone())?;
         }
         let terminate = signal(SignalKind::terminate())?;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow};
 use reqwest::{Client, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
-use tetherline_process::{answer, note, outcome_of};
+use tetherline_process::{Exit, answer, note, outcome_of};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -234,6 +234,6 @@ impl Tally {
         let words = self.words();
         note!("tetherline: {words}");
         let code = outcome_of(self.written, &format!("tetherline: {words}"));
-        if self.refused > 0 { ExitCode::FAILURE } else { code }
+        if self.refused > 0 { Exit::Failed.into() } else { code }
     }
 }

@@ -16,6 +16,7 @@ mod descriptors;
 mod forgetting;
 mod health;
 mod inspect;
+mod json;
 mod keys;
 mod listeners;
 mod log;
