@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use support::{API_KEY, PATIENCE, TestServer, config, eventually, token, user};
 use tetherline_protocol::{StopTarget, frame::StreamOpening};
 use tetherline_server::{
-    ApiKeyFile, ApiKeys, HEADER_BYTES_MAX, LINGER_BYTES_MAX, Scope,
+    ApiKeyFile, ApiKeys, HEADER_BYTES_MAX, LINGER_BYTES_MAX, Rate, Scope,
     UNAUTHENTICATED_CONNECTIONS_MAX, raise_descriptors,
 };
 use tokio::{
@@ -545,6 +545,42 @@ async fn who_has_only_looked_or_has_lost_their_key_makes_way_again() {
     let [mut publisher] = <[Raw; 1]>::try_from(publishers).ok().unwrap();
     publisher.say(&publish(API_KEY)).await.unwrap();
     assert_eq!(publisher.answer().await.status, 400);
+}
+
+/// What is wrong with a request that somebody made who has a key.
+#[tokio::test]
+async fn whatever_is_wrong_with_a_request_is_said_as_a_problem() {
+    let mut config = config();
+    config.rates.publishes_per_server = Some(Rate::per_hour(1));
+    let server = TestServer::start(config).await;
+    let http = reqwest::Client::new();
+    let path = "/v1/users/ada/messages";
+    let large = "x".repeat(2 * 1024 * 1024);
+    let well = r#"{"type":"t"}"#;
+    for (path, header, body, status, code, retries) in [
+        ("/v1/users/a%2Fb/messages", ("x-nothing", ""), well, 400, "bad_frame", false),
+        (path, ("x-nothing", ""), "{}", 400, "bad_frame", false),
+        (path, ("x-nothing", ""), "{", 400, "bad_json", false),
+        (path, ("x-nothing", ""), large.as_str(), 413, "message_too_large", false),
+        (path, ("content-encoding", "gzip"), well, 415, "bad_frame", false),
+        ("/v1/users/ada/streams/a1/1/finish", ("x-nothing", ""), "{}", 404, "not_found", false),
+        (path, ("x-nothing", ""), well, 201, "", false),
+        (path, ("x-nothing", ""), well, 429, "rate_limited", true),
+    ] {
+        let request = http.post(server.http(path)).bearer_auth(API_KEY).header(header.0, header.1);
+        let answer = request.body(body.to_owned()).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{path} {header:?}");
+        if status == 201 {
+            continue;
+        }
+        assert_eq!(answer.headers()["Content-Type"], "application/problem+json");
+        assert_eq!(answer.headers().contains_key("Retry-After"), retries, "{status}");
+        let problem: Value = answer.json().await.unwrap();
+        assert_eq!(problem["type"], format!("urn:x-tetherline:{code}"), "{problem}");
+        assert_eq!((&problem["status"], &problem["error"]["code"]), (&json!(status), &json!(code)));
+        let (title, detail) = (problem["title"].as_str(), problem["detail"].as_str());
+        assert!(!title.unwrap().is_empty() && detail.unwrap().ends_with('.'), "{problem}");
+    }
 }
 
 #[tokio::test]
