@@ -89,6 +89,27 @@ fn each_promise_of_the_rows_that_does_not_hold_is_named() {
             "the device laptop of ada has handled messages up to position 9, but there are 3",
         ),
         (
+            "UPDATE users SET floor = 4",
+            "ada has handled messages up to position 4, but there are 3",
+        ),
+        // One that was lost took all that was before it.
+        (
+            "UPDATE users SET trimmed = 2",
+            "2 messages of ada are not delivered: the mailbox is said to be trimmed up to position 2",
+        ),
+        (
+            "UPDATE users SET trimmed = 99",
+            "3 messages of ada are not delivered: the mailbox is said to be trimmed up to position 99",
+        ),
+        (
+            "INSERT INTO sends (user, id, created_at, marked, marked_bytes) SELECT id, 'm1', 0, 257, 999 FROM users",
+            "1 marks in `sends` cannot stand for as many sends as they say",
+        ),
+        (
+            "INSERT INTO sends (user, id, created_at, marked, marked_bytes) SELECT id, 'm1', 0, 3, 2 FROM users",
+            "1 marks in `sends` cannot stand for as many sends as they say",
+        ),
+        (
             "INSERT INTO devices VALUES (77, 'laptop', 0, 0)",
             "1 rows of `devices` are of a user that there is not",
         ),
@@ -119,6 +140,37 @@ fn each_promise_of_the_rows_that_does_not_hold_is_named() {
         "INSERT INTO devices VALUES (77, 'laptop', 0, 0); INSERT INTO erased VALUES (77)",
     );
     assert!(checked(&folder).1);
+}
+
+#[tokio::test]
+async fn text_of_streams_that_cannot_be_read_is_found_and_no_server_starts_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_on(folder, &[]);
+    for path in ["", "/a1/1/text"] {
+        let url = format!("{}/v1/users/ada/streams{path}", server.url);
+        let body = if path.is_empty() { r#"{"message_uuid":"a1"}"# } else { r#"{"text":"one"}"# };
+        let request = reqwest::Client::builder().no_proxy().build().unwrap().post(url);
+        let answer = request.bearer_auth(server.api_key()).body(body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+    }
+    let whole = server.stop();
+    let (said, is_well) = checked(&whole);
+    assert!(is_well, "{said}");
+    for (sql, named) in [
+        (
+            "UPDATE stream_log SET pieces = substr(pieces, 1, 5)",
+            "1 rows of `stream_log`, the text of streams, cannot be read",
+        ),
+        ("UPDATE streams SET attempt = -1", "what is said of unfinished streams cannot be read"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::copy(mailbox(&whole), mailbox(&folder)).unwrap();
+        change(&folder, sql);
+        let (said, is_well) = checked(&folder);
+        assert!(!is_well && said["findings"][0].as_str().unwrap().contains(named), "{sql}: {said}");
+        let said = complaint(&["serve", "--listen", "127.0.0.1:0", "--data", text(folder.path())]);
+        assert!(said.contains("cannot be opened") && said.contains("tetherline check"), "{said}");
+    }
 }
 
 #[test]

@@ -1,16 +1,16 @@
 //! Whether a mailbox file is what it has to be: what SQLite promises of a file, and what this store promises of its rows.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+mod finding;
+
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Row};
 
 use super::{
     backup::{BackupError, Progress, checking, open_to_read},
-    messages, schema,
+    messages, outcomes, schema, stream_log, stream_rows,
 };
+pub use finding::Finding;
 
 /// What is found beyond that is not told: a file with so much wrong with it has to be replaced.
 pub const FINDINGS_MAX: usize = 100;
@@ -30,86 +30,6 @@ pub struct Checked {
     pub messages: u64,
     /// What is wrong, at most [`FINDINGS_MAX`].
     pub findings: Vec<Finding>,
-}
-
-/// Something that is wrong with a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Finding {
-    /// SQLite cannot read all of it, or finds that it contradicts itself.
-    Damaged(String),
-    /// Messages were changed in the file, or its index does not find them. They are not delivered.
-    Changed {
-        /// How many.
-        messages: u64,
-    },
-    /// Between the first and the last message of a user some are missing, or some are there twice.
-    NotDense {
-        /// Whose.
-        user: String,
-        /// After this position.
-        trimmed: i64,
-        /// Up to this one.
-        head: i64,
-        /// So many are there instead.
-        messages: i64,
-    },
-    /// A device has handled more than there is.
-    AheadOfTheHead {
-        /// Whose.
-        user: String,
-        /// Which one.
-        device: String,
-        /// What it has handled.
-        cursor: i64,
-        /// What there is.
-        head: i64,
-    },
-    /// Rows of a user that there is not.
-    Nobodys {
-        /// In which table.
-        table: &'static str,
-        /// How many.
-        rows: u64,
-    },
-    /// Keys that stand for no publish.
-    KeysOfNothing {
-        /// How many.
-        keys: u64,
-    },
-    /// There has to be one epoch.
-    Epochs {
-        /// So many there are.
-        count: u64,
-    },
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Damaged(problem) => write!(out, "the file is damaged: {problem}"),
-            Self::Changed { messages } => write!(
-                out,
-                "{messages} messages were changed in the file, or are not found by its index; they are not delivered"
-            ),
-            Self::NotDense { user, trimmed, head, messages } => write!(
-                out,
-                "{user} has {messages} messages after position {trimmed} and up to {head}, and has to have {}",
-                head - trimmed
-            ),
-            Self::AheadOfTheHead { user, device, cursor, head } => write!(
-                out,
-                "the device {device} of {user} has handled messages up to position {cursor}, but there are {head}"
-            ),
-            Self::Nobodys { table, rows } => {
-                write!(out, "{rows} rows of `{table}` are of a user that there is not")
-            }
-            Self::KeysOfNothing { keys } => {
-                write!(out, "{keys} idempotency keys stand for no publish")
-            }
-            Self::Epochs { count } => write!(out, "there are {count} epochs, and has to be one"),
-        }
-    }
 }
 
 /// Why nothing can be said of a file.
@@ -177,6 +97,10 @@ fn checked(connection: &Connection, version: usize) -> rusqlite::Result<Checked>
         if version == schema::NEWEST {
             not_dense(connection, &mut findings)?;
             ahead_of_the_head(connection, &mut findings)?;
+            trimmed_too_high(connection, &mut findings)?;
+            streams(connection, &mut findings)?;
+            let marks = outcomes::count_wrong_marks(connection)?;
+            findings.extend((marks > 0).then_some(Finding::Marks { marks }));
             nobodys(connection, &mut findings)?;
             keys_of_nothing(connection, &mut findings)?;
             let count = number(connection, "SELECT count(*) FROM meta WHERE epoch <> ''")?;
@@ -235,18 +159,49 @@ fn not_dense(connection: &Connection, findings: &mut Vec<Finding>) -> rusqlite::
 }
 
 fn ahead_of_the_head(connection: &Connection, findings: &mut Vec<Finding>) -> rusqlite::Result<()> {
-    let sql = "WITH heads AS (SELECT user, max(seq) AS head FROM messages GROUP BY user)
-               SELECT users.name, devices.name, cursor, max(trimmed, coalesce(head, 0))
-               FROM devices JOIN users ON users.id = devices.user LEFT JOIN heads ON heads.user = devices.user
-               WHERE cursor > max(trimmed, coalesce(head, 0))";
-    some(connection, sql, findings, |row| {
+    const HEADS: &str = "WITH newest AS (SELECT user, max(seq) AS seq FROM messages GROUP BY user),
+             heads AS (SELECT id, name, floor, max(trimmed, coalesce(seq, 0)) AS head
+                 FROM users LEFT JOIN newest ON newest.user = id)";
+    let devices = "SELECT heads.name, devices.name, cursor, head
+                   FROM devices JOIN heads ON heads.id = devices.user WHERE cursor > head";
+    some(connection, &format!("{HEADS} {devices}"), findings, |row| {
         Ok(Finding::AheadOfTheHead {
             user: row.get(0)?,
             device: row.get(1)?,
             cursor: row.get(2)?,
             head: row.get(3)?,
         })
+    })?;
+    let floors = "SELECT name, floor, head FROM heads WHERE floor > head";
+    some(connection, &format!("{HEADS} {floors}"), findings, |row| {
+        Ok(Finding::FloorAhead { user: row.get(0)?, floor: row.get(1)?, head: row.get(2)? })
     })
+}
+
+fn trimmed_too_high(connection: &Connection, findings: &mut Vec<Finding>) -> rusqlite::Result<()> {
+    // What is trimmed is deleted in the same commit.
+    let sql = "SELECT name, trimmed, count(*) FROM messages JOIN users ON users.id = messages.user
+               WHERE seq <= trimmed GROUP BY users.id";
+    some(connection, sql, findings, |row| {
+        Ok(Finding::TrimmedTooHigh {
+            user: row.get(0)?,
+            trimmed: row.get(1)?,
+            messages: row.get(2)?,
+        })
+    })
+}
+
+fn streams(connection: &Connection, findings: &mut Vec<Finding>) -> rusqlite::Result<()> {
+    let rows = stream_log::count_unreadable(connection)?;
+    findings.extend((rows > 0).then_some(Finding::StreamText { rows }));
+    match stream_rows::unfinished(connection, 0) {
+        // SQLite has no part in it: what is in the row is no stream.
+        Err(error) if error.sqlite_error().is_none() => {
+            findings.push(Finding::Streams(error.to_string()));
+            Ok(())
+        }
+        read => read.map(drop),
+    }
 }
 
 fn nobodys(connection: &Connection, findings: &mut Vec<Finding>) -> rusqlite::Result<()> {

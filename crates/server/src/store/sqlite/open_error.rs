@@ -42,6 +42,8 @@ pub enum OpenError {
         problem: String,
     },
     /// SQLite does not want to.
-    #[error("the mailbox file cannot be opened: {0}")]
+    #[error(
+        "the mailbox file cannot be opened: {0}; `tetherline check` reads all of it and says what is wrong"
+    )]
     Sqlite(#[from] rusqlite::Error),
 }

@@ -173,6 +173,14 @@ fn sum(
     Ok(until.map(|until| Due::Forget { until, looked: String::new() }))
 }
 
+/// How many marks stand for less than the row that has them, or for more than there may be between two.
+pub(super) fn count_wrong_marks(connection: &Connection) -> rusqlite::Result<u64> {
+    let wrong = "SELECT count(*) FROM sends WHERE (marked IS NULL) <> (marked_bytes IS NULL)
+                     OR marked NOT BETWEEN 1 AND ?1 OR marked_bytes < marked";
+    let marks: i64 = connection.query_row(wrong, [MARK_EVERY_MAX], |row| row.get(0))?;
+    Ok(marks.unsigned_abs())
+}
+
 const BY_ID: &str = "SELECT id, number FROM sends WHERE user = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
 
 /// Goes through the ids that a user's sends have, which is an index, for the rows that are to be forgotten.

@@ -210,6 +210,19 @@ impl StreamLog {
     }
 }
 
+/// How many rows are no text of streams.
+pub(super) fn count_unreadable(connection: &Connection) -> rusqlite::Result<u64> {
+    let mut statement = connection.prepare("SELECT pieces FROM stream_log ORDER BY number")?;
+    let mut rows = statement.query([])?;
+    let mut unreadable = 0;
+    while let Some(row) = rows.next()? {
+        let pieces = row.get_ref(0)?.as_str().ok();
+        let is_text = |text: &str| serde_json::from_str::<Vec<Piece<'_>>>(text).is_ok();
+        unreadable += u64::from(!pieces.is_some_and(is_text));
+    }
+    Ok(unreadable)
+}
+
 /// Takes all text out of the log that no stream needs, be it of those that are finished or of those that
 /// are gone.
 pub(super) fn keep_needed(connection: &Connection) -> rusqlite::Result<()> {
