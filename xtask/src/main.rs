@@ -56,8 +56,8 @@ cargo xtask fuzz [--seconds N] [TARGET]
     fuzz the parsers of what comes from outside, each for a minute or so long
 cargo xtask mutants [--only NAME] [--seeds N]
     plant one bug after the other in a copy of the code, and see whether the simulator finds it
-cargo xtask package [--target linux-x64|linux-arm64]
-    build the server as a static binary, and pack it for npm, pip and Debian into target/package
+cargo xtask package [--target linux-x64|linux-arm64] [--image]
+    build the server as a static binary, and pack it for npm, pip, Debian and Docker into target/package
 cargo xtask bench browser [--brief] [dispatch|renders|burst|stream …]
     measure what a message costs in Chromium
 cargo xtask bench streams [--brief] [--answers N] [latency|load …]

@@ -2,6 +2,7 @@
 //! Debian packages, in `target/package`, and the sums of all of them.
 
 mod debian;
+mod image;
 mod papers;
 mod trial;
 
@@ -54,11 +55,7 @@ pub(super) const PLATFORMS: [Platform; 2] = [
 
 /// Builds and packs for the platforms that the arguments name, all by default.
 pub(crate) fn run_for(root: &Path, arguments: &[String]) -> Result<()> {
-    let platforms: Vec<&Platform> = match arguments {
-        [] => PLATFORMS.iter().collect(),
-        [flag, name] if flag == "--target" => vec![platform(name)?],
-        _ => bail!("use `cargo xtask package [--target linux-x64|linux-arm64]`"),
-    };
+    let (platforms, images) = asked_for(arguments)?;
     prepare::tools(root)?;
     prepare::package(root)?;
     prepare::cli(root)?;
@@ -71,8 +68,24 @@ pub(crate) fn run_for(root: &Path, arguments: &[String]) -> Result<()> {
     pack(root, &folder, &binaries)?;
     for (platform, _) in &binaries {
         debian::package(root, platform, &folder)?;
+        if images {
+            image::archive(root, platform, &folder)?;
+        }
     }
     sums(&folder)
+}
+
+/// Which platforms, and whether their images, too.
+fn asked_for(arguments: &[String]) -> Result<(Vec<&'static Platform>, bool)> {
+    let images = arguments.iter().any(|argument| argument == "--image");
+    let others: Vec<&str> =
+        arguments.iter().map(String::as_str).filter(|argument| *argument != "--image").collect();
+    let platforms = match others[..] {
+        [] => PLATFORMS.iter().collect(),
+        ["--target", name] => vec![platform(name)?],
+        _ => bail!("use `cargo xtask package [--target linux-x64|linux-arm64] [--image]`"),
+    };
+    Ok((platforms, images))
 }
 
 fn platform(name: &str) -> Result<&'static Platform> {
@@ -158,7 +171,7 @@ fn sums(folder: &Path) -> Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if workspace::is_a(&name, &["deb", "tgz", "whl"]) {
+        if workspace::is_a(&name, &["deb", "tar", "tgz", "whl"]) {
             files.push(name);
         }
     }
@@ -176,6 +189,18 @@ fn sums(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn images_are_for_those_who_ask_for_them_whatever_else_they_say() {
+        let asked = |line: &str| {
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            asked_for(&words).map(|(platforms, images)| (platforms.len(), images))
+        };
+        assert_eq!(asked("").unwrap(), (2, false));
+        assert_eq!(asked("--image --target linux-arm64").unwrap(), (1, true));
+        assert!(asked("--target plan9").is_err_and(|error| error.to_string().contains("`plan9`")));
+        assert!(asked("--images").is_err_and(|error| error.to_string().contains("[--image]")));
+    }
 
     #[test]
     fn a_program_with_an_interpreter_and_what_is_no_program_are_not_static() {

@@ -58,6 +58,12 @@ pub(crate) fn prometheus(root: &Path) -> Result<()> {
     from_debian(root, "Prometheus", "prometheus", why)
 }
 
+/// It builds the image.
+pub(crate) fn buildah(root: &Path) -> Result<()> {
+    python(root)?;
+    from_debian(root, "buildah", "buildah", "it builds the image of deploy/docker")
+}
+
 /// It counts the instructions of the hot paths.
 pub(crate) fn valgrind(root: &Path) -> Result<()> {
     from_debian(root, "valgrind", "valgrind", "it counts the instructions of the hot paths")

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{PLATFORMS, Platform, pack};
+use super::{PLATFORMS, Platform, image, pack};
 use crate::{
     prepare,
     progress::step,
@@ -43,6 +43,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
         return Ok(());
     };
     let binary = stripped(root, &folder)?;
+    image::check(root, platform, &folder, &binary)?;
     pack(root, &folder, &[(platform, binary)])?;
     let folder = folder.to_str().context("the target folder's name is not UTF-8")?;
     let mut node = workspace::command(root, "node");
