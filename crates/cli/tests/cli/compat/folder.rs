@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::{RECORDED, application};
 use crate::{
     socket::Socket,
-    support::{Server, complaint, text},
+    support::{Server, complaint, run, text},
 };
 
 /// Nothing of the fixture is old enough for this, and its times are moved forward.
@@ -182,6 +182,84 @@ async fn goes_on_where_it_was(server: &Server, kept: &Kept) {
     assert_eq!(receipt["seq"], 2);
     let (_, all) = read_all(server, "gone", "looks").await;
     assert!(!json!(all).to_string().contains("secret"), "{all:?}");
+}
+
+/// How many sends a user of the older version had more than it recorded: one more than may stand between two marks, by
+/// which this version counts them.
+const MORE_SENDS: usize = 257;
+
+#[tokio::test]
+async fn what_became_of_many_sends_to_a_version_before_is_known_and_counted() {
+    let kept = kept();
+    let folder = folder(&kept);
+    // As that version wrote it, which had no marks.
+    let script = "
+ann = db.execute(\"SELECT id FROM users WHERE name = 'ann'\").fetchone()[0]
+at = db.execute('SELECT max(created_at) FROM sends').fetchone()[0]
+for n in range(int(sys.argv[2])):
+    db.execute('INSERT INTO sends (user, id, created_at) VALUES (?, ?, ?)', (ann, f'old-{n}', at))
+db.commit()
+db.execute('PRAGMA wal_checkpoint(TRUNCATE)')
+print(db.execute('SELECT count(*) FROM sends WHERE user = ?', (ann,)).fetchone()[0])";
+    let before: usize =
+        python(folder.path(), script, &MORE_SENDS.to_string()).trim().parse().unwrap();
+    let url = application::start();
+    let options = [&KEEP[..], &["--webhook-url", &url]].concat();
+    let mut server = Server::start_on(folder, &options);
+    let mut socket = Socket::of(&server, "ann", "laptop").await;
+    for n in [0, 1, MORE_SENDS - 1] {
+        // The application would refuse it.
+        socket.send(&json!({ "type": "too_long", "id": format!("old-{n}") })).await;
+        assert_eq!(socket.frame("accepted").await["ref"], format!("old-{n}"));
+    }
+    drop(socket);
+    server.terminate();
+    let marks = "
+marks = \"SELECT marked FROM sends WHERE marked NOT NULL AND user = (SELECT id FROM users WHERE name = 'ann')\"
+print(json.dumps([row[0] for row in db.execute(marks)]))";
+    let at = server.file("");
+    assert!(before > 256, "{before}");
+    assert_eq!(python(&at, marks, "").trim(), "[256]");
+    let checked = run(&["check", "--data", text(&at)]);
+    assert!(checked.status.success(), "{checked:?}");
+}
+
+#[tokio::test]
+async fn a_restore_knows_that_a_version_before_signed_nobody_out() {
+    let kept = kept();
+    let (old, server) = (folder(&kept), Server::start());
+    server.publish("bob", r#"{"n":1}"#);
+    let (token, key) = (server.token("ada"), server.file("api.key"));
+    let api = ["--url", &server.url, "--api-key-file", text(&key)];
+    assert_eq!(connects(&server, "ada", &token).await, 426);
+    assert!(run(&[&["sign-out", "--user", "ada"], &api[..]].concat()).status.success());
+    let new = server.stop();
+    let restore = |from: &Path, data: &Path| {
+        let line = ["restore", "--from", text(from), "--data", text(data), "--replace", "--json"];
+        let output = run(&line);
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let outside = tempfile::tempdir().unwrap();
+    let backup = outside.path().join("backup.db");
+    assert!(run(&["backup", "--data", text(new.path()), "--to", text(&backup)]).status.success());
+    // The file has no such table, which is no reason to say that nobody knows.
+    assert_eq!(restore(&backup, old.path())["sign_outs_kept"], true);
+    assert!(run(&["check", "--data", text(old.path())]).status.success());
+
+    // The other way round the backup has none, and those of who is signed out come into it.
+    let recorded = folder(&kept);
+    assert_eq!(restore(&recorded.path().join("mailbox.db"), new.path())["sign_outs_kept"], true);
+    let server = Server::start_on(new, &KEEP);
+    assert_eq!(connects(&server, "ada", &token).await, 401);
+    assert_eq!(connects(&server, "bob", &server.token("bob")).await, 426);
+}
+
+/// What somebody is answered who only asks whether their token counts: 426 if it does.
+async fn connects(server: &Server, user: &str, token: &str) -> u16 {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = http.get(format!("{}/ws/user/{user}", server.url)).bearer_auth(token);
+    request.send().await.unwrap().status().as_u16()
 }
 
 #[tokio::test]
