@@ -175,22 +175,17 @@ pub(super) async fn update(
 ) -> Result<Response, Problem> {
     admin.expect_everybody()?;
     let name = parse(&name)?;
-    let version = match if_match(&admin.headers)? {
-        Match::Version(version) => Some(version),
-        Match::Any => None,
-        Match::Unsaid => {
-            let message = "`If-Match` says which state of the key is changed: the `ETag` of `GET`.";
-            let status = StatusCode::PRECONDITION_REQUIRED;
-            return Err(Problem::new(status, ErrorCode::BadFrame, message).field("If-Match"));
-        }
-    };
+    let from = if_match(&admin.headers)?;
+    if matches!(from, Match::Unsaid) {
+        let message = "`If-Match` says which state of the key is changed: the `ETag` of `GET`.";
+        let status = StatusCode::PRECONDITION_REQUIRED;
+        return Err(Problem::new(status, ErrorCode::BadFrame, message).field("If-Match"));
+    }
     let Use { scopes, users } = read(&shared, &admin, body).await?;
     let scopes = handed_out(&admin, &scopes)?;
-    let before = name.clone();
-    expect_handed_out(&admin, &change(&shared, move |file| file.get(&before)).await?)?;
+    let version = allowed(&shared, &admin, &name, from).await?;
     let asked = name.clone();
-    let update =
-        move |file: &ApiKeyFile| file.update(&name, version.as_ref(), &scopes, users.as_ref());
+    let update = move |file: &ApiKeyFile| file.update(&name, &version, &scopes, users.as_ref());
     let key = change(&shared, update).await?;
     tracing::info!(
         key = asked.as_str(),
@@ -218,14 +213,9 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, Problem> {
     admin.expect_everybody()?;
     let name = parse(&name)?;
-    let version = match if_match(&admin.headers)? {
-        Match::Version(version) => Some(version),
-        Match::Any | Match::Unsaid => None,
-    };
-    let before = name.clone();
-    expect_handed_out(&admin, &change(&shared, move |file| file.get(&before)).await?)?;
+    let version = allowed(&shared, &admin, &name, if_match(&admin.headers)?).await?;
     let asked = name.clone();
-    change(&shared, move |file| file.remove_as(&name, version.as_ref())).await?;
+    change(&shared, move |file| file.remove_as(&name, &version)).await?;
     tracing::info!(
         key = asked.as_str(),
         by = admin.key_name(),
@@ -275,9 +265,21 @@ fn handed_out(admin: &Admin, scopes: &[String]) -> Result<Vec<Scope>, Problem> {
     Ok(scopes)
 }
 
-/// Whoever could change a key that may do more could take it over.
-fn expect_handed_out(admin: &Admin, key: &NamedApiKey) -> Result<(), Problem> {
-    admin.expect_scopes(key.scopes())
+/// The version of a key that this one may change: whoever could change one that may do more could take it over. What is
+/// changed is what was looked at here, also where any version will do.
+async fn allowed(
+    shared: &Shared,
+    admin: &Admin,
+    name: &ApiKeyName,
+    from: Match,
+) -> Result<ApiKeyVersion, Problem> {
+    let name = name.clone();
+    let key = change(shared, move |file| file.get(&name)).await?;
+    admin.expect_scopes(key.scopes())?;
+    Ok(match from {
+        Match::Version(version) => version,
+        Match::Any | Match::Unsaid => key.version(),
+    })
 }
 
 fn etag(key: &NamedApiKey) -> [(http::HeaderName, HeaderValue); 1] {

@@ -202,13 +202,13 @@ impl ApiKeyFile {
     pub fn update(
         &self,
         name: &ApiKeyName,
-        version: Option<&ApiKeyVersion>,
+        version: &ApiKeyVersion,
         scopes: &[Scope],
         users: Option<&UserPrefix>,
     ) -> Result<NamedApiKey, ApiKeyFileError> {
         let mut updated = None;
         self.change(|keys| {
-            let place = find(keys, name, version)?;
+            let place = find(keys, name, Some(version))?;
             let key = &mut keys[place];
             (key.scopes, key.users) = (in_order(scopes), users.cloned());
             updated = Some(key.clone());
@@ -219,17 +219,20 @@ impl ApiKeyFile {
 
     /// From within a second on, the key counts for nothing.
     pub fn remove(&self, name: &ApiKeyName) -> Result<(), ApiKeyFileError> {
-        self.remove_as(name, None)
+        self.change(|keys| {
+            keys.remove(find(keys, name, None)?);
+            Ok(())
+        })
     }
 
     /// The same, unless it is not any more as it was at that version.
     pub(crate) fn remove_as(
         &self,
         name: &ApiKeyName,
-        version: Option<&ApiKeyVersion>,
+        version: &ApiKeyVersion,
     ) -> Result<(), ApiKeyFileError> {
         self.change(|keys| {
-            keys.remove(find(keys, name, version)?);
+            keys.remove(find(keys, name, Some(version))?);
             Ok(())
         })
     }
