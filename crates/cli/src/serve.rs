@@ -1,5 +1,6 @@
 mod addresses;
 mod admin;
+mod asked;
 mod connect_hook;
 mod drain;
 mod kept;
@@ -9,25 +10,28 @@ mod rates;
 mod reload;
 mod streams;
 mod tokens;
+mod webhook;
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use axum::Router;
 use clap::{ArgMatches, Args, Command};
 use futures_util::{FutureExt as _, future::try_join_all};
 use tetherline_process::{Asked, Signals, feed_watchdog, note, say, say_ready, say_stopping};
 use tetherline_server::{
-    ApiKey, ApiKeys, Config, JwtKeys, Origin, Readiness, Server, Webhook, WebhookOptions,
-    raise_descriptors, store::SqliteStore,
+    ApiKey, ApiKeys, Config, JwtKeys, Origin, Readiness, Server, raise_descriptors,
+    store::SqliteStore,
 };
 
 use crate::{backup, files, keys, settings::Reading};
+
+#[cfg(test)]
+pub(crate) use reload::counts_at_once;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -48,40 +52,8 @@ pub(crate) struct Options {
     /// keys` has added others.
     #[arg(long, value_name = "FILE", env = "TETHERLINE_API_KEY_FILE")]
     api_key_file: Option<PathBuf>,
-    /// Where what clients send goes, each message as one signed POST. Without it, sends are refused.
-    #[arg(long, value_name = "URL", env = "TETHERLINE_WEBHOOK_URL")]
-    webhook_url: Option<String>,
-    /// What these requests are signed with. Without it, DIR/webhook.secret, made when it is needed.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "TETHERLINE_WEBHOOK_SECRET_FILE",
-        requires = "webhook_url"
-    )]
-    webhook_secret_file: Option<PathBuf>,
-    /// The proxy on the way to the webhook, such as http://127.0.0.1:3128. HTTP_PROXY and the like in the
-    /// environment count for nothing: people's messages would go there.
-    #[arg(long, value_name = "URL", env = "TETHERLINE_WEBHOOK_PROXY", requires = "webhook_url")]
-    webhook_proxy: Option<String>,
-    /// Trust the certificates in this PEM file at the webhook, instead of the machine's.
-    #[arg(long, value_name = "FILE", env = "TETHERLINE_WEBHOOK_CACERT", requires = "webhook_url")]
-    webhook_cacert: Option<PathBuf>,
-    /// Tell the webhook who connects and disconnects, too.
-    #[arg(
-        long,
-        value_parser = clap::builder::FalseyValueParser::new(),
-        env = "TETHERLINE_WEBHOOK_CONNECTION_EVENTS"
-    )]
-    webhook_connection_events: bool,
-    /// How many requests are with the webhook at a time; further sends wait, and then come again.
-    #[arg(
-        long,
-        value_name = "COUNT",
-        default_value_t = 256,
-        value_parser = clap::value_parser!(u32).range(1..=1_000_000),
-        env = "TETHERLINE_WEBHOOK_REQUESTS_MAX"
-    )]
-    webhook_requests_max: u32,
+    #[command(flatten)]
+    webhook: webhook::WebhookOptions,
     /// A web page's origin that may connect, such as https://app.example.com. May be repeated, or be several
     /// with commas between.
     #[arg(
@@ -158,8 +130,10 @@ pub(crate) async fn run(options: Options, said: &ArgMatches) -> Result<ExitCode>
     let mut config = config(&options)?;
     let certificates = options.listen.certificates()?;
     raise_descriptors(config.limits.connections_max);
-    let webhook = webhook(&options)?;
-    let connect_hook = options.connect_hook.open(&options.data)?;
+    let webhook = options.webhook.read(&options.data)?;
+    let application = webhook.as_ref().map(webhook::Settings::open).transpose()?;
+    let connect_hook = options.connect_hook.read(&options.data)?;
+    let hook = connect_hook.as_ref().map(connect_hook::Settings::open).transpose()?;
     let store = open_store(&options.data)?;
     let bound = options.listen.bind(certificates.as_ref())?;
     // Pages that these very listeners serve are their own.
@@ -167,12 +141,8 @@ pub(crate) async fn run(options: Options, said: &ArgMatches) -> Result<ExitCode>
     config.allowed_origins.extend(own_origins.iter().cloned());
     let admin = options.admin.bind()?;
     let server = Server::open(config, store);
-    if let Some(webhook) = webhook {
-        server.attach(Arc::new(webhook));
-    }
-    if let Some((hook, limits)) = connect_hook {
-        server.attach_connect_hook(Arc::new(hook), limits);
-    }
+    server.replace_application(application);
+    server.replace_connect_hook(hook);
     // Whoever came before would only be told to come again.
     server.ready().await;
     let admin = admin.serve(&server);
@@ -191,6 +161,8 @@ pub(crate) async fn run(options: Options, said: &ArgMatches) -> Result<ExitCode>
         server: server.clone(),
         certificates,
         own_origins,
+        webhook,
+        connect_hook,
         log,
         log_level: options.log.level().cloned(),
         started: options.reading(said),
@@ -238,7 +210,8 @@ fn config(options: &Options) -> Result<Config> {
 /// Whether it could be served so, as far as can be said without looking at the data folder.
 pub(crate) fn check(options: &Options) -> Result<()> {
     let nobodys = JwtKeys::from_secret(&[0; 32]).context("32 bytes are enough")?;
-    expect_webhook(options)?;
+    options.webhook.check()?;
+    options.connect_hook.check()?;
     options.listen.certificates()?;
     limit(&mut Config::new(nobodys), options)
 }
@@ -265,30 +238,6 @@ fn api_key(options: &Options, named: &ApiKeys) -> Result<Option<ApiKey>> {
         return Ok(None);
     }
     files::server_api_key(&files::made_if_missing(&path, "key for publishers")?, &path).map(Some)
-}
-
-/// Not by clap: a switch that is there and off needs nothing.
-fn expect_webhook(options: &Options) -> Result<()> {
-    let wanted = options.webhook_connection_events && options.webhook_url.is_none();
-    ensure!(!wanted, "--webhook-connection-events needs --webhook-url");
-    Ok(())
-}
-
-fn webhook(options: &Options) -> Result<Option<Webhook>> {
-    expect_webhook(options)?;
-    let Some(url) = &options.webhook_url else { return Ok(None) };
-    let secret = match &options.webhook_secret_file {
-        Some(path) => files::webhook_secret(path, "--webhook-secret-file")?,
-        None => files::webhook_secret_made_if_missing(&options.data.join("webhook.secret"))?,
-    };
-    let trusted = options.webhook_cacert.as_deref();
-    let trusted = trusted.map(|path| files::certificates(path, "--webhook-cacert")).transpose()?;
-    let mut webhook = WebhookOptions::new(url, &secret);
-    webhook.ca_certificates = trusted.as_ref().map(|(pem, _)| pem.as_slice());
-    webhook.proxy = options.webhook_proxy.as_deref();
-    webhook.connection_events = options.webhook_connection_events;
-    webhook.requests_max = options.webhook_requests_max as usize;
-    Webhook::open(webhook).context("--webhook-url").map(Some)
 }
 
 fn open_store(data: &Path) -> Result<SqliteStore> {
@@ -346,6 +295,5 @@ mod tests {
         let limits = tetherline_protocol::Limits::default();
         assert_eq!(u64::from(options.retention_days) * DAY_MS, limits.retention_age_ms);
         assert_eq!(u64::from(options.retention_messages), limits.retention_messages_max);
-        assert_eq!(options.webhook_requests_max as usize, tetherline_server::WEBHOOK_REQUESTS_MAX);
     }
 }

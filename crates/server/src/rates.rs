@@ -11,7 +11,7 @@ use std::time::Duration;
 
 pub(crate) use bucket::Bucket;
 pub use limit::{RATE_KEYS_MAX, RateLimit};
-pub(crate) use meters::{Meters, TooFast};
+pub(crate) use meters::{ConnectionRates, Meters, TooFast};
 pub(crate) use occupancy::{Occupancy, Occupied};
 pub(crate) use publishing::Amount;
 pub use rate::{InvalidRate, Rate};

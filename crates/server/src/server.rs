@@ -18,21 +18,18 @@ use futures_util::{
     future::{BoxFuture, select},
 };
 use http::HeaderMap;
-use tetherline_protocol::{
-    DeviceId, ErrorCode, IdempotencyKey, Limits, MessageId, UserId, frame::Message,
-};
+use tetherline_protocol::{DeviceId, ErrorCode, IdempotencyKey, MessageId, UserId, frame::Message};
 use tokio::runtime::Handle;
 
 use crate::{
-    Application, Config, ConnectHook, ConnectHookOptions, Incoming, May, Refusal, Stop,
+    ApiKeys, Application, Config, ConnectHook, ConnectHookOptions, Incoming, May, Refusal, Stop,
     alarm::Alarm,
     application::reception::{HandingOver, Reception, unavailable},
     connection::{
-        bulletin::{Announced, Bulletin},
+        bulletin::{Announced, Attached, Bulletin},
         events::follow,
         hub::Hub,
         sends_room::SendShare,
-        session::WrittenLimits,
     },
     http::{Bodies, BodyError, message_request_bytes},
     rates::Meters,
@@ -45,8 +42,9 @@ pub use draining::{DRAIN_TIMEOUT, DRAIN_WINDOW};
 pub use publishing::{PublishError, Published};
 use readiness::Looks;
 pub use readiness::{Readiness, SPACE_BYTES_MIN, STORE_ANSWER_TIMEOUT};
+use reload::Current;
 pub use reload::ReloadError;
-use reload::{Admits, Current};
+pub(crate) use reload::Replaceable;
 pub(crate) use tickets::vouched_for;
 pub use tickets::{TICKET_CONNECTION_TIMEOUT, TICKET_TIMEOUT};
 
@@ -57,19 +55,17 @@ pub struct Server {
 }
 
 pub(crate) struct Shared {
-    /// Without whom it lets in.
-    pub(crate) config: Config,
-    admits: Current,
-    /// A copy that sessions share.
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) written_limits: WrittenLimits,
+    /// They follow their file.
+    pub(crate) api_keys: ApiKeys,
+    pub(crate) request_bodies_bytes_max: usize,
+    current: Replaceable<Arc<Current>>,
     pub(crate) meters: Arc<Meters>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) reception: Reception,
     pub(crate) bodies: Bodies,
-    application: OnceLock<Arc<dyn Application>>,
-    connect_hook: OnceLock<Asker>,
+    application: Arc<Attached>,
+    connect_hook: Replaceable<Option<Arc<Asker>>>,
     bulletin: Arc<Bulletin>,
     sign_ins: SharedTrouble,
     stops: SharedTrouble,
@@ -91,25 +87,25 @@ impl Server {
         let bodies = Bodies::new(bodies_max, message_request_bytes(&config.limits));
         // One source of truth: what is announced to clients is what is kept.
         store.work_by(&config.limits);
-        store.keep_outcomes(config.outcomes_per_user_max, config.outcome_bytes_per_user_max);
         store.keep_sign_outs_for(config.jwt.tokens_count_at_most_for());
-        let store: Arc<dyn Store> = Arc::new(store);
-        let limits = Arc::new(config.limits.clone());
         let meters = Arc::new(Meters::of(&config));
-        let admits = Current::new(Admits::taken_from(&mut config));
+        let current = Current::taken_from(&mut config);
+        let (outcomes_max, outcome_bytes_max) = current.outcomes_max();
+        store.keep_outcomes(outcomes_max, outcome_bytes_max);
+        let store: Arc<dyn Store> = Arc::new(store);
+        let application = Arc::new(Attached::new(None));
         let shared = Shared {
-            config,
-            admits,
-            written_limits: WrittenLimits::new(&limits),
-            limits,
+            api_keys: config.api_keys,
+            request_bodies_bytes_max: bodies_max,
+            current: Replaceable::new(Arc::new(current)),
             meters,
             store,
             hub,
             reception,
             bodies,
-            application: OnceLock::new(),
-            connect_hook: OnceLock::new(),
-            bulletin: Bulletin::new(),
+            bulletin: Bulletin::new(application.clone()),
+            application,
+            connect_hook: Replaceable::new(None),
             sign_ins: SharedTrouble::default(),
             stops: SharedTrouble::default(),
             looks: Looks::default(),
@@ -132,8 +128,8 @@ impl Server {
     ///
     /// When an application is attached already: sends would have gone to two places.
     pub fn attach(&self, application: Arc<dyn Application>) {
-        let first = self.shared.application.set(application).is_ok();
-        assert!(first, "an application is attached already");
+        let before = self.shared.application.set(Some(application));
+        assert!(before.is_none(), "an application is attached already");
     }
 
     /// Names who says who connects where no token of the server's own keys does. Do it once, before serving.
@@ -142,12 +138,9 @@ impl Server {
     ///
     /// When one is attached already: which of them counts would be anybody's guess.
     pub fn attach_connect_hook(&self, hook: Arc<dyn ConnectHook>, options: ConnectHookOptions) {
-        let first = self
-            .shared
-            .connect_hook
-            .set(Asker::new(hook, options, self.shared.meters.clone()))
-            .is_ok();
-        assert!(first, "a connect hook is attached already");
+        let asker = Asker::new(hook, options, self.shared.meters.clone());
+        let before = self.shared.connect_hook.set(Some(Arc::new(asker)));
+        assert!(before.is_none(), "a connect hook is attached already");
     }
 
     /// Appends durably, then wakes the user's connections. A call that is given up half-way may
@@ -243,7 +236,7 @@ impl Server {
     /// Outside of a tokio runtime.
     pub async fn ready(&self) {
         self.shared.begin();
-        self.shared.admits().jwt.tried().await;
+        self.shared.current().jwt.tried().await;
     }
 
     /// How many WebSocket connections are open.
@@ -279,7 +272,7 @@ impl Shared {
     ) -> BoxFuture<'static, Outcome> {
         let name = (incoming.user.clone(), incoming.id.clone());
         let handing_over = if may.send {
-            self.application.get().cloned().map(|application| -> HandingOver {
+            self.application.get().map(|application| -> HandingOver {
                 let meters = self.meters.clone();
                 Arc::new(move || {
                     let (application, incoming) = (application.clone(), incoming.clone());
@@ -355,7 +348,7 @@ impl Shared {
         connection: &MessageId,
         whose: (&UserId, Option<&DeviceId>),
     ) -> Option<Box<Announced>> {
-        self.bulletin.announce(self.application.get(), connection, whose)
+        self.bulletin.announce(connection, whose)
     }
 
     /// Which life of the server this is.
@@ -364,7 +357,7 @@ impl Shared {
     }
 
     /// The connect hook, if there is one.
-    pub(crate) fn connect_hook(&self) -> Option<&Asker> {
+    pub(crate) fn connect_hook(&self) -> Option<Arc<Asker>> {
         self.connect_hook.get()
     }
 
@@ -383,8 +376,8 @@ impl Shared {
                 drop(watched);
             });
             self.watch_streams();
-            self.admits().jwt.begin(&self.alarm);
-            self.config.api_keys.begin(&self.alarm);
+            self.current().jwt.begin(&self.alarm);
+            self.api_keys.begin(&self.alarm);
         });
     }
 }

@@ -45,7 +45,7 @@ pub struct Hub {
 impl Hub {
     /// An empty one.
     #[must_use]
-    pub fn new(limits: &Limits, rates: Rates) -> Self {
+    pub fn new(limits: &Limits, rates: &Rates) -> Self {
         let (hub, meters) = (hub::Hub::new(limits), Meters::without_addresses(rates));
         Self { who: Arc::new(hub), meters: Arc::new(meters), start: Instant::now() }
     }

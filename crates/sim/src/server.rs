@@ -260,7 +260,7 @@ impl World {
         if self.server.is_none() {
             self.lives += 1;
             self.note("the server starts");
-            let hub = Hub::new(&self.limits, self.rates.clone());
+            let hub = Hub::new(&self.limits, &self.rates);
             let number = self.lives;
             self.server = Some(Life {
                 number,

@@ -31,6 +31,24 @@ pub(super) struct AddressOptions {
         env = "TETHERLINE_CONNECTIONS_PER_ADDRESS_MAX"
     )]
     connections_per_address_max: u32,
+    /// How many connections may be open of one user.
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 64,
+        value_parser = clap::value_parser!(u32).range(1..),
+        env = "TETHERLINE_CONNECTIONS_PER_USER_MAX"
+    )]
+    connections_per_user_max: u32,
+    /// How many connections may be open altogether. Each takes memory and a file descriptor.
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 100_000,
+        value_parser = clap::value_parser!(u32).range(1..),
+        env = "TETHERLINE_CONNECTIONS_MAX"
+    )]
+    connections_max: u32,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -47,6 +65,8 @@ impl AddressOptions {
         };
         config.proxies = Proxies { trusted: self.trusted_proxies.clone(), header };
         config.connections_per_address_max = self.connections_per_address_max as usize;
+        config.limits.connections_per_user_max = self.connections_per_user_max as usize;
+        config.limits.connections_max = self.connections_max as usize;
     }
 }
 
@@ -66,6 +86,8 @@ mod tests {
     fn config(arguments: &[&str]) -> Config {
         let mut config = Config::new(JwtKeys::from_secret(&[7; 32]).unwrap());
         config.connections_per_address_max = 0;
+        config.limits.connections_per_user_max = 0;
+        config.limits.connections_max = 0;
         Only::parse_from(arguments).addresses.set(&mut config);
         config
     }
@@ -75,6 +97,17 @@ mod tests {
         let config = config(&["serve"]);
         assert_eq!(config.proxies, Proxies::default());
         assert_eq!(config.connections_per_address_max, CONNECTIONS_PER_ADDRESS_MAX);
+        assert_eq!(config.limits, tetherline_protocol::Limits::default());
+    }
+
+    #[test]
+    fn how_many_may_be_connected_is_said_of_a_user_and_of_all() {
+        let config = config(&["serve", "--connections-per-user-max=3", "--connections-max=4"]);
+        let limits = config.limits;
+        assert_eq!((limits.connections_per_user_max, limits.connections_max), (3, 4));
+        for wrong in ["--connections-per-user-max=0", "--connections-max=0"] {
+            assert!(Only::try_parse_from(["serve", wrong]).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -2,14 +2,15 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use tetherline_server::{ConnectHookOptions, ConnectWebhook, ConnectWebhookOptions};
+use tetherline_server::{ConnectHook, ConnectHookOptions, ConnectWebhook, ConnectWebhookOptions};
 
-use crate::files;
+use super::asked::Asked;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connect hook")]
@@ -81,24 +82,28 @@ pub(super) struct HookOptions {
     always: bool,
 }
 
+/// What makes a connect hook: another one takes its place only if this is another.
+#[derive(PartialEq, Eq)]
+pub(super) struct Settings {
+    asked: Asked,
+    limits: ConnectHookOptions,
+}
+
 impl HookOptions {
-    pub(super) fn open(&self, data: &Path) -> Result<Option<(ConnectWebhook, ConnectHookOptions)>> {
-        let Some(url) = &self.url else {
-            anyhow::ensure!(!self.always, "--connect-hook-always needs --connect-hook-url");
-            return Ok(None);
-        };
-        let secret = match &self.secret_file {
-            Some(path) => files::webhook_secret(path, "--connect-hook-secret-file")?,
-            None => files::webhook_secret_made_if_missing(&data.join("webhook.secret"))?,
-        };
-        let trusted = self.cacert.as_deref();
-        let trusted =
-            trusted.map(|path| files::certificates(path, "--connect-hook-cacert")).transpose()?;
-        let mut to = ConnectWebhookOptions::new(url, &secret);
-        to.ca_certificates = trusted.as_ref().map(|(pem, _)| pem.as_slice());
-        to.proxy = self.proxy.as_deref();
-        let hook = ConnectWebhook::open(to).context("--connect-hook-url")?;
-        Ok(Some((hook, self.limits())))
+    /// Not by clap: a switch that is there and off needs nothing.
+    pub(super) fn check(&self) -> Result<()> {
+        let wanted = self.always && self.url.is_none();
+        ensure!(!wanted, "--connect-hook-always needs --connect-hook-url");
+        Ok(())
+    }
+
+    pub(super) fn read(&self, data: &Path) -> Result<Option<Settings>> {
+        self.check()?;
+        let Some(url) = &self.url else { return Ok(None) };
+        let secret = (self.secret_file.as_deref(), "--connect-hook-secret-file");
+        let trusted = (self.cacert.as_deref(), "--connect-hook-cacert");
+        let asked = Asked::read(url, self.proxy.as_deref(), secret, trusted, data)?;
+        Ok(Some(Settings { asked, limits: self.limits() }))
     }
 
     fn limits(&self) -> ConnectHookOptions {
@@ -108,6 +113,16 @@ impl HookOptions {
         limits.waiting_max = limits.requests_max * 4;
         limits.timeout = Duration::from_secs(self.timeout);
         limits
+    }
+}
+
+impl Settings {
+    pub(super) fn open(&self) -> Result<(Arc<dyn ConnectHook>, ConnectHookOptions)> {
+        let mut to = ConnectWebhookOptions::new(&self.asked.url, &self.asked.secret);
+        to.ca_certificates = self.asked.trusted.as_deref();
+        to.proxy = self.asked.proxy.as_deref();
+        let hook = ConnectWebhook::open(to).context("--connect-hook-url")?;
+        Ok((Arc::new(hook), self.limits))
     }
 }
 

@@ -1,24 +1,19 @@
 //! Reading the settings anew when SIGHUP comes: all of it, or nothing.
 
-use anyhow::{Context as _, Result};
-use clap::{Args as _, Command};
+use anyhow::Result;
 use tetherline_process::{Hangups, Log, LogLevel};
-use tetherline_server::{Certificates, Origin, Server, chain};
+use tetherline_server::{Certificates, Origin, ReloadError, Server, chain, raise_descriptors};
 
-use super::{config, rates::RateOptions};
+use super::{config, connect_hook, webhook};
 use crate::settings::Reading;
 
-/// Settings that count from the next SIGHUP on; all others from the next start on.
-const RELOADED: [&str; 6] =
-    ["api-key-file", "allow-origin", "allow-query-token", "tls-cert", "tls-key", "log-level"];
-/// The same for all that begin so.
-const RELOADED_PREFIX: &str = "jwt-";
+/// Settings that count from the next start on; all others count from the next SIGHUP on.
+const AFTER_A_RESTART: [&str; 6] =
+    ["data", "listen", "listen-mode", "path-prefix", "admin-listen", "log-format"];
 
-/// The same for rates that more than one connection share.
-fn is_shared_rate(name: &str) -> bool {
-    let rates = RateOptions::augment_args(Command::new("serve"));
-    rates.get_arguments().any(|rate| rate.get_long() == Some(name))
-        && !name.ends_with("-per-connection")
+/// Whether a setting counts from the next SIGHUP on.
+pub(crate) fn counts_at_once(setting: &str) -> bool {
+    !AFTER_A_RESTART.contains(&setting)
 }
 
 /// What can change while a server serves.
@@ -27,6 +22,9 @@ pub(super) struct Reloading {
     pub(super) certificates: Option<Certificates>,
     /// Those of the listeners themselves.
     pub(super) own_origins: Vec<Origin>,
+    /// What is asked now.
+    pub(super) webhook: Option<webhook::Settings>,
+    pub(super) connect_hook: Option<connect_hook::Settings>,
     pub(super) log: Log,
     pub(super) log_level: Option<LogLevel>,
     /// What was said at the start.
@@ -40,14 +38,11 @@ impl Reloading {
             hangups.next().await;
             match self.reload().await {
                 Ok(later) if later.is_empty() => {
-                    tracing::info!(
-                        "SIGHUP: keys, origins, certificates, rates and the log level were read anew"
-                    );
+                    tracing::info!("SIGHUP: the settings were read anew, and hold");
                 }
                 Ok(later) => tracing::warn!(
                     needs_a_restart = later.join(", "),
-                    "SIGHUP: keys, origins, certificates, rates and the log level were read anew; what else has changed \
-                     counts after a restart"
+                    "SIGHUP: the settings were read anew, and hold, except for these, which count after a restart"
                 ),
                 Err(error) => tracing::error!(
                     error = chain(error.as_ref()),
@@ -65,39 +60,66 @@ impl Reloading {
         let mut config = config(&options)?;
         config.allowed_origins.extend(self.own_origins.iter().cloned());
         let certificates = options.listen.certificates()?;
-        self.server.reload(config).await.context("--jwt-jwks-url")?;
+        let webhook = options.webhook.read(&options.data)?;
+        let connect_hook = options.connect_hook.read(&options.data)?;
+        // The same again would forget how much is with it.
+        let application = (webhook != self.webhook)
+            .then(|| webhook.as_ref().map(webhook::Settings::open).transpose())
+            .transpose()?;
+        let hook = (connect_hook != self.connect_hook)
+            .then(|| connect_hook.as_ref().map(connect_hook::Settings::open).transpose())
+            .transpose()?;
+        let connections_max = config.limits.connections_max;
+        self.server.reload(config).await.map_err(|error| match error {
+            ReloadError::KeysAway => anyhow::Error::new(error).context("--jwt-jwks-url"),
+            error => error.into(),
+        })?;
+        // From here on nothing fails.
+        raise_descriptors(connections_max);
+        if let Some(application) = application {
+            self.server.replace_application(application);
+            self.webhook = webhook;
+        }
+        if let Some(hook) = hook {
+            self.server.replace_connect_hook(hook);
+            self.connect_hook = connect_hook;
+        }
         if let (Some(old), Some(new)) = (&self.certificates, &certificates) {
             old.replace(new);
         }
-        let level = options.log.level();
+        self.set_log_level(options.log.level());
+        let began_or_ended_tls = certificates.is_some() != self.certificates.is_some();
+        Ok(self.waiting_for_a_restart(&reading, began_or_ended_tls))
+    }
+
+    fn set_log_level(&mut self, level: Option<&LogLevel>) {
         if level != self.log_level.as_ref() {
             self.log.set_level(&level.cloned().unwrap_or_default());
             self.log_level = level.cloned();
         }
-        let began_or_ended_tls = certificates.is_some() != self.certificates.is_some();
-        let counts_now = |name: &str| {
-            (RELOADED.contains(&name) || name.starts_with(RELOADED_PREFIX) || is_shared_rate(name))
-                && !(name.starts_with("tls-") && began_or_ended_tls)
-        };
+    }
+
+    fn waiting_for_a_restart(&self, reading: &Reading, began_or_ended_tls: bool) -> Vec<String> {
+        let waits =
+            |name: &str| !counts_at_once(name) || (name.starts_with("tls-") && began_or_ended_tls);
         let differs = |name: &&String| {
-            !counts_now(name) && reading.values.get(*name) != self.started.values.get(*name)
+            waits(name) && reading.values.get(*name) != self.started.values.get(*name)
         };
-        Ok(reading.values.keys().filter(differs).cloned().collect())
+        reading.values.keys().filter(differs).cloned().collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::{Args as _, Command};
+
     use super::*;
 
     #[test]
-    fn what_many_share_is_read_anew_and_what_one_connection_has_is_not() {
-        for name in ["accepts-per-address", "publish-bytes-per-key", "replay-bytes-per-user"] {
-            assert!(is_shared_rate(name), "{name}");
-        }
-        for name in ["sends-per-connection", "connections-per-address-max", "streams-per-user-max"]
-        {
-            assert!(!is_shared_rate(name), "{name}");
+    fn what_counts_after_a_restart_is_a_setting() {
+        let task = crate::serve::Options::augment_args(Command::new("serve"));
+        for name in AFTER_A_RESTART {
+            assert!(task.get_arguments().any(|known| known.get_long() == Some(name)), "{name}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{env, fmt::Write as _, fs, path::Path};
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 
 use super::options;
-use crate::Arguments;
+use crate::{Arguments, serve::counts_at_once};
 
 #[test]
 fn what_is_written_of_settings_is_what_there_is() {
@@ -30,7 +30,7 @@ fn reference(command: &Command) -> String {
         if heading != Some(option.get_help_heading()) {
             heading = Some(option.get_help_heading());
             let heading = option.get_help_heading().unwrap_or("What every server needs");
-            write!(page, "\n## {heading}\n\n| setting | value | default | |\n|---|---|---|---|\n")
+            write!(page, "\n## {heading}\n\n| setting | value | default | SIGHUP | |\n|---|---|---|---|---|\n")
                 .unwrap();
         }
         writeln!(page, "{}", row(option)).unwrap();
@@ -61,7 +61,8 @@ fn row(option: &Arg) -> String {
     let needed = if option.is_required_set() { "**Needed.** " } else { "" };
     let help = option.get_long_help().or(option.get_help()).map(ToString::to_string);
     let help = help.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("| `{name}` | {value} | {default} | {needed}{} |", escaped(&help))
+    let reloaded = if counts_at_once(name) { "yes" } else { "restart" };
+    format!("| `{name}` | {value} | {default} | {reloaded} | {needed}{} |", escaped(&help))
 }
 
 /// Markdown takes a word in angle brackets for an element, and a bar for the end of a cell.
@@ -100,7 +101,8 @@ retention-messages …      off …          TETHERLINE_RETENTION_MESSAGES
 ```
 
 A name that is no setting is refused with the nearest that is one, a value that is none with its line, and limits that contradict
-each other with what would come of it. No setting is a secret in itself: secrets are in files that settings name. A password
+each other with what would come of it. Under SIGHUP it is said of each setting whether a server that
+[reads its settings anew](operations.md#reloading) goes by it at once, or after a restart. No setting is a secret in itself: secrets are in files that settings name. A password
 in a URL is shown as `***`.
 
 `--config` itself and `--new-epoch`, which is said for one start, are for the command line alone.

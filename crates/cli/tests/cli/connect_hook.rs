@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Knows one token, and tells what it was asked.
-fn application() -> (String, Receiver<Value>) {
+pub(crate) fn application() -> (String, Receiver<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/connect?key=secret", listener.local_addr().unwrap());
     let (sender, asked) = channel();

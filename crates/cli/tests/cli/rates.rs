@@ -9,7 +9,7 @@ use std::{
 use crate::support::{Server, complaint};
 
 /// The status that an attempt without a token gets, by way of a proxy that says this.
-fn attempt(server: &Server, forwarded: &str) -> u16 {
+pub(crate) fn attempt(server: &Server, forwarded: &str) -> u16 {
     let address = server.url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();

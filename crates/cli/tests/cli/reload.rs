@@ -1,5 +1,7 @@
 //! SIGHUP: settings are read anew while a server serves, all of what can change or nothing.
 
+mod limits;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -32,11 +34,34 @@ impl Reloaded {
         let file = |name: &str| folder.path().join(name);
         fs::write(file("jwt"), FIRST).unwrap();
         fs::write(file("api"), FIRST).unwrap();
-        let (config, log) = (file("tetherline.toml"), file("log"));
-        fs::write(&config, settings(folder.path(), "")).unwrap();
-        let more = [&["--config", text(&config)][..], &own.options()].concat();
+        let first = settings(folder.path(), "");
+        let options = own.options().map(str::to_owned);
+        Self::start_in(folder, own, &first, &options.each_ref().map(String::as_str))
+    }
+
+    /// Without TLS, and with the secrets of its data folder.
+    fn start_plain(first: &str) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), Own::new(), first, &[])
+    }
+
+    fn start_in(folder: TempDir, own: Own, first: &str, options: &[&str]) -> Self {
+        let (config, log) = (folder.path().join("tetherline.toml"), folder.path().join("log"));
+        fs::write(&config, first).unwrap();
+        let more = [&["--config", text(&config)][..], options].concat();
         let server = Server::start_logging_on(tempfile::tempdir().unwrap(), &log, &more);
         Self { server, own, folder, hung_up: 0 }
+    }
+
+    /// Has it read these settings, all of which count at once.
+    fn goes_by(&mut self, settings: &str) {
+        let said = self.is_told(settings);
+        assert!(said.contains("were read anew, and hold") && !said.contains("restart"), "{said}");
+    }
+
+    /// Has it read these settings, and answers what it says of that.
+    fn is_told(&mut self, settings: &str) -> String {
+        fs::write(self.file("tetherline.toml"), settings).unwrap();
+        self.reload()
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -166,19 +191,16 @@ fn a_rate_that_is_read_anew_holds_for_what_comes_next() {
     assert!(!said.contains("restart"), "{said}");
     assert!(it.publish(FIRST, &certificate).status.success());
     assert!(is_refused(&it.publish(FIRST, &certificate), "More is published"), "it is no rate");
-    fs::write(&config, settings(it.folder.path(), "sends-per-connection = '1/h'")).unwrap();
-    let said = it.reload();
-    assert!(said.contains("needs_a_restart=\"sends-per-connection\""), "{said}");
-    assert!(it.publish(FIRST, &certificate).status.success());
 }
 
 #[test]
 fn what_counts_only_after_a_restart_is_named() {
     let mut it = Reloaded::start();
-    let more = "retention-days = 3\npath-prefix = \"/x\"\nlog-level = \"info\"\n";
+    let more =
+        "listen-mode = \"600\"\npath-prefix = \"/x\"\nretention-days = 3\nlog-level = \"info\"\n";
     fs::write(it.file("tetherline.toml"), settings(it.folder.path(), more)).unwrap();
     let said = it.reload();
-    assert!(said.contains("path-prefix, retention-days"), "{said}");
+    assert!(said.contains("needs_a_restart=\"listen-mode, path-prefix\""), "{said}");
     assert!(it.publish(FIRST, &it.own.certificate).status.success());
     let lines = |level: &str| {
         let log = fs::read_to_string(it.file("log")).unwrap();

@@ -48,7 +48,7 @@ impl Issuer {
 }
 
 /// What a server says to ada's token: 426 is a yes to everything but the upgrade.
-async fn asked(server: &Server, token: &str) -> (u16, String) {
+pub(crate) async fn asked(server: &Server, token: &str) -> (u16, String) {
     let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
     let request = http.get(format!("{}/ws/user/ada", server.url)).bearer_auth(token);
     let answer = request.send().await.unwrap();

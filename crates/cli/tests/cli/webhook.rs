@@ -85,7 +85,7 @@ fn an_address_that_is_none_is_named() {
 }
 
 /// A backend that verifies with the library of Standard Webhooks, which npm has.
-fn verifying(secret: &Path) -> (Process, String) {
+pub(crate) fn verifying(secret: &Path) -> (Process, String) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/webhook");
     let mut command = Command::new("node");
     command.args(["verifying.mjs", text(secret)]).current_dir(folder).stdin(Stdio::null());

@@ -2,7 +2,10 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -33,7 +36,7 @@ pub const SEND_CLAIM_RENEWAL: Duration = Duration::from_secs(10);
 pub(crate) struct Reception {
     work: Arc<Mutex<Work>>,
     idle: Arc<Notify>,
-    per_user_max: usize,
+    per_user_max: Arc<AtomicUsize>,
 }
 
 /// What is done about a send, once it is known that nothing was done before. If that took too long,
@@ -51,7 +54,13 @@ struct Work {
 impl Reception {
     /// At most `per_user_max` sends of one user are with the application at a time.
     pub(crate) fn new(per_user_max: usize) -> Self {
+        let per_user_max = Arc::new(per_user_max.into());
         Self { work: Arc::default(), idle: Arc::default(), per_user_max }
+    }
+
+    /// Counts for what comes next.
+    pub(crate) fn limit(&self, per_user_max: usize) {
+        self.per_user_max.store(per_user_max, Ordering::Relaxed);
     }
 
     /// Waits until nothing is with the application any more.
@@ -215,7 +224,7 @@ impl Turn {
     fn take(reception: &Reception, user: &UserId) -> Option<Self> {
         let mut work = lock(&reception.work);
         let of_user = work.handed_over.entry(user.clone()).or_default();
-        if *of_user >= reception.per_user_max {
+        if *of_user >= reception.per_user_max.load(Ordering::Relaxed) {
             return None;
         }
         *of_user += 1;

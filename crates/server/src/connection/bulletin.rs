@@ -13,6 +13,7 @@ use super::socket::Goodbye;
 use crate::{
     Application, ConnectionChange, ConnectionEnd, ConnectionEvent, ConnectionEvents, clock,
     lock::lock,
+    server::Replaceable,
     store::fresh_id,
     trouble::{SharedTrouble, Word},
 };
@@ -25,8 +26,12 @@ pub const CONNECTION_EVENTS_AT_ONCE_MAX: usize = 256;
 const RETRY_BASE: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
+/// The application, which may be another one later.
+pub(crate) type Attached = Replaceable<Option<Arc<dyn Application>>>;
+
 /// The events of one life of a server.
 pub(crate) struct Bulletin {
+    application: Arc<Attached>,
     server: MessageId,
     waiting: Mutex<Waiting>,
     news: Arc<Notify>,
@@ -55,8 +60,9 @@ pub(crate) struct Announced {
 }
 
 impl Bulletin {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(application: Arc<Attached>) -> Arc<Self> {
         Arc::new(Self {
+            application,
             server: fresh_id(),
             waiting: Mutex::default(),
             news: Arc::default(),
@@ -80,13 +86,12 @@ impl Bulletin {
     /// Outside of a tokio runtime.
     pub(crate) fn announce(
         self: &Arc<Self>,
-        application: Option<&Arc<dyn Application>>,
         connection: &MessageId,
         (user, device): (&UserId, Option<&DeviceId>),
     ) -> Option<Box<Announced>> {
-        let application = application.filter(|application| application.hears_of_connections())?;
+        self.listener()?;
         self.telling.get_or_init(|| {
-            tokio::spawn(tell(Arc::downgrade(self), self.news.clone(), application.clone()));
+            tokio::spawn(tell(Arc::downgrade(self), self.news.clone()));
         });
         let announced = Announced {
             bulletin: self.clone(),
@@ -98,6 +103,11 @@ impl Bulletin {
         };
         announced.says(ConnectionChange::Connected);
         Some(Box::new(announced))
+    }
+
+    /// The application, if it wants to hear of connections.
+    fn listener(&self) -> Option<Arc<dyn Application>> {
+        self.application.get().filter(|application| application.hears_of_connections())
     }
 
     /// Waits until the application has heard everything.
@@ -183,7 +193,7 @@ impl Drop for Bulletin {
 
 /// Tells what there is, one batch after the other, for as long as the server is there. The same comes again until it
 /// is taken: what is behind it would say less without it.
-async fn tell(bulletin: Weak<Bulletin>, news: Arc<Notify>, application: Arc<dyn Application>) {
+async fn tell(bulletin: Weak<Bulletin>, news: Arc<Notify>) {
     let (mut untold, mut wait) = (None, RETRY_BASE);
     while let Some(bulletin) = bulletin.upgrade() {
         let Some(events) = untold.take().or_else(|| bulletin.take()) else {
@@ -191,7 +201,7 @@ async fn tell(bulletin: Weak<Bulletin>, news: Arc<Notify>, application: Arc<dyn 
             news.notified().await;
             continue;
         };
-        if bulletin.tell(&application, &events).await {
+        if bulletin.tell(&events).await {
             wait = RETRY_BASE;
         } else {
             drop(bulletin);
@@ -204,8 +214,10 @@ async fn tell(bulletin: Weak<Bulletin>, news: Arc<Notify>, application: Arc<dyn 
 
 impl Bulletin {
     /// Whether that is settled: the application has heard it, or does not want to.
-    async fn tell(&self, application: &Arc<dyn Application>, events: &ConnectionEvents) -> bool {
-        let (told, events) = (application.clone(), events.clone());
+    async fn tell(&self, events: &ConnectionEvents) -> bool {
+        // One that took the place of another may not want to.
+        let Some(told) = self.listener() else { return true };
+        let events = events.clone();
         // In a task of its own: a bug in the application ends neither this one nor the process.
         let told = tokio::spawn(async move { told.connections_changed(events).await });
         let (why, is_settled) = match told.await {
@@ -266,9 +278,9 @@ mod tests {
         let (sender, told) = mpsc::channel();
         let slow = Arc::new(Slow(Mutex::new(sender), Notify::new()));
         let application: Arc<dyn Application> = slow.clone();
-        let (bulletin, user) = (Bulletin::new(), "ada".parse().unwrap());
-        let announce =
-            || bulletin.announce(Some(&application), &fresh_id(), (&user, None)).unwrap();
+        let bulletin = Bulletin::new(Arc::new(Attached::new(Some(application))));
+        let user = "ada".parse().unwrap();
+        let announce = || bulletin.announce(&fresh_id(), (&user, None)).unwrap();
         let first = announce();
         while !bulletin.take_is_under_way() {
             tokio::task::yield_now().await;

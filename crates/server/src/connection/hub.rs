@@ -46,10 +46,10 @@ pub(crate) struct Hub {
     /// Times that atomics hold count from here.
     started: Instant,
     empty: Notify,
-    connections_max: usize,
-    connections_per_user_max: usize,
-    live_messages_max: usize,
-    live_bytes_max: usize,
+    connections_max: AtomicUsize,
+    connections_per_user_max: AtomicUsize,
+    live_messages_max: AtomicUsize,
+    live_bytes_max: AtomicUsize,
 }
 
 /// Why a connection is refused before it is upgraded.
@@ -134,11 +134,19 @@ impl Hub {
             draining: OnceLock::new(),
             started: Instant::now(),
             empty: Notify::new(),
-            connections_max: limits.connections_max,
-            connections_per_user_max: limits.connections_per_user_max,
-            live_messages_max: limits.live_messages_max,
-            live_bytes_max: limits.live_bytes_max,
+            connections_max: limits.connections_max.into(),
+            connections_per_user_max: limits.connections_per_user_max.into(),
+            live_messages_max: limits.live_messages_max.into(),
+            live_bytes_max: limits.live_bytes_max.into(),
         }
+    }
+
+    /// Whoever comes next is counted by these. Who is there stays.
+    pub(crate) fn limit(&self, limits: &Limits) {
+        self.connections_max.store(limits.connections_max, Ordering::Relaxed);
+        self.connections_per_user_max.store(limits.connections_per_user_max, Ordering::Relaxed);
+        self.live_messages_max.store(limits.live_messages_max, Ordering::Relaxed);
+        self.live_bytes_max.store(limits.live_bytes_max, Ordering::Relaxed);
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -176,9 +184,9 @@ impl Hub {
     fn check(&self, of_user: usize) -> Result<(), Refused> {
         if let Some(spread) = self.draining.get() {
             Err(Refused::Draining { retry_after: spread.refused_for(self.number()) })
-        } else if of_user >= self.connections_per_user_max {
+        } else if of_user >= self.connections_per_user_max.load(Ordering::Relaxed) {
             Err(Refused::User)
-        } else if self.connections.load(Ordering::SeqCst) >= self.connections_max {
+        } else if self.connections() >= self.connections_max.load(Ordering::Relaxed) {
             Err(Refused::Server)
         } else {
             Ok(())
@@ -247,7 +255,8 @@ impl Hub {
 
     fn say_in(&self, channel: &Channel, text: ByteString) {
         let mut live = lock(&channel.live);
-        live.ring.push(text, self.live_messages_max, self.live_bytes_max);
+        let messages_max = self.live_messages_max.load(Ordering::Relaxed);
+        live.ring.push(text, messages_max, self.live_bytes_max.load(Ordering::Relaxed));
         channel.said.store(live.ring.said(), Ordering::SeqCst);
         live.wake();
     }

@@ -1,6 +1,13 @@
 //! Reading what a request brings: bounded for each, bounded for all together, and never for ever.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::body::{Body, HttpBody as _};
 use bytes::{Bytes, BytesMut};
@@ -51,7 +58,7 @@ pub enum BodyError {
 #[derive(Debug, Clone)]
 pub(crate) struct Bodies {
     room: Arc<Semaphore>,
-    bytes_max: usize,
+    bytes_max: Arc<AtomicUsize>,
 }
 
 /// What one request occupies of it. The room is given back when this is dropped.
@@ -65,13 +72,22 @@ impl Bodies {
     /// The largest single body always has room.
     pub(crate) fn new(bytes_max: usize, body_bytes_max: usize) -> Self {
         let bytes = bytes_max.max(body_bytes_max).min(Semaphore::MAX_PERMITS);
-        Self { room: Arc::new(Semaphore::new(bytes)), bytes_max: bytes }
+        Self { room: Arc::new(Semaphore::new(bytes)), bytes_max: Arc::new(bytes.into()) }
+    }
+
+    /// The largest single body is to be this large.
+    pub(crate) fn have_room_for(&self, body_bytes_max: usize) {
+        let wanted = body_bytes_max.min(Semaphore::MAX_PERMITS);
+        let before = self.bytes_max.fetch_max(wanted, Ordering::Relaxed);
+        self.room.add_permits(wanted.saturating_sub(before));
     }
 
     /// What is taken of the room, and how much there is.
     pub(crate) fn bytes(&self) -> (u64, u64) {
-        let taken = self.bytes_max - self.room.available_permits();
-        (taken as u64, self.bytes_max as u64)
+        let bytes_max = self.bytes_max.load(Ordering::Relaxed);
+        // Room that is being added may be there before it is counted, or after.
+        let taken = bytes_max.saturating_sub(self.room.available_permits());
+        (taken as u64, bytes_max as u64)
     }
 
     /// A whole body of bounded size. What a peer announces is set aside before anything is read;

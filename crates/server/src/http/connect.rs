@@ -78,7 +78,7 @@ async fn answer(
     let (mut request, _) = request.into_parts();
     let upgrade = request.extensions.remove::<OnUpgrade>();
     let headers = &request.headers;
-    let origin = RequestOrigin::of(headers, &shared.admits().allowed_origins);
+    let origin = RequestOrigin::of(headers, &shared.current().allowed_origins);
     let upgrades = upgrade.is_some();
     if origin == RequestOrigin::Foreign {
         if upgrades {
@@ -143,12 +143,13 @@ async fn answer(
 }
 
 /// What counts of what a request shows.
-pub(super) fn rules(shared: &Shared, upgrades: bool) -> Rules<'_> {
+pub(super) fn rules(shared: &Shared, upgrades: bool) -> Rules {
     let cookies = match shared.connect_hook() {
         Some(_) => Cookies::WithOrigin { upgrades },
         None => Cookies::Nowhere,
     };
-    let (allow_query_token, proxies) = (shared.admits().allow_query_token, &shared.config.proxies);
+    let allow_query_token = shared.current().allow_query_token;
+    let proxies = shared.meters.proxies();
     Rules { allow_query_token, cookies, proxies }
 }
 
@@ -261,6 +262,7 @@ impl Admitted {
         let since_ms = clock::now_ms();
         let (id, of) = (connection.clone(), device.clone());
         membership.is_about(About { connection: id, device: of, since_ms });
+        let current = shared.current();
         let opening = Opening {
             connection,
             user,
@@ -268,13 +270,13 @@ impl Admitted {
             place,
             token_expires_in: expires_in.saturating_sub(now - verified_at),
             may,
-            limits: shared.limits.clone(),
-            written_limits: shared.written_limits.clone(),
+            limits: current.limits.clone(),
+            written_limits: current.written_limits.clone(),
             meters: shared.meters.clone(),
             time_ms: since_ms,
         };
         let pump = Pump::open(opening, membership, device, now);
-        let socket = Socket::of(upgraded, shared.limits.message_bytes_max);
+        let socket = Socket::of(upgraded, current.limits.message_bytes_max);
         Some((Driver::new(socket, pump, shared, asked), span))
     }
 }
@@ -400,9 +402,9 @@ mod tests {
     use crate::{Config, JwtKeys, Server, store::SqliteStore};
 
     /// What every open connection keeps for as long as it is open, besides what it shares, in bytes; its token
-    /// buckets and turns are 160 of them, of how long a delivery takes it keeps 24, and what the application was asked and
+    /// buckets and turns are 168 of them, of how long a delivery takes it keeps 24, and what the application was asked and
     /// told about it is 16.
-    const CONNECTION_BYTES_MAX: usize = 1_632;
+    const CONNECTION_BYTES_MAX: usize = 1_640;
 
     #[tokio::test]
     async fn a_connection_keeps_no_room_for_how_it_began_and_will_end() {

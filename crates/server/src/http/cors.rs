@@ -13,7 +13,7 @@ pub(super) fn preflight(
     shared: &Shared,
     headers: &HeaderMap,
 ) -> Response {
-    let origin = RequestOrigin::of(headers, &shared.admits().allowed_origins);
+    let origin = RequestOrigin::of(headers, &shared.current().allowed_origins);
     if !matches!(origin, RequestOrigin::Allowed(_)) {
         return foreign().into_response();
     }

@@ -1,6 +1,6 @@
 //! What somebody shows who connects.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::extract::ConnectInfo;
 use http::{HeaderMap, StatusCode, header, request::Parts};
@@ -35,13 +35,13 @@ pub(super) enum Cookies {
 }
 
 /// What counts of it.
-#[derive(Clone, Copy)]
-pub(super) struct Rules<'a> {
+#[derive(Clone)]
+pub(super) struct Rules {
     /// Whether a token may stand in the query.
     pub(super) allow_query_token: bool,
     pub(super) cookies: Cookies,
     /// Who is believed when they say who asks.
-    pub(super) proxies: &'a Proxies,
+    pub(super) proxies: Arc<Proxies>,
 }
 
 /// Reads what a request to connect shows: a token, or cookies where they count.
@@ -50,7 +50,7 @@ pub(super) fn credentials(
     parameters: &Parameters,
     user: Option<UserId>,
     origin: &RequestOrigin,
-    Rules { allow_query_token, cookies, proxies }: Rules<'_>,
+    Rules { allow_query_token, cookies, proxies }: Rules,
 ) -> Result<ConnectRequest, Problem> {
     let headers = &request.headers;
     let token = token(headers, parameters, allow_query_token).map(Into::into);

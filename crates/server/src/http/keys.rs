@@ -312,7 +312,7 @@ async fn change<T: Send + 'static>(
     shared: &Shared,
     change: impl FnOnce(&ApiKeyFile) -> Result<T, ApiKeyFileError> + Send + 'static,
 ) -> Result<T, Problem> {
-    let Some(changed) = shared.config.api_keys.change(change).await else {
+    let Some(changed) = shared.api_keys.change(change).await else {
         let message = "This server has no file of keys.";
         return Err(Problem::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message));
     };

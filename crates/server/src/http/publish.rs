@@ -126,7 +126,8 @@ pub(super) async fn text_of(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<String, Problem> {
-    let bytes = shared.bodies.read(headers, body, shared.limits.publish_bytes_max).await?;
+    let bytes_max = shared.current().limits.publish_bytes_max;
+    let bytes = shared.bodies.read(headers, body, bytes_max).await?;
     utf8(bytes)
 }
 

@@ -31,16 +31,16 @@ use super::{
     publisher::Publisher,
     streams::is_ndjson,
 };
-use crate::{Config, Publish, PublishError, Published, rates::Amount, server::Shared};
+use crate::{Publish, PublishError, Published, rates::Amount, server::Shared};
 use answers::{Answer, Answers, Name};
 
 /// So much is parsed before others have a turn on this thread, in bytes.
 const TURN_BYTES: usize = 256 * 1024;
 
 /// The largest request that is read, in bytes: a message of the largest size always fits.
-fn request_bytes_max(config: &Config) -> usize {
-    let bytes_max = PUBLISH_REQUEST_BYTES_MAX.min(config.request_bodies_bytes_max);
-    bytes_max.max(message_request_bytes(&config.limits))
+fn request_bytes_max(shared: &Shared) -> usize {
+    let bytes_max = PUBLISH_REQUEST_BYTES_MAX.min(shared.request_bodies_bytes_max);
+    bytes_max.max(message_request_bytes(&shared.current().limits))
 }
 
 /// A request for one message of the largest size, in bytes.
@@ -73,8 +73,9 @@ pub(super) async fn publish_many(
     let items = if as_lines { items_of_lines(&text) } else { items_of_array(&text) };
     let mut plan = Plan::default();
     let mut parsed = 0;
+    let limits = shared.current().limits.clone();
     for item in items.map_err(no_items)? {
-        plan.add(item, &publisher, &shared.limits)?;
+        plan.add(item, &publisher, &limits)?;
         parsed += item.len();
         if parsed >= TURN_BYTES {
             parsed = 0;
@@ -106,7 +107,7 @@ fn check_that_items_speak_for_themselves(
 }
 
 async fn text(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<String, Problem> {
-    let bytes_max = request_bytes_max(&shared.config);
+    let bytes_max = request_bytes_max(shared);
     let bytes =
         shared.bodies.read(headers, body, bytes_max).await.map_err(|error| match error {
             BodyError::TooLarge { .. } => too_much(&format!("is larger than {bytes_max} bytes")),

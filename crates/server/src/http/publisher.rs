@@ -143,11 +143,10 @@ impl<For> Holder<For> {
 /// What somebody may do who has shown a key that counts.
 pub(super) fn shows_key(shared: &Shared, headers: &HeaderMap) -> Option<Grant> {
     let shown = bearer(headers)?;
-    let (admits, named) = (shared.admits(), &shared.config.api_keys);
-    if admits.api_key.as_ref().is_some_and(|key| key.matches(shown)) {
+    if shared.current().api_key.as_ref().is_some_and(|key| key.matches(shown)) {
         return Some(Grant::Everything);
     }
-    named.find(shown)
+    shared.api_keys.find(shown)
 }
 
 /// Whether a key is for what concerns others than its holder.
@@ -171,7 +170,7 @@ fn grant(shared: &Shared, headers: &HeaderMap) -> Result<Grant, Problem> {
     if let Some(grant) = shows_key(shared, headers) {
         return Ok(grant);
     }
-    let has_none = shared.admits().api_key.is_none() && shared.config.api_keys.count() == 0;
+    let has_none = shared.current().api_key.is_none() && shared.api_keys.count() == 0;
     Err(Problem::unauthorized(match bearer(headers) {
         _ if has_none => NO_KEYS,
         Some(_) => "The API key is wrong.",

@@ -304,7 +304,7 @@ async fn add_lines(
         *attempt,
         next_offset,
     );
-    let mut lines = Lines::of(body, shared.limits.publish_bytes_max, &shared.bodies);
+    let mut lines = Lines::of(body, shared.current().limits.publish_bytes_max, &shared.bodies);
     {
         let piped = pin!(writer.pipe(lines.texts()));
         let over = async {

@@ -61,7 +61,7 @@ struct Issued {
     security(("key" = ["admin"])),
 )]
 pub(super) async fn issue(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let origin = RequestOrigin::of(request.headers(), &shared.admits().allowed_origins);
+    let origin = RequestOrigin::of(request.headers(), &shared.current().allowed_origins);
     if origin == RequestOrigin::Foreign {
         return foreign().into_response();
     }

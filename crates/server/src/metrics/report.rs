@@ -102,7 +102,7 @@ impl Readings {
         self.gauge(
             "tetherline_connections_limit",
             "How many there may be",
-            shared.limits.connections_max,
+            shared.current().limits.connections_max,
         );
         self.gauge("tetherline_connected_users", "Users with an open WebSocket", census.users);
         let help = "Messages that connections have asked for and were not sent yet, of all of them";

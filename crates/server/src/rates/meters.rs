@@ -1,6 +1,9 @@
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Once},
+    sync::{
+        Arc, Once,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -8,24 +11,24 @@ use http::HeaderMap;
 use tetherline_protocol::UserId;
 
 use super::{
-    RateLimit, Rates,
+    Rate, RateLimit, Rates,
     occupancy::{Occupancy, Occupied},
     publishing::{Amount, Publishing},
 };
 use crate::{
     Config, Network, Proxies, SENDS_BYTES_MAX, SENDS_BYTES_PER_USER_MAX,
-    connection::sends_room::SendsRoom, metrics::Metrics,
+    connection::sends_room::SendsRoom, metrics::Metrics, server::Replaceable,
 };
 
-/// The rates of a server, and what has been taken of those that more than one connection share.
+/// The rates of a server, and what has been taken of those that more than one connection share. All of them may change.
 #[derive(Debug)]
 pub(crate) struct Meters {
-    pub(crate) rates: Rates,
-    proxies: Proxies,
+    connection: Replaceable<Arc<ConnectionRates>>,
+    proxies: Replaceable<Arc<Proxies>>,
     accepts: RateLimit<Network>,
     attempts: RateLimit<Network>,
     open: Arc<Occupancy<Network>>,
-    open_per_network_max: usize,
+    open_per_network_max: AtomicUsize,
     connects_of_users: RateLimit<UserId>,
     connects: RateLimit<()>,
     publishing: Publishing,
@@ -38,6 +41,26 @@ pub(crate) struct Meters {
     pub(crate) metrics: Metrics,
 }
 
+/// The rates that each connection has for itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ConnectionRates {
+    pub(crate) sends: Option<Rate>,
+    pub(crate) send_bytes: Option<Rate>,
+    pub(crate) controls: Option<Rate>,
+    pub(crate) replay_bytes: Option<Rate>,
+}
+
+impl ConnectionRates {
+    fn of(rates: &Rates) -> Self {
+        Self {
+            sends: rates.sends_per_connection,
+            send_bytes: rates.send_bytes_per_connection,
+            controls: rates.controls_per_connection,
+            replay_bytes: rates.replay_bytes_per_connection,
+        }
+    }
+}
+
 /// Why somebody may not connect just now, and how long it may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TooFast {
@@ -47,33 +70,41 @@ pub(crate) enum TooFast {
 
 impl Meters {
     pub(crate) fn of(config: &Config) -> Self {
-        let (rates, proxies) = (config.rates.clone(), config.proxies.clone());
+        let (rates, proxies) = (&config.rates, config.proxies.clone());
         let room = SendsRoom::new(config.sends_bytes_per_user_max, config.sends_bytes_max);
         Self { room, ..Self::new(rates, proxies, config.connections_per_address_max) }
     }
 
-    pub(crate) fn new(rates: Rates, proxies: Proxies, connections_per_address_max: usize) -> Self {
+    pub(crate) fn new(rates: &Rates, proxies: Proxies, connections_per_address_max: usize) -> Self {
         Self {
             accepts: RateLimit::new(rates.accepts_per_address),
             attempts: RateLimit::new(rates.attempts_per_address),
             open: Occupancy::new(),
-            open_per_network_max: connections_per_address_max,
+            open_per_network_max: connections_per_address_max.into(),
             connects_of_users: RateLimit::new(rates.connects_per_user),
             connects: RateLimit::new(rates.connects_per_server),
-            publishing: Publishing::new(&rates),
+            publishing: Publishing::new(rates),
             sends: RateLimit::new(rates.sends_per_user),
             send_bytes: RateLimit::new(rates.send_bytes_per_user),
             controls: RateLimit::new(rates.controls_per_user),
             replay_bytes: RateLimit::new(rates.replay_bytes_per_user),
             room: SendsRoom::new(SENDS_BYTES_PER_USER_MAX, SENDS_BYTES_MAX),
             metrics: Metrics::default(),
-            rates,
-            proxies,
+            connection: Replaceable::new(Arc::new(ConnectionRates::of(rates))),
+            proxies: Replaceable::new(Arc::new(proxies)),
         }
     }
 
-    /// Takes over all rates but those of single connections.
-    pub(crate) fn change(&self, rates: &Rates) {
+    /// Holds from now on.
+    pub(crate) fn change(&self, config: &Config) {
+        let rates = &config.rates;
+        let connection = ConnectionRates::of(rates);
+        // Connections begin to count anew with each one that comes.
+        if *self.connection.get() != connection {
+            self.connection.set(Arc::new(connection));
+        }
+        self.proxies.set(Arc::new(config.proxies.clone()));
+        self.open_per_network_max.store(config.connections_per_address_max, Ordering::Relaxed);
         self.accepts.change(rates.accepts_per_address);
         self.attempts.change(rates.attempts_per_address);
         self.connects_of_users.change(rates.connects_per_user);
@@ -117,7 +148,8 @@ impl Meters {
     ) -> Option<Network> {
         static WARNING: Once = Once::new();
         let peer: IpAddr = peer?.ip();
-        if self.proxies.are_unknown(peer, headers) {
+        let proxies = self.proxies();
+        if proxies.are_unknown(peer, headers) {
             WARNING.call_once(|| {
                 tracing::warn!(
                     %peer,
@@ -126,17 +158,27 @@ impl Meters {
                 );
             });
         }
-        Some(self.proxies.network_of(peer, headers))
+        Some(proxies.network_of(peer, headers))
+    }
+
+    /// What holds for each connection.
+    pub(crate) fn connection_rates(&self) -> Arc<ConnectionRates> {
+        self.connection.get()
+    }
+
+    /// Who is believed now.
+    pub(crate) fn proxies(&self) -> Arc<Proxies> {
+        self.proxies.get()
     }
 
     /// Whether this is a proxy that is believed.
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
-        self.proxies.trust(peer)
+        self.proxies().trust(peer)
     }
 
     /// Whether a connection may be accepted. Those of proxies that are trusted are everybody's.
     pub(crate) fn accept(&self, peer: IpAddr, now: Instant) -> bool {
-        self.proxies.trust(peer) || self.accepts.take(&Network::of(peer), 1, now).is_ok()
+        self.trusts(peer) || self.accepts.take(&Network::of(peer), 1, now).is_ok()
     }
 
     /// Somebody tries to connect, or shows a key that is none; or how long to wait with that.
@@ -146,7 +188,7 @@ impl Meters {
 
     /// A place for one more connection from there.
     pub(crate) fn occupy(&self, network: Network) -> Option<Occupied> {
-        self.open.occupy(network, self.open_per_network_max)
+        self.open.occupy(network, self.open_per_network_max.load(Ordering::Relaxed))
     }
 
     /// A user opens one more connection.
@@ -209,7 +251,7 @@ impl Meters {
 #[cfg(any(test, feature = "simulation"))]
 impl Meters {
     /// Where nobody comes from anywhere.
-    pub(crate) fn without_addresses(rates: Rates) -> Self {
+    pub(crate) fn without_addresses(rates: &Rates) -> Self {
         Self::new(rates, Proxies::default(), usize::MAX)
     }
 }
@@ -217,7 +259,7 @@ impl Meters {
 #[cfg(test)]
 impl Default for Meters {
     fn default() -> Self {
-        Self::without_addresses(Rates::default())
+        Self::without_addresses(&Rates::default())
     }
 }
 
@@ -228,7 +270,7 @@ mod tests {
     #[test]
     fn ten_thousand_devices_behind_one_address_come_back_at_once_and_none_is_refused() {
         // A proxy that nobody named, or an office: each is accepted, tries, fails, asks why, and connects.
-        let meters = Meters::new(Rates::default(), Proxies::default(), usize::MAX);
+        let meters = Meters::new(&Rates::default(), Proxies::default(), usize::MAX);
         let (now, proxy) = (Instant::now(), "192.0.2.1".parse().unwrap());
         for n in 0..10_000 {
             let user = format!("u{n}").parse().unwrap();
@@ -249,7 +291,7 @@ mod tests {
             send_bytes_per_user: Some(super::super::Rate::per_hour(100)),
             ..Rates::default()
         };
-        let meters = Meters::without_addresses(rates);
+        let meters = Meters::without_addresses(&rates);
         let (now, ada) = (Instant::now(), "ada".parse().unwrap());
         assert_eq!(meters.send(&ada, 60, now), Ok(()));
         assert!(meters.send(&ada, 60, now).is_err(), "too many bytes");

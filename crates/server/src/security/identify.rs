@@ -82,7 +82,7 @@ impl Shared {
     }
 
     fn verdict(&self, token: &str) -> Verdict {
-        match (self.admits().jwt.verify(token), self.connect_hook()) {
+        match (self.current().jwt.verify(token), self.connect_hook()) {
             // None of the keys that are here has signed it: it is a token of the application's own, perhaps.
             (by_itself @ Err(InvalidToken::Malformed | InvalidToken::KeysAway { .. }), Some(_)) => {
                 Verdict::Ask(by_itself)

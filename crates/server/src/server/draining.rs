@@ -22,7 +22,7 @@ impl Server {
     /// more until the application has heard of the last.
     /// Everything else goes on meanwhile, publishing too.
     pub async fn drain(&self) {
-        self.drain_by(self.shared.config.drain).await;
+        self.drain_by(self.shared.current().drain).await;
     }
 
     /// The same without sending anybody away later than now, whatever [`Config::drain`](crate::Config::drain) says: somebody waits at
@@ -35,16 +35,17 @@ impl Server {
     /// process, which would kill it.
     #[must_use]
     pub fn drain_timeout(&self) -> Duration {
-        let window = match self.shared.config.drain {
+        let current = self.shared.current();
+        let window = match current.drain {
             Drain::AtOnce => Duration::ZERO,
-            Drain::OneByOne => self.shared.config.drain_window,
+            Drain::OneByOne => current.drain_window,
         };
         window + DRAIN_TIMEOUT + LAST_EVENTS_TIMEOUT + REQUESTS_GRACE + CLOSING_TIME
     }
 
     async fn drain_by(&self, drain: Drain) {
-        let Shared { hub, reception, bulletin, config, .. } = &*self.shared;
-        hub.drain(drain, config.drain_window).await;
+        let Shared { hub, reception, bulletin, .. } = &*self.shared;
+        hub.drain(drain, self.shared.current().drain_window).await;
         let deadline = Instant::now() + DRAIN_TIMEOUT;
         if timeout_at(deadline, hub.emptied()).await.is_err() {
             let connections = hub.connections();

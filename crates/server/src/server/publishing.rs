@@ -118,7 +118,7 @@ impl Shared {
     }
 
     fn check_size(&self, message: &Message) -> Result<(), PublishError> {
-        let bytes_max = self.config.limits.publish_bytes_max;
+        let bytes_max = self.current().limits.publish_bytes_max;
         if message.fields().len() > bytes_max {
             return Err(PublishError::TooLarge { bytes_max });
         }

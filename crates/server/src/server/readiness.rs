@@ -82,7 +82,8 @@ impl Shared {
     async fn look_for_room(&self) -> Readiness {
         let store = self.store.clone();
         let free_bytes = spawn_blocking(move || store.free_bytes()).await.ok().flatten();
-        let is_short = |free_bytes: &u64| *free_bytes < self.config.space_bytes_min;
+        let least = self.current().space_bytes_min;
+        let is_short = |free_bytes: &u64| *free_bytes < least;
         if let Some(free_bytes) = free_bytes.filter(is_short) {
             if let Some(Word::Fails { times }) = self.room.failed_now() {
                 let what = "the disk of the mailboxes is nearly full; make room before it is";

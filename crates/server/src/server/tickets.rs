@@ -60,7 +60,7 @@ impl Shared {
                 InvalidToken::Undecided
             })?
             .ok_or(InvalidToken::Ticket)?;
-        let grant = |key| self.config.api_keys.grant(&key);
+        let grant = |key| self.api_keys.grant(&key);
         let vouches = |grant: Grant| grant.has(Scope::Admin) && grant.is_for(&user);
         // It was withdrawn since, or is for something else.
         if key.is_some_and(|key| !grant(key).is_some_and(vouches)) {

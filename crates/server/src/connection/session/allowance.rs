@@ -10,8 +10,8 @@ use crate::{
     connection::sends_room::SendShare,
     metrics::Metrics,
     rates::{
-        Bucket, HOLDS_MAX, HOLDS_PER_MINUTE, Meters, REFUSALS_MAX, REFUSALS_PER_SECOND, Rate,
-        SEND_RETRY_MIN,
+        Bucket, ConnectionRates, HOLDS_MAX, HOLDS_PER_MINUTE, Meters, REFUSALS_MAX,
+        REFUSALS_PER_SECOND, Rate, SEND_RETRY_MIN,
     },
 };
 
@@ -24,6 +24,8 @@ const REFUSALS: Rate = Rate::per_second(REFUSALS_PER_SECOND).at_once(REFUSALS_MA
 /// What a connection may still say and ask for.
 pub(super) struct Allowance {
     meters: Arc<Meters>,
+    /// What the buckets count by.
+    rates: Arc<ConnectionRates>,
     sends: Bucket,
     send_bytes: Bucket,
     controls: Bucket,
@@ -59,6 +61,7 @@ impl Allowance {
     pub(super) fn new(meters: Arc<Meters>, now: Instant) -> Self {
         let full = Bucket::full(now);
         Self {
+            rates: meters.connection_rates(),
             meters,
             sends: full,
             send_bytes: full,
@@ -78,9 +81,33 @@ impl Allowance {
 
     /// Something happened at this time.
     pub(super) fn look(&mut self, now: Instant) {
+        self.count_by_current_rates(now);
         self.held_until = self.held_until.filter(|until| *until > now);
         if matches!(self.turn, Turn::Awaited(at) if at <= now) {
             self.turn = Turn::Come;
+        }
+    }
+
+    /// What was taken of a rate that has changed says nothing of the new one.
+    fn count_by_current_rates(&mut self, now: Instant) {
+        let current = self.meters.connection_rates();
+        if Arc::ptr_eq(&current, &self.rates) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.rates, current);
+        let full = Bucket::full(now);
+        if before.sends != self.rates.sends {
+            self.sends = full;
+        }
+        if before.send_bytes != self.rates.send_bytes {
+            self.send_bytes = full;
+        }
+        if before.controls != self.rates.controls {
+            self.controls = full;
+        }
+        if before.replay_bytes != self.rates.replay_bytes {
+            self.replay_bytes = full;
+            self.turn = Turn::Free;
         }
     }
 
@@ -116,14 +143,14 @@ impl Allowance {
     }
 
     fn take_send(&mut self, user: &UserId, bytes: u64, now: Instant) -> Result<(), Duration> {
-        let Meters { rates, metrics, .. } = &*self.meters;
+        let (rates, metrics) = (&*self.rates, &self.meters.metrics);
         let (mut sends, mut send_bytes) = (self.sends, self.send_bytes);
         rates
-            .sends_per_connection
+            .sends
             .map_or(Ok(()), |rate| take(&mut sends, rate, 1, now))
             .inspect_err(|_| metrics.too_fast("sends_per_connection"))?;
         rates
-            .send_bytes_per_connection
+            .send_bytes
             .map_or(Ok(()), |rate| take(&mut send_bytes, rate, bytes, now))
             .inspect_err(|_| metrics.too_fast("send_bytes_per_connection"))?;
         self.meters.send(user, bytes, now)?;
@@ -139,7 +166,7 @@ impl Allowance {
 
     /// Anything else that a client says. It counts also if it is too much.
     pub(super) fn control(&mut self, user: &UserId, now: Instant) -> Result<(), Excess> {
-        let rate = self.meters.rates.controls_per_connection;
+        let rate = self.rates.controls;
         let own = rate.and_then(|rate| self.controls.count(rate, now));
         if own.is_some() {
             self.metrics().too_fast("controls_per_connection");
@@ -158,7 +185,7 @@ impl Allowance {
     /// Whether more of what the client asked for may be read now.
     pub(super) fn may_replay(&mut self, user: &UserId, now: Instant) -> bool {
         if matches!(self.turn, Turn::Free) {
-            let rate = self.meters.rates.replay_bytes_per_connection;
+            let rate = self.rates.replay_bytes;
             let bucket = &mut self.replay_bytes;
             let bytes = self.turn_bytes;
             let own = rate.map(|rate| bucket.reserve(rate, bytes, now)).unwrap_or_default();
@@ -176,7 +203,7 @@ impl Allowance {
         let turn = std::mem::replace(&mut self.turn, Turn::Free);
         let reserved = if matches!(turn, Turn::Free) { 0 } else { self.turn_bytes };
         self.turn_bytes = bytes.max(1);
-        if let Some(rate) = self.meters.rates.replay_bytes_per_connection {
+        if let Some(rate) = self.rates.replay_bytes {
             self.replay_bytes.settle(rate, reserved, bytes, now);
         }
         self.meters.replayed(user, reserved, bytes, now);

@@ -30,7 +30,7 @@ pub(crate) enum Wire {
 }
 
 /// The limits as clients are told them: written once, and not for each connection.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct WrittenLimits(pub(super) Arc<RawValue>);
 
 impl WrittenLimits {

@@ -9,7 +9,7 @@ const PING: &str = r#"{"type":"ping","timestamp":1}"#;
 fn meters(change: impl FnOnce(&mut Rates)) -> Arc<Meters> {
     let mut rates = Rates::default();
     change(&mut rates);
-    Arc::new(Meters::without_addresses(rates))
+    Arc::new(Meters::without_addresses(&rates))
 }
 
 fn limited(meters: &Arc<Meters>) -> Rig {
