@@ -37,7 +37,8 @@ pub use panics::say_panics;
 pub use signals::{Asked, Hangups, Signals};
 #[cfg(feature = "systemd")]
 pub use systemd::{
-    Inherited, feed_watchdog, inherited_listener, inherited_listeners, say_ready, say_stopping,
+    Inherited, feed_watchdog, inherited_listener, inherited_listeners, say_ready, say_reloading,
+    say_stopping,
 };
 
 /// A line on stdout, for people. Nothing happens if it cannot be written.

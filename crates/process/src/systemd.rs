@@ -61,6 +61,16 @@ pub fn say_ready() {
     say(&[NotifyState::Ready]);
 }
 
+/// Settings are being read anew, from now until [`say_ready`]: `systemctl reload` waits for that.
+pub fn say_reloading() {
+    // By this systemd tells an answer to its own signal from one to an earlier one.
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => say(&[NotifyState::Reloading, now]),
+        // Half of it would have systemd end the service.
+        Err(error) => tracing::warn!(%error, "systemd is not told of a reload"),
+    }
+}
+
 /// The process ends in order, which takes so long at the most.
 pub fn say_stopping(at_most: Duration) {
     let micros = u32::try_from(at_most.as_micros()).unwrap_or(u32::MAX);

@@ -21,6 +21,9 @@ pub fn inherited_listener() -> io::Result<Option<TcpListener>> {
 pub fn say_ready() {}
 
 /// Nobody is told here.
+pub fn say_reloading() {}
+
+/// Nobody is told here.
 pub fn say_stopping(_at_most: Duration) {}
 
 /// There is none here.

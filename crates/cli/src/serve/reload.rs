@@ -1,7 +1,7 @@
 //! Reading the settings anew when SIGHUP comes: all of it, or nothing.
 
 use anyhow::Result;
-use tetherline_process::{Hangups, Log, LogLevel};
+use tetherline_process::{Hangups, Log, LogLevel, say_ready, say_reloading};
 use tetherline_server::{Certificates, Origin, ReloadError, Server, chain, raise_descriptors};
 
 use super::{config, connect_hook, webhook};
@@ -36,6 +36,7 @@ impl Reloading {
     pub(super) async fn follow(mut self, mut hangups: Hangups) -> std::convert::Infallible {
         loop {
             hangups.next().await;
+            say_reloading();
             match self.reload().await {
                 Ok(later) if later.is_empty() => {
                     tracing::info!("SIGHUP: the settings were read anew, and hold");
@@ -49,6 +50,8 @@ impl Reloading {
                     "SIGHUP: nothing was read anew, and what was before holds on"
                 ),
             }
+            // Also where it came to nothing: it serves as before.
+            say_ready();
         }
     }
 

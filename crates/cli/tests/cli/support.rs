@@ -87,6 +87,12 @@ impl Process {
         self.lines.recv_timeout(PATIENCE).ok()
     }
 
+    /// Asks it to read its settings anew.
+    pub(crate) fn hang_up(&self) {
+        let id = self.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    }
+
     pub(crate) fn ask_to_end(&self) {
         let asked = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(asked.success());
@@ -236,8 +242,7 @@ impl Server {
 
     /// Asks it to read its settings anew.
     pub(crate) fn hang_up(&self) {
-        let id = self.process.as_ref().unwrap().id().to_string();
-        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+        self.process.as_ref().unwrap().hang_up();
     }
 
     pub(crate) fn ask_to_end(&self) {

@@ -116,6 +116,29 @@ fn systemd_hears_when_a_server_serves_that_it_lives_and_how_long_it_will_take_to
 }
 
 #[test]
+fn systemd_hears_when_a_reload_begins_and_when_it_is_over_also_if_it_came_to_nothing() {
+    // `systemctl reload` came back before anything was read.
+    let unit = Unit::new();
+    let config = unit.folder.path().join("tetherline.toml");
+    fs::write(&config, "retention-days = 1").unwrap();
+    let process = unit.start(&["--config", text(&config)], None);
+    assert_eq!(unit.hears(), ["READY=1"]);
+    let mut earlier = 0;
+    for settings in ["retention-days = 2", "retention-days = nonsense"] {
+        fs::write(&config, settings).unwrap();
+        process.hang_up();
+        let said = unit.hears();
+        let [reloading, now] = &said[..] else { panic!("{said:?}") };
+        assert_eq!(reloading, "RELOADING=1");
+        let now: u64 = now.strip_prefix("MONOTONIC_USEC=").unwrap().parse().unwrap();
+        assert!(now > earlier, "{now} is not after {earlier}");
+        earlier = now;
+        assert_eq!(unit.hears(), ["READY=1"]);
+    }
+    assert!(process.terminate());
+}
+
+#[test]
 fn a_patient_watchdog_hears_of_life_every_second_all_the_same() {
     // Three looks were all that it got, and one that came to nothing cost a third of its patience.
     let unit = Unit::new();
@@ -170,6 +193,11 @@ fn each_socket_that_is_handed_over_is_served() {
     assert!(process.terminate());
 }
 
+fn systemd_version() -> Option<u32> {
+    let said = Command::new("systemd-analyze").arg("--version").output().ok()?.stdout;
+    String::from_utf8(said).ok()?.split_whitespace().nth(1)?.parse().ok()
+}
+
 #[test]
 fn the_units_that_we_give_are_good_ones() {
     let given = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
@@ -182,6 +210,14 @@ fn the_units_that_we_give_are_good_ones() {
     assert!(service.lines().any(|line| line == "TimeoutStartSec=infinity"));
     // Five starts that failed at once were the last ones, and took the socket along.
     assert!(service.lines().any(|line| line == "StartLimitIntervalSec=0"));
+    assert!(service.lines().any(|line| line == "Type=notify-reload"));
+    // What the unit says to do before systemd 253.
+    let service = match systemd_version() {
+        Some(253..) | None => service,
+        Some(_) => {
+            service.replace("Type=notify-reload", "Type=notify\nExecReload=/bin/kill -HUP $MAINPID")
+        }
+    };
     let here = format!("ExecStart={} serve", env!("CARGO_BIN_EXE_tetherline"));
     fs::write(unit("tetherline.service"), service.replace(installed, &here)).unwrap();
     fs::copy(given.join("tetherline.socket"), unit("tetherline.socket")).unwrap();
