@@ -45,11 +45,17 @@ pub(crate) fn python(root: &Path) -> Result<()> {
     from_debian(root, "Python", "python3", "an example is written in it (3.11 or newer)")
 }
 
-/// The proxies of `docs/streaming.md`, which the tests put in front of the server.
+/// The proxies of `docs/streaming.md` and `deploy/compose`, which the tests put in front of the server.
 pub(crate) fn proxies(root: &Path) -> Result<()> {
     let why = "the tests put it in front of the server, as docs/streaming.md has it";
     from_debian(root, "nginx", "nginx", why)?;
-    from_debian(root, "HAProxy", "haproxy", why)
+    from_debian(root, "HAProxy", "haproxy", why)?;
+    from_debian(
+        root,
+        "Caddy",
+        "caddy",
+        "the tests put it in front of the server, as deploy/compose has it",
+    )
 }
 
 /// It scrapes the server in the tests; its package has `promtool`, too.

