@@ -65,7 +65,8 @@ pub(crate) async fn ask(api: &Access, http: &Client, url: &str) -> Result<Value>
 }
 
 fn words(user: &UserId, inspection: &Inspection) -> String {
-    let Inspection { head, epoch, trimmed, devices, connections, .. } = inspection;
+    let Inspection { head, epoch, trimmed, trimmed_by_number, devices, connections, .. } =
+        inspection;
     let mut words = String::new();
     for verdict in inspection.verdicts.iter().flatten() {
         line(&mut words, &printable_up_to(VERDICT_CHARACTERS_MAX, &verdict.says));
@@ -86,6 +87,9 @@ fn words(user: &UserId, inspection: &Inspection) -> String {
         &mut words,
         &format!("{}  newest {head}, {kept}, epoch {epoch}", printable(user.as_str())),
     );
+    if *trimmed > 0 {
+        line(&mut words, &trims(*trimmed, *trimmed_by_number));
+    }
     table(&mut words, "devices", &["device", "handled", "behind", "last used"], devices, |it| {
         vec![
             printable(&it.device),
@@ -94,18 +98,33 @@ fn words(user: &UserId, inspection: &Inspection) -> String {
             it.last_used.clone(),
         ]
     });
-    let columns =
-        ["connection", "device", "since", "sent", "to send", "not acknowledged", "waits for"];
+    let columns = [
+        "connection",
+        "device",
+        "from",
+        "since",
+        "sent",
+        "to send",
+        "bytes not taken",
+        "not acknowledged",
+        "waits for",
+        "since",
+        "listened to",
+    ];
     table(&mut words, "connections", &columns, connections, |it| {
         let device = it.device.as_deref().map_or("-".to_owned(), printable);
         vec![
             printable(&it.connection_id),
             device,
+            it.address.as_deref().map_or("-".to_owned(), printable),
             it.since.clone(),
             it.sent.map_or("-".to_owned(), |sent| sent.to_string()),
             it.waiting.to_string(),
+            it.unsent_bytes.to_string(),
             it.unhandled.to_string(),
             printable(&it.waits_for),
+            it.waits_since.clone(),
+            if it.held { "not for a while" } else { "yes" }.to_owned(),
         ]
     });
     table(&mut words, "streams", &["stream", "attempt", "since"], &inspection.streams, |it| {
@@ -119,6 +138,18 @@ fn words(user: &UserId, inspection: &Inspection) -> String {
         vec![what.to_owned(), it.at.clone()]
     });
     words
+}
+
+/// What is not kept any more, and why.
+fn trims(trimmed: u64, by_number: u64) -> String {
+    let mut why = Vec::new();
+    if by_number > 0 {
+        why.push(format!("up to {by_number} because of how many newer ones there are"));
+    }
+    if trimmed > by_number {
+        why.push(format!("{} to {trimmed} because of their age", by_number + 1));
+    }
+    format!("not kept any more: {}", why.join(", "))
 }
 
 fn line(words: &mut String, line: &str) {
@@ -164,7 +195,7 @@ mod tests {
         let says =
             format!("`{}` {} the end.", "x".repeat(128), "is connected and waits ".repeat(20));
         let inspection = serde_json::json!({
-            "head": 1, "epoch": "e", "trimmed": 0, "devices": [], "connections": [], "sends": [], "sign_outs": [],
+            "head": 1, "epoch": "e", "trimmed": 0, "trimmed_by_number": 0, "devices": [], "connections": [], "sends": [], "sign_outs": [],
             "streams": [], "verdicts": [{ "says": says }],
         });
         let words = words(&"ada".parse().unwrap(), &serde_json::from_value(inspection).unwrap());

@@ -48,7 +48,7 @@ pub use body::{
 pub use credentials::COOKIE_BYTES_MAX;
 #[cfg(feature = "echo")]
 pub use echo::echo;
-pub use look::{PAGE_MESSAGES_MAX, PRESENCE_USERS_MAX};
+pub use look::{PAGE_MESSAGES_MAX, PRESENCE_USERS_MAX, TRACE_HEARTBEAT};
 pub(crate) use publish_many::message_request_bytes;
 pub use serve::{
     ANSWER_STUCK_TIMEOUT, DESCRIPTORS_RESERVED, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT,
@@ -82,7 +82,9 @@ fn api() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(look::presence))
         .routes(routes!(look::presence_of_many))
         .routes(routes!(look::inspection::inspect))
+        .routes(routes!(look::trace::trace))
         .routes(routes!(disconnect::disconnect))
+        .routes(routes!(disconnect::disconnect_one))
         .routes(routes!(sign_out::all, look::sign_outs))
         .routes(routes!(sign_out::one))
         .routes(routes!(tickets::issue))

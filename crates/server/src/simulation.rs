@@ -247,7 +247,8 @@ impl Session {
             Event::Pong => pump::Event::Pong(&[]),
             Event::Closed => pump::Event::Closed(None),
             Event::Gone => pump::Event::Gone,
-            Event::Progress => pump::Event::Progress,
+            // Nobody looks at how much is left.
+            Event::Progress => pump::Event::Progress { left_bytes: 0 },
             Event::Written => pump::Event::Written,
             Event::Page(read_no, page) => pump::Event::Page { read_no, page },
             Event::Resumed(read_no, resumed) => pump::Event::Resumed { read_no, resumed },

@@ -7,6 +7,7 @@ pub(crate) struct Inspection {
     pub(crate) head: u64,
     pub(crate) epoch: String,
     pub(crate) trimmed: u64,
+    pub(crate) trimmed_by_number: u64,
     pub(crate) devices: Vec<DeviceSeen>,
     pub(crate) connections: Vec<ConnectionSeen>,
     pub(crate) sends: Vec<Send>,
@@ -28,11 +29,15 @@ pub(crate) struct DeviceSeen {
 pub(crate) struct ConnectionSeen {
     pub(crate) connection_id: String,
     pub(crate) device: Option<String>,
+    pub(crate) address: Option<String>,
     pub(crate) since: String,
     pub(crate) sent: Option<u64>,
     pub(crate) waiting: u64,
     pub(crate) unhandled: u64,
     pub(crate) waits_for: String,
+    pub(crate) waits_since: String,
+    pub(crate) unsent_bytes: u64,
+    pub(crate) held: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Process, Server, complaint, run, text};
+use crate::support::{Server, run, text};
 
 fn inspected(server: &Server, user: &str, more: &[&str]) -> (String, bool) {
     let key = server.file("api.key");
@@ -45,29 +45,4 @@ fn nobody_is_unknown_and_a_server_that_is_not_there_is_named() {
     server.terminate();
     let (said, is_well) = inspected(&server, "nobody", &[]);
     assert!(!is_well && said.contains("cannot reach"), "{said}");
-}
-
-#[test]
-fn a_user_is_followed_live_over_a_restart_of_the_server() {
-    let mut server = Server::start();
-    let key = server.file("api.key");
-    let url = server.url.clone();
-    let access = ["trace", "--url", &url, "--api-key-file", text(&key), "--user", "ada"];
-    let trace = Process::start(&access);
-    assert!(trace.line().ends_with("newest 0"));
-    server.publish("ada", r#"{"n":1}"#);
-    assert!(trace.line().ends_with("newest 1"));
-    let tail = server.tail("ada", &["--device", "laptop"]);
-    assert!(trace.line().contains("is connected since"));
-    assert_eq!(tail.frame()["n"], 1);
-    tail.terminate();
-    while !trace.line().contains("has left") {}
-    server.kill();
-    server.start_again();
-    server.publish("ada", r#"{"n":2}"#);
-    assert!(trace.line().ends_with("newest 2"));
-    drop(trace);
-    // Whoever has no server, or the wrong key, hears of it at once.
-    server.terminate();
-    assert!(complaint(&access).contains("cannot reach"));
 }

@@ -41,6 +41,7 @@ mod tail_stream;
 mod terminal;
 mod tls;
 mod tokens;
+mod trace;
 #[cfg(feature = "otel")]
 mod traces;
 mod webhook;

@@ -261,7 +261,7 @@ impl Driver {
         self.socket.poll_write(context).map(|written| {
             self.is_writing = matches!(written, Ok(Written::Some));
             match written {
-                Ok(Written::Some) => Event::Progress,
+                Ok(Written::Some) => Event::Progress { left_bytes: self.socket.left_bytes() },
                 Ok(Written::All) => Event::Written,
                 Err(error) => {
                     tracing::debug!(%error, "a connection broke");

@@ -6,12 +6,13 @@ mod roster;
 mod seat;
 #[cfg(test)]
 mod tests;
+mod traces;
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -30,6 +31,9 @@ pub(crate) use membership::{Membership, News};
 use ring::Ring;
 pub(crate) use roster::{About, Backlog, Present, Stands, Waits};
 use seat::Seat;
+use traces::Traces;
+pub(crate) use traces::{Ending, NoTrace, Told, Trace, TraceEvent};
+pub use traces::{TRACE_EVENTS_MAX, TRACES_MAX};
 
 /// Messages of one connected user that are kept in memory until all sessions have them.
 const TAIL_MESSAGES_MAX: usize = 64;
@@ -46,6 +50,7 @@ pub(crate) struct Hub {
     /// Times that atomics hold count from here.
     started: Instant,
     empty: Notify,
+    traces: Traces,
     connections_max: AtomicUsize,
     connections_per_user_max: AtomicUsize,
     live_messages_max: AtomicUsize,
@@ -70,6 +75,8 @@ struct Channel {
     told_us: AtomicU64,
     /// How many live-only messages there ever were.
     said: AtomicU64,
+    /// Somebody follows this user.
+    is_traced: AtomicBool,
     live: Mutex<Live>,
 }
 
@@ -134,6 +141,7 @@ impl Hub {
             draining: OnceLock::new(),
             started: Instant::now(),
             empty: Notify::new(),
+            traces: Traces::default(),
             connections_max: limits.connections_max.into(),
             connections_per_user_max: limits.connections_per_user_max.into(),
             live_messages_max: limits.live_messages_max.into(),
@@ -171,7 +179,8 @@ impl Hub {
     ) -> Result<Membership, Refused> {
         let mut users = lock(&self.users);
         self.check(users.get(user).map_or(0, |channel| lock(&channel.live).seats.len()))?;
-        let channel = users.entry(user.clone()).or_insert_with(Channel::new).clone();
+        let channel = users.entry(user.clone());
+        let channel = channel.or_insert_with(|| Channel::new(self.traces.has(user))).clone();
         let mut live = lock(&channel.live);
         let seat = Arc::new(Seat::new(self.number(), session, live.ring.said()));
         live.seats.push(seat.clone());
@@ -195,6 +204,9 @@ impl Hub {
 
     /// Carries out what the store has committed, which it tells in that order. `now` is for those who measure.
     pub(crate) fn tell(&self, event: Event, now: Option<Instant>) {
+        if self.traces.are_there() {
+            self.trace(&event, now);
+        }
         match event {
             Event::Appended { user, appended, message } => {
                 let delivery = || message.map(|message| Delivery::new(&message, &appended));
@@ -297,6 +309,16 @@ impl Hub {
         }
     }
 
+    /// Closes one of a user's connections, if there is one of that name.
+    pub(crate) fn disconnect_one(&self, user: &UserId, connection: &str) -> bool {
+        let Some(channel) = self.channel(user) else { return false };
+        let live = lock(&channel.live);
+        let is_it = |seat: &&Arc<Seat>| {
+            seat.about.get().is_some_and(|about| about.connection.as_str() == connection)
+        };
+        live.seats.iter().find(is_it).inspect(|seat| seat.tell(Notice::Disconnected)).is_some()
+    }
+
     /// Closes what a user has open, or what one session has.
     pub(crate) fn sign_out(&self, user: &UserId, session: Option<&str>) {
         let Some(channel) = self.channel(user) else { return };
@@ -323,9 +345,10 @@ impl Hub {
 }
 
 impl Channel {
-    fn new() -> Arc<Self> {
+    fn new(is_traced: bool) -> Arc<Self> {
         let [head, told_us, said] = [const { AtomicU64::new(0) }; 3];
-        Arc::new(Self { head, told_us, said, live: Mutex::default() })
+        let is_traced = AtomicBool::new(is_traced);
+        Arc::new(Self { head, told_us, said, is_traced, live: Mutex::default() })
     }
 
     fn appended(&self, seq: Seq, delivery: Option<Delivery>) {

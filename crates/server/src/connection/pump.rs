@@ -5,6 +5,7 @@
 mod renewal;
 #[cfg(test)]
 mod tests;
+mod traced;
 
 use std::time::Instant;
 
@@ -83,8 +84,8 @@ pub(crate) enum Event<'a> {
     Closed(Option<u16>),
     /// The peer is gone without a word.
     Gone,
-    /// The peer took some of the last [`Action::Write`].
-    Progress,
+    /// The peer took some of the last [`Action::Write`], and not so many bytes of it.
+    Progress { left_bytes: usize },
     /// It took everything of it.
     Written,
     /// The answer to [`Action::Read`].
@@ -147,6 +148,7 @@ impl Pump {
         now: Instant,
     ) -> Self {
         membership.begins_at(&opening.place);
+        traced::connected(&membership, device.as_ref(), now);
         Self {
             session: Session::open(opening, now),
             membership,
@@ -178,8 +180,8 @@ impl Pump {
     pub(crate) fn handle(&mut self, event: Event<'_>, now: Instant) {
         if self.is_open() {
             self.hear(now);
+            self.trace_said(&event, now);
             self.take(event, now);
-            self.membership.stands(self.session.stands());
             return;
         }
         match event {
@@ -199,7 +201,8 @@ impl Pump {
                 return Some(action);
             }
         }
-        self.say_goodbye()
+        self.stands(now);
+        self.say_goodbye(now)
     }
 
     /// When to say [`Event::Timeout`].
@@ -266,7 +269,7 @@ impl Pump {
             }
             Event::Closed(code) => return self.leave(Some(Goodbye::Answer(code)), now),
             Event::Gone => return self.leave(None, now),
-            Event::Progress => Input::Progress,
+            Event::Progress { left_bytes } => Input::Progress { left_bytes },
             Event::Written => Input::Written,
             Event::Page { read_no, page } => {
                 self.has_read(page.as_deref().ok());
@@ -321,6 +324,7 @@ impl Pump {
             }
             Output::Locate => return Some(Action::Locate),
             Output::Receive { id, named, errand, share } => {
+                self.trace_send(&id, now);
                 return Some(Action::Receive { id, named, errand, share });
             }
             Output::Verify(token) => {
@@ -364,7 +368,7 @@ impl Pump {
         self.state = State::Leaving { goodbye, until: now + CLOSE_TIMEOUT };
     }
 
-    fn say_goodbye(&mut self) -> Option<Action> {
+    fn say_goodbye(&mut self, now: Instant) -> Option<Action> {
         if !self.is_open() && self.saving == Saving::Owed {
             self.saving = Saving::Busy { then: After::Done };
             return Some(Action::SaveCursor);
@@ -373,7 +377,10 @@ impl Pump {
             return None;
         }
         match std::mem::replace(&mut self.state, State::Left) {
-            State::Leaving { goodbye, .. } => Some(Action::Close(goodbye)),
+            State::Leaving { goodbye, .. } => {
+                self.trace_end(goodbye.as_ref(), now);
+                Some(Action::Close(goodbye))
+            }
             state => {
                 self.state = state;
                 None

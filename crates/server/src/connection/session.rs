@@ -15,6 +15,7 @@ mod kept_streams;
 mod properties;
 mod reading;
 mod sends;
+mod standing;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -36,7 +37,7 @@ use tetherline_protocol::{
 
 use crate::{
     May, Refusal, clock,
-    connection::hub::{Notice, Stands, Waits},
+    connection::hub::Notice,
     security::auth::{Identity, InvalidToken},
     store::{Outcome, StoreError, StreamSnapshot},
 };
@@ -195,20 +196,9 @@ impl Session {
         if self.frames.is_empty() || matches!(self.socket, Socket::Writing { .. }) {
             return None;
         }
-        self.socket = Socket::Writing { since: now };
+        let left_bytes = self.frames.iter().map(Outgoing::len).sum();
+        self.socket = Socket::Writing { since: now, left_bytes };
         Some(Output::Write(std::mem::take(&mut self.frames).into()))
-    }
-
-    /// Where it is, for whoever looks.
-    pub(crate) fn stands(&self) -> Stands {
-        let (waiting, unhandled) = self.feed.behind();
-        let waits = match (&self.socket, self.feed.waits()) {
-            (_, Waits::ToBeAsked) => Waits::ToBeAsked,
-            (Socket::Writing { .. }, _) => Waits::ForTheSocket,
-            (Socket::Free, Waits::ForNothing) if waiting > 0 => Waits::ForItsTurn,
-            (Socket::Free, waits) => waits,
-        };
-        Stands { sent: self.feed.sent(), waiting, unhandled, waits }
     }
 
     /// The socket has taken what there was.
@@ -258,9 +248,9 @@ impl Session {
                 }
             }
             Input::Verified(verified) => self.verified(verified, now),
-            Input::Progress => {
-                if let Socket::Writing { since } = &mut self.socket {
-                    *since = now;
+            Input::Progress { left_bytes } => {
+                if let Socket::Writing { .. } = self.socket {
+                    self.socket = Socket::Writing { since: now, left_bytes };
                 }
             }
             Input::Written => {

@@ -130,6 +130,11 @@ impl Socket {
         self.writer.extend(batch.into_iter().map(Into::into));
     }
 
+    /// What of the last batch the peer has not taken, in bytes.
+    pub(crate) fn left_bytes(&self) -> usize {
+        self.writer.left_bytes()
+    }
+
     /// Is ready as soon as the peer took anything.
     pub(crate) fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Written>> {
         self.writer.poll(&mut *self.stream, context)

@@ -2,10 +2,11 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use http::StatusCode;
+use tetherline_protocol::ErrorCode;
 
 use super::{
     answer::Problem,
-    description::schemas::{Keyed, User},
+    description::schemas::{Keyed, Name, Unknown, User},
     publisher::Admin,
     segments::Segments,
 };
@@ -28,4 +29,27 @@ pub(super) async fn disconnect(
 ) -> Result<StatusCode, Problem> {
     shared.hub.disconnect(&admin.user(&user)?);
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Closes one connection of a user.
+///
+/// Its client comes back by itself.
+#[utoipa::path(
+    delete, path = "/v1/users/{user}/connections/{connection_id}", operation_id = "disconnectOne",
+    tag = "Users",
+    params(("user" = User, Path, description = "Whose mailbox it is"),
+        ("connection_id" = Name, Path, description = "As an inspection names it")),
+    responses((status = 204, description = "It is told"), Keyed, Unknown),
+    security(("key" = ["admin"])),
+)]
+pub(super) async fn disconnect_one(
+    State(shared): State<Arc<Shared>>,
+    Segments((user, connection)): Segments<(String, String)>,
+    admin: Admin,
+) -> Result<StatusCode, Problem> {
+    if shared.hub.disconnect_one(&admin.user(&user)?, &connection) {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    let message = "This user has no such connection, or has none any more.";
+    Err(Problem::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message))
 }

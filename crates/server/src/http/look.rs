@@ -2,6 +2,7 @@
 //! message did not arrive. Nothing of it changes anything.
 
 pub(super) mod inspection;
+pub(super) mod trace;
 mod verdict;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -33,6 +34,7 @@ use crate::{
 };
 
 use inspection::{DeviceView, SignOut, Stream};
+pub use trace::TRACE_HEARTBEAT;
 
 /// Messages of one page at most.
 pub const PAGE_MESSAGES_MAX: usize = 256;

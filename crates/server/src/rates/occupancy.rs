@@ -36,6 +36,12 @@ impl<K: Eq + Hash + Clone> Occupancy<K> {
     }
 }
 
+impl<K: Eq + Hash + Copy> Occupied<K> {
+    pub(crate) fn whose(&self) -> K {
+        self.whose
+    }
+}
+
 impl<K: Eq + Hash> Drop for Occupied<K> {
     fn drop(&mut self) {
         let mut held = lock(&self.occupancy.held);

@@ -1,6 +1,7 @@
 //! Where a request comes from, as far as that can be known.
 
 use std::{
+    fmt,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     str::FromStr,
 };
@@ -26,6 +27,17 @@ impl Network {
             }
             address @ IpAddr::V4(_) => address,
         })
+    }
+}
+
+impl fmt::Display for Network {
+    /// `192.0.2.1`, `2001:db8:1:200::/56`, or `unix` for all that come over a Unix socket without a word of whom they serve.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            address if address.is_unspecified() => formatter.write_str("unix"),
+            IpAddr::V4(address) => address.fmt(formatter),
+            IpAddr::V6(address) => write!(formatter, "{address}/56"),
+        }
     }
 }
 
@@ -176,6 +188,9 @@ mod tests {
         assert_ne!(of("2001:db8:1:200::1"), of("2001:db8:1:300::1"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        let written =
+            ["192.0.2.1", "2001:db8:1:2ff::1", "0.0.0.0"].map(|text| of(text).to_string());
+        assert_eq!(written, ["192.0.2.1", "2001:db8:1:200::/56", "unix"]);
     }
 
     #[test]

@@ -62,5 +62,7 @@ impl Server {
                 "the application had not heard of all ends of connections when the drain ended"
             );
         }
+        // They have heard of the last end, and would hold up whoever waits for requests under way.
+        hub.end_traces();
     }
 }

@@ -7,11 +7,9 @@ use bytestring::ByteString;
 use futures_util::task::AtomicWaker;
 use tetherline_protocol::{Seq, UserId};
 
-use super::{
-    About, Channel, Hub, Notice, Stands,
-    seat::{NOWHERE, Seat},
-};
+use super::{About, Channel, Hub, Notice, Stands, Told, TraceEvent, seat::Seat};
 use crate::{
+    Network,
     lock::lock,
     rates::Occupied,
     store::{Delivery, Place, Room},
@@ -62,6 +60,11 @@ impl Membership {
         self.occupied = occupied;
     }
 
+    /// Where it comes from, if that is known.
+    pub(crate) fn network(&self) -> Option<Network> {
+        self.occupied.as_ref().map(Occupied::whose)
+    }
+
     /// Whose connection it is, for whoever looks.
     pub(crate) fn is_about(&self, about: About) {
         self.seat.about.get_or_init(|| Box::new(about));
@@ -98,12 +101,24 @@ impl Membership {
     }
 
     /// Where the connection is, for whoever watches.
-    pub(crate) fn stands(&self, stands: Stands) {
-        let Stands { sent, waiting, unhandled, waits } = stands;
-        self.seat.handed_over.store(sent.map_or(NOWHERE, Seq::get), Ordering::Relaxed);
-        self.seat.waiting.store(waiting, Ordering::Relaxed);
-        self.seat.unhandled.store(unhandled, Ordering::Relaxed);
-        self.seat.waits.store(waits as u8, Ordering::Relaxed);
+    pub(crate) fn stands(&self, stands: &Stands, now: Instant) {
+        self.seat.stands_at(stands, self.hub.started, now);
+    }
+
+    /// Where it was when that was said last.
+    pub(crate) fn stood(&self) -> Stands {
+        self.seat.stands(self.hub.started)
+    }
+
+    /// Whether anybody follows this user, and is to be told what happens.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.channel.is_traced.load(Ordering::Relaxed)
+    }
+
+    /// Tells whoever follows.
+    pub(crate) fn trace(&self, what: Told, at: Instant) {
+        let connection = self.seat.about.get().map(|about| about.connection.clone());
+        self.hub.traces.tell(&self.user, &TraceEvent { at, connection, what });
     }
 
     fn now(&self) -> Seen {

@@ -1,16 +1,18 @@
 //! Who of one user is connected, for whoever looks why something did not arrive.
 
-use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use tetherline_protocol::{DeviceId, MessageId, Seq, UserId};
 
 use super::Hub;
-use crate::lock::lock;
+use crate::{Network, clock, lock::lock};
 
 /// What is known of a connection from the beginning.
 pub(crate) struct About {
     pub(crate) connection: MessageId,
     pub(crate) device: Option<DeviceId>,
+    /// Where it comes from, as limits see it, if whoever serves the router says it.
+    pub(crate) network: Option<Network>,
     /// In ms since 1970.
     pub(crate) since_ms: i64,
 }
@@ -29,8 +31,10 @@ pub(crate) enum Waits {
     ForAcknowledgement,
     /// It is being read.
     ForTheStore,
-    /// It reads on in a moment, or when its rate allows it.
+    /// It reads on in a moment.
     ForItsTurn,
+    /// More was asked for than its rate, or its user's, allows.
+    ForItsRate,
 }
 
 /// Where a connection is.
@@ -43,14 +47,23 @@ pub(crate) struct Stands {
     /// Messages that it was sent and has not acknowledged.
     pub(crate) unhandled: u64,
     pub(crate) waits: Waits,
+    /// Since when its socket has taken nothing, if that is what it waits for.
+    pub(crate) stuck_since: Option<Instant>,
+    /// What its socket has not taken, in bytes of frames.
+    pub(crate) unsent_bytes: usize,
+    /// It said too much, and is not listened to for a while.
+    pub(crate) is_held: bool,
 }
 
 /// One connection at this moment.
 pub(crate) struct Present {
     pub(crate) connection: MessageId,
     pub(crate) device: Option<DeviceId>,
+    pub(crate) network: Option<Network>,
     pub(crate) since_ms: i64,
     pub(crate) stands: Stands,
+    /// Since when it waits for the same, in ms since 1970: its socket, since it took anything.
+    pub(crate) waits_since_ms: i64,
 }
 
 /// How far all connections of a user are behind.
@@ -62,13 +75,14 @@ pub(crate) struct Backlog {
 }
 
 impl Waits {
-    const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::ForNothing,
         Self::ToBeAsked,
         Self::ForTheSocket,
         Self::ForAcknowledgement,
         Self::ForTheStore,
         Self::ForItsTurn,
+        Self::ForItsRate,
     ];
 
     /// As the API says it.
@@ -80,6 +94,7 @@ impl Waits {
             Self::ForAcknowledgement => "ack",
             Self::ForTheStore => "store",
             Self::ForItsTurn => "turn",
+            Self::ForItsRate => "rate",
         }
     }
 }
@@ -104,21 +119,18 @@ impl Hub {
     /// The user's connections, without those that are still being opened.
     pub(crate) fn present(&self, user: &UserId) -> Vec<Present> {
         let Some(channel) = self.channel(user) else { return Vec::new() };
+        let (now, now_ms) = (Instant::now(), clock::now_ms());
         let live = lock(&channel.live);
         let present = live.seats.iter().filter_map(|seat| {
-            let About { connection, device, since_ms } = &**seat.about.get()?;
-            let waits = usize::from(seat.waits.load(Ordering::Relaxed));
+            let About { connection, device, network, since_ms } = &**seat.about.get()?;
+            let waited = now.saturating_duration_since(self.started + seat.waits_for());
             Some(Present {
                 connection: connection.clone(),
                 device: device.clone(),
+                network: *network,
                 since_ms: *since_ms,
-                stands: Stands {
-                    // `NOWHERE` is no position.
-                    sent: Seq::new(seat.handed_over.load(Ordering::Relaxed)),
-                    waiting: seat.waiting.load(Ordering::Relaxed),
-                    unhandled: seat.unhandled.load(Ordering::Relaxed),
-                    waits: Waits::ALL[waits],
-                },
+                stands: seat.stands(self.started),
+                waits_since_ms: now_ms.saturating_sub(clock::whole_ms(waited)).max(*since_ms),
             })
         });
         present.collect()

@@ -1,12 +1,13 @@
 use std::sync::{
     Mutex, OnceLock,
-    atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
 };
+use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
-use tetherline_protocol::Epoch;
+use tetherline_protocol::{Epoch, Seq};
 
-use super::{About, Notice, Waits};
+use super::{About, Notice, Stands, Waits};
 use crate::lock::lock;
 
 /// No position is so high.
@@ -24,9 +25,15 @@ pub(super) struct Seat {
     /// Messages that it was sent and has not acknowledged.
     pub(super) unhandled: AtomicU64,
     /// Up to where everything was handed to its socket; [`NOWHERE`] if that cannot be said.
-    pub(super) handed_over: AtomicU64,
+    handed_over: AtomicU64,
     /// What it waits for, as a [`Waits`].
-    pub(super) waits: AtomicU8,
+    waits: AtomicU8,
+    /// Since when, in µs since the hub's start.
+    waits_since_us: AtomicU64,
+    /// What its socket has not taken, in bytes.
+    unsent_bytes: AtomicUsize,
+    /// It is not listened to for a while.
+    is_held: AtomicBool,
     /// Known once it is open.
     pub(super) about: OnceLock<Box<About>>,
     /// Up to where this connection has taken live-only messages, or missed them.
@@ -56,12 +63,52 @@ impl Seat {
             unhandled: AtomicU64::new(0),
             handed_over: AtomicU64::new(NOWHERE),
             waits: AtomicU8::new(Waits::ToBeAsked as u8),
+            waits_since_us: AtomicU64::new(0),
+            unsent_bytes: AtomicUsize::new(0),
+            is_held: AtomicBool::new(false),
             about: OnceLock::new(),
             heard: AtomicU64::new(said),
             streamed: AtomicBool::new(false),
             epoch: OnceLock::new(),
             sign_in: Mutex::new(SignIn::Settled(session)),
         }
+    }
+
+    /// Where the connection is now, which was found at `now`; both times count from the hub's start.
+    pub(super) fn stands_at(&self, stands: &Stands, started: Instant, now: Instant) {
+        let Stands { sent, waiting, unhandled, waits, stuck_since, unsent_bytes, is_held } = stands;
+        self.handed_over.store(sent.map_or(NOWHERE, Seq::get), Ordering::Relaxed);
+        self.waiting.store(*waiting, Ordering::Relaxed);
+        self.unhandled.store(*unhandled, Ordering::Relaxed);
+        let waits = *waits as u8;
+        let had_waited_for = self.waits.swap(waits, Ordering::Relaxed);
+        if had_waited_for != waits || stuck_since.is_some() {
+            let since = stuck_since.unwrap_or(now).saturating_duration_since(started);
+            self.waits_since_us.store(since.as_micros() as u64, Ordering::Relaxed);
+        }
+        self.unsent_bytes.store(*unsent_bytes, Ordering::Relaxed);
+        self.is_held.store(*is_held, Ordering::Relaxed);
+    }
+
+    /// Where it was when that was said last.
+    pub(super) fn stands(&self, started: Instant) -> Stands {
+        let waits = Waits::ALL[usize::from(self.waits.load(Ordering::Relaxed))];
+        let stuck_since = (waits == Waits::ForTheSocket).then(|| started + self.waits_for());
+        Stands {
+            // `NOWHERE` is no position.
+            sent: Seq::new(self.handed_over.load(Ordering::Relaxed)),
+            waiting: self.waiting.load(Ordering::Relaxed),
+            unhandled: self.unhandled.load(Ordering::Relaxed),
+            waits,
+            stuck_since,
+            unsent_bytes: self.unsent_bytes.load(Ordering::Relaxed),
+            is_held: self.is_held.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Since when it waits for what it waits for, from the hub's start on.
+    pub(super) fn waits_for(&self) -> Duration {
+        Duration::from_micros(self.waits_since_us.load(Ordering::Relaxed))
     }
 
     pub(super) fn tell(&self, notice: Notice) {

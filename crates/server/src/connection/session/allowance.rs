@@ -115,6 +115,11 @@ impl Allowance {
         self.held_until.is_none()
     }
 
+    /// Whether what its client asked for waits for its rate, or its user's.
+    pub(super) fn awaits_turn(&self) -> bool {
+        matches!(self.turn, Turn::Awaited(_))
+    }
+
     /// When the connection may be listened to, or may get more of what it asked for.
     pub(super) fn next_at(&self) -> Option<Instant> {
         let turn = match self.turn {

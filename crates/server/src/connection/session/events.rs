@@ -82,8 +82,8 @@ pub(crate) enum Input<'a> {
     Settled(Outcome),
     /// The answer to [`Output::Verify`].
     Verified(Result<Identity, InvalidToken>),
-    /// The peer took some of the last [`Output::Write`].
-    Progress,
+    /// The peer took some of the last [`Output::Write`], and not so many bytes of it.
+    Progress { left_bytes: usize },
     /// It took everything of it.
     Written,
     /// There are live-only messages.

@@ -238,7 +238,7 @@ fn a_reader_that_takes_something_is_not_stuck_however_long_it_takes() {
     assert!(matches!(rig.output(), Some(Output::Write(_))));
     for _ in 0..5 {
         rig.pass(Duration::from_millis(29_999));
-        rig.input(Input::Progress);
+        rig.input(Input::Progress { left_bytes: 1 });
         rig.input(Input::Text(r#"{"type":"ping"}"#));
     }
     assert_eq!(rig.close_code(), None);

@@ -23,9 +23,10 @@ pub(super) enum Hearing {
 /// Whether there is something on its way to the peer.
 pub(super) enum Socket {
     Free,
-    /// The peer has taken nothing since then.
+    /// The peer has taken nothing since then, and still has to take so many bytes.
     Writing {
         since: Instant,
+        left_bytes: usize,
     },
 }
 
@@ -42,7 +43,7 @@ impl Session {
             Hearing::Paused => None,
         };
         let stuck = match self.socket {
-            Socket::Writing { since } => Some(since + self.stuck_timeout()),
+            Socket::Writing { since, .. } => Some(since + self.stuck_timeout()),
             Socket::Free => None,
         };
         let look = if self.may_look() { self.streams.next_at() } else { None };
@@ -55,7 +56,7 @@ impl Session {
         if now >= self.expires_at {
             return self.close(CloseCode::TokenExpired, "the token expired");
         }
-        if let Socket::Writing { since } = self.socket
+        if let Socket::Writing { since, .. } = self.socket
             && now >= since + self.stuck_timeout()
         {
             return self.close(CloseCode::Stuck, "the reader took nothing");

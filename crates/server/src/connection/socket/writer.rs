@@ -26,6 +26,12 @@ impl Writer {
         self.frames.extend(frames);
     }
 
+    /// What is still to be written, in bytes.
+    pub(super) fn left_bytes(&self) -> usize {
+        let whole = |frame: &Frame| frame.header().as_bytes().len() + frame.payload().len();
+        self.frames.iter().map(whole).sum::<usize>() - self.written
+    }
+
     /// Forgets what was not begun: only whole frames can be followed by another.
     pub(super) fn finish_begun(&mut self) {
         self.frames.truncate(usize::from(self.written > 0));

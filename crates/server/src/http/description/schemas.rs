@@ -110,6 +110,14 @@ schemas! {
         "examples": [{ "message_uuid": "answer-1" }],
     });
     StreamEnding = json!({ "type": "object", "additionalProperties": true, "examples": [{}] });
+    /// One thing that happened, or that nothing did.
+    TraceLine = json!({
+        "type": "object", "required": ["event", "at"], "properties": {
+            "event": { "type": "string" }, "at": { "type": "string", "format": "date-time" },
+            "connection_id": { "type": "string" },
+            "connections": { "type": "array", "items": reference("Connection") },
+        },
+    });
     Description = json!({ "type": "object" });
     Health = json!({
         "type": "object", "required": ["status"], "properties": { "status": { "type": "string" } },

@@ -23,6 +23,15 @@ use super::{
 };
 use crate::{clock, connection::hub::Present, server::Shared, store::Report};
 
+/// What is kept of a mailbox, and why not more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Retention {
+    /// 0: for ever.
+    pub(super) age_ms: u64,
+    /// 0: all.
+    pub(super) messages_max: u64,
+}
+
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct About {
@@ -52,7 +61,23 @@ pub(in crate::http) async fn inspect(
     let seq = seq.transpose()?;
     let report = report(&shared, &user, seq).await?;
     let present = shared.hub.present(&user);
-    Ok(Json(Inspection::of(user, &report, &present, seq)))
+    let retention = Retention::of(&shared);
+    Ok(Json(Inspection::of(user, &report, &present, (seq, retention))))
+}
+
+impl Retention {
+    fn of(shared: &Shared) -> Self {
+        let limits = &shared.current().limits;
+        Self { age_ms: limits.retention_age_ms, messages_max: limits.retention_messages_max }
+    }
+
+    /// Up to where messages are not kept because so many newer ones are; what else was trimmed had its age.
+    pub(super) fn trimmed_by_number(self, report: &Report) -> Seq {
+        let newest = report.head.seq.get();
+        let beyond = newest.saturating_sub(self.messages_max);
+        let by_number = if self.messages_max == 0 { 0 } else { beyond };
+        Seq::new(by_number).unwrap_or(Seq::ZERO).min(report.trimmed)
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -69,6 +94,11 @@ struct Inspection {
     /// Up to here nothing is kept any more.
     #[schema(value_type = Position)]
     trimmed: Seq,
+    /// Up to here because of how many newer ones there are; from there to `trimmed` because of their age.
+    #[schema(value_type = Position)]
+    trimmed_by_number: Seq,
+    retention_age_ms: u64,
+    retention_messages_max: u64,
     devices: Vec<DeviceView>,
     connections: Vec<ConnectionView>,
     sends: Vec<Send>,
@@ -98,11 +128,13 @@ pub(super) struct DeviceView {
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Connection)]
-struct ConnectionView {
+pub(super) struct ConnectionView {
     #[schema(value_type = String)]
     connection_id: MessageId,
     #[schema(value_type = Option<String>)]
     device: Option<DeviceId>,
+    /// As limits see it; null where whoever serves the router does not say.
+    address: Option<String>,
     #[schema(value_type = Time)]
     since: String,
     /// Up to where everything was handed to its socket; null if that cannot be said.
@@ -113,6 +145,13 @@ struct ConnectionView {
     /// Messages that were sent and are not acknowledged.
     unhandled: u64,
     waits_for: &'static str,
+    /// Since when: with `socket`, since it took anything.
+    #[schema(value_type = Time)]
+    waits_since: String,
+    /// What its socket has not taken.
+    unsent_bytes: usize,
+    /// It said too much, and is not listened to for a while.
+    held: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -154,7 +193,12 @@ struct Message {
 }
 
 impl Inspection {
-    fn of(user: UserId, report: &Report, present: &[Present], seq: Option<Seq>) -> Self {
+    fn of(
+        user: UserId,
+        report: &Report,
+        present: &[Present],
+        (seq, retention): (Option<Seq>, Retention),
+    ) -> Self {
         let Report { head, trimmed, .. } = report;
         let message = seq.zip(report.message.as_ref()).map(|(seq, message)| Message {
             seq,
@@ -168,27 +212,34 @@ impl Inspection {
             head_id: head.id.clone(),
             epoch: head.epoch.clone(),
             trimmed: *trimmed,
+            trimmed_by_number: retention.trimmed_by_number(report),
+            retention_age_ms: retention.age_ms,
+            retention_messages_max: retention.messages_max,
             devices: devices(report),
             connections: present.iter().map(ConnectionView::of).collect(),
             sends: sends(report),
             sign_outs: sign_outs(report),
             streams: streams(report),
             message,
-            verdicts: seq.map(|seq| verdicts(seq, report, present)),
+            verdicts: seq.map(|seq| verdicts(seq, (report, retention), present)),
         }
     }
 }
 
 impl ConnectionView {
-    fn of(present: &Present) -> Self {
+    pub(super) fn of(present: &Present) -> Self {
         Self {
             connection_id: present.connection.clone(),
             device: present.device.clone(),
+            address: present.network.map(|network| network.to_string()),
             since: time(present.since_ms),
             sent: present.stands.sent,
             waiting: present.stands.waiting,
             unhandled: present.stands.unhandled,
             waits_for: present.stands.waits.as_str(),
+            waits_since: time(present.waits_since_ms),
+            unsent_bytes: present.stands.unsent_bytes,
+            held: present.stands.is_held,
         }
     }
 }
@@ -227,6 +278,6 @@ pub(super) fn streams(report: &Report) -> Vec<Stream> {
     report.streams.iter().map(stream).collect()
 }
 
-fn time(ms: i64) -> String {
+pub(super) fn time(ms: i64) -> String {
     clock::rfc3339(ms).as_str().to_owned()
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use tetherline_protocol::{DeviceId, Seq};
 use utoipa::ToSchema;
 
+use super::inspection::Retention;
 use crate::{
     clock,
     connection::hub::{Present, Stands, Waits},
@@ -43,20 +44,25 @@ enum State {
 }
 
 /// One verdict on the whole, or one for each device and each connection without one.
-pub(super) fn verdicts(seq: Seq, report: &Report, present: &[Present]) -> Vec<Verdict> {
+pub(super) fn verdicts(
+    seq: Seq,
+    (report, retention): (&Report, Retention),
+    present: &[Present],
+) -> Vec<Verdict> {
+    let kept = kept(seq, report, retention);
     let head = report.head.seq;
     if seq > head {
         let says = format!("There is no message {seq} yet: the newest of this user is {head}.");
         return vec![Verdict { device: None, state: State::Unpublished, says }];
     }
-    let devices = report.devices.iter().map(|device| of_device(seq, report, device, present));
+    let devices = report.devices.iter().map(|device| of_device((seq, &kept), device, present));
     let nameless = present.iter().filter(|present| is_unknown(present, report));
     let nameless = nameless.map(|present| of_connection(seq, present));
     let verdicts: Vec<_> = devices.chain(nameless).collect();
     if !verdicts.is_empty() {
         return verdicts;
     }
-    let says = match kept(seq, report) {
+    let says = match kept {
         Ok(()) => "No device of this user is known, and none is connected: the first that connects gets it.".to_owned(),
         Err((_, why)) => format!("No device of this user is known, and none is connected. {why}"),
     };
@@ -68,7 +74,10 @@ fn is_unknown(present: &Present, report: &Report) -> bool {
     !present.device.as_ref().is_some_and(known)
 }
 
-fn of_device(seq: Seq, report: &Report, device: &DeviceReport, present: &[Present]) -> Verdict {
+/// Whether a message can be delivered at all, or why not.
+type Kept = Result<(), (State, String)>;
+
+fn of_device((seq, kept): (Seq, &Kept), device: &DeviceReport, present: &[Present]) -> Verdict {
     let DeviceReport { device: name, cursor, seen_at } = device;
     let verdict = |state, says| Verdict { device: Some(name.clone()), state, says };
     if *cursor >= seq {
@@ -76,9 +85,9 @@ fn of_device(seq: Seq, report: &Report, device: &DeviceReport, present: &[Presen
             format!("`{name}` has handled it: it has acknowledged everything up to {cursor}.");
         return verdict(State::Handled, says);
     }
-    if let Err((state, why)) = kept(seq, report) {
+    if let Err((state, why)) = kept {
         let says = format!("`{name}` had acknowledged messages up to {cursor}. {why}");
-        return verdict(state, says);
+        return verdict(*state, says);
     }
     let connections = present.iter().filter(|it| it.device.as_ref() == Some(name));
     // Of several, the one that is furthest.
@@ -94,12 +103,19 @@ fn of_device(seq: Seq, report: &Report, device: &DeviceReport, present: &[Presen
     verdict(State::Away, says)
 }
 
-/// Whether it can be delivered at all, or why not.
-fn kept(seq: Seq, report: &Report) -> Result<(), (State, String)> {
-    let trimmed = report.trimmed;
-    if seq <= trimmed {
+fn kept(seq: Seq, report: &Report, retention: Retention) -> Kept {
+    let (trimmed, by_number) = (report.trimmed, retention.trimmed_by_number(report));
+    if seq <= by_number {
+        let most = retention.messages_max;
         let why = format!(
-            "Message {seq} is not kept any more: messages up to {trimmed} were older, or more, than are kept."
+            "Message {seq} is not kept any more: only the newest {most} are, which begin after {by_number}."
+        );
+        return Err((State::Trimmed, why));
+    }
+    if seq <= trimmed {
+        let age = days_or_less(retention.age_ms);
+        let why = format!(
+            "Message {seq} is not kept any more: messages up to {trimmed} were older than {age}."
         );
         return Err((State::Trimmed, why));
     }
@@ -112,8 +128,18 @@ fn kept(seq: Seq, report: &Report) -> Result<(), (State, String)> {
     Ok(())
 }
 
+/// In the largest unit of which it is a whole number.
+fn days_or_less(ms: u64) -> String {
+    let units = [(86_400_000, "days"), (3_600_000, "hours"), (60_000, "minutes"), (1_000, "s")];
+    let whole = units.into_iter().find(|(unit, _)| ms >= *unit && ms.is_multiple_of(*unit));
+    match whole {
+        Some((unit, name)) => format!("{} {name}", ms / unit),
+        None => format!("{ms} ms"),
+    }
+}
+
 fn of_connection(seq: Seq, present: &Present) -> Verdict {
-    let Present { device, connection, since_ms, stands } = present;
+    let Present { device, connection, since_ms, stands, .. } = present;
     let who = match device {
         Some(device) => format!("`{device}`"),
         None => format!("A connection without a device ({connection})"),
@@ -123,19 +149,20 @@ fn of_connection(seq: Seq, present: &Present) -> Verdict {
     let state =
         if stands.sent.is_some_and(|sent| sent >= seq) { State::Sent } else { State::Waiting };
     let why = match state {
-        State::Sent => why_it_is_not_acknowledged(stands),
-        _ => why_it_waits(stands),
+        State::Sent => why_it_is_not_acknowledged(present),
+        _ => why_it_waits(present),
     };
     Verdict { device: device.clone(), state, says: format!("{who} and {why}") }
 }
 
-fn why_it_is_not_acknowledged(stands: &Stands) -> String {
-    let Stands { unhandled, .. } = stands;
-    match stands.waits {
-        Waits::ForTheSocket => {
-            "has it in its socket, which has not taken all that was written: its network, or the page, does not read."
-                .to_owned()
-        }
+fn why_it_is_not_acknowledged(present: &Present) -> String {
+    let Stands { unhandled, waits, unsent_bytes, .. } = present.stands;
+    match waits {
+        Waits::ForTheSocket => format!(
+            "has it in its socket, which has not taken {unsent_bytes} bytes of what was written, and nothing since {}: its \
+             network, or the page, does not read.",
+            clock::rfc3339(present.waits_since_ms).as_str()
+        ),
         _ => format!(
             "was sent it, but has not acknowledged it: {unhandled} of what it was sent are not acknowledged. Its handler \
              has not returned, the page does not run, or the network is slow."
@@ -143,27 +170,34 @@ fn why_it_is_not_acknowledged(stands: &Stands) -> String {
     }
 }
 
-fn why_it_waits(stands: &Stands) -> String {
-    let Stands { sent, unhandled, .. } = stands;
+fn why_it_waits(present: &Present) -> String {
+    let Stands { sent, unhandled, waits, unsent_bytes, .. } = present.stands;
+    let since = clock::rfc3339(present.waits_since_ms);
+    let since = since.as_str();
     let sent = match sent {
         Some(sent) => format!("was sent messages up to {sent}"),
         None => "was sent nothing that it has asked for yet".to_owned(),
     };
-    match stands.waits {
+    match waits {
         Waits::ToBeAsked => {
             "has not said yet from where it goes on (`get_pending`): nothing is sent before that."
                 .to_owned()
         }
         Waits::ForTheSocket => {
             format!(
-                "{sent}: its network, or the page, does not take what was written to its socket."
+                "{sent}: its network, or the page, does not take what was written to its socket, {unsent_bytes} bytes, and \
+                 has taken nothing since {since}."
             )
         }
         Waits::ForAcknowledgement => format!(
-            "{sent}: {unhandled} messages are not acknowledged, and no more are sent before that."
+            "{sent}: {unhandled} messages are not acknowledged since {since}, and no more are sent before that."
+        ),
+        Waits::ForItsRate => format!(
+            "{sent}; the rest waits since {since} for a rate: more was asked for than a connection, or this user, may have \
+             at once (`replay_bytes_per_connection`, `replay_bytes_per_user`)."
         ),
         Waits::ForTheStore | Waits::ForItsTurn | Waits::ForNothing => {
-            format!("{sent}; the rest is being read, or comes when its rate allows it.")
+            format!("{sent}; the rest is being read, or comes in a moment.")
         }
     }
 }

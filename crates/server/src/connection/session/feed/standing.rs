@@ -25,6 +25,11 @@ impl Feed {
         matches!(self.flow, Flow::Parked)
     }
 
+    /// What the store knows as the device's cursor, or is about to.
+    pub(crate) fn cursor(&self) -> Seq {
+        self.cursor
+    }
+
     /// What has to happen before more is sent, as far as the mailbox goes.
     pub(crate) fn waits(&self) -> Waits {
         match (&self.flow, &self.reading) {

@@ -27,12 +27,24 @@ fn report(devices: &[(&str, u64)]) -> Report {
 
 fn present(device: Option<&str>, sent: Option<u64>, waits: Waits) -> Present {
     let device = device.map(|name| name.parse().unwrap());
-    let stands = Stands { sent: sent.map(seq), waiting: 0, unhandled: 3, waits };
-    Present { connection: "c1".parse().unwrap(), device, since_ms: 0, stands }
+    let stands = Stands {
+        sent: sent.map(seq),
+        waiting: 0,
+        unhandled: 3,
+        waits,
+        stuck_since: None,
+        unsent_bytes: 4_711,
+        is_held: false,
+    };
+    let (connection, network) = ("c1".parse().unwrap(), None);
+    Present { connection, device, network, since_ms: 0, stands, waits_since_ms: 1_000 }
 }
 
+/// For two days, and as many as there are.
+const RETENTION: Retention = Retention { age_ms: 172_800_000, messages_max: 0 };
+
 fn one(seq_no: u64, report: &Report, present: &[Present]) -> (State, String) {
-    let mut verdicts = verdicts(seq(seq_no), report, present);
+    let mut verdicts = verdicts(seq(seq_no), (report, RETENTION), present);
     assert_eq!(verdicts.len(), 1, "{verdicts:?}");
     let Verdict { state, says, .. } = verdicts.remove(0);
     (state, says)
@@ -66,6 +78,26 @@ fn what_was_trimmed_before_it_was_handled_is_lost_to_that_device() {
 }
 
 #[test]
+fn what_was_trimmed_is_said_to_be_old_or_one_of_too_many() {
+    let report = report(&[("laptop", 3)]);
+    let why = |number, messages_max| {
+        let retention = Retention { messages_max, ..RETENTION };
+        verdicts(seq(number), (&report, retention), &[]).remove(0).says
+    };
+    for (number, messages_max, words) in [
+        (4, 44, "only the newest 44 are"),
+        (6, 44, "only the newest 44 are, which begin after 6"),
+        (7, 44, "messages up to 10 were older than 2 days"),
+        (10, 0, "were older than 2 days"),
+        // The limit was lowered, and has not been carried out yet.
+        (10, 20, "only the newest 20 are, which begin after 10"),
+    ] {
+        let says = why(number, messages_max);
+        assert!(says.contains(words), "{number} of {messages_max}: {says}");
+    }
+}
+
+#[test]
 fn what_was_changed_in_the_file_is_not_delivered() {
     let report = Report { message: None, ..report(&[("laptop", 9)]) };
     says(one(43, &report, &[]), State::Unreadable, "was changed in the file");
@@ -85,10 +117,11 @@ fn what_was_sent_and_not_acknowledged_is_with_the_page() {
 #[test]
 fn a_connection_that_is_behind_says_what_it_waits_for() {
     for (waits, words) in [
-        (Waits::ForTheSocket, "up to 42: its network"),
+        (Waits::ForTheSocket, "4711 bytes, and has taken nothing since 1970-01-01T00:00:01.000Z"),
         (Waits::ForAcknowledgement, "3 messages are not acknowledged"),
         (Waits::ForTheStore, "is being read"),
-        (Waits::ForItsTurn, "when its rate allows it"),
+        (Waits::ForItsTurn, "comes in a moment"),
+        (Waits::ForItsRate, "waits since 1970-01-01T00:00:01.000Z for a rate"),
     ] {
         let connected = [present(Some("laptop"), Some(42), waits)];
         says(one(43, &report(&[("laptop", 0)]), &connected), State::Waiting, words);
@@ -110,7 +143,7 @@ fn of_several_connections_of_a_device_the_furthest_counts() {
 fn a_connection_without_a_device_is_one_of_those_who_get_it() {
     let connected = [present(None, Some(50), Waits::ForNothing)];
     says(one(43, &report(&[]), &connected), State::Sent, "A connection without a device (c1)");
-    assert_eq!(verdicts(seq(43), &report(&[("laptop", 50)]), &connected).len(), 2);
+    assert_eq!(verdicts(seq(43), (&report(&[("laptop", 50)]), RETENTION), &connected).len(), 2);
 }
 
 #[test]
