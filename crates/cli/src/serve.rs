@@ -10,6 +10,7 @@ mod rates;
 mod reload;
 mod streams;
 mod tokens;
+mod unix_socket;
 mod webhook;
 
 use std::{
@@ -24,8 +25,8 @@ use clap::{ArgMatches, Args, Command};
 use futures_util::{FutureExt as _, future::try_join_all};
 use tetherline_process::{Asked, Signals, feed_watchdog, note, say, say_ready, say_stopping};
 use tetherline_server::{
-    ApiKey, ApiKeys, Config, JwtKeys, Origin, Readiness, Server, raise_descriptors,
-    store::SqliteStore,
+    ApiKey, ApiKeys, Config, JwtKeys, Origin, Readiness, SecretFileError, Server,
+    raise_descriptors, store::SqliteStore,
 };
 
 use crate::{backup, files, keys, settings::Reading};
@@ -129,7 +130,9 @@ pub(crate) async fn run(options: Options, said: &ArgMatches) -> Result<ExitCode>
     }
     let mut config = config(&options)?;
     let certificates = options.listen.certificates()?;
-    raise_descriptors(config.limits.connections_max);
+    let admin_certificates = options.admin.certificates()?;
+    let connections_max = config.limits.connections_max;
+    raise_descriptors(connections_max);
     let webhook = options.webhook.read(&options.data)?;
     let application = webhook.as_ref().map(webhook::Settings::open).transpose()?;
     let connect_hook = options.connect_hook.read(&options.data)?;
@@ -139,7 +142,7 @@ pub(crate) async fn run(options: Options, said: &ArgMatches) -> Result<ExitCode>
     // Pages that these very listeners serve are their own.
     let own_origins: Vec<_> = bound.iter().flat_map(|bound| bound.origins.clone()).collect();
     config.allowed_origins.extend(own_origins.iter().cloned());
-    let admin = options.admin.bind()?;
+    let admin = options.admin.bind(admin_certificates.as_ref())?;
     let server = Server::open(config, store);
     server.replace_application(application);
     server.replace_connect_hook(hook);
@@ -160,7 +163,9 @@ pub(crate) async fn run(options: Options, said: &ArgMatches) -> Result<ExitCode>
     let reloading = reload::Reloading {
         server: server.clone(),
         certificates,
+        admin_certificates,
         own_origins,
+        connections_max,
         webhook,
         connect_hook,
         log,
@@ -168,7 +173,12 @@ pub(crate) async fn run(options: Options, said: &ArgMatches) -> Result<ExitCode>
         started: options.reading(said),
     };
     let ended = ended(server.clone(), signals).shared();
-    let serve = |bound: listen::Bound| server.serve(bound.listener, app.clone(), ended.clone());
+    let serve = async |bound: listen::Bound| {
+        let listen::Bound { listener, file, .. } = bound;
+        let result = server.serve(listener, app.clone(), ended.clone()).await;
+        drop(file);
+        result
+    };
     let serving = try_join_all(bound.into_iter().map(serve));
     tokio::select! {
         ended = serving => {
@@ -198,9 +208,11 @@ async fn ended(server: Server, signals: Signals) {
 
 fn config(options: &Options) -> Result<Config> {
     fs::create_dir_all(&options.data).map_err(|error| unusable(&options.data, &error))?;
-    let mut config = Config::new(options.tokens.rules(&options.data)?);
+    let rules = options.tokens.rules(&options.data);
+    let mut config = Config::new(rules.map_err(|error| in_folder(&options.data, error))?);
     config.api_keys = ApiKeys::in_file(&options.data.join(keys::FILE))?;
-    config.api_key = api_key(options, &config.api_keys)?;
+    let key = api_key(options, &config.api_keys);
+    config.api_key = key.map_err(|error| in_folder(&options.data, error))?;
     config.allowed_origins.clone_from(&options.allow_origins);
     config.allow_query_token = options.allow_query_token;
     limit(&mut config, options)?;
@@ -213,6 +225,7 @@ pub(crate) fn check(options: &Options) -> Result<()> {
     options.webhook.check()?;
     options.connect_hook.check()?;
     options.listen.certificates()?;
+    options.admin.certificates()?;
     limit(&mut Config::new(nobodys), options)
 }
 
@@ -226,6 +239,16 @@ fn limit(config: &mut Config, options: &Options) -> Result<()> {
     options.admin.set(config);
     options.rates.set(&mut config.rates);
     config.check().context("the limits contradict each other")
+}
+
+/// What keeps a secret from being made keeps everything else from the folder, too.
+fn in_folder(data: &Path, error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<SecretFileError>() {
+        Some(SecretFileError::File { path, source }) if path.starts_with(data) => {
+            unusable(data, source)
+        }
+        _ => error,
+    }
 }
 
 /// A key for everything is made only where no other was.
@@ -246,10 +269,18 @@ fn open_store(data: &Path) -> Result<SqliteStore> {
 }
 
 fn unusable(data: &Path, error: &io::Error) -> anyhow::Error {
-    anyhow::anyhow!(
-        "cannot use the data folder {}: {error}; name one with --data that this user may write to",
-        data.display()
-    )
+    let data = data.display();
+    match error.kind() {
+        io::ErrorKind::StorageFull => {
+            anyhow::anyhow!("cannot use the data folder {data}: its disk is full; make room there")
+        }
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => anyhow::anyhow!(
+            "cannot use the data folder {data}: a file is in the way; name a folder with --data"
+        ),
+        _ => anyhow::anyhow!(
+            "cannot use the data folder {data}: {error}; name one with --data that this user may write to"
+        ),
+    }
 }
 
 fn retention(text: &str) -> Result<u32, String> {
@@ -272,6 +303,24 @@ mod tests {
         for wrong in ["", "-1", "4294967296", "1.5", "never", "30d"] {
             assert!(retention(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_used_is_said_with_what_would_help() {
+        let said = |kind: io::ErrorKind| unusable(Path::new("/d"), &kind.into()).to_string();
+        assert!(said(io::ErrorKind::StorageFull).ends_with("its disk is full; make room there"));
+        assert!(said(io::ErrorKind::NotADirectory).contains("a file is in the way"));
+        let denied = said(io::ErrorKind::PermissionDenied);
+        assert!(denied.ends_with("name one with --data that this user may write to"), "{denied}");
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_made_is_a_folder_that_cannot_be_used() {
+        // It named the file, and nothing that would help.
+        let source = io::ErrorKind::PermissionDenied.into();
+        let error = SecretFileError::File { path: "/d/jwt.secret".into(), source };
+        let said = in_folder(Path::new("/d"), error.into()).to_string();
+        assert!(said.starts_with("cannot use the data folder /d: "), "{said}");
     }
 
     #[test]

@@ -1,10 +1,12 @@
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result};
 use clap::Args;
 use tetherline_process::note;
-use tetherline_server::{Config, SPACE_BYTES_MIN, Server, serve};
+use tetherline_server::{Certificates, Config, SPACE_BYTES_MIN, Server, serve};
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::listen::{Bound, ListenAddress, bind};
+use super::listen::{Bound, ListenAddress, bind, certificates};
 
 /// Who may open the socket of a listener where nobody shows a key: whoever the server runs as, and its group.
 const SOCKET_MODE: u32 = 0o660;
@@ -17,6 +19,23 @@ pub(super) struct AdminOptions {
     /// said on stderr. Or a Unix socket, such as unix:/run/tetherline/admin.sock. Nobody has to show a key there, so let nobody else reach it. Without it there is none.
     #[arg(long, value_name = "ADDRESS", env = "TETHERLINE_ADMIN_LISTEN")]
     admin_listen: Option<ListenAddress>,
+    /// The certificate to show there, with those that vouch for it, in PEM form: then it speaks TLS. It may be that of
+    /// --tls-cert. SIGHUP has it read anew.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires_all = ["admin_tls_key", "admin_listen"],
+        env = "TETHERLINE_ADMIN_TLS_CERT"
+    )]
+    admin_tls_cert: Option<PathBuf>,
+    /// The private key of --admin-tls-cert, in PEM form.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "admin_tls_cert",
+        env = "TETHERLINE_ADMIN_TLS_KEY"
+    )]
+    admin_tls_key: Option<PathBuf>,
     /// Not ready (/readyz) with less than so many bytes left on the disk of the data folder; 0 for never. Whoever is
     /// connected is served on, and messages are kept, as long as they can be.
     #[arg(
@@ -39,8 +58,14 @@ impl AdminOptions {
         config.space_bytes_min = self.space_bytes_min;
     }
 
-    pub(super) fn bind(&self) -> Result<AdminListener> {
-        let bind = |address| bind(address, SOCKET_MODE, None, "--admin-listen");
+    /// Reads what is to be shown, if anything is.
+    pub(super) fn certificates(&self) -> Result<Option<Certificates>> {
+        let (chain, key) = (&self.admin_tls_cert, &self.admin_tls_key);
+        certificates((chain, "--admin-tls-cert"), (key, "--admin-tls-key"))
+    }
+
+    pub(super) fn bind(&self, certificates: Option<&Certificates>) -> Result<AdminListener> {
+        let bind = |address| bind(address, SOCKET_MODE, certificates, "--admin-listen");
         self.admin_listen.as_ref().map(bind).transpose().map(AdminListener)
     }
 }
@@ -50,7 +75,13 @@ impl AdminListener {
         let Some(bound) = self.0 else { return Admin(None) };
         note!("admin listening on {bound}");
         let (end, ended) = oneshot::channel();
-        let serving = serve(bound.listener, server.admin_router(), async { drop(ended.await) });
+        let Bound { listener, file, .. } = bound;
+        let serving = serve(listener, server.admin_router(), async { drop(ended.await) });
+        let serving = async move {
+            let ended = serving.await;
+            drop(file);
+            ended
+        };
         Admin(Some((end, tokio::spawn(serving))))
     }
 }

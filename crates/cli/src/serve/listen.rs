@@ -3,10 +3,7 @@
 use std::{
     fmt, fs, io,
     net::SocketAddr,
-    os::unix::{
-        fs::{FileTypeExt as _, PermissionsExt as _},
-        net::UnixStream,
-    },
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -16,6 +13,8 @@ use clap::Args;
 use tetherline_process::{Inherited, inherited_listeners};
 use tetherline_server::{Certificates, Listener, Origin, listen};
 use tokio::net::{TcpListener, UnixListener};
+
+use super::unix_socket::{self, SocketFile};
 
 /// Where clients and publishers come in.
 #[derive(Debug, Args)]
@@ -80,6 +79,8 @@ impl FromStr for ListenAddress {
 pub(super) struct Bound {
     pub(super) listener: Listener,
     pub(super) origins: Vec<Origin>,
+    /// Of a Unix socket: it goes with who listens there.
+    pub(super) file: Option<SocketFile>,
     /// As people write it.
     pub(super) name: String,
 }
@@ -93,22 +94,7 @@ impl fmt::Display for Bound {
 impl ListenOptions {
     /// Reads what is to be shown, if anything is.
     pub(super) fn certificates(&self) -> Result<Option<Certificates>> {
-        let (Some(chain), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
-        let read = |path: &Path, option: &str| {
-            fs::read(path).with_context(|| format!("cannot read {option} {}", path.display()))
-        };
-        let (chain_pem, key_pem) = (read(chain, "--tls-cert")?, read(key, "--tls-key")?);
-        let others_may = fs::metadata(key).map_or(0, |file| file.permissions().mode() & 0o007);
-        if others_may != 0 {
-            let key = key.display();
-            tracing::warn!(%key, "anybody on this machine may use the private key of --tls-key: chmod 640");
-        }
-        let certificates = Certificates::from_pem(&chain_pem, &key_pem);
-        certificates.map(Some).map_err(|error| {
-            let (option, path) =
-                if error.is_about_key() { ("--tls-key", key) } else { ("--tls-cert", chain) };
-            anyhow!("{option} {}: {error}", path.display())
-        })
+        certificates((&self.tls_cert, "--tls-cert"), (&self.tls_key, "--tls-key"))
     }
 
     /// What this process was handed, or else what the options name.
@@ -123,11 +109,35 @@ impl ListenOptions {
             Inherited::Tcp(listener) => tcp(TcpListener::from_std(listener)?, certificates),
             Inherited::Unix(listener) => {
                 let path = listener.local_addr()?.as_pathname().map(Path::to_owned);
-                Ok(unix(UnixListener::from_std(listener)?, &path.unwrap_or_default()))
+                // Its file is systemd's.
+                Ok(unix(UnixListener::from_std(listener)?, &path.unwrap_or_default(), None))
             }
         };
         handed_over.into_iter().map(taken).collect()
     }
+}
+
+/// Reads a certificate and its key, each with the option that names it, if both are named.
+pub(super) fn certificates(
+    (chain, chain_option): (&Option<PathBuf>, &str),
+    (key, key_option): (&Option<PathBuf>, &str),
+) -> Result<Option<Certificates>> {
+    let (Some(chain), Some(key)) = (chain, key) else { return Ok(None) };
+    let read = |path: &Path, option: &str| {
+        fs::read(path).with_context(|| format!("cannot read {option} {}", path.display()))
+    };
+    let (chain_pem, key_pem) = (read(chain, chain_option)?, read(key, key_option)?);
+    let others_may = fs::metadata(key).map_or(0, |file| file.permissions().mode() & 0o007);
+    if others_may != 0 {
+        let key = key.display();
+        tracing::warn!(%key, "anybody on this machine may use the private key of {key_option}: chmod 640");
+    }
+    let certificates = Certificates::from_pem(&chain_pem, &key_pem);
+    certificates.map(Some).map_err(|error| {
+        let (option, path) =
+            if error.is_about_key() { (key_option, key) } else { (chain_option, chain) };
+        anyhow!("{option} {}: {error}", path.display())
+    })
 }
 
 /// Takes an address, or the path of a Unix socket whose file gets this mode.
@@ -143,14 +153,9 @@ pub(super) fn bind(
             tcp(listener.map_err(|error| cannot_listen(*address, &error, option))?, certificates)
         }
         ListenAddress::Unix(path) => {
-            let listener = bind_unix(path, mode).map_err(|error| match error.kind() {
-                io::ErrorKind::AddrInUse => anyhow!(
-                    "{} is in use; end the program that listens there, or choose another path with {option} unix:/PATH",
-                    path.display()
-                ),
-                _ => anyhow!("cannot listen on {}: {error}; choose another with {option}", path.display()),
-            })?;
-            Ok(unix(listener, path))
+            let (listener, file) = unix_socket::bind(path, mode)
+                .map_err(|error| cannot_listen_at(path, &error, option))?;
+            Ok(unix(listener, path, Some(file)))
         }
     }
 }
@@ -161,54 +166,61 @@ fn tcp(listener: TcpListener, certificates: Option<&Certificates>) -> Result<Bou
         Some(certificates) => Bound {
             listener: Listener::with_tls(listener, certificates.clone()),
             origins: Origin::of_tls_listener(address),
+            file: None,
             name: format!("https://{address}"),
         },
         None => Bound {
             listener: listener.into(),
             origins: Origin::of_listener(address),
+            file: None,
             name: format!("http://{address}"),
         },
     })
 }
 
-fn unix(listener: UnixListener, path: &Path) -> Bound {
+fn unix(listener: UnixListener, path: &Path, file: Option<SocketFile>) -> Bound {
     Bound {
         listener: listener.into(),
         origins: Vec::new(),
+        file,
         name: format!("unix:{}", path.display()),
     }
 }
 
-fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
-    let listener = match UnixListener::bind(path) {
-        // What a server leaves behind that was not stopped in order; nobody listens there.
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_left_behind(path) => {
-            fs::remove_file(path)?;
-            UnixListener::bind(path)
-        }
-        bound => bound,
-    }?;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-    Ok(listener)
-}
-
-fn is_left_behind(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
-        && UnixStream::connect(path)
-            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-}
-
 fn cannot_listen(address: SocketAddr, error: &io::Error, option: &str) -> anyhow::Error {
+    let (ip, port) = (address.ip(), address.port());
+    let (with_any_port, all) = match address {
+        SocketAddr::V4(_) => (format!("{ip}:PORT"), "0.0.0.0"),
+        SocketAddr::V6(_) => (format!("[{ip}]:PORT"), "[::]"),
+    };
     match error.kind() {
         io::ErrorKind::AddrInUse => anyhow!(
-            "port {} is in use; end the program that uses it, or choose another with {option} {}",
-            address.port(),
-            match address {
-                SocketAddr::V4(address) => format!("{}:PORT", address.ip()),
-                SocketAddr::V6(address) => format!("[{}]:PORT", address.ip()),
-            }
+            "port {port} is in use; end the program that uses it, or choose another with {option} {with_any_port}"
+        ),
+        io::ErrorKind::AddrNotAvailable => anyhow!(
+            "{ip} is no address of this machine; choose one that is, or all of them, with {option} {all}:{port}"
+        ),
+        io::ErrorKind::PermissionDenied => anyhow!(
+            "this user may not listen on port {port}; let it (CAP_NET_BIND_SERVICE), or choose one from 1024 on with \
+             {option} {with_any_port}"
         ),
         _ => anyhow!("cannot listen on {address}: {error}; choose another with {option}"),
+    }
+}
+
+fn cannot_listen_at(path: &Path, error: &io::Error, option: &str) -> anyhow::Error {
+    let (path, another) = (path.display(), format!("choose another path with {option} unix:/PATH"));
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            anyhow!("{path} is in use; end the program that listens there, or {another}")
+        }
+        io::ErrorKind::NotFound => {
+            anyhow!("cannot listen on {path}: its folder is not there; make it, or {another}")
+        }
+        io::ErrorKind::PermissionDenied => {
+            anyhow!("this user may not make {path}; let it write to that folder, or {another}")
+        }
+        _ => anyhow!("cannot listen on {path}: {error}; {another}"),
     }
 }
 
@@ -231,6 +243,17 @@ fn prefix(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_that_this_user_may_not_have_is_said_with_what_would_let_them() {
+        // Whoever runs the tests may have every port.
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let said = cannot_listen("[::1]:443".parse().unwrap(), &denied, "--listen").to_string();
+        assert!(said.starts_with("this user may not listen on port 443; let it"), "{said}");
+        assert!(said.ends_with("--listen [::1]:PORT"), "{said}");
+        let said = cannot_listen_at(Path::new("/run/x.sock"), &denied, "--listen").to_string();
+        assert!(said.starts_with("this user may not make /run/x.sock; let it write"), "{said}");
+    }
 
     #[test]
     fn an_address_is_of_ipv4_or_ipv6_or_a_whole_path() {

@@ -20,11 +20,14 @@ pub(crate) fn counts_at_once(setting: &str) -> bool {
 pub(super) struct Reloading {
     pub(super) server: Server,
     pub(super) certificates: Option<Certificates>,
+    pub(super) admin_certificates: Option<Certificates>,
     /// Those of the listeners themselves.
     pub(super) own_origins: Vec<Origin>,
     /// What is asked now.
     pub(super) webhook: Option<webhook::Settings>,
     pub(super) connect_hook: Option<connect_hook::Settings>,
+    /// There are file descriptors for so many, or it was said that there are not.
+    pub(super) connections_max: usize,
     pub(super) log: Log,
     pub(super) log_level: Option<LogLevel>,
     /// What was said at the start.
@@ -63,6 +66,7 @@ impl Reloading {
         let mut config = config(&options)?;
         config.allowed_origins.extend(self.own_origins.iter().cloned());
         let certificates = options.listen.certificates()?;
+        let admin_certificates = options.admin.certificates()?;
         let webhook = options.webhook.read(&options.data)?;
         let connect_hook = options.connect_hook.read(&options.data)?;
         // The same again would forget how much is with it.
@@ -78,7 +82,10 @@ impl Reloading {
             error => error.into(),
         })?;
         // From here on nothing fails.
-        raise_descriptors(connections_max);
+        if connections_max > self.connections_max {
+            raise_descriptors(connections_max);
+            self.connections_max = connections_max;
+        }
         if let Some(application) = application {
             self.server.replace_application(application);
             self.webhook = webhook;
@@ -87,12 +94,25 @@ impl Reloading {
             self.server.replace_connect_hook(hook);
             self.connect_hook = connect_hook;
         }
-        if let (Some(old), Some(new)) = (&self.certificates, &certificates) {
-            old.replace(new);
+        for (old, new) in
+            [(&self.certificates, &certificates), (&self.admin_certificates, &admin_certificates)]
+        {
+            if let (Some(old), Some(new)) = (old, new) {
+                old.replace(new);
+            }
         }
         self.set_log_level(options.log.level());
-        let began_or_ended_tls = certificates.is_some() != self.certificates.is_some();
-        Ok(self.waiting_for_a_restart(&reading, began_or_ended_tls))
+        let begins_or_ends_tls = certificates.is_some() != self.certificates.is_some();
+        let admin_does = admin_certificates.is_some() != self.admin_certificates.is_some();
+        let waits = |name: &str| {
+            !counts_at_once(name)
+                || (begins_or_ends_tls && name.starts_with("tls-"))
+                || (admin_does && name.starts_with("admin-tls-"))
+        };
+        let differs = |name: &&String| {
+            waits(name) && reading.values.get(*name) != self.started.values.get(*name)
+        };
+        Ok(reading.values.keys().filter(differs).cloned().collect())
     }
 
     fn set_log_level(&mut self, level: Option<&LogLevel>) {
@@ -100,15 +120,6 @@ impl Reloading {
             self.log.set_level(&level.cloned().unwrap_or_default());
             self.log_level = level.cloned();
         }
-    }
-
-    fn waiting_for_a_restart(&self, reading: &Reading, began_or_ended_tls: bool) -> Vec<String> {
-        let waits =
-            |name: &str| !counts_at_once(name) || (name.starts_with("tls-") && began_or_ended_tls);
-        let differs = |name: &&String| {
-            waits(name) && reading.values.get(*name) != self.started.values.get(*name)
-        };
-        reading.values.keys().filter(differs).cloned().collect()
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 
-use crate::support::{PATIENCE, Process, Server, complaint, run, text};
+use crate::support::{PATIENCE, Process, Server, Watched, complaint, run, text};
 
 /// A certificate for `localhost` and its key, in files.
 pub(crate) struct Own {
@@ -188,6 +188,77 @@ fn a_socket_that_was_left_behind_is_taken_and_nothing_else() {
     let said = complaint(&["serve", "--data", text(&other), "--listen", &listen]);
     assert!(said.contains("is in use"), "{said}");
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+}
+
+#[test]
+fn a_sockets_file_goes_with_whoever_listens_there_and_with_nobody_else() {
+    // It stayed for ever, and whoever connected was refused instead of told that there is nobody.
+    let folder = tempfile::tempdir().unwrap();
+    let in_it = |name: &str| folder.path().join(name);
+    let (socket, admin, data) = (in_it("http.sock"), in_it("admin.sock"), in_it("data"));
+    let [listen, admin_listen] = [&socket, &admin].map(|path| format!("unix:{}", path.display()));
+    let more = ["--listen", &listen, "--admin-listen", &admin_listen];
+    let (process, _) = serve(&data, &more);
+    assert!(socket.exists() && admin.exists());
+    assert!(process.terminate());
+    assert!(!socket.exists() && !admin.exists());
+
+    let (process, _) = serve(&data, &more);
+    fs::remove_file(&socket).unwrap();
+    let others = UnixListener::bind(&socket).unwrap();
+    assert!(process.terminate());
+    assert!(!admin.exists());
+    assert!(UnixStream::connect(&socket).is_ok(), "somebody else's was taken away");
+    drop(others);
+
+    // A start that comes to nothing leaves nothing behind.
+    let listen = format!("unix:{},192.0.2.1:1", admin.display());
+    complaint(&["serve", "--data", text(&data), "--listen", &listen]);
+    assert!(!admin.exists());
+}
+
+/// What `/readyz` says to whoever trusts this certificate.
+async fn ready(url: &str, certificate: &Path) -> Option<u16> {
+    let pem = fs::read(certificate).unwrap();
+    let trusted = reqwest::Certificate::from_pem(&pem).unwrap();
+    let http = reqwest::Client::builder().no_proxy().tls_certs_only([trusted]);
+    let asked = http.timeout(PATIENCE).build().unwrap().get(format!("{url}/readyz"));
+    asked.send().await.ok().map(|answer| answer.status().as_u16())
+}
+
+#[tokio::test]
+async fn the_admin_listener_speaks_tls_with_a_certificate_of_its_own_that_is_read_anew() {
+    // Keys of scope `admin` went to it in the clear.
+    let (own, other) = (Own::new(), Own::new());
+    let tls = ["--admin-tls-cert", text(&own.certificate), "--admin-tls-key", text(&own.key)];
+    let watched = Watched::start(&tls);
+    assert!(watched.server.url.starts_with("http://"));
+    assert!(watched.admin.starts_with("https://"), "{}", watched.admin);
+    let url = watched.admin.replace("127.0.0.1", "localhost");
+    assert_eq!(ready(&url, &own.certificate).await, Some(200));
+    assert_eq!(ready(&url, &other.certificate).await, None);
+
+    let says = |line: &str| {
+        watched.server.hang_up();
+        let deadline = Instant::now() + PATIENCE;
+        while !watched.log().contains(line) {
+            assert!(Instant::now() < deadline, "{line}: {}", watched.log());
+        }
+    };
+    let (before, key) = (own.with("before.pem", ""), fs::read(&own.key).unwrap());
+    fs::copy(&own.certificate, &before).unwrap();
+    fs::copy(&other.key, &own.key).unwrap();
+    says("SIGHUP: nothing was read anew");
+    assert!(watched.log().contains("--admin-tls-key"), "{}", watched.log());
+    assert_eq!(ready(&url, &before).await, Some(200));
+    fs::write(&own.key, key).unwrap();
+    own.renew();
+    says("SIGHUP: the settings were read anew");
+    assert_eq!(ready(&url, &own.certificate).await, Some(200));
+    assert_eq!(ready(&url, &before).await, None);
+
+    let said = complaint(&[&["serve", "--data", "d"][..], &tls].concat());
+    assert!(said.contains("--admin-listen"), "{said}");
 }
 
 #[test]

@@ -16,6 +16,24 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
+fn an_address_or_a_path_that_is_not_here_is_named() {
+    // It said `os error 99`.
+    let folder = tempfile::tempdir().unwrap();
+    let (data, none) = (folder.path().join("data"), folder.path().join("none/http.sock"));
+    for option in ["--listen", "--admin-listen"] {
+        let serve = ["serve", "--data", text(&data), "--listen", "127.0.0.1:0"];
+        let serve = if option == "--listen" { &serve[..3] } else { &serve };
+        // RFC 5737: nobody has it.
+        let said = complaint(&[serve, &[option, "192.0.2.1:8080"]].concat());
+        assert!(said.contains("192.0.2.1 is no address of this machine"), "{said}");
+        assert!(said.contains(&format!("{option} 0.0.0.0:8080")), "{said}");
+        let said = complaint(&[serve, &[option, &format!("unix:{}", none.display())]].concat());
+        assert!(said.contains(text(&none)) && said.contains("its folder is not there"), "{said}");
+        assert!(said.contains(&format!("{option} unix:/PATH")), "{said}");
+    }
+}
+
+#[test]
 fn a_variable_that_is_empty_is_an_option_that_was_not_given() {
     // What `docker compose` makes of `${ORIGIN:-}` was no origin, no number and no path, and nothing started.
     let names = [
@@ -59,7 +77,7 @@ fn a_data_folder_that_cannot_be_one_is_named() {
     fs::write(&file, "in the way").unwrap();
     let said = complaint(&["serve", "--listen", "127.0.0.1:0", "--data", text(&file)]);
     assert!(said.contains("cannot use the data folder") && said.contains(text(&file)), "{said}");
-    assert!(said.contains("--data"), "{said}");
+    assert!(said.contains("a file is in the way") && said.contains("--data"), "{said}");
 }
 
 #[test]
