@@ -138,10 +138,9 @@ impl Log {
     }
 }
 
-/// Shows events on stderr as text, as `RUST_LOG` says or, without it, from this level on. Nobody waits for stderr from
-/// then on.
-pub fn log_to_stderr(default: &str) {
-    drop(Log::start_with(LogFormat::Text, from_environment(default)));
+/// Shows events on stderr, as `RUST_LOG` says or, without it, from this level on. Nobody waits for stderr from then on.
+pub fn log_to_stderr(format: LogFormat, default: &str) {
+    drop(Log::start_with(format, from_environment(default)));
 }
 
 fn from_environment(default: &str) -> EnvFilter {

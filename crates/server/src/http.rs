@@ -6,6 +6,7 @@ mod answer;
 mod body;
 mod connect;
 mod cors;
+mod counted;
 mod credentials;
 mod description;
 mod disconnect;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
+    middleware::from_fn_with_state,
     routing::{any, get, options},
 };
 use http::StatusCode;
@@ -69,6 +71,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/{*rest}", any(nothing_there))
         .route("/ws/{*rest}", any(nothing_there))
         .method_not_allowed_fallback(not_allowed)
+        .layer(from_fn_with_state(shared.clone(), counted::count))
         .with_state(shared)
 }
 

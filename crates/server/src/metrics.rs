@@ -4,8 +4,9 @@
 mod latency;
 mod report;
 
-use std::{mem, time::Duration};
+use std::{borrow::Cow, mem, time::Duration};
 
+use http::{Method, StatusCode};
 use prometheus_client::{
     metrics::{counter::Counter, family::Family},
     registry::{Registry, Unit},
@@ -27,6 +28,9 @@ pub(crate) use report::text;
 
 /// One label and its value. Values are words of this program.
 type Label = [(&'static str, &'static str); 1];
+
+/// Where a request went, what it was, and how it was answered.
+type RequestLabels = [(&'static str, Cow<'static, str>); 3];
 
 /// A counter for each value of one label. Those that count on the way of every message are looked up once.
 #[derive(Debug, Clone)]
@@ -60,6 +64,7 @@ pub(crate) struct Metrics {
     pub(crate) stream_pieces: Counter,
     pub(crate) stream_text_bytes: Counter,
     rate_limited: Counters,
+    requests: Family<RequestLabels, Counter>,
 }
 
 impl Counters {
@@ -126,6 +131,9 @@ impl Connect {
     }
 }
 
+/// What somebody may make up besides is one.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 const PUBLISH_OUTCOMES: [&str; 6] =
     ["published", "repeated", "conflict", "too_large", "mailbox_full", "unavailable"];
 const STREAM_STATUSES: [&str; 4] = ["complete", "stopped", "failed", "interrupted"];
@@ -165,6 +173,7 @@ impl Metrics {
             stream_pieces: Counter::default(),
             stream_text_bytes: Counter::default(),
             rate_limited: Counters::new("rate", &CONNECTION_RATES),
+            requests: Family::default(),
         };
         metrics.register();
         metrics
@@ -196,6 +205,8 @@ impl Metrics {
             "What came too fast on one connection, by the rate",
             &self.rate_limited,
         );
+        let help = "Requests over HTTP that were answered, by route, method and class of status";
+        registry.register("http_requests", help, self.requests.clone());
         let mut counter =
             |name, help, counter: &Counter| registry.register(name, help, counter.clone());
         let help =
@@ -235,6 +246,19 @@ impl Metrics {
             text,
         );
         self.registry = registry;
+    }
+
+    /// `route` is a pattern of ours, and no path.
+    pub(crate) fn answered(&self, route: &str, method: &Method, status: StatusCode) {
+        let place = METHODS.iter().position(|known| *known == method.as_str());
+        let method = place.map_or("other", |place| METHODS[place]);
+        let class = STATUS_CLASSES.get(usize::from(status.as_u16() / 100).wrapping_sub(1));
+        let labels = [
+            ("route", route.to_owned().into()),
+            ("method", method.into()),
+            ("status", (*class.unwrap_or(&"other")).into()),
+        ];
+        self.requests.get_or_create(&labels).inc();
     }
 
     pub(crate) fn opened(&self) {

@@ -6,18 +6,26 @@ mod support;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
+use futures_util::{SinkExt as _, future::BoxFuture};
 use serde_json::json;
 use support::{API_KEY, PATIENCE, TestServer, config, refused, signed, token, user};
 use tetherline_protocol::{
     ErrorCode,
     frame::{Message, StreamEnding, StreamOpening},
+    limits::BAD_FRAMES_MAX,
 };
 use tetherline_server::{
     Application, ConnectHook, ConnectHookOptions, ConnectRefusal, ConnectRequest, Grant, Incoming,
     Rate, Refusal, SendAnswer, Stop, listen,
 };
 use tokio::time::{Instant, sleep};
+use tokio_tungstenite::tungstenite::{
+    Message as Frame,
+    protocol::frame::{
+        Frame as RawFrame,
+        coding::{Data, OpCode},
+    },
+};
 
 /// Words that would be found in a scrape.
 const SECRET_TEXT: &str = "nobody-else-reads-this";
@@ -282,6 +290,93 @@ fn with_bearer(
 }
 
 #[tokio::test]
+async fn requests_are_counted_by_route_method_and_class_and_by_nothing_that_anybody_wrote() {
+    let watched = Watched::start(config(), None).await;
+    let http = reqwest::Client::new();
+    let url = |path: &str| watched.server.http(path);
+    let publish = || http.post(url("/v1/users/ada/messages")).bearer_auth(API_KEY);
+    assert_eq!(publish().body(r#"{"type":"note"}"#).send().await.unwrap().status(), 201);
+    for user in ["ada", SECRET_TEXT] {
+        let strange = http.get(url(&format!("/v1/users/{user}/devices"))).send().await.unwrap();
+        assert_eq!(strange.status(), 401);
+    }
+    assert_eq!(http.get(url(&format!("/v1/{SECRET_TEXT}"))).send().await.unwrap().status(), 404);
+    let method = reqwest::Method::from_bytes(b"MADE-UP").unwrap();
+    assert_eq!(http.request(method, url("/healthz")).send().await.unwrap().status(), 405);
+    let _client = watched.server.connect(USER, "laptop").await;
+    let now = watched.scrape().await;
+    let of = |route: &str, method: &str, status: &str| {
+        now.of(&format!(
+            r#"http_requests_total{{route="{route}",method="{method}",status="{status}"}}"#
+        ))
+    };
+    assert_eq!(of("/v1/users/{user}/messages", "POST", "2xx"), 1.0);
+    assert_eq!(of("/v1/users/{user}/devices", "GET", "4xx"), 2.0);
+    assert_eq!(of("/v1/{*rest}", "GET", "4xx"), 1.0);
+    assert_eq!(of("/healthz", "other", "4xx"), 1.0);
+    assert_eq!(of("/ws/user/{user}", "GET", "1xx"), 1.0);
+    assert!(!watched.text().await.contains(SECRET_TEXT));
+}
+
+#[tokio::test]
+async fn each_end_of_a_connection_that_can_be_brought_about_is_counted_by_its_reason() {
+    let mut config = config();
+    config.rates.controls_per_connection = None;
+    config.rates.controls_per_user = None;
+    let watched = Watched::start(config, None).await;
+    let before = watched.scrape().await;
+    let server = &watched.server;
+    let http = reqwest::Client::new();
+    for (reason, code) in [
+        ("unsupported", 1003),
+        ("invalid_utf8", 1007),
+        ("policy_violation", 1008),
+        ("too_big", 1009),
+        ("restart", 1012),
+        ("other_user", 4403),
+        ("erased", 4410),
+        // The last: what is made in the same second is a token that has ended, too.
+        ("token_expired", 4401),
+    ] {
+        let mut client = server.connect(USER, "laptop").await;
+        match reason {
+            "unsupported" => client.socket.send(Frame::binary(vec![1])).await.unwrap(),
+            "invalid_utf8" => {
+                let data = OpCode::Data(Data::Text);
+                let frame = RawFrame::message(vec![0xff, 0xfe], data, true);
+                client.socket.send(Frame::Frame(frame)).await.unwrap();
+            }
+            "policy_violation" => {
+                for _ in 0..=BAD_FRAMES_MAX {
+                    client.send("no frame").await;
+                }
+            }
+            "too_big" => client.send(&"x".repeat(64 * 1024 + 1)).await,
+            "restart" => {
+                let path = server.http(&format!("/v1/users/{USER}/disconnect"));
+                assert_eq!(
+                    http.post(path).bearer_auth(API_KEY).send().await.unwrap().status(),
+                    204
+                );
+            }
+            "token_expired" => {
+                let path = server.http(&format!("/v1/users/{USER}/sessions"));
+                let ended = http.delete(path).bearer_auth(API_KEY).send().await.unwrap();
+                assert_eq!(ended.status(), 204);
+            }
+            "other_user" => {
+                let frame = json!({ "type": "authenticate", "token": token("bob") });
+                client.send(&frame.to_string()).await;
+            }
+            _ => server.server.erase(&user(USER)).await.unwrap(),
+        }
+        assert_eq!(client.closed().await, code, "{reason}");
+        let series = format!(r#"disconnects_total{{reason="{reason}"}}"#);
+        watched.moved(&before, &[(series.as_str(), 1.0)]).await;
+    }
+}
+
+#[tokio::test]
 async fn what_clients_send_and_what_the_application_says_is_counted() {
     let mut config = config();
     config.rates.sends_per_connection = Some(Rate::per_hour(2));
@@ -434,6 +529,8 @@ fn documented() -> Described {
 #[tokio::test]
 async fn the_documents_name_each_metric_with_its_type_and_labels() {
     let watched = Watched::start(config(), None).await;
+    // A request is counted once it is answered.
+    watched.text().await;
     let text = watched.text().await;
     let mut told = Described::new();
     for line in text.lines() {
@@ -443,7 +540,9 @@ async fn the_documents_name_each_metric_with_its_type_and_labels() {
         } else if let Some((name, labels)) = line.split_once('{')
             && let Some((_, named)) = told.get_mut(name)
         {
-            *named = labels.split('=').next().unwrap().into();
+            let (labels, _) = labels.rsplit_once('}').unwrap();
+            let names = labels.split(',').map(|label| label.split('=').next().unwrap());
+            *named = names.collect::<Vec<_>>().join(", ");
         }
     }
     // What only some systems tell.

@@ -118,17 +118,63 @@ test('disconnecting, signing out and erasing are asked about, and carried out', 
 
 test('whatever a user is called is text', async ({ page, server }) => {
   await signIn(page, server);
-  for (const user of ['auth0|5f7c', 'Ада', '<b>bold</b>', 'a/b?c#d', 'x'.repeat(128)]) {
-    await look(page, user);
-    const said = page.getByRole('status').last();
-    await expect(page.getByText('newest 0').or(said.filter({ hasText: 'The user' }))).toBeVisible();
-    if (await page.getByText('newest 0').isVisible()) {
-      await page.getByRole('button', { name: 'Disconnect' }).click();
-      await expect(page.getByRole('dialog')).toContainText(`Disconnect ${user}?`);
-      await page.getByRole('button', { name: 'Leave it' }).click();
-    }
+  const said = page.getByRole('status').last();
+  const users = [
+    'auth0|5f7c',
+    'Ада',
+    '<img src=x onerror=document.title="owned">',
+    '"><script>document.title="owned"',
+    'a?b=c&d#e;f',
+    '%2F..%2Fada',
+    '...',
+    ' a b ',
+    'x',
+    'x'.repeat(255),
+  ];
+  for (const user of users) {
+    const socket = await server.connect(user, 'laptop');
+    await server.publish(user, 1);
+    await look(page, user, '1');
+    await expect(page.getByText('newest 1, 1 to 1 are kept')).toBeVisible();
+    await page.getByRole('button', { name: 'Disconnect' }).click();
+    await expect(page.getByRole('heading', { name: `Disconnect ${user}?` })).toBeVisible();
+    const closed = once(socket, 'close') as Promise<[number]>;
+    await page.getByRole('dialog').getByRole('button', { name: 'Disconnect' }).click();
+    expect((await closed)[0]).toBe(1012);
+    await expect(said).toContainText('was disconnected');
   }
-  expect(await page.locator('main b, main img, dialog b').count()).toBe(0);
+  // What turns the writing direction around is shown as what it is, and erased as what it is.
+  const turned = '\u202egro.elpmaxe@ada';
+  await server.publish(turned, 1);
+  await look(page, turned);
+  await page.getByRole('button', { name: 'Erase …' }).click();
+  await expect(page.getByRole('dialog')).toContainText(String.raw`Erase \u{202e}gro.elpmaxe@ada?`);
+  await page.getByLabel('Type the user’s id to go on').fill(turned);
+  await page.getByRole('dialog').getByRole('button', { name: 'Erase' }).click();
+  await expect(page.getByText('nothing is kept')).toBeVisible();
+  for (const nobody of ['.', '..', 'a/b', '../ada', String.raw`a\b`]) {
+    await look(page, nobody);
+    await expect(said).toContainText(/is no user|The user/);
+    await expect(page.getByRole('button', { name: 'Erase …' })).toBeHidden();
+  }
+  await expect(page).toHaveTitle('Tetherline');
+  expect(await page.locator('main b, main img, main script, dialog img').count()).toBe(0);
+});
+
+test('one connection of several is closed, and the others stay', async ({ page, server }) => {
+  await signIn(page, server);
+  const laptop = await server.connect('ada', 'laptop');
+  const phone = await server.connect('ada', 'phone');
+  await look(page, 'ada');
+  const row = page.getByRole('row').filter({ hasText: 'phone' }).filter({ hasText: '127.0.0.1' });
+  const closed = once(phone, 'close') as Promise<[number]>;
+  await row.getByRole('button', { name: 'Close the connection' }).click();
+  await expect(page.getByRole('dialog')).toContainText('of phone is closed');
+  await page.getByRole('dialog').getByRole('button', { name: 'Close it' }).click();
+  expect((await closed)[0]).toBe(1012);
+  await expect(page.getByText('One connection of ada was closed.')).toBeVisible();
+  expect(laptop.readyState).toBe(laptop.OPEN);
+  laptop.close();
 });
 
 for (const colorScheme of ['light', 'dark'] as const) {

@@ -13,8 +13,8 @@ use tetherline_chat::{
     Chat, Config, InvalidProvider, OpenChatError, Provider, Responder, backup::RestoreChatError,
 };
 use tetherline_process::{
-    Signals, answer, arguments, feed_watchdog, finish, inherited_listener, log_to_stderr, note,
-    outcome_of, say, say_panics, say_ready, say_stopping,
+    LogFormat, Signals, answer, arguments, feed_watchdog, finish, inherited_listener,
+    log_to_stderr, note, outcome_of, say, say_panics, say_ready, say_stopping,
 };
 use tetherline_server::{
     AddressRange, Origin, Proxies, Readiness, StoreError,
@@ -43,6 +43,16 @@ struct Arguments {
     /// Folder of the built web application.
     #[arg(long, env = "CHAT_WEB", value_name = "DIR")]
     web: Option<PathBuf>,
+    /// How the log is written: auto is text on a terminal, and a JSON object on each line elsewhere.
+    #[arg(
+        long,
+        env = "CHAT_LOG_FORMAT",
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "auto",
+        global = true
+    )]
+    log_format: LogFormat,
     /// Origin (scheme, host, port) of a page that may use this chat besides its own; repeatable.
     #[arg(
         long = "allow-origin",
@@ -150,7 +160,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     // Of its own that a trouble is over, too.
-    log_to_stderr("warn,tetherline_chat=info,tetherline_server=info");
+    log_to_stderr(arguments.log_format, "warn,tetherline_chat=info,tetherline_server=info");
     let outcome = match &arguments.task {
         Some(task) => carry_out(task, &arguments.data),
         None => serve_until_told(arguments),

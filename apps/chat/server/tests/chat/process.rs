@@ -55,6 +55,8 @@ impl Start {
             .env_remove("OPENAI_BASE_URL")
             .env_remove("OPENAI_API_KEY")
             .env_remove("CHAT_MODEL")
+            // People read what a test says that fails.
+            .env("CHAT_LOG_FORMAT", "text")
             // Where nobody is: a proxy of the environment got the key, and its refusal was the answer.
             .env("HTTP_PROXY", "http://127.0.0.1:1")
             .env("http_proxy", "http://127.0.0.1:1")

@@ -114,3 +114,21 @@ async fn a_log_that_cannot_be_written_and_a_hangup_stop_nothing() {
     let status = command.stdout(full()).stderr(full()).status().await.unwrap();
     assert_eq!(status.code(), Some(74));
 }
+
+#[tokio::test]
+async fn the_log_is_json_where_nobody_reads_it_at_a_terminal() {
+    // It was text everywhere, while the delivery server's was JSON.
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let start = Start::on(folder.path());
+    let mut command = start.command();
+    command.env_remove("CHAT_LOG_FORMAT").env("RUST_LOG", "debug");
+    command.stderr(std::fs::File::create(&log).unwrap());
+    assert_eq!(start.run_as(command).await.terminate().await, 0);
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(log.lines().count() > 0);
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert!(line["level"].is_string() && line["timestamp"].is_string(), "{line}");
+    }
+}

@@ -79,6 +79,16 @@ async function ask(path, method = 'GET') {
   return said;
 }
 
+/** Without what turns the writing direction around, moves or hides: nobody is shown another name than the one that is meant. */
+const printable = (text) =>
+  String(text).replace(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (sign) => `\\u{${sign.codePointAt(0).toString(16)}}`,
+  );
+
+/** `.` and `..` are ways for a URL, whatever they are encoded as, and no users. */
+const isUser = (user) => user !== '.' && user !== '..';
+
 const ofUser = (user) => `v1/users/${encodeURIComponent(user).replaceAll('.', '%2E')}`;
 
 function showKey(isGood) {
@@ -115,7 +125,7 @@ async function showBacklogs() {
   const rows = backlogs.map(({ user, connections, waiting, unhandled }) => {
     const open = document.createElement('button');
     open.type = 'button';
-    open.textContent = user;
+    open.textContent = printable(user);
     open.addEventListener('click', () => look(user, ''));
     return [open, connections, waiting, unhandled];
   });
@@ -133,7 +143,7 @@ let shown = null;
 
 $('look').addEventListener('submit', (event) => {
   event.preventDefault();
-  void look($('user').value.trim(), $('seq').value.trim());
+  void look($('user').value, $('seq').value.trim());
 });
 
 async function look(user, seq, said = '') {
@@ -142,14 +152,15 @@ async function look(user, seq, said = '') {
   $('inspection').replaceChildren();
   $('actions').hidden = true;
   try {
+    if (!isUser(user)) throw new Error(`“${user}” is no user: it would be a way in a URL.`);
     const inspection = await ask(`${ofUser(user)}/inspection${seq === '' ? '' : `?seq=${seq}`}`);
     shown = { user, seq };
-    $('said').textContent = said;
+    $('said').textContent = printable(said);
     $('inspection').replaceChildren(...parts(inspection));
     $('actions').hidden = false;
   } catch (error) {
     shown = null;
-    $('said').textContent = error.message;
+    $('said').textContent = printable(error.message);
   }
 }
 
@@ -157,7 +168,7 @@ function parts(it) {
   const all = (it.verdicts ?? []).map(({ state, says }) => {
     const verdict = document.createElement('p');
     verdict.className = `verdict ${state}`;
-    verdict.textContent = says;
+    verdict.textContent = printable(says);
     return verdict;
   });
   const kept =
@@ -165,6 +176,11 @@ function parts(it) {
   const head = document.createElement('p');
   head.textContent = `newest ${it.head}, ${kept}, epoch ${it.epoch}`;
   all.push(head);
+  if (it.trimmed > 0) {
+    const trims = document.createElement('p');
+    trims.textContent = trimmed(it);
+    all.push(trims);
+  }
   const part = (title, columns, rows) => {
     if (rows.length === 0) return;
     const heading = document.createElement('h3');
@@ -178,12 +194,25 @@ function parts(it) {
   );
   part(
     'Connections',
-    ['device', 'to send', 'not acknowledged', 'waits for', 'since', 'connection'],
+    [
+      'device',
+      'close',
+      'waits for',
+      'to send',
+      'not acknowledged',
+      'bytes not taken',
+      'from',
+      'connected since',
+      'connection',
+    ],
     it.connections.map((row) => [
       row.device ?? '–',
+      closing(row),
+      waits(row),
       row.waiting,
       row.unhandled,
-      row.waits_for,
+      row.unsent_bytes,
+      row.address ?? '–',
       time(row.since),
       row.connection_id,
     ]),
@@ -206,6 +235,28 @@ function parts(it) {
   return all;
 }
 
+function trimmed({ trimmed, trimmed_by_number: byNumber }) {
+  const why = [];
+  if (byNumber > 0) why.push(`up to ${byNumber} because of how many newer ones there are`);
+  if (trimmed > byNumber) why.push(`${byNumber + 1} to ${trimmed} because of their age`);
+  return `not kept any more: ${why.join(', ')}`;
+}
+
+function waits({ waits_for, waits_since, held }) {
+  const what = waits_for === 'nothing' ? 'nothing' : `${waits_for}, since ${time(waits_since)}`;
+  return held ? `${what}; said too much, and is not listened to` : what;
+}
+
+/** What closes one of several. */
+function closing({ connection_id: id, device }) {
+  const close = document.createElement('button');
+  close.type = 'button';
+  close.textContent = 'Close';
+  close.ariaLabel = `Close the connection ${printable(id)}`;
+  close.addEventListener('click', () => carryOut(ofConnection(id, device)));
+  return close;
+}
+
 function table(columns, rows) {
   const box = document.createElement('div');
   box.className = 'table';
@@ -220,7 +271,7 @@ function table(columns, rows) {
         const cell = document.createElement(name);
         if (name === 'th') cell.scope = 'col';
         if (content instanceof Node) cell.append(content);
-        else cell.textContent = String(content);
+        else cell.textContent = printable(content);
         return cell;
       }),
     );
@@ -264,22 +315,32 @@ const ACTIONS = {
   },
 };
 
+const ofConnection = (id, device) => ({
+  what: (user) => `Close one connection of ${user}?`,
+  why: `The connection ${id} of ${device ?? 'no device'} is closed, and comes back by itself. Nothing is lost.`,
+  yes: 'Close it',
+  carryOut: (user) => ask(`${ofUser(user)}/connections/${encodeURIComponent(id)}`, 'DELETE'),
+  said: (user) => `One connection of ${user} was closed.`,
+});
+
+async function carryOut(action) {
+  const { user, seq } = shown;
+  if (!(await isSure(action, user))) return;
+  try {
+    await action.carryOut(user);
+    await look(user, seq, action.said(user));
+  } catch (error) {
+    $('said').textContent = printable(error.message);
+  }
+}
+
 for (const [id, action] of Object.entries(ACTIONS)) {
-  $(id).addEventListener('click', async () => {
-    const { user, seq } = shown;
-    if (!(await isSure(action, user))) return;
-    try {
-      await action.carryOut(user);
-      await look(user, seq, action.said(user));
-    } catch (error) {
-      $('said').textContent = error.message;
-    }
-  });
+  $(id).addEventListener('click', () => carryOut(action));
 }
 
 function isSure({ what, why, yes, named = false }, user) {
-  $('sure-what').textContent = what(user);
-  $('sure-why').textContent = why;
+  $('sure-what').textContent = printable(what(user));
+  $('sure-why').textContent = printable(why);
   $('yes').textContent = yes;
   $('sure-name').hidden = !named;
   $('name').value = '';
