@@ -5,11 +5,14 @@ import { spawn } from 'node:child_process';
 import { chmodSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
+import { clearInterval, setInterval } from 'node:timers';
 
 const PLATFORMS = ['linux-x64', 'linux-arm64', 'darwin-x64', 'darwin-arm64', 'win32-x64'];
 /** As shells say it of a program that cannot be started. */
 const CANNOT_START = 126;
 const NOT_FOUND = 127;
+/** How often it is looked whether npx is still there. */
+const PARENT_CHECK_MS = 500;
 /** Whoever says one of these to the launcher means the server. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
@@ -54,10 +57,29 @@ function start(file) {
     });
   }
 
+  if (process.env.npm_command === 'exec') {
+    whenParentEnds(() => server.kill('SIGTERM'));
+  }
+
   function refuse(error) {
     process.exitCode = CANNOT_START;
     console.error(`tetherline: cannot start ${file}: ${error.message}`);
   }
+}
+
+/**
+ * npx that is told to end (SIGTERM) tells only the shell between, and that passes nothing on: the server would go on with
+ * its port and its folder, and be nobody's.
+ */
+function whenParentEnds(act) {
+  const parent = process.ppid;
+  const looking = setInterval(() => {
+    if (process.ppid !== parent) {
+      clearInterval(looking);
+      act();
+    }
+  }, PARENT_CHECK_MS);
+  looking.unref();
 }
 
 function run(file) {

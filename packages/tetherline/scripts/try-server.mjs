@@ -24,12 +24,7 @@ after(() => rmSync(home, { recursive: true }));
 
 test('what npm installs serves, delivers what npx tetherline publishes, and ends as it is told', async () => {
   const project = install('with', [library, server]);
-  // What a supervisor starts: npx keeps a signal to itself, and only Ctrl-C on a terminal reaches all of them.
-  const launcher = spawn(launcherIn(project), ['serve', '--data', 'd', '--listen', '127.0.0.1:0'], {
-    cwd: project,
-    stdio: ['ignore', 'pipe', 'inherit'],
-    detached: true,
-  });
+  const launcher = serve(launcherIn(project), project);
   try {
     const line = await firstLine(launcher.stdout);
     const url = line.replace('listening on ', '');
@@ -52,13 +47,42 @@ test('what npm installs serves, delivers what npx tetherline publishes, and ends
     );
     // Among what the library says to the console.
     assert.match(received, /^for Ada$/m);
-    const ended = new Promise((resolve) => launcher.on('exit', (...how) => resolve(how)));
+    const ended = end(launcher);
     launcher.kill('SIGTERM');
     assert.deepEqual(await ended, [0, null]);
     // It has drained: the folder is another's now.
     run('check', '--data', 'd');
   } finally {
     endGroup(launcher.pid);
+  }
+});
+
+test('the launcher hands on an interrupt that no terminal has sent, and ends with what the server ends with', async () => {
+  const project = join(home, 'with');
+  const launcher = serve(launcherIn(project), project);
+  try {
+    await firstLine(launcher.stdout);
+    const ended = end(launcher);
+    launcher.kill('SIGINT');
+    assert.deepEqual(await ended, [0, null]);
+  } finally {
+    endGroup(launcher.pid);
+  }
+});
+
+// The server went on, with its port and its folder, when nobody was left who had started it.
+test('npx that is told to end takes the server along, although it passes no signal on', async () => {
+  const project = join(home, 'with');
+  const npx = serve('npx', project, '--no-install', 'tetherline');
+  try {
+    await firstLine(npx.stdout);
+    const served = new Promise((resolve) => npx.on('close', resolve));
+    npx.kill('SIGTERM');
+    // It ends before the server; what the two wrote to is closed by the last of them.
+    await served;
+    execFileSync(launcherIn(project), ['check', '--data', 'd'], { cwd: project });
+  } finally {
+    endGroup(npx.pid);
   }
 });
 
@@ -103,6 +127,17 @@ test('whoever installs it globally has the command and its manual pages', () => 
     /retention/,
   );
 });
+
+/** In a group of its own, for the end. */
+function serve(program, project, ...before) {
+  const args = [...before, 'serve', '--data', 'd', '--listen', '127.0.0.1:0'];
+  const how = { cwd: project, stdio: ['ignore', 'pipe', 'inherit'], detached: true };
+  return spawn(program, args, how);
+}
+
+function end(launcher) {
+  return new Promise((resolve) => launcher.on('exit', (...how) => resolve(how)));
+}
 
 /** The launcher and the server, whatever of them is left. */
 function endGroup(id) {
