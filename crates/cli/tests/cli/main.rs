@@ -20,6 +20,7 @@ mod json;
 mod keys;
 mod listeners;
 mod log;
+mod logs;
 #[cfg(target_os = "linux")]
 mod memory;
 mod mistakes;

@@ -19,6 +19,7 @@ mod mailboxes;
 mod messages;
 mod open_error;
 mod outcomes;
+mod own_log;
 mod paths;
 mod presence;
 mod pulse;
@@ -155,6 +156,7 @@ impl SqliteStore {
             return Err(OpenError::Missing(path.into()));
         }
         presence::create(path)?;
+        own_log::begin(path)?;
         let mut connection = schema::connect_to_mailbox(path)?;
         if lock.had_a_mailbox() && schema::version(&connection)? == 0 {
             return Err(OpenError::Missing(path.into()));

@@ -15,8 +15,10 @@ use std::{
 };
 
 pub use super::check::{CheckError, Checked, FINDINGS_MAX, Finding, check_mailbox};
+use rusqlite::Connection;
+
 use super::{
-    OpenError, messages,
+    OpenError, messages, own_log,
     presence::{self, Lock},
     schema, sign_outs,
 };
@@ -126,7 +128,14 @@ pub fn back_up_mailbox(
 ) -> Result<BackedUp, BackupError> {
     let from = data.join(MAILBOX_FILE);
     expect_mailbox(&from)?;
-    let copied = file::copy_with(&from, to, progress, erased::delete, messages::count_changed)?;
+    let finish = |copy: &Connection| {
+        // Whoever copies it over a mailbox by hand may leave that one's log there.
+        if schema::version(copy)? == schema::NEWEST {
+            copy.pragma_update(None, "application_id", own_log::WHOLE_ID)?;
+        }
+        erased::delete(copy)
+    };
+    let copied = file::copy_with(&from, to, progress, finish, messages::count_changed)?;
     let (bytes, changed_messages) = copied;
     Ok(BackedUp { bytes, changed_messages })
 }
@@ -156,11 +165,14 @@ pub fn restore_mailbox(
         discard(&restoring)?;
         return Err(error);
     }
-    // What is damaged is restored for that.
+    // What is damaged is restored for that. A log that is another's would be put into the file.
     let knows_sign_outs = path.exists()
+        && own_log::is_anothers(&path).is_ok_and(|is_anothers| !is_anothers)
         && sign_outs::carry_over(&path, &restoring)
             .inspect_err(|error| tracing::debug!(%error, "sign-outs were not carried over"))
             .is_ok();
+    let failed = |source| BackupError::File { path: restoring.clone(), source };
+    own_log::end(&restoring).map_err(failed)?;
     let replaced = put_in_place(&restoring, &path)?;
     lock.has_a_mailbox();
     Ok(Restored { replaced, knows_sign_outs })
@@ -174,7 +186,9 @@ pub fn renew_epoch(data: &Path) -> Result<(), RestoreError> {
         return Err(RestoreError::NothingToRenew(path));
     }
     let _lock = Lock::take(&path)?;
-    begin_another_history(&path, &path)
+    own_log::begin(&path)?;
+    begin_another_history(&path, &path)?;
+    own_log::end(&path).map_err(|source| BackupError::File { path, source }.into())
 }
 
 fn expect_file(from: &Path) -> Result<(), RestoreError> {

@@ -41,6 +41,12 @@ pub enum OpenError {
         /// What it is instead.
         problem: String,
     },
+    /// The file has no log of its own, and another's would replace its pages.
+    #[error(
+        "{}-wal is not its own log: the mailbox was closed in order, or is a backup. Nothing was read of it; end whatever \
+         has the mailbox open, or move that file away, and start again", .0.display()
+    )]
+    AnothersLog(PathBuf),
     /// SQLite does not want to.
     #[error(
         "the mailbox file cannot be opened: {0}; `tetherline check` reads all of it and says what is wrong"

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     super::StoreError,
-    OpenError,
+    OpenError, own_log,
     paths::{Identity, owners_only, sibling},
     trouble::{Blame, Fault, Word},
 };
@@ -148,6 +148,25 @@ impl Files {
 
     pub(super) fn check(&self) -> Result<(), Absence> {
         self.0.iter().try_for_each(|(path, identity)| same(path, *identity))
+    }
+}
+
+impl Drop for Presence {
+    /// Everything is closed, and the lock is held still.
+    fn drop(&mut self) {
+        let is_ours = same(&self.files.0[0].0, self.files.0[0].1).is_ok();
+        let has_lock = self
+            .lock
+            .file
+            .metadata()
+            .is_ok_and(|opened| same(&self.lock.path, Identity::of(&opened)).is_ok());
+        if is_ours
+            && has_lock
+            && let Err(error) = own_log::end(self.files.mailbox())
+        {
+            // As after a crash: whatever log lies beside it counts as its own.
+            tracing::debug!(%error, "the mailbox file does not say that it is whole");
+        }
     }
 }
 

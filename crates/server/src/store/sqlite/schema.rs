@@ -7,7 +7,7 @@ use super::OpenError;
 
 /// Every step that a file went through; `user_version` says how many it has behind it. Once a
 /// version with a step was given to anybody, that step stays as it is.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     // `messages` is ordered by append, so that a commit touches its end only.
     "CREATE TABLE meta (epoch TEXT NOT NULL) STRICT;
      CREATE TABLE users (
@@ -147,6 +147,8 @@ const MIGRATIONS: [&str; 11] = [
          FROM sends
      ) WHERE number = marks AND nth % 256 = 0;
      CREATE INDEX sends_marked ON sends (user, number, marked, marked_bytes) WHERE marked IS NOT NULL;",
+    // From here on a file may say that it has no log; see `own_log`. A program that does not know would not take it back.
+    "",
 ];
 
 /// How long a connection waits for a lock that another program holds.

@@ -110,6 +110,7 @@ async fn messages_of_a_clock_that_was_wrong_when_the_file_was_written_stop_nobod
     let later = "UPDATE messages SET created_at = created_at + ?1 WHERE number <= 2100";
     file.execute(later, [400 * DAY_MS]).unwrap();
     file.execute("UPDATE meta SET clock_ms = NULL, misdated_from = NULL", []).unwrap();
+    drop(file);
     let store = SqliteStore::open_with(&path, hands.setup()).unwrap();
     store.work_by(&thirty_days());
     look(&store).await;
