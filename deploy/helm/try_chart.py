@@ -53,6 +53,7 @@ affinity: {nodeAffinity: {}}
 """
 REFUSED = [
     ["settings.listen=0.0.0.0:80"],
+    ["settings.admin-tls-cert=/etc/cert.pem"],
     ["settings.Retention=1"],
     ["ingress.enabled=true"],
     ["admin.port=8080"],

@@ -71,6 +71,9 @@ fn deploy(root: &Path, tools: &Path) -> Result<()> {
     step("deploy/", || {
         let hadolint = tools.join("hadolint");
         run(root, &hadolint.to_string_lossy(), &["deploy/docker/Dockerfile"])?;
+        for script in ["postinst", "prerm", "postrm"] {
+            run(root, "sh", &["-n", &format!("deploy/debian/{script}")])?;
+        }
         let python = tools.join("python");
         run(root, &python.to_string_lossy(), &["-c", COMPOSE])?;
         let validate = tools.join("kubernetes-validate");
