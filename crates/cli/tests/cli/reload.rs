@@ -10,11 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
     listeners::Own,
     support::{PATIENCE, Process, Server, run, text},
+    tokens::{Issuer, claims, takes},
 };
 
 const FIRST: &str = "first-first-first-first-first-first-1";
@@ -178,6 +180,31 @@ fn a_reload_that_fails_half_way_changes_nothing_and_says_where() {
     fs::write(&config, settings(it.folder.path(), "")).unwrap();
     assert!(it.reload().contains("were read anew"));
     assert!(it.publish(SECOND, &it.own.certificate).status.success());
+}
+
+#[tokio::test]
+async fn keys_with_names_change_places_and_for_a_while_both_count() {
+    let (old, new) = (Issuer::new("2026"), Issuer::new("2027"));
+    let folder = tempfile::tempdir().unwrap();
+    let set = folder.path().join("jwks.json");
+    let publish = |issuers: &[&Issuer]| {
+        let sets = issuers.iter().map(|issuer| serde_json::from_str::<Value>(&issuer.jwks()));
+        let keys: Vec<Value> = sets.map(|set| set.unwrap()["keys"][0].clone()).collect();
+        fs::write(&set, json!({ "keys": keys }).to_string()).unwrap();
+    };
+    publish(&[&old]);
+    let settings = format!("jwt-jwks-file = '{}'", set.display());
+    let mut it = Reloaded::start_plain(&settings);
+    let tokens = [old.token(&claims()), new.token(&claims())];
+    for (issuers, counts) in
+        [(&[&old][..], [true, false]), (&[&new, &old], [true, true]), (&[&new], [false, true])]
+    {
+        publish(issuers);
+        it.goes_by(&settings);
+        for (token, counts) in tokens.iter().zip(counts) {
+            assert_eq!(takes(&it.server, token).await, counts);
+        }
+    }
 }
 
 #[test]

@@ -21,17 +21,17 @@ use crate::{
 };
 
 /// Whoever signs tokens, with a key that the server has the public half of.
-struct Issuer {
+pub(crate) struct Issuer {
     kid: &'static str,
     key: KeyPair,
 }
 
 impl Issuer {
-    fn new(kid: &'static str) -> Self {
+    pub(crate) fn new(kid: &'static str) -> Self {
         Self { kid, key: KeyPair::generate_for(&PKCS_ED25519).unwrap() }
     }
 
-    fn token(&self, claims: &Value) -> String {
+    pub(crate) fn token(&self, claims: &Value) -> String {
         let base64 = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
         let header = json!({ "alg": "EdDSA", "kid": self.kid }).to_string();
         let signed =
@@ -40,7 +40,7 @@ impl Issuer {
         format!("{signed}.{}", base64(&signature))
     }
 
-    fn jwks(&self) -> String {
+    pub(crate) fn jwks(&self) -> String {
         let x = BASE64_URL_SAFE_NO_PAD.encode(self.key.der_bytes());
         let key = json!({ "kty": "OKP", "crv": "Ed25519", "kid": self.kid, "x": x });
         json!({ "keys": [key] }).to_string()
@@ -57,7 +57,7 @@ pub(crate) async fn asked(server: &Server, token: &str) -> (u16, String) {
     (status, body["error"]["code"].as_str().unwrap().to_owned())
 }
 
-async fn takes(server: &Server, token: &str) -> bool {
+pub(crate) async fn takes(server: &Server, token: &str) -> bool {
     match asked(server, token).await {
         (426, _) => true,
         (401, code) if code == "unauthorized" => false,
@@ -71,7 +71,7 @@ fn file(folder: &TempDir, name: &str, text: &str) -> PathBuf {
     path
 }
 
-fn claims() -> Value {
+pub(crate) fn claims() -> Value {
     json!({ "sub": "ada", "exp": now() + 60 })
 }
 

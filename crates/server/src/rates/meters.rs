@@ -166,6 +166,11 @@ impl Meters {
         self.connection.get()
     }
 
+    /// Whether they still hold: each connection asks whenever something happens.
+    pub(crate) fn are_current(&self, rates: &Arc<ConnectionRates>) -> bool {
+        self.connection.is(|current| Arc::ptr_eq(current, rates))
+    }
+
     /// Who is believed now.
     pub(crate) fn proxies(&self) -> Arc<Proxies> {
         self.proxies.get()

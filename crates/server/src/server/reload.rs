@@ -69,6 +69,11 @@ impl<T: Clone> Replaceable<T> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether this is still so, for those who ask often.
+    pub(crate) fn is(&self, same: impl FnOnce(&T) -> bool) -> bool {
+        same(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Answers what was there before.
     pub(crate) fn set(&self, value: T) -> T {
         replace(&mut self.0.write().unwrap_or_else(PoisonError::into_inner), value)

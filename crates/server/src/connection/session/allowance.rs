@@ -90,11 +90,10 @@ impl Allowance {
 
     /// What was taken of a rate that has changed says nothing of the new one.
     fn count_by_current_rates(&mut self, now: Instant) {
-        let current = self.meters.connection_rates();
-        if Arc::ptr_eq(&current, &self.rates) {
+        if self.meters.are_current(&self.rates) {
             return;
         }
-        let before = std::mem::replace(&mut self.rates, current);
+        let before = std::mem::replace(&mut self.rates, self.meters.connection_rates());
         let full = Bucket::full(now);
         if before.sends != self.rates.sends {
             self.sends = full;
