@@ -16,7 +16,7 @@ use tetherline_protocol::{
 };
 use tetherline_server::{
     Application, ConnectHook, ConnectHookOptions, ConnectRefusal, ConnectRequest, Grant, Incoming,
-    Rate, Refusal, SendAnswer, Stop, listen,
+    Rate, Rates, Refusal, SendAnswer, Stop, listen,
 };
 use tokio::time::{Instant, sleep};
 use tokio_tungstenite::tungstenite::{
@@ -373,6 +373,82 @@ async fn each_end_of_a_connection_that_can_be_brought_about_is_counted_by_its_re
         assert_eq!(client.closed().await, code, "{reason}");
         let series = format!(r#"disconnects_total{{reason="{reason}"}}"#);
         watched.moved(&before, &[(series.as_str(), 1.0)]).await;
+    }
+}
+
+/// Sets one of the rates.
+type SetRate = fn(&mut Rates, Option<Rate>);
+
+/// All but that of connections which are cut before anything of them is read.
+const RATES: [(&str, SetRate); 17] = [
+    ("attempts_per_address", |rates, rate| rates.attempts_per_address = rate),
+    ("connects_per_user", |rates, rate| rates.connects_per_user = rate),
+    ("connects_per_server", |rates, rate| rates.connects_per_server = rate),
+    ("publishes_per_key", |rates, rate| rates.publishes_per_key = rate),
+    ("publish_bytes_per_key", |rates, rate| rates.publish_bytes_per_key = rate),
+    ("publishes_per_address", |rates, rate| rates.publishes_per_address = rate),
+    ("publish_bytes_per_address", |rates, rate| rates.publish_bytes_per_address = rate),
+    ("publishes_per_server", |rates, rate| rates.publishes_per_server = rate),
+    ("publish_bytes_per_server", |rates, rate| rates.publish_bytes_per_server = rate),
+    ("sends_per_connection", |rates, rate| rates.sends_per_connection = rate),
+    ("send_bytes_per_connection", |rates, rate| rates.send_bytes_per_connection = rate),
+    ("sends_per_user", |rates, rate| rates.sends_per_user = rate),
+    ("send_bytes_per_user", |rates, rate| rates.send_bytes_per_user = rate),
+    ("controls_per_connection", |rates, rate| rates.controls_per_connection = rate),
+    ("controls_per_user", |rates, rate| rates.controls_per_user = rate),
+    ("replay_bytes_per_connection", |rates, rate| rates.replay_bytes_per_connection = rate),
+    ("replay_bytes_per_user", |rates, rate| rates.replay_bytes_per_user = rate),
+];
+
+#[tokio::test]
+async fn each_rate_that_refuses_somebody_is_counted_by_its_name() {
+    for (name, set) in RATES {
+        let mut config = config();
+        set(&mut config.rates, Some(Rate::per_hour(1)));
+        let watched = Watched::start(config, Some(Arc::new(Picky))).await;
+        let server = &watched.server;
+        let publish = || async {
+            let url = server.http("/v1/users/ada/messages");
+            let posted = reqwest::Client::new().post(url).bearer_auth(API_KEY);
+            posted.body(r#"{"type":"number","n":1}"#).send().await.unwrap();
+        };
+        let mut client = None;
+        match name.split('_').next().unwrap() {
+            "attempts" => {
+                let request = || server.request("/ws/user/ada?token=nonsense");
+                assert_eq!((refused(request()).await.0, refused(request()).await.0), (401, 429));
+            }
+            "connects" => {
+                client = Some(server.connect(USER, "laptop").await);
+                let path = format!("/ws/user/{USER}");
+                let request = with_bearer(server.request(&path), &token(USER));
+                assert!([429, 503].contains(&refused(request).await.0), "{name}");
+            }
+            "publishes" | "publish" => {
+                publish().await;
+                publish().await;
+            }
+            kind => {
+                server.publish_numbers(USER, 1..=2).await;
+                let said = match kind {
+                    "send" | "sends" => r#"{"type":"take"}"#,
+                    "controls" => r#"{"type":"ping"}"#,
+                    _ => r#"{"type":"get_pending","after":0}"#,
+                };
+                let client = client.insert(server.connect(USER, "laptop").await);
+                for _ in 0..3 {
+                    client.send(said).await;
+                }
+            }
+        }
+        let family = if name.ends_with("per_connection") { "connection_" } else { "" };
+        let series = format!(r#"{family}rate_limited_total{{rate="{name}"}}"#);
+        let deadline = Instant::now() + PATIENCE;
+        while watched.scrape().await.of(&series) == 0.0 {
+            assert!(Instant::now() < deadline, "{name} has refused nobody");
+            sleep(Duration::from_millis(5)).await;
+        }
+        drop(client);
     }
 }
 
