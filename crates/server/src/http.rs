@@ -33,7 +33,6 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    middleware::from_fn_with_state,
     routing::{any, get, options},
 };
 use http::StatusCode;
@@ -71,7 +70,6 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/{*rest}", any(nothing_there))
         .route("/ws/{*rest}", any(nothing_there))
         .method_not_allowed_fallback(not_allowed)
-        .layer(from_fn_with_state(shared.clone(), counted::count))
         .with_state(shared)
 }
 

@@ -312,7 +312,7 @@ async fn requests_are_counted_by_route_method_and_class_and_by_nothing_that_anyb
     };
     assert_eq!(of("/v1/users/{user}/messages", "POST", "2xx"), 1.0);
     assert_eq!(of("/v1/users/{user}/devices", "GET", "4xx"), 2.0);
-    assert_eq!(of("/v1/{*rest}", "GET", "4xx"), 1.0);
+    assert_eq!(of("none", "GET", "4xx"), 1.0);
     assert_eq!(of("/healthz", "other", "4xx"), 1.0);
     assert_eq!(of("/ws/user/{user}", "GET", "1xx"), 1.0);
     assert!(!watched.text().await.contains(SECRET_TEXT));
@@ -436,6 +436,10 @@ async fn each_rate_that_refuses_somebody_is_counted_by_its_name() {
                     _ => r#"{"type":"get_pending","after":0}"#,
                 };
                 let client = client.insert(server.connect(USER, "laptop").await);
+                if kind == "replay" {
+                    // Its first turn is free, and what it got then counts for the next.
+                    client.pending(said).await;
+                }
                 for _ in 0..3 {
                     client.send(said).await;
                 }
@@ -605,8 +609,8 @@ fn documented() -> Described {
 #[tokio::test]
 async fn the_documents_name_each_metric_with_its_type_and_labels() {
     let watched = Watched::start(config(), None).await;
-    // A request is counted once it is answered.
-    watched.text().await;
+    // Counted once it is answered.
+    assert_eq!(reqwest::get(watched.server.http("/healthz")).await.unwrap().status(), 200);
     let text = watched.text().await;
     let mut told = Described::new();
     for line in text.lines() {

@@ -13,7 +13,7 @@ use axum::{
     routing::{delete, get, post},
 };
 
-use super::{counted, disconnect, erase, health, look, not_allowed, nothing_there, sign_out};
+use super::{disconnect, erase, health, look, not_allowed, nothing_there, sign_out};
 use crate::server::Shared;
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
@@ -32,6 +32,5 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .fallback(nothing_there)
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn(guard::check))
-        .layer(middleware::from_fn_with_state(shared.clone(), counted::count))
         .with_state(shared)
 }

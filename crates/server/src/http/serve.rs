@@ -141,7 +141,8 @@ pub(crate) async fn serve_within(
             );
         }
         let span = tracing::debug_span!("connection", %peer);
-        let front = (app.clone(), RequestIds::of(peer.ip(), meters.as_deref()));
+        let request_ids = RequestIds::of(peer.ip(), meters.as_deref());
+        let front = (app.clone(), request_ids, meters.clone());
         let served = serve_one((stream, peer), admitted, http.clone(), front, ending.subscribe());
         tokio::spawn(served.instrument(span));
     }
@@ -178,7 +179,7 @@ async fn serve_one(
     (accepted, address): (Accepted, SocketAddr),
     admitted: HttpConnection,
     http: hyper::server::conn::http1::Builder,
-    (app, request_ids): (Router, RequestIds),
+    (app, request_ids, meters): (Router, RequestIds, Option<Arc<Meters>>),
     mut ending: watch::Receiver<()>,
 ) {
     let ready = tokio::select! {
@@ -197,7 +198,8 @@ async fn serve_one(
     tracing::debug!("connected");
     let exchange = Exchange::new();
     let peer = TokioIo::new(Peer::new(transport, exchange.clone()));
-    let front = Front { app, request_ids, exchange, peer: address, admitted: admitted.clone() };
+    let front =
+        Front { app, request_ids, meters, exchange, peer: address, admitted: admitted.clone() };
     let connection = http.serve_connection(peer, front).with_upgrades();
     let mut connection = pin!(connection);
     let served = tokio::select! {

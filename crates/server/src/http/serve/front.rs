@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant, UNIX_EPOCH},
 };
@@ -27,7 +28,11 @@ use super::{
     peer::Exchange,
     request_id::{REQUEST_ID, RequestIds},
 };
-use crate::{clock, http::Problem};
+use crate::{
+    clock,
+    http::{Problem, counted::route_of},
+    rates::Meters,
+};
 
 /// The rest of a request that is read without ado, so that a refusal does not cost the connection.
 const SMALL_BODY_BYTES: u64 = 16 * 1024;
@@ -36,6 +41,8 @@ const SMALL_BODY_BYTES: u64 = 16 * 1024;
 pub(super) struct Front {
     pub(super) app: Router,
     pub(super) request_ids: RequestIds,
+    /// Who counts what is answered, where a server of ours listens itself.
+    pub(super) meters: Option<Arc<Meters>>,
     pub(super) exchange: Exchange,
     /// Who is at the other end: a proxy, perhaps. Nothing of ours is decided by it; an application's router finds it
     /// as axum's `ConnectInfo`.
@@ -56,8 +63,13 @@ impl hyper::service::Service<Request<Incoming>> for Front {
         let span = span(&request, &id);
         let (app, exchange, admitted) =
             (self.app.clone(), self.exchange.clone(), self.admitted.clone());
+        let meters = self.meters.clone();
+        let (route, method) = (route_of(request.uri().path()), request.method().clone());
         let answered = async move {
             let mut answer = answer(app, exchange, request).await;
+            if let (Ok(answer), Some(meters)) = (&answer, meters) {
+                meters.metrics.answered(route, &method, answer.status());
+            }
             if let Ok(answer) = &mut answer {
                 answer.headers_mut().insert(REQUEST_ID, id);
             }
