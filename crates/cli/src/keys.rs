@@ -45,7 +45,7 @@ struct AddOptions {
     /// What it is to be called, such as the service that gets it: 1 to 64 of A-Z a-z 0-9 - _ .
     name: ApiKeyName,
     /// What it is for, with commas between: publish (messages, batches, streams and their text), read (where a mailbox
-    /// ends, how far a stream is), admin (erasing, signing out, tickets for others).
+    /// ends, how far a stream is), admin (erasing, signing out, tickets for others, keys).
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', required = true)]
     scopes: Vec<Scope>,
     /// Only for users whose id begins so, such as auth0|.

@@ -49,7 +49,8 @@ pub use body::{
 pub use credentials::COOKIE_BYTES_MAX;
 #[cfg(feature = "echo")]
 pub use echo::echo;
-pub use look::{PAGE_MESSAGES_MAX, PRESENCE_USERS_MAX, TRACE_HEARTBEAT};
+pub use keys::KEY_REQUEST_BYTES_MAX;
+pub use look::{PAGE_MESSAGES_MAX, PRESENCE_BYTES_MAX, PRESENCE_USERS_MAX, TRACE_HEARTBEAT};
 pub(crate) use publish_many::message_request_bytes;
 pub use serve::{
     ANSWER_STUCK_TIMEOUT, DESCRIPTORS_RESERVED, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT,
@@ -58,6 +59,7 @@ pub use serve::{
     UNAUTHENTICATED_IDLE_GRACE, UNAUTHENTICATED_REQUEST_GRACE, listen, raise_descriptors, serve,
 };
 pub(crate) use serve::{Peer, Transport, serve_within};
+pub use tickets::TICKET_REQUEST_BYTES_MAX;
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let (api, _) = api().split_for_parts();

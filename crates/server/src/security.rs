@@ -25,7 +25,7 @@ pub use hook::{
     CONNECT_HOOK_TIMEOUT_MAX, CONNECT_HOOK_WAITING_MAX, ConnectHookOptions,
 };
 pub use keys::{
-    API_KEYS_BYTES_MAX, API_KEYS_MAX, ApiKeyFile, ApiKeyFileError, ApiKeyName, ApiKeyVersion,
+    API_KEYS_BYTES_MAX, API_KEYS_LOCK_WAIT, API_KEYS_MAX, ApiKeyFile, ApiKeyFileError, ApiKeyName,
     ApiKeys, InvalidApiKeyName, InvalidScope, InvalidUserPrefix, NamedApiKey, Scope, UserPrefix,
 };
 pub use network::{AddressRange, InvalidAddressRange, Network, Proxies, ProxyHeader};

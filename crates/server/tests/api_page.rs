@@ -9,7 +9,7 @@ use support::{API_KEY, TestServer, config};
 use tetherline_server::ApiKeys;
 
 /// Everything that is on the page, in an order in which each thing is there before it is asked for, and gone last.
-const IN_ORDER: [&str; 28] = [
+const IN_ORDER: [&str; 30] = [
     "publish",
     "publishMany",
     "readMailbox",
@@ -24,6 +24,8 @@ const IN_ORDER: [&str; 28] = [
     "presence",
     "presenceOfMany",
     "inspect",
+    "trace",
+    "disconnectOne",
     "disconnect",
     "issueTicket",
     "signOutOfSession",
@@ -58,17 +60,29 @@ async fn every_command_of_the_page_works_as_it_stands_there() {
         let (_, article) = articles.iter().find(|(found, _)| *found == id).unwrap();
         let command = article.split("<code>").last().unwrap().split("</code>").next().unwrap();
         let command = command.replace("&quot;", "\"").replace("&amp;", "&");
-        let said = "-s -o /dev/null -w '%{http_code}'";
+        // What is followed has no end.
+        let end = if id == "trace" { "--max-time 1 " } else { "" };
+        let said = format!("{end}-s -o /dev/null -w '%{{http_code}}'");
         let command = command.replacen("curl", &format!("curl {said}"), 1);
         let shell = Command::new("sh")
             .args(["-c", &command])
             .env("URL", server.http(""))
             .env("KEY", API_KEY)
+            .env("CONNECTION", "c1")
+            .env("ETAG", etag_of_billing(&server).await)
             .output()
             .unwrap();
         let status = String::from_utf8(shell.stdout).unwrap();
-        assert!(status.starts_with('2'), "{id} {status}: {command}");
+        // Nobody is connected.
+        let expected = if id == "disconnectOne" { "404" } else { "2" };
+        assert!(status.starts_with(expected), "{id} {status}: {command}");
     }
+}
+
+async fn etag_of_billing(server: &TestServer) -> String {
+    let http = reqwest::Client::new().get(server.http("/v1/keys/billing")).bearer_auth(API_KEY);
+    let answer = http.send().await.unwrap();
+    answer.headers().get("ETag").map_or(String::new(), |tag| tag.to_str().unwrap().to_owned())
 }
 
 #[tokio::test]
@@ -84,6 +98,13 @@ async fn the_page_needs_nothing_from_elsewhere_and_every_link_of_it_leads_somewh
             Some(id) => assert!(page.contains(&format!("id=\"{id}\"")), "{link}"),
             None => assert!(["data:,", "docs.css", "openapi.json"].contains(&link), "{link}"),
         }
+    }
+    // The answer that has a new key was a heading and nothing else.
+    for article in page.split("<article").skip(1) {
+        let (head, body) = article.split_once("</h3>").unwrap();
+        let body = body.split("</article>").next().unwrap();
+        let words = body.split('<').filter_map(|piece| piece.split_once('>'));
+        assert!(words.map(|(_, text)| text.trim().len()).sum::<usize>() > 3, "{head}");
     }
     let style = reqwest::get(server.http("/v1/docs.css")).await.unwrap();
     assert_eq!(style.headers()["Content-Type"], "text/css");

@@ -3,11 +3,20 @@
 
 mod support;
 
+use std::time::Duration;
+
+use futures_util::{Stream, future::join_all, stream::poll_fn};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use support::{API_KEY, TestServer, config};
+use support::{API_KEY, PATIENCE, TestServer, config};
 use tempfile::TempDir;
-use tetherline_server::{API_KEYS_MAX, ApiKeyFile, ApiKeys, Scope};
+use tetherline_server::{API_KEYS_MAX, ApiKeyFile, ApiKeys, KEY_REQUEST_BYTES_MAX, Scope};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::mpsc,
+    time::timeout,
+};
 
 struct Keyed {
     server: TestServer,
@@ -101,6 +110,16 @@ async fn of_two_who_change_a_key_the_second_hears_of_the_first() {
     let key = made["key"].as_str().unwrap();
     let seen = etag(&keyed.ask(Method::GET, "/v1/keys/k", API_KEY, &Value::Null, None).await);
 
+    // Whoever leaves out for whom a key is would make it one for everybody.
+    for nobodys in [
+        json!({ "scopes": ["publish"] }),
+        json!({ "scopes": ["publish"], "everybody": true, "users": "a" }),
+    ] {
+        let tag = Some(seen.as_str());
+        let answer = keyed.ask(Method::PUT, "/v1/keys/k", API_KEY, &nobodys, tag).await;
+        assert_eq!(answer.status(), 400);
+    }
+
     let narrower = json!({ "scopes": ["publish"], "users": "org1|" });
     let put = |body: Value, tag: Option<String>| {
         let keyed = &keyed;
@@ -112,19 +131,23 @@ async fn of_two_who_change_a_key_the_second_hears_of_the_first() {
     assert_ne!(now, seen);
     assert_eq!(keyed.publishes(key, "ada").await, 403, "it counts at once");
 
-    let wider = json!({ "scopes": ["read", "publish"] });
+    let wider = json!({ "scopes": ["read", "publish"], "everybody": true });
     let (status, refusal) = read(put(wider.clone(), Some(seen.clone())).await).await;
     assert_eq!(status, 412, "{refusal}");
     assert_eq!(refusal["type"], "urn:x-tetherline:conflict");
     let (status, refusal) = read(put(wider.clone(), None).await).await;
     assert_eq!((status, &refusal["error"]["field"]), (428, &json!("If-Match")), "{refusal}");
-    let (status, refusal) = read(put(wider.clone(), Some("W/\"x\"".to_owned())).await).await;
-    assert_eq!(status, 400, "{refusal}");
+    for (tag, expected) in [("W/\"x\"", 412), ("\"x\", \"y\"", 412), ("x", 400), ("", 400)] {
+        let (status, refusal) = read(put(wider.clone(), Some(tag.to_owned())).await).await;
+        assert_eq!(status, expected, "{tag}: {refusal}");
+    }
     let path = "/v1/keys/k";
     let kept = keyed.ask(Method::DELETE, path, API_KEY, &Value::Null, Some(&seen)).await;
     assert_eq!(kept.status(), 412);
     assert_eq!(keyed.publishes(key, "org1|ada").await, 201, "it is as the first left it");
 
+    // A proxy that compresses makes a tag weak.
+    assert_eq!(put(wider.clone(), Some(format!("\"x\", W/{now}"))).await.status(), 200);
     assert_eq!(put(wider, Some("*".to_owned())).await.status(), 200);
     assert_eq!(keyed.publishes(key, "ada").await, 201);
 }
@@ -145,7 +168,7 @@ async fn no_key_hands_out_more_than_it_may_do_or_takes_over_one_that_may() {
     let (status, refusal) =
         keyed.add(&keeper, &json!({ "name": "x", "scopes": ["admin", "publish"] })).await;
     assert_eq!((status, &refusal["error"]["field"]), (403, &json!("scopes")), "{refusal}");
-    let widened = json!({ "scopes": ["admin"] });
+    let widened = json!({ "scopes": ["admin"], "everybody": true });
     for (method, body) in [(Method::PUT, widened), (Method::DELETE, Value::Null)] {
         let answer = keyed.ask(method, "/v1/keys/reader", &keeper, &body, Some("*")).await;
         assert_eq!(answer.status(), 403);
@@ -156,7 +179,7 @@ async fn no_key_hands_out_more_than_it_may_do_or_takes_over_one_that_may() {
         (Method::GET, "/v1/keys", Value::Null),
         (Method::GET, "/v1/keys/reader", Value::Null),
         (Method::POST, "/v1/keys", json!({ "name": "y", "scopes": ["read"], "users": "o|" })),
-        (Method::PUT, "/v1/keys/reader", json!({ "scopes": ["read"] })),
+        (Method::PUT, "/v1/keys/reader", json!({ "scopes": ["read"], "users": "o|" })),
         (Method::DELETE, "/v1/keys/reader", Value::Null),
     ] {
         let answer = keyed.ask(method.clone(), path, &of_some, &body, Some("*")).await;
@@ -209,4 +232,148 @@ async fn a_server_without_a_file_of_keys_says_so() {
     let (status, refusal) = read(answer).await;
     assert_eq!(status, 404, "{refusal}");
     assert_eq!(refusal["detail"], "This server has no file of keys.");
+}
+
+/// A request of which all is sent but the last byte of its body.
+async fn nearly_sent(keyed: &Keyed, key: &str, body: &str) -> TcpStream {
+    let mut socket = TcpStream::connect(keyed.server.address).await.unwrap();
+    let length = body.len();
+    let head = format!(
+        "POST /v1/keys HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {key}\r\nContent-Length: {length}\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.write_all(&body.as_bytes()[..length - 1]).await.unwrap();
+    socket
+}
+
+async fn rest_of(mut socket: TcpStream) -> String {
+    socket.write_all(b"}").await.unwrap();
+    let mut answer = [0; 4096];
+    let length = timeout(PATIENCE, socket.read(&mut answer)).await.unwrap().unwrap();
+    String::from_utf8_lossy(&answer[..length]).into_owned()
+}
+
+#[tokio::test]
+async fn a_key_that_was_taken_back_makes_no_further_key() {
+    // Its request was on the way, and was asked for its key before its body came: taking back a stolen key of the scope
+    // admin did not end who had stolen it.
+    let keyed = Keyed::start().await;
+    let stolen = json!({ "name": "stolen", "scopes": ["admin"] });
+    let (_, made) = keyed.add(API_KEY, &stolen).await;
+    let stolen = made["key"].as_str().unwrap();
+    let wish = r#"{"name":"backdoor","scopes":["admin"]}"#;
+    let under_way = nearly_sent(&keyed, stolen, wish).await;
+    let narrowed = nearly_sent(&keyed, stolen, wish).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let use_ = json!({ "scopes": ["admin"], "users": "o|" });
+    let put = keyed.ask(Method::PUT, "/v1/keys/stolen", API_KEY, &use_, Some("*")).await;
+    assert_eq!(put.status(), 200);
+    let answer = rest_of(narrowed).await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    let gone = keyed.ask(Method::DELETE, "/v1/keys/stolen", API_KEY, &Value::Null, None).await;
+    assert_eq!(gone.status(), 204);
+    let answer = rest_of(under_way).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    let keys = keyed.ask(Method::GET, "/v1/keys", API_KEY, &Value::Null, None).await;
+    assert_eq!(read(keys).await, (200, json!([])));
+}
+
+#[tokio::test]
+async fn while_the_file_is_gone_nothing_is_changed_and_nothing_is_said_to_be() {
+    // Whoever made a key then took all others away, and whoever removed one was told that there was none.
+    let keyed = Keyed::start().await;
+    let (_, made) = keyed.add(API_KEY, &json!({ "name": "k", "scopes": ["publish"] })).await;
+    let key = made["key"].as_str().unwrap();
+    let (path, away) = (keyed.folder.path().join("keys.json"), keyed.folder.path().join("away"));
+    std::fs::rename(&path, &away).unwrap();
+    for (method, path, body) in [
+        (Method::GET, "/v1/keys", Value::Null),
+        (Method::GET, "/v1/keys/k", Value::Null),
+        (Method::POST, "/v1/keys", json!({ "name": "x", "scopes": ["read"] })),
+        (Method::PUT, "/v1/keys/k", json!({ "scopes": ["read"], "everybody": true })),
+        (Method::DELETE, "/v1/keys/k", Value::Null),
+    ] {
+        let answer = keyed.ask(method.clone(), path, API_KEY, &body, Some("*")).await;
+        assert_eq!(answer.status(), 503, "{method} {path}");
+        assert!(!answer.headers().contains_key("Retry-After"), "it does not pass by itself");
+    }
+    assert!(!path.exists());
+    assert_eq!(keyed.publishes(key, "ada").await, 201);
+    std::fs::rename(&away, &path).unwrap();
+    let gone = keyed.ask(Method::DELETE, "/v1/keys/k", API_KEY, &Value::Null, None).await;
+    assert_eq!(gone.status(), 204);
+}
+
+#[tokio::test]
+async fn a_folder_that_stays_locked_holds_nobody_up_for_long() {
+    // Each request waited for the lock on a thread of its own, without an end, and in the end readiness failed.
+    let keyed = Keyed::start().await;
+    let folder = std::fs::File::open(keyed.folder.path()).unwrap();
+    folder.lock().unwrap();
+    let wish = json!({ "name": "k", "scopes": ["read"] });
+    let many = (0..8).map(|_| keyed.ask(Method::POST, "/v1/keys", API_KEY, &wish, None));
+    for answer in join_all(many).await {
+        assert_eq!(answer.status(), 503);
+        assert!(answer.headers().contains_key("Retry-After"));
+    }
+    folder.unlock().unwrap();
+    assert_eq!(keyed.add(API_KEY, &wish).await.0, 201);
+}
+
+#[tokio::test]
+async fn who_writes_with_a_key_that_may_more_from_now_on_goes_on() {
+    // A long request was cut as withdrawn when its key was widened.
+    let keyed = Keyed::start().await;
+    let (_, made) = keyed.add(API_KEY, &json!({ "name": "k", "scopes": ["publish"] })).await;
+    let key = made["key"].as_str().unwrap().to_owned();
+    let opening = json!({ "message_uuid": "a1" });
+    keyed.ask(Method::POST, "/v1/users/ada/streams", &key, &opening, None).await;
+    let (lines, body) = futures_channel();
+    let request = keyed
+        .http
+        .post(keyed.server.http("/v1/users/ada/streams/a1/1/text"))
+        .bearer_auth(&key)
+        .header("Content-Type", "application/x-ndjson")
+        .body(reqwest::Body::wrap_stream(body));
+    let answer = tokio::spawn(request.send());
+    lines
+        .send(Ok(r#"{"text":"a"}
+"#
+        .to_owned()))
+        .unwrap();
+    let wider = json!({ "scopes": ["publish", "read"], "everybody": true });
+    let put = keyed.ask(Method::PUT, "/v1/keys/k", API_KEY, &wider, Some("*")).await;
+    assert_eq!(put.status(), 200);
+    lines
+        .send(Ok(r#"{"text":"b"}
+"#
+        .to_owned()))
+        .unwrap();
+    drop(lines);
+    let (status, added) = read(answer.await.unwrap().unwrap()).await;
+    assert_eq!((status, &added["next_offset"]), (200, &json!(2)), "{added}");
+}
+
+type Line = Result<String, std::convert::Infallible>;
+
+fn futures_channel() -> (mpsc::UnboundedSender<Line>, impl Stream<Item = Line>) {
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    (sender, poll_fn(move |context| receiver.poll_recv(context)))
+}
+
+#[tokio::test]
+async fn a_request_of_the_largest_size_is_read_and_one_byte_more_is_not() {
+    let keyed = Keyed::start().await;
+    let wish = |length: usize| {
+        let wish = r#"{"name":"k","scopes":["read"]}"#;
+        format!("{wish}{}", " ".repeat(length - wish.len()))
+    };
+    for (length, expected) in [(KEY_REQUEST_BYTES_MAX, 201), (KEY_REQUEST_BYTES_MAX + 1, 413)] {
+        let request = keyed.http.post(keyed.server.http("/v1/keys")).bearer_auth(API_KEY);
+        let (status, said) = read(request.body(wish(length)).send().await.unwrap()).await;
+        assert_eq!(status, expected, "{said}");
+        let names_it =
+            said["detail"].as_str().is_some_and(|it| it.contains("KEY_REQUEST_BYTES_MAX"));
+        assert_eq!(names_it, status == 413, "{said}");
+    }
 }

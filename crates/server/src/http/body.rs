@@ -200,6 +200,20 @@ pub(super) fn check_coding(headers: &HeaderMap) -> Result<(), BodyError> {
     if is_plain { Ok(()) } else { Err(BodyError::Encoded) }
 }
 
+impl BodyError {
+    /// As it is told where the limit has another name than that of messages.
+    pub(super) fn of(self, limit: &str) -> Problem {
+        match self {
+            Self::TooLarge { bytes_max } => {
+                let message = format!("The body is larger than {limit}, {bytes_max} bytes.");
+                let status = StatusCode::PAYLOAD_TOO_LARGE;
+                Problem::new(status, ErrorCode::MessageTooLarge, message)
+            }
+            error => error.into(),
+        }
+    }
+}
+
 impl From<BodyError> for Problem {
     fn from(error: BodyError) -> Self {
         let message = match error {

@@ -15,10 +15,14 @@ use axum::{
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        self, Server,
+        self, RefOr, Required, Server,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
+
+/// Where no body is as good as an empty one, which utoipa says only of bodies that may be `null`.
+const BODY_NOT_NEEDED: [&str; 2] =
+    ["/v1/tickets", "/v1/users/{user}/streams/{message_uuid}/{attempt}/finish"];
 
 /// What stands around the operations.
 #[derive(OpenApi)]
@@ -46,6 +50,8 @@ use utoipa::{
         schemas::Attempt,
         schemas::PageLimit,
         schemas::KeyName,
+        schemas::KeyUseForSome,
+        schemas::KeyUseForEverybody,
         schemas::Name,
         schemas::Message,
         schemas::Item,
@@ -63,6 +69,10 @@ impl Modify for Key {
             .description(Some("An API key of the scope that the operation names."));
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("key", SecurityScheme::Http(key.build()));
+        let token = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A user's token, as for connecting."));
+        components.add_security_scheme("token", SecurityScheme::Http(token.build()));
     }
 }
 
@@ -81,7 +91,17 @@ pub(super) async fn openapi(OriginalUri(uri): OriginalUri) -> Response {
 
 /// `prefix`: below which path all of it lies; none where it is the root.
 fn description(prefix: &str) -> openapi::OpenApi {
-    static ROUTED: LazyLock<openapi::OpenApi> = LazyLock::new(|| super::api().into_openapi());
+    static ROUTED: LazyLock<openapi::OpenApi> = LazyLock::new(|| {
+        let mut routed = super::api().into_openapi();
+        for path in BODY_NOT_NEEDED {
+            let operation = routed.paths.paths.get_mut(path).and_then(|path| path.post.as_mut());
+            let body = operation.and_then(|operation| operation.request_body.as_mut());
+            if let Some(RefOr::T(body)) = body {
+                body.required = Some(Required::False);
+            }
+        }
+        routed
+    });
     let mut description = ROUTED.clone();
     description.servers = Some(vec![Server::new(if prefix.is_empty() { "/" } else { prefix })]);
     description

@@ -8,7 +8,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Deserializer, Serialize};
 use tetherline_protocol::ErrorCode;
 use utoipa::ToSchema;
@@ -16,20 +16,21 @@ use utoipa::ToSchema;
 use super::{
     answer::Problem,
     description::schemas::{
-        Bodied, Changed, Conflicting, IfMatch, KeyName, KeyUse, KeyWish, Keyed, Time, Unasserted,
-        Unknown, User,
+        Bodied, Changed, Conflicting, IfMatch, IfMatchNeeded, KeyName, KeyUse as KeyUseSchema,
+        KeyWish, Keyed, Time, Unasserted, Unknown, User,
     },
     publish::{RETRY, utf8},
-    publisher::Admin,
+    publisher::{Admin, shows_key},
     segments::Segments,
 };
 use crate::{
-    ApiKeyFile, ApiKeyFileError, ApiKeyName, ApiKeyVersion, NamedApiKey, Scope, UserPrefix,
+    ApiKeyFileError, ApiKeyName, NamedApiKey, Scope, UserPrefix,
+    security::keys::{ApiKeyVersion, KeyChange, KeyChangeError, KeyChanged, KeyState, KeyUse},
     server::Shared,
 };
 
-/// A name, scopes and a prefix, escaped, and what is around them, in bytes.
-const BODY_BYTES_MAX: usize = 4 * 1024;
+/// A request that says what a key is to be for: a name, scopes and a prefix, escaped, and what is around them, in bytes.
+pub const KEY_REQUEST_BYTES_MAX: usize = 4 * 1024;
 
 /// A key, without what is secret.
 #[derive(Serialize, ToSchema)]
@@ -64,12 +65,15 @@ struct Wish {
     users: Option<UserPrefix>,
 }
 
+/// Of a key that is there: for whom has to be said, as whoever left it out would have it be for everybody.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Use {
     scopes: Vec<String>,
     #[serde(default, deserialize_with = "said")]
     users: Option<UserPrefix>,
+    #[serde(default)]
+    everybody: bool,
 }
 
 /// `null` is no prefix: whoever has lost theirs would make a key for everybody.
@@ -79,10 +83,9 @@ fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<UserPrefix>
 
 /// Answers which keys there are.
 ///
-/// In the order in which they were added, and without what is secret.
+/// In the order in which they were added, and without what is secret. The key that asks has to be for everybody.
 #[utoipa::path(
-    get, path = "/v1/keys", operation_id = "keys",
-    tag = "Keys",
+    get, path = "/v1/keys", operation_id = "keys", tag = "Keys",
     responses((status = 200, body = [KeyView], description = "All of them"), Keyed, Unknown),
     security(("key" = ["admin"])),
 )]
@@ -90,20 +93,19 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     admin: Admin,
 ) -> Result<impl IntoResponse, Problem> {
-    admin.expect_everybody()?;
-    let keys = change(&shared, ApiKeyFile::list).await?;
+    let keys = listed(&shared, &admin).await?;
     Ok(Json(keys.iter().map(KeyView::of).collect::<Vec<_>>()))
 }
 
 /// Makes a key.
 ///
-/// It may do no more than the key that asks for it. The answer has it, once: it is kept nowhere.
+/// It may do no more than the key that asks for it, which has to be for everybody. The answer has it, once: it is kept
+/// nowhere. Without `users` it is for everybody.
 #[utoipa::path(
-    post, path = "/v1/keys", operation_id = "addKey",
-    tag = "Keys",
+    post, path = "/v1/keys", operation_id = "addKey", tag = "Keys",
     request_body = KeyWish,
     responses(
-        (status = 201, body = NewKey, description = "It counts from now on"),
+        (status = 201, body = NewKey, description = "It counts from now on", headers(("ETag" = String))),
         Keyed, Bodied, Unknown, Conflicting,
     ),
     security(("key" = ["admin"])),
@@ -115,31 +117,27 @@ pub(super) async fn add(
 ) -> Result<Response, Problem> {
     admin.expect_everybody()?;
     let Wish { name, scopes, users } = read(&shared, &admin, body).await?;
-    let scopes = handed_out(&admin, &scopes)?;
-    let asked = name.clone();
-    let (key, made) = change(&shared, move |file| {
-        let key = file.add(&name, &scopes, users.as_ref())?;
-        Ok((key, file.get(&name)?))
-    })
-    .await?;
-    tracing::info!(
-        key = asked.as_str(),
-        by = admin.key_name(),
-        "a publish key was added over HTTP"
-    );
-    let headers = (etag(&made), [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]);
-    let new = NewKey { made: KeyView::of(&made), key };
-    Ok((StatusCode::CREATED, headers.0, headers.1, Json(new)).into_response())
+    let use_ = KeyUse { scopes: parse_scopes(&scopes)?, users };
+    let KeyChanged::Added { key, secret } =
+        change(&shared, &admin, KeyChange::Add { name, use_ }).await?
+    else {
+        unreachable!("what is added is answered as that");
+    };
+    let not_kept = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    let new = NewKey { made: KeyView::of(&key), key: secret };
+    Ok((StatusCode::CREATED, etag(&key), not_kept, Json(new)).into_response())
 }
 
 /// Answers what a key is for.
 ///
-/// Its `ETag` is what changing it asks for.
+/// Its `ETag` is what changing it asks for. The key that asks has to be for everybody.
 #[utoipa::path(
-    get, path = "/v1/keys/{name}", operation_id = "key",
-    tag = "Keys",
+    get, path = "/v1/keys/{name}", operation_id = "key", tag = "Keys",
     params(("name" = KeyName, Path, description = "What it is called")),
-    responses((status = 200, body = KeyView, description = "As it is now"), Keyed, Unknown),
+    responses(
+        (status = 200, body = KeyView, description = "As it is now", headers(("ETag" = String))),
+        Keyed, Unknown,
+    ),
     security(("key" = ["admin"])),
 )]
 pub(super) async fn one(
@@ -147,22 +145,24 @@ pub(super) async fn one(
     Segments(name): Segments<String>,
     admin: Admin,
 ) -> Result<Response, Problem> {
-    admin.expect_everybody()?;
-    let name = parse(&name)?;
-    let key = change(&shared, move |file| file.get(&name)).await?;
-    Ok((etag(&key), Json(KeyView::of(&key))).into_response())
+    let name = parse_name(&name)?;
+    let keys = listed(&shared, &admin).await?;
+    let key = keys.iter().find(|key| *key.name() == name);
+    let key = key.ok_or_else(|| not_found(format!("There is no key called {name}.")))?;
+    Ok((etag(key), Json(KeyView::of(key))).into_response())
 }
 
 /// Changes what a key is for.
 ///
 /// `If-Match` has the `ETag` that the change is made from, so that of two who change it the second hears of the first.
+/// The body says for whom: `users`, or `everybody`. The key that asks has to be for everybody, and may do what this one
+/// may, before and after. What is under way with the key and not for it any more is cut.
 #[utoipa::path(
-    put, path = "/v1/keys/{name}", operation_id = "changeKey",
-    tag = "Keys",
-    params(("name" = KeyName, Path, description = "What it is called"), IfMatch),
-    request_body = KeyUse,
+    put, path = "/v1/keys/{name}", operation_id = "changeKey", tag = "Keys",
+    params(("name" = KeyName, Path, description = "What it is called"), IfMatchNeeded),
+    request_body = KeyUseSchema,
     responses(
-        (status = 200, body = KeyView, description = "It is for that from now on"),
+        (status = 200, body = KeyView, description = "It is for that from now on", headers(("ETag" = String))),
         Keyed, Bodied, Unknown, Changed, Unasserted,
     ),
     security(("key" = ["admin"])),
@@ -174,34 +174,32 @@ pub(super) async fn update(
     body: Body,
 ) -> Result<Response, Problem> {
     admin.expect_everybody()?;
-    let name = parse(&name)?;
-    let from = if_match(&admin.headers)?;
-    if matches!(from, Match::Unsaid) {
+    let name = parse_name(&name)?;
+    let from = if_match(&admin.headers)?.ok_or_else(|| {
         let message = "`If-Match` says which state of the key is changed: the `ETag` of `GET`.";
-        let status = StatusCode::PRECONDITION_REQUIRED;
-        return Err(Problem::new(status, ErrorCode::BadFrame, message).field("If-Match"));
+        Problem::new(StatusCode::PRECONDITION_REQUIRED, ErrorCode::BadFrame, message)
+            .field("If-Match")
+    })?;
+    let Use { scopes, users, everybody } = read(&shared, &admin, body).await?;
+    if users.is_some() == everybody {
+        let message = "The body says for whom the key is to be: `users`, or `\"everybody\": true`.";
+        return Err(Problem::invalid("users", message));
     }
-    let Use { scopes, users } = read(&shared, &admin, body).await?;
-    let scopes = handed_out(&admin, &scopes)?;
-    let version = allowed(&shared, &admin, &name, from).await?;
-    let asked = name.clone();
-    let update = move |file: &ApiKeyFile| file.update(&name, &version, &scopes, users.as_ref());
-    let key = change(&shared, update).await?;
-    tracing::info!(
-        key = asked.as_str(),
-        by = admin.key_name(),
-        "a publish key was changed over HTTP"
-    );
+    let use_ = KeyUse { scopes: parse_scopes(&scopes)?, users };
+    let KeyChanged::Updated(key) =
+        change(&shared, &admin, KeyChange::Update { name, from, use_ }).await?
+    else {
+        unreachable!("what is updated is answered as that");
+    };
     Ok((etag(&key), Json(KeyView::of(&key))).into_response())
 }
 
 /// Has a key count no more.
 ///
 /// Requests that are under way with it end, but long ones of streams, which are cut. With `If-Match` it stays if it was
-/// changed meanwhile.
+/// changed meanwhile. The key that asks has to be for everybody, and may do what this one may.
 #[utoipa::path(
-    delete, path = "/v1/keys/{name}", operation_id = "removeKey",
-    tag = "Keys",
+    delete, path = "/v1/keys/{name}", operation_id = "removeKey", tag = "Keys",
     params(("name" = KeyName, Path, description = "What it is called"), IfMatch),
     responses((status = 204, description = "It counts for nothing"), Keyed, Unknown, Changed),
     security(("key" = ["admin"])),
@@ -212,15 +210,9 @@ pub(super) async fn remove(
     admin: Admin,
 ) -> Result<StatusCode, Problem> {
     admin.expect_everybody()?;
-    let name = parse(&name)?;
-    let version = allowed(&shared, &admin, &name, if_match(&admin.headers)?).await?;
-    let asked = name.clone();
-    change(&shared, move |file| file.remove_as(&name, &version)).await?;
-    tracing::info!(
-        key = asked.as_str(),
-        by = admin.key_name(),
-        "a publish key was removed over HTTP"
-    );
+    let name = parse_name(&name)?;
+    let from = if_match(&admin.headers)?.unwrap_or(KeyState::Any);
+    change(&shared, &admin, KeyChange::Remove { name, from }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -240,7 +232,8 @@ async fn read<T: for<'de> Deserialize<'de>>(
     admin: &Admin,
     body: Body,
 ) -> Result<T, Problem> {
-    let body = utf8(shared.bodies.read(&admin.headers, body, BODY_BYTES_MAX).await?)?;
+    let body = shared.bodies.read(&admin.headers, body, KEY_REQUEST_BYTES_MAX).await;
+    let body = utf8(body.map_err(|error| error.of("KEY_REQUEST_BYTES_MAX"))?)?;
     serde_json::from_str(&body).map_err(|error| {
         let message = format!(
             "The body says what the key is for, as in {{\"scopes\": [\"publish\"]}}: {error}."
@@ -249,87 +242,104 @@ async fn read<T: for<'de> Deserialize<'de>>(
     })
 }
 
-fn parse(name: &str) -> Result<ApiKeyName, Problem> {
-    name.parse().map_err(|error| Problem::invalid("name", format!("The key's name: {error}.")))
+fn parse_name(name: &str) -> Result<ApiKeyName, Problem> {
+    name.parse().map_err(|error| Problem::invalid("name", format!("The key's name: {error}")))
 }
 
-/// Scopes that a key may have which is made with this one.
-fn handed_out(admin: &Admin, scopes: &[String]) -> Result<Vec<Scope>, Problem> {
+fn parse_scopes(scopes: &[String]) -> Result<Vec<Scope>, Problem> {
     let scopes: Result<Vec<Scope>, _> = scopes.iter().map(|scope| scope.parse()).collect();
     let scopes = scopes
         .map_err(|error| Problem::invalid("scopes", format!("The key's scopes: {error}.")))?;
     if scopes.is_empty() {
         return Err(Problem::invalid("scopes", "A key is for something: publish, read or admin."));
     }
-    admin.expect_scopes(&scopes)?;
     Ok(scopes)
 }
 
-/// The version of a key that this one may change: whoever could change one that may do more could take it over. What is
-/// changed is what was looked at here, also where any version will do.
-async fn allowed(
-    shared: &Shared,
-    admin: &Admin,
-    name: &ApiKeyName,
-    from: Match,
-) -> Result<ApiKeyVersion, Problem> {
-    let name = name.clone();
-    let key = change(shared, move |file| file.get(&name)).await?;
-    admin.expect_scopes(key.scopes())?;
-    Ok(match from {
-        Match::Version(version) => version,
-        Match::Any | Match::Unsaid => key.version(),
-    })
-}
-
-fn etag(key: &NamedApiKey) -> [(http::HeaderName, HeaderValue); 1] {
+fn etag(key: &NamedApiKey) -> [(HeaderName, HeaderValue); 1] {
     let etag = HeaderValue::try_from(format!("\"{}\"", key.version().as_str()));
     [(header::ETAG, etag.expect("base64url is text"))]
 }
 
-/// What a change is made from, as `If-Match` says it (RFC 9110, section 13.1.1).
-enum Match {
-    Unsaid,
-    /// `*`: as the key is, if it is there.
-    Any,
-    Version(ApiKeyVersion),
-}
-
-fn if_match(headers: &HeaderMap) -> Result<Match, Problem> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(Match::Unsaid) };
-    let tag = value.to_str().ok().map(str::trim);
-    if tag == Some("*") {
-        return Ok(Match::Any);
-    }
-    let quoted = tag.and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
-    match quoted.filter(|tag| !tag.contains('"')) {
-        Some(tag) => Ok(Match::Version(tag.into())),
-        None => Err(Problem::invalid("If-Match", "`If-Match` is one `ETag`, in its quotes.")),
-    }
-}
-
-async fn change<T: Send + 'static>(
-    shared: &Shared,
-    change: impl FnOnce(&ApiKeyFile) -> Result<T, ApiKeyFileError> + Send + 'static,
-) -> Result<T, Problem> {
-    let Some(changed) = shared.api_keys.change(change).await else {
-        let message = "This server has no file of keys.";
-        return Err(Problem::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message));
-    };
-    changed.map_err(|error| refused(&error))
-}
-
-fn refused(error: &ApiKeyFileError) -> Problem {
-    let (status, code) = match error {
-        ApiKeyFileError::Taken(_) | ApiKeyFileError::TooMany => {
-            (StatusCode::CONFLICT, ErrorCode::Conflict)
+/// What a change is made from (RFC 9110, section 13.1.1); none if nothing is said. A weak tag counts as well: it is
+/// made of what the key is for and not of bytes, and a proxy that compresses the answer makes it weak.
+fn if_match(headers: &HeaderMap) -> Result<Option<KeyState>, Problem> {
+    let mut versions = Vec::new();
+    for value in headers.get_all(header::IF_MATCH) {
+        let tags = value.to_str().unwrap_or_default().split(',').map(str::trim);
+        for tag in tags {
+            if tag == "*" {
+                return Ok(Some(KeyState::Any));
+            }
+            let opaque = tag.strip_prefix("W/").unwrap_or(tag);
+            let opaque = opaque.strip_prefix('"').and_then(|opaque| opaque.strip_suffix('"'));
+            let opaque = opaque.ok_or_else(|| {
+                let message =
+                    "`If-Match` is the `ETag` of an answer in its quotes, several of them, or `*`.";
+                Problem::invalid("If-Match", message)
+            })?;
+            versions.push(ApiKeyVersion::from(opaque));
         }
-        ApiKeyFileError::Unknown(_) => (StatusCode::NOT_FOUND, ErrorCode::NotFound),
-        ApiKeyFileError::Changed(_) => (StatusCode::PRECONDITION_FAILED, ErrorCode::Conflict),
-        error => {
-            tracing::error!(%error, "publish keys cannot be read or written");
-            return Problem::unavailable("The keys cannot be read or written right now.", RETRY);
-        }
+    }
+    Ok((!versions.is_empty()).then_some(KeyState::OneOf(versions)))
+}
+
+async fn listed(shared: &Shared, admin: &Admin) -> Result<Vec<NamedApiKey>, Problem> {
+    admin.expect_everybody()?;
+    let listed = shared.api_keys.list().await.ok_or_else(|| not_found(NO_FILE))?;
+    listed.map_err(unreadable)
+}
+
+async fn change(shared: &Shared, admin: &Admin, change: KeyChange) -> Result<KeyChanged, Problem> {
+    // While the body came, the key that was shown may have been taken back.
+    let grant = shows_key(shared, &admin.headers).ok_or_else(withdrawn)?;
+    let changed = shared.api_keys.change(grant.asker(), grant.name(), change).await;
+    changed.ok_or_else(|| not_found(NO_FILE))?.map_err(refused)
+}
+
+const NO_FILE: &str = "This server has no file of keys.";
+
+fn refused(error: KeyChangeError) -> Problem {
+    let conflict = |status, error: &dyn std::fmt::Display| {
+        Problem::new(status, ErrorCode::Conflict, format!("Nothing was changed: {error}."))
     };
-    Problem::new(status, code, format!("Nothing was changed: {error}."))
+    match error {
+        KeyChangeError::Withdrawn => withdrawn(),
+        KeyChangeError::Narrowed => {
+            let message = "This API key is not for keys any more: nothing was changed.";
+            Problem::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message)
+        }
+        KeyChangeError::Excess => {
+            let message = "This API key may do less than the key that this is about, and so not hand that out.";
+            Problem::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message).field("scopes")
+        }
+        error @ KeyChangeError::Changed(_) => conflict(StatusCode::PRECONDITION_FAILED, &error),
+        KeyChangeError::File(error @ (ApiKeyFileError::Taken(_) | ApiKeyFileError::TooMany)) => {
+            conflict(StatusCode::CONFLICT, &error)
+        }
+        KeyChangeError::File(ApiKeyFileError::Unknown(name)) => {
+            not_found(format!("There is no key called {name}."))
+        }
+        KeyChangeError::File(error) => unreadable(error),
+    }
+}
+
+fn withdrawn() -> Problem {
+    Problem::unauthorized("The API key was withdrawn: nothing was changed.")
+}
+
+fn not_found(message: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message)
+}
+
+/// What lasts is not to be tried again by a program, and is for whoever runs the server.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn unreadable(error: ApiKeyFileError) -> Problem {
+    if matches!(error, ApiKeyFileError::Busy) {
+        return Problem::unavailable("Somebody else is changing the keys; try again.", RETRY);
+    }
+    tracing::error!(%error, "publish keys cannot be read or written over HTTP");
+    let message =
+        "The server cannot use its file of keys, and its log says why; nothing was changed.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message)
 }

@@ -42,7 +42,7 @@ const PAGE_MESSAGES: usize = 100;
 /// Users about whom one request may ask.
 pub const PRESENCE_USERS_MAX: usize = 1_000;
 /// Ids of so many users, every byte of them escaped (`\u0061`), and what is around them, in bytes.
-const PRESENCE_BYTES_MAX: usize = PRESENCE_USERS_MAX * (6 * USER_ID_BYTES_MAX + 16);
+pub const PRESENCE_BYTES_MAX: usize = PRESENCE_USERS_MAX * (6 * USER_ID_BYTES_MAX + 16);
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -210,7 +210,8 @@ pub(super) async fn presence_of_many(
     reader: Reader,
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
-    let body = shared.bodies.read(&reader.headers, body, PRESENCE_BYTES_MAX).await?;
+    let body = shared.bodies.read(&reader.headers, body, PRESENCE_BYTES_MAX).await;
+    let body = body.map_err(|error| error.of("PRESENCE_BYTES_MAX"))?;
     let Who { users } = serde_json::from_str(&utf8(body)?).map_err(|error| {
         Problem::invalid("users", format!("The body is `{{\"users\": [\"…\"]}}`: {error}."))
     })?;

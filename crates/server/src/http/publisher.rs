@@ -32,7 +32,7 @@ pub(super) struct Holder<For> {
 pub(super) type Publisher = Holder<Publishing>;
 /// With a key for where a mailbox ends, and how far a stream is.
 pub(super) type Reader = Holder<Reading>;
-/// With a key for erasing and signing out.
+/// With a key for erasing, signing out, tickets for others, and keys.
 pub(super) type Admin = Holder<Administering>;
 
 /// What a route needs a key for.
@@ -107,21 +107,6 @@ impl<For> Holder<For> {
         }
     }
 
-    /// Whether a key may be made, changed or taken away with this one, that is for so much.
-    pub(super) fn expect_scopes(&self, scopes: &[Scope]) -> Result<(), Problem> {
-        if self.grant.may_hand_out(scopes) {
-            return Ok(());
-        }
-        let message =
-            "This API key may do less than the key that this is about, and so not hand that out.";
-        Err(forbidden(message).field("scopes"))
-    }
-
-    /// What the key is called; the one of the configuration has no name.
-    pub(super) fn key_name(&self) -> &str {
-        self.grant.name()
-    }
-
     /// Publishes so much, unless that comes too fast.
     pub(super) fn publishes(&self, shared: &Shared, amount: Amount) -> Result<(), Problem> {
         let published =
@@ -134,8 +119,11 @@ impl<For> Holder<For> {
     }
 
     /// Resolves, with what to answer, when the key does not count any more.
-    pub(super) async fn withdrawn(&self) -> Problem {
-        self.grant.withdrawn().await;
+    pub(super) async fn withdrawn(&self, user: &UserId) -> Problem
+    where
+        For: Wants,
+    {
+        self.grant.withdrawn(For::SCOPE, user).await;
         Problem::unauthorized("The API key was withdrawn; what came before is added.")
     }
 }

@@ -30,14 +30,14 @@ use crate::{
 /// What a page of an allowed origin may ask with.
 const ALLOWED_HEADERS: &str = "authorization, content-type, tetherline-token";
 /// A user's id and what is around it, escaped.
-const BODY_BYTES_MAX: usize = 4 * 1024;
+pub const TICKET_REQUEST_BYTES_MAX: usize = 4 * 1024;
 
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = TicketWish, examples(json!({ "user": "ada" })))]
 struct Wish {
-    /// For whom; an application says it, and a user may.
-    #[schema(value_type = User, required = true)]
+    /// For whom. An application says it; a user may.
+    #[schema(value_type = User, nullable = false)]
     user: Option<UserId>,
 }
 
@@ -58,7 +58,7 @@ struct Issued {
     tag = "Users",
     request_body = Wish,
     responses((status = 201, body = Issued, description = "It counts once"), Keyed, Bodied),
-    security(("key" = ["admin"])),
+    security(("key" = ["admin"]), ("token" = [])),
 )]
 pub(super) async fn issue(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let origin = RequestOrigin::of(request.headers(), &shared.current().allowed_origins);
@@ -88,7 +88,8 @@ async fn issue_to(
             Asker::User(_) => requester.shows_token(),
         }
     }
-    let body = utf8(shared.bodies.read(&parts.headers, body, BODY_BYTES_MAX).await?)?;
+    let body = shared.bodies.read(&parts.headers, body, TICKET_REQUEST_BYTES_MAX).await;
+    let body = utf8(body.map_err(|error| error.of("TICKET_REQUEST_BYTES_MAX"))?)?;
     let key = asker.key();
     let identity = asker.speaks_for(wish(&body)?.user)?;
     let user = identity.user.clone();

@@ -1,7 +1,9 @@
 //! Publish keys: several, with names, each for some things only and perhaps for some users only.
 
+mod change;
 mod file;
 mod name;
+mod write;
 
 use std::{
     collections::HashMap,
@@ -14,17 +16,22 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 use tetherline_protocol::UserId;
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 use crate::{
     alarm::Alarm,
     lock::lock,
     trouble::{SharedTrouble, Word},
 };
-pub use file::{
-    API_KEYS_BYTES_MAX, API_KEYS_MAX, ApiKeyFile, ApiKeyFileError, ApiKeyVersion, NamedApiKey,
-};
+pub(crate) use change::{Asker, KeyChange, KeyChangeError, KeyChanged, KeyState, KeyUse};
+pub(crate) use file::ApiKeyVersion;
+pub use file::{API_KEYS_BYTES_MAX, API_KEYS_MAX, ApiKeyFile, ApiKeyFileError, NamedApiKey};
 pub use name::{ApiKeyName, InvalidApiKeyName, InvalidUserPrefix, UserPrefix};
+pub use write::API_KEYS_LOCK_WAIT;
+use write::Absent;
 
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -41,7 +48,7 @@ pub enum Scope {
     Publish,
     /// Where a mailbox ends, and how far a stream is.
     Read,
-    /// Erasing, signing out, and tickets for others.
+    /// Erasing, signing out, tickets for others, and keys.
     Admin,
 }
 
@@ -82,6 +89,8 @@ struct Keys {
     path: Option<PathBuf>,
     table: watch::Sender<Arc<Table>>,
     read: Mutex<Option<Vec<u8>>>,
+    /// Of those who change the file over HTTP.
+    turn: Arc<tokio::sync::Mutex<()>>,
     trouble: SharedTrouble,
 }
 
@@ -109,6 +118,7 @@ impl ApiKeys {
             path,
             table: watch::Sender::new(Arc::default()),
             read: Mutex::default(),
+            turn: Arc::default(),
             trouble: SharedTrouble::default(),
         }))
     }
@@ -119,18 +129,43 @@ impl ApiKeys {
         self.0.table.borrow().len()
     }
 
-    /// Has somebody change the file, and takes up at once what they changed; none where there is no file.
-    pub(crate) async fn change<T: Send + 'static>(
+    /// Those in the file, in the order in which they were added; none where there is no file.
+    pub(crate) async fn list(&self) -> Option<Result<Vec<NamedApiKey>, ApiKeyFileError>> {
+        let (keys, file) = self.file()?;
+        let listed = tokio::task::spawn_blocking(move || file.list_if(keys.absent()));
+        Some(listed.await.expect("nothing in it panics, and nobody cancels it"))
+    }
+
+    /// Changes the file, and takes up at once what was changed; none where there is no file. `by` is what the key of
+    /// whoever asks is called, for the log: it has a line for each change, also of those who did not wait for an answer.
+    pub(crate) async fn change(
         &self,
-        change: impl FnOnce(&ApiKeyFile) -> Result<T, ApiKeyFileError> + Send + 'static,
-    ) -> Option<Result<T, ApiKeyFileError>> {
-        let (keys, file) = (self.0.clone(), ApiKeyFile::at(self.0.path.as_deref()?));
+        asker: Asker,
+        by: &str,
+        change: KeyChange,
+    ) -> Option<Result<KeyChanged, KeyChangeError>> {
+        let (keys, file) = self.file()?;
+        // One thread at a time waits for the folder.
+        let Ok(turn) = timeout(API_KEYS_LOCK_WAIT, self.0.turn.clone().lock_owned()).await else {
+            return Some(Err(ApiKeyFileError::Busy.into()));
+        };
+        let (span, by, name) = (tracing::Span::current(), by.to_owned(), change.name().clone());
         let changed = tokio::task::spawn_blocking(move || {
-            let changed = change(&file)?;
-            keys.look()?;
-            Ok(changed)
+            let changed = span.in_scope(|| {
+                let changed = file.change(keys.absent(), |keys| change.apply(asker, keys))?;
+                tracing::info!(key = name.as_str(), by, "publish keys: {}", changed.word());
+                // It is changed all the same: the next look is soon.
+                keys.say(&keys.look());
+                Ok(changed)
+            });
+            drop(turn);
+            changed
         });
         Some(changed.await.expect("nothing in it panics, and nobody cancels it"))
+    }
+
+    fn file(&self) -> Option<(Arc<Keys>, ApiKeyFile)> {
+        Some((self.0.clone(), ApiKeyFile::at(self.0.path.as_deref()?)))
     }
 
     /// Follows the file from now on.
@@ -185,6 +220,10 @@ async fn follow(keys: Weak<Keys>) {
 }
 
 impl Keys {
+    fn absent(&self) -> Absent {
+        if lock(&self.read).is_some() { Absent::IsGone } else { Absent::IsEmpty }
+    }
+
     /// Takes up what has changed in the file.
     fn look(&self) -> Result<(), ApiKeyFileError> {
         let Some(path) = &self.path else { return Ok(()) };
@@ -270,16 +309,21 @@ impl Grant {
         }
     }
 
-    /// Whether a key may be made, changed or taken away with this one: it may do nothing that this one may not.
-    pub(crate) fn may_hand_out(&self, scopes: &[Scope]) -> bool {
-        scopes.iter().all(|scope| self.has(*scope))
+    /// Who they are for those who change keys.
+    pub(crate) fn asker(&self) -> Asker {
+        self.digest().map_or(Asker::Everything, Asker::Named)
     }
 
-    /// Resolves when the key does not count any more, or not for the same.
-    pub(crate) async fn withdrawn(&self) {
+    /// Resolves when the key does not count any more, or not any more for this.
+    pub(crate) async fn withdrawn(&self, scope: Scope, user: &UserId) {
         let Self::Named { key, keys } = self else { return std::future::pending().await };
         let mut table = keys.0.table.subscribe();
-        let is_over = |table: &Arc<Table>| table.get(key.digest()).is_none_or(|now| now != key);
+        let is_over = |table: &Arc<Table>| {
+            let now = table.get(key.digest());
+            !now.is_some_and(|now| {
+                now.scopes().contains(&scope) && now.users().is_none_or(|users| users.is_of(user))
+            })
+        };
         if table.wait_for(is_over).await.is_err() {
             std::future::pending::<()>().await;
         }

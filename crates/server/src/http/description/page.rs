@@ -186,11 +186,22 @@ fn body_type(answer: &Value) -> Markup {
 }
 
 fn schema_of(name: &str, schema: &Value) -> Markup {
-    let is_required = |field: &str| list(&schema["required"]).iter().any(|it| it == field);
     html! {
         article.panel id={ "schema-" (name) } {
             h3 { (name) }
             p { (prose(&schema["description"])) }
+            (shape_of(schema))
+            @for (n, part) in list(&schema["allOf"]).iter().enumerate() {
+                @if n > 0 { p.soft { "And besides:" } }
+                (shape_of(part))
+            }
+        }
+    }
+}
+
+fn shape_of(schema: &Value) -> Markup {
+    let is_required = |field: &str| list(&schema["required"]).iter().any(|it| it == field);
+    html! {
             @if schema["properties"].is_object() {
                 (table(&["Field", "What it is", "Meaning"], entries(&schema["properties"]).map(|(field, of)| [
                     html! { (field) @if is_required(field) { ", required" } },
@@ -198,15 +209,18 @@ fn schema_of(name: &str, schema: &Value) -> Markup {
                     prose(&of["description"]),
                 ])))
                 @if schema["additionalProperties"] == false { p.soft { "Nothing else." } }
-            } @else {
+            } @else if schema["allOf"].is_null() {
                 p { (type_of(schema)) }
             }
-        }
     }
 }
 
 /// What a value is, in words, with a link to what has a name.
 fn type_of(schema: &Value) -> Markup {
+    if let Some(one) = schema["additionalProperties"].as_object() {
+        let each = Value::Object(one.clone());
+        return html! { "object: " (type_of(&each)) " by name" };
+    }
     if let Some(name) = schema["$ref"].as_str().and_then(|it| it.rsplit('/').next()) {
         return html! { a href={ "#schema-" (name) } { (name) } };
     }

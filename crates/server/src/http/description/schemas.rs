@@ -80,9 +80,16 @@ schemas! {
     });
     /// What a key is to be for.
     KeyUse = json!({
-        "type": "object", "required": ["scopes"], "additionalProperties": false,
+        "oneOf": [reference("KeyUseForSome"), reference("KeyUseForEverybody")],
+        "example": { "scopes": ["publish", "read"], "everybody": true },
+    });
+    KeyUseForSome = json!({
+        "type": "object", "required": ["scopes", "users"], "additionalProperties": false,
         "properties": { "scopes": scopes(), "users": reference("User") },
-        "examples": [{ "scopes": ["publish", "read"] }],
+    });
+    KeyUseForEverybody = json!({
+        "type": "object", "required": ["scopes", "everybody"], "additionalProperties": false,
+        "properties": { "scopes": scopes(), "everybody": { "type": "boolean", "enum": [true] } },
     });
     Message = json!({
         "type": "object", "required": ["type"], "properties": { "type": { "type": "string", "minLength": 1 } },
@@ -172,17 +179,30 @@ impl IntoParams for Repeatable {
 /// The header `If-Match`.
 pub(in crate::http) struct IfMatch;
 
+/// The same where it has to be.
+pub(in crate::http) struct IfMatchNeeded;
+
 impl IntoParams for IfMatch {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let tag = json!({ "type": "string", "pattern": r#"^("[!#-~]*"|\*)$"# });
-        let header = ParameterBuilder::new()
-            .name("If-Match")
-            .parameter_in(ParameterIn::Header)
-            .required(Required::False)
-            .description(Some("The `ETag` that the change is made from."))
-            .schema(Some(written("If-Match", tag)));
-        vec![header.build()]
+        vec![if_match(Required::False)]
     }
+}
+
+impl IntoParams for IfMatchNeeded {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![if_match(Required::True)]
+    }
+}
+
+fn if_match(required: Required) -> Parameter {
+    let tag = json!({ "type": "string", "pattern": r#"^("[!#-~]*"|\*)$"# });
+    let header = ParameterBuilder::new()
+        .name("If-Match")
+        .parameter_in(ParameterIn::Header)
+        .required(required)
+        .description(Some("The `ETag` that the change is made from."))
+        .schema(Some(written("If-Match", tag)));
+    header.build()
 }
 
 /// Ways to be refused that several operations share, by their status.

@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     super::{
         answer::Problem,
-        description::schemas::{Keyed, MessageSeq, Position, Time, User},
+        description::schemas::{self, Keyed, MessageSeq, Position, Time, User},
         publisher::Admin,
         segments::Segments,
     },
@@ -131,14 +131,14 @@ pub(super) struct DeviceView {
 pub(super) struct ConnectionView {
     #[schema(value_type = String)]
     connection_id: MessageId,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required = true)]
     device: Option<DeviceId>,
     /// As limits see it; null where whoever serves the router does not say.
     address: Option<String>,
     #[schema(value_type = Time)]
     since: String,
     /// Up to where everything was handed to its socket; null if that cannot be said.
-    #[schema(value_type = Option<Position>)]
+    #[schema(value_type = Option<Position>, required = true)]
     sent: Option<Seq>,
     /// Messages that are still to be sent.
     waiting: u64,
@@ -173,7 +173,7 @@ pub(super) struct SignOut {
 #[schema(as = OpenStream)]
 pub(super) struct Stream {
     message_uuid: String,
-    #[schema(value_type = u32)]
+    #[schema(value_type = schemas::Attempt)]
     attempt: Attempt,
     #[schema(value_type = Time)]
     opened: String,

@@ -66,8 +66,9 @@ pub(in crate::http) async fn trace(
     let head = shared.store.head(&user).await.map_err(not_read)?;
     let connections: Vec<_> = present.iter().map(ConnectionView::of).collect();
     let begun = present.into_iter().map(|it| it.connection).collect();
+    let followed = user.clone();
     let first = Following { event: "following", at: now(), user, head: head.seq, connections };
-    let lines = Lines { trace, admin, begun, ready: VecDeque::from([line(&first)]) };
+    let lines = Lines { trace, admin, followed, begun, ready: VecDeque::from([line(&first)]) };
     let headers =
         [(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, Body::from_stream(lines.into_stream())).into_response())
@@ -86,6 +87,7 @@ fn refused(why: NoTrace) -> Problem {
 struct Lines {
     trace: Trace,
     admin: Admin,
+    followed: UserId,
     /// Connections that the first line has: that they have begun is not told again.
     begun: Vec<MessageId>,
     ready: VecDeque<Bytes>,
@@ -107,7 +109,7 @@ impl Lines {
         while self.ready.is_empty() {
             let told = tokio::select! {
                 told = timeout(TRACE_HEARTBEAT, self.trace.next()) => told,
-                _ = self.admin.withdrawn() => return None,
+                _ = self.admin.withdrawn(&self.followed) => return None,
             };
             match told {
                 Ok(events) => {

@@ -1,9 +1,8 @@
 //! The file that publish keys are in: their names, what they are for, and their digests.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown},
+    fs::File,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -14,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     PREFIX, Scope,
     name::{ApiKeyName, UserPrefix},
+    write::Absent,
 };
 use crate::clock;
 
@@ -67,9 +67,9 @@ pub enum ApiKeyFileError {
     /// There is none to remove.
     #[error("there is no key called {0}")]
     Unknown(ApiKeyName),
-    /// Somebody else has changed it since it was looked at.
-    #[error("the key called {0} was changed meanwhile; look at it again")]
-    Changed(ApiKeyName),
+    /// For longer than [`API_KEYS_LOCK_WAIT`].
+    #[error("somebody else is changing the keys; try again")]
+    Busy,
     /// [`API_KEYS_MAX`].
     #[error("there are {API_KEYS_MAX} keys, which is as many as there may be; remove some")]
     TooMany,
@@ -113,9 +113,8 @@ impl NamedApiKey {
         &self.added_at
     }
 
-    /// Another one for each way that it ever was; it tells nothing of the key itself.
-    #[must_use]
-    pub fn version(&self) -> ApiKeyVersion {
+    /// The same as long as it is for the same; it tells nothing of the key itself.
+    pub(crate) fn version(&self) -> ApiKeyVersion {
         let written = text(std::slice::from_ref(self));
         ApiKeyVersion(BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(written)[..VERSION_BYTES]))
     }
@@ -125,14 +124,56 @@ impl NamedApiKey {
     }
 }
 
+/// A key that is in no file yet, and what to show.
+pub(super) struct Made {
+    pub(super) key: NamedApiKey,
+    pub(super) secret: String,
+}
+
+impl Made {
+    pub(super) fn new(
+        name: ApiKeyName,
+        scopes: &[Scope],
+        users: Option<UserPrefix>,
+    ) -> Result<Self, ApiKeyFileError> {
+        let mut random = [0_u8; 32];
+        getrandom::fill(&mut random).map_err(ApiKeyFileError::Random)?;
+        let secret = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(random));
+        let key = NamedApiKey {
+            name,
+            scopes: in_order(scopes),
+            users,
+            added_at: clock::rfc3339(clock::now_ms()).as_str().into(),
+            digest: Sha256::digest(&secret).into(),
+        };
+        Ok(Self { key, secret })
+    }
+}
+
+impl NamedApiKey {
+    /// It is one of them from now on.
+    pub(super) fn join(self, keys: &mut Vec<Self>) -> Result<(), ApiKeyFileError> {
+        if keys.iter().any(|key| key.name == self.name) {
+            return Err(ApiKeyFileError::Taken(self.name));
+        }
+        if keys.len() >= API_KEYS_MAX {
+            return Err(ApiKeyFileError::TooMany);
+        }
+        keys.push(self);
+        Ok(())
+    }
+
+    pub(super) fn is_for(&mut self, scopes: &[Scope], users: Option<UserPrefix>) {
+        (self.scopes, self.users) = (in_order(scopes), users);
+    }
+}
+
 /// How a key was at some time, so that of two who change it the second hears of the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiKeyVersion(String);
+pub(crate) struct ApiKeyVersion(String);
 
 impl ApiKeyVersion {
-    /// As text, which says nothing else.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -145,7 +186,7 @@ impl From<&str> for ApiKeyVersion {
 
 /// The file, as `tetherline keys` changes it. A server that follows it needs no restart.
 #[derive(Debug, Clone)]
-pub struct ApiKeyFile(PathBuf);
+pub struct ApiKeyFile(pub(super) PathBuf);
 
 impl ApiKeyFile {
     /// It is written when the first key is added.
@@ -162,12 +203,6 @@ impl ApiKeyFile {
         }
     }
 
-    /// The key of that name.
-    pub fn get(&self, name: &ApiKeyName) -> Result<NamedApiKey, ApiKeyFileError> {
-        let found = self.list()?.into_iter().find(|key| key.name == *name);
-        found.ok_or_else(|| ApiKeyFileError::Unknown(name.clone()))
-    }
-
     /// Makes a key and answers it. It is nowhere else: the file has its digest.
     pub fn add(
         &self,
@@ -175,135 +210,28 @@ impl ApiKeyFile {
         scopes: &[Scope],
         users: Option<&UserPrefix>,
     ) -> Result<String, ApiKeyFileError> {
-        let mut secret = [0_u8; 32];
-        getrandom::fill(&mut secret).map_err(ApiKeyFileError::Random)?;
-        let key = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(secret));
-        let added = NamedApiKey {
-            name: name.clone(),
-            scopes: in_order(scopes),
-            users: users.cloned(),
-            added_at: clock::rfc3339(clock::now_ms()).as_str().into(),
-            digest: Sha256::digest(&key).into(),
-        };
-        self.change(|keys| {
-            if keys.iter().any(|key| key.name == *name) {
-                return Err(ApiKeyFileError::Taken(name.clone()));
-            }
-            if keys.len() >= API_KEYS_MAX {
-                return Err(ApiKeyFileError::TooMany);
-            }
-            keys.push(added);
-            Ok(())
-        })?;
-        Ok(key)
-    }
-
-    /// From within a second on, the key is for this instead, unless it is not any more as it was at that version.
-    pub fn update(
-        &self,
-        name: &ApiKeyName,
-        version: &ApiKeyVersion,
-        scopes: &[Scope],
-        users: Option<&UserPrefix>,
-    ) -> Result<NamedApiKey, ApiKeyFileError> {
-        let mut updated = None;
-        self.change(|keys| {
-            let place = find(keys, name, Some(version))?;
-            let key = &mut keys[place];
-            (key.scopes, key.users) = (in_order(scopes), users.cloned());
-            updated = Some(key.clone());
-            Ok(())
-        })?;
-        updated.ok_or_else(|| ApiKeyFileError::Unknown(name.clone()))
+        let made = Made::new(name.clone(), scopes, users.cloned())?;
+        self.change(Absent::IsEmpty, |keys| made.key.clone().join(keys))?;
+        Ok(made.secret)
     }
 
     /// From within a second on, the key counts for nothing.
     pub fn remove(&self, name: &ApiKeyName) -> Result<(), ApiKeyFileError> {
-        self.change(|keys| {
-            keys.remove(find(keys, name, None)?);
+        self.change(Absent::IsEmpty, |keys| {
+            keys.remove(find(keys, name)?);
             Ok(())
-        })
-    }
-
-    /// The same, unless it is not any more as it was at that version.
-    pub(crate) fn remove_as(
-        &self,
-        name: &ApiKeyName,
-        version: &ApiKeyVersion,
-    ) -> Result<(), ApiKeyFileError> {
-        self.change(|keys| {
-            keys.remove(find(keys, name, Some(version))?);
-            Ok(())
-        })
-    }
-
-    /// One at a time, and whoever reads sees the file of before or after.
-    fn change(
-        &self,
-        change: impl FnOnce(&mut Vec<NamedApiKey>) -> Result<(), ApiKeyFileError>,
-    ) -> Result<(), ApiKeyFileError> {
-        let path = &self.0;
-        let failed = |source| ApiKeyFileError::File { path: path.clone(), source };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(failed)?;
-        let folder = File::open(folder).map_err(failed)?;
-        folder.lock().map_err(failed)?;
-        let mut keys = self.list()?;
-        change(&mut keys)?;
-        let new = path.with_extension("json.new");
-        // One that was interrupted left it.
-        let _ = fs::remove_file(&new);
-        let mut options = OpenOptions::new();
-        let mut file =
-            options.write(true).create_new(true).mode(0o600).open(&new).map_err(failed)?;
-        file.write_all(text(&keys).as_bytes()).map_err(failed)?;
-        if let Err(error) = self.keep_owner(&file, &folder) {
-            let _ = fs::remove_file(&new);
-            return Err(error);
-        }
-        file.sync_all().map_err(failed)?;
-        fs::rename(&new, path).and_then(|()| folder.sync_all()).map_err(failed)
-    }
-
-    /// What root writes beside a server that is somebody else has to be that somebody's: nobody else can read it.
-    fn keep_owner(&self, new: &File, folder: &File) -> Result<(), ApiKeyFileError> {
-        let failed = |source| ApiKeyFileError::File { path: self.0.clone(), source };
-        let made = new.metadata().map_err(failed)?;
-        let kept = match fs::metadata(&self.0) {
-            Ok(old) => old,
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            Err(_) if made.uid() == 0 => folder.metadata().map_err(failed)?,
-            Err(_) => return Ok(()),
-        };
-        let owner = kept.uid();
-        if made.uid() == owner {
-            return Ok(());
-        }
-        fchown(new, Some(owner), Some(kept.gid())).map_err(|source| ApiKeyFileError::Owner {
-            path: self.0.clone(),
-            owner,
-            source,
         })
     }
 }
 
-fn in_order(scopes: &[Scope]) -> Box<[Scope]> {
+pub(super) fn in_order(scopes: &[Scope]) -> Box<[Scope]> {
     Scope::ALL.into_iter().filter(|scope| scopes.contains(scope)).collect()
 }
 
-/// Where the key of that name is, if it is still as it was.
-fn find(
-    keys: &[NamedApiKey],
-    name: &ApiKeyName,
-    version: Option<&ApiKeyVersion>,
-) -> Result<usize, ApiKeyFileError> {
+/// Where the key of that name is.
+pub(super) fn find(keys: &[NamedApiKey], name: &ApiKeyName) -> Result<usize, ApiKeyFileError> {
     let place = keys.iter().position(|key| key.name == *name);
-    let place = place.ok_or_else(|| ApiKeyFileError::Unknown(name.clone()))?;
-    if version.is_some_and(|version| keys[place].version() != *version) {
-        return Err(ApiKeyFileError::Changed(name.clone()));
-    }
-    Ok(place)
+    place.ok_or_else(|| ApiKeyFileError::Unknown(name.clone()))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -336,7 +264,7 @@ impl Entry {
     }
 }
 
-fn text(keys: &[NamedApiKey]) -> String {
+pub(super) fn text(keys: &[NamedApiKey]) -> String {
     let written = Written { version: VERSION, keys: keys.iter().map(Entry::of).collect() };
     serde_json::to_string_pretty(&written).expect("texts always serialise") + "\n"
 }

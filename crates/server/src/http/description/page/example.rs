@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Operation, entries, list, text};
 
-/// A command for an operation, with its body; `URL` and `KEY` are the reader's.
+/// A command for an operation, with its body; `URL`, `KEY` and what else begins with `$` are the reader's.
 pub(super) fn curl(operation: &Operation, body: Option<Value>) -> String {
     let Operation { method, path, said } = operation;
     let mut command = String::from("curl");
@@ -17,8 +17,9 @@ pub(super) fn curl(operation: &Operation, body: Option<Value>) -> String {
     if !list(&said["security"]).is_empty() {
         command.push_str(" \\\n  -H \"Authorization: Bearer $KEY\"");
     }
-    if list(&said["parameters"]).iter().any(|parameter| parameter["name"] == "If-Match") {
-        command.push_str(" \\\n  -H 'If-Match: *'");
+    let mut parameters = list(&said["parameters"]).iter();
+    if parameters.any(|it| it["name"] == "If-Match" && it["required"] == true) {
+        command.push_str(" \\\n  -H \"If-Match: $ETAG\"");
     }
     if let Some(body) = body {
         // No example has a quote in it: a test runs them.
@@ -35,6 +36,7 @@ fn filled(path: &str) -> String {
         ("{attempt}", "1"),
         ("{session}", "s1"),
         ("{name}", "billing"),
+        ("{connection_id}", "$CONNECTION"),
     ];
     values.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value))
 }
