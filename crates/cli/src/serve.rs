@@ -20,7 +20,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use axum::Router;
 use clap::{ArgMatches, Args, Command};
 use futures_util::{FutureExt as _, future::try_join_all};
 use tetherline_process::{Asked, Signals, feed_watchdog, note, say, say_ready, say_stopping};
@@ -156,10 +155,7 @@ pub(crate) async fn run(options: Options, said: &ArgMatches) -> Result<ExitCode>
     }
     say!("listening on {}", bound[0]);
     say_ready();
-    let app = match &options.listen.path_prefix {
-        Some(prefix) => Router::new().nest(prefix, server.router()),
-        None => server.router(),
-    };
+    let app = server.whole_router(options.listen.path_prefix.as_deref());
     let reloading = reload::Reloading {
         server: server.clone(),
         certificates,

@@ -103,7 +103,7 @@ fn api() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(description::openapi))
 }
 
-async fn nothing_there() -> Problem {
+pub(crate) async fn nothing_there() -> Problem {
     let message = "There is nothing at this address.";
     Problem::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message)
 }

@@ -75,8 +75,8 @@ pub use http::{
     UNAUTHENTICATED_REQUEST_GRACE, listen, raise_descriptors, serve,
 };
 pub use rates::{
-    HOLDS_MAX, HOLDS_PER_MINUTE, InvalidRate, RATE_KEYS_MAX, REFUSALS_MAX, REFUSALS_PER_SECOND,
-    Rate, RateLimit, Rates, SEND_RETRY_MIN,
+    DESCRIPTIONS_AT_ONCE, DESCRIPTIONS_PER_SECOND, HOLDS_MAX, HOLDS_PER_MINUTE, InvalidRate,
+    RATE_KEYS_MAX, REFUSALS_MAX, REFUSALS_PER_SECOND, Rate, RateLimit, Rates, SEND_RETRY_MIN,
 };
 #[cfg(feature = "webhook")]
 pub use security::webhook_secret_file;

@@ -25,6 +25,10 @@ pub const REFUSALS_PER_SECOND: u32 = 8_192;
 pub const HOLDS_MAX: u32 = 8;
 /// So often more in every minute after that.
 pub const HOLDS_PER_MINUTE: u32 = 1;
+/// Answers that describe the API, of 50 kB each, which one [`Network`](crate::Network) gets at once without any key.
+pub const DESCRIPTIONS_AT_ONCE: u32 = 100;
+/// So many more in every second after that.
+pub const DESCRIPTIONS_PER_SECOND: u32 = 5;
 /// When a send may come again, at the earliest, that was refused for its rate: nobody has to repeat a whole outbox
 /// sooner than this.
 pub const SEND_RETRY_MIN: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ mod support;
 use std::process::Command;
 
 use support::{API_KEY, TestServer, config};
-use tetherline_server::ApiKeys;
+use tetherline_server::{ApiKeys, DESCRIPTIONS_AT_ONCE, DESCRIPTIONS_PER_SECOND};
 
 /// Everything that is on the page, in an order in which each thing is there before it is asked for, and gone last.
 const IN_ORDER: [&str; 30] = [
@@ -109,4 +109,26 @@ async fn the_page_needs_nothing_from_elsewhere_and_every_link_of_it_leads_somewh
     let style = reqwest::get(server.http("/v1/docs.css")).await.unwrap();
     assert_eq!(style.headers()["Content-Type"], "text/css");
     assert!(style.text().await.unwrap().contains(".api article"));
+}
+
+#[tokio::test]
+async fn who_asks_for_the_description_again_and_again_has_to_wait() {
+    // Forty bytes without a key fetched fifty thousand, as often as anybody liked, and each was made anew.
+    let server = TestServer::start(config()).await;
+    let http = reqwest::Client::new();
+    for n in 0..DESCRIPTIONS_AT_ONCE {
+        let path = ["/v1/openapi.json", "/v1/docs", "/v1/docs.css"][n as usize % 3];
+        assert_eq!(http.get(server.http(path)).send().await.unwrap().status(), 200);
+    }
+    let mut answer = http.get(server.http("/v1/openapi.json")).send().await.unwrap();
+    // So many more come in a second.
+    for _ in 0..DESCRIPTIONS_PER_SECOND * 60 {
+        if answer.status() != 200 {
+            break;
+        }
+        answer = http.get(server.http("/v1/openapi.json")).send().await.unwrap();
+    }
+    assert_eq!(answer.status(), 429);
+    assert!(answer.headers().contains_key("Retry-After"));
+    assert_eq!(http.get(server.http("/healthz")).send().await.unwrap().status(), 200);
 }

@@ -43,7 +43,7 @@ pub enum BodyError {
     Encoded,
     /// Less than [`BODY_PROGRESS_BYTES_MIN`] came within [`BODY_PROGRESS_TIMEOUT`].
     #[error(
-        "the body came too slowly: less than {BODY_PROGRESS_BYTES_MIN} bytes in {BODY_PROGRESS_TIMEOUT:?}"
+        "the body came too slowly: less than {BODY_PROGRESS_BYTES_MIN} bytes in {BODY_PROGRESS_TIMEOUT:?}; send it again"
     )]
     TooSlow,
     /// The peer left, or sent what is no HTTP.
@@ -233,6 +233,7 @@ impl From<BodyError> for Problem {
             }
             BodyError::TooSlow => {
                 Self::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::Unavailable, message)
+                    .retry_after(RETRY)
             }
             BodyError::BrokenOff => Self::new(StatusCode::BAD_REQUEST, ErrorCode::BadJson, message),
             BodyError::Crowded => Self::unavailable(message, RETRY),

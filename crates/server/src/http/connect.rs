@@ -349,12 +349,12 @@ fn crowded(refused: Refused) -> Problem {
         Refused::User => Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             ErrorCode::RateLimited,
-            "This user has as many connections as the server allows; close some.",
+            "This user has as many connections as the server allows; close some, or try again later.",
         )
         .retry_after(CROWDED_RETRY)
         .counts_as(Connect::UserFull),
         Refused::Server => {
-            Problem::unavailable("The server has all the connections it can take.", CROWDED_RETRY)
+            Problem::unavailable("The server has all the connections it can take; try again later.", CROWDED_RETRY)
                 .counts_as(Connect::ServerFull)
         }
         Refused::Draining { retry_after } => {
@@ -365,7 +365,7 @@ fn crowded(refused: Refused) -> Problem {
 
 fn overcrowded() -> Problem {
     rate_limited(
-        "As many connections are open from this address as the server allows; close some.",
+        "As many connections are open from this address as the server allows; close some, or try again later.",
         CROWDED_RETRY,
     )
     .counts_as(Connect::AddressFull)

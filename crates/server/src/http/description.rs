@@ -5,13 +5,14 @@
 pub(super) mod page;
 pub(super) mod schemas;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use axum::{
-    Json,
-    extract::OriginalUri,
-    response::{IntoResponse, Response},
+    extract::{FromRequestParts, OriginalUri},
+    response::{IntoResponse as _, Response},
 };
+use bytes::Bytes;
+use http::{header, request::Parts};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -19,6 +20,13 @@ use utoipa::{
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
+
+use super::{
+    answer::Problem,
+    too_fast::{describe, network},
+};
+use crate::server::Shared;
+use schemas::Hurried;
 
 /// Where no body is as good as an empty one, which utoipa says only of bodies that may be `null`.
 const BODY_NOT_NEEDED: [&str; 2] =
@@ -82,11 +90,32 @@ impl Modify for Key {
 #[utoipa::path(
     get, path = "/v1/openapi.json", operation_id = "description",
     tag = "Server",
-    responses((status = 200, body = schemas::Description, description = "This description")),
+    responses((status = 200, body = schemas::Description, description = "This description"), Hurried),
 )]
-pub(super) async fn openapi(OriginalUri(uri): OriginalUri) -> Response {
+pub(super) async fn openapi(OriginalUri(uri): OriginalUri, _: Reader) -> Result<Response, Problem> {
+    /// Of the prefix that was asked for first: a server has one.
+    static WRITTEN: OnceLock<(String, Bytes)> = OnceLock::new();
     let prefix = uri.path().strip_suffix("/v1/openapi.json").unwrap_or_default();
-    Json(description(prefix)).into_response()
+    let (of, text) = WRITTEN.get_or_init(|| (prefix.to_owned(), written(prefix)));
+    let text = if of == prefix { text.clone() } else { written(prefix) };
+    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+}
+
+fn written(prefix: &str) -> Bytes {
+    let text = description(prefix).to_json();
+    text.expect("a description is texts and numbers").into()
+}
+
+/// Whoever reads what describes the API, and does not do so too often.
+pub(super) struct Reader;
+
+impl FromRequestParts<Arc<Shared>> for Reader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        describe(shared, network(shared, &parts.extensions, &parts.headers))?;
+        Ok(Self)
+    }
 }
 
 /// `prefix`: below which path all of it lies; none where it is the root.

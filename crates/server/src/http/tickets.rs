@@ -164,15 +164,15 @@ fn not_for_them(sentence: &'static str) -> Problem {
 fn not_issued(error: KeepTicketError) -> Problem {
     match error {
         KeepTicketError::TooMany => rate_limited(
-            "This user has as many unused tickets as the server allows.",
+            "This user has as many unused tickets as the server allows; try again later.",
             TICKET_TIMEOUT,
         ),
         KeepTicketError::TooManyOfKey => rate_limited(
-            "This API key has made as many unused tickets as the server allows.",
+            "This API key has made as many unused tickets as the server allows; try again later.",
             TICKET_TIMEOUT,
         ),
         KeepTicketError::Crowded => Problem::unavailable(
-            "The server has all the unused tickets it can keep.",
+            "The server has all the unused tickets it can keep; try again later.",
             TICKET_TIMEOUT,
         ),
         KeepTicketError::Store(error) => {

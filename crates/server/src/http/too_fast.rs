@@ -30,6 +30,17 @@ pub(super) fn attempt(shared: &Shared, network: Option<Network>) -> Result<(), P
     })
 }
 
+/// Somebody reads what describes the API.
+pub(super) fn describe(shared: &Shared, network: Option<Network>) -> Result<(), Problem> {
+    let Some(network) = network else { return Ok(()) };
+    shared.meters.describe(network, Instant::now()).map_err(|wait| {
+        rate_limited(
+            "The description is asked for too often from this address; try again later.",
+            wait,
+        )
+    })
+}
+
 pub(super) fn rate_limited(message: &str, wait: Duration) -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited, message).retry_after(wait)
 }

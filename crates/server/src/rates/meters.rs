@@ -11,7 +11,7 @@ use http::HeaderMap;
 use tetherline_protocol::UserId;
 
 use super::{
-    Rate, RateLimit, Rates,
+    DESCRIPTIONS_AT_ONCE, DESCRIPTIONS_PER_SECOND, Rate, RateLimit, Rates,
     occupancy::{Occupancy, Occupied},
     publishing::{Amount, Publishing},
 };
@@ -27,6 +27,7 @@ pub(crate) struct Meters {
     proxies: Replaceable<Arc<Proxies>>,
     accepts: RateLimit<Network>,
     attempts: RateLimit<Network>,
+    descriptions: RateLimit<Network>,
     open: Arc<Occupancy<Network>>,
     open_per_network_max: AtomicUsize,
     connects_of_users: RateLimit<UserId>,
@@ -61,6 +62,8 @@ impl ConnectionRates {
     }
 }
 
+const DESCRIPTIONS: Rate = Rate::per_second(DESCRIPTIONS_PER_SECOND).at_once(DESCRIPTIONS_AT_ONCE);
+
 /// Why somebody may not connect just now, and how long it may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TooFast {
@@ -79,6 +82,7 @@ impl Meters {
         Self {
             accepts: RateLimit::new(rates.accepts_per_address),
             attempts: RateLimit::new(rates.attempts_per_address),
+            descriptions: RateLimit::new(Some(DESCRIPTIONS)),
             open: Occupancy::new(),
             open_per_network_max: connections_per_address_max.into(),
             connects_of_users: RateLimit::new(rates.connects_per_user),
@@ -189,6 +193,11 @@ impl Meters {
     /// Somebody tries to connect, or shows a key that is none; or how long to wait with that.
     pub(crate) fn attempt(&self, network: Network, now: Instant) -> Result<(), Duration> {
         self.attempts.take(&network, 1, now)
+    }
+
+    /// Somebody reads the description of the API, or how long to wait with that.
+    pub(crate) fn describe(&self, network: Network, now: Instant) -> Result<(), Duration> {
+        self.descriptions.take(&network, 1, now)
     }
 
     /// A place for one more connection from there.

@@ -211,7 +211,7 @@ pub struct StreamPiece {
 pub enum OpenStreamError {
     /// This user has as many unfinished streams as may be.
     #[error(
-        "streams_per_user_max ({streams_max}) answers of this user are not finished; end one first"
+        "streams_per_user_max ({streams_max}) answers of this user are not finished; end one first, or try again later"
     )]
     TooMany {
         /// The limit.

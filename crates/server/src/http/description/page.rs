@@ -9,6 +9,7 @@ use http::header;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::{Map, Value};
 
+use super::Reader;
 use example::{body_of, curl};
 
 /// What a browser lets the page do: look as it does.
@@ -17,7 +18,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; base-
 const STYLE: &str = concat!(include_str!("../admin/page/page.css"), "\n", include_str!("page.css"));
 
 /// `GET /v1/docs`.
-pub(in crate::http) async fn page() -> Response {
+pub(in crate::http) async fn page(_: Reader) -> Response {
     static PAGE: LazyLock<String> = LazyLock::new(|| {
         let description = serde_json::to_value(super::description(""));
         whole(&description.expect("a description is texts and numbers")).into_string()
@@ -26,7 +27,7 @@ pub(in crate::http) async fn page() -> Response {
 }
 
 /// `GET /v1/docs.css`.
-pub(in crate::http) async fn style() -> Response {
+pub(in crate::http) async fn style(_: Reader) -> Response {
     file("text/css", STYLE)
 }
 

@@ -226,6 +226,8 @@ refusals! {
     Bodied = [400, 408, 413, 415, 503];
     /// There is no such thing.
     Unknown = [404];
+    /// Too many come from there.
+    Hurried = [429];
     /// It contradicts what is there.
     Conflicting = [409];
     /// It is not any more as `If-Match` has it.

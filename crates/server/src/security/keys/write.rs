@@ -64,7 +64,7 @@ impl ApiKeyFile {
             match folder.try_lock() {
                 Ok(()) => return Ok(folder),
                 Err(TryLockError::WouldBlock) if Instant::now() < until => {
-                    thread::sleep(LOCK_EVERY)
+                    thread::sleep(LOCK_EVERY);
                 }
                 Err(TryLockError::WouldBlock) => return Err(ApiKeyFileError::Busy),
                 Err(TryLockError::Error(error)) => return Err(self.failed(error)),
