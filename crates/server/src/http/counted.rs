@@ -32,11 +32,17 @@ const ROUTES: [&str; 27] = [
     "/readyz",
 ];
 
+/// What all of them begin with.
+const STARTS: [&str; 4] = ["/v1/", "/ws", "/healthz", "/readyz"];
+
 /// The pattern that a path fits, below whatever prefix; `none` for what is not ours.
 pub(super) fn route_of(path: &str) -> &'static str {
-    // A prefix is the operator's, and what follows it is ours.
-    let starts = ["/v1/", "/ws", "/healthz", "/readyz"];
-    let start = starts.iter().filter_map(|start| path.find(start)).min().unwrap_or(0);
+    // Searching costs more than all the rest, so only below a prefix, which is the operator's, it is done.
+    let is_start = |start: &&&str| path.starts_with(**start);
+    let start = match STARTS.iter().find(is_start) {
+        Some(_) => 0,
+        None => STARTS.iter().filter_map(|start| path.find(start)).min().unwrap_or(0),
+    };
     let path = &path[start..];
     ROUTES.into_iter().find(|route| fits(route, path)).unwrap_or("none")
 }
