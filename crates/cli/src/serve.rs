@@ -207,7 +207,7 @@ fn config(options: &Options) -> Result<Config> {
     let rules = options.tokens.rules(&options.data);
     let mut config = Config::new(rules.map_err(|error| in_folder(&options.data, error))?);
     config.api_keys = ApiKeys::in_file(&options.data.join(keys::FILE))?;
-    let key = api_key(options, &config.api_keys);
+    let key = api_key(options);
     config.api_key = key.map_err(|error| in_folder(&options.data, error))?;
     config.allowed_origins.clone_from(&options.allow_origins);
     config.allow_query_token = options.allow_query_token;
@@ -248,12 +248,13 @@ fn in_folder(data: &Path, error: anyhow::Error) -> anyhow::Error {
 }
 
 /// A key for everything is made only where no other was.
-fn api_key(options: &Options, named: &ApiKeys) -> Result<Option<ApiKey>> {
+fn api_key(options: &Options) -> Result<Option<ApiKey>> {
     if let Some(path) = &options.api_key_file {
         return files::server_api_key(&files::api_key(path)?, path).map(Some);
     }
     let path = options.data.join("api.key");
-    if named.count() > 0 && !path.exists() {
+    // Also of a file whose last key was removed: nobody asked for one that is for everything.
+    if options.data.join(keys::FILE).exists() && !path.exists() {
         return Ok(None);
     }
     files::server_api_key(&files::made_if_missing(&path, "key for publishers")?, &path).map(Some)

@@ -40,6 +40,16 @@ fn eventually(met: impl Fn() -> bool) {
 }
 
 #[test]
+fn whoever_removes_the_last_key_gets_none_that_is_for_everything() {
+    // At the next start there was an `api.key` again.
+    let data = tempfile::tempdir().unwrap();
+    assert!(keys(data.path(), &["add", "only", "--scope", "publish"]).status.success());
+    assert!(keys(data.path(), &["remove", "only"]).status.success());
+    let server = Server::start_on(data, &[]);
+    assert!(!server.file("api.key").exists());
+}
+
+#[test]
 fn keys_are_added_listed_and_removed_while_the_server_runs() {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("backend.key");

@@ -205,3 +205,13 @@ fn asked_to_end_the_server_ends_in_order_while_somebody_is_connected() {
     server.terminate();
     tail.terminate();
 }
+
+#[test]
+fn whoever_believes_everybody_as_a_proxy_is_told() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let trusted = ["--trusted-proxy", "10.0.0.0/8,::/0"];
+    let _server = Server::start_logging_on(folder, log.path(), &trusted);
+    let said = fs::read_to_string(log.path()).unwrap();
+    assert!(said.contains("every address is trusted as a proxy"), "{said}");
+}

@@ -74,6 +74,7 @@ pub(crate) enum TooFast {
 impl Meters {
     pub(crate) fn of(config: &Config) -> Self {
         let (rates, proxies) = (&config.rates, config.proxies.clone());
+        proxies.warn_of_everybody();
         let room = SendsRoom::new(config.sends_bytes_per_user_max, config.sends_bytes_max);
         Self { room, ..Self::new(rates, proxies, config.connections_per_address_max) }
     }
@@ -107,6 +108,7 @@ impl Meters {
         if *self.connection.get() != connection {
             self.connection.set(Arc::new(connection));
         }
+        config.proxies.warn_of_everybody();
         self.proxies.set(Arc::new(config.proxies.clone()));
         self.open_per_network_max.store(config.connections_per_address_max, Ordering::Relaxed);
         self.accepts.change(rates.accepts_per_address);

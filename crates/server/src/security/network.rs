@@ -123,6 +123,16 @@ impl Proxies {
         headers.contains_key(self.header.name()) && !self.trust(peer)
     }
 
+    /// Says so where anybody at all is believed: whoever comes then is who they say.
+    pub(crate) fn warn_of_everybody(&self) {
+        if self.trusted.iter().any(|range| range.0.prefix_len() == 0) {
+            tracing::warn!(
+                "every address is trusted as a proxy, so that anybody may say where they come from; name the proxies' own \
+                 addresses with --trusted-proxy"
+            );
+        }
+    }
+
     pub(crate) fn trust(&self, address: IpAddr) -> bool {
         // What a Unix socket's peer has instead of an address: over a network nobody comes from it.
         address.is_unspecified() || self.trusted.iter().any(|range| range.contains(address))
