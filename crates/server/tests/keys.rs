@@ -99,8 +99,11 @@ const ROUTES: [(Method, &str, &str, Scope); 18] = [
     (Method::DELETE, "/v1/users/ada", "", Scope::Admin),
 ];
 
-/// Those that need more than one scope, or a key for everybody: `look.rs`, `tickets.rs` and `keys_over_http.rs`.
-const TRIED_ELSEWHERE: [(Method, &str); 8] = [
+/// Those that need more than one scope, a key for everybody or somebody who is connected, or that have no end: below, and
+/// in `look.rs`, `tickets.rs` and `keys_over_http.rs`.
+const TRIED_ELSEWHERE: [(Method, &str); 10] = [
+    (Method::DELETE, "/v1/users/ada/connections/c1"),
+    (Method::GET, "/v1/users/ada/trace"),
     (Method::GET, "/v1/users/ada/messages"),
     (Method::POST, "/v1/presence"),
     (Method::POST, "/v1/tickets"),
@@ -110,6 +113,20 @@ const TRIED_ELSEWHERE: [(Method, &str); 8] = [
     (Method::PUT, "/v1/keys/k"),
     (Method::DELETE, "/v1/keys/k"),
 ];
+
+#[tokio::test]
+async fn following_a_user_and_closing_one_connection_need_the_scope_admin() {
+    let keyed = Keyed::start().await;
+    let reader = keyed.key("reader", &[Scope::Read, Scope::Publish], None).await;
+    let keeper = keyed.key("keeper", &[Scope::Admin], None).await;
+    let (trace, one) = ("/v1/users/ada/trace", "/v1/users/ada/connections/c1");
+    for (method, path) in [(Method::GET, trace), (Method::DELETE, one)] {
+        assert_eq!(keyed.asked(method, path, &reader, "").await.0, 403, "{path}");
+    }
+    assert_eq!(keyed.asked(Method::DELETE, one, &keeper, "").await.0, 404);
+    let followed = keyed.request(Method::GET, trace, &keeper).send().await.unwrap();
+    assert_eq!(followed.status(), 200);
+}
 
 /// Those that the description has, so that none is left out above.
 #[test]
