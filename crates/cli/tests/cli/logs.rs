@@ -74,8 +74,18 @@ fn another_stores_log_is_not_taken_for_its_own() {
     let (other, folder) = (killed(40), ended(3));
     put(other.path(), folder.path(), &["mailbox.db-wal"]);
     is_refused(folder.path());
-    // Nor does a restore put it into the file that it keeps.
+    // Nor is it read: `check` found nothing wrong with 40 messages, and a backup had those of another store.
     let path = folder.path().join("mailbox.db");
+    let outside = tempfile::tempdir().unwrap();
+    let backup = outside.path().join("backup.db");
+    let data = text(folder.path());
+    for line in [&["check", "--data", data][..], &["backup", "--data", data, "--to", text(&backup)]]
+    {
+        let said = complaint(line);
+        assert!(said.contains("mailbox.db-wal is not its own log"), "{said}");
+    }
+    assert!(!backup.exists());
+    // Nor does a restore put it into the file that it keeps.
     let (before, outside) = (fs::read(&path).unwrap(), ended(1));
     let backup = outside.path().join("mailbox.db");
     let restore = ["restore", "--from", text(&backup), "--data", text(folder.path()), "--replace"];

@@ -127,6 +127,7 @@ pub fn back_up_mailbox(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<BackedUp, BackupError> {
     let from = data.join(MAILBOX_FILE);
+    own_log::expect_own(&from)?;
     expect_mailbox(&from)?;
     let finish = |copy: &Connection| {
         // Whoever copies it over a mailbox by hand may leave that one's log there.

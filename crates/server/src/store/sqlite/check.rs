@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row};
 
 use super::{
     backup::{BackupError, Progress, checking, open_to_read},
-    messages, outcomes, schema, stream_log, stream_rows,
+    messages, outcomes, own_log, schema, stream_log, stream_rows,
 };
 pub use finding::Finding;
 
@@ -65,6 +65,7 @@ pub fn check_mailbox(
     path: &Path,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Checked, CheckError> {
+    own_log::expect_own(path)?;
     let connection = open_to_read(path)?;
     let not = |problem: String| CheckError::NotAMailbox { path: path.into(), problem };
     let sqlite = |source| BackupError::Sqlite { path: path.into(), source };

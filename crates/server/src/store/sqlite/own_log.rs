@@ -16,7 +16,9 @@ use std::{
 
 use super::{
     OpenError,
+    backup::BackupError,
     paths::{owners_only, sibling},
+    presence::Lock,
     schema,
 };
 
@@ -30,6 +32,17 @@ pub(super) const WHOLE_ID: i32 = i32::from_be_bytes(WHOLE);
 pub(super) fn is_anothers(path: &Path) -> io::Result<bool> {
     // In this order: whoever opens it meanwhile takes the word back before there is a log.
     Ok(has_log(path)? && is_whole(path)? && has_log(path)?)
+}
+
+/// Refuses a log that is another's, for whoever only reads: they would read its pages as those of the file. Whoever serves
+/// the file has a log of its own, and is maybe this very process, in which nobody else opens and closes the file: that
+/// would give back the locks that SQLite has on it.
+pub(super) fn expect_own(path: &Path) -> Result<(), BackupError> {
+    let failed = |source| BackupError::File { path: path.into(), source };
+    if path.is_file() && Lock::is_free(path) && is_anothers(path).map_err(failed)? {
+        return Err(BackupError::AnothersLog(path.into()));
+    }
+    Ok(())
 }
 
 /// Has the file not say any more that it is whole by itself, as somebody is about to write it. Refused if there is

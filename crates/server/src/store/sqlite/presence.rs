@@ -6,6 +6,8 @@ use std::{
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
+    time::Duration,
 };
 
 use super::{
@@ -15,6 +17,11 @@ use super::{
     trouble::{Blame, Fault, Word},
 };
 use crate::trouble::SharedTrouble;
+
+/// Whoever only reads looks for a moment whether the lock is free, and has it meanwhile ([`Lock::is_free`]): a start that
+/// meets that waits, and asks so often.
+const LOOKS: u32 = 5;
+const LOOK_TIME: Duration = Duration::from_millis(10);
 
 /// In the lock file until the first start has got through. Older programs left it empty, and made the
 /// mailbox file first.
@@ -43,10 +50,14 @@ impl Lock {
             Err(error) => return Err(failed(error)),
         };
         let mut file = owners_only().open(&lock_path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(path.into())),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        let mut looks = LOOKS;
+        while let Err(error) = file.try_lock() {
+            match error {
+                TryLockError::WouldBlock if looks > 0 => thread::sleep(LOOK_TIME),
+                TryLockError::WouldBlock => return Err(OpenError::InUse(path.into())),
+                TryLockError::Error(error) => return Err(failed(error)),
+            }
+            looks -= 1;
         }
         let mut content = String::new();
         if is_new {
@@ -57,6 +68,14 @@ impl Lock {
             let _ = (&file).take(MADE.len() as u64 + 1).read_to_string(&mut content);
         }
         Ok(Self { file, path: lock_path, content })
+    }
+
+    /// Whether nobody serves the mailbox just now. It makes no lock file where there is none.
+    pub(super) fn is_free(path: &Path) -> bool {
+        match File::open(sibling(path, "-lock")) {
+            Ok(file) => file.try_lock_shared().is_ok(),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
     }
 
     /// Whether there has been a mailbox here, as far as the lock file knows.

@@ -91,6 +91,12 @@ pub enum BackupError {
         /// The newest that is known here.
         newest: usize,
     },
+    /// Its pages would be read as those of the file.
+    #[error(
+        "{}-wal is not its own log: the mailbox was closed in order, or is a backup. Nothing was read of it; move that file \
+         away, and try again", .0.display()
+    )]
+    AnothersLog(PathBuf),
     /// Another one is under way.
     #[error("another backup is writing {}; wait for it, or name another file", .0.display())]
     UnderWay(PathBuf),
