@@ -215,6 +215,23 @@ impl IntoResponse for Problem {
     }
 }
 
+/// A file of a page that is in the binary; `policy` is what a browser lets that page do.
+pub(super) fn part_of_a_page(
+    kind: &'static str,
+    policy: &'static str,
+    text: &'static str,
+) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        // Another version of the server has another page.
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, text).into_response()
+}
+
 /// The token of an `Authorization: Bearer` header.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;

@@ -92,7 +92,10 @@ impl Modify for Key {
     tag = "Server",
     responses((status = 200, body = schemas::Description, description = "This description"), Hurried),
 )]
-pub(super) async fn openapi(OriginalUri(uri): OriginalUri, _: Reader) -> Result<Response, Problem> {
+pub(super) async fn openapi(
+    OriginalUri(uri): OriginalUri,
+    _: DescriptionReader,
+) -> Result<Response, Problem> {
     /// Of the prefix that was asked for first: a server has one.
     static WRITTEN: OnceLock<(String, Bytes)> = OnceLock::new();
     let prefix = uri.path().strip_suffix("/v1/openapi.json").unwrap_or_default();
@@ -107,9 +110,9 @@ fn written(prefix: &str) -> Bytes {
 }
 
 /// Whoever reads what describes the API, and does not do so too often.
-pub(super) struct Reader;
+pub(super) struct DescriptionReader;
 
-impl FromRequestParts<Arc<Shared>> for Reader {
+impl FromRequestParts<Arc<Shared>> for DescriptionReader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {

@@ -1,12 +1,9 @@
 //! The page of whoever looks after the server: three files in the binary, which load nothing from elsewhere and run no
 //! script that stands in the page itself.
 
-use axum::{
-    Router,
-    response::{IntoResponse as _, Response},
-    routing::get,
-};
-use http::header;
+use axum::{Router, response::Response, routing::get};
+
+use crate::http::answer::part_of_a_page;
 
 /// What a browser lets the page do: nothing but ask this very listener.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
@@ -20,13 +17,5 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
 }
 
 fn file(kind: &'static str, text: &'static str) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, kind),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        // Another version of the server has another page.
-        (header::CACHE_CONTROL, "no-cache"),
-    ];
-    (headers, text).into_response()
+    part_of_a_page(kind, POLICY, text)
 }

@@ -4,12 +4,11 @@ mod example;
 
 use std::sync::LazyLock;
 
-use axum::response::{IntoResponse as _, Response};
-use http::header;
+use axum::response::Response;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::{Map, Value};
 
-use super::Reader;
+use super::{super::answer::part_of_a_page, DescriptionReader};
 use example::{body_of, curl};
 
 /// What a browser lets the page do: look as it does.
@@ -18,7 +17,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; base-
 const STYLE: &str = concat!(include_str!("../admin/page/page.css"), "\n", include_str!("page.css"));
 
 /// `GET /v1/docs`.
-pub(in crate::http) async fn page(_: Reader) -> Response {
+pub(in crate::http) async fn page(_: DescriptionReader) -> Response {
     static PAGE: LazyLock<String> = LazyLock::new(|| {
         let description = serde_json::to_value(super::description(""));
         whole(&description.expect("a description is texts and numbers")).into_string()
@@ -27,20 +26,12 @@ pub(in crate::http) async fn page(_: Reader) -> Response {
 }
 
 /// `GET /v1/docs.css`.
-pub(in crate::http) async fn style(_: Reader) -> Response {
+pub(in crate::http) async fn style(_: DescriptionReader) -> Response {
     file("text/css", STYLE)
 }
 
 fn file(kind: &'static str, text: &'static str) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, kind),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        // Another version of the server has another page.
-        (header::CACHE_CONTROL, "no-cache"),
-    ];
-    (headers, text).into_response()
+    part_of_a_page(kind, POLICY, text)
 }
 
 /// One way to ask something.
