@@ -10,7 +10,7 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use support::{API_KEY, PATIENCE, TestServer, config};
 use tempfile::TempDir;
-use tetherline_server::{API_KEYS_MAX, ApiKeyFile, ApiKeys, KEY_REQUEST_BYTES_MAX, Scope};
+use tetherline_server::{API_KEYS_MAX, ApiKey, ApiKeyFile, ApiKeys, KEY_REQUEST_BYTES_MAX, Scope};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -352,6 +352,35 @@ async fn who_writes_with_a_key_that_may_more_from_now_on_goes_on() {
     drop(lines);
     let (status, added) = read(answer.await.unwrap().unwrap()).await;
     assert_eq!((status, &added["next_offset"]), (200, &json!(2)), "{added}");
+}
+
+#[tokio::test]
+async fn what_is_under_way_with_the_configurations_key_ends_when_that_is_another_one() {
+    // A long request, and whoever followed a user, went on with a key that had been rotated.
+    let keyed = Keyed::start().await;
+    let opening = json!({ "message_uuid": "a1" });
+    keyed.ask(Method::POST, "/v1/users/ada/streams", API_KEY, &opening, None).await;
+    let (lines, body) = futures_channel();
+    let request = keyed
+        .http
+        .post(keyed.server.http("/v1/users/ada/streams/a1/1/text"))
+        .bearer_auth(API_KEY)
+        .header("Content-Type", "application/x-ndjson")
+        .body(reqwest::Body::wrap_stream(body));
+    let answer = tokio::spawn(request.send());
+    lines.send(Ok("{\"text\":\"a\"}\n".to_owned())).unwrap();
+    let path = "/v1/users/ada/trace";
+    let mut followed = keyed.ask(Method::GET, path, API_KEY, &Value::Null, None).await;
+    assert!(followed.chunk().await.unwrap().is_some());
+
+    let mut other = config();
+    other.api_key = Some(ApiKey::new(&"k".repeat(32)).unwrap());
+    keyed.server.server.reload(other).await.unwrap();
+    let answer = timeout(PATIENCE, answer).await.unwrap().unwrap().unwrap();
+    assert_eq!(answer.status(), 401);
+    let end = async { while followed.chunk().await.unwrap().is_some() {} };
+    timeout(PATIENCE, end).await.unwrap();
+    drop(lines);
 }
 
 type Line = Result<String, std::convert::Infallible>;

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     ApiKeyFileError, ApiKeyName, NamedApiKey, Scope, UserPrefix,
-    security::keys::{ApiKeyVersion, KeyChange, KeyChangeError, KeyChanged, KeyState, KeyUse},
+    security::keys::{ApiKeyVersion, KeyChangeError, KeyState, KeyUse, Made, Power},
     server::Shared,
 };
 
@@ -117,12 +117,10 @@ pub(super) async fn add(
 ) -> Result<Response, Problem> {
     admin.expect_everybody()?;
     let Wish { name, scopes, users } = read(&shared, &admin, body).await?;
-    let use_ = KeyUse { scopes: parse_scopes(&scopes)?, users };
-    let KeyChanged::Added { key, secret } =
-        change(&shared, &admin, KeyChange::Add { name, use_ }).await?
-    else {
-        unreachable!("what is added is answered as that");
-    };
+    let wanted = KeyUse { scopes: parse_scopes(&scopes)?, users };
+    let what = ("added", name.clone());
+    let Made { key, secret } =
+        change(&shared, &admin, what, move |power, keys| power.add(keys, name, wanted)).await?;
     let not_kept = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     let new = NewKey { made: KeyView::of(&key), key: secret };
     Ok((StatusCode::CREATED, etag(&key), not_kept, Json(new)).into_response())
@@ -185,12 +183,12 @@ pub(super) async fn update(
         let message = "The body says for whom the key is to be: `users`, or `\"everybody\": true`.";
         return Err(Problem::invalid("users", message));
     }
-    let use_ = KeyUse { scopes: parse_scopes(&scopes)?, users };
-    let KeyChanged::Updated(key) =
-        change(&shared, &admin, KeyChange::Update { name, from, use_ }).await?
-    else {
-        unreachable!("what is updated is answered as that");
+    let wanted = KeyUse { scopes: parse_scopes(&scopes)?, users };
+    let what = ("changed", name.clone());
+    let update = move |power: &Power, keys: &mut Vec<NamedApiKey>| {
+        power.update(keys, (&name, &from), wanted)
     };
+    let key = change(&shared, &admin, what, update).await?;
     Ok((etag(&key), Json(KeyView::of(&key))).into_response())
 }
 
@@ -212,7 +210,8 @@ pub(super) async fn remove(
     admin.expect_everybody()?;
     let name = parse_name(&name)?;
     let from = if_match(&admin.headers)?.unwrap_or(KeyState::Any);
-    change(&shared, &admin, KeyChange::Remove { name, from }).await?;
+    let what = ("removed", name.clone());
+    change(&shared, &admin, what, move |power, keys| power.remove(keys, (&name, &from))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -290,10 +289,16 @@ async fn listed(shared: &Shared, admin: &Admin) -> Result<Vec<NamedApiKey>, Prob
     listed.map_err(unreadable)
 }
 
-async fn change(shared: &Shared, admin: &Admin, change: KeyChange) -> Result<KeyChanged, Problem> {
+async fn change<T: Send + 'static>(
+    shared: &Shared,
+    admin: &Admin,
+    what: (&'static str, ApiKeyName),
+    change: impl FnOnce(&Power, &mut Vec<NamedApiKey>) -> Result<T, KeyChangeError> + Send + 'static,
+) -> Result<T, Problem> {
     // While the body came, the key that was shown may have been taken back.
     let grant = shows_key(shared, &admin.headers).ok_or_else(withdrawn)?;
-    let changed = shared.api_keys.change(grant.asker(), grant.name(), change).await;
+    let who = (grant.asker(), grant.name());
+    let changed = shared.api_keys.change(who, what, change).await;
     changed.ok_or_else(|| not_found(NO_FILE))?.map_err(refused)
 }
 

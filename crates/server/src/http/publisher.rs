@@ -1,10 +1,15 @@
 //! Who asks over HTTP with a key, and what that is for.
 
-use std::{marker::PhantomData, sync::Arc, time::Instant};
+use std::{
+    marker::PhantomData,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, StatusCode, request::Parts};
 use tetherline_protocol::{ErrorCode, UserId};
+use tokio::time::sleep;
 
 use super::{
     answer::{Problem, bearer},
@@ -17,6 +22,9 @@ use crate::{
     security::keys::{Grant, Scope},
     server::Shared,
 };
+
+/// How often it is looked whether the key of the configuration is another one, for what is under way with it.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A request of somebody who has shown a key for what they want, with its headers. It is the only way to the users
 /// that the key is for.
@@ -119,11 +127,15 @@ impl<For> Holder<For> {
     }
 
     /// Resolves, with what to answer, when the key does not count any more.
-    pub(super) async fn withdrawn(&self, user: &UserId) -> Problem
+    pub(super) async fn withdrawn(&self, shared: &Shared, user: &UserId) -> Problem
     where
         For: Wants,
     {
         self.grant.withdrawn(For::SCOPE, user).await;
+        // That of the configuration tells nobody; it is another one after a reload.
+        while shows_key(shared, &self.headers).is_some_and(|grant| grant.is_everything()) {
+            sleep(LOOK_EVERY).await;
+        }
         Problem::unauthorized("The API key was withdrawn; what came before is added.")
     }
 }

@@ -308,7 +308,7 @@ async fn add_lines(
     {
         let piped = pin!(writer.pipe(lines.texts()));
         let over = async {
-            let withdrawn = pin!(publisher.withdrawn(&name.user));
+            let withdrawn = pin!(publisher.withdrawn(shared, &name.user));
             match select(pin!(over(shared, &name)), withdrawn).await {
                 Either::Left((error, _)) => not_added(&error),
                 Either::Right((problem, _)) => problem,

@@ -26,9 +26,9 @@ use crate::{
     lock::lock,
     trouble::{SharedTrouble, Word},
 };
-pub(crate) use change::{Asker, KeyChange, KeyChangeError, KeyChanged, KeyState, KeyUse};
-pub(crate) use file::ApiKeyVersion;
+pub(crate) use change::{Asker, KeyChangeError, KeyState, KeyUse, Power};
 pub use file::{API_KEYS_BYTES_MAX, API_KEYS_MAX, ApiKeyFile, ApiKeyFileError, NamedApiKey};
+pub(crate) use file::{ApiKeyVersion, Made};
 pub use name::{ApiKeyName, InvalidApiKeyName, InvalidUserPrefix, UserPrefix};
 pub use write::API_KEYS_LOCK_WAIT;
 use write::Absent;
@@ -138,28 +138,26 @@ impl ApiKeys {
 
     /// Changes the file, and takes up at once what was changed; none where there is no file. `by` is what the key of
     /// whoever asks is called, for the log: it has a line for each change, also of those who did not wait for an answer.
-    pub(crate) async fn change(
+    pub(crate) async fn change<T: Send + 'static>(
         &self,
-        asker: Asker,
-        by: &str,
-        change: KeyChange,
-    ) -> Option<Result<KeyChanged, KeyChangeError>> {
+        (asker, by): (Asker, &str),
+        (what, name): (&'static str, ApiKeyName),
+        change: impl FnOnce(&Power, &mut Vec<NamedApiKey>) -> Result<T, KeyChangeError> + Send + 'static,
+    ) -> Option<Result<T, KeyChangeError>> {
         let (keys, file) = self.file()?;
         // One thread at a time waits for the folder.
         let Ok(turn) = timeout(API_KEYS_LOCK_WAIT, self.0.turn.clone().lock_owned()).await else {
             return Some(Err(ApiKeyFileError::Busy.into()));
         };
-        let (span, by, name) = (tracing::Span::current(), by.to_owned(), change.name().clone());
+        let (span, by) = (tracing::Span::current(), by.to_owned());
         let changed = tokio::task::spawn_blocking(move || {
-            let changed = span.in_scope(|| {
-                let changed = file.change(keys.absent(), |keys| change.apply(asker, keys))?;
-                tracing::info!(key = name.as_str(), by, "publish keys: {}", changed.word());
-                // It is changed all the same: the next look is soon.
-                keys.say(&keys.look());
-                Ok(changed)
-            });
-            drop(turn);
-            changed
+            let _turn = turn;
+            let _in_its_span = span.entered();
+            let changed = file.change(keys.absent(), |keys| change(&asker.power(keys)?, keys))?;
+            tracing::info!(key = name.as_str(), by, "publish keys: one was {what}");
+            // It is changed all the same: the next look is soon.
+            keys.say(&keys.look());
+            Ok(changed)
         });
         Some(changed.await.expect("nothing in it panics, and nobody cancels it"))
     }
@@ -314,9 +312,14 @@ impl Grant {
         self.digest().map_or(Asker::Everything, Asker::Named)
     }
 
-    /// Resolves when the key does not count any more, or not any more for this.
+    pub(crate) fn is_everything(&self) -> bool {
+        matches!(self, Self::Everything)
+    }
+
+    /// Resolves when the key of that name does not count any more, or not any more for this; at once for the one of the
+    /// configuration, which [`ApiKeys`] do not know.
     pub(crate) async fn withdrawn(&self, scope: Scope, user: &UserId) {
-        let Self::Named { key, keys } = self else { return std::future::pending().await };
+        let Self::Named { key, keys } = self else { return };
         let mut table = keys.0.table.subscribe();
         let is_over = |table: &Arc<Table>| {
             let now = table.get(key.digest());

@@ -68,7 +68,8 @@ pub(in crate::http) async fn trace(
     let begun = present.into_iter().map(|it| it.connection).collect();
     let followed = user.clone();
     let first = Following { event: "following", at: now(), user, head: head.seq, connections };
-    let lines = Lines { trace, admin, followed, begun, ready: VecDeque::from([line(&first)]) };
+    let lines =
+        Lines { shared, trace, admin, followed, begun, ready: VecDeque::from([line(&first)]) };
     let headers =
         [(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, Body::from_stream(lines.into_stream())).into_response())
@@ -85,6 +86,7 @@ fn refused(why: NoTrace) -> Problem {
 }
 
 struct Lines {
+    shared: Arc<Shared>,
     trace: Trace,
     admin: Admin,
     followed: UserId,
@@ -109,7 +111,7 @@ impl Lines {
         while self.ready.is_empty() {
             let told = tokio::select! {
                 told = timeout(TRACE_HEARTBEAT, self.trace.next()) => told,
-                _ = self.admin.withdrawn(&self.followed) => return None,
+                _ = self.admin.withdrawn(&self.shared, &self.followed) => return None,
             };
             match told {
                 Ok(events) => {

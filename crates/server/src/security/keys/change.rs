@@ -16,14 +16,6 @@ pub(crate) enum Asker {
     Named([u8; 32]),
 }
 
-/// What is asked for.
-#[derive(Debug)]
-pub(crate) enum KeyChange {
-    Add { name: ApiKeyName, use_: KeyUse },
-    Update { name: ApiKeyName, from: KeyState, use_: KeyUse },
-    Remove { name: ApiKeyName, from: KeyState },
-}
-
 /// What a key is for.
 #[derive(Debug)]
 pub(crate) struct KeyUse {
@@ -36,24 +28,6 @@ pub(crate) struct KeyUse {
 pub(crate) enum KeyState {
     Any,
     OneOf(Vec<ApiKeyVersion>),
-}
-
-/// What has become of it.
-#[derive(Debug)]
-pub(crate) enum KeyChanged {
-    Added { key: NamedApiKey, secret: String },
-    Updated(NamedApiKey),
-    Removed,
-}
-
-impl KeyChanged {
-    pub(super) fn word(&self) -> &'static str {
-        match self {
-            Self::Added { .. } => "one was added",
-            Self::Updated(_) => "one was changed",
-            Self::Removed => "one was removed",
-        }
-    }
 }
 
 /// Why nothing was changed.
@@ -72,62 +46,69 @@ pub(crate) enum KeyChangeError {
     File(#[from] ApiKeyFileError),
 }
 
-impl KeyChange {
-    pub(crate) fn name(&self) -> &ApiKeyName {
-        match self {
-            Self::Add { name, .. } | Self::Update { name, .. } | Self::Remove { name, .. } => name,
-        }
-    }
+/// The scopes that whoever asks may hand out.
+pub(crate) struct Power(Vec<Scope>);
 
-    pub(super) fn apply(
-        self,
-        asker: Asker,
+impl Power {
+    pub(crate) fn add(
+        &self,
         keys: &mut Vec<NamedApiKey>,
-    ) -> Result<KeyChanged, KeyChangeError> {
-        let power = asker.power(keys)?;
-        match self {
-            Self::Add { name, use_: KeyUse { scopes, users } } => {
-                power.covers(&scopes)?;
-                let Made { key, secret } = Made::new(name, &scopes, users)?;
-                key.clone().join(keys)?;
-                Ok(KeyChanged::Added { key, secret })
+        name: ApiKeyName,
+        KeyUse { scopes, users }: KeyUse,
+    ) -> Result<Made, KeyChangeError> {
+        self.covers(&scopes)?;
+        let made = Made::new(name, &scopes, users)?;
+        made.key.clone().join(keys)?;
+        Ok(made)
+    }
+
+    pub(crate) fn update(
+        &self,
+        keys: &mut [NamedApiKey],
+        (name, from): (&ApiKeyName, &KeyState),
+        KeyUse { scopes, users }: KeyUse,
+    ) -> Result<NamedApiKey, KeyChangeError> {
+        let place = self.changeable(keys, name, from)?;
+        self.covers(&scopes)?;
+        keys[place].is_for(&scopes, users);
+        Ok(keys[place].clone())
+    }
+
+    pub(crate) fn remove(
+        &self,
+        keys: &mut Vec<NamedApiKey>,
+        (name, from): (&ApiKeyName, &KeyState),
+    ) -> Result<(), KeyChangeError> {
+        keys.remove(self.changeable(keys, name, from)?);
+        Ok(())
+    }
+
+    /// Whoever could change a key that may do more could take it over.
+    fn changeable(
+        &self,
+        keys: &[NamedApiKey],
+        name: &ApiKeyName,
+        from: &KeyState,
+    ) -> Result<usize, KeyChangeError> {
+        let place = find(keys, name)?;
+        self.covers(keys[place].scopes())?;
+        match from {
+            KeyState::OneOf(versions) if !versions.contains(&keys[place].version()) => {
+                Err(KeyChangeError::Changed(name.clone()))
             }
-            Self::Update { name, from, use_: KeyUse { scopes, users } } => {
-                let place = changeable(keys, &name, &from, &power)?;
-                power.covers(&scopes)?;
-                keys[place].is_for(&scopes, users);
-                Ok(KeyChanged::Updated(keys[place].clone()))
-            }
-            Self::Remove { name, from } => {
-                keys.remove(changeable(keys, &name, &from, &power)?);
-                Ok(KeyChanged::Removed)
-            }
+            KeyState::Any | KeyState::OneOf(_) => Ok(place),
         }
     }
-}
 
-/// Whoever could change a key that may do more could take it over.
-fn changeable(
-    keys: &[NamedApiKey],
-    name: &ApiKeyName,
-    from: &KeyState,
-    power: &Power,
-) -> Result<usize, KeyChangeError> {
-    let place = find(keys, name)?;
-    power.covers(keys[place].scopes())?;
-    match from {
-        KeyState::OneOf(versions) if !versions.contains(&keys[place].version()) => {
-            Err(KeyChangeError::Changed(name.clone()))
-        }
-        KeyState::Any | KeyState::OneOf(_) => Ok(place),
+    fn covers(&self, scopes: &[Scope]) -> Result<(), KeyChangeError> {
+        let covered = scopes.iter().all(|scope| self.0.contains(scope));
+        if covered { Ok(()) } else { Err(KeyChangeError::Excess) }
     }
 }
-
-/// The scopes that somebody may hand out.
-struct Power(Vec<Scope>);
 
 impl Asker {
-    fn power(self, keys: &[NamedApiKey]) -> Result<Power, KeyChangeError> {
+    /// What they may hand out, if their key is still among these.
+    pub(super) fn power(self, keys: &[NamedApiKey]) -> Result<Power, KeyChangeError> {
         let digest = match self {
             Self::Everything => return Ok(Power(Scope::ALL.to_vec())),
             Self::Named(digest) => digest,
@@ -138,12 +119,5 @@ impl Asker {
             return Err(KeyChangeError::Narrowed);
         }
         Ok(Power(own.scopes().to_vec()))
-    }
-}
-
-impl Power {
-    fn covers(&self, scopes: &[Scope]) -> Result<(), KeyChangeError> {
-        let covered = scopes.iter().all(|scope| self.0.contains(scope));
-        if covered { Ok(()) } else { Err(KeyChangeError::Excess) }
     }
 }

@@ -125,9 +125,9 @@ impl NamedApiKey {
 }
 
 /// A key that is in no file yet, and what to show.
-pub(super) struct Made {
-    pub(super) key: NamedApiKey,
-    pub(super) secret: String,
+pub(crate) struct Made {
+    pub(crate) key: NamedApiKey,
+    pub(crate) secret: String,
 }
 
 impl Made {
