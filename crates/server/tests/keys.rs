@@ -114,6 +114,19 @@ const TRIED_ELSEWHERE: [(Method, &str); 10] = [
     (Method::DELETE, "/v1/keys/k"),
 ];
 
+#[test]
+fn as_many_keys_as_there_may_be_fit_their_file_however_long_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    let (file, longest) = (ApiKeyFile::at(&path), "\"".repeat(255).parse().unwrap());
+    for n in 0..API_KEYS_MAX {
+        file.add(&name(&format!("{n:064}")), &Scope::ALL, Some(&longest)).unwrap();
+    }
+    let bytes = fs::metadata(&path).unwrap().len();
+    assert!(bytes <= API_KEYS_BYTES_MAX, "{bytes}");
+    assert_eq!(ApiKeys::in_file(&path).unwrap().count(), API_KEYS_MAX);
+}
+
 #[tokio::test]
 async fn following_a_user_and_closing_one_connection_need_the_scope_admin() {
     let keyed = Keyed::start().await;

@@ -13,7 +13,8 @@ use support::{
 };
 use tetherline_protocol::limits::TOKEN_LEEWAY_MS;
 use tetherline_server::{
-    ApiKeyFile, ApiKeys, Scope, TICKET_CONNECTION_TIMEOUT, TICKETS_PER_USER_MAX, issue_token,
+    ApiKeyFile, ApiKeys, Scope, TICKET_CONNECTION_TIMEOUT, TICKET_REQUEST_BYTES_MAX,
+    TICKETS_PER_USER_MAX, issue_token,
 };
 
 const LEEWAY_SECS: f64 = TOKEN_LEEWAY_MS as f64 / 1_000.0;
@@ -133,6 +134,11 @@ async fn an_application_gets_tickets_for_its_users_with_a_key_for_that() {
         assert!([fixed, named].contains(&message), "nothing of what was sent: {said}");
     }
     assert_eq!(refusal(&admin, &" ".repeat(5_000)).await.0, 413);
+    let padded = |length: usize| format!("{:<length$}", r#"{"user":"ada"}"#);
+    assert_eq!(asked(&server, API_KEY, &padded(TICKET_REQUEST_BYTES_MAX)).await.0, 201);
+    let (status, said) = asked(&server, API_KEY, &padded(TICKET_REQUEST_BYTES_MAX + 1)).await;
+    assert_eq!(status, 413);
+    assert!(said["detail"].as_str().unwrap().contains("TICKET_REQUEST_BYTES_MAX"), "{said}");
     let nobody = reqwest::Client::new().post(server.http("/v1/tickets")).send().await.unwrap();
     assert_eq!(nobody.status(), 401);
 }
