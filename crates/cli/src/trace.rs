@@ -23,8 +23,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(3 * TRACE_HEARTBEAT.as_secs())
 /// The wait before a server is asked again that is gone. It doubles.
 const AWAY_BASE: Duration = Duration::from_millis(500);
 const AWAY_MAX: Duration = Duration::from_secs(5);
-/// Longest line that a server writes, in bytes: the first has as many connections as one user may have.
-const LINE_BYTES_MAX: usize = 1024 * 1024;
+/// Longest line that is read, in bytes. The first has as many connections as one user may have, which the server's operator
+/// says: a hundred thousand of them, some 500 bytes each, are read.
+const LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Follows a user's connections live: who connects and how, from where it goes on, what each is sent and acknowledges, what
 /// it waits for, what its client sends, and how it ends, with code and reason; what is published and erased. It begins
@@ -100,7 +101,13 @@ async fn follow(told: &mut Response, is_json: bool, words: &mut Words) -> Result
     let mut unread = Vec::new();
     loop {
         match timeout(SILENCE_MAX, told.chunk()).await {
-            Ok(Ok(Some(chunk))) => unread.extend_from_slice(&chunk),
+            Ok(Ok(Some(chunk))) => {
+                unread.extend_from_slice(&chunk);
+                // What was there before has no end of a line in it.
+                if !chunk.contains(&b'\n') && unread.len() <= LINE_BYTES_MAX {
+                    continue;
+                }
+            }
             Ok(Ok(None)) => return Ok(End::Over("the server has ended this")),
             Ok(Err(_)) => return Ok(End::Over("the connection to the server broke")),
             Err(_) => return Ok(End::Over("the server says nothing any more")),
