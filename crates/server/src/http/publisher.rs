@@ -1,15 +1,10 @@
 //! Who asks over HTTP with a key, and what that is for.
 
-use std::{
-    marker::PhantomData,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{marker::PhantomData, sync::Arc, time::Instant};
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, StatusCode, request::Parts};
 use tetherline_protocol::{ErrorCode, UserId};
-use tokio::time::sleep;
 
 use super::{
     answer::{Problem, bearer},
@@ -22,9 +17,6 @@ use crate::{
     security::keys::{Grant, Scope},
     server::Shared,
 };
-
-/// How often it is looked whether the key of the configuration is another one, for what is under way with it.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A request of somebody who has shown a key for what they want, with its headers. It is the only way to the users
 /// that the key is for.
@@ -126,17 +118,18 @@ impl<For> Holder<For> {
         })
     }
 
-    /// Resolves, with what to answer, when the key does not count any more.
-    pub(super) async fn withdrawn(&self, shared: &Shared, user: &UserId) -> Problem
+    /// Resolves when the key does not count any more, if it has a name. Nobody is told of the configuration's: see
+    /// [`Holder::is_replaced`].
+    pub(super) async fn withdrawn(&self, user: &UserId)
     where
         For: Wants,
     {
         self.grant.withdrawn(For::SCOPE, user).await;
-        // That of the configuration tells nobody; it is another one after a reload.
-        while shows_key(shared, &self.headers).is_some_and(|grant| grant.is_everything()) {
-            sleep(LOOK_EVERY).await;
-        }
-        Problem::unauthorized("The API key was withdrawn; what came before is added.")
+    }
+
+    /// Whether it was the key of the configuration, which has another one since: for what is under way to ask now and then.
+    pub(super) fn is_replaced(&self, shared: &Shared) -> bool {
+        self.grant.is_everything() && shows_key(shared, &self.headers).is_none()
     }
 }
 

@@ -39,7 +39,7 @@ use crate::{
 use lines::Lines;
 use problems::{not_added, not_finished, not_opened, not_understood, unknown};
 
-/// How often a long request looks whether its attempt still takes text.
+/// How often a long request looks whether its attempt still takes text, and whether its key is still the configuration's.
 const STILL_OPEN_INTERVAL: Duration = Duration::from_secs(2);
 pub(super) const NDJSON: &str = "application/x-ndjson";
 
@@ -308,10 +308,10 @@ async fn add_lines(
     {
         let piped = pin!(writer.pipe(lines.texts()));
         let over = async {
-            let withdrawn = pin!(publisher.withdrawn(shared, &name.user));
-            match select(pin!(over(shared, &name)), withdrawn).await {
-                Either::Left((error, _)) => not_added(&error),
-                Either::Right((problem, _)) => problem,
+            let withdrawn = pin!(publisher.withdrawn(&name.user));
+            match select(pin!(over(shared, &name, publisher)), withdrawn).await {
+                Either::Left((problem, _)) => problem,
+                Either::Right(((), _)) => key_withdrawn(),
             }
         };
         // A writer that says nothing would not hear that there is nobody to say it to.
@@ -329,11 +329,15 @@ async fn add_lines(
     }
 }
 
-/// Why an attempt takes no text any more, as soon as it is not among the unfinished.
-async fn over(shared: &Arc<Shared>, name: &Name) -> AppendTextError {
+/// Why an attempt takes no text any more, as soon as it is not among the unfinished, or its writer's key is not the
+/// configuration's any more.
+async fn over(shared: &Arc<Shared>, name: &Name, publisher: &Publisher) -> Problem {
     let Name { user, message_uuid, attempt } = name;
     loop {
         sleep(STILL_OPEN_INTERVAL).await;
+        if publisher.is_replaced(shared) {
+            return key_withdrawn();
+        }
         // A store that cannot tell is asked again, by the append if not by this.
         let page = shared.store.read_streams(user, &[], 0).page().await.unwrap_or_default();
         let is_unfinished = page.pieces.iter().any(|piece| {
@@ -345,9 +349,13 @@ async fn over(shared: &Arc<Shared>, name: &Name) -> AppendTextError {
         let nothing = shared.append_text(user, message_uuid, *attempt, None, "".into());
         match nothing.await {
             Ok(_) | Err(AppendTextError::Store(_) | AppendTextError::Crowded) => {}
-            Err(error) => return error,
+            Err(error) => return not_added(&error),
         }
     }
+}
+
+fn key_withdrawn() -> Problem {
+    Problem::unauthorized("The API key was withdrawn; what came before is added.")
 }
 
 async fn end(shared: &Arc<Shared>, name: &Name, ending: StreamEnding) -> Result<Response, Problem> {

@@ -316,10 +316,10 @@ impl Grant {
         matches!(self, Self::Everything)
     }
 
-    /// Resolves when the key of that name does not count any more, or not any more for this; at once for the one of the
+    /// Resolves when the key of that name does not count any more, or not any more for this; never for the one of the
     /// configuration, which [`ApiKeys`] do not know.
     pub(crate) async fn withdrawn(&self, scope: Scope, user: &UserId) {
-        let Self::Named { key, keys } = self else { return };
+        let Self::Named { key, keys } = self else { return std::future::pending().await };
         let mut table = keys.0.table.subscribe();
         let is_over = |table: &Arc<Table>| {
             let now = table.get(key.digest());

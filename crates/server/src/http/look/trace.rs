@@ -17,7 +17,7 @@ use futures_util::stream;
 use http::header;
 use serde::Serialize;
 use tetherline_protocol::{DeviceId, MessageId, Seq, UserId};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{
     super::{
@@ -39,6 +39,8 @@ use crate::{
 /// A line comes at least so often: whoever hears nothing for longer has lost the server, and a follower that is gone gives
 /// its place back.
 pub const TRACE_HEARTBEAT: Duration = Duration::from_secs(15);
+/// How often it is looked whether the key of the configuration is another one.
+const KEY_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// When somebody may try again for whom there is no place.
 const FULL_RETRY: Duration = Duration::from_secs(10);
 const DRAINING_RETRY: Duration = Duration::from_secs(2);
@@ -111,7 +113,8 @@ impl Lines {
         while self.ready.is_empty() {
             let told = tokio::select! {
                 told = timeout(TRACE_HEARTBEAT, self.trace.next()) => told,
-                _ = self.admin.withdrawn(&self.shared, &self.followed) => return None,
+                () = self.admin.withdrawn(&self.followed) => return None,
+                () = replaced(&self.admin, &self.shared) => return None,
             };
             match told {
                 Ok(events) => {
@@ -123,6 +126,12 @@ impl Lines {
             }
         }
         Some(())
+    }
+}
+
+async fn replaced(admin: &Admin, shared: &Shared) {
+    while !admin.is_replaced(shared) {
+        sleep(KEY_LOOK_INTERVAL).await;
     }
 }
 
